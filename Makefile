@@ -1,0 +1,63 @@
+# The two commands to start with:  make deploy MODEL=resnet50   and   make test
+# Every target sets up what it needs; nothing is installed again while requirements.lock and pyproject.toml stay as they are.
+
+PYTHON ?= python3
+VENV   ?= .venv
+UV_VERSION := 0.13.9
+
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Exported, so that the shell reads them as values and never as code: names may hold blanks and quotes.
+export MODEL DATA WEIGHTS TARGET RECIPE OUT
+
+.DEFAULT_GOAL := help
+.PHONY: help setup deploy test test-full check lint type layers format schema bench clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make deploy MODEL=resnet50 [DATA=folder] [WEIGHTS=file] [TARGET='ort-cpu openvino'] [RECIPE=r.yaml] [OUT=dir] [ARGS='--skip distill,prune']"
+
+setup: $(READY) ## install everything into .venv (done by every other target when needed)
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; give one with PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V); give another with PYTHON=..." >&2; exit 2; }
+	@echo "setting up $(VENV) (once; about 5 GB)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+deploy: $(READY) ## take MODEL through the whole chain; bundle and report in deployments/
+	@test -n "$$MODEL" || { echo "make deploy: which model? for example: make deploy MODEL=resnet50" >&2; exit 2; }
+	@set -- "$$MODEL" $${DATA:+--data "$$DATA"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${RECIPE:+--recipe "$$RECIPE"} $${OUT:+--out "$$OUT"}; \
+	for target in $$TARGET; do set -- "$$@" --target "$$target"; done; \
+	exec $(BIN)/edgewright deploy "$$@" $(ARGS)
+
+test: $(READY) ## the tests (minutes)
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-full: $(READY) ## all tests, the slow ones too
+	$(BIN)/python -m pytest
+
+check: lint type layers ## what has to hold before a commit, besides the tests
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+format: $(READY) ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+clean: ## remove caches and build products; keeps .venv and deployments/
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

@@ -1,0 +1,59 @@
+"""The tables: which targets and tasks there are. A new one is one file and one line here.
+
+Values are import paths, resolved when asked for: the runtimes behind them are heavy and may be absent.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UnknownNameError
+from pipeline.tasks.classification import Classification
+
+if TYPE_CHECKING:
+    from exporters.target import Target
+    from pipeline.tasks import Task
+
+__all__ = ["OPENERS", "TARGETS", "TASKS", "target_named", "task_named"]
+
+TARGETS = {
+    "ort-cpu": "exporters.ort_cpu:ORT_CPU",
+}
+"""Target name to the object that builds for it."""
+
+OPENERS = {
+    "ort-cpu": "exporters.ort_cpu:open_session",
+}
+"""Target name to the function that opens what was built: ``(folder, EngineSpec) -> Session``."""
+
+TASKS: dict[str, Task] = {"classification": Classification()}
+
+
+def target_named(name: str) -> Target:
+    """The target of that name.
+
+    Raises:
+        UnknownNameError: naming the nearest ones.
+    """
+    if name not in TARGETS:
+        raise UnknownNameError("target", name, TARGETS, fix="`edgewright targets` lists what can be built here")
+    target: Target = resolve(TARGETS[name])
+    return target
+
+
+def task_named(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        UnknownNameError: naming the nearest ones.
+    """
+    if name not in TASKS:
+        raise UnknownNameError("task", name, TASKS)
+    return TASKS[name]
+
+
+def resolve(path: str) -> Any:  # noqa: ANN401 - whatever stands there
+    """The object at ``module:name``."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

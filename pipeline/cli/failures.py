@@ -1,0 +1,62 @@
+"""Every way a command can end badly, as one message and one exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, NoReturn
+
+from pipeline.errors import EdgewrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["guarded"]
+
+_INTERRUPTED = 130
+_TERMINATED = 143
+
+
+def guarded(command: Callable[[], None], *, debug: bool) -> None:
+    """Run ``command``; print what went wrong and exit with its code.
+
+    ``--debug`` adds the traceback. An error that is not addressed to the user is a defect: it says so, names the
+    place and how to see all of it, and still exits without a traceback.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        command()
+    except EdgewrightError as error:
+        _fail(f"error: {error}", error.exit_code, debug=debug)
+    except KeyboardInterrupt:
+        _fail("interrupted; finished stages are kept, the same command goes on from there", _INTERRUPTED, debug=debug)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - whoever read us has gone
+        sys.exit(0)
+    except MemoryError:
+        _fail("error: out of memory\n  fix: close other programs, or use a smaller input or batch", 7, debug=debug)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"error: {where}{error.strerror or error}", 2, debug=debug)
+    except Exception as error:  # noqa: BLE001 - the last place before the user
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119 - no path of this machine
+        _fail(
+            f"error: a defect in edgewright: {type(error).__name__} at {place}\n  got: {error}\n"
+            "  fix: run again with --debug and report what it prints",
+            70,
+            debug=debug,
+        )
+
+
+def _fail(message: str, code: int, *, debug: bool) -> NoReturn:
+    if debug:
+        traceback.print_exc()
+    print(message, file=sys.stderr)  # noqa: T201 - the command line's own voice
+    sys.exit(code)
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    sys.exit(_TERMINATED)

@@ -1,0 +1,85 @@
+"""A data set as the rest of the project sees it: image files, labels, splits, class names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from pipeline.artifact import sha256_of_json
+from pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from pipeline.preprocess import PreprocessSpec
+    from pipeline.session import Array
+
+__all__ = ["Dataset", "Sample", "SplitName", "read_image", "read_images"]
+
+SplitName = Literal["train", "calibration", "test"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One labelled image file.
+
+    Attributes:
+        path: Where it lies; does not count for equality, so that a moved data set is the same data set.
+        name: Path relative to the data set's root, POSIX.
+        label: Index into the data set's classes.
+        sha256: Hash of the file.
+    """
+
+    path: Path = field(compare=False)
+    name: str
+    label: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dataset:
+    """Three disjoint splits of labelled images.
+
+    Attributes:
+        name: For people; not part of the identity.
+        classes: Class names in the order of the network's outputs.
+        train: May be empty: then nothing can be trained.
+        calibration: For ranges, sensitivity and pruning decisions; never scored.
+        test: Scored, and nothing else.
+    """
+
+    name: str = field(compare=False)
+    classes: tuple[str, ...]
+    train: tuple[Sample, ...]
+    calibration: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+
+    def split(self, name: SplitName) -> tuple[Sample, ...]:
+        """The samples of one split."""
+        return {"train": self.train, "calibration": self.calibration, "test": self.test}[name]
+
+    def split_identity(self, name: SplitName) -> str:
+        """Hash over the class names and the split's images with their labels, in order."""
+        rows = [[sample.name, sample.label, sample.sha256] for sample in self.split(name)]
+        return sha256_of_json({"classes": list(self.classes), "samples": rows})
+
+
+def read_image(sample: Sample, preprocess: PreprocessSpec) -> Array:
+    """The network's input for one sample, float32 (3, height, width).
+
+    Raises:
+        DataError: naming the file, when it cannot be decoded.
+    """
+    try:
+        return preprocess.load(str(sample.path))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(
+            "this image cannot be decoded", where=str(sample.path), got=str(error), fix="replace or remove the file"
+        ) from error
+
+
+def read_images(samples: Iterable[Sample], preprocess: PreprocessSpec) -> Iterator[Array]:
+    """The network's inputs one after the other, each float32 (1, 3, height, width): nothing is kept."""
+    for sample in samples:
+        yield read_image(sample, preprocess)[None]

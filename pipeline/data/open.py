@@ -1,0 +1,94 @@
+"""From what a person types after ``--data`` to a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.data.digits import write_digits
+from pipeline.data.folder import SplitOptions, open_folder
+from pipeline.data.index import FileIndex
+from pipeline.data.scan import folders
+from pipeline.data.torchvision_sets import TORCHVISION_SETS, write_torchvision_set
+from pipeline.errors import DataError, UnknownNameError, nearest
+from pipeline.progress import SilentProgress
+
+if TYPE_CHECKING:
+    from pipeline.data.dataset import Dataset
+    from pipeline.progress import Progress
+
+__all__ = ["open_dataset"]
+
+
+def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
+    text: str,
+    *,
+    cache: Path,
+    seed: int = 0,
+    calibration_images: int = 512,
+    calibration_list: Path | None = None,
+    test_list: Path | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Open ``digits``, an image folder, or a torchvision data set by name (``torchvision:CIFAR10`` or ``CIFAR10``).
+
+    A name wins over a folder of the same name; ``./digits`` is the folder. How a folder is split is said in
+    :mod:`pipeline.data.folder`.
+
+    Args:
+        text: As above.
+        cache: Where embedded and downloaded sets and the index of hashes are kept.
+        seed: Of the splits that the folder does not fix.
+        calibration_images: At most so many images to calibrate on.
+        calibration_list: Text file of paths relative to the data set: the calibration images.
+        test_list: The same for the test images.
+        progress: Where hashing and notes are reported; nowhere by default.
+
+    Raises:
+        DataError: whatever is wrong with the data.
+        UnknownNameError: for a torchvision data set that does not exist.
+        ResourceError: when the cache cannot be written.
+    """
+    if calibration_images < 1:
+        raise DataError("calibration needs images", got=str(calibration_images), expected="1 or more")
+    progress = progress or SilentProgress()
+    root, name = _root_and_name(text, cache, progress)
+    options = SplitOptions(
+        seed=seed, calibration_images=calibration_images, calibration_list=calibration_list, test_list=test_list
+    )
+    with FileIndex(cache) as index:
+        return open_folder(root, options, index, progress, name=name)
+
+
+def _root_and_name(text: str, cache: Path, progress: Progress) -> tuple[Path, str]:
+    if text == "digits":
+        return write_digits(cache), "digits"
+    prefix, colon, name = text.partition(":")
+    if colon and prefix == "torchvision" and name not in TORCHVISION_SETS:
+        raise UnknownNameError("torchvision data set", name, TORCHVISION_SETS)
+    if colon and prefix == "torchvision":
+        return write_torchvision_set(name, cache, progress), name
+    root = Path(text).expanduser()
+    if root.is_dir():
+        return root, root.resolve().name
+    if text in TORCHVISION_SETS:
+        return write_torchvision_set(text, cache, progress), text
+    raise _missing(text, root)
+
+
+def _missing(text: str, root: Path) -> DataError:
+    """What to say about a folder that is not there."""
+    if root.exists():
+        return DataError("this is a file, not a folder of images", where=text, expected="a folder with train/ and val/")
+    parent = root.parent
+    siblings = [str(parent / name) for name in folders(parent)] if parent.is_dir() else []
+    names = [] if "/" in text else ["digits", *TORCHVISION_SETS]
+    close = nearest(text, [*siblings, *names])
+    return DataError(
+        "there is no such data folder",
+        where=text,
+        got=None if parent.is_dir() else f"{parent} does not exist either",
+        expected=f"did you mean {' or '.join(close)}?"
+        if close
+        else "digits, a folder with train/ and val/, or a torchvision data set such as CIFAR10",
+    )

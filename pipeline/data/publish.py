@@ -1,0 +1,55 @@
+"""Folders that appear whole or not at all, also when several runs make the same one."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["publish_folder"]
+
+
+@contextmanager
+def publish_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``target`` that becomes it when the block ends without an error.
+
+    When another process was faster its folder stays and this one is dropped: both hold the same, because the name of
+    ``target`` says what it holds.
+
+    Raises:
+        ResourceError: when the disk is full or not writable.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            _rename(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
+            raise ResourceError(
+                "the data set cannot be written",
+                where=str(target),
+                got=error.strerror,
+                fix="free space or choose another cache",
+            ) from error
+        raise
+
+
+def _rename(temporary: Path, target: Path) -> None:
+    try:
+        temporary.rename(target)
+    except OSError as error:
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+            raise

@@ -1,0 +1,138 @@
+"""Finding the images of class folders and the order of the classes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["IMAGE_SUFFIXES", "class_folders", "folders", "images_below", "order_of_classes", "read_lines"]
+
+IMAGE_SUFFIXES = frozenset(
+    (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+)
+
+
+def folders(root: Path) -> list[str]:
+    """Names of the folders in ``root``, sorted, without hidden ones.
+
+    Raises:
+        DataError: when ``root`` cannot be read.
+    """
+    try:
+        with os.scandir(root) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError("this folder cannot be read", where=str(root), got=error.strerror) from error
+
+
+def images_below(folder: Path) -> list[Path]:
+    """The image files below ``folder``, by suffix, sorted by path; hidden files and other suffixes do not count."""
+    found: list[Path] = []
+    for parent, inner, files in os.walk(folder):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        found += [Path(parent, name) for name in files if _is_image(name)]
+    return sorted(found)
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 - hot loop
+
+
+def class_folders(part: Path) -> dict[str, list[Path]]:
+    """Class name to its images, for the class folders of ``part``; a class folder without images stays, empty.
+
+    Raises:
+        DataError: when no class folder holds an image.
+    """
+    found = {name: images_below(part / name) for name in folders(part)}
+    if not any(found.values()):
+        loose = len([path for path in part.iterdir() if _is_image(path.name)])
+        raise DataError(
+            "no images in class folders here",
+            where=str(part),
+            got=f"{loose} images beside each other" if loose else f"{len(found)} folders, none with an image",
+            expected="one folder per class with its images in it, such as cat/001.jpg",
+            fix="sort the images into one folder per class",
+        )
+    return found
+
+
+def order_of_classes(root: Path, parts: Mapping[str, Mapping[str, Sequence[Path]]]) -> tuple[str, ...]:
+    """The class names in the order of the labels: ``classes.txt`` where there is one, else the sorted folder names.
+
+    Args:
+        root: The data set's folder.
+        parts: Part name (``train``, ``val`` ...) to its class folders.
+
+    Raises:
+        DataError: for a folder that ``classes.txt`` does not name, a name that stands there twice, or images of a
+            class in another part that ``train`` has no image of.
+    """
+    file = root / "classes.txt"
+    if file.is_file():
+        classes = _read_classes(file)
+        for part, found in parts.items():
+            for name, images in found.items():
+                if images and name not in set(classes):
+                    _refuse_unlisted(file, part, name, classes)
+    else:
+        named_by = [parts["train"]] if "train" in parts else list(parts.values())
+        classes = tuple(sorted({name for found in named_by for name in found}))
+    if "train" in parts:
+        _refuse_untrained(root, parts)
+    return classes
+
+
+def _read_classes(file: Path) -> tuple[str, ...]:
+    classes = tuple(read_lines(file))
+    if not classes:
+        raise DataError("names no class", where=str(file), expected="one class name a line", fix="fill or remove it")
+    for number, name in enumerate(classes):
+        if name in classes[:number]:
+            raise DataError(f"class {name!r} stands there twice", where=str(file), fix="name each class once")
+    return classes
+
+
+def _refuse_unlisted(file: Path, part: str, name: str, classes: Sequence[str]) -> None:
+    close = nearest(name, classes)
+    raise DataError(
+        f"does not name class {name!r}, but there are images of it in {part}/{name}",
+        where=str(file),
+        got=f"{len(classes)} classes",
+        expected=f"did you mean {' or '.join(map(repr, close))}?" if close else None,
+        fix=f"add a line {name!r} to classes.txt, or remove the folder",
+    )
+
+
+def _refuse_untrained(root: Path, parts: Mapping[str, Mapping[str, Sequence[Path]]]) -> None:
+    train = parts["train"]
+    for part, found in parts.items():
+        lacking = [name for name, images in found.items() if images and not train.get(name)]
+        if lacking:
+            close = nearest(lacking[0], [name for name, images in train.items() if images])
+            raise DataError(
+                f"class {lacking[0]!r} is in {part}/, but train/ has no image of it"
+                + (f" (and {len(lacking) - 1} more such classes)" if len(lacking) > 1 else ""),
+                where=str(root),
+                expected=f"did you mean {' or '.join(map(repr, close))}?" if close else None,
+                fix=f"add images to train/{lacking[0]}/, or remove {part}/{lacking[0]}/",
+            )
+
+
+def read_lines(file: Path) -> list[str]:
+    """The non-empty lines of a text file, stripped.
+
+    Raises:
+        DataError: when it cannot be read as UTF-8.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError("this file cannot be read as text", where=str(file), got=str(error)) from error
+    return [line.strip() for line in lines if line.strip()]

@@ -1,0 +1,103 @@
+"""The machine and the library versions: what a key or a record says about where something was made."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.artifact import sha256_of_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipeline.artifact import Json
+
+__all__ = ["Machine", "this_machine", "usable_cores", "versions"]
+
+ISA_FLAGS = (
+    "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8",
+    "asimd", "asimddp", "i8mm", "sve",
+)  # fmt: skip
+"""CPU features that decide which kernels a runtime picks; the rest of the flags does not matter for speed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What decides how fast something runs here; no host name, no user name."""
+
+    cpu: str
+    architecture: str
+    cores: int
+    ram_gib: int
+    isa: tuple[str, ...]
+    system: str
+
+    @property
+    def machine_class(self) -> str:
+        """Short identity of all machines whose figures may be compared."""
+        return sha256_of_json(self.to_json())[:16]
+
+    def to_json(self) -> dict[str, Json]:
+        """As JSON."""
+        return {
+            "cpu": self.cpu,
+            "architecture": self.architecture,
+            "cores": self.cores,
+            "ram_gib": self.ram_gib,
+            "isa": list(self.isa),
+            "system": self.system,
+        }
+
+
+def usable_cores() -> int:
+    """Cores this process may run on (containers and taskset count)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def this_machine() -> Machine:
+    """Describe the machine this runs on."""
+    name, flags = _cpu_name_and_flags()
+    ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Machine(
+        cpu=name,
+        architecture=platform.machine(),
+        cores=usable_cores(),
+        ram_gib=round(ram / 2**30),
+        isa=tuple(flag for flag in ISA_FLAGS if flag in flags),
+        system=platform.system(),
+    )
+
+
+def _cpu_name_and_flags() -> tuple[str, frozenset[str]]:
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor() or "unknown", frozenset()
+    fields: dict[str, str] = {}
+    for line in info.read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip().lower(), value.strip())
+    flags = fields.get("flags") or fields.get("features") or ""
+    return fields.get("model name", platform.processor() or "unknown"), frozenset(flags.split())
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str | None]:
+    """Installed version of each distribution, None where it is absent; nothing is imported."""
+    found: dict[str, str | None] = {}
+    for name in distributions:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def python_version() -> str:
+    """Major and minor version of the running Python."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"

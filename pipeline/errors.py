@@ -1,0 +1,167 @@
+"""Every error a user can meet, with the exit code it ends the command with.
+
+::
+
+    EdgewrightError                2
+    ├── UsageError                 2   what was typed or given does not fit
+    │   ├── RecipeError                a recipe key or value
+    │   ├── UnknownNameError           a model, target, stage ... that does not exist
+    │   ├── DataError                  a data folder, a class, an image
+    │   └── WeightsError               a weights file that cannot be used
+    ├── InconclusiveError          3   measured, but too little to decide
+    ├── UnfitMachineError          4   the machine is too noisy to judge
+    ├── BaselineError              5   no baseline, or one that cannot be compared
+    ├── IntegrityError             6   bytes that are not what their manifest says
+    ├── ResourceError              7   disk full, out of memory
+    ├── ParityError                8   two forms of one network disagree
+    ├── AccuracyError              8   the accuracy limit cannot be met
+    └── ContractError             70   a stage did something else than it declared: a defect, please report it
+
+An error says where it happened, what came, what was expected and what to do; the command line prints exactly that
+and no traceback (``--debug`` shows it).
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "AccuracyError",
+    "BaselineError",
+    "ContractError",
+    "DataError",
+    "EdgewrightError",
+    "InconclusiveError",
+    "IntegrityError",
+    "ParityError",
+    "RecipeError",
+    "ResourceError",
+    "UnfitMachineError",
+    "UnknownNameError",
+    "UsageError",
+    "WeightsError",
+    "nearest",
+]
+
+
+class EdgewrightError(Exception):
+    """Base of all errors that are addressed to the user.
+
+    Args:
+        what: One sentence: what is wrong.
+        where: File, recipe path or stage it was found at.
+        got: What came.
+        expected: What was expected instead.
+        fix: What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        got: str | None = None,
+        expected: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        self.what = what
+        self.where = where
+        self.got = got
+        self.expected = expected
+        self.fix = fix
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        """The message as printed: one line a part, parts that were not given left out."""
+        parts = [f"{self.where}: {self.what}" if self.where else self.what]
+        labelled = (("got", self.got), ("expected", self.expected), ("fix", self.fix))
+        parts += [f"  {label}: {text}" for label, text in labelled if text]
+        return "\n".join(parts)
+
+
+class UsageError(EdgewrightError):
+    """What was typed or given does not fit."""
+
+
+class RecipeError(UsageError):
+    """A key or value of the recipe."""
+
+
+class UnknownNameError(UsageError):
+    """A name that is not in the table it was looked up in; the message names the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, fix: str | None = None) -> None:
+        known = sorted(known)
+        close = nearest(name, known)
+        super().__init__(
+            f"unknown {kind} {name!r}",
+            expected=f"did you mean {' or '.join(close)}?" if close else f"one of {', '.join(known[:12])}",
+            fix=fix,
+        )
+
+
+class DataError(UsageError):
+    """A data folder, a class or an image that cannot be used."""
+
+
+class WeightsError(UsageError):
+    """A weights file that cannot be read or does not fit the network."""
+
+
+class InconclusiveError(EdgewrightError):
+    """Measured, but the interval is too wide to decide."""
+
+    exit_code = 3
+
+
+class UnfitMachineError(EdgewrightError):
+    """The machine is too noisy to judge."""
+
+    exit_code = 4
+
+
+class BaselineError(EdgewrightError):
+    """No baseline, or one that cannot be compared."""
+
+    exit_code = 5
+
+
+class IntegrityError(EdgewrightError):
+    """Bytes are not what their manifest says."""
+
+    exit_code = 6
+
+
+class ResourceError(EdgewrightError):
+    """Disk full or out of memory."""
+
+    exit_code = 7
+
+
+class ParityError(EdgewrightError):
+    """Two forms of one network give different numbers."""
+
+    exit_code = 8
+
+
+class AccuracyError(EdgewrightError):
+    """The accuracy limit cannot be met."""
+
+    exit_code = 8
+
+
+class ContractError(EdgewrightError):
+    """A stage or target did something else than it declared: a defect, addressed to its author."""
+
+    exit_code = 70
+
+
+def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
+    """The names most like ``name``, best first; empty when nothing is close."""
+    return difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)

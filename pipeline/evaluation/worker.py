@@ -1,0 +1,62 @@
+"""``python -m pipeline.evaluation.worker REQUEST.json OUTPUTS.npy``: one engine over a list of images.
+
+Images are decoded by a few threads ahead of the engine; what is kept are the outputs alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.preprocess import load_image, preprocess_image
+from pipeline.session import EngineSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.session import Array
+
+_AHEAD = 16
+_REPORT_EVERY = 25
+
+
+def main(request_path: str, result_path: str) -> None:
+    """Answer one request."""
+    request: dict[str, Any] = json.loads(Path(request_path).read_text(encoding="utf-8"))
+    module, _, function = request["opener"].partition(":")
+    opener = getattr(importlib.import_module(module), function)
+    rows: list[Array] = []
+    with opener(Path(request["folder"]), EngineSpec.from_json(request["spec"])) as session:
+        dtype = np.dtype(session.spec.input.dtype)
+        for image in _images(request["images"], request["preprocess"]):
+            rows.append(session.run(image[None].astype(dtype, copy=False))[0][0].copy())
+            if len(rows) % _REPORT_EVERY == 0:
+                print(_REPORT_EVERY, flush=True)  # noqa: T201 - the parent reads it
+    np.save(result_path, np.stack(rows), allow_pickle=False)
+
+
+def _images(paths: list[str], preprocess: dict[str, Any]) -> Iterator[Array]:
+    """Decoded in order, a bounded number ahead, so that memory does not grow with the split."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        waiting: deque[Any] = deque()
+        for path in paths:
+            waiting.append(pool.submit(_read, path, preprocess))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _read(path: str, preprocess: dict[str, Any]) -> Array:
+    return preprocess_image(load_image(path), preprocess)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,137 @@
+"""Whether two forms of a network give the same numbers, and where they part if not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipeline.session import Array
+
+__all__ = ["Parity", "compare", "first_difference", "probe_inputs", "run_onnx"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parity:
+    """The largest difference over all inputs.
+
+    Attributes:
+        relative_error: Largest absolute difference over the largest absolute output of the same input.
+        input_name: Which input it was met with.
+        inputs: How many inputs were compared.
+    """
+
+    relative_error: float
+    input_name: str
+    inputs: int
+
+
+def probe_inputs(images: Sequence[Array], shape: tuple[int, ...]) -> list[tuple[str, Array]]:
+    """The inputs to compare with, each (1, 3, height, width) float32: real images, zeros, ones and noise."""
+    noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    real = [(f"image {number}", np.asarray(image, dtype=np.float32)) for number, image in enumerate(images)]
+    return [*real, ("zeros", np.zeros(shape, np.float32)), ("ones", np.ones(shape, np.float32)), ("noise", noise)]
+
+
+def compare(model: Any, network: nn.Module, inputs: Sequence[tuple[str, Array]]) -> Parity:  # noqa: ANN401 - ModelProto
+    """Run the ONNX model and the network on every input."""
+    expected = [_torch_outputs(network, batch) for _, batch in inputs]
+    worst, culprit = 0.0, inputs[0][0]
+    for (name, _), wanted, got in zip(inputs, expected, run_onnx(model, [batch for _, batch in inputs]), strict=True):
+        error = max(_relative(a, b) for a, b in zip(wanted, got, strict=True))
+        if not error <= worst:  # also true for NaN
+            worst, culprit = error, name
+    return Parity(relative_error=worst, input_name=culprit, inputs=len(inputs))
+
+
+def run_onnx(model: Any, batches: Iterable[Array]) -> list[list[Array]]:  # noqa: ANN401 - ModelProto
+    """The model's outputs for each batch, by ONNX Runtime on the CPU with all its optimisations."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return [session.run(None, {name: batch}) for batch in batches]
+
+
+def first_difference(
+    network: nn.Module, export: Any, inputs: Sequence[tuple[str, Array]], *, limit: float  # noqa: ANN401 - a callable
+) -> str | None:
+    """The first layer, in the order of execution, whose output differs by more than ``limit``.
+
+    The network is exported once more with the outputs of its layers as additional outputs; None when no single
+    layer can be named (the difference then lies between layers, in ``forward`` itself).
+
+    Args:
+        network: In eval mode.
+        export: ``(module, output names) -> ModelProto`` by the exporter under suspicion.
+        inputs: Named inputs.
+        limit: Largest relative error.
+    """
+    taps = _Taps(network)
+    names = taps.names(torch.from_numpy(inputs[0][1]))
+    model = export(taps, ["output", *(f"tap_{number}" for number in range(len(names)))])
+    for (_, batch), got in zip(inputs, run_onnx(model, [batch for _, batch in inputs]), strict=True):
+        wanted = _torch_outputs(taps, batch)
+        for name, a, b in zip(names, wanted[1:], got[1:], strict=True):
+            if not _relative(a, b) <= limit:
+                return name
+    return None
+
+
+class _Taps(nn.Module):
+    """A network whose leaf modules' outputs are outputs too."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._leaves = {name: leaf for name, leaf in network.named_modules() if not any(True for _ in leaf.children())}
+        self._order: list[str] = []
+        self._seen: list[torch.Tensor] = []
+
+    def names(self, example: torch.Tensor) -> list[str]:
+        """Names of the leaves in the order in which they run."""
+        with torch.no_grad():
+            self(example)
+        return list(self._order)
+
+    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        self._order.clear()
+        self._seen.clear()
+        handles = [leaf.register_forward_hook(self._hook(name)) for name, leaf in self._leaves.items()]
+        try:
+            output = self.network(batch)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return (output, *self._seen)
+
+    def _hook(self, name: str) -> Any:  # noqa: ANN401 - torch's hook type
+        def remember(_module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, torch.Tensor):
+                self._order.append(name)
+                # A copy, since a following in-place activation would overwrite what is looked at.
+                self._seen.append(output.clone())
+
+        return remember
+
+
+def _torch_outputs(network: nn.Module, batch: Array) -> list[Array]:
+    with torch.no_grad():
+        outputs = network(torch.from_numpy(batch))
+    return [output.numpy() for output in (outputs if isinstance(outputs, list | tuple) else (outputs,))]
+
+
+def _relative(wanted: Array, got: Array) -> float:
+    if wanted.shape != got.shape:
+        return float("inf")
+    scale = float(np.abs(wanted).max(initial=0.0)) or 1.0
+    return float(np.abs(wanted.astype(np.float64) - got).max(initial=0.0) / scale)

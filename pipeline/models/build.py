@@ -1,0 +1,79 @@
+"""Building the network a :class:`ModelSource` names, with random weights."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from pipeline.errors import UsageError
+from pipeline.models import model_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.models.source import ModelSource
+
+__all__ = ["build_network"]
+
+_TORCHVISION_ARGUMENTS: dict[str, dict[str, Any]] = {
+    # Without the auxiliary heads, which only training in the paper's way uses and which return tuples; with the
+    # input transform that their pretrained weights need, so that one preprocessing serves all weights.
+    "googlenet": {"aux_logits": False, "transform_input": True, "init_weights": True},
+    "inception_v3": {"aux_logits": False, "transform_input": True, "init_weights": True},
+    # Its only weights are for this size.
+    "vit_h_14": {"image_size": 518},
+}
+
+
+def build_network(source: ModelSource, *, classes: int) -> nn.Module:
+    """A new network with ``classes`` outputs and random weights, in training mode like any new module.
+
+    Args:
+        source: Which one.
+        classes: Number of outputs; a factory of the user's gets it when it takes ``num_classes``.
+
+    Raises:
+        UsageError: when the user's factory fails or returns something else than an ``nn.Module``.
+    """
+    if source.origin == "torchvision":
+        return _build_torchvision(source.name, classes)
+    if source.origin == "timm":
+        import timm
+
+        network: nn.Module = timm.create_model(source.name, pretrained=False, num_classes=classes)
+        return network
+    return _build_from_file(source, classes)
+
+
+def _build_torchvision(name: str, classes: int) -> nn.Module:
+    from torchvision.models import get_model
+
+    network: nn.Module = get_model(name, weights=None, num_classes=classes, **_TORCHVISION_ARGUMENTS.get(name, {}))
+    return network
+
+
+def _build_from_file(source: ModelSource, classes: int) -> nn.Module:
+    if source.file is None:
+        raise UsageError(f"the file of model {source.name!r} is not known", fix="give it as path/to/file.py:factory")
+    factory = model_file.load_factory(source.file, source.name, source.file_sha256)
+    where = f"{source.file}:{source.name}"
+    arguments = {"num_classes": classes} if _takes_classes(factory) else {}
+    try:
+        network = factory(**arguments)
+    except Exception as error:
+        called = f"{source.name}({', '.join(f'{key}={value}' for key, value in arguments.items())})"
+        raise UsageError(f"{called} fails", where=where, got=model_file.describe(error)) from error
+    if not isinstance(network, nn.Module):
+        raise UsageError(
+            "the factory returned no network", where=where, got=type(network).__name__, expected="nn.Module"
+        )
+    return network
+
+
+def _takes_classes(factory: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(factory).parameters
+    return "num_classes" in parameters or any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )

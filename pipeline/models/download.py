@@ -1,0 +1,124 @@
+"""Fetching one file, impatiently: an edge box without a network should learn that within seconds."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+import threading
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from pipeline.errors import ResourceError
+
+if TYPE_CHECKING:
+    from pipeline.progress import Progress, Ticker
+
+__all__ = ["UnreachableError", "download"]
+
+CONNECT_S = 3.0
+_READ_S = 30.0
+_CHUNK_BYTES = 1 << 18
+_MIB = 1 << 20
+
+
+class UnreachableError(Exception):
+    """The file cannot be had now; the text says why, in one line."""
+
+
+def download(url: str, target: Path, sha256_prefix: str, progress: Progress) -> Path:
+    """Fetch ``url`` to ``target``; the file appears there whole and checked, or not at all.
+
+    Args:
+        url: Of the file, http or https.
+        target: Where it goes.
+        sha256_prefix: How its SHA-256 starts; empty when that is not known.
+        progress: Shows MiB.
+
+    Raises:
+        UnreachableError: no connection within three seconds, it broke, or other bytes came than announced.
+        ResourceError: when the disk is full.
+    """
+    with _connect(url) as response:
+        total = int(response.headers.get("Content-Length") or 0)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                label = f"downloading {target.name} ({total / _MIB:.0f} MiB)"
+                with progress.track(label, -(-total // _MIB)) as ticker:
+                    received, sha256 = _copy(response, file, ticker)
+                file.flush()
+                os.fsync(file.fileno())
+            if total and received != total:
+                message = f"the connection ended after {received} of {total} bytes"
+                raise UnreachableError(message)
+            if not sha256.startswith(sha256_prefix):
+                message = f"the file from {url} is not the announced one (sha256 {sha256[:16]}, not {sha256_prefix})"
+                raise UnreachableError(message)
+            temporary.chmod(0o644)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return target
+
+
+def _copy(response: Any, file: IO[bytes], ticker: Ticker) -> tuple[int, str]:  # noqa: ANN401 - http response
+    """Bytes received and their SHA-256."""
+    digest, received = hashlib.sha256(), 0
+    while True:
+        try:
+            chunk = response.read(_CHUNK_BYTES)
+        except (OSError, HTTPException) as error:
+            raise UnreachableError(_one_line(error)) from error
+        if not chunk:
+            return received, digest.hexdigest()
+        try:
+            file.write(chunk)
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise ResourceError(
+                    "the disk is full", where=file.name, fix="free space or choose another cache"
+                ) from error
+            raise
+        digest.update(chunk)
+        before, received = received, received + len(chunk)
+        ticker.advance(received // _MIB - before // _MIB)
+
+
+def _connect(url: str) -> Any:  # noqa: ANN401 - http response
+    """Open the URL, or give up after three seconds, whatever the resolver of names is doing meanwhile."""
+    opened: list[Any] = []
+    problems: list[Exception] = []
+    late = threading.Event()
+
+    def run() -> None:
+        try:
+            response = urllib.request.urlopen(url, timeout=_READ_S)  # noqa: S310 - from torchvision's or timm's table
+        except (OSError, HTTPException, ValueError) as error:
+            problems.append(error)
+            return
+        if late.is_set():
+            response.close()
+        else:
+            opened.append(response)
+
+    thread = threading.Thread(target=run, daemon=True, name="edgewright-connect")
+    thread.start()
+    thread.join(CONNECT_S)
+    if opened:
+        return opened[0]
+    late.set()
+    if problems:
+        raise UnreachableError(_one_line(problems[0])) from problems[0]
+    message = f"no answer within {CONNECT_S:.0f} s"
+    raise UnreachableError(message)
+
+
+def _one_line(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    return (str(reason).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,197 @@
+"""A user's Python file with a function that returns a network: looked at without running it, then run.
+
+The file's identity is the hash over itself and over what it imports from its own folder, so that a change in either
+makes another network.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import inspect
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType
+
+__all__ = ["check_factory", "hash_of_model_file", "load_factory"]
+
+_FORM = "path/to/file.py:factory, where factory is a function that returns an nn.Module"
+
+
+def check_factory(file: Path, name: str) -> None:
+    """See, without running the file, that it is there, is Python, and defines ``name``.
+
+    Raises:
+        UsageError: naming what is near.
+    """
+    tree = _parse(file)
+    defined = set(_defined(tree))
+    factories = _likely_factories(tree)
+    if not name:
+        raise UsageError(
+            "which function makes the network?",
+            where=str(file),
+            expected=_FORM,
+            fix=f"one of {', '.join(f'{file}:{known}' for known in factories[:4])}" if factories else None,
+        )
+    if name not in defined and "*" not in defined:
+        close = nearest(name, defined) or factories[:4]
+        raise UsageError(
+            f"defines no {name!r}",
+            where=str(file),
+            expected=f"did you mean {' or '.join(close)}?" if close else _FORM,
+        )
+
+
+def _parse(file: Path) -> ast.Module:
+    if not file.is_file():
+        parent = file.parent
+        siblings = [str(path) for path in parent.glob("*.py")] if parent.is_dir() else []
+        close = nearest(str(file), siblings)
+        raise UsageError(
+            "there is no such model file",
+            where=str(file),
+            got=None if parent.is_dir() else f"{parent} does not exist either",
+            expected=f"did you mean {' or '.join(close)}?" if close else _FORM,
+        )
+    try:
+        return ast.parse(file.read_bytes(), filename=str(file))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise UsageError(
+            "this is not valid Python", where=f"{file}:{line}" if line else str(file), got=str(error)
+        ) from error
+    except OSError as error:
+        raise UsageError("this model file cannot be read", where=str(file), got=error.strerror) from error
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """Every name the module's top level may bind; ``*`` for a star import."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node in tree.body:
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+
+
+def _likely_factories(tree: ast.Module) -> list[str]:
+    """The public functions that can be called with at most ``num_classes``."""
+    found = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            positional = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+            required = positional[: len(positional) - len(node.args.defaults)]
+            if set(required) <= {"num_classes"}:
+                found.append(node.name)
+    return found
+
+
+def hash_of_model_file(file: Path) -> str:
+    """SHA-256 over the file and the modules of its own folder that it imports, directly or not."""
+    digest = hashlib.sha256()
+    for path in _closure(file):
+        content = path.read_bytes()
+        name = path.relative_to(file.parent).as_posix() if path != file else ""
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def _closure(file: Path) -> list[Path]:
+    """The file, then what it imports from its folder, sorted."""
+    seen, waiting = {file}, [file]
+    while waiting:
+        for path in _imported_neighbours(waiting.pop(), file.parent):
+            if path not in seen:
+                seen.add(path)
+                waiting.append(path)
+    return [file, *sorted(seen - {file})]
+
+
+def _imported_neighbours(file: Path, folder: Path) -> Iterator[Path]:
+    for node in ast.walk(_parse(file)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        else:
+            continue
+        for name in names:
+            top = folder / name.split(".")[0]
+            if top.with_suffix(".py").is_file():
+                yield top.with_suffix(".py")
+            elif (top / "__init__.py").is_file():
+                yield from sorted(top.rglob("*.py"))
+            elif top.is_dir():
+                yield from sorted(top.glob("*.py"))  # not deeper: without __init__.py it may be a folder of images
+
+
+class _FreshLoader(SourceFileLoader):
+    """Compiles the source as it is now and leaves no ``__pycache__`` in the user's folder.
+
+    A cached byte code is taken as fresh when the second of its change and its size agree: too coarse for an identity.
+    """
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
+def load_factory(file: Path, name: str, sha256: str | None) -> Callable[..., Any]:
+    """Run the file under a private module name and return its factory.
+
+    Args:
+        file: The user's file; its folder can be imported from while it runs.
+        name: The factory.
+        sha256: Hash it had when it was resolved, None when that does not matter.
+
+    Raises:
+        UsageError: when the file changed since, fails to run, or ``name`` is not callable.
+    """
+    check_factory(file, name)
+    found = hash_of_model_file(file)
+    if sha256 is not None and found != sha256:
+        raise UsageError(
+            "the model file changed while it was in use", where=str(file), got=found, expected=sha256, fix="start again"
+        )
+    module_name = f"_edgewright_model_{found[:16]}"
+    if module_name not in sys.modules:
+        _run_module(file, module_name)
+    factory = getattr(sys.modules[module_name], name, None)
+    if not callable(factory):
+        raise UsageError(f"{name!r} cannot be called", where=str(file), got=type(factory).__name__, expected=_FORM)
+    return factory  # type: ignore[no-any-return]
+
+
+def _run_module(file: Path, module_name: str) -> None:
+    spec = importlib.util.spec_from_file_location(module_name, file, loader=_FreshLoader(module_name, str(file)))
+    if spec is None or spec.loader is None:
+        raise UsageError("this model file cannot be imported", where=str(file))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    sys.path.insert(0, str(file.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise UsageError("this model file fails when it is imported", where=str(file), got=describe(error)) from error
+    finally:
+        sys.path.remove(str(file.parent.resolve()))
+
+
+def describe(error: Exception) -> str:
+    """Type and first line of an error, and the deepest line it came through."""
+    lines = str(error).strip().splitlines() or [""]
+    frames = inspect.getinnerframes(error.__traceback__) if error.__traceback__ else []
+    at = f" (line {frames[-1].lineno} of {Path(frames[-1].filename).name})" if frames else ""
+    return f"{type(error).__name__}: {lines[0]}{at}"

@@ -1,0 +1,17 @@
+"""The names of models that can be asked for; answers without importing torch."""
+
+from __future__ import annotations
+
+from pipeline.models import timm_source, torchvision_source
+
+__all__ = ["timm_classifiers", "torchvision_classifiers"]
+
+
+def torchvision_classifiers() -> tuple[str, ...]:
+    """The image classifiers of torchvision, sorted."""
+    return tuple(torchvision_source.builders())
+
+
+def timm_classifiers() -> tuple[str, ...]:
+    """The architectures of timm with the prefix ``timm/``, sorted; empty where the extra is not installed."""
+    return tuple(f"timm/{name}" for name in timm_source.architectures())

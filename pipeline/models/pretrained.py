@@ -1,0 +1,91 @@
+"""Finding pretrained weights: in the cache, in torch's own cache, or on the network; else why not, in one line."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.artifact import sha256_of_file
+from pipeline.errors import WeightsError
+from pipeline.models.download import UnreachableError, download
+from pipeline.models.source import ModelSource, WeightsSource
+from pipeline.models.torchvision_source import default_weights
+
+if TYPE_CHECKING:
+    from pipeline.progress import Progress
+
+__all__ = ["find_pretrained"]
+
+
+def find_pretrained(model: ModelSource, *, cache: Path, progress: Progress, asked: bool) -> WeightsSource:
+    """The model's published weights as a file, or ``scratch`` with the reason.
+
+    Args:
+        model: Whose weights.
+        cache: Downloads go to ``<cache>/weights``.
+        progress: Where the download is shown.
+        asked: Whether the user asked for them; then it is an error when the model can have none.
+
+    Raises:
+        WeightsError: asked for, but the model is of a kind that has none.
+    """
+    name = model.name if model.origin == "torchvision" else f"timm/{model.name}"
+    if model.origin == "file":
+        raise WeightsError(
+            "a model from a file has no pretrained weights", where=str(model.file), fix="give a weights file, or none"
+        )
+    location = _torchvision_location(model.name) if model.origin == "torchvision" else _timm_location(model.name)
+    if location is None:
+        if asked:
+            raise WeightsError(f"{name} has no pretrained weights", fix="give a weights file, or none")
+        return WeightsSource(origin="scratch", reason=f"{name} has no pretrained weights")
+    url, filename = location
+    try:
+        file = _cached(filename, cache) or download(url, cache / "weights" / filename, _prefix(filename), progress)
+    except UnreachableError as error:
+        return WeightsSource(origin="scratch", reason=f"the pretrained weights of {name} are out of reach: {error}")
+    return WeightsSource(origin="pretrained", file=file, file_sha256=sha256_of_file(file))
+
+
+def _torchvision_location(name: str) -> tuple[str, str] | None:
+    """URL and file name of torchvision's default weights."""
+    entry = default_weights(name)
+    return (entry.url, entry.url.rsplit("/", 1)[-1]) if entry else None
+
+
+def _timm_location(name: str) -> tuple[str, str] | None:
+    """URL and file name of timm's weights; imports timm, whose table is made at run time."""
+    import timm
+
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.has_weights:
+        return None
+    if config.hf_hub_id:
+        remote = config.hf_hub_filename or "model.safetensors"
+        file = f"{config.hf_hub_id}-{remote}".replace("/", "--")
+        return f"https://huggingface.co/{config.hf_hub_id}/resolve/main/{remote}", file
+    return (config.url, config.url.rsplit("/", 1)[-1]) if config.url else None
+
+
+def _cached(filename: str, cache: Path) -> Path | None:
+    """A file of that name in our cache or torch's, with the hash its name announces."""
+    prefix = _prefix(filename)
+    for folder in (cache / "weights", _torch_hub() / "checkpoints"):
+        file = folder / filename
+        if file.is_file() and (not prefix or sha256_of_file(file).startswith(prefix)):
+            return file
+    return None
+
+
+def _torch_hub() -> Path:
+    """Where torch.hub keeps files; as ``torch.hub.get_dir``, without importing torch."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "torch")
+    return Path(home).expanduser() / "hub"
+
+
+def _prefix(filename: str) -> str:
+    """The start of the SHA-256 that torch's file names carry, such as ``resnet50-11ad3fa6.pth``."""
+    found = re.search(r"-([0-9a-f]{8,64})\.", filename)
+    return found.group(1) if found else ""

@@ -1,0 +1,61 @@
+"""The preprocessing that published weights were made for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.models.torchvision_source import default_weights
+from pipeline.preprocess import PreprocessSpec
+
+if TYPE_CHECKING:
+    from pipeline.models.source import ModelSource
+
+__all__ = ["weights_preprocess"]
+
+_PRESET: dict[str, Any] = {
+    "resize_size": 256,
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+    "interpolation": "BILINEAR",
+}
+"""Defaults of torchvision.transforms._presets.ImageClassification."""
+
+
+def weights_preprocess(source: ModelSource) -> PreprocessSpec | None:
+    """The preprocessing of torchvision's default weights or of timm's configuration; None for a model from a file."""
+    if source.origin == "torchvision":
+        entry = default_weights(source.name)
+        return None if entry is None else _of_torchvision(entry.transforms)
+    return _of_timm(source.name) if source.origin == "timm" else None
+
+
+def _of_torchvision(arguments: dict[str, Any]) -> PreprocessSpec:
+    preset = _PRESET | arguments
+    return PreprocessSpec(
+        size=preset["crop_size"],
+        resize=preset["resize_size"],
+        mean=preset["mean"],
+        std=preset["std"],
+        interpolation=preset["interpolation"].lower(),
+    )
+
+
+def _of_timm(name: str) -> PreprocessSpec | None:
+    """From timm's table, which is made at run time; the arithmetic is timm.data.transforms_factory's."""
+    import timm
+    from timm.data import resolve_data_config
+
+    table = timm.get_pretrained_cfg(name)
+    if table is None:
+        return None
+    config = resolve_data_config({}, pretrained_cfg=table.to_dict())
+    _, height, width = config["input_size"]
+    squash = config["crop_mode"] == "squash" or (height != width)
+    interpolation = config["interpolation"]
+    return PreprocessSpec(
+        size=(height, width),
+        resize="squash" if squash else int(height / config["crop_pct"]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation="bicubic" if interpolation == "random" else interpolation,
+    )

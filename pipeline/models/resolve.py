@@ -1,0 +1,123 @@
+"""From what a person types to where the network and its weights come from; answers before torch is imported."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.artifact import sha256_of_file
+from pipeline.errors import UnknownNameError, UsageError, WeightsError, nearest
+from pipeline.models import model_file, timm_source
+from pipeline.models.names import torchvision_classifiers
+from pipeline.models.pretrained import find_pretrained
+from pipeline.models.source import ModelSource, WeightsSource
+from pipeline.progress import SilentProgress
+
+if TYPE_CHECKING:
+    from pipeline.progress import Progress
+
+__all__ = ["resolve_model", "resolve_weights"]
+
+_MODELS = "a torchvision classifier such as resnet50, timm/NAME, or path/to/file.py:factory"
+_STATE_DICTS = (".pt", ".pth", ".bin", ".ckpt", ".tar")
+
+
+def resolve_model(text: str) -> ModelSource:
+    """Say where the network ``text`` comes from.
+
+    Args:
+        text: A torchvision classifier, ``timm/NAME`` (``timm/NAME.TAG`` for certain weights), or
+            ``path/to/file.py:factory``.
+
+    Raises:
+        UnknownNameError: with the nearest names.
+        UsageError: a model file that is not there, is not Python or defines no such factory; timm not installed.
+    """
+    if not text:
+        raise UsageError("no model named", expected=_MODELS)
+    if text.startswith("timm/"):
+        return _resolve_timm(text.removeprefix("timm/"))
+    path, _, factory = text.rpartition(":") if ".py:" in text else (text, "", "")
+    if path.endswith(".py"):
+        file = Path(path).expanduser()
+        model_file.check_factory(file, factory)
+        return ModelSource(origin="file", name=factory, file=file, file_sha256=model_file.hash_of_model_file(file))
+    known = torchvision_classifiers()
+    if text in known:
+        return ModelSource(origin="torchvision", name=text)
+    if text.partition(".")[0] in timm_source.architectures():
+        raise UnknownNameError("model", text, [*known, f"timm/{text}"], fix=f"timm has it: timm/{text}")
+    raise UnknownNameError(
+        "model", text, known, fix="`edgewright models` lists all; or timm/NAME, path/file.py:factory"
+    )
+
+
+def _resolve_timm(name: str) -> ModelSource:
+    if not timm_source.is_installed():
+        raise UsageError(
+            "timm is not installed", where=f"timm/{name}", fix="pip install 'edgewright[timm]', or pip install timm"
+        )
+    known = timm_source.architectures()
+    architecture, dot, tag = name.partition(".")
+    if architecture not in known:
+        raise UnknownNameError("timm model", name, known, fix="`edgewright models` lists all")
+    if dot and tag not in timm_source.tags(architecture):
+        raise UnknownNameError(
+            "weights of timm model", name, [f"{architecture}.{t}" for t in timm_source.tags(architecture)]
+        )
+    return ModelSource(origin="timm", name=name)
+
+
+def resolve_weights(
+    text: str | None, model: ModelSource, *, cache: Path, progress: Progress | None = None
+) -> WeightsSource:
+    """Say what the network starts from, downloading pretrained weights where that is possible.
+
+    Args:
+        text: ``pretrained``, ``none``, a ``.safetensors`` file or a state dict saved by ``torch.save``. None:
+            ``pretrained`` where the model has such weights, else ``none``.
+        model: Whose weights.
+        cache: Where downloads are kept.
+        progress: Where downloads are shown.
+
+    Raises:
+        WeightsError: for a file that is not there or visibly damaged, or a model that has no pretrained weights.
+    """
+    if text == "none" or (text is None and model.origin == "file"):
+        reason = "no weights were asked for" if text else "no weights were given"
+        return WeightsSource(origin="scratch", reason=reason)
+    if text in {None, "pretrained"}:
+        return find_pretrained(model, cache=cache, progress=progress or SilentProgress(), asked=text is not None)
+    file = Path(str(text)).expanduser()
+    _check_weights_file(file, str(text))
+    return WeightsSource(origin="file", file=file, file_sha256=sha256_of_file(file))
+
+
+def _check_weights_file(file: Path, text: str) -> None:
+    """Refuse what can be seen without torch."""
+    if not file.is_file():
+        siblings = [path for path in file.parent.iterdir() if path.is_file()] if file.parent.is_dir() else []
+        close = nearest(text, [*(str(file.parent / path.name) for path in siblings), "pretrained", "none"])
+        raise WeightsError(
+            "there is no such weights file",
+            where=text,
+            expected=f"did you mean {' or '.join(close)}?"
+            if close
+            else "pretrained, none, a .safetensors or a .pth file",
+        )
+    if file.suffix not in {".safetensors", *_STATE_DICTS}:
+        raise WeightsError(
+            "unknown kind of weights file",
+            where=text,
+            got=file.suffix or "no suffix",
+            expected=".safetensors, .pt or .pth",
+        )
+    with file.open("rb") as opened:
+        start = opened.read(8)
+    size = file.stat().st_size
+    header = int.from_bytes(start, "little")
+    if file.suffix == ".safetensors" and (len(start) < 8 or header > size - 8):
+        raise WeightsError("this file is damaged or no safetensors file", where=text, got=f"{size} bytes")
+    if start.startswith(b"PK") and not zipfile.is_zipfile(file):
+        raise WeightsError("this file is truncated", where=text, got=f"{size} bytes", fix="copy or download it again")

@@ -1,0 +1,55 @@
+"""Which network and which weights a run is about; light to import: torch comes in only when a network is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.artifact import Json
+
+__all__ = ["ModelSource", "WeightsSource"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSource:
+    """How to build the network.
+
+    Attributes:
+        origin: ``torchvision``, ``timm`` or ``file``.
+        name: Builder or factory name within the origin.
+        file: The user's Python file, for origin ``file``; its content counts, not its place.
+        file_sha256: Hash of that file and of what it imports from its own folder.
+    """
+
+    origin: Literal["torchvision", "timm", "file"]
+    name: str
+    file: Path | None = field(default=None, compare=False)
+    file_sha256: str | None = None
+
+    def identity(self) -> dict[str, Json]:
+        """What decides which network is built."""
+        return {"origin": self.origin, "name": self.name, "file_sha256": self.file_sha256}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeightsSource:
+    """What the network starts from.
+
+    Attributes:
+        origin: ``pretrained`` (reachable), ``scratch`` or ``file``.
+        file: The weights file; for ``pretrained`` the downloaded one.
+        file_sha256: Hash of that file.
+        reason: For people: why it starts from scratch.
+    """
+
+    origin: Literal["pretrained", "scratch", "file"]
+    file: Path | None = field(default=None, compare=False)
+    file_sha256: str | None = None
+    reason: str = field(default="", compare=False)
+
+    def identity(self) -> dict[str, Json]:
+        """What decides the starting weights."""
+        return {"origin": self.origin, "file_sha256": self.file_sha256}

@@ -1,0 +1,218 @@
+"""Reading weights without running what is in the file, and putting them into a network or saying what differs."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import WeightsError
+
+if TYPE_CHECKING:
+    from pipeline.models.source import WeightsSource
+
+__all__ = ["LoadedWeights", "load_weights", "read_state_dict", "with_versions"]
+
+_ENVELOPES = ("state_dict", "model", "model_state_dict", "net", "ema", "state_dict_ema", "model_ema")
+"""Keys under which training scripts keep the state dict, in the order they are looked for."""
+_PREFIXES = ("module.", "_orig_mod.")
+"""What data parallelism and torch.compile put before every key."""
+_COUNTERS = ("n_averaged",)
+"""Entries of an averaged model that are no weights."""
+_AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
+"""Heads of GoogLeNet and Inception v3 that exist in training only."""
+_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$")
+"""torchvision's DenseNet files use ``norm.1`` for ``norm1``; source: torchvision/models/densenet.py."""
+_HEAD_TENSORS = 4
+"""A head has a weight and a bias, or two of each (DeiT's two heads); more that differ are another network."""
+_SHOWN = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedWeights:
+    """What became of the weights.
+
+    Attributes:
+        fresh_head: Names of the tensors that keep their random values because the class count differs.
+        ignored: Keys of the file that the network has no use for (auxiliary heads).
+    """
+
+    fresh_head: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.safetensors`` file or of a state dict saved with ``torch.save``, on the CPU.
+
+    Also found below ``state_dict``, ``model`` and the like, and with the prefix of data parallelism, which is removed.
+    Nothing in the file is executed: ``weights_only=True``, without a way around it.
+
+    Raises:
+        WeightsError: for a file that is damaged, holds more than tensors, or holds none.
+    """
+    loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    for key in _ENVELOPES:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+            break
+    entries = loaded.items() if isinstance(loaded, Mapping) else ()
+    state = {str(key): value for key, value in entries if isinstance(value, Tensor) and key not in _COUNTERS}
+    if not state:
+        held = ", ".join(map(str, list(loaded)[:6])) if isinstance(loaded, Mapping) else type(loaded).__name__
+        raise WeightsError("no weights in this file", where=str(path), got=held or "nothing", expected="a state dict")
+    versions = getattr(loaded, "_metadata", None)
+    return _without_prefixes(state, versions if isinstance(versions, Mapping) else None)
+
+
+def _read_safetensors(path: Path) -> object:
+    import safetensors
+    import safetensors.torch
+
+    try:
+        return safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError, KeyError, ValueError) as error:
+        raise WeightsError("this safetensors file is damaged", where=str(path), got=str(error)) from error
+
+
+def _read_torch(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about TorchScript archives, which then raise
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        text = str(error).strip()
+        unsafe = "weights_only" in text.lower() or "Unsupported" in text
+        raise WeightsError(
+            "this file holds more than weights" if unsafe else "this weights file is damaged",
+            where=str(path),
+            got=(text.splitlines() or [type(error).__name__])[0][:200],
+            fix="save the weights alone: torch.save(network.state_dict(), path)"
+            if unsafe
+            else "copy or download it again",
+        ) from error
+
+
+def _without_prefixes(state: dict[str, Tensor], versions: Mapping[str, Any] | None) -> dict[str, Tensor]:
+    """The state without prefixes that all keys share, and with the module versions where the file has them."""
+    found = OrderedDict(state)
+    for prefix in (*_PREFIXES, *_PREFIXES):
+        if all(key.startswith(prefix) for key in found):
+            found = OrderedDict((key.removeprefix(prefix), value) for key, value in found.items())
+            versions = {key.removeprefix(prefix): value for key, value in (versions or {}).items()} or None
+    if versions:
+        found._metadata = dict(versions)  # type: ignore[attr-defined]  # noqa: SLF001 - where torch keeps them
+    return found
+
+
+def with_versions(state: dict[str, Tensor], network: nn.Module) -> OrderedDict[str, Tensor]:
+    """The state with the versions of the network's modules where it brings none, as from a safetensors file.
+
+    Modules convert what an older version of theirs wrote, and some refuse what has no version.
+    """
+    found = OrderedDict(state)
+    own = network.state_dict()._metadata  # type: ignore[attr-defined]  # noqa: SLF001 - where torch keeps them
+    found._metadata = getattr(state, "_metadata", None) or own  # type: ignore[attr-defined]  # noqa: SLF001
+    return found
+
+
+def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
+    """Put the weights into the network.
+
+    Pretrained weights made for another number of classes leave the head as it is; a file of the user's must fit.
+
+    Raises:
+        WeightsError: naming the first keys that are missing, not expected, or of another shape. The network is then
+            in between and of no use.
+    """
+    if weights.origin == "scratch":
+        return LoadedWeights()
+    if weights.file is None:
+        raise WeightsError("the weights file is not known", got=weights.origin)
+    own = network.state_dict()
+    state = _renamed(read_state_dict(weights.file), own)
+    unused = _unused_heads(network, own, state)
+    head = _head(own, state)
+    fresh_head = head if weights.origin == "pretrained" else ()
+    problems = _load(network, own, state, {*unused, *fresh_head})
+    if problems:
+        raise WeightsError(
+            "these weights do not fit the network",
+            where=str(weights.file),
+            got="; ".join(problems),
+            expected=f"the {len(own)} tensors of {type(network).__name__}",
+            fix=_advice(head, own, state),
+        )
+    return LoadedWeights(fresh_head=fresh_head, ignored=unused)
+
+
+def _renamed(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state with the keys of the network where only the spelling differs."""
+    if own and all(key.startswith(_PREFIXES[0]) for key in own):
+        return {_PREFIXES[0] + key: value for key, value in state.items()}
+    if any(_OLD_DENSENET.match(key) for key in state):
+        return {_OLD_DENSENET.sub(r"\1\2", key): value for key, value in state.items()}
+    return state
+
+
+def _unused_heads(network: nn.Module, own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Keys of auxiliary heads that the network was built without."""
+    if not hasattr(network, "aux_logits"):
+        return ()
+    return tuple(key for key in state if key not in own and key.startswith(_AUXILIARY))
+
+
+def _head(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The tensors of other shapes, when all of them differ in the number of classes alone; else none."""
+    differing = [key for key, value in own.items() if key in state and state[key].shape != value.shape]
+    counts = {(tuple(own[key].shape[:1]), tuple(state[key].shape[:1])) for key in differing}
+    rest_agrees = all(own[key].dim() and own[key].shape[1:] == state[key].shape[1:] for key in differing)
+    return tuple(differing) if len(counts) == 1 and len(differing) <= _HEAD_TENSORS and rest_agrees else ()
+
+
+def _load(network: nn.Module, own: Mapping[str, Tensor], state: dict[str, Tensor], left_out: set[str]) -> list[str]:
+    """Load all but some tensors; returns what does not fit, a phrase for each kind of problem."""
+    state_in = with_versions(state, network)
+    shapes = [
+        f"{key} is {list(state[key].shape)}, the network has {list(value.shape)}"
+        for key, value in own.items()
+        if key in state and key not in left_out and state[key].shape != value.shape
+    ]
+    for key in [
+        key for key, value in state.items() if key in left_out or (key in own and own[key].shape != value.shape)
+    ]:
+        del state_in[key]
+    try:
+        result = network.load_state_dict(state_in, strict=False)
+    except (RuntimeError, ValueError) as error:
+        return [str(error).splitlines()[0]]
+    missing = [f"{key} {list(own[key].shape)}" for key in result.missing_keys if key not in state]
+    unexpected = [f"{key} {list(state[key].shape) if key in state else ''}" for key in result.unexpected_keys]
+    broken = [key for key, value in state_in.items() if value.is_floating_point() and not value.isfinite().all()]
+    return [
+        *_some("other shape", shapes),
+        *_some("missing", missing),
+        *_some("not expected", unexpected),
+        *_some("not finite", broken),
+    ]
+
+
+def _advice(head: tuple[str, ...], own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    if head:
+        theirs, ours = state[head[0]].shape[0], own[head[0]].shape[0]
+        return f"they are for {theirs} classes, the data has {ours}: name all {theirs} in the data folder's classes.txt"
+    return "check the model's name, its width and its number of classes"
+
+
+def _some(kind: str, lines: list[str]) -> list[str]:
+    """One phrase for the first few lines of a kind."""
+    if not lines:
+        return []
+    rest = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    return [f"{kind}: {', '.join(lines[:_SHOWN])}{rest}"]

@@ -1,0 +1,90 @@
+"""From an image file to the network's input: one definition for training, evaluation, calibration and the device.
+
+The functions between the two markers are pure Pillow and numpy and are written verbatim into every bundle's
+``run.py``, so that the device computes bit for bit what was measured here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+
+__all__ = ["PreprocessSpec", "load_image", "preprocess_image"]
+
+
+class PreprocessSpec(BaseModel):
+    """How an image becomes the network's input.
+
+    The steps, in order: ``resize`` (to a shorter side, or squash), ``crop`` from the centre, scale to [0, 1],
+    subtract ``mean``, divide by ``std``, lay out as channels first, float32.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: tuple[PositiveInt, PositiveInt] = Field(description="height and width of the input in pixels")
+    resize: PositiveInt | Literal["squash"] = Field(
+        default="squash",
+        description="length of the shorter side before the centre crop, or 'squash': straight to size, ratio ignored",
+    )
+    mean: tuple[float, float, float] = Field(default=(0.485, 0.456, 0.406), description="per channel, of [0, 1]")
+    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+        default=(0.229, 0.224, 0.225), description="per channel, of [0, 1]"
+    )
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    channels: Literal["RGB", "BGR"] = "RGB"
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _one_number_is_a_square(cls, value: Any) -> Any:  # noqa: ANN401 - raw input
+        return (value, value) if isinstance(value, int) else value
+
+    @field_validator("mean", "std", mode="before")
+    @classmethod
+    def _one_number_serves_all_channels(cls, value: Any) -> Any:  # noqa: ANN401 - raw input
+        return (value,) * 3 if isinstance(value, int | float) else value
+
+    def load(self, path: str) -> NDArray[np.float32]:
+        """The input for one image file, shape (3, height, width)."""
+        return preprocess_image(load_image(path), self.model_dump(mode="json"))
+
+
+# --- the bundle's run.py starts here ---
+def load_image(path: str) -> Image.Image:
+    """Read an image as 8-bit RGB: upright by its EXIF tag, 16-bit grey scaled instead of clipped."""
+    with Image.open(path) as opened:
+        image = ImageOps.exif_transpose(opened)
+        image.load()
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def preprocess_image(image: Image.Image, spec: dict[str, Any]) -> NDArray[np.float32]:
+    """The network's input for an RGB image, shape (3, height, width), by the fields of ``preprocess.json``."""
+    height, width = spec["size"]
+    resample = Image.Resampling[spec["interpolation"].upper()]
+    if spec["resize"] == "squash":
+        image = image.resize((width, height), resample)
+    else:
+        shorter, (wide, high) = spec["resize"], image.size
+        if wide <= high:
+            wide, high = shorter, max(shorter, int(shorter * high / wide))
+        else:
+            wide, high = max(shorter, int(shorter * wide / high)), shorter
+        image = image.resize((wide, high), resample)
+        left, top = round((wide - width) / 2), round((high - height) / 2)
+        image = image.crop((left, top, left + width, top + height))
+    pixels = np.asarray(image, dtype=np.float32)
+    if spec["channels"] == "BGR":
+        pixels = pixels[:, :, ::-1]
+    mean = np.asarray(spec["mean"], dtype=np.float32)
+    std = np.asarray(spec["std"], dtype=np.float32)
+    pixels = (pixels / np.float32(255) - mean) / std
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+# --- the bundle's run.py ends here ---

@@ -1,0 +1,92 @@
+"""The recipe's records. Their fields are the keys of the YAML file; a stage's section is the stage itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from exporters.build_stage import Build
+from exporters.export_stage import Export
+from pipeline.preprocess import PreprocessSpec
+from pipeline.stages.baseline import Baseline
+from pipeline.stages.calibrate import Calibrate
+from pipeline.stages.distill import Distill
+from pipeline.stages.prune import Prune
+
+__all__ = ["SKIPPABLE", "DataSection", "GoalSection", "InputSection", "MeasureSection", "Recipe"]
+
+SKIPPABLE = ("distill", "prune")
+"""Stages a run can do without; the others make what the device loads."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class DataSection(_Section):
+    """Which images, and how they are split."""
+
+    source: str = Field(default="digits", description="'digits', a folder, or the name of a torchvision data set")
+    calibration_images: PositiveInt = Field(default=512, description="at most so many images calibrate")
+    calibration_list: str | None = Field(default=None, description="file with one relative image path a line")
+    test_list: str | None = Field(default=None, description="file with one relative image path a line")
+
+
+class InputSection(_Section):
+    """Overrides of the preprocessing; what is not given comes from the weights' own recipe or the data."""
+
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(default=None, description="pixels: one side, or [height, width]")
+    resize: PositiveInt | Literal["squash"] | None = Field(
+        default=None, description="shorter side before the centre crop, or 'squash' straight to size"
+    )
+    mean: float | tuple[float, float, float] | None = None
+    std: float | tuple[float, float, float] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    channels: Literal["RGB", "BGR"] | None = None
+
+    def over(self, base: PreprocessSpec) -> PreprocessSpec:
+        """``base`` with what is given here in its place."""
+        return PreprocessSpec.model_validate({**base.model_dump(), **self.model_dump(exclude_none=True)})
+
+
+class GoalSection(_Section):
+    """What the result has to hold."""
+
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.01, description="INT8 may lose at most this fraction of accuracy against its float network"
+    )
+    require: Literal["int8"] | None = Field(
+        default=None, description="'int8': fail rather than ship float when INT8 cannot hold the limit"
+    )
+
+
+class MeasureSection(_Section):
+    """How the stages are measured."""
+
+    profile: Literal["quick", "full"] = Field(default="quick", description="'full' takes a minute a stage")
+    threads: PositiveInt | None = Field(default=None, description="threads of the runtime; default: all usable cores")
+
+
+class Recipe(_Section):
+    """Everything that decides a run."""
+
+    schema_: Literal["edgewright.recipe/1"] = Field(default="edgewright.recipe/1", alias="schema")
+    model: str = Field(description="torchvision name, timm/NAME, or path/to/file.py:factory")
+    weights: str | None = Field(
+        default=None, description="'pretrained', 'none', a .safetensors or a .pt/.pth state dict; default: pretrained for names"
+    )
+    task: Literal["classification"] = "classification"
+    data: DataSection = DataSection()
+    input: InputSection = InputSection()
+    goal: GoalSection = GoalSection()
+    targets: tuple[str, ...] = Field(default=("ort-cpu",), min_length=1)
+    skip: tuple[Literal["distill", "prune"], ...] = ()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    baseline: Baseline = Baseline()
+    distill: Distill = Distill()
+    prune: Prune = Prune()
+    calibrate: Calibrate = Calibrate()
+    export: Export = Export()
+    build: Build = Build()
+    measure: MeasureSection = MeasureSection()

@@ -1,0 +1,70 @@
+"""What decides a stage's result, gathered into a key; and what changed between two keys, in the user's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.artifact import sha256_of_json
+from pipeline.environment import python_version, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pipeline.artifact import Json
+    from pipeline.stage import Inputs, Stage
+
+__all__ = ["changes", "key_components", "key_of"]
+
+_SCHEMA = 1
+"""Raised when the meaning of a key changes; every cached stage then runs again."""
+
+
+def key_components(stage: Stage, inputs: Inputs, *, seed: int) -> dict[str, Json]:
+    """Everything that decides the result of ``stage`` on ``inputs``, as JSON.
+
+    Places, times, host and user names are not in it: the same work elsewhere has the same key.
+    """
+    return {
+        "schema": _SCHEMA,
+        "stage": stage.name,
+        "version": stage.version,
+        "fields": stage.model_dump(mode="json"),
+        "seed": seed,
+        "inputs": {str(kind): inputs.artifacts[kind].sha256 for kind in stage.takes},
+        "teachers": [
+            {"source": teacher.source.identity(), "artifact": teacher.artifact.sha256} for teacher in inputs.teachers
+        ],
+        "subject": inputs.subject.restricted(stage.reads).identity(),
+        "versions": {"python": python_version(), **versions(stage.pins)},
+    }
+
+
+def key_of(components: Mapping[str, Json]) -> str:
+    """The key: SHA-256 of the canonical components."""
+    return sha256_of_json(dict(components))
+
+
+def changes(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:
+    """What differs, one line each: ``distill.epochs: 6 -> 8``."""
+    old, new = dict(_leaves(before)), dict(_leaves(now))
+    stage = str(now.get("stage", ""))
+    lines = []
+    for path in sorted(old.keys() | new.keys()):
+        if old.get(path) != new.get(path):
+            name = path.replace("fields.", f"{stage}.", 1) if path.startswith("fields.") else path
+            lines.append(f"{name}: {_short(old.get(path))} -> {_short(new.get(path))}")
+    return lines
+
+
+def _leaves(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def _short(value: Json) -> str:
+    text = "absent" if value is None else str(value)
+    looks_like_hash = len(text) == 64 and all(character in "0123456789abcdef" for character in text)
+    return text[:12] if looks_like_hash else text

@@ -1,0 +1,120 @@
+"""A loaded model on its target's runtime: the one thing a benchmark or an evaluation sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.artifact import Json
+
+__all__ = ["Array", "EngineSpec", "Opener", "Session", "TensorSpec"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorSpec:
+    """Name, static shape and numpy dtype name of an input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def to_json(self) -> dict[str, Json]:
+        """As JSON."""
+        return {"name": self.name, "shape": list(self.shape), "dtype": self.dtype}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> TensorSpec:
+        """Inverse of :meth:`to_json`."""
+        return cls(name=value["name"], shape=tuple(value["shape"]), dtype=value["dtype"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineSpec:
+    """How to open a model file on a target: all that a fresh process needs besides the file itself.
+
+    Stored among the facts of an ``engine`` artifact and in a bundle's manifest.
+
+    Attributes:
+        target: Name of the target, key into the opener table.
+        model: The model file, relative to the folder it is opened in.
+        input: The one input; batch first.
+        outputs: The outputs in the model's order.
+        options: What the target's runtime is told (threads, spinning, providers, ...); the target's own keys.
+    """
+
+    target: str
+    model: str
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+    options: Mapping[str, Json]
+
+    def to_json(self) -> dict[str, Json]:
+        """As JSON."""
+        return {
+            "target": self.target,
+            "model": self.model,
+            "input": self.input.to_json(),
+            "outputs": [output.to_json() for output in self.outputs],
+            "options": dict(self.options),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> EngineSpec:
+        """Inverse of :meth:`to_json`."""
+        return cls(
+            target=value["target"],
+            model=value["model"],
+            input=TensorSpec.from_json(value["input"]),
+            outputs=tuple(TensorSpec.from_json(output) for output in value["outputs"]),
+            options=value["options"],
+        )
+
+
+class Session(Protocol):
+    """A model that is loaded while the ``with`` block lasts.
+
+    Nothing is loaded before ``__enter__`` and everything is released by ``__exit__``::
+
+        with open_session(folder, spec) as session:
+            (logits,) = session.run(image[None])
+    """
+
+    spec: EngineSpec
+
+    def __enter__(self) -> Self:
+        """Load the model."""
+        ...
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Release it."""
+        ...
+
+    def run(self, batch: Array) -> tuple[Array, ...]:
+        """One inference. ``batch`` has the shape and dtype of ``spec.input``; the outputs those of ``spec.outputs``."""
+        ...
+
+    def facts(self) -> dict[str, Json]:
+        """What is in force once loaded: runtime version, provider, threads and the like, for the record."""
+        ...
+
+
+Opener = Callable[[Path, EngineSpec], Session]
+"""Makes a session from a folder and the spec of the engine in it. The runtime is imported inside."""
+
+
+def check_batch(batch: Array, spec: TensorSpec) -> None:
+    """Refuse an input that the engine was not built for.
+
+    Raises:
+        ValueError: when shape or dtype differ.
+    """
+    if batch.shape != spec.shape or batch.dtype != np.dtype(spec.dtype):
+        message = f"input {spec.name!r} is {spec.dtype}{list(spec.shape)}, got {batch.dtype}{list(batch.shape)}"
+        raise ValueError(message)

@@ -1,0 +1,100 @@
+"""The contract between the runner and a stage.
+
+A stage is a frozen pydantic record whose fields are its section of the recipe. It has no base class of ours: whatever
+has these class attributes and ``run`` is a stage. What it declares, the runner verifies after each call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipeline.artifact import Artifact, ArtifactKind, Json
+    from pipeline.models import ModelSource
+    from pipeline.progress import Progress
+    from pipeline.subject import Subject
+
+__all__ = ["Inputs", "Made", "Stage", "TrainedNetwork", "Workspace"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedNetwork:
+    """A network artifact together with how its network is built."""
+
+    source: ModelSource
+    artifact: Artifact
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """What a stage works on.
+
+    Attributes:
+        artifacts: The newest artifact of each kind the stage ``takes``.
+        subject: The model, data, preprocessing and task of the run, restricted to what the stage ``reads``.
+        teachers: Trained networks to learn from, for a stage that asks for them.
+    """
+
+    artifacts: Mapping[ArtifactKind, Artifact]
+    subject: Subject
+    teachers: tuple[TrainedNetwork, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workspace:
+    """Where and how a stage works.
+
+    Attributes:
+        folder: An empty folder; the files left in it become the artifact.
+        seed: The only source of randomness.
+        progress: Where to report to.
+    """
+
+    folder: Path
+    seed: int
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """What ``run`` returns: the facts of the artifact whose files lie in the workspace, and notes for the report."""
+
+    facts: Mapping[str, Json]
+    notes: tuple[str, ...] = field(default=())
+
+
+class Stage(Protocol):
+    """One step of the chain.
+
+    Attributes:
+        name: As in the recipe, the report and the command line.
+        version: Raised whenever the same inputs would give another result; enters the key.
+        takes: Kinds of the artifacts it needs.
+        gives: Kind of the artifact it makes.
+        reads: Which parts of the subject it reads: of ``model``, ``weights``, ``train``, ``calibration``,
+            ``preprocess``, ``task``. Only these enter its key and only these can be read.
+        pins: Distributions whose versions decide the result; enter the key.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    takes: ClassVar[tuple[ArtifactKind, ...]]
+    gives: ClassVar[ArtifactKind]
+    reads: ClassVar[tuple[str, ...]]
+    pins: ClassVar[tuple[str, ...]]
+
+    def run(self, inputs: Inputs, work: Workspace) -> Made:
+        """Write the artifact's files into ``work.folder``.
+
+        Must not write anywhere else, change its inputs, or depend on anything that is neither declared nor a field.
+        """
+        ...
+
+    def model_dump(self, *, mode: str = ...) -> dict[str, Any]:
+        """The fields (pydantic's own)."""
+        ...
+

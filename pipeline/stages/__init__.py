@@ -1,0 +1,1 @@
+"""The stages that work on the network itself, and its calibration."""

@@ -1,0 +1,73 @@
+"""The network as a user without this tool would have it: the yardstick of every later stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.artifact import ArtifactKind
+from pipeline.stage import Made
+from pipeline.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipeline.stage import Inputs, Workspace
+    from pipeline.training.loop import Batch
+
+__all__ = ["Baseline"]
+
+
+class Baseline(BaseModel):
+    """Given or pretrained weights as they are; where they do not answer for the classes, plain training on the data.
+
+    Also makes the teachers of an ensemble: a teacher is another network's baseline.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str] = "baseline"
+    version: ClassVar[int] = 1
+    takes: ClassVar[tuple[ArtifactKind, ...]] = ()
+    gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
+    reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "preprocess", "task")
+    pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "lightning-fabric", "pillow")
+
+    schedule: Schedule | None = Field(
+        default=None, description="default: as many steps as the student gets in distill and prune together"
+    )
+
+    def run(self, inputs: Inputs, work: Workspace) -> Made:
+        """Load, or train; write the network.
+
+        Raises:
+            WeightsError: when given weights do not fit.
+            DataError: when training is needed and there are no training images.
+        """
+        from pipeline.models.files import save_network
+        from pipeline.stages.start import network_facts, starting_network
+        from pipeline.training import TrainingImages, train
+
+        subject = inputs.subject
+        start = starting_network(inputs, work)
+        notes = start.notes
+        if not start.trained:
+            schedule = self.schedule or Schedule()
+            images = TrainingImages(subject.train, subject.preprocess, work.progress)
+
+            def loss(outputs: Tensor, batch: Batch) -> Tensor:
+                return subject.task.loss(outputs, batch.labels)
+
+            train(
+                start.network,
+                images,
+                schedule,
+                loss,
+                seed=work.seed,
+                progress=work.progress,
+                description=f"training {subject.model.name}",
+            )
+            notes = (*notes, f"{subject.model.name}: trained for {schedule.epochs} epochs on the data")
+        save_network(start.network, subject.model, work.folder, classes=len(subject.classes))
+        return Made(facts=network_facts(start.network, inputs), notes=notes)

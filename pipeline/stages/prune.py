@@ -1,0 +1,91 @@
+"""Whole channels go, and the network learns to do without them from what it was before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+from pipeline.artifact import ArtifactKind
+from pipeline.stage import Made
+from pipeline.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from pipeline.stage import Inputs, Workspace
+
+__all__ = ["Prune"]
+
+
+class Prune(BaseModel):
+    """Structured pruning with recovery: the dense network is the teacher of the pruned one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str] = "prune"
+    version: ClassVar[int] = 1
+    takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
+    gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
+    reads: ClassVar[tuple[str, ...]] = ("model", "train", "preprocess", "task")
+    pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "torch-pruning", "lightning-fabric", "pillow")
+
+    ratio: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.5, description="fraction of the channels that go")
+    rounds: PositiveInt = Field(default=1, description="the channels go in so many steps, each with its recovery")
+    round_to: PositiveInt = Field(default=8, description="channel numbers stay multiples of this: what kernels like")
+    schedule: Schedule = Schedule(epochs=4)
+    temperature: PositiveFloat = 4.0
+    weight: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.7, description="share of the dense network's answers in the loss; the labels have the rest"
+    )
+
+    def run(self, inputs: Inputs, work: Workspace) -> Made:
+        """Prune, recover; write the network.
+
+        Raises:
+            DataError: when there are no training images to recover with.
+            EdgewrightError: when nothing could be pruned.
+        """
+        from pipeline.models.files import load_network, save_network
+        from pipeline.stages.channels import ChannelPruner
+        from pipeline.stages.start import network_facts
+        from pipeline.training import TrainingImages, train
+        from pipeline.training.teaching import taught_loss
+
+        subject = inputs.subject
+        folder = inputs.artifacts[ArtifactKind.NETWORK].root
+        images = TrainingImages(subject.train, subject.preprocess, work.progress)
+        dense, network = (load_network(folder, subject.model) for _ in range(2))
+        before = network_facts(dense, inputs)
+        loss = taught_loss(
+            subject.task,
+            [dense],
+            images,
+            self.schedule,
+            weight=self.weight,
+            temperature=self.temperature,
+            progress=work.progress,
+        )
+        height, width = subject.preprocess.size
+        pruner = ChannelPruner(
+            network,
+            input_shape=(1, 3, height, width),
+            outputs=len(subject.classes),
+            ratio=self.ratio,
+            rounds=self.rounds,
+            round_to=self.round_to,
+        )
+        for number in range(1, self.rounds + 1):
+            pruner.step()
+            suffix = f" ({number}/{self.rounds})" if self.rounds > 1 else ""
+            train(
+                network,
+                images,
+                self.schedule,
+                loss,
+                seed=work.seed + number,
+                progress=work.progress,
+                description=f"recovering {subject.model.name}{suffix}",
+            )
+        save_network(network, subject.model, work.folder, classes=len(subject.classes))
+        facts = network_facts(network, inputs)
+        note = f"parameters {before['params'] / 1e6:.2f} M -> {facts['params'] / 1e6:.2f} M"
+        return Made(facts=facts, notes=(note,))

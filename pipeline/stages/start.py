@@ -1,0 +1,54 @@
+"""The network a run starts from: built, and loaded with what weights there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pipeline.artifact import Json
+    from pipeline.stage import Inputs, Workspace
+
+__all__ = ["Start", "network_facts", "starting_network"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """The starting network.
+
+    Attributes:
+        trained: Whether its weights already answer for the data's classes.
+        notes: What the user should know about where the weights come from.
+    """
+
+    network: nn.Module
+    trained: bool
+    notes: tuple[str, ...]
+
+
+def starting_network(inputs: Inputs, work: Workspace) -> Start:
+    """Build the subject's network and load its weights; random parts come from the seed."""
+    import torch
+
+    from pipeline.models.build import build_network
+    from pipeline.models.weights import load_weights
+
+    subject = inputs.subject
+    with torch.random.fork_rng():
+        torch.manual_seed(work.seed)
+        network = build_network(subject.model, classes=len(subject.classes))
+    if subject.weights.origin == "scratch":
+        return Start(network=network, trained=False, notes=(f"{subject.model.name}: {subject.weights.reason}",))
+    fresh = load_weights(network, subject.weights).fresh_head
+    notes = (f"{subject.model.name}: new head for {len(subject.classes)} classes",) if fresh else ()
+    return Start(network=network, trained=not fresh, notes=notes)
+
+
+def network_facts(network: nn.Module, inputs: Inputs) -> dict[str, Json]:
+    """Parameters and multiply-accumulates of one image, for the report."""
+    from pipeline.models.count import count_macs, count_parameters
+
+    height, width = inputs.subject.preprocess.size
+    return {"params": count_parameters(network), "macs": count_macs(network, (1, 3, height, width))}

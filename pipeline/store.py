@@ -1,0 +1,259 @@
+"""Where results are kept: artifacts by the hash of their content, and what key led to which artifact.
+
+::
+
+    <root>/artifacts/<sha256>/         artifact.json and the files
+    <root>/keys/<key>.json             which artifact a stage's key gave, and what the key was made of
+    <root>/records/<kind>/<key>.json   measurements and other small results
+    <root>/work/<name>/                being made; removed by the next run when its owner is gone
+    <root>/quarantine/<sha256>-<n>/    bytes that no longer were what their name says
+
+Everything is written to a temporary place, hashed, fsynced and renamed, the metadata last: a reader sees a finished
+result or none. Whatever is read is verified first; what does not verify is set aside and counts as absent.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.artifact import Artifact, ArtifactKind, FileEntry, Json, canonical_json, sha256_of_json
+from pipeline.errors import ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["KeyRecord", "Store", "default_root", "write_atomically"]
+
+_KEY_SCHEMA = "edgewright.key/1"
+
+
+def default_root() -> Path:
+    """``$EDGEWRIGHT_CACHE``, else ``$XDG_CACHE_HOME/edgewright``, else ``~/.cache/edgewright``."""
+    if chosen := os.environ.get("EDGEWRIGHT_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "edgewright"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyRecord:
+    """What one run of a stage left: the artifact, what its key was made of, and how long it took."""
+
+    artifact_sha256: str
+    components: Mapping[str, Json]
+    wall_s: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The store below one folder. Several processes may share it."""
+
+    root: Path
+    lost: list[str] = field(default_factory=list, compare=False)
+    """Hashes of artifacts that had to be set aside since this store was opened."""
+
+    def commit(self, kind: ArtifactKind, folder: Path, facts: Mapping[str, Json]) -> Artifact:
+        """Make the files below ``folder`` (from :meth:`workspace`) an artifact; ``folder`` is consumed.
+
+        Committing the same content twice gives the same artifact and keeps the first copy.
+
+        Raises:
+            ResourceError: when the disk is full.
+        """
+        with _disk_errors(self.root):
+            artifact = Artifact.of_folder(kind, folder, facts)
+            home = self.root / "artifacts" / artifact.sha256
+            stored = Artifact(kind=kind, files=artifact.files, facts=artifact.facts, root=home)
+            if self.find(artifact.sha256) is not None:
+                shutil.rmtree(folder)
+                return stored
+            for entry in artifact.files:
+                path = folder / entry.path
+                _fsync(path)
+                path.chmod(0o444)
+            _write_and_fsync(folder / "artifact.json", canonical_json(artifact.to_json()))
+            home.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.rename(home)
+            except OSError as error:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+                shutil.rmtree(folder)  # another process finished the same content first
+            _fsync(home.parent)
+            return stored
+
+    def find(self, sha256: str) -> Artifact | None:
+        """The artifact of that identity, verified byte by byte; None when absent or damaged."""
+        home = self.root / "artifacts" / sha256
+        try:
+            value = json.loads((home / "artifact.json").read_text(encoding="utf-8"))
+            artifact = Artifact.from_json(value, home)
+            damaged = artifact.sha256 != sha256 or any(
+                FileEntry.of(home, home / entry.path) != entry for entry in artifact.files
+            )
+        except FileNotFoundError:
+            if not home.exists():
+                return None
+            damaged = True
+        except (ValueError, KeyError, TypeError, OSError):
+            damaged = True
+        if damaged:
+            self._quarantine(home, sha256)
+            return None
+        return artifact
+
+    def _quarantine(self, home: Path, sha256: str) -> None:
+        self.lost.append(sha256)
+        aside = self.root / "quarantine" / f"{sha256}-{uuid.uuid4().hex[:8]}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process was quicker
+            home.rename(aside)
+
+    def remember(self, key: str, record: KeyRecord) -> None:
+        """Note which artifact a key gave; the last step of a stage's run."""
+        value = {
+            "schema": _KEY_SCHEMA,
+            "artifact": record.artifact_sha256,
+            "components": dict(record.components),
+            "wall_s": record.wall_s,
+            "notes": list(record.notes),
+        }
+        self._put(self.root / "keys" / f"{key}.json", value)
+
+    def recall(self, key: str) -> KeyRecord | None:
+        """What the key gave before; None when it never ran or the note is damaged."""
+        value = self._get(self.root / "keys" / f"{key}.json")
+        if value is None or value.get("schema") != _KEY_SCHEMA:
+            return None
+        return KeyRecord(
+            artifact_sha256=value["artifact"],
+            components=value["components"],
+            wall_s=value["wall_s"],
+            notes=tuple(value["notes"]),
+        )
+
+    def put_record(self, kind: str, key: str, value: Json) -> None:
+        """Keep a small JSON result under a key."""
+        self._put(self.root / "records" / kind / f"{key}.json", value)
+
+    def get_record(self, kind: str, key: str) -> Json | None:
+        """The result kept under that key, or None when absent or damaged."""
+        return self._get(self.root / "records" / kind / f"{key}.json")
+
+    def _put(self, path: Path, value: Json) -> None:
+        with _disk_errors(self.root):
+            write_atomically(path, canonical_json({"sha256": sha256_of_json(value), "value": value}))
+
+    def _get(self, path: Path) -> Json | None:
+        try:
+            envelope = json.loads(path.read_text(encoding="utf-8"))
+            intact = envelope["sha256"] == sha256_of_json(envelope["value"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            intact = False
+        if not intact:
+            self.lost.append(path.stem)
+            return None
+        return envelope["value"]
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """An empty private folder on the store's file system; removed afterwards unless it was committed.
+
+        Folders of processes that are gone (killed, power cut) are removed on the way.
+        """
+        work = self.root / "work"
+        with _disk_errors(self.root):
+            work.mkdir(parents=True, exist_ok=True)
+            self._sweep(work)
+            name = uuid.uuid4().hex
+            folder = work / name
+            with _held(work / f"{name}.lock"):
+                folder.mkdir()
+                try:
+                    yield folder
+                finally:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    (work / f"{name}.lock").unlink(missing_ok=True)
+
+    @staticmethod
+    def _sweep(work: Path) -> None:
+        for lock in work.glob("*.lock"):
+            try:
+                with lock.open("w") as handle:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                    lock.unlink(missing_ok=True)
+            except BlockingIOError:
+                continue  # its owner lives
+            except FileNotFoundError:
+                continue  # swept by another process
+
+    @contextmanager
+    def exclusive(self, key: str) -> Iterator[None]:
+        """One process at a time works on a key; others wait. The kernel frees the lock when its holder dies."""
+        path = self.root / "locks" / f"{key}.lock"
+        with _disk_errors(self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _held(path):
+            yield
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` so that a reader sees the old or the new content, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        _write_and_fsync(temporary, text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _fsync(path.parent)
+
+
+def _write_and_fsync(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _disk_errors(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        raise ResourceError(
+            "the disk is full",
+            where=error.filename or str(root),
+            got=f"{shutil.disk_usage(root).free / 2**20:.0f} MiB free",
+            fix="free some space, or put the store elsewhere with EDGEWRIGHT_CACHE; finished stages are kept",
+        ) from error

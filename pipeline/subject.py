@@ -1,0 +1,112 @@
+"""What a run is about: the network, its weights, the data, the preprocessing and the task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipeline.artifact import Json
+    from pipeline.data import Dataset, Sample
+    from pipeline.models import ModelSource, WeightsSource
+    from pipeline.preprocess import PreprocessSpec
+    from pipeline.tasks import Task
+
+__all__ = ["PARTS", "Parts", "Subject"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """Everything a run is about, as the runner holds it."""
+
+    model: ModelSource
+    weights: WeightsSource
+    dataset: Dataset
+    preprocess: PreprocessSpec
+    task: Task
+
+
+PARTS = ("model", "weights", "train", "calibration", "preprocess", "task")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """What a stage may read of the parts: only what it declared.
+
+    A forgotten declaration is thereby an error at once, and not a stale artifact later. The test split is in no
+    subject: nothing that makes an artifact can see it.
+    """
+
+    parts: Parts
+    readable: frozenset[str] = field(default=frozenset(PARTS))
+
+    def restricted(self, reads: Iterable[str]) -> Subject:
+        """A view in which only the named parts can be read."""
+        return replace(self, readable=frozenset(reads))
+
+    def identity(self) -> dict[str, Json]:
+        """What of the readable parts decides a result, for the key: part name to its content's identity."""
+        described = {
+            "model": lambda: self.model.identity(),
+            "weights": lambda: self.weights.identity(),
+            "train": lambda: self.parts.dataset.split_identity("train"),
+            "calibration": lambda: self.parts.dataset.split_identity("calibration"),
+            "preprocess": lambda: self.preprocess.model_dump(mode="json"),
+            "task": lambda: self.task.name,
+        }
+        return {part: described[part]() for part in PARTS if part in self.readable}
+
+    def _check(self, part: str) -> None:
+        if part not in self.readable:
+            raise ContractError(
+                f"a stage read {part!r} without declaring it",
+                got=f"reads = {sorted(self.readable)}",
+                fix=f"add {part!r} to the stage's `reads`, so that it enters the key",
+            )
+
+    @property
+    def model(self) -> ModelSource:
+        """How to build the network."""
+        self._check("model")
+        return self.parts.model
+
+    @property
+    def weights(self) -> WeightsSource:
+        """What the network starts from."""
+        self._check("weights")
+        return self.parts.weights
+
+    @property
+    def preprocess(self) -> PreprocessSpec:
+        """How images become inputs."""
+        self._check("preprocess")
+        return self.parts.preprocess
+
+    @property
+    def task(self) -> Task:
+        """Loss, metric and deployable form."""
+        self._check("task")
+        return self.parts.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names in the order of the outputs; part of the data."""
+        if not self.readable & {"train", "calibration"}:
+            self._check("train")
+        return self.parts.dataset.classes
+
+    @property
+    def train(self) -> tuple[Sample, ...]:
+        """The training images."""
+        self._check("train")
+        return self.parts.dataset.train
+
+    @property
+    def calibration(self) -> tuple[Sample, ...]:
+        """The calibration images, disjoint from the test split."""
+        self._check("calibration")
+        return self.parts.dataset.calibration
