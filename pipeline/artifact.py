@@ -14,10 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["Artifact", "ArtifactKind", "FileEntry", "Json", "canonical_json", "sha256_of_file", "sha256_of_json"]
+__all__ = [
+    "FLOAT_MODEL",
+    "Artifact",
+    "ArtifactKind",
+    "FileEntry",
+    "Json",
+    "canonical_json",
+    "qdq_model",
+    "sha256_of_file",
+    "sha256_of_json",
+]
 
 Json = Any
 """A value of JSON. ``Any`` because a recursive alias makes every reader a cast."""
+
+FLOAT_MODEL = "float.onnx"
+"""The float graph within a calibration or ONNX artifact."""
 
 _CHUNK_BYTES = 1 << 20
 
@@ -33,6 +46,11 @@ class ArtifactKind(StrEnum):
     """``float.onnx`` and, per dialect, ``qdq-<dialect>.onnx``."""
     ENGINE = "engine"
     """What the target loads, with an ``EngineSpec`` among the facts (see ``pipeline.session``)."""
+
+
+def qdq_model(dialect: str) -> str:
+    """The Q/DQ file of a dialect within an ONNX artifact."""
+    return f"qdq-{dialect}.onnx"
 
 
 def canonical_json(value: Json) -> str:
@@ -71,9 +89,7 @@ class FileEntry:
     @classmethod
     def of(cls, root: Path, path: Path) -> FileEntry:
         """Read the file and describe it."""
-        return cls(
-            path=path.relative_to(root).as_posix(), size_bytes=path.stat().st_size, sha256=sha256_of_file(path)
-        )
+        return cls(path=path.relative_to(root).as_posix(), size_bytes=path.stat().st_size, sha256=sha256_of_file(path))
 
     def to_json(self) -> dict[str, Json]:
         """As JSON; ``FileEntry(**entry.to_json()) == entry``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import NDArray  # noqa: TC002 - run.py has it at run time
 from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 

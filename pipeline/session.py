@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifact import Json
+from pipeline.artifact import Json  # noqa: TC001 - Opener is made at run time
 
 __all__ = ["Array", "EngineSpec", "Opener", "Session", "TensorSpec"]
 

@@ -7,7 +7,7 @@ has these class attributes and ``run`` is a stage. What it declares, the runner 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,12 +80,18 @@ class Stage(Protocol):
         pins: Distributions whose versions decide the result; enter the key.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[int]
-    takes: ClassVar[tuple[ArtifactKind, ...]]
-    gives: ClassVar[ArtifactKind]
-    reads: ClassVar[tuple[str, ...]]
-    pins: ClassVar[tuple[str, ...]]
+    @property
+    def name(self) -> str: ...  # noqa: D102 - told above
+    @property
+    def version(self) -> int: ...  # noqa: D102
+    @property
+    def takes(self) -> tuple[ArtifactKind, ...]: ...  # noqa: D102
+    @property
+    def gives(self) -> ArtifactKind: ...  # noqa: D102
+    @property
+    def reads(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def pins(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def run(self, inputs: Inputs, work: Workspace) -> Made:
         """Write the artifact's files into ``work.folder``.
@@ -97,4 +103,3 @@ class Stage(Protocol):
     def model_dump(self, *, mode: str = ...) -> dict[str, Any]:
         """The fields (pydantic's own)."""
         ...
-

@@ -142,6 +142,14 @@ class Store:
             notes=tuple(value["notes"]),
         )
 
+    def remembered(self, stage: str) -> Iterator[KeyRecord]:
+        """Every run of the named stage that is remembered, the newest first; damaged notes are passed over."""
+        notes = sorted((self.root / "keys").glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for path in notes:
+            record = self.recall(path.stem)
+            if record is not None and record.components.get("stage") == stage:
+                yield record
+
     def put_record(self, kind: str, key: str, value: Json) -> None:
         """Keep a small JSON result under a key."""
         self._put(self.root / "records" / kind / f"{key}.json", value)

@@ -50,15 +50,20 @@ class Subject:
 
     def identity(self) -> dict[str, Json]:
         """What of the readable parts decides a result, for the key: part name to its content's identity."""
-        described = {
-            "model": lambda: self.model.identity(),
-            "weights": lambda: self.weights.identity(),
-            "train": lambda: self.parts.dataset.split_identity("train"),
-            "calibration": lambda: self.parts.dataset.split_identity("calibration"),
-            "preprocess": lambda: self.preprocess.model_dump(mode="json"),
-            "task": lambda: self.task.name,
-        }
-        return {part: described[part]() for part in PARTS if part in self.readable}
+        return {part: self._identity_of(part) for part in PARTS if part in self.readable}
+
+    def _identity_of(self, part: str) -> Json:
+        match part:
+            case "model":
+                return self.parts.model.identity()
+            case "weights":
+                return self.parts.weights.identity()
+            case "train" | "calibration":
+                return self.parts.dataset.split_identity(part)
+            case "preprocess":
+                return self.parts.preprocess.model_dump(mode="json")
+            case _:
+                return self.parts.task.name
 
     def _check(self, part: str) -> None:
         if part not in self.readable:

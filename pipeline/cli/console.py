@@ -5,30 +5,61 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.progress import TaskID
 
     from pipeline.progress import Progress, Ticker
 
-__all__ = ["PlainProgress", "TerminalProgress", "console", "progress_for"]
+__all__ = ["PlainProgress", "TerminalProgress", "out_console", "progress", "say", "table"]
 
 _PLAIN_EVERY_S = 15.0
 """A pipe gets a line this often while something long runs, so that a log shows it is alive."""
 
-console = Console(stderr=False, highlight=False, soft_wrap=True)
+_PIPED_WIDTH = 200
+"""A pipe has no width: tables are as wide as they are."""
 
 
-def progress_for(stream: Console) -> Progress:
-    """Bars where they can be drawn, else lines."""
+@cache
+def out_console() -> Console:
+    """Standard output: results."""
+    return _console(sys.stdout)
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(file=stream, highlight=False, soft_wrap=True, width=None if stream.isatty() else _PIPED_WIDTH)
+
+
+@cache
+def progress() -> Progress:
+    """Standard error: bars where they can be drawn, else a line now and then."""
+    stream = _console(sys.stderr)
     return TerminalProgress(stream) if stream.is_terminal else PlainProgress(stream)
+
+
+def say(text: str, *, markup: bool = True) -> None:
+    """Print one line of results at once, so that a log is complete up to where a run was killed."""
+    out_console().print(text, markup=markup)
+    sys.stdout.flush()
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table with its first column to the left and figures to the right; no frames, so that it pipes well."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        drawn.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn
 
 
 class TerminalProgress:

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING, NoReturn
+from functools import wraps
+from typing import TYPE_CHECKING, NoReturn, ParamSpec
 
 from pipeline.errors import EdgewrightError
 
@@ -18,14 +19,25 @@ __all__ = ["guarded"]
 _INTERRUPTED = 130
 _TERMINATED = 143
 
+_Options = ParamSpec("_Options")
 
-def guarded(command: Callable[[], None], *, debug: bool) -> None:
-    """Run ``command``; print what went wrong and exit with its code.
+
+def guarded(command: Callable[_Options, None]) -> Callable[_Options, None]:
+    """The command, ending with one message and its exit code whatever goes wrong in it.
 
     ``--debug`` adds the traceback. An error that is not addressed to the user is a defect: it says so, names the
     place and how to see all of it, and still exits without a traceback.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+
+    @wraps(command)
+    def run(*args: _Options.args, **options: _Options.kwargs) -> None:
+        signal.signal(signal.SIGTERM, _terminate)
+        _end_well(lambda: command(*args, **options), debug="--debug" in sys.argv)
+
+    return run
+
+
+def _end_well(command: Callable[[], None], *, debug: bool) -> None:
     try:
         command()
     except EdgewrightError as error:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from pipeline.lowering.canonical import canonicalise
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -55,12 +57,13 @@ def OnnxFromTorch(  # noqa: N802 - conversions are named <Target>From<Source>
             input_names=["input"],
             output_names=list(outputs),
             external_data=False,
-            **({"verbose": False} if exporter == "dynamo" else {}),
         )
         model = onnx.load(path)
         model = onnxslim.slim(model)
         if model is None:
             model = onnx.load(path)
+    model = onnx.shape_inference.infer_shapes(model)
+    canonicalise(model)
     _strip(model)
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -72,7 +75,13 @@ def _strip(model: Any) -> None:  # noqa: ANN401 - onnx.ModelProto
     del model.metadata_props[:]
     model.graph.name, model.graph.doc_string = "edgewright", ""
     del model.graph.metadata_props[:]
-    for item in (*model.graph.node, *model.graph.initializer, *model.graph.value_info, *model.graph.input, *model.graph.output):
+    for item in (
+        *model.graph.node,
+        *model.graph.initializer,
+        *model.graph.value_info,
+        *model.graph.input,
+        *model.graph.output,
+    ):
         item.doc_string = ""
         del item.metadata_props[:]
     del model.functions[:]

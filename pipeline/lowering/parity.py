@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pipeline.session import Array
 
@@ -63,7 +63,11 @@ def run_onnx(model: Any, batches: Iterable[Array]) -> list[list[Array]]:  # noqa
 
 
 def first_difference(
-    network: nn.Module, export: Any, inputs: Sequence[tuple[str, Array]], *, limit: float  # noqa: ANN401 - a callable
+    network: nn.Module,
+    export: Callable[[nn.Module, list[str]], Any],
+    inputs: Sequence[tuple[str, Array]],
+    *,
+    limit: float,
 ) -> str | None:
     """The first layer, in the order of execution, whose output differs by more than ``limit``.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from pipeline.errors import UsageError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.models.source import ModelSource
 
-__all__ = ["build_network"]
+__all__ = ["build_network", "check_outputs"]
 
 _TORCHVISION_ARGUMENTS: dict[str, dict[str, Any]] = {
     # Without the auxiliary heads, which only training in the paper's way uses and which return tuples; with the
@@ -77,3 +78,40 @@ def _takes_classes(factory: Callable[..., Any]) -> bool:
     return "num_classes" in parameters or any(
         parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
     )
+
+
+def check_outputs(network: nn.Module, input_shape: tuple[int, ...], *, classes: int) -> None:
+    """See that the network takes this input and answers with one number per class.
+
+    Args:
+        network: Its mode is as before afterwards.
+        input_shape: With the batch, such as ``(1, 3, 224, 224)``.
+        classes: Of the data.
+
+    Raises:
+        UsageError: before anything is trained on it.
+    """
+    was_training = {module: module.training for module in network.modules()}
+    network.eval()
+    shown = "x".join(map(str, input_shape))
+    try:
+        with torch.no_grad():
+            outputs = network(torch.zeros(input_shape))
+    except Exception as error:
+        raise UsageError(
+            f"the network does not take an input of {shown}",
+            got=model_file.describe(error),
+            fix="set input.size to what it was made for",
+        ) from error
+    finally:
+        for module, training in was_training.items():
+            module.training = training
+    expected = (input_shape[0], classes)
+    found = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+    if found != expected:
+        raise UsageError(
+            f"the network does not answer with {classes} classes",
+            got=f"{found} for an input of {shown}",
+            expected=f"one tensor {expected}",
+            fix="let the factory take num_classes, or name the classes the network knows in the data's classes.txt",
+        )

@@ -11,6 +11,7 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from urllib.error import HTTPError
 
 from pipeline.errors import ResourceError
 
@@ -100,6 +101,8 @@ def _connect(url: str) -> Any:  # noqa: ANN401 - http response
         try:
             response = urllib.request.urlopen(url, timeout=_READ_S)  # noqa: S310 - from torchvision's or timm's table
         except (OSError, HTTPException, ValueError) as error:
+            if isinstance(error, HTTPError):
+                error.close()  # it is the answer too, and holds the connection
             problems.append(error)
             return
         if late.is_set():

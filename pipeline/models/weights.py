@@ -28,8 +28,8 @@ _COUNTERS = ("n_averaged",)
 """Entries of an averaged model that are no weights."""
 _AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 """Heads of GoogLeNet and Inception v3 that exist in training only."""
-_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$")
-"""torchvision's DenseNet files use ``norm.1`` for ``norm1``; source: torchvision/models/densenet.py."""
+_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
+"""torchvision's DenseNet files say ``norm.1`` for ``norm1``; source: torchvision/models/densenet.py."""
 _HEAD_TENSORS = 4
 """A head has a weight and a bias, or two of each (DeiT's two heads); more that differ are another network."""
 _SHOWN = 4
@@ -188,6 +188,10 @@ def _load(network: nn.Module, own: Mapping[str, Tensor], state: dict[str, Tensor
         key for key, value in state.items() if key in left_out or (key in own and own[key].shape != value.shape)
     ]:
         del state_in[key]
+    for key in own:  # files older than this counter, which nothing but momentum=None reads
+        statistics = key.removesuffix("num_batches_tracked") + "running_mean"
+        if key.endswith(".num_batches_tracked") and key not in state_in and statistics in state_in:
+            state_in[key] = own[key]
     try:
         result = network.load_state_dict(state_in, strict=False)
     except (RuntimeError, ValueError) as error:

@@ -59,7 +59,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem="aliases are not used in recipes", problem_mark=mark)
         return super().compose_node(parent, index)
 
@@ -78,7 +78,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             raise RecipeError("too large for a recipe", where=str(path), got=f"{path.stat().st_size} bytes")
         value = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506, TID251 - a SafeLoader, stricter
     except FileNotFoundError as error:
-        raise RecipeError("there is no such recipe", where=str(path), fix="`edgewright recipe MODEL` writes one") from error
+        raise RecipeError(
+            "there is no such recipe", where=str(path), fix="`edgewright recipe MODEL` writes one"
+        ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         reason = str(error).replace("\n", " ") or "nested too deeply"
         raise RecipeError("not a readable recipe", where=str(path), got=reason, expected="YAML") from error

@@ -36,7 +36,9 @@ class DataSection(_Section):
 class InputSection(_Section):
     """Overrides of the preprocessing; what is not given comes from the weights' own recipe or the data."""
 
-    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(default=None, description="pixels: one side, or [height, width]")
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
+        default=None, description="pixels: one side, or [height, width]"
+    )
     resize: PositiveInt | Literal["squash"] | None = Field(
         default=None, description="shorter side before the centre crop, or 'squash' straight to size"
     )
@@ -74,7 +76,8 @@ class Recipe(_Section):
     schema_: Literal["edgewright.recipe/1"] = Field(default="edgewright.recipe/1", alias="schema")
     model: str = Field(description="torchvision name, timm/NAME, or path/to/file.py:factory")
     weights: str | None = Field(
-        default=None, description="'pretrained', 'none', a .safetensors or a .pt/.pth state dict; default: pretrained for names"
+        default=None,
+        description="'pretrained', 'none', a .safetensors or a .pt/.pth state dict; default: pretrained for names",
     )
     task: Literal["classification"] = "classification"
     data: DataSection = DataSection()

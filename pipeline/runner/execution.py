@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.artifact import Artifact, ArtifactKind, FileEntry
+from pipeline.artifact import FLOAT_MODEL, Artifact, ArtifactKind, FileEntry
 from pipeline.errors import ContractError
 from pipeline.runner.keys import key_components, key_of
 from pipeline.stage import Inputs, Workspace
@@ -23,8 +23,8 @@ __all__ = ["FILES_OF_KIND", "StageResult", "cached", "execute"]
 
 FILES_OF_KIND: dict[ArtifactKind, frozenset[str]] = {
     ArtifactKind.NETWORK: frozenset({"architecture.json", "weights.safetensors"}),
-    ArtifactKind.CALIBRATION: frozenset({"float.onnx", "ranges.json"}),
-    ArtifactKind.ONNX: frozenset({"float.onnx"}),
+    ArtifactKind.CALIBRATION: frozenset({FLOAT_MODEL, "ranges.json"}),
+    ArtifactKind.ONNX: frozenset({FLOAT_MODEL}),
     ArtifactKind.ENGINE: frozenset(),
 }
 """Files an artifact of each kind holds at least."""
@@ -54,9 +54,7 @@ def cached(stage: Stage, inputs: Inputs, store: Store, *, seed: int) -> StageRes
     artifact = store.find(record.artifact_sha256)
     if artifact is None:
         return None
-    return StageResult(
-        stage=stage.name, artifact=artifact, status="cached", wall_s=record.wall_s, notes=record.notes
-    )
+    return StageResult(stage=stage.name, artifact=artifact, status="cached", wall_s=record.wall_s, notes=record.notes)
 
 
 def execute(stage: Stage, inputs: Inputs, store: Store, *, seed: int, progress: Progress) -> StageResult:
@@ -82,9 +80,7 @@ def execute(stage: Stage, inputs: Inputs, store: Store, *, seed: int, progress: 
             _verify(stage, inputs, folder)
             artifact = store.commit(stage.gives, folder, made.facts)
             wall_s = time.perf_counter() - start
-        record = KeyRecord(
-            artifact_sha256=artifact.sha256, components=components, wall_s=wall_s, notes=made.notes
-        )
+        record = KeyRecord(artifact_sha256=artifact.sha256, components=components, wall_s=wall_s, notes=made.notes)
         store.remember(key, record)
     return StageResult(stage=stage.name, artifact=artifact, status="ran", wall_s=wall_s, notes=made.notes)
 

@@ -125,11 +125,9 @@ def _check_trainable(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -
     )
 
 
-def _preprocess(
-    recipe: Recipe, model: ModelSource, weights: WeightsSource
-) -> tuple[PreprocessSpec, tuple[str, ...]]:
+def _preprocess(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> tuple[PreprocessSpec, tuple[str, ...]]:
     """The weights' own recipe, the embedded data's size, or custom; then what the user set."""
-    embedded = recipe.data.source.startswith("digits")
+    embedded = recipe.data.source == "digits"
     own = weights_preprocess(model) if weights.origin == "pretrained" or not embedded else None
     notes: tuple[str, ...] = ()
     if embedded:
@@ -139,15 +137,16 @@ def _preprocess(
     else:
         base = _CUSTOMARY
         if recipe.input.size is None or recipe.input.mean is None:
-            notes = (
+            note = (
                 "preprocessing taken as ImageNet's custom (256, centre 224, its mean and std); "
-                "set input.size, input.mean, input.std, input.resize if the network was trained otherwise",
+                "set input.size, input.mean, input.std, input.resize if the network was trained otherwise"
             )
+            notes = (note,)
     return recipe.input.over(base), notes
 
 
 def _skipped(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -> dict[str, str]:
-    skipped = dict.fromkeys(recipe.skip, "skipped on request")
+    skipped: dict[str, str] = dict.fromkeys(recipe.skip, "skipped on request")
     if not dataset.train:
         for name in ("distill", "prune"):
             skipped.setdefault(name, "no training images")
@@ -166,9 +165,7 @@ def _resolved(
     baseline = recipe.baseline
     if baseline.schedule is None:
         epochs = distill.schedule.epochs + ("prune" not in skipped) * recipe.prune.rounds * recipe.prune.schedule.epochs
-        baseline = baseline.model_copy(
-            update={"schedule": distill.schedule.model_copy(update={"epochs": epochs})}
-        )
+        baseline = baseline.model_copy(update={"schedule": distill.schedule.model_copy(update={"epochs": epochs})})
     return recipe.model_copy(
         update={
             "input": InputSection.model_validate(preprocess.model_dump()),

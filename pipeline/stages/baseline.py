@@ -47,7 +47,8 @@ class Baseline(BaseModel):
         """
         from pipeline.models.files import save_network
         from pipeline.stages.start import network_facts, starting_network
-        from pipeline.training import TrainingImages, train
+        from pipeline.training.images import TrainingImages
+        from pipeline.training.loop import train
 
         subject = inputs.subject
         start = starting_network(inputs, work)

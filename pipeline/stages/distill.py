@@ -49,7 +49,8 @@ class Distill(BaseModel):
         """
         from pipeline.models.files import load_network, save_network
         from pipeline.stages.start import network_facts, starting_network
-        from pipeline.training import TrainingImages, train
+        from pipeline.training.images import TrainingImages
+        from pipeline.training.loop import train
         from pipeline.training.teaching import taught_loss
 
         subject = inputs.subject

@@ -47,7 +47,8 @@ class Prune(BaseModel):
         from pipeline.models.files import load_network, save_network
         from pipeline.stages.channels import ChannelPruner
         from pipeline.stages.start import network_facts
-        from pipeline.training import TrainingImages, train
+        from pipeline.training.images import TrainingImages
+        from pipeline.training.loop import train
         from pipeline.training.teaching import taught_loss
 
         subject = inputs.subject

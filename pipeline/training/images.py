@@ -90,7 +90,7 @@ class TrainingImages:
         Yields:
             ``(indices, inputs, labels)``: (batch,), float32 (batch, 3, height, width), (batch,).
         """
-        chunks = order.split(batch_size)
+        chunks: tuple[Tensor, ...] = torch.split(order, batch_size)
         if self._kept is not None:
             for chunk in chunks:
                 yield chunk, self._kept[chunk], self.labels[chunk]

@@ -44,7 +44,7 @@ class BatchLoss(Protocol):
         ...
 
 
-def train(
+def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     network: nn.Module,
     images: TrainingImages,
     schedule: Schedule,

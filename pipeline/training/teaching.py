@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["taught_loss"]
 
 
-def taught_loss(
+def taught_loss(  # noqa: PLR0913 - as train
     task: Task,
     teachers: Sequence[nn.Module],
     images: TrainingImages,

@@ -1,0 +1,53 @@
+"""What the kernel says of this process and this machine; None where it says nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["cpu_pressure_us", "cpu_times", "memory_status", "own_status"]
+
+
+def memory_status(field: str) -> int | None:
+    """``VmRSS`` (resident now) or ``VmHWM`` (its peak) of this process, bytes.
+
+    Not ``ru_maxrss``: that of a child starts at its parent's size.
+    """
+    value = _status_field(field)
+    return None if value is None else value * 1024
+
+
+def own_status() -> int:
+    """How often this process lost its core to another one so far; 0 where it is not told."""
+    return _status_field("nonvoluntary_ctxt_switches") or 0
+
+
+def _status_field(field: str) -> int | None:
+    try:
+        text = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0])
+    return None
+
+
+def cpu_pressure_us() -> int | None:
+    """Microseconds in which some task of the machine waited for a core, since boot."""
+    try:
+        text = Path("/proc/pressure/cpu").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    some = next((line for line in text.splitlines() if line.startswith("some")), "")
+    return int(some.rpartition("total=")[2]) if "total=" in some else None
+
+
+def cpu_times() -> tuple[int, int] | None:
+    """``(stolen by the hypervisor, all)`` of the machine since boot, in ticks."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:]
+    except OSError:
+        return None
+    ticks = [int(value) for value in first]
+    return (ticks[7] if len(ticks) > 7 else 0, sum(ticks[:8]))

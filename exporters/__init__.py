@@ -1,0 +1,1 @@
+"""Targets: how a calibrated network becomes what a runtime loads, and the bundle that goes to the device."""

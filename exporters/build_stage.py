@@ -1,0 +1,63 @@
+"""The stage that makes what the target loads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.artifact import ArtifactKind
+from pipeline.stage import Made
+
+if TYPE_CHECKING:
+    from pipeline.stage import Inputs, Workspace
+
+__all__ = ["Build", "BuildFor"]
+
+
+class Build(BaseModel):
+    """The build section of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    precision: Literal["auto", "int8", "float"] = Field(
+        default="auto",
+        description="'auto': int8 where it is faster and holds goal.max_accuracy_drop, else float, by measurement",
+    )
+
+
+class BuildFor(BaseModel):
+    """Building one of the ONNX files for one target.
+
+    What ``auto`` means is decided before, by the runner, from measurements: a stage sees none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str] = "build"
+    version: ClassVar[int] = 1
+    takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.ONNX,)
+    gives: ClassVar[ArtifactKind] = ArtifactKind.ENGINE
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    target: str
+    source: str
+    """The ONNX file to build from, such as ``qdq-ort-x86.onnx``."""
+    precision: Literal["int8", "float"]
+
+    builder: Any = Field(exclude=True, repr=False)
+    """The ``Target`` of that name; its name and versions are in the key already."""
+
+    @property
+    def pins(self) -> tuple[str, ...]:
+        """The target's own distributions."""
+        distributions: tuple[str, ...] = self.builder.distributions
+        return distributions
+
+    def run(self, inputs: Inputs, work: Workspace) -> Made:
+        """Build; the facts hold the engine's spec."""
+        model = inputs.artifacts[ArtifactKind.ONNX].path(self.source)
+        with work.progress.track(f"building for {self.target}", 1) as ticker:
+            spec = self.builder.build(model, work.folder)
+            ticker.advance()
+        return Made(facts={"engine": spec.to_json(), "precision": self.precision}, notes=(f"{self.precision} engine",))

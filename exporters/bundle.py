@@ -1,0 +1,179 @@
+"""The bundle: everything a device needs, with a manifest that vouches for every byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exporters.device import verify
+from pipeline.artifact import FileEntry, canonical_json, sha256_of_file
+from pipeline.environment import versions
+from pipeline.errors import IntegrityError
+from pipeline.preprocess import PreprocessSpec
+from pipeline.session import EngineSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporters.target import Target
+    from pipeline.artifact import Artifact, Json
+    from pipeline.environment import Machine
+
+__all__ = ["Bundle", "Contents", "read_bundle", "write_bundle"]
+
+_DEVICE = Path(__file__).parent / "device"
+_START, _END = "# --- the bundle's run.py starts here ---\n", "# --- the bundle's run.py ends here ---"
+_ARCHITECTURES = {"x86_64": ["x86_64", "amd64"], "aarch64": ["aarch64", "arm64"], "arm64": ["aarch64", "arm64"]}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """What goes into a bundle besides the engine.
+
+    Attributes:
+        model: As typed by the user; only its last part is written, paths stay here.
+        provenance: Stage name to the artifact it made, and what else tells where the model comes from.
+    """
+
+    model: str
+    task: str
+    preprocess: PreprocessSpec
+    classes: Sequence[str]
+    provenance: Mapping[str, Json]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        sha256: Its identity: the hash of its manifest.
+    """
+
+    root: Path
+    sha256: str
+    spec: EngineSpec
+    preprocess: PreprocessSpec
+    classes: tuple[str, ...]
+    manifest: Mapping[str, Any]
+
+
+def write_bundle(engine: Artifact, target: Target, machine: Machine, contents: Contents, out: Path) -> Bundle:
+    """Write the bundle folder ``out``; what stood there before is replaced in one step.
+
+    The bytes depend on the engine and the contents alone: no time, no path, no name of this machine.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
+    work.mkdir()
+    try:
+        spec = EngineSpec.from_json(engine.facts["engine"])
+        for entry in engine.files:
+            shutil.copyfile(engine.root / entry.path, work / entry.path)
+        _write_texts(work, spec, target, contents)
+        _write_manifest(work, spec, target, machine, engine, contents)
+        _publish(work, out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return read_bundle(out)
+
+
+def read_bundle(root: Path) -> Bundle:
+    """Verify a bundle and read what it says of itself.
+
+    Raises:
+        IntegrityError: when it is not what its manifest says.
+    """
+    problems = verify.verify_bundle(root)
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise IntegrityError(
+            "this bundle is not what its manifest says",
+            where=str(root),
+            got=problems[0] + more,
+            fix="copy it again from where it was made, or make it anew with `edgewright deploy`",
+        )
+    manifest = json.loads((root / verify.MANIFEST).read_text(encoding="utf-8"))
+    return Bundle(
+        root=root,
+        sha256=sha256_of_file(root / verify.MANIFEST),
+        spec=EngineSpec.from_json(manifest["engine"]),
+        preprocess=PreprocessSpec.model_validate_json((root / "preprocess.json").read_text(encoding="utf-8")),
+        classes=tuple((root / "classes.txt").read_text(encoding="utf-8").splitlines()),
+        manifest=manifest,
+    )
+
+
+def _write_texts(work: Path, spec: EngineSpec, target: Target, contents: Contents) -> None:
+    source = Path(__file__).parent.parent.joinpath("pipeline", "preprocess.py").read_text(encoding="utf-8")
+    functions = source[source.index(_START) + len(_START) : source.index(_END)].strip()
+    functions = functions.replace("NDArray[np.float32]", "NDArray")
+    template = (_DEVICE / target.run_template).read_text(encoding="utf-8")
+    (work / "run.py").write_text(template.replace("@@PREPROCESS@@", functions), encoding="utf-8")
+    shutil.copyfile(_DEVICE / "verify.py", work / "verify.py")
+    (work / "preprocess.json").write_text(
+        canonical_json(contents.preprocess.model_dump(mode="json")) + "\n", encoding="utf-8"
+    )
+    (work / "classes.txt").write_text("".join(f"{name}\n" for name in contents.classes), encoding="utf-8")
+    (work / "README.md").write_text(_readme(spec, target, contents), encoding="utf-8")
+
+
+def _readme(spec: EngineSpec, target: Target, contents: Contents) -> str:
+    pinned = " ".join(f"{name}=={found}" for name, found in versions(target.runtime).items() if found)
+    shape = "x".join(str(side) for side in spec.input.shape)
+    return (
+        f"# {_public_name(contents.model)} for {target.name}\n\n"
+        f"{contents.task.capitalize()}, {len(contents.classes)} classes, input {spec.input.dtype} {shape}.\n\n"
+        "```\n"
+        f"pip install {pinned}\n"
+        "python run.py IMAGE        # the five likeliest classes\n"
+        "python verify.py           # is this bundle still what was made? (standard library only)\n"
+        "```\n\n"
+        f"`{spec.model}` is what the runtime loads, `preprocess.json` how an image becomes its input, `classes.txt`\n"
+        "the classes in the order of its outputs, `manifest.json` the hash of every file and where they come from.\n"
+    )
+
+
+def _write_manifest(
+    work: Path, spec: EngineSpec, target: Target, machine: Machine, engine: Artifact, contents: Contents
+) -> None:
+    files = sorted(path for path in work.rglob("*") if path.is_file())
+    architectures = _ARCHITECTURES.get(machine.architecture, [machine.architecture.lower()])
+    manifest = {
+        "schema": verify.SCHEMA,
+        "model": _public_name(contents.model),
+        "task": contents.task,
+        "target": target.name,
+        "precision": engine.facts["precision"],
+        "engine": spec.to_json(),
+        "machine": {"architectures": architectures, "isa": list(machine.isa)},
+        "versions": versions(target.runtime),
+        "provenance": dict(contents.provenance),
+        "files": [FileEntry.of(work, path).to_json() for path in files],
+    }
+    (work / verify.MANIFEST).write_text(verify.spelled(verify.sealed(manifest)) + "\n", encoding="utf-8")
+
+
+def _public_name(model: str) -> str:
+    """A model's name without the folders of this machine."""
+    return model if not model.partition(":")[0].endswith(".py") else model.replace("\\", "/").rpartition("/")[2]
+
+
+def _publish(work: Path, out: Path) -> None:
+    """Fsync everything, then put the new folder where the old one was."""
+    for path in (*work.rglob("*"), work):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    old = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.old")
+    if out.exists():
+        out.rename(old)
+    work.rename(out)
+    shutil.rmtree(old, ignore_errors=True)

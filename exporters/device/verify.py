@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Whether a bundle is, byte for byte, what its manifest says. Standard library only.
+
+    python verify.py [FOLDER]      default: the folder this file lies in
+
+Refused are a changed byte, a file more or less, a renamed one, an empty folder, and anything that is not a plain file.
+Prints the identity of the bundle, the SHA-256 of its manifest: compare it with the one printed when it was made.
+Exit code 0 when intact, 6 when not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import sys
+
+MANIFEST = "manifest.json"
+SCHEMA = "edgewright.bundle/1"
+
+
+def sha256_of(path: str) -> str:
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def files_below(root: str) -> tuple[set[str], list[str]]:
+    """Relative POSIX paths of the plain files below ``root``, and what is wrong about everything else."""
+    found, problems = set(), []
+    for folder, subfolders, names in os.walk(root):
+        if folder != root and not subfolders and not names:
+            problems.append(f"{os.path.relpath(folder, root)}: an empty folder")
+        for name in (*names, *subfolders):
+            path = os.path.join(folder, name)
+            relative = os.path.relpath(path, root).replace(os.sep, "/")
+            mode = os.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
+                problems.append(f"{relative}: a link")
+            elif stat.S_ISREG(mode):
+                found.add(relative)
+            elif not stat.S_ISDIR(mode):
+                problems.append(f"{relative}: not a plain file")
+    return found, problems
+
+
+def spelled(manifest: dict[str, object]) -> str:
+    """The one spelling of a manifest: any other one was not written by us."""
+    return json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def sealed(manifest: dict[str, object]) -> dict[str, object]:
+    """The manifest with the hash over itself, by which a changed byte in it is seen."""
+    bare = {key: value for key, value in manifest.items() if key != "sha256"}
+    return {**bare, "sha256": hashlib.sha256(spelled(bare).encode()).hexdigest()}
+
+
+def read_manifest(root: str) -> dict[str, tuple[int, str]]:
+    """Path to size and hash of every file the manifest names.
+
+    Raises:
+        ValueError: when it is absent, no manifest, or not as it was written.
+    """
+    try:
+        with open(os.path.join(root, MANIFEST), "rb") as file:
+            content = file.read()
+        manifest = json.loads(content)
+        schema, written = manifest["schema"], (spelled(sealed(manifest)) + "\n").encode()
+        entries = {entry["path"]: (int(entry["size_bytes"]), str(entry["sha256"])) for entry in manifest["files"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{MANIFEST}: cannot be read ({error})") from error
+    if schema != SCHEMA:
+        raise ValueError(f"{MANIFEST}: schema is {schema!r}, wanted {SCHEMA!r}")
+    if content != written:
+        raise ValueError(f"{MANIFEST}: the bytes are not those that were written")
+    return entries
+
+
+def verify_bundle(root: str | os.PathLike[str]) -> list[str]:
+    """All problems of the bundle below ``root``, empty when it is intact."""
+    root = os.fspath(root)
+    if not os.path.isdir(root):
+        return [f"{root}: there is no such folder"]
+    try:
+        entries = read_manifest(root)
+    except ValueError as error:
+        return [str(error)]
+    found, problems = files_below(root)
+    found.discard(MANIFEST)
+    problems += [f"{path}: missing" for path in sorted(entries.keys() - found)]
+    problems += [f"{path}: not in the manifest" for path in sorted(found - entries.keys())]
+    for path in sorted(found & entries.keys()):
+        size, digest = entries[path]
+        full = os.path.join(root, *path.split("/"))
+        if os.path.getsize(full) != size:
+            problems.append(f"{path}: {os.path.getsize(full)} bytes, the manifest says {size}")
+        elif sha256_of(full) != digest:
+            problems.append(f"{path}: the bytes are not those of the manifest")
+    return problems
+
+
+def main() -> int:
+    """Command line."""
+    root = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
+    problems = verify_bundle(root)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        return 6
+    print(f"intact  sha256 {sha256_of(os.path.join(root, MANIFEST))}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from pipeline.environment import usable_cores
+from pipeline.session import EngineSpec, TensorSpec, check_batch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.artifact import Json
+    from pipeline.environment import Machine
+    from pipeline.session import Array
+
+__all__ = ["ORT_CPU", "OrtCpuSession", "OrtCpuTarget", "open_session"]
+
+_MODEL = "model.onnx"
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(float16)": "float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class OrtCpuTarget:
+    """ONNX Runtime's CPU provider, on x86 and ARM."""
+
+    name: str = "ort-cpu"
+    description: str = "ONNX Runtime on the CPU"
+    distributions: tuple[str, ...] = ("onnxruntime",)
+    runtime: tuple[str, ...] = ("onnxruntime", "numpy", "pillow")
+    run_template: str = "run_ort.py.template"
+
+    def dialect(self, machine: Machine) -> str:
+        """Unsigned activations are what the x86 kernels multiply fast, signed ones what the ARM kernels do."""
+        return "ort-arm" if machine.architecture in {"aarch64", "arm64"} else "ort-x86"
+
+    def missing(self) -> str | None:
+        """None: onnxruntime is a dependency of the project."""
+        found = importlib.util.find_spec("onnxruntime") is not None
+        return None if found else "onnxruntime is not installed: pip install onnxruntime"
+
+    def build(self, model: Path, folder: Path) -> EngineSpec:
+        """Optimise the graph once, offline, so that the device does not do it at every start.
+
+        The level is 'extended': its fusions hold on every CPU. The next one, 'all', would write the memory layout of
+        this very machine's vector units into the file; the session adds it on the device, when it loads.
+        """
+        import onnxruntime
+
+        path = folder / _MODEL
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(path)
+        session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        return EngineSpec(
+            target=self.name,
+            model=_MODEL,
+            input=_spec(session.get_inputs()[0]),
+            outputs=tuple(_spec(output) for output in session.get_outputs()),
+            options={"threads": None, "spinning": False, "arena": True},
+        )
+
+
+ORT_CPU = OrtCpuTarget()
+
+
+def _spec(node: Any) -> TensorSpec:  # noqa: ANN401 - onnxruntime has no types
+    return TensorSpec(name=node.name, shape=tuple(node.shape), dtype=_DTYPES[node.type])
+
+
+class OrtCpuSession:
+    """A model in ONNX Runtime's CPU provider.
+
+    Options of the spec: ``threads`` (None: all usable cores), ``spinning`` (whether idle threads burn their core
+    while they wait: quicker alone, slower beside other work), ``arena`` (whether memory is kept between runs).
+    """
+
+    def __init__(self, folder: Path, spec: EngineSpec) -> None:
+        self.spec = spec
+        self._path = folder / spec.model
+        self._session: Any = None
+        self._runtime: Any = importlib.import_module("onnxruntime")
+        self._threads = int(spec.options["threads"] or usable_cores())
+
+    def __enter__(self) -> Self:
+        """Load the model."""
+        options = self._runtime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = bool(self.spec.options["arena"])
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "1" if self.spec.options["spinning"] else "0"
+        )
+        self._session = self._runtime.InferenceSession(str(self._path), options, providers=["CPUExecutionProvider"])
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Release it."""
+        self._session = None
+
+    def run(self, batch: Array) -> tuple[Array, ...]:
+        """One inference."""
+        check_batch(batch, self.spec.input)
+        return tuple(self._session.run(None, {self.spec.input.name: batch}))
+
+    def facts(self) -> dict[str, Json]:
+        """What is in force."""
+        return {
+            "runtime": f"onnxruntime {self._runtime.__version__}",
+            "providers": list(self._session.get_providers()),
+            "threads": self._threads,
+            "spinning": bool(self.spec.options["spinning"]),
+            "arena": bool(self.spec.options["arena"]),
+            "graph_level": "all",
+        }
+
+
+def open_session(folder: Path, spec: EngineSpec) -> OrtCpuSession:
+    """The session for an engine of this target."""
+    return OrtCpuSession(folder, spec)

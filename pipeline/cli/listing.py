@@ -1,0 +1,30 @@
+"""The commands that list what there is."""
+
+from __future__ import annotations
+
+import typer
+
+__all__ = ["COMMANDS"]
+
+
+def models() -> None:
+    """List the models that can be named; a file of your own is named path/to/file.py:factory."""
+    from pipeline.models.names import timm_classifiers, torchvision_classifiers
+
+    found = timm_classifiers()
+    for name in (*torchvision_classifiers(), *found):
+        typer.echo(name)
+    if not found:
+        typer.echo("timm/NAME needs the extra: pip install 'edgewright[timm]'", err=True)
+
+
+def targets() -> None:
+    """List where a bundle can run, and what is missing to build for it here."""
+    from pipeline.catalog import TARGETS, target_named
+
+    for name in TARGETS:
+        target = target_named(name)
+        typer.echo(f"{name:<14} {target.description:<34} {target.missing() or 'can be built here'}")
+
+
+COMMANDS = (models, targets)

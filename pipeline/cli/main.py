@@ -1,0 +1,57 @@
+"""``edgewright``: the commands and how they end. Heavy libraries come in within the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline import __version__
+from pipeline.cli import bundles, listing, runs
+from pipeline.cli.failures import guarded
+
+__all__ = ["app", "main"]
+
+_HELP = """A trained PyTorch vision model in; a small, fast, verified bundle for one device out.
+
+\b
+Start here:
+  edgewright deploy resnet50                       everything, on embedded data: no download, no GPU
+  edgewright deploy resnet50 --data my_photos      on your images: train/<class>/*, val/<class>/*
+  edgewright deploy net.py:build --weights w.pth --data my_photos --skip distill,prune
+                                                   your trained network: only INT8, ONNX, runtime
+\b
+Then:
+  edgewright explain resnet50                      what would run again, and why
+  python deployments/resnet50/ort-cpu/bundle/run.py photo.jpg
+"""
+
+app = typer.Typer(
+    name="edgewright", help=_HELP, rich_markup_mode=None, add_completion=False, no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)  # fmt: skip
+
+for command in (*runs.COMMANDS, *bundles.COMMANDS, *listing.COMMANDS):
+    app.command(name=command.__name__.rstrip("_"))(guarded(command))
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"edgewright {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of every command; both are seen to elsewhere."""
+
+
+def main() -> None:
+    """The console script."""
+    app(args=[argument for argument in sys.argv[1:] if argument != "--debug"])

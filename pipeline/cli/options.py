@@ -1,0 +1,92 @@
+"""The options that ``deploy``, ``recipe`` and ``explain`` share, and the recipe they add up to."""
+
+# No `from __future__ import annotations` here: typer is handed these annotations as objects.
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+
+__all__ = ["QUICK", "recipe_from", "takes_recipe"]
+
+QUICK = {
+    "baseline.schedule.epochs": 1,
+    "distill.schedule.epochs": 1,
+    "distill.teacher_schedule.epochs": 1,
+    "prune.schedule.epochs": 1,
+    "data.calibration_images": 64,
+}
+"""What ``--quick`` sets: to see in a minute that everything works; the accuracy then means nothing."""
+
+
+def recipe_from(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL", help="A torchvision classifier, timm/NAME, or path/to/file.py:factory.", show_default=False
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            help="'digits' (embedded), a folder with train/<class>/* and val/<class>/*, or a torchvision set.",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="'pretrained', 'none', or a .safetensors, .pt or .pth file."),
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="Where it will run; may be given several times.")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="YAML file; `edgewright recipe MODEL` prints one to start from.")
+    ] = None,
+    skip: Annotated[
+        str | None, typer.Option("--skip", help="Stages to leave out: distill, prune, or distill,prune.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe, such as input.size=128."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="The only source of randomness.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One epoch of everything: to see that it works, not for figures.")
+    ] = False,
+) -> "Recipe":
+    """The recipe file, overridden by the options, overridden by ``--set``."""
+    from pipeline.recipe import read_recipe
+
+    typed: dict[str, Any] = {
+        "model": model,
+        "data.source": data,
+        "weights": weights,
+        "targets": target or None,
+        "skip": [stage.strip() for stage in skip.split(",") if stage.strip()] if skip is not None else None,
+        "seed": seed,
+        **(QUICK if quick else {}),
+    }
+    return read_recipe(recipe, typed, settings or ())
+
+
+def takes_recipe(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, whose first parameter is a recipe, the options of :func:`recipe_from` before its own."""
+    shared = inspect.signature(recipe_from).parameters
+    own = dict(list(inspect.signature(command).parameters.items())[1:])
+
+    def with_options(**values: Any) -> None:  # noqa: ANN401 - whatever the options hold
+        command(recipe_from(**{name: values[name] for name in shared}), **{name: values[name] for name in own})
+
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*shared.values(), *own.values())
+    ]
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    with_options.__name__, with_options.__doc__ = command.__name__, command.__doc__
+    return with_options

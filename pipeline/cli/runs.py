@@ -1,0 +1,135 @@
+"""The commands that have to do with a run: deploy, recipe, explain."""
+
+# No `from __future__ import annotations` here: see options.py.
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.options import takes_recipe
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+    from pipeline.runner.deploy import Deployed
+    from pipeline.runner.rows import Outcome
+
+__all__ = ["COMMANDS"]
+
+
+@takes_recipe
+def deploy(
+    recipe: "Recipe",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the results; default deployments/MODEL/TARGET.")
+    ] = None,
+) -> None:
+    """Take MODEL through distill, prune, calibrate, export and build, measured after every stage.
+
+    \b
+    edgewright deploy resnet50
+    edgewright deploy mobilenet_v2 --data my_photos --target ort-cpu
+    edgewright deploy net.py:build --weights w.safetensors --data my_photos --skip distill,prune
+
+    What did not change since an earlier run is taken from the store, so a killed run goes on where it was.
+    """  # noqa: D301 - the backslash is click's: keep these lines as they are
+    from pipeline.cli.console import out_console, progress, say
+    from pipeline.errors import UsageError
+    from pipeline.runner.chain import Chain
+    from pipeline.runner.deploy import deploy as run
+    from pipeline.runner.plan import make_plan
+    from pipeline.store import Store, default_root
+
+    if out is not None and len(recipe.targets) > 1:
+        raise UsageError(
+            "--out names the folder of one target",
+            got=f"{len(recipe.targets)} targets",
+            fix="leave --out away: each target gets deployments/MODEL/TARGET",
+        )
+    store = Store(default_root())
+    plan = make_plan(recipe, store, progress())
+    say(f"[bold]{recipe.model}[/] on {plan.parts.dataset.name} for {', '.join(t.name for t in plan.targets)}")
+    for note in plan.notes:
+        say(f"  note: {note}")
+    ran: list[str] = []
+
+    def announce(outcome: "Outcome") -> None:
+        say(_stage_line(outcome))
+        if outcome.result.status == "ran" or not outcome.measured.cached:
+            ran.append(outcome.result.stage)
+
+    results = run(Chain(plan, store, progress(), announce), out=out)
+    if not ran:
+        say("nothing to do: every stage and every figure came from the store")
+    for deployed in results:
+        _show(deployed)
+    out_console().file.flush()
+
+
+def _stage_line(outcome: "Outcome") -> str:
+    from pipeline.report import figures
+
+    result, measured = outcome.result, outcome.measured
+    took = "from the store" if result.status == "cached" else figures.seconds(result.wall_s)
+    return (
+        f"{result.stage:<10}{figures.milliseconds(measured.p50_s):>10} {figures.megabytes(measured.size_bytes):>9} "
+        f"{figures.percent(measured.accuracy.value):>9} {measured.accuracy.metric}   {took}"
+    )
+
+
+def _show(deployed: "Deployed") -> None:
+    """The table of all stages, the verdict, and where everything is."""
+    from pipeline.cli.console import out_console, say, table
+    from pipeline.report.texts import STAGE_COLUMNS, TEACHER_COLUMNS, stage_cells, teacher_rows
+
+    report = deployed.report
+    say("")
+    out_console().print(table(STAGE_COLUMNS, [stage_cells(row) for row in report.stages]))
+    if report.teachers:
+        say("")
+        out_console().print(table(TEACHER_COLUMNS, teacher_rows(report)))
+    say("")
+    colour = "green" if report.verdict.status == "ok" else "red"
+    say(f"[{colour}]{report.verdict.sentence}[/]")
+    for path in deployed.files:
+        say(f"  {path}{'/' if path.is_dir() else ''}")
+    say(f"  bundle sha256 {report.bundle.sha256}")
+
+
+@takes_recipe
+def recipe_(recipe: "Recipe") -> None:
+    """Print the fully resolved recipe as YAML: every key with its value; valid input again.
+
+    \b
+    edgewright recipe resnet50 --data my_photos > my_recipe.yaml
+    edgewright deploy --recipe my_recipe.yaml
+    """  # noqa: D301 - click's
+    from pipeline.cli.console import progress
+    from pipeline.recipe.reading import dump_recipe
+    from pipeline.runner.plan import make_plan
+    from pipeline.store import Store, default_root
+
+    typer.echo(dump_recipe(make_plan(recipe, Store(default_root()), progress()).recipe), nl=False)
+
+
+@takes_recipe
+def explain(recipe: "Recipe") -> None:
+    """Say which stages would run and why, naming the field that changed; nothing is run.
+
+    \b
+    edgewright explain resnet50 --set distill.temperature=2
+    """  # noqa: D301 - click's
+    from pipeline.cli.console import progress, say
+    from pipeline.runner.explain import explain as look
+    from pipeline.runner.plan import make_plan
+    from pipeline.store import Store, default_root
+
+    store = Store(default_root())
+    for told in look(make_plan(recipe, store, progress()), store):
+        first, *rest = told.reasons or ("",)
+        say(f"{told.stage:<24}{told.status:<11}{first}".rstrip(), markup=False)
+        for reason in rest:
+            say(f"{'':<35}{reason}", markup=False)
+
+
+COMMANDS = (deploy, recipe_, explain)

@@ -1,0 +1,82 @@
+"""Which nodes run in INT8 and which tensors get Q/DQ, for a dialect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.quantization.graph import PASS_THROUGH, WEIGHTED, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.quantization.dialects import Dialect
+    from pipeline.quantization.graph import Graph
+
+__all__ = ["Placement", "place", "tensors_to_observe"]
+
+_FLOAT_RESULT = frozenset({"Gemm", "MatMul"})
+"""Their INT8 kernels can hand out float: at the graph's output, where nothing is won by rounding once more."""
+
+_ELEMENTWISE = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Where INT8 goes.
+
+    Attributes:
+        units: The nodes that run in INT8, by node name.
+        tensors: Each tensor that gets Q/DQ, with the tensor whose range it takes (itself, or the one that was moved).
+    """
+
+    units: Mapping[str, Unit]
+    tensors: Mapping[str, str]
+
+
+def tensors_to_observe(graph: Graph) -> list[str]:
+    """Every tensor whose range some dialect may ask for, in the graph's order."""
+    names: dict[str, None] = {}
+    for unit in graph.units(WEIGHTED | _ELEMENTWISE):
+        for name in (*graph.activations_of(unit.node), unit.output):
+            if graph.is_float(name):
+                names[name] = None
+    return list(names)
+
+
+def place(graph: Graph, dialect: Dialect, float_nodes: frozenset[str] = frozenset()) -> Placement:
+    """Decide for every node.
+
+    Convolutions and matrix products with constant weights run in INT8 unless they are named in ``float_nodes``.
+    Element-wise nodes join where a value reaches them in INT8 already; operators that only move values follow
+    their input, with its range.
+    """
+    candidates = {unit.name: unit for unit in graph.units(WEIGHTED | dialect.elementwise)}
+    chosen: dict[str, Unit] = {}
+    tensors: dict[str, str] = {}
+    for node in graph.model.graph.node:
+        unit = candidates.get(node.name)
+        if unit is None or unit.name in float_nodes:
+            if node.op_type in PASS_THROUGH and node.input[0] in tensors and node.output[0] not in graph.outputs:
+                tensors[node.output[0]] = tensors[node.input[0]]
+            continue
+        inputs = graph.activations_of(node)
+        if not _fits(graph, unit, inputs, tensors):
+            continue
+        chosen[unit.name] = unit
+        for name in inputs:
+            tensors.setdefault(name, name)
+        if unit.output not in graph.outputs:
+            tensors[unit.output] = unit.output
+    return Placement(units=chosen, tensors=tensors)
+
+
+def _fits(graph: Graph, unit: Unit, inputs: list[str], tensors: Mapping[str, str]) -> bool:
+    node = unit.node
+    if not inputs or not all(graph.is_float(name) for name in inputs):
+        return False
+    ends = unit.output in graph.outputs
+    if node.op_type in WEIGHTED:
+        return node.op_type in _FLOAT_RESULT or not ends
+    all_computed = all(name not in graph.constants for name in node.input)
+    return all_computed and not ends and any(name in tensors for name in inputs)

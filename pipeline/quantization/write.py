@@ -1,0 +1,191 @@
+"""Writing Q/DQ into a float graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.quantization.graph import Graph
+from pipeline.quantization.plan import place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.quantization.dialects import Dialect
+    from pipeline.quantization.graph import Unit
+    from pipeline.quantization.plan import Placement
+    from pipeline.quantization.ranges import Range
+    from pipeline.session import Array
+
+__all__ = ["QdqFromFloat", "quantise_weight"]
+
+_BIAS_LIMIT = float(1 << 30)
+"""Largest quantised bias; half of int32, so that the accumulator has room beside it."""
+
+
+def QdqFromFloat(  # noqa: N802 - conversions are named <Target>From<Source>
+    model: Any,  # noqa: ANN401 - ModelProto
+    ranges: Mapping[str, Range],
+    dialect: Dialect,
+    *,
+    float_nodes: frozenset[str] = frozenset(),
+) -> Any:  # noqa: ANN401 - ModelProto
+    """A copy of the float graph with Q/DQ as the dialect's runtime fuses it.
+
+    Args:
+        model: The float graph.
+        ranges: Of every tensor that :func:`pipeline.quantization.plan.tensors_to_observe` names.
+        dialect: How to write it.
+        float_nodes: Names of nodes that stay float.
+    """
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    writer = _Writer(Graph(copy), ranges, dialect)
+    writer.write(place(writer.graph, dialect, float_nodes))
+    onnx.checker.check_model(copy)
+    return copy
+
+
+def quantise_weight(weight: Array, axis: int, bits: int, *, smallest: Array | None = None) -> tuple[Array, Array]:
+    """Symmetric, one scale a channel along ``axis``.
+
+    Args:
+        weight: Float, any shape.
+        axis: The output channels.
+        bits: 8 or 7.
+        smallest: Lower bounds of the scales, (channels,).
+
+    Returns:
+        The int8 values, of the weight's shape, and the float32 scales, (channels,).
+    """
+    top = 2 ** (bits - 1) - 1
+    others = tuple(number for number in range(weight.ndim) if number != axis)
+    scale = np.abs(weight).max(axis=others) / top
+    scale = np.where(scale > 0, scale, 1.0 / top)
+    if smallest is not None:
+        scale = np.maximum(scale, smallest)
+    shape = [-1 if number == axis else 1 for number in range(weight.ndim)]
+    values = np.clip(np.rint(weight / scale.reshape(shape)), -top, top)
+    return values.astype(np.int8), scale.astype(np.float32)
+
+
+class _Writer:
+    """Collects new nodes and constants, then rebuilds the node list in order."""
+
+    def __init__(self, graph: Graph, ranges: Mapping[str, Range], dialect: Dialect) -> None:
+        self.graph = graph
+        self._ranges = ranges
+        self._dialect = dialect
+        self._before: dict[str, list[Any]] = {}
+        self._scales: dict[str, float] = {}
+
+    def write(self, placement: Placement) -> None:
+        """Rewrite the graph."""
+        replaced: dict[str, str] = {}
+        after: dict[str, list[Any]] = {}
+        for name, source in placement.tensors.items():
+            after[name] = self._pair(name, self._ranges[source])
+            replaced[name] = f"{name}_dq"
+        for unit in placement.units.values():
+            self._weights(unit)
+        nodes = list(after.pop(self.graph.input, []))
+        for node in list(self.graph.model.graph.node):
+            nodes += self._before.get(node.name, [])
+            for number, name in enumerate(node.input):
+                node.input[number] = replaced.get(name, name)
+            nodes.append(node)
+            for name in node.output:
+                nodes += after.pop(name, [])
+        del self.graph.model.graph.node[:]
+        self.graph.model.graph.node.extend(nodes)
+        self._drop_unused()
+
+    def _pair(self, name: str, limits: Range) -> list[Any]:
+        from onnx import helper
+
+        scale, zero = self._activation(limits)
+        self._scales[name] = scale
+        dtype = np.int8 if self._dialect.signed_activations else np.uint8
+        self._constant(f"{name}_scale", np.array(scale, np.float32))
+        self._constant(f"{name}_zero", np.array(zero, dtype))
+        constants = [f"{name}_scale", f"{name}_zero"]
+        return [
+            helper.make_node("QuantizeLinear", [name, *constants], [f"{name}_q"], name=f"{name}_QuantizeLinear"),
+            helper.make_node(
+                "DequantizeLinear", [f"{name}_q", *constants], [f"{name}_dq"], name=f"{name}_DequantizeLinear"
+            ),
+        ]
+
+    def _activation(self, limits: Range) -> tuple[float, int]:
+        """Scale and zero point; float32, so that what is written is what is computed with."""
+        if self._dialect.symmetric_activations:
+            return float(np.float32(max(-limits.low, limits.high) / 127)), 0
+        scale = np.float32((limits.high - limits.low) / 255)
+        zero = int(np.clip(np.rint(-limits.low / float(scale)), 0, 255))
+        return float(scale), zero - 128 if self._dialect.signed_activations else zero
+
+    def _weights(self, unit: Unit) -> None:
+        from onnx import helper
+
+        node = unit.node
+        name = self.graph.weight_of(node)
+        if name is None:
+            return
+        weight, axis = self.graph.array(name), _channel_axis(node)
+        per_channel = weight.ndim > axis
+        assert per_channel  # noqa: S101 - every weighted operator has a channel axis
+        input_scale = self._scales[node.input[0]]
+        bias = (
+            self.graph.array(node.input[2]) if len(node.input) > 2 and node.input[2] in self.graph.constants else None
+        )
+        quantises_bias = self._dialect.quantized_bias and bias is not None and bias.ndim == 1
+        smallest = np.abs(bias) / (input_scale * _BIAS_LIMIT) if quantises_bias and bias is not None else None
+        values, scales = quantise_weight(weight, axis, self._dialect.weight_bits, smallest=smallest)
+        base = f"{node.name}_weight"
+        self._constant(f"{base}_q", values)
+        self._constant(f"{base}_scale", scales)
+        self._constant(f"{base}_zero", np.zeros(len(scales), np.int8))
+        made = [
+            helper.make_node(
+                "DequantizeLinear", [f"{base}_q", f"{base}_scale", f"{base}_zero"], [f"{base}_dq"], name=base, axis=axis
+            )
+        ]
+        node.input[1] = f"{base}_dq"
+        if quantises_bias and bias is not None:
+            made.append(self._bias(node, bias, scales * np.float32(input_scale)))
+        self._before[node.name] = made
+
+    def _bias(self, node: Any, bias: Array, scales: Array) -> Any:  # noqa: ANN401 - NodeProto
+        from onnx import helper
+
+        base = f"{node.name}_bias"
+        self._constant(f"{base}_q", np.rint(bias.astype(np.float64) / scales).astype(np.int32))
+        self._constant(f"{base}_scale", scales.astype(np.float32))
+        self._constant(f"{base}_zero", np.zeros(len(scales), np.int32))
+        node.input[2] = f"{base}_dq"
+        constants = [f"{base}_q", f"{base}_scale", f"{base}_zero"]
+        return helper.make_node("DequantizeLinear", constants, [f"{base}_dq"], name=base, axis=0)
+
+    def _constant(self, name: str, value: Array) -> None:
+        from onnx import numpy_helper
+
+        self.graph.model.graph.initializer.append(numpy_helper.from_array(value, name))
+
+    def _drop_unused(self) -> None:
+        graph = self.graph.model.graph
+        used = {name for node in graph.node for name in node.input}
+        kept = [item for item in graph.initializer if item.name in used]
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+
+
+def _channel_axis(node: Any) -> int:  # noqa: ANN401 - NodeProto
+    """The axis of the output channels in a weight."""
+    if node.op_type == "Conv":
+        return 0
+    if node.op_type == "Gemm":
+        return 0 if any(attribute.name == "transB" and attribute.i for attribute in node.attribute) else 1
+    return 1

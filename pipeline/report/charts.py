@@ -1,0 +1,118 @@
+"""The report's pictures, each an SVG text drawn from the record alone."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.report import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.report.record import Report, StageRow
+
+__all__ = ["Chart", "waterfall"]
+
+_WIDTH_IN, _ROW_IN, _FRAME_IN = 4.6, 0.36, 0.62
+_FLOAT, _INT8, _TAIL, _INK, _MUTED = "#7a93b8", "#1f6f54", "#c9d4e5", "#1d2733", "#66717f"
+_INT8_STAGES = frozenset({"export", "build"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chart:
+    """A picture and what it says in words, for those who do not see it."""
+
+    title: str
+    svg: str
+    words: str
+
+
+def waterfall(report: Report) -> tuple[Chart, ...]:
+    """One chart a figure, a bar a stage, from the baseline down to what is shipped."""
+    rows = [row for row in report.stages if row.status != "skipped"]
+    drawn = (
+        _bars(
+            rows,
+            "Latency: p50, and p95 as a pale tail",
+            lambda row: row.latency_s.p50,
+            figures.milliseconds,
+            tail=lambda row: row.latency_s.p95,
+        ),
+        _bars(rows, "Size of what is loaded", lambda row: row.size_bytes, figures.megabytes),
+        _bars(
+            rows,
+            "Memory: resident after running, and the peak as a pale tail",
+            lambda row: row.memory_bytes.run,
+            figures.megabytes,
+            tail=lambda row: row.memory_bytes.peak,
+        ),
+        _bars(
+            rows,
+            f"Accuracy: {rows[0].accuracy.metric} on {rows[0].accuracy.n} test images",
+            lambda row: row.accuracy.value,
+            figures.percent,
+            zoomed=True,
+        ),
+    )
+    return tuple(chart for chart in drawn if chart is not None)
+
+
+def _bars(
+    rows: Sequence[StageRow],
+    title: str,
+    value_of: Callable[[StageRow], float | int | None],
+    written: Callable[[Any], str],
+    *,
+    tail: Callable[[StageRow], float | int | None] | None = None,
+    zoomed: bool = False,
+) -> Chart | None:
+    """Horizontal bars from zero; None when nothing was measured. ``zoomed`` starts the axis near the smallest."""
+    measured = [(row, value) for row in rows if (value := value_of(row)) is not None]
+    if not measured:
+        return None
+    figure, axes = _empty(len(measured))
+    values = [value for _, value in measured]
+    tails = [max(value, (tail(row) if tail else None) or 0) for row, value in measured]
+    left = _zoom(values) if zoomed else 0.0
+    span = max(max(tails) - left, 1e-9)
+    for place, ((row, value), end) in enumerate(zip(measured, tails, strict=True)):
+        axes.barh(place, end - left, left=left, height=0.62, color=_TAIL)
+        axes.barh(place, value - left, left=left, height=0.62, color=_INT8 if row.name in _INT8_STAGES else _FLOAT)
+        axes.text(end + 0.02 * span, place, written(value), va="center", ha="left", fontsize=9, color=_INK)
+    axes.set_yticks(range(len(measured)), [row.name for row, _ in measured])
+    axes.set_xlim(left, left + 1.32 * span)
+    axes.set_ylim(len(measured) - 0.4, -0.6)
+    axes.set_title(title + (f" (axis from {written(left)})" if left else ""), loc="left", fontsize=9.5, color=_INK)
+    words = title + ": " + ", ".join(f"{row.name} {written(value)}" for row, value in measured)
+    return Chart(title=title, svg=_svg(figure), words=words)
+
+
+def _zoom(values: Sequence[float]) -> float:
+    """Where an axis of fractions starts so that a difference of one point can be seen."""
+    room = max(max(values) - min(values), 0.01)
+    return max(0.0, round(min(values) - 2 * room, 2))
+
+
+def _empty(rows: int) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH_IN, _FRAME_IN + _ROW_IN * rows), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.spines["left"].set_color(_MUTED)
+    axes.tick_params(axis="y", length=0, labelsize=9, labelcolor=_INK)
+    axes.tick_params(axis="x", bottom=False, labelbottom=False)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:  # noqa: ANN401 - matplotlib has no types
+    """The figure's ``<svg>`` element, the same text for the same figure, with letters kept as letters."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgewright", "font.family": "sans-serif"}):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :].replace('font: 9px "DejaVu Sans"', "font: 9px inherit")

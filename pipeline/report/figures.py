@@ -1,0 +1,47 @@
+"""How figures are written for people; a figure that was not measured is a dash."""
+
+from __future__ import annotations
+
+__all__ = ["count", "megabytes", "milliseconds", "percent", "seconds"]
+
+_NONE = "-"
+
+
+def milliseconds(value_s: float | None) -> str:
+    """Seconds as milliseconds with three significant digits: ``1.23 ms``."""
+    return _NONE if value_s is None else f"{_three(1e3 * value_s)} ms"
+
+
+def megabytes(value_bytes: int | None) -> str:
+    """Bytes as megabytes (10^6) with three significant digits."""
+    return _NONE if value_bytes is None else f"{_three(value_bytes / 1e6)} MB"
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction of 1 as percent with two decimals."""
+    return _NONE if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def count(value: int | None) -> str:
+    """A large number with its magnitude: ``25.6 M``."""
+    if value is None:
+        return _NONE
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{_three(value / size)} {letter}"
+    return str(value)
+
+
+def seconds(value_s: float | None) -> str:
+    """A duration: ``0.4 s``, ``12 s``, ``3 min 20 s``."""
+    if value_s is None:
+        return _NONE
+    if value_s < 10:
+        return f"{value_s:.1f} s"
+    minutes, rest = divmod(round(value_s), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _three(value: float) -> str:
+    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:.{digits}f}"

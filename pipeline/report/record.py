@@ -1,0 +1,180 @@
+"""The report as data: the only source of every rendering. Seconds, bytes, fractions of 1."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pipeline.artifact import Json  # noqa: TC001 - pydantic reads it
+
+__all__ = [
+    "AccuracyFigure",
+    "BundleEntry",
+    "Latency",
+    "MachineEntry",
+    "Memory",
+    "QuantizationEntry",
+    "Report",
+    "StageRow",
+    "TeacherEntry",
+    "Verdict",
+]
+
+_Seconds = Annotated[float, Field(gt=0)] | None
+_Bytes = Annotated[int, Field(gt=0)] | None
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Latency(_Record):
+    """One inference on the target, seconds; a percentile is null when the samples cannot carry it."""
+
+    p50: _Seconds = None
+    p90: _Seconds = None
+    p95: _Seconds = None
+    p99: _Seconds = None
+    n: Annotated[int, Field(ge=0)] = 0
+
+
+class Memory(_Record):
+    """Resident bytes of a fresh process: after importing the runtime, loading, running; and the peak."""
+
+    import_: _Bytes = Field(default=None, alias="import")
+    load: _Bytes = None
+    run: _Bytes = None
+    peak: _Bytes = None
+
+
+class AccuracyFigure(_Record):
+    """The task's metric over the whole test split."""
+
+    metric: str
+    value: Annotated[float, Field(ge=0, le=1)] | None = None
+    n: Annotated[int, Field(ge=0)] = 0
+
+
+class StageRow(_Record):
+    """One stage and what the model is after it. A number that was not measured is null, and a note says why."""
+
+    name: str
+    status: Literal["ran", "cached", "skipped"]
+    wall_s: Annotated[float, Field(ge=0)] | None = None
+    params: Annotated[int, Field(gt=0)] | None = None
+    macs: Annotated[int, Field(gt=0)] | None = None
+    size_bytes: _Bytes = None
+    latency_s: Latency = Latency()
+    memory_bytes: Memory = Memory()
+    accuracy: AccuracyFigure
+    artifact_sha256: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _absence_has_a_reason(self) -> StageRow:
+        figures = (
+            self.params, self.macs, self.size_bytes, self.accuracy.value,
+            self.latency_s.p50, self.latency_s.p90, self.latency_s.p95, self.latency_s.p99,
+            self.memory_bytes.import_, self.memory_bytes.load, self.memory_bytes.run, self.memory_bytes.peak,
+        )  # fmt: skip
+        if None in figures and not self.notes:
+            message = f"stage {self.name!r} has a figure that is null and no note that says why"
+            raise ValueError(message)
+        return self
+
+
+class MachineEntry(_Record):
+    """Where it was measured; no host or user name."""
+
+    cpu: str
+    architecture: str
+    cores: int
+    ram_gib: int
+    isa: tuple[str, ...]
+    system: str
+    class_: str = Field(alias="class")
+    versions: dict[str, str | None]
+
+
+class Verdict(_Record):
+    """What came of it.
+
+    Attributes:
+        status: ``ok`` when the goals are held, ``missed`` when not.
+        sentence: One line for people, with the figures that matter.
+        speedup: Baseline p50 over the shipped p50.
+        shrink: Baseline bytes over the shipped bytes.
+        accuracy_change: Shipped minus baseline, fraction of 1.
+    """
+
+    status: Literal["ok", "missed"]
+    sentence: str
+    precision: str
+    speedup: float | None = None
+    shrink: float | None = None
+    accuracy_change: float | None = None
+
+
+class TeacherEntry(_Record):
+    """A member of the ensemble that the student learned from; ``wall_s`` is what its training took."""
+
+    model: str
+    params: int
+    size_bytes: int
+    p50_s: float
+    accuracy: float
+    wall_s: float
+
+
+class QuantizationEntry(_Record):
+    """How the INT8 file compares with its float graph on the test split.
+
+    Attributes:
+        agreement: Fraction of images with the same answer.
+        int8_nodes: Convolutions and matrix products that run in INT8.
+        total_nodes: All convolutions and matrix products.
+        float_nodes: Names of those that stay float.
+    """
+
+    dialect: str
+    method: str
+    agreement: float
+    float_accuracy: float
+    int8_accuracy: float
+    int8_nodes: int | None = None
+    total_nodes: int | None = None
+    float_nodes: tuple[str, ...] = ()
+
+
+class BundleEntry(_Record):
+    """The bundle, by its place relative to the report and its identity."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class Report(_Record):
+    """One run for one target."""
+
+    schema_: Literal["edgewright.report/1"] = Field(default="edgewright.report/1", alias="schema")
+    edgewright: str
+    model: str
+    task: str
+    target: str
+    data: str
+    machine: MachineEntry
+    verdict: Verdict
+    stages: tuple[StageRow, ...]
+    teachers: tuple[TeacherEntry, ...] = ()
+    quantization: QuantizationEntry | None = None
+    bundle: BundleEntry
+    conditions: dict[str, Json] = Field(
+        default_factory=dict, description="what the runtime was told: threads, spinning, arena and the like"
+    )
+    warnings: tuple[str, ...] = ()
+
+    def stage(self, name: str) -> StageRow | None:
+        """The row of that name."""
+        return next((row for row in self.stages if row.name == name), None)

@@ -1,0 +1,99 @@
+"""What the report says, as plain texts: the same in the terminal, in Markdown and in HTML."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.report import figures
+
+if TYPE_CHECKING:
+    from pipeline.report.record import Report, StageRow
+
+__all__ = ["STAGE_COLUMNS", "TEACHER_COLUMNS", "int8_text", "measured_where", "notes", "stage_cells", "teacher_rows"]
+
+STAGE_COLUMNS = ("stage", "", "p50", "p90", "p95", "p99", "size", "memory peak", "params", "MACs", "accuracy", "took")
+"""The second column says whether the stage ran."""
+
+TEACHER_COLUMNS = ("teacher", "accuracy", "p50", "size", "params", "training took")
+
+
+def stage_cells(row: StageRow) -> tuple[str, ...]:
+    """One stage, a text for each of :data:`STAGE_COLUMNS`."""
+    return (
+        row.name,
+        row.status,
+        *(figures.milliseconds(getattr(row.latency_s, name)) for name in ("p50", "p90", "p95", "p99")),
+        figures.megabytes(row.size_bytes),
+        figures.megabytes(row.memory_bytes.peak),
+        figures.count(row.params),
+        figures.count(row.macs),
+        figures.percent(row.accuracy.value),
+        figures.seconds(row.wall_s),
+    )
+
+
+def teacher_rows(report: Report) -> list[tuple[str, ...]]:
+    """The ensemble, then the student that learned from it: what one network in place of many gained and cost."""
+    rows: list[tuple[str, ...]] = [
+        (
+            teacher.model,
+            figures.percent(teacher.accuracy),
+            figures.milliseconds(teacher.p50_s),
+            figures.megabytes(teacher.size_bytes),
+            figures.count(teacher.params),
+            figures.seconds(teacher.wall_s),
+        )
+        for teacher in report.teachers
+    ]
+    for name, label in (("baseline", "student without teachers"), ("distill", "student that learned from them")):
+        row = report.stage(name)
+        if rows and row is not None and row.status != "skipped":
+            rows.append(
+                (
+                    label,
+                    figures.percent(row.accuracy.value),
+                    figures.milliseconds(row.latency_s.p50),
+                    figures.megabytes(row.size_bytes),
+                    figures.count(row.params),
+                    figures.seconds(row.wall_s),
+                )
+            )
+    return rows
+
+
+def int8_text(report: Report) -> str | None:
+    """How the INT8 file compares with its float graph; None when there is none."""
+    found = report.quantization
+    if found is None:
+        return None
+    text = (
+        f"{figures.percent(found.agreement)} of the test images get the same answer as from the float graph "
+        f"({figures.percent(found.int8_accuracy)} against {figures.percent(found.float_accuracy)}); "
+        f"dialect {found.dialect}, ranges by {found.method}."
+    )
+    if found.total_nodes is not None:
+        text += f" {found.int8_nodes} of {found.total_nodes} convolutions and matrix products run in INT8."
+    if found.float_nodes:
+        text += f" In float: {', '.join(found.float_nodes)}."
+    return text
+
+
+def notes(report: Report) -> list[tuple[str, str]]:
+    """Every note with the stage it belongs to, empty for those of the whole run."""
+    return [("", warning) for warning in report.warnings] + [
+        (row.name, note) for row in report.stages for note in row.notes
+    ]
+
+
+def measured_where(report: Report) -> list[tuple[str, str]]:
+    """Everything the figures depend on, a label and a text each."""
+    machine, bundle = report.machine, report.bundle
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version)
+    cpu = f"{machine.cpu}, {machine.cores} cores, {machine.ram_gib} GiB, {machine.system} on {machine.architecture}"
+    return [
+        ("machine", f"{cpu} ({', '.join(machine.isa)}); class {machine.class_}"),
+        ("versions", f"edgewright {report.edgewright}, {versions}"),
+        ("in force", ", ".join(f"{name} {value}" for name, value in report.conditions.items())),
+        ("data", report.data),
+        ("bundle", f"{bundle.path}/, {figures.megabytes(bundle.size_bytes)}, sha256 {bundle.sha256}"),
+    ]

@@ -1,0 +1,84 @@
+"""What every step of a run shares: executing a stage, and measuring what it made on a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pipeline.artifact import FLOAT_MODEL, ArtifactKind
+from pipeline.runner.execution import execute
+from pipeline.runner.measure import measure
+from pipeline.runner.probe import probe_engine
+from pipeline.stage import Inputs
+from pipeline.subject import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporters.target import Target
+    from pipeline.artifact import Artifact
+    from pipeline.progress import Progress
+    from pipeline.runner.execution import StageResult
+    from pipeline.runner.measure import Measured
+    from pipeline.runner.plan import Plan
+    from pipeline.runner.rows import Outcome
+    from pipeline.stage import Stage, TrainedNetwork
+    from pipeline.store import Store
+    from pipeline.subject import Parts
+
+__all__ = ["Chain", "network_facts_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A plan, and where its work goes.
+
+    Attributes:
+        announce: Called with every stage's outcome as soon as it is measured.
+    """
+
+    plan: Plan
+    store: Store
+    progress: Progress
+    announce: Callable[[Outcome], None]
+
+    @property
+    def subject(self) -> Subject:
+        """What the stages work on."""
+        return Subject(parts=self.plan.parts)
+
+    def about(self, parts: Parts) -> Chain:
+        """The same chain for another network: a teacher's."""
+        return replace(self, plan=replace(self.plan, parts=parts))
+
+    def execute(
+        self, stage: Stage, artifacts: Mapping[ArtifactKind, Artifact], teachers: tuple[TrainedNetwork, ...] = ()
+    ) -> StageResult:
+        """The stage's result on the newest artifact of each kind it takes."""
+        inputs = Inputs(artifacts=artifacts, subject=self.subject, teachers=teachers)
+        return execute(stage, inputs, self.store, seed=self.plan.recipe.seed, progress=self.progress)
+
+    def measured(self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL) -> Measured:
+        """What the artifact is on the target's runtime.
+
+        Args:
+            artifact: An engine, or what an engine can be built from.
+            target: Where.
+            source: Which file of an ONNX artifact.
+        """
+        engine = artifact
+        if artifact.kind is not ArtifactKind.ENGINE:
+            engine = probe_engine(
+                artifact,
+                target,
+                lambda stage, inputs: self.execute(stage, inputs).artifact,
+                source=source,
+                opset=self.plan.recipe.calibrate.opset,
+            )
+        return measure(engine, target, self.plan.parts, self.plan.recipe.measure, self.store, self.progress)
+
+
+def network_facts_of(artifacts: Mapping[ArtifactKind, Artifact]) -> dict[str, int]:
+    """Parameters and multiply-accumulates: those of the newest network, which every later form shares."""
+    facts = artifacts[ArtifactKind.NETWORK].facts
+    return {"params": facts["params"], "macs": facts["macs"]}

@@ -1,0 +1,111 @@
+"""Why a stage would run: which field changed since the nearest earlier run, without running anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from exporters.export_stage import ExportFor
+from pipeline.environment import this_machine
+from pipeline.runner.execution import cached
+from pipeline.runner.keys import changes, key_components
+from pipeline.stage import Inputs, TrainedNetwork
+from pipeline.subject import Subject
+
+if TYPE_CHECKING:
+    from pipeline.artifact import Artifact, ArtifactKind
+    from pipeline.runner.plan import Plan
+    from pipeline.stage import Stage
+    from pipeline.store import Store
+    from pipeline.subject import Parts
+
+__all__ = ["Explained", "explain"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explained:
+    """What would happen to one stage, and why: a line for each change, or what it waits for."""
+
+    stage: str
+    status: Literal["cached", "would run", "skipped"]
+    reasons: tuple[str, ...]
+
+
+def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
+    """Walk the chain as ``deploy`` would, looking results up instead of making them."""
+    walk = _Walk(plan, store)
+    told: list[Explained] = [
+        Explained(stage=name, status="skipped", reasons=(reason,)) for name, reason in plan.skipped.items()
+    ]
+    for stage in plan.network_stages():
+        teachers: tuple[TrainedNetwork, ...] = ()
+        if stage.name == "distill":
+            known, found = walk.teachers()
+            told += found
+            if known is None:
+                told.append(walk.waiting(stage, "its teachers have to be trained first"))
+                continue
+            teachers = known
+        told.append(walk.look(stage, teachers))
+    for target in plan.targets:
+        dialect = target.dialect(this_machine())
+        told.append(walk.look(ExportFor(**plan.recipe.export.model_dump(), dialects=(dialect,))))
+    return tuple(told)
+
+
+class _Walk:
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self._plan, self._store = plan, store
+        self._artifacts: dict[ArtifactKind, Artifact] = {}
+        self._unknown: dict[ArtifactKind, str] = {}
+        """Kinds whose newest artifact would be made by a stage that has to run, with that stage's name."""
+
+    def look(self, stage: Stage, teachers: tuple[TrainedNetwork, ...] = ()) -> Explained:
+        for kind in stage.takes:
+            if kind in self._unknown:
+                return self.waiting(stage, f"its input comes from {self._unknown[kind]}, which would run")
+        inputs = self._inputs(stage, self._plan.parts, teachers)
+        found = cached(stage, inputs, self._store, seed=self._plan.recipe.seed)
+        if found is None:
+            return self.waiting(stage, *self._reasons(stage, inputs))
+        self._artifacts[stage.gives] = found.artifact
+        self._unknown.pop(stage.gives, None)
+        return Explained(stage=stage.name, status="cached", reasons=())
+
+    def waiting(self, stage: Stage, *reasons: str) -> Explained:
+        self._unknown[stage.gives] = stage.name
+        return Explained(stage=stage.name, status="would run", reasons=reasons)
+
+    def teachers(self) -> tuple[tuple[TrainedNetwork, ...] | None, list[Explained]]:
+        """The trained teachers, None when one has to be trained; and a line for each of them."""
+        recipe = self._plan.recipe
+        stage = recipe.baseline.model_copy(update={"schedule": recipe.distill.teacher_schedule})
+        known, told = [], []
+        for parts in self._plan.teachers:
+            inputs = self._inputs(stage, parts)
+            found = cached(stage, inputs, self._store, seed=recipe.seed)
+            reasons = () if found else self._reasons(stage, inputs)
+            told.append(
+                Explained(
+                    stage=f"teacher {parts.model.name}", status="cached" if found else "would run", reasons=reasons
+                )
+            )
+            if found:
+                known.append(TrainedNetwork(source=parts.model, artifact=found.artifact))
+        return (tuple(known) if len(known) == len(self._plan.teachers) else None), told
+
+    def _inputs(self, stage: Stage, parts: Parts, teachers: tuple[TrainedNetwork, ...] = ()) -> Inputs:
+        return Inputs(
+            artifacts={kind: self._artifacts[kind] for kind in stage.takes},
+            subject=Subject(parts=parts).restricted(stage.reads),
+            teachers=teachers,
+        )
+
+    def _reasons(self, stage: Stage, inputs: Inputs) -> tuple[str, ...]:
+        """What differs from the earlier run that differs least."""
+        now = key_components(stage, inputs, seed=self._plan.recipe.seed)
+        earlier: list[list[str]] = [changes(record.components, now) for record in self._store.remembered(stage.name)]
+        if not earlier:
+            return ("it never ran",)
+        nearest = min(earlier, key=len)
+        return tuple(nearest) or ("its result is no longer in the store",)

@@ -1,0 +1,51 @@
+"""What only PyTorch can tell, found out before hours are spent: does every network build, load its weights, answer?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.runner.execution import cached
+from pipeline.stage import Inputs
+from pipeline.subject import Subject
+
+if TYPE_CHECKING:
+    from pipeline.runner.chain import Chain
+    from pipeline.stage import Stage
+    from pipeline.subject import Parts
+
+__all__ = ["preflight"]
+
+
+def preflight(chain: Chain) -> None:
+    """Try the student and the teachers, unless their first stage is in the store: then they were tried before.
+
+    Raises:
+        UsageError: when a factory fails, or a network does not take the input or answer for the classes.
+        WeightsError: when given weights do not fit.
+    """
+    recipe = chain.plan.recipe
+    teaching = recipe.baseline.model_copy(update={"schedule": recipe.distill.teacher_schedule})
+    firsts: list[tuple[Parts, Stage]] = [(chain.plan.parts, recipe.baseline)]
+    firsts += [(parts, teaching) for parts in chain.plan.teachers]
+    untried = [
+        parts
+        for parts, stage in firsts
+        if cached(stage, Inputs(artifacts={}, subject=Subject(parts=parts)), chain.store, seed=recipe.seed) is None
+    ]
+    if not untried:
+        return
+    with chain.progress.track("trying the networks", len(untried)) as ticker:
+        for parts in untried:
+            _try(parts)
+            ticker.advance()
+
+
+def _try(parts: Parts) -> None:
+    from pipeline.models.build import build_network, check_outputs
+    from pipeline.models.weights import load_weights
+
+    classes = len(parts.dataset.classes)
+    network = build_network(parts.model, classes=classes)
+    load_weights(network, parts.weights)
+    height, width = parts.preprocess.size
+    check_outputs(network, (1, 3, height, width), classes=classes)

@@ -1,0 +1,108 @@
+"""The network as a float ONNX graph, and what its activations look like: all that INT8 needs, for every target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.artifact import FLOAT_MODEL, ArtifactKind, canonical_json
+from pipeline.stage import Made
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pipeline.quantization.observe import Observation
+    from pipeline.session import Array
+    from pipeline.stage import Inputs, Workspace
+
+__all__ = ["Calibrate"]
+
+_COMPARED_IMAGES = 64
+_FEW_IMAGES = 64
+
+
+class Calibrate(BaseModel):
+    """Lowering to float ONNX, checked against PyTorch, and the activations' ranges over the calibration images."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str] = "calibrate"
+    version: ClassVar[int] = 1
+    takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
+    gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
+    reads: ClassVar[tuple[str, ...]] = ("model", "calibration", "preprocess", "task")
+    pins: ClassVar[tuple[str, ...]] = ("torch", "onnx", "onnxscript", "onnxslim", "onnxruntime", "pillow")
+
+    opset: Annotated[int, Field(ge=17, le=20)] = Field(
+        default=18, description="17 to 20: what INT8 tools and TensorRT read"
+    )
+
+    def run(self, inputs: Inputs, work: Workspace) -> Made:
+        """Write ``float.onnx`` and ``ranges.json``.
+
+        Raises:
+            ParityError: when no exporter's graph computes what the network computes.
+            DataError: when a calibration image cannot be used.
+        """
+        import onnx
+
+        from pipeline.lowering import lower
+        from pipeline.models.files import load_network
+        from pipeline.quantization.graph import Graph
+        from pipeline.quantization.observe import observe
+        from pipeline.quantization.plan import tensors_to_observe
+
+        subject = inputs.subject
+        network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
+        path = work.folder / FLOAT_MODEL
+        compared = list(_images(inputs, limit=_COMPARED_IMAGES))
+        lowered = lower(subject.task.deployable(network), compared, path, opset=self.opset, progress=work.progress)
+        model = onnx.load(path)
+        graph = Graph(model)
+        count = len(subject.calibration)
+        with work.progress.track("watching activations", 2 * count) as ticker:
+            seen = observe(model, tensors_to_observe(graph), lambda: _images(inputs), ticker)
+        ranges = _ranges(seen)
+        (work.folder / "ranges.json").write_text(canonical_json(ranges) + "\n", encoding="utf-8")
+        facts = {
+            "exporter": lowered.exporter,
+            "max_relative_error": lowered.max_relative_error,
+            "compared_inputs": lowered.checked_inputs,
+            "images": count,
+            "tensors": len(seen),
+        }
+        agreement = f"{lowered.exporter} graph agrees with PyTorch to {lowered.max_relative_error:.1g} of its output"
+        return Made(facts=facts, notes=(*lowered.notes, agreement, *_doubts(seen, inputs)))
+
+
+def _images(inputs: Inputs, *, limit: int | None = None) -> Iterator[Array]:
+    from pipeline.data.dataset import read_images
+
+    return read_images(inputs.subject.calibration[:limit], inputs.subject.preprocess)
+
+
+def _ranges(seen: Mapping[str, Observation]) -> dict[str, dict[str, list[float]]]:
+    """Tensor to method to [low, high]: all methods, since they come from one histogram."""
+    from pipeline.quantization.ranges import METHODS
+
+    return {
+        tensor: {
+            name: [limits.low, limits.high]
+            for name, method in METHODS.items()
+            if (limits := method(observation.histogram))
+        }
+        for tensor, observation in seen.items()
+    }
+
+
+def _doubts(seen: Mapping[str, Observation], inputs: Inputs) -> Sequence[str]:
+    """What makes these ranges doubtful."""
+    doubts = []
+    count = len(inputs.subject.calibration)
+    if count < _FEW_IMAGES:
+        doubts.append(f"only {count} calibration images: ranges are uncertain, {_FEW_IMAGES} or more are better")
+    constant = [name for name, observation in seen.items() if observation.histogram.low == observation.histogram.high]
+    if constant:
+        doubts.append(f"{len(constant)} tensors never changed over the calibration images, first {constant[0]!r}")
+    return doubts

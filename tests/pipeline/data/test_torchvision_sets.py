@@ -1,0 +1,76 @@
+"""torchvision's data sets become folders."""
+
+from __future__ import annotations
+
+import struct
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torchvision.datasets
+from PIL import Image
+
+from pipeline.data.open import open_dataset
+from pipeline.data.torchvision_sets import TORCHVISION_SETS
+from pipeline.errors import DataError
+
+
+def _write_mnist(cache: Path) -> dict[str, tuple[Any, Any]]:
+    """MNIST in its own file format, as downloaded, with few images."""
+    rng, folder = np.random.default_rng(0), cache / "downloads" / "MNIST" / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    made = {}
+    for prefix, count in (("train", 60), ("t10k", 20)):
+        pixels = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = np.arange(count, dtype=np.uint8) % 10
+        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(
+            struct.pack(">IIII", 2051, count, 28, 28) + pixels.tobytes()
+        )
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, count) + labels.tobytes())
+        made[prefix] = (pixels, labels)
+    return made
+
+
+def test_a_set_that_lies_in_the_cache_is_written_as_class_folders(tmp_path: Path) -> None:
+    pixels, labels = _write_mnist(tmp_path)["t10k"]
+    dataset = open_dataset("torchvision:MNIST", cache=tmp_path)
+    assert dataset.name == "MNIST"
+    assert len(dataset.classes) == 10
+    assert (len(dataset.train), len(dataset.calibration), len(dataset.test)) == (48, 12, 20)
+    for sample in dataset.test:
+        number = int(sample.path.stem)
+        assert sample.label == labels[number]
+        with Image.open(sample.path) as image:
+            assert np.array_equal(np.asarray(image)[:, :, 0], pixels[number])
+
+
+def test_the_name_alone_is_enough_and_the_second_time_nothing_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_mnist(tmp_path)
+    first = open_dataset("MNIST", cache=tmp_path)
+    monkeypatch.setattr(torchvision.datasets, "MNIST", lambda *_, **__: pytest.fail("opened again"))
+    assert open_dataset("torchvision:MNIST", cache=tmp_path) == first
+
+
+def test_an_unreachable_server_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        reason = "Name or service not known"
+        raise urllib.error.URLError(reason)
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", unreachable)
+    with pytest.raises(DataError, match=r"torchvision's CIFAR10 cannot be downloaded") as raised:
+        open_dataset("CIFAR10", cache=tmp_path)
+    assert "Name or service not known" in str(raised.value)
+    assert not list(tmp_path.glob("datasets/*"))
+
+
+def test_every_name_in_the_table_is_torchvisions_and_takes_the_arguments() -> None:
+    import inspect
+
+    for name, parts in TORCHVISION_SETS.items():
+        parameters = inspect.signature(getattr(torchvision.datasets, name).__init__).parameters
+        for arguments in parts.values():
+            assert {"root", "download", *arguments} <= set(parameters), name

@@ -1,0 +1,86 @@
+"""Where published weights are looked for."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from torchvision.models import get_model_weights
+
+from pipeline.errors import WeightsError
+from pipeline.models import pretrained
+from pipeline.models.download import UnreachableError
+from pipeline.models.names import torchvision_classifiers
+from pipeline.models.pretrained import find_pretrained
+from pipeline.models.source import ModelSource, WeightsSource
+from pipeline.models.torchvision_source import PretrainedEntry, default_weights
+from pipeline.progress import SilentProgress
+
+CONTENT = b"weights"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+FILE = f"net-{SHA256[:8]}.pth"
+SOURCE = ModelSource(origin="torchvision", name="resnet18")
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Addresses that were asked for; nothing is reachable."""
+    asked: list[str] = []
+
+    def refuse(url: str, *_: object) -> Path:
+        asked.append(url)
+        reason = "offline"
+        raise UnreachableError(reason)
+
+    monkeypatch.setattr(pretrained, "download", refuse)
+    monkeypatch.setattr(
+        pretrained, "default_weights", lambda _: PretrainedEntry(url=f"https://example.org/{FILE}", transforms={})
+    )
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return asked
+
+
+def _find(tmp_path: Path) -> WeightsSource:
+    return find_pretrained(SOURCE, cache=tmp_path / "cache", progress=SilentProgress(), asked=True)
+
+
+@pytest.mark.parametrize("folder", ["cache/weights", "torch/hub/checkpoints"])
+def test_a_file_in_a_cache_is_used_without_a_network(tmp_path: Path, downloads: list[str], folder: str) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / FILE).write_bytes(CONTENT)
+    assert _find(tmp_path) == WeightsSource(origin="pretrained", file_sha256=SHA256)
+    assert downloads == []
+
+
+def test_a_damaged_file_in_a_cache_is_not_used(tmp_path: Path, downloads: list[str]) -> None:
+    (tmp_path / "cache" / "weights").mkdir(parents=True)
+    (tmp_path / "cache" / "weights" / FILE).write_bytes(CONTENT[:-1])
+    found = _find(tmp_path)
+    assert (found.origin, found.reason) == ("scratch", "the pretrained weights of resnet18 are out of reach: offline")
+    assert downloads == [f"https://example.org/{FILE}"]
+
+
+@pytest.mark.usefixtures("downloads")
+def test_a_timm_architecture_without_published_weights_says_so(tmp_path: Path) -> None:
+    source = ModelSource(origin="timm", name="resnet10t_unpublished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretrained, "_timm_location", lambda _: None)
+        with pytest.raises(WeightsError, match="has no pretrained weights"):
+            find_pretrained(source, cache=tmp_path, progress=SilentProgress(), asked=True)
+        found = find_pretrained(source, cache=tmp_path, progress=SilentProgress(), asked=False)
+    assert found.origin == "scratch"
+
+
+def test_timms_weights_are_found_at_their_hub(tmp_path: Path, downloads: list[str]) -> None:
+    source = ModelSource(origin="timm", name="resnet18.a1_in1k")
+    found = find_pretrained(source, cache=tmp_path, progress=SilentProgress(), asked=True)
+    assert found.origin == "scratch"
+    assert downloads == ["https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors"]
+
+
+def test_the_addresses_read_from_the_source_are_torchvisions() -> None:
+    for name in torchvision_classifiers():
+        entry = default_weights(name)
+        assert entry is not None
+        assert entry.url == get_model_weights(name).DEFAULT.url

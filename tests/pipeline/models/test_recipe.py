@@ -1,0 +1,53 @@
+"""The preprocessing that published weights were made for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import get_model_weights
+
+from pipeline.models.names import torchvision_classifiers
+from pipeline.models.recipe import weights_preprocess
+from pipeline.models.source import ModelSource
+
+
+def test_every_torchvision_classifier_has_the_preset_of_its_default_weights() -> None:
+    for name in torchvision_classifiers():
+        preset = get_model_weights(name).DEFAULT.transforms()
+        spec = weights_preprocess(ModelSource(origin="torchvision", name=name))
+        assert spec is not None
+        assert (list(spec.size), [spec.resize]) == (preset.crop_size * 2, preset.resize_size), name
+        assert (list(spec.mean), list(spec.std)) == (preset.mean, preset.std), name
+        assert spec.interpolation == preset.interpolation.value, name
+
+
+@pytest.mark.parametrize("name", ["resnet50", "efficientnet_b0", "inception_v3"])
+def test_its_pixels_are_torchvisions(name: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (375, 500, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "image.png")
+    spec = weights_preprocess(ModelSource(origin="torchvision", name=name))
+    assert spec is not None
+    expected = get_model_weights(name).DEFAULT.transforms()(image)
+    assert torch.allclose(torch.from_numpy(spec.load(str(tmp_path / "image.png"))), expected, atol=1e-6)
+
+
+def test_timms_are_those_of_its_evaluation_transform(tmp_path: Path) -> None:
+    from timm import get_pretrained_cfg
+    from timm.data import create_transform, resolve_data_config
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (375, 500, 3), dtype=np.uint8))
+    image.save(tmp_path / "image.png")
+    for name in ("resnet18.a1_in1k", "vit_tiny_patch16_224", "efficientnet_b0"):
+        spec = weights_preprocess(ModelSource(origin="timm", name=name))
+        assert spec is not None
+        expected = create_transform(**resolve_data_config({}, pretrained_cfg=get_pretrained_cfg(name).to_dict()))(image)
+        assert torch.allclose(torch.from_numpy(spec.load(str(tmp_path / "image.png"))), expected, atol=1e-6), name
+
+
+def test_a_model_from_a_file_brings_none() -> None:
+    assert weights_preprocess(ModelSource(origin="file", name="net", file=Path("nets.py"))) is None
