@@ -52,8 +52,8 @@ class Profile:
     warmup_limit: int
 
 
-QUICK = Profile(processes=3, iterations=240, min_iterations=64, max_s=3.0, warmup_s=0.25, warmup_limit=200)
-"""For the row of a stage: seconds, and enough samples for p99 of networks below 12 ms."""
+QUICK = Profile(processes=3, iterations=240, min_iterations=64, max_s=12.0, warmup_s=0.25, warmup_limit=200)
+"""For the row of a stage: seconds for small networks, and enough samples for p99 of networks below 50 ms."""
 
 FULL = Profile(processes=10, iterations=400, min_iterations=67, max_s=10.0, warmup_s=0.5, warmup_limit=300)
 """The protocol of ``edgewright measure``."""

@@ -18,7 +18,7 @@ __all__ = ["Build", "BuildFor"]
 class Build(BaseModel):
     """The build section of a recipe."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     precision: Literal["auto", "int8", "float"] = Field(
         default="auto",
@@ -32,7 +32,7 @@ class BuildFor(BaseModel):
     What ``auto`` means is decided before, by the runner, from measurements: a stage sees none.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "build"
     version: ClassVar[int] = 1

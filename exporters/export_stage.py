@@ -23,7 +23,7 @@ __all__ = ["Export", "ExportFor"]
 class Export(BaseModel):
     """The export section of a recipe."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     method: Method = Field(
         default="mse", description="how a range is chosen from what was seen: minmax, percentile, mse or entropy"

@@ -23,7 +23,7 @@ class PreprocessSpec(BaseModel):
     subtract ``mean``, divide by ``std``, lay out as channels first, float32.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     size: tuple[PositiveInt, PositiveInt] = Field(description="height and width of the input in pixels")
     resize: PositiveInt | Literal["squash"] = Field(
@@ -60,6 +60,7 @@ def load_image(path: str) -> Image.Image:
         image.load()
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    image.info.pop("transparency", None)  # a table of a palette, which RGB has no use for
     return image.convert("RGB")
 
 
@@ -76,7 +77,9 @@ def preprocess_image(image: Image.Image, spec: dict[str, Any]) -> NDArray[np.flo
         else:
             wide, high = max(shorter, int(shorter * wide / high)), shorter
         image = image.resize((wide, high), resample)
-        left, top = round((wide - width) / 2), round((high - height) / 2)
+        # Rounded as torchvision rounds it, which pads what is too small on the left first.
+        left = round((wide - width) / 2) if wide >= width else -((width - wide) // 2)
+        top = round((high - height) / 2) if high >= height else -((height - high) // 2)
         image = image.crop((left, top, left + width, top + height))
     pixels = np.asarray(image, dtype=np.float32)
     if spec["channels"] == "BGR":

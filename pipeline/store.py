@@ -26,14 +26,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import Artifact, ArtifactKind, FileEntry, Json, canonical_json, sha256_of_json
-from pipeline.errors import ResourceError
+from pipeline.errors import ContractError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = ["KeyRecord", "Store", "default_root", "write_atomically"]
 
+_METADATA = "artifact.json"
 _KEY_SCHEMA = "edgewright.key/1"
+_NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM})
+"""Errors of reading that say nothing about the bytes: an artifact must not be set aside for them."""
 
 
 def default_root() -> Path:
@@ -69,7 +72,10 @@ class Store:
 
         Raises:
             ResourceError: when the disk is full.
+            ContractError: when the folder holds a file of the store's own name.
         """
+        if (folder / _METADATA).exists():
+            raise ContractError(f"a stage wrote {_METADATA}, which is the store's own name", where=str(folder))
         with _disk_errors(self.root):
             artifact = Artifact.of_folder(kind, folder, facts)
             home = self.root / "artifacts" / artifact.sha256
@@ -81,7 +87,7 @@ class Store:
                 path = folder / entry.path
                 _fsync(path)
                 path.chmod(0o444)
-            _write_and_fsync(folder / "artifact.json", canonical_json(artifact.to_json()))
+            _write_and_fsync(folder / _METADATA, canonical_json(artifact.to_json()))
             home.parent.mkdir(parents=True, exist_ok=True)
             try:
                 folder.rename(home)
@@ -96,7 +102,7 @@ class Store:
         """The artifact of that identity, verified byte by byte; None when absent or damaged."""
         home = self.root / "artifacts" / sha256
         try:
-            value = json.loads((home / "artifact.json").read_text(encoding="utf-8"))
+            value = json.loads((home / _METADATA).read_text(encoding="utf-8"))
             artifact = Artifact.from_json(value, home)
             damaged = artifact.sha256 != sha256 or any(
                 FileEntry.of(home, home / entry.path) != entry for entry in artifact.files
@@ -105,7 +111,11 @@ class Store:
             if not home.exists():
                 return None
             damaged = True
-        except (ValueError, KeyError, TypeError, OSError):
+        except (ValueError, KeyError, TypeError):
+            damaged = True
+        except OSError as error:
+            if error.errno in _NOT_THE_FILES_FAULT:
+                raise
             damaged = True
         if damaged:
             self._quarantine(home, sha256)
@@ -252,6 +262,10 @@ def _held(path: Path) -> Iterator[None]:
         yield
 
 
+def _nearest_existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
 @contextmanager
 def _disk_errors(root: Path) -> Iterator[None]:
     try:
@@ -262,6 +276,6 @@ def _disk_errors(root: Path) -> Iterator[None]:
         raise ResourceError(
             "the disk is full",
             where=error.filename or str(root),
-            got=f"{shutil.disk_usage(root).free / 2**20:.0f} MiB free",
+            got=f"{shutil.disk_usage(_nearest_existing(root)).free / 2**20:.0f} MiB free",
             fix="free some space, or put the store elsewhere with EDGEWRIGHT_CACHE; finished stages are kept",
         ) from error

@@ -45,8 +45,8 @@ class Subject:
     readable: frozenset[str] = field(default=frozenset(PARTS))
 
     def restricted(self, reads: Iterable[str]) -> Subject:
-        """A view in which only the named parts can be read."""
-        return replace(self, readable=frozenset(reads))
+        """A view in which only the named parts can be read, and of these only what could be read before."""
+        return replace(self, readable=self.readable & frozenset(reads))
 
     def identity(self) -> dict[str, Json]:
         """What of the readable parts decides a result, for the key: part name to its content's identity."""

@@ -21,7 +21,7 @@ SKIPPABLE = ("distill", "prune")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class DataSection(_Section):
@@ -67,6 +67,8 @@ class MeasureSection(_Section):
     """How the stages are measured."""
 
     profile: Literal["quick", "full"] = Field(default="quick", description="'full' takes a minute a stage")
+    processes: PositiveInt | None = Field(default=None, description="fresh processes a measurement; default: profile's")
+    iterations: PositiveInt | None = Field(default=None, description="timed inferences a process; default: profile's")
     threads: PositiveInt | None = Field(default=None, description="threads of the runtime; default: all usable cores")
 
 

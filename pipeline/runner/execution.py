@@ -94,7 +94,8 @@ def _verify(stage: Stage, inputs: Inputs, folder: Path) -> None:
             got=", ".join(sorted(present)) or "no file",
             expected=", ".join(sorted(FILES_OF_KIND[stage.gives])),
         )
-    for artifact in inputs.artifacts.values():
+    for artifact in (*inputs.artifacts.values(), *(teacher.artifact for teacher in inputs.teachers)):
         for entry in artifact.files:
-            if FileEntry.of(artifact.root, artifact.root / entry.path) != entry:
+            path = artifact.root / entry.path
+            if not path.is_file() or FileEntry.of(artifact.root, path) != entry:
                 raise ContractError(f"stage {stage.name!r} changed its input", where=str(artifact.root / entry.path))

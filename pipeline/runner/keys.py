@@ -50,13 +50,22 @@ def changes(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:
     stage = str(now.get("stage", ""))
     lines = []
     for path in sorted(old.keys() | new.keys()):
-        if old.get(path) != new.get(path):
-            name = path.replace("fields.", f"{stage}.", 1) if path.startswith("fields.") else path
-            lines.append(f"{name}: {_short(old.get(path))} -> {_short(new.get(path))}")
+        if (path in old, old.get(path)) == (path in new, new.get(path)) or _opened(path, old) or _opened(path, new):
+            continue
+        name = path.replace("fields.", f"{stage}.", 1) if path.startswith("fields.") else path
+        was, is_now = (_short(leaves[path]) if path in leaves else "not there" for leaves in (old, new))
+        lines.append(f"{name}: {was} -> {is_now}")
     return lines
 
 
+def _opened(path: str, leaves: Mapping[str, Json]) -> bool:
+    """Whether a section stands at ``path``, whose fields are told one by one."""
+    return any(other.startswith(f"{path}.") for other in leaves)
+
+
 def _leaves(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        value = dict(enumerate(value))
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from _leaves(inner, f"{path}.{key}" if path else str(key))
@@ -65,6 +74,6 @@ def _leaves(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
 
 
 def _short(value: Json) -> str:
-    text = "absent" if value is None else str(value)
+    text = "unset" if value is None else str(value)
     looks_like_hash = len(text) == 64 and all(character in "0123456789abcdef" for character in text)
     return text[:12] if looks_like_hash else text

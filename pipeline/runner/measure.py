@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.solo import FULL, QUICK, SoloRecord, measure_solo
+from benchmarks.solo import FULL, QUICK, Profile, SoloRecord, measure_solo
 from pipeline.artifact import sha256_of_json
 from pipeline.catalog import OPENERS
 from pipeline.data.dataset import read_image
@@ -93,12 +93,18 @@ def _components(
         "engine": engine.sha256,
         "options": dict(spec.options),
         "machine": this_machine().machine_class,
-        "profile": asdict(_PROFILES[section.profile]),
+        "profile": asdict(_profile(section)),
         "test": parts.dataset.split_identity("test"),
         "preprocess": parts.preprocess.model_dump(mode="json"),
         "task": parts.task.name,
         "versions": versions(target.distributions),
     }
+
+
+def _profile(section: MeasureSection) -> Profile:
+    """The named profile with what the section sets itself."""
+    own = {"processes": section.processes, "iterations": section.iterations}
+    return replace(_PROFILES[section.profile], **{name: value for name, value in own.items() if value is not None})
 
 
 def _solo(folder: Path, spec: EngineSpec, parts: Parts, section: MeasureSection, progress: Progress) -> SoloRecord:
@@ -108,7 +114,7 @@ def _solo(folder: Path, spec: EngineSpec, parts: Parts, section: MeasureSection,
             for sample in parts.dataset.test[:: max(1, len(parts.dataset.test) // _ROTATING_INPUTS)][:_ROTATING_INPUTS]:
                 image = read_image(sample, parts.preprocess)
                 file.write(np.ascontiguousarray(image[None], dtype=spec.input.dtype).tobytes())
-        return measure_solo(folder, spec, OPENERS[spec.target], path, _PROFILES[section.profile], progress)
+        return measure_solo(folder, spec, OPENERS[spec.target], path, _profile(section), progress)
 
 
 def _from_json(value: Mapping[str, Any], engine: Artifact) -> Measured:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.data import Dataset
     from pipeline.models import ModelSource, WeightsSource
     from pipeline.progress import Progress
-    from pipeline.recipe import Recipe
+    from pipeline.recipe import InputSection, Recipe
     from pipeline.stage import Stage
     from pipeline.store import Store
 
@@ -142,7 +142,15 @@ def _preprocess(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> t
                 "set input.size, input.mean, input.std, input.resize if the network was trained otherwise"
             )
             notes = (note,)
-    return recipe.input.over(base), notes
+    return recipe.input.over(_resized(base, recipe.input)), notes
+
+
+def _resized(base: PreprocessSpec, chosen: InputSection) -> PreprocessSpec:
+    """The base with its resize in the proportion of the chosen size: the same part of the image is seen."""
+    if chosen.size is None or chosen.resize is not None or base.resize == "squash":
+        return base
+    size = (chosen.size, chosen.size) if isinstance(chosen.size, int) else chosen.size
+    return base.model_copy(update={"resize": round(base.resize * max(size) / max(base.size))})
 
 
 def _skipped(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -> dict[str, str]:

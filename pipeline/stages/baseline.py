@@ -25,7 +25,7 @@ class Baseline(BaseModel):
     Also makes the teachers of an ensemble: a teacher is another network's baseline.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "baseline"
     version: ClassVar[int] = 1

@@ -25,7 +25,7 @@ _FEW_IMAGES = 64
 class Calibrate(BaseModel):
     """Lowering to float ONNX, checked against PyTorch, and the activations' ranges over the calibration images."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "calibrate"
     version: ClassVar[int] = 1

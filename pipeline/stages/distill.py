@@ -19,7 +19,7 @@ __all__ = ["Distill"]
 class Distill(BaseModel):
     """Distillation from one teacher or an ensemble into the network itself, starting where the baseline started."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "distill"
     version: ClassVar[int] = 1

@@ -19,7 +19,7 @@ __all__ = ["Prune"]
 class Prune(BaseModel):
     """Structured pruning with recovery: the dense network is the teacher of the pruned one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "prune"
     version: ClassVar[int] = 1

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "BatchLoss", "answers", "train"]
 
+_MOMENTA = (0.9, 0.99)
+"""Second moments over a hundred steps instead of a thousand: a short training ends before those would have settled,
+and a ResNet-50 from scratch then came out anywhere between 92 and 99 %."""
+
 
 class Batch:
     """One batch on the training device.
@@ -64,7 +68,9 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     """
     fabric = Fabric(accelerator="auto", devices=1)
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=schedule.learning_rate, betas=_MOMENTA, weight_decay=schedule.weight_decay, fused=True
+    )
     steps = schedule.epochs * math.ceil(len(images) / schedule.batch_size)
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, schedule.learning_rate, total_steps=steps + 1, pct_start=schedule.warmup

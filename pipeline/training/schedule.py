@@ -17,7 +17,7 @@ class Schedule(BaseModel):
     largest gradients in the first steps.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: PositiveInt = Field(default=5, description="passes over the training images")
     batch_size: PositiveInt = 32

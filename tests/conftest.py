@@ -1,0 +1,139 @@
+"""What many tests share: a network that trains in a second, images it can tell apart, and stores of their own."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.data.dataset import Dataset
+from pipeline.data.open import open_dataset
+from pipeline.models.resolve import resolve_model
+from pipeline.models.source import ModelSource, WeightsSource
+from pipeline.preprocess import PreprocessSpec
+from pipeline.recipe import Recipe
+from pipeline.store import Store
+from pipeline.subject import Parts, Subject
+from pipeline.tasks.classification import Classification
+
+TINY_SIZE = 16
+TINY_CLASSES = ("blue", "green", "red")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or touches the user's store, nor the network."""
+    monkeypatch.setenv("EDGEWRIGHT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store."""
+    return Store(tmp_path / "cache")
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file: ``:tiny`` has convolutions, a residual add, a depthwise layer and arithmetic on shapes."""
+    file = tmp_path_factory.mktemp("model") / "net.py"
+    source = """
+        from torch import nn
+
+
+        class Tiny(nn.Module):
+            def __init__(self, num_classes):
+                super().__init__()
+                self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
+                self.body = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16))
+                self.depth = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, groups=16), nn.ReLU6())
+                self.widen = nn.Conv2d(16, 32, 1, stride=2)
+                self.head = nn.Linear(32, num_classes)
+
+            def forward(self, x):
+                x = self.stem(x)
+                x = nn.functional.relu(x + self.body(x))
+                x = nn.functional.relu(self.widen(self.depth(x)))
+                batch, channels = x.shape[0], x.shape[1]
+                x = x.reshape(batch, channels, x.shape[2] * x.shape[3]).mean(dim=2)
+                return self.head(x)
+
+
+        def tiny(num_classes):
+            return Tiny(num_classes)
+    """
+    file.write_text(textwrap.dedent(source), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``train/`` and ``val/`` with three colours under noise, 16x16 pixels."""
+    root = tmp_path_factory.mktemp("data") / "colours"
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 40), ("val", 24)):
+        for channel, name in enumerate(reversed(TINY_CLASSES)):
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 120, (TINY_SIZE, TINY_SIZE, 3))
+                pixels[:, :, channel] += 100
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number:03}.png")
+    return root
+
+
+@pytest.fixture
+def tiny_model(tiny_file: Path) -> ModelSource:
+    """The tiny network's source."""
+    return resolve_model(f"{tiny_file}:tiny")
+
+
+@pytest.fixture
+def tiny_preprocess() -> PreprocessSpec:
+    """What the tiny network takes."""
+    return PreprocessSpec(size=(TINY_SIZE, TINY_SIZE), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+
+
+@pytest.fixture
+def tiny_dataset(tiny_data: Path, tmp_path: Path) -> Dataset:
+    """The colours as a data set: 96 train, 24 calibration, 72 test images."""
+    return open_dataset(str(tiny_data), cache=tmp_path / "cache" / "data")
+
+
+@pytest.fixture
+def tiny_parts(tiny_model: ModelSource, tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec) -> Parts:
+    """Everything a tiny run is about."""
+    return Parts(
+        model=tiny_model,
+        weights=WeightsSource(origin="scratch", reason="a test"),
+        dataset=tiny_dataset,
+        preprocess=tiny_preprocess,
+        task=Classification(),
+    )
+
+
+@pytest.fixture
+def tiny_subject(tiny_parts: Parts) -> Subject:
+    """The tiny parts with everything readable."""
+    return Subject(parts=tiny_parts)
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tiny_file: Path, tiny_data: Path) -> Recipe:
+    """A whole run on the tiny network: one epoch of everything, few samples."""
+    network = f"{tiny_file}:tiny"
+    once = {"epochs": 1, "batch_size": 16}
+    return Recipe.model_validate(
+        {
+            "model": network,
+            "data": {"source": str(tiny_data)},
+            "input": {"size": TINY_SIZE, "resize": "squash", "mean": 0.5, "std": 0.25},
+            "baseline": {"schedule": {**once, "epochs": 2}},
+            "distill": {"teachers": [network], "schedule": once, "teacher_schedule": once},
+            "prune": {"schedule": once},
+            "build": {"precision": "int8"},
+            "measure": {"processes": 1, "iterations": 12},
+        }
+    )

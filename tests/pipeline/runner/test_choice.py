@@ -1,0 +1,118 @@
+"""Which precision is shipped, and what is said about it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.solo import QUICK, SoloRecord
+from pipeline.errors import AccuracyError
+from pipeline.recipe import GoalSection
+from pipeline.runner.choice import Choice, choose_precision
+from pipeline.runner.measure import Measured
+from pipeline.tasks.task import Accuracy
+
+IMAGES = 1000
+
+
+def _measured(hits: int, milliseconds: int) -> Measured:
+    """An engine that answers so many of 1000 images right and always takes as long."""
+    processes = ({"samples_ns": [milliseconds * 10**6] * 20},)
+    return Measured(
+        engine_sha256="a" * 64,
+        solo=SoloRecord(processes=processes, profile=QUICK, noise={}),
+        accuracy=Accuracy(metric="top1", value=hits / IMAGES, n=IMAGES, per_image=(), answers=()),
+        size_bytes=1,
+        cached=False,
+    )
+
+
+def _chosen(
+    asked: Literal["auto", "int8", "float"] = "auto",
+    *,
+    floats: tuple[int, int] = (950, 10),
+    int8: tuple[int, int],
+    **goal: Any,  # noqa: ANN401 - fields of the section
+) -> Choice:
+    return choose_precision(asked, _measured(*floats), _measured(*int8), GoalSection(**goal))
+
+
+def test_int8_that_holds_the_limit_and_is_faster_is_shipped() -> None:
+    assert _chosen(int8=(945, 4)) == Choice(
+        precision="int8", reason="INT8 loses 0.50 points and takes 0.40x the time of float"
+    )
+
+
+def test_int8_that_loses_too_much_is_not_shipped() -> None:
+    assert _chosen(int8=(930, 4)) == Choice(
+        precision="float",
+        reason="float is shipped: INT8 loses 2.00 points and takes 0.40x the time of float; "
+        "asked were at most 1 points lost, and faster than float",
+    )
+
+
+@pytest.mark.parametrize("milliseconds", [10, 12])
+def test_int8_that_is_not_faster_is_not_shipped(milliseconds: int) -> None:
+    choice = _chosen(int8=(950, milliseconds))
+    assert choice.precision == "float"
+    assert f"takes {milliseconds / 10:.2f}x the time of float" in choice.reason
+
+
+def test_int8_may_lose_exactly_the_limit() -> None:
+    # 0.95 - 0.94 is a little more than 0.01 in binary.
+    assert _chosen(int8=(940, 4)).precision == "int8"
+    assert _chosen(int8=(939, 4)).precision == "float"
+
+
+def test_the_limit_is_the_users() -> None:
+    assert _chosen(int8=(930, 4), max_accuracy_drop=0.05).precision == "int8"
+    assert _chosen(int8=(949, 4), max_accuracy_drop=0).precision == "float"
+    assert _chosen(int8=(950, 4), max_accuracy_drop=0).precision == "int8"
+
+
+@pytest.mark.parametrize("int8", [(930, 4), (950, 10)], ids=["too inaccurate", "too slow"])
+def test_required_int8_that_misses_the_goal_is_an_error_and_not_a_float_bundle(int8: tuple[int, int]) -> None:
+    with pytest.raises(AccuracyError) as raised:
+        _chosen(int8=int8, require="int8")
+    drop, ratio = (950 - int8[0]) / 10, int8[1] / 10
+    assert str(raised.value) == (
+        "INT8 does not reach the goal\n"
+        f"  got: INT8 loses {drop:.2f} points and takes {ratio:.2f}x the time of float\n"
+        "  expected: at most 1 points lost, and faster than float\n"
+        "  fix: raise goal.max_accuracy_drop, keep the worst layers float with export.float_nodes, "
+        "or try export.method"
+    )
+    assert raised.value.exit_code == 8
+
+
+def test_required_int8_that_reaches_the_goal_is_shipped() -> None:
+    assert _chosen(int8=(945, 4), require="int8").precision == "int8"
+
+
+@pytest.mark.parametrize("asked", ["int8", "float"])
+@pytest.mark.parametrize("int8", [(945, 4), (100, 40)], ids=["good", "bad"])
+def test_a_precision_that_was_asked_for_is_shipped_whatever_was_measured(
+    asked: Literal["int8", "float"], int8: tuple[int, int]
+) -> None:
+    choice = _chosen(asked, int8=int8)
+    assert choice.precision == asked
+    assert choice.reason.startswith(f"{asked} on request; INT8 loses ")
+
+
+@given(
+    hits=st.tuples(st.integers(0, IMAGES), st.integers(0, IMAGES)),
+    milliseconds=st.tuples(st.integers(1, 50), st.integers(1, 50)),
+    limit=st.integers(0, IMAGES),
+)
+def test_auto_ships_int8_exactly_when_it_is_faster_and_within_the_limit(
+    hits: tuple[int, int], milliseconds: tuple[int, int], limit: int
+) -> None:
+    choice = _chosen(
+        floats=(hits[0], milliseconds[0]), int8=(hits[1], milliseconds[1]), max_accuracy_drop=limit / IMAGES
+    )
+    within = Fraction(hits[0] - hits[1], IMAGES) <= Fraction(limit, IMAGES)
+    assert (choice.precision == "int8") == (within and milliseconds[1] < milliseconds[0])

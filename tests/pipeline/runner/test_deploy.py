@@ -1,0 +1,142 @@
+"""The whole chain on a tiny network: what it leaves, what it takes from the store, and what a change costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exporters.bundle import read_bundle
+from pipeline.progress import SilentProgress
+from pipeline.recipe import Recipe
+from pipeline.report.render import read_report
+from pipeline.runner.chain import Chain
+from pipeline.runner.deploy import Deployed, deploy
+from pipeline.runner.plan import make_plan
+from pipeline.runner.rows import Outcome
+from pipeline.store import Store
+
+STAGES = ("baseline", "distill", "prune", "calibrate", "export", "build")
+
+
+@dataclass
+class _Run:
+    """One run and what it announced."""
+
+    deployed: Deployed
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def statuses(self) -> dict[str, str]:
+        return {outcome.result.stage: outcome.result.status for outcome in self.outcomes}
+
+
+def _run(recipe: Recipe, store: Store, out: Path) -> _Run:
+    outcomes: list[Outcome] = []
+    plan = make_plan(recipe, store, SilentProgress())
+    (deployed,) = deploy(Chain(plan, store, SilentProgress(), outcomes.append), out=out)
+    return _Run(deployed, outcomes)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def first(tiny_recipe: Recipe, kept: Path) -> _Run:
+    return _run(tiny_recipe, Store(kept / "store"), kept / "first")
+
+
+def test_every_stage_runs_and_is_measured_on_the_whole_test_split(first: _Run) -> None:
+    rows = first.deployed.report.stages
+
+    assert tuple(row.name for row in rows) == STAGES
+    assert {row.status for row in rows} == {"ran"}
+    assert {row.accuracy.n for row in rows} == {72}
+    assert all(row.latency_s.p50 and row.size_bytes and row.memory_bytes.peak and row.params for row in rows)
+
+
+def test_a_percentile_without_enough_samples_is_null_and_says_so(first: _Run) -> None:
+    row = first.deployed.report.stage("build")
+
+    assert row is not None
+    assert row.latency_s.n == 12
+    assert row.latency_s.p99 is None
+    assert "p99 withheld: 12 samples, 662 are needed" in row.notes
+
+
+def test_pruning_takes_parameters_and_bytes_away(first: _Run) -> None:
+    dense, pruned = first.deployed.report.stage("distill"), first.deployed.report.stage("prune")
+
+    assert dense is not None
+    assert pruned is not None
+    assert (pruned.params or 0) < (dense.params or 0)
+    assert (pruned.size_bytes or 0) < (dense.size_bytes or 0)
+
+
+def test_the_written_report_is_the_returned_one(first: _Run) -> None:
+    assert read_report(first.deployed.folder) == first.deployed.report
+
+
+def test_the_written_recipe_leads_to_the_same_artifacts(first: _Run, kept: Path) -> None:
+    from pipeline.recipe import read_recipe
+
+    again = _run(read_recipe(kept / "first" / "recipe.yaml", {}), Store(kept / "store"), kept / "again")
+
+    assert set(again.statuses().values()) == {"cached"}
+    assert again.deployed.report.bundle.sha256 == first.deployed.report.bundle.sha256
+
+
+def test_a_second_run_takes_everything_from_the_store(tiny_recipe: Recipe, first: _Run, kept: Path) -> None:
+    second = _run(tiny_recipe, Store(kept / "store"), kept / "second")
+
+    assert second.statuses() == dict.fromkeys(STAGES, "cached")
+    assert all(outcome.measured.cached for outcome in second.outcomes)
+    assert second.deployed.report.bundle.sha256 == first.deployed.report.bundle.sha256
+
+
+def test_a_change_runs_the_stage_it_belongs_to_and_those_behind_it(
+    tiny_recipe: Recipe, first: _Run, kept: Path
+) -> None:
+    changed = tiny_recipe.model_copy(update={"export": tiny_recipe.export.model_copy(update={"method": "minmax"})})
+
+    run = _run(changed, Store(kept / "store"), kept / "changed")
+
+    assert run.statuses() == {**dict.fromkeys(STAGES[:4], "cached"), "export": "ran", "build": "ran"}
+
+
+def test_another_store_gives_the_same_bundle(tiny_recipe: Recipe, first: _Run, kept: Path, tmp_path: Path) -> None:
+    fresh = _run(tiny_recipe, Store(tmp_path / "store"), tmp_path / "out")
+
+    assert fresh.deployed.report.bundle.sha256 == first.deployed.report.bundle.sha256
+
+
+def test_run_py_gives_the_pipelines_own_answer(first: _Run, tiny_data: Path) -> None:
+    """The device's script prints the logits that the pipeline's session computes from the same file."""
+    from pipeline.catalog import OPENERS, resolve
+
+    image = next((tiny_data / "val" / "red").glob("*.png"))
+    bundle = read_bundle(first.deployed.folder / "bundle")
+    with resolve(OPENERS["ort-cpu"])(bundle.root, bundle.spec) as session:
+        (expected,) = session.run(bundle.preprocess.load(str(image))[None])
+
+    done = subprocess.run(
+        [sys.executable, str(bundle.root / "run.py"), "--json", str(image)], capture_output=True, text=True, check=True
+    )
+
+    told = json.loads(done.stdout)
+    assert np.array_equal(np.array(told["logits"], np.float32), expected[0])
+    assert [entry["class"] for entry in told["top"]][0] == bundle.classes[int(np.argmax(expected))]
+
+
+def test_the_bundle_names_no_place_and_nobody(first: _Run, kept: Path, tiny_file: Path, tiny_data: Path) -> None:
+    words = [str(kept), str(tiny_file.parent), str(tiny_data), str(Path.home()), str(Path.cwd())]
+
+    content = b"".join(path.read_bytes() for path in (first.deployed.folder / "bundle").iterdir())
+
+    assert [word for word in words if word.encode() in content and len(word) > 1] == []

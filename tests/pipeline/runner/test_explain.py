@@ -1,0 +1,237 @@
+"""Why a stage would run, told from the store without running anything."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from exporters.export_stage import ExportFor
+from pipeline.environment import this_machine
+from pipeline.progress import SilentProgress
+from pipeline.recipe import Recipe
+from pipeline.runner.explain import explain
+from pipeline.runner.keys import key_components, key_of
+from pipeline.runner.plan import Plan, make_plan
+from pipeline.stage import Inputs, Stage, TrainedNetwork
+from pipeline.store import KeyRecord, Store
+from pipeline.subject import Parts, Subject
+
+if TYPE_CHECKING:
+    from pipeline.artifact import Artifact, ArtifactKind
+
+Planner = Callable[..., Plan]
+Told = list[tuple[str, str, tuple[str, ...]]]
+
+
+@pytest.fixture
+def data(tmp_path: Path, tiny_data: Path) -> Path:
+    """A copy of the colours that a test may change."""
+    return Path(shutil.copytree(tiny_data, tmp_path / "colours"))
+
+
+@pytest.fixture
+def planned(tiny_file: Path, data: Path, store: Store) -> Planner:
+    """The plan of the tiny network, which is its own teacher, with what is given."""
+
+    def plan(**fields: Any) -> Plan:  # noqa: ANN401 - raw input
+        model = f"{tiny_file}:tiny"
+        given = {
+            "model": model,
+            "data": {"source": str(data)},
+            "baseline": {"schedule": {"epochs": 3}},
+            "distill": {"teachers": [model]},
+            **fields,
+        }
+        return make_plan(Recipe.model_validate(given), store, SilentProgress())
+
+    return plan
+
+
+def _pretend(
+    store: Store,
+    plan: Plan,
+    stage: Stage,
+    artifacts: dict[ArtifactKind, Artifact],
+    parts: Parts,
+    *teachers: TrainedNetwork,
+) -> Artifact:
+    """Leave in the store what a run of the stage leaves there; the files are made up."""
+    inputs = Inputs(artifacts=artifacts, subject=Subject(parts=parts), teachers=teachers)
+    components = key_components(stage, inputs, seed=plan.recipe.seed)
+    with store.workspace() as folder:
+        (folder / "made-up").write_text(key_of(components), encoding="utf-8")
+        artifact = store.commit(stage.gives, folder, {})
+    record = KeyRecord(artifact_sha256=artifact.sha256, components=components, wall_s=1.0, notes=())
+    store.remember(key_of(components), record)
+    return artifact
+
+
+def _pretend_all(store: Store, plan: Plan) -> dict[str, Artifact]:
+    """Leave in the store what a whole run leaves there; stage name to its artifact."""
+    made: dict[str, Artifact] = {}
+    artifacts: dict[ArtifactKind, Artifact] = {}
+    teaching = plan.recipe.baseline.model_copy(update={"schedule": plan.recipe.distill.teacher_schedule})
+    teachers = [
+        TrainedNetwork(source=parts.model, artifact=_pretend(store, plan, teaching, {}, parts))
+        for parts in plan.teachers
+    ]
+    dialects = tuple(target.dialect(this_machine()) for target in plan.targets)
+    export = ExportFor(**plan.recipe.export.model_dump(), dialects=dialects)
+    for stage in (*plan.network_stages(), export):
+        own = teachers if stage.name == "distill" else ()
+        made[stage.name] = _pretend(store, plan, stage, artifacts, plan.parts, *own)
+        artifacts[stage.gives] = made[stage.name]
+    return made
+
+
+def _told(plan: Plan, store: Store) -> Told:
+    return [(told.stage, told.status, told.reasons) for told in explain(plan, store)]
+
+
+ALL_CACHED: Told = [
+    (name, "cached", ()) for name in ("baseline", "teacher tiny", "distill", "prune", "calibrate", "export")
+]
+
+
+def _after(first: str) -> Told:
+    """What is told of the stages behind one that would run."""
+    chain = ["distill", "prune", "calibrate", "export"]
+    behind = chain[chain.index(first) :]
+    return [
+        (name, "would run", (f"its input comes from {source}, which would run",)) for source, name in pairwise(behind)
+    ]
+
+
+def test_on_an_empty_store_everything_would_run_and_never_ran(planned: Planner, store: Store) -> None:
+    assert _told(planned(), store) == [
+        ("baseline", "would run", ("it never ran",)),
+        ("teacher tiny", "would run", ("it never ran",)),
+        ("distill", "would run", ("its teachers have to be trained first",)),
+        *_after("distill"),
+    ]
+
+
+def test_after_a_run_everything_comes_from_the_store(planned: Planner, store: Store) -> None:
+    plan = planned()
+    _pretend_all(store, plan)
+    assert _told(plan, store) == ALL_CACHED
+
+
+def test_a_changed_field_is_named_and_the_stages_behind_wait_for_theirs(planned: Planner, store: Store) -> None:
+    _pretend_all(store, planned())
+    plan = planned(prune={"ratio": 0.25})
+    assert _told(plan, store) == [
+        *ALL_CACHED[:3],
+        ("prune", "would run", ("prune.ratio: 0.5 -> 0.25",)),
+        *_after("prune"),
+    ]
+
+
+def test_every_changed_field_is_a_reason_of_its_own(planned: Planner, store: Store) -> None:
+    _pretend_all(store, planned())
+    told = _told(planned(prune={"ratio": 0.25, "schedule": {"epochs": 2}}), store)
+    assert ("prune", "would run", ("prune.ratio: 0.5 -> 0.25", "prune.schedule.epochs: 4 -> 2")) in told
+
+
+def test_a_change_at_the_end_leaves_the_stages_before_in_the_store(planned: Planner, store: Store) -> None:
+    _pretend_all(store, planned())
+    assert _told(planned(export={"method": "minmax"}), store) == [
+        *ALL_CACHED[:-1],
+        ("export", "would run", ("export.method: mse -> minmax",)),
+    ]
+
+
+def test_a_change_that_decides_no_result_runs_nothing(planned: Planner, store: Store) -> None:
+    _pretend_all(store, planned())
+    plan = planned(goal={"max_accuracy_drop": 0.5}, measure={"profile": "full"}, build={"precision": "float"})
+    assert _told(plan, store) == ALL_CACHED
+
+
+def test_a_changed_teacher_keeps_the_baseline_and_runs_the_distillation(planned: Planner, store: Store) -> None:
+    _pretend_all(store, planned())
+    plan = planned(distill={**planned().recipe.distill.model_dump(), "teacher_schedule": {"epochs": 7}})
+    assert _told(plan, store) == [
+        ("baseline", "cached", ()),
+        ("teacher tiny", "would run", ("baseline.schedule.epochs: 3 -> 7",)),
+        ("distill", "would run", ("its teachers have to be trained first",)),
+        *_after("distill"),
+    ]
+
+
+def test_a_distillation_does_not_wait_for_the_baseline(planned: Planner, store: Store) -> None:
+    _pretend_all(store, planned())
+    plan = planned(baseline={"schedule": {"epochs": 4}})
+    assert _told(plan, store) == [
+        ("baseline", "would run", ("baseline.schedule.epochs: 3 -> 4",)),
+        *ALL_CACHED[1:],
+    ]
+
+
+def test_changed_images_are_a_reason(planned: Planner, store: Store, data: Path) -> None:
+    _pretend_all(store, planned())
+    pixels = np.full((16, 16, 3), 77, np.uint8)
+    Image.fromarray(pixels).save(data / "train" / "red" / "new.png")
+    name, status, reasons = _told(planned(), store)[0]
+    assert (name, status) == ("baseline", "would run")
+    assert [reason.partition(":")[0] for reason in reasons] == ["subject.train"]
+
+
+def test_the_nearest_of_several_earlier_runs_is_compared_with(planned: Planner, store: Store) -> None:
+    _pretend_all(store, planned(prune={"ratio": 0.125, "round_to": 4, "weight": 0.5}))
+    _pretend_all(store, planned(prune={"ratio": 0.5}))
+    told = _told(planned(prune={"ratio": 0.25}), store)
+    assert ("prune", "would run", ("prune.ratio: 0.5 -> 0.25",)) in told
+
+
+def test_a_result_that_was_removed_is_told_as_such(planned: Planner, store: Store) -> None:
+    plan = planned()
+    shutil.rmtree(_pretend_all(store, plan)["prune"].root)
+    assert _told(plan, store) == [
+        *ALL_CACHED[:3],
+        ("prune", "would run", ("its result is no longer in the store",)),
+        *_after("prune"),
+    ]
+
+
+def test_a_result_that_is_damaged_is_told_like_one_that_was_removed(planned: Planner, store: Store) -> None:
+    plan = planned()
+    path = _pretend_all(store, plan)["prune"].path("made-up")
+    path.chmod(0o644)
+    path.write_bytes(b"damaged")
+    assert ("prune", "would run", ("its result is no longer in the store",)) in _told(plan, store)
+
+
+def test_a_stage_that_is_left_out_is_told_first_with_the_reason(planned: Planner, store: Store) -> None:
+    plan = planned(skip=["distill"])
+    _pretend_all(store, plan)
+    assert _told(plan, store) == [
+        ("distill", "skipped", ("skipped on request",)),
+        *(told for told in ALL_CACHED if told[0] not in {"distill", "teacher tiny"}),
+    ]
+
+
+def test_each_target_has_its_own_export(planned: Planner, store: Store) -> None:
+    plan = planned()
+    _pretend_all(store, plan)
+    two = replace(plan, targets=(*plan.targets, *plan.targets))
+    assert [told.stage for told in explain(two, store)].count("export") == 2
+
+
+def test_explaining_leaves_the_store_as_it_is(planned: Planner, store: Store) -> None:
+    plan = planned()
+    _pretend_all(store, plan)
+
+    def everything() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}
+
+    before = everything()
+    explain(plan, store)
+    assert everything() == before

@@ -1,0 +1,125 @@
+"""The chain on the tiny network, run once for all tests of stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from exporters.build_stage import BuildFor
+from exporters.export_stage import ExportFor
+from exporters.ort_cpu import ORT_CPU
+from pipeline.artifact import Artifact, ArtifactKind
+from pipeline.data.open import open_dataset
+from pipeline.models.resolve import resolve_model
+from pipeline.models.source import WeightsSource
+from pipeline.preprocess import PreprocessSpec
+from pipeline.progress import SilentProgress
+from pipeline.runner.execution import StageResult, execute
+from pipeline.stage import Inputs, Stage, TrainedNetwork
+from pipeline.stages.baseline import Baseline
+from pipeline.stages.calibrate import Calibrate
+from pipeline.stages.distill import Distill
+from pipeline.stages.prune import Prune
+from pipeline.store import Store
+from pipeline.subject import Parts, Subject
+from pipeline.tasks.classification import Classification
+from pipeline.training.schedule import Schedule
+
+# Short, and long enough for the tiny network to tell its three colours apart.
+_SCHEDULE = Schedule(epochs=6, batch_size=8, learning_rate=1e-2, augment=("flip",))
+_STAGES: dict[str, Stage] = {
+    "baseline": Baseline(schedule=_SCHEDULE),
+    "distill": Distill(schedule=_SCHEDULE, teacher_schedule=_SCHEDULE),
+    "prune": Prune(schedule=_SCHEDULE),
+    "calibrate": Calibrate(),
+    "export": ExportFor(dialects=("ort-x86", "tensorrt")),
+    "build": BuildFor(target="ort-cpu", source="qdq-ort-x86.onnx", precision="int8", builder=ORT_CPU),
+}
+
+
+class Reading(Subject):
+    """A subject that notes which parts are read of it, in a list that all its restrictions share."""
+
+    noted: list[str]
+
+    def _check(self, part: str) -> None:
+        Reading.noted.append(part)
+        super()._check(part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One stage of the chain as it was run."""
+
+    stage: Stage
+    inputs: Inputs
+    result: StageResult
+    read: frozenset[str]
+
+
+def run_chain(parts: Parts, root: Path) -> dict[str, Step]:
+    """Every stage once, each on the newest artifacts, into a store of its own below ``root``."""
+    store, newest, steps = Store(root), dict[ArtifactKind, Artifact](), {}
+    for name, stage in _STAGES.items():
+        # The baseline doubles as the teacher: another network's baseline is what a teacher is.
+        teachers = (TrainedNetwork(source=parts.model, artifact=newest[stage.gives]),) if name == "distill" else ()
+        inputs = Inputs(artifacts=dict(newest), subject=Reading(parts=parts), teachers=teachers)
+        Reading.noted = []
+        result = execute(stage, inputs, store, seed=3, progress=SilentProgress())
+        steps[name] = Step(stage=stage, inputs=inputs, result=result, read=frozenset(Reading.noted))
+        newest[stage.gives] = result.artifact
+    return steps
+
+
+@pytest.fixture(scope="session")
+def stage_parts(tiny_file: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    """The tiny parts for a whole session."""
+    return Parts(
+        model=resolve_model(f"{tiny_file}:tiny"),
+        weights=WeightsSource(origin="scratch", reason="a test"),
+        dataset=open_dataset(str(tiny_data), cache=tmp_path_factory.mktemp("data-cache")),
+        preprocess=PreprocessSpec(size=(16, 16), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
+        task=Classification(),
+    )
+
+
+@pytest.fixture(scope="session")
+def chain(stage_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Step]:
+    """Every stage of the chain, run once; its artifacts are there for all tests and may not be changed."""
+    return run_chain(stage_parts, tmp_path_factory.mktemp("first"))
+
+
+@pytest.fixture(scope="session")
+def chain_again(
+    chain: Mapping[str, Step], stage_parts: Parts, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Step]:
+    """The same chain in another store, when much has been drawn from torch's global generator."""
+    with torch.random.fork_rng():
+        torch.manual_seed(987)
+        torch.rand(10)
+        return run_chain(stage_parts, tmp_path_factory.mktemp("second"))
+
+
+@pytest.fixture
+def inputs(stage_parts: Parts) -> Any:  # noqa: ANN401 - a function
+    """Makes inputs: the tiny parts with some of them replaced, and the artifacts a stage takes."""
+
+    def make(*artifacts: Artifact, teachers: tuple[TrainedNetwork, ...] = (), **changed: Any) -> Inputs:  # noqa: ANN401
+        parts = Parts(
+            **{
+                name: changed.get(name, getattr(stage_parts, name))
+                for name in ("model", "weights", "dataset", "preprocess", "task")
+            }
+        )
+        return Inputs(
+            artifacts={artifact.kind: artifact for artifact in artifacts},
+            subject=Subject(parts=parts),
+            teachers=teachers,
+        )
+
+    return make

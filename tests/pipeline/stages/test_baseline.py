@@ -1,0 +1,119 @@
+"""The baseline: given weights untouched, and plain training where there are none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.artifact import sha256_of_file
+from pipeline.data.dataset import Dataset
+from pipeline.errors import DataError
+from pipeline.models.build import build_network
+from pipeline.models.files import load_network
+from pipeline.models.source import WeightsSource
+from pipeline.progress import SilentProgress
+from pipeline.stage import Inputs, Made, Workspace
+from pipeline.stages.baseline import Baseline
+from pipeline.subject import Parts
+from pipeline.training.images import TrainingImages
+from pipeline.training.loop import answers
+from pipeline.training.schedule import Schedule
+
+_SHORT = Schedule(epochs=2, batch_size=16, learning_rate=3e-3)
+
+
+class _Told(SilentProgress):
+    """Remembers what work was announced."""
+
+    def __init__(self) -> None:
+        self.announced: list[str] = []
+
+    def track(self, description: str, total: int) -> Any:  # noqa: ANN401 - the silent one's
+        self.announced.append(description)
+        return super().track(description, total)
+
+
+def _run(inputs: Inputs, folder: Path, progress: _Told | None = None, *, schedule: Schedule | None = _SHORT) -> Made:
+    folder.mkdir(exist_ok=True)
+    work = Workspace(folder=folder, seed=3, progress=progress or _Told())
+    return Baseline(schedule=schedule).run(inputs, work)
+
+
+def _without_training(dataset: Dataset) -> Dataset:
+    return Dataset(
+        name=dataset.name, classes=dataset.classes, train=(), calibration=dataset.calibration, test=dataset.test
+    )
+
+
+def _given(parts: Parts, file: Path, *, classes: int = 3, origin: Any = "file") -> tuple[nn.Module, WeightsSource]:  # noqa: ANN401
+    network = build_network(parts.model, classes=classes)
+    torch.save(network.state_dict(), file)
+    return network, WeightsSource(origin=origin, file=file, file_sha256=sha256_of_file(file))
+
+
+def test_without_weights_the_network_is_trained_until_it_tells_the_colours_apart(
+    chain: Mapping[str, Any], stage_parts: Parts
+) -> None:
+    network = load_network(chain["baseline"].result.artifact.root, stage_parts.model)
+    images = TrainingImages(stage_parts.dataset.train, stage_parts.preprocess, SilentProgress())
+    said = answers(network, images, batch_size=32, progress=SilentProgress()).argmax(dim=1)
+    assert float((said == images.labels).double().mean()) > 0.9  # a guess is right once in three times
+
+
+def test_a_training_is_announced_and_noted(inputs: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    progress = _Told()
+    made = _run(inputs(), tmp_path / "out", progress)
+    assert "training tiny" in progress.announced
+    assert made.notes == ("tiny: a test", "tiny: trained for 2 epochs on the data")
+
+
+def test_given_weights_are_kept_to_the_bit_and_nothing_is_trained(
+    inputs: Any,  # noqa: ANN401
+    stage_parts: Parts,
+    tmp_path: Path,
+) -> None:
+    given, weights = _given(stage_parts, tmp_path / "w.pth")
+    progress = _Told()
+    made = _run(inputs(weights=weights), tmp_path / "out", progress)
+    state = load_network(tmp_path / "out", stage_parts.model).state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in given.state_dict().items())
+    assert progress.announced == []
+    assert made.notes == ()
+
+
+def test_given_weights_need_no_training_images(inputs: Any, stage_parts: Parts, tmp_path: Path) -> None:  # noqa: ANN401
+    _, weights = _given(stage_parts, tmp_path / "w.pth")
+    made = _run(inputs(weights=weights, dataset=_without_training(stage_parts.dataset)), tmp_path / "out")
+    assert made.facts["params"] > 0
+
+
+def test_pretrained_weights_with_a_new_head_are_trained_on(inputs: Any, stage_parts: Parts, tmp_path: Path) -> None:  # noqa: ANN401
+    _, weights = _given(stage_parts, tmp_path / "w.pth", classes=9, origin="pretrained")
+    made = _run(inputs(weights=weights), tmp_path / "out")
+    assert made.notes == ("tiny: new head for 3 classes", "tiny: trained for 2 epochs on the data")
+
+
+def test_with_neither_weights_nor_training_images_it_is_said_what_to_do(
+    inputs: Any,  # noqa: ANN401
+    stage_parts: Parts,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(DataError, match="there are no training images"):
+        _run(inputs(dataset=_without_training(stage_parts.dataset)), tmp_path / "out")
+
+
+def test_without_a_schedule_of_its_own_it_trains_by_the_default_one(inputs: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    made = _run(inputs(), tmp_path / "out", schedule=None)
+    assert made.notes[-1] == f"tiny: trained for {Schedule().epochs} epochs on the data"
+
+
+def test_the_network_is_written_with_the_builder_it_came_from(chain: Mapping[str, Any], stage_parts: Parts) -> None:
+    document = json.loads(chain["baseline"].result.artifact.path("architecture.json").read_text(encoding="utf-8"))
+    assert document["builder"] == stage_parts.model.identity()
+    assert document["classes"] == 3

@@ -1,0 +1,212 @@
+"""Pruned channels: their number suits the kernels, the classes stay, and what cannot be pruned says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.errors import EdgewrightError
+from pipeline.models.build import build_network
+from pipeline.models.source import ModelSource
+from pipeline.stages.channels import ChannelPruner
+
+
+def _pruner(
+    network: nn.Module, *, ratio: float = 0.5, rounds: int = 1, round_to: int = 8, outputs: int = 3, size: int = 8
+) -> ChannelPruner:
+    return ChannelPruner(
+        network, input_shape=(1, 3, size, size), outputs=outputs, ratio=ratio, rounds=rounds, round_to=round_to
+    )
+
+
+def _chain(*channels: int) -> nn.Sequential:
+    """Convolutions in a row and a classifier."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for before, after in zip((3, *channels), channels, strict=False):
+        layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], 3)).eval()
+
+
+def _channels(network: nn.Module) -> list[int]:
+    return [module.out_channels for module in network.modules() if isinstance(module, nn.Conv2d)]
+
+
+def _answers(network: nn.Module, size: int = 8) -> torch.Tensor:
+    with torch.no_grad():
+        answers: torch.Tensor = network.eval()(torch.randn(4, 3, size, size))
+    return answers
+
+
+@pytest.mark.parametrize("ratio", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("round_to", [4, 8, 16])
+def test_channel_numbers_are_multiples_of_round_to(tiny_model: ModelSource, ratio: float, round_to: int) -> None:
+    network = build_network(tiny_model, classes=3)
+    pruner = _pruner(network, ratio=ratio, round_to=round_to, size=16)
+    try:
+        pruner.step()
+    except EdgewrightError as error:
+        assert "no channel could be removed" in str(error)  # nothing to take between 16 and 16
+    assert all(number % round_to == 0 and number > 0 for number in _channels(network))
+    assert _answers(network, 16).shape == (4, 3)
+
+
+def test_channel_numbers_become_multiples_even_where_they_were_none() -> None:
+    network = _chain(20, 50)
+    _pruner(network).step()
+    assert _channels(network) == [8, 24]  # at least half of them go
+    assert _answers(network).shape == (4, 3)
+
+
+def test_a_narrow_layer_keeps_round_to_channels_rather_than_all() -> None:
+    # A fifth of 16 is less than 8: what is left is 8, which is nearer to it than 16.
+    network = _chain(16, 64)
+    _pruner(network, ratio=0.8).step()
+    assert _channels(network) == [8, 8]
+
+
+def test_half_of_the_channels_go(tiny_model: ModelSource) -> None:
+    network = build_network(tiny_model, classes=3)
+    _pruner(network, size=16).step()
+    assert _channels(network) == [8, 8, 8, 16]
+
+
+@pytest.mark.parametrize("rounds", [2, 4])
+def test_several_rounds_remove_in_all_what_one_removes(tiny_model: ModelSource, rounds: int) -> None:
+    network = build_network(tiny_model, classes=3)
+    pruner = _pruner(network, rounds=rounds, round_to=2, size=16)
+    seen = []
+    for _ in range(rounds):
+        pruner.step()
+        seen.append(_channels(network))
+    assert seen[-1] == [8, 8, 8, 16]
+    assert all(earlier > later for earlier, later in zip(seen, seen[1:], strict=False))
+
+
+def test_the_layer_of_the_classes_keeps_its_outputs(tiny_model: ModelSource) -> None:
+    network = build_network(tiny_model, classes=3)
+    _pruner(network, ratio=0.5, size=16).step()
+    assert network.head.out_features == 3
+    assert network.head.in_features == 16
+    assert _answers(network, 16).shape == (4, 3)
+
+
+def test_a_layer_of_as_many_channels_as_classes_on_the_way_is_no_head() -> None:
+    network = nn.Sequential(_chain(16, 16)[:6], nn.Conv2d(16, 3, 1), nn.Conv2d(3, 16, 1), *_chain(16, 16)[6:]).eval()
+    _pruner(network).step()
+    assert _answers(network).shape == (4, 3)
+    assert network[-1].out_features == 3
+
+
+def test_a_convolution_can_be_the_layer_of_the_classes() -> None:
+    network = nn.Sequential(*_chain(16, 16)[:6], nn.Conv2d(16, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    _pruner(network).step()
+    assert _channels(network) == [8, 8, 3]
+    assert _answers(network).shape == (4, 3)
+
+
+def test_the_channels_of_the_smallest_weights_go() -> None:
+    network = _chain(16)
+    with torch.no_grad():
+        # Everything about the even channels is small: they must be the ones that go.
+        network[0].weight[::2] *= 1e-3
+        network[1].weight[::2] *= 1e-3
+        network[5].weight[:, ::2] *= 1e-3
+    kept = network[0].weight[1::2].detach().clone()
+    _pruner(network).step()
+    torch.testing.assert_close(network[0].weight, kept)
+
+
+def test_channels_that_count_for_nothing_go_without_changing_the_answers() -> None:
+    network = _chain(16)
+    with torch.no_grad():
+        network[0].weight[:8] = 0
+        network[1].weight[:8] = 0
+        network[5].weight[:, :8] = 0
+    batch = torch.randn(2, 3, 8, 8)
+    before = network(batch)
+    _pruner(network).step()
+    torch.testing.assert_close(network(batch), before)
+
+
+def test_the_same_network_loses_the_same_channels(tiny_model: ModelSource) -> None:
+    states = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        network = build_network(tiny_model, classes=3)
+        _pruner(network, size=16).step()
+        states.append(network.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+class _NoLayers(nn.Module):
+    """Answers for three classes without a layer that would make them."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return batch.mean((2, 3))
+
+
+def test_a_network_without_a_layer_of_the_classes_says_so() -> None:
+    with pytest.raises(EdgewrightError, match="no layer with one output a class was found") as raised:
+        _pruner(_NoLayers())
+    assert raised.value.where == "prune"
+    assert raised.value.expected == "a layer with 3 outputs"
+
+
+class _HardWired(nn.Module):
+    """Writes the number of its channels down in ``forward``, as many networks do for a channel shuffle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        batch = self.first(batch)
+        batch = batch.reshape(len(batch), 4, 4, 8, 8).transpose(1, 2).reshape(len(batch), 16, 8, 8)
+        return self.head(self.second(batch).mean((2, 3)))
+
+
+class _Unfollowed(nn.Module):
+    """Leaves torch on the way, so that no gradient tells which layer feeds which."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.Conv2d(3, 16, 3), nn.Linear(16, 3)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return self.head(self.layer(batch).mean((2, 3)))
+
+
+class _Cut(nn.Module):
+    """Cuts the gradient on the way: only the head is left to be seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.Conv2d(3, 16, 3), nn.Linear(16, 3)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layer(batch).detach().mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 3)),  # nothing but the layer of the classes
+        lambda: _chain(8),  # no more channels than have to stay
+        _HardWired,
+        _Unfollowed,
+        _Cut,
+    ],
+    ids=["only a head", "too few channels", "hard-wired", "unfollowed", "cut"],
+)
+def test_a_network_that_cannot_be_pruned_says_so_and_how_to_go_on(make: Callable[[], nn.Module]) -> None:
+    with pytest.raises(EdgewrightError, match="this network's channels cannot be pruned") as raised:
+        _pruner(make().eval()).step()
+    assert raised.value.where == "prune"
+    assert raised.value.got
+    assert raised.value.fix == "run without it: --skip prune"

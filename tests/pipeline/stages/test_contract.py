@@ -1,0 +1,188 @@
+"""What every stage of the chain keeps to, whoever wrote it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+import pytest
+
+import exporters
+import pipeline.stages
+from pipeline.artifact import ArtifactKind, FileEntry, canonical_json, qdq_model
+from pipeline.environment import versions
+from pipeline.models.files import load_network
+from pipeline.progress import SilentProgress
+from pipeline.recipe.records import Recipe
+from pipeline.runner.execution import FILES_OF_KIND, execute
+from pipeline.runner.keys import key_components, key_of
+from pipeline.session import EngineSpec
+from pipeline.store import Store
+from pipeline.subject import PARTS, Parts
+
+_NAMES = ("baseline", "distill", "prune", "calibrate", "export", "build")
+_OPTIONAL = re.compile(r"^([\w.-]+).*extra == ")
+
+
+@pytest.fixture(params=_NAMES)
+def step(request: pytest.FixtureRequest, chain: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the conftest's Step
+    """Each stage of the chain as it was run once."""
+    return chain[request.param]
+
+
+def _classes_with_a_run() -> Iterator[type]:
+    """Whatever in the two packages of stages looks like one."""
+    for package in (pipeline.stages, exporters):
+        for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(info.name)
+            for _, found in inspect.getmembers(module, inspect.isclass):
+                if found.__module__ == module.__name__ and hasattr(found, "run") and hasattr(found, "takes"):
+                    yield found
+
+
+def test_every_stage_there_is_is_held_to_this_contract(chain: Mapping[str, Any]) -> None:
+    assert set(_classes_with_a_run()) == {type(step.stage) for step in chain.values()}
+
+
+def test_it_says_what_it_is_called_and_its_version(step: Any, request: pytest.FixtureRequest) -> None:  # noqa: ANN401
+    assert step.stage.name == request.node.callspec.params["step"]
+    assert type(step.stage.version) is int
+    assert step.stage.version >= 1
+
+
+def test_it_says_what_it_takes_gives_and_reads(step: Any) -> None:  # noqa: ANN401
+    assert type(step.stage.gives) is ArtifactKind
+    for declared, known in ((step.stage.takes, ArtifactKind), (step.stage.reads, PARTS)):
+        assert type(declared) is tuple
+        assert len(set(declared)) == len(declared)
+        assert set(declared) <= set(known)
+
+
+def test_it_cannot_be_changed_once_made(step: Any) -> None:  # noqa: ANN401
+    assert type(step.stage).model_config["frozen"]
+    assert type(step.stage).model_config["extra"] == "forbid"
+
+
+def test_its_fields_are_json_and_come_back_the_same(step: Any) -> None:  # noqa: ANN401
+    fields = step.stage.model_dump(mode="json")
+    assert canonical_json(fields)
+    excluded = {name: getattr(step.stage, name) for name, f in type(step.stage).model_fields.items() if f.exclude}
+    assert type(step.stage)(**fields, **excluded) == step.stage
+
+
+def test_its_section_of_the_recipe_has_its_fields(step: Any) -> None:  # noqa: ANN401
+    section = type(Recipe.model_fields[step.stage.name].default)
+    own = set(type(step.stage).model_fields)
+    # What the chain decides itself (the dialects of the targets, the precision it measured) stands in no recipe.
+    assert {"baseline", "distill", "prune", "calibrate"} <= set(_NAMES)
+    if section is type(step.stage):
+        assert set(section.model_fields) == own
+    else:
+        assert set(section.model_fields) & own
+
+
+def test_what_its_result_depends_on_is_pinned_by_the_names_of_distributions(step: Any) -> None:  # noqa: ANN401
+    assert step.stage.pins
+    optional = {match[1] for line in metadata.requires("edgewright") or () if (match := _OPTIONAL.match(line))}
+    absent = {name for name, found in versions(step.stage.pins).items() if found is None}
+    assert absent <= optional
+
+
+def test_whoever_builds_the_network_pins_everything_networks_are_built_with(step: Any) -> None:  # noqa: ANN401
+    # The forward pass of a torchvision or timm network is code of that distribution.
+    if "model" in step.stage.reads:
+        assert {"torch", "torchvision", "timm"} <= set(step.stage.pins)
+
+
+def test_it_gives_the_kind_of_artifact_it_declares_with_that_kinds_files(step: Any) -> None:  # noqa: ANN401
+    artifact = step.result.artifact
+    assert step.result.status == "ran"
+    assert step.result.stage == step.stage.name
+    assert artifact.kind is step.stage.gives
+    names = {entry.path for entry in artifact.files}
+    match artifact.kind:
+        case ArtifactKind.ENGINE:
+            spec = EngineSpec.from_json(artifact.facts["engine"])
+            wanted = {spec.model}
+        case ArtifactKind.ONNX:
+            wanted = {"float.onnx", *(qdq_model(dialect) for dialect in step.stage.dialects)}
+        case _:
+            wanted = set(FILES_OF_KIND[artifact.kind])
+    assert names == wanted
+    for entry in artifact.files:
+        assert FileEntry.of(artifact.root, artifact.root / entry.path) == entry
+        assert entry.size_bytes > 0
+
+
+def test_it_reads_what_it_declares_no_less_and_no_more(step: Any) -> None:  # noqa: ANN401
+    # More would be a stale artifact; less would run the stage again for a change that cannot matter to it.
+    assert step.read == set(step.stage.reads)
+
+
+def test_its_facts_are_json_without_places_or_times(step: Any, stage_parts: Parts) -> None:  # noqa: ANN401
+    text = canonical_json(dict(step.result.artifact.facts))
+    assert str(step.result.artifact.root.parent) not in text
+    assert str(stage_parts.model.file.parent) not in text
+    assert not re.search(r"_s\b|seconds|time", text)
+
+
+def test_its_notes_are_lines_of_text(step: Any) -> None:  # noqa: ANN401
+    assert type(step.result.notes) is tuple
+    assert all(note == note.strip() and note.isprintable() and note for note in step.result.notes)
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_run_again_in_another_store_it_gives_the_same_artifact(
+    chain: Mapping[str, Any], chain_again: Mapping[str, Any], name: str
+) -> None:
+    first, second = chain[name].result, chain_again[name].result
+    assert second.status == "ran"
+    assert first.artifact.root != second.artifact.root
+    assert first.artifact == second.artifact
+    assert first.artifact.sha256 == second.artifact.sha256
+    assert first.notes == second.notes
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_its_key_knows_no_place(chain: Mapping[str, Any], chain_again: Mapping[str, Any], name: str) -> None:
+    keys = {key_of(key_components(each[name].stage, each[name].inputs, seed=3)) for each in (chain, chain_again)}
+    assert len(keys) == 1
+
+
+def test_asked_again_it_is_taken_from_the_store(step: Any) -> None:  # noqa: ANN401
+    store = Store(step.result.artifact.root.parent.parent)
+    again = execute(step.stage, step.inputs, store, seed=3, progress=SilentProgress())
+    assert again.status == "cached"
+    assert again.artifact == step.result.artifact
+    assert again.notes == step.result.notes
+
+
+def test_it_changes_none_of_its_inputs(step: Any, stage_parts: Parts) -> None:  # noqa: ANN401
+    artifacts = [*step.inputs.artifacts.values(), *(teacher.artifact for teacher in step.inputs.teachers)]
+    for artifact in artifacts:
+        for entry in artifact.files:
+            assert FileEntry.of(artifact.root, artifact.root / entry.path) == entry
+        present = {path.name for path in artifact.root.iterdir()}
+        assert present == {entry.path for entry in artifact.files} | {"artifact.json"}
+    assert step.inputs.subject.parts == stage_parts
+
+
+def test_it_writes_nowhere_but_into_its_folder(chain: Mapping[str, Any], stage_parts: Parts) -> None:
+    assert {path.name for path in stage_parts.model.file.parent.iterdir()} == {stage_parts.model.file.name}
+    images = {path for path in stage_parts.dataset.test[0].path.parents[2].rglob("*") if path.is_file()}
+    dataset = stage_parts.dataset
+    assert images == {sample.path for sample in (*dataset.train, *dataset.calibration, *dataset.test)}
+
+
+@pytest.mark.parametrize("name", ["baseline", "distill", "prune"])
+def test_the_network_it_gives_answers_for_every_class(chain: Mapping[str, Any], stage_parts: Parts, name: str) -> None:
+    import torch
+
+    network = load_network(chain[name].result.artifact.root, stage_parts.model)
+    with torch.no_grad():
+        assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 3)

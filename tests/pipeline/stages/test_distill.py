@@ -1,0 +1,158 @@
+"""Distillation: the student starts where the baseline started and comes to say what its teachers say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from pipeline.artifact import Artifact, ArtifactKind
+from pipeline.data.dataset import Dataset
+from pipeline.errors import DataError
+from pipeline.models.build import build_network
+from pipeline.models.files import load_network, save_network
+from pipeline.progress import SilentProgress
+from pipeline.stage import Inputs, Made, TrainedNetwork, Workspace
+from pipeline.stages.baseline import Baseline
+from pipeline.stages.distill import Distill
+from pipeline.subject import Parts
+from pipeline.training.images import TrainingImages
+from pipeline.training.loop import answers
+from pipeline.training.schedule import Schedule
+
+_SHORT = Schedule(epochs=2, batch_size=16, learning_rate=3e-3)
+
+
+def _run(stage: Distill | Baseline, inputs: Inputs, folder: Path) -> Made:
+    folder.mkdir()
+    return stage.run(inputs, Workspace(folder=folder, seed=3, progress=SilentProgress()))
+
+
+@pytest.fixture
+def teacher(chain: Mapping[str, Any], stage_parts: Parts) -> TrainedNetwork:
+    """The chain's baseline, as a teacher."""
+    return TrainedNetwork(source=stage_parts.model, artifact=chain["baseline"].result.artifact)
+
+
+@pytest.fixture
+def stubborn(stage_parts: Parts, tmp_path: Path) -> TrainedNetwork:
+    """A teacher that calls every image green, whatever its label."""
+    network = build_network(stage_parts.model, classes=3)
+    with torch.no_grad():
+        network.head.weight.zero_()
+        network.head.bias.copy_(torch.tensor([0.0, 30.0, 0.0]))
+    folder = tmp_path / "stubborn"
+    folder.mkdir()
+    save_network(network, stage_parts.model, folder, classes=3)
+    return TrainedNetwork(source=stage_parts.model, artifact=Artifact.of_folder(ArtifactKind.NETWORK, folder, {}))
+
+
+def _said(folder: Path, parts: Parts) -> torch.Tensor:
+    """The class a stored network calls each training image."""
+    images = TrainingImages(parts.dataset.train, parts.preprocess, SilentProgress())
+    network = load_network(folder, parts.model)
+    return answers(network, images, batch_size=32, progress=SilentProgress()).argmax(dim=1)
+
+
+def test_with_the_teachers_alone_the_student_says_what_they_say_and_not_what_the_labels_say(
+    inputs: Any,  # noqa: ANN401
+    stage_parts: Parts,
+    stubborn: TrainedNetwork,
+    tmp_path: Path,
+) -> None:
+    _run(Distill(schedule=_SHORT, weight=1.0), inputs(teachers=(stubborn,)), tmp_path / "out")
+    assert bool((_said(tmp_path / "out", stage_parts) == 1).all())
+
+
+def test_without_the_teachers_share_it_is_the_baselines_training_to_the_bit(
+    inputs: Any,  # noqa: ANN401
+    stage_parts: Parts,
+    stubborn: TrainedNetwork,
+    tmp_path: Path,
+) -> None:
+    # So that what distillation gains is the teachers' doing: same start, same order, same augmentation.
+    schedule = Schedule(epochs=2, batch_size=16, augment=("flip", "shift"))
+    _run(Distill(schedule=schedule, weight=0.0), inputs(teachers=(stubborn,)), tmp_path / "distilled")
+    _run(Baseline(schedule=schedule), inputs(), tmp_path / "baseline")
+    first, second = (load_network(tmp_path / name, stage_parts.model) for name in ("distilled", "baseline"))
+    assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
+
+
+def test_the_student_tells_the_colours_apart(chain: Mapping[str, Any], stage_parts: Parts) -> None:
+    labels = torch.tensor([sample.label for sample in stage_parts.dataset.train])
+    said = _said(chain["distill"].result.artifact.root, stage_parts)
+    assert float((said == labels).double().mean()) > 0.9
+
+
+def test_all_teachers_are_named_in_the_note(
+    inputs: Any,  # noqa: ANN401
+    teacher: TrainedNetwork,
+    stubborn: TrainedNetwork,
+    tmp_path: Path,
+) -> None:
+    made = _run(Distill(schedule=_SHORT), inputs(teachers=(teacher, stubborn)), tmp_path / "out")
+    assert made.notes == ("learned from tiny and tiny",)
+
+
+def test_the_facts_are_the_students(chain: Mapping[str, Any]) -> None:
+    # Distillation changes weights, not the network: it has the size of the baseline.
+    assert chain["distill"].result.artifact.facts == chain["baseline"].result.artifact.facts
+
+
+def test_the_teachers_are_not_changed_while_they_are_listened_to(
+    inputs: Any,  # noqa: ANN401
+    stage_parts: Parts,
+    stubborn: TrainedNetwork,
+    tmp_path: Path,
+) -> None:
+    before = load_network(stubborn.artifact.root, stage_parts.model).state_dict()
+    _run(Distill(schedule=_SHORT), inputs(teachers=(stubborn,)), tmp_path / "out")
+    after = load_network(stubborn.artifact.root, stage_parts.model).state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_without_training_images_it_is_said_what_to_do(
+    inputs: Any,  # noqa: ANN401
+    stage_parts: Parts,
+    teacher: TrainedNetwork,
+    tmp_path: Path,
+) -> None:
+    full = stage_parts.dataset
+    empty = Dataset(name=full.name, classes=full.classes, train=(), calibration=full.calibration, test=full.test)
+    with pytest.raises(DataError, match="there are no training images"):
+        _run(Distill(schedule=_SHORT), inputs(teachers=(teacher,), dataset=empty), tmp_path / "out")
+
+
+@pytest.mark.parametrize("fields", [{"weight": 1.1}, {"weight": -0.1}, {"temperature": 0}, {"teachers": ()}])
+def test_a_field_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(fields))):
+        Distill.model_validate(fields)
+
+
+def test_a_student_may_differ_from_its_teacher(
+    inputs: Any,  # noqa: ANN401
+    stage_parts: Parts,
+    tmp_path: Path,
+) -> None:
+    from pipeline.models.resolve import resolve_model
+
+    (tmp_path / "other.py").write_text(
+        "from torch import nn\n\n\n"
+        "def wide(num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(768, 40), nn.ReLU(), nn.Linear(40, num_classes))\n",
+        encoding="utf-8",
+    )
+    source = resolve_model(f"{tmp_path / 'other.py'}:wide")
+    folder = tmp_path / "teacher"
+    folder.mkdir()
+    network: nn.Module = build_network(source, classes=3)
+    save_network(network, source, folder, classes=3)
+    other = TrainedNetwork(source=source, artifact=Artifact.of_folder(ArtifactKind.NETWORK, folder, {}))
+    made = _run(Distill(schedule=_SHORT), inputs(teachers=(other,)), tmp_path / "out")
+    assert made.notes == ("learned from wide",)
+    assert load_network(tmp_path / "out", stage_parts.model).head.out_features == 3

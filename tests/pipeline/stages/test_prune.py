@@ -1,0 +1,142 @@
+"""Pruning: a smaller network that learns from what it was, and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from pipeline.artifact import Artifact
+from pipeline.data.dataset import Dataset
+from pipeline.errors import DataError
+from pipeline.models.count import count_macs, count_parameters
+from pipeline.models.files import load_network
+from pipeline.progress import SilentProgress
+from pipeline.stage import Inputs, Made, Workspace
+from pipeline.stages.prune import Prune
+from pipeline.subject import Parts
+from pipeline.training.images import TrainingImages
+from pipeline.training.loop import answers
+from pipeline.training.schedule import Schedule
+
+_SHORT = Schedule(epochs=1, batch_size=16, learning_rate=3e-3)
+
+
+class _Told(SilentProgress):
+    """Remembers what work was announced."""
+
+    def __init__(self) -> None:
+        self.announced: list[str] = []
+
+    def track(self, description: str, total: int) -> Any:  # noqa: ANN401 - the silent one's
+        self.announced.append(description)
+        return super().track(description, total)
+
+
+def _run(stage: Prune, inputs: Inputs, folder: Path, progress: _Told | None = None) -> Made:
+    folder.mkdir()
+    return stage.run(inputs, Workspace(folder=folder, seed=3, progress=progress or _Told()))
+
+
+@pytest.fixture
+def dense(chain: Mapping[str, Any]) -> Artifact:
+    """The network that is pruned."""
+    artifact: Artifact = chain["prune"].inputs.artifacts["network"]
+    return artifact
+
+
+def test_the_network_is_smaller_and_its_facts_say_how_much(
+    chain: Mapping[str, Any], dense: Artifact, stage_parts: Parts
+) -> None:
+    artifact = chain["prune"].result.artifact
+    network = load_network(artifact.root, stage_parts.model)
+    macs = count_macs(network, (1, 3, 16, 16))
+    assert artifact.facts == {"params": count_parameters(network), "macs": macs}
+    assert artifact.facts["params"] < 0.5 * dense.facts["params"]
+    assert artifact.facts["macs"] < 0.5 * dense.facts["macs"]
+
+
+def test_channels_are_multiples_of_round_to(chain: Mapping[str, Any], stage_parts: Parts) -> None:
+    network = load_network(chain["prune"].result.artifact.root, stage_parts.model)
+    found = [module.out_channels for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert found == [8, 8, 8, 16]
+
+
+def test_the_pruned_network_still_tells_the_colours_apart(chain: Mapping[str, Any], stage_parts: Parts) -> None:
+    network = load_network(chain["prune"].result.artifact.root, stage_parts.model)
+    images = TrainingImages(stage_parts.dataset.train, stage_parts.preprocess, SilentProgress())
+    said = answers(network, images, batch_size=32, progress=SilentProgress()).argmax(dim=1)
+    assert float((said == images.labels).double().mean()) > 0.9
+
+
+def test_every_round_recovers_and_is_announced(inputs: Any, dense: Artifact, tmp_path: Path) -> None:  # noqa: ANN401
+    progress = _Told()
+    _run(Prune(schedule=_SHORT, rounds=2, round_to=4), inputs(dense), tmp_path / "out", progress)
+    recoveries = [text for text in progress.announced if text.startswith("recovering")]
+    assert recoveries == ["recovering tiny (1/2)", "recovering tiny (2/2)"]
+
+
+def test_two_rounds_end_with_as_many_channels_as_one(
+    inputs: Any,  # noqa: ANN401
+    dense: Artifact,
+    stage_parts: Parts,
+    tmp_path: Path,
+) -> None:
+    shapes = []
+    for rounds in (1, 2):
+        folder = tmp_path / str(rounds)
+        _run(Prune(schedule=_SHORT, rounds=rounds, round_to=4), inputs(dense), folder)
+        state = load_network(folder, stage_parts.model).state_dict()
+        shapes.append({name: tuple(value.shape) for name, value in state.items()})
+    assert shapes[0] == shapes[1]
+
+
+def test_the_dense_network_is_the_teacher_of_the_pruned_one(
+    inputs: Any,  # noqa: ANN401
+    chain: Mapping[str, Any],
+    dense: Artifact,
+    stage_parts: Parts,
+    tmp_path: Path,
+) -> None:
+    # With the teacher alone, labels are never looked at: wrong ones change nothing.
+    full = stage_parts.dataset
+    wrong = tuple(
+        type(sample)(path=sample.path, name=sample.name, label=(sample.label + 1) % 3, sha256=sample.sha256)
+        for sample in full.train
+    )
+    misled = Dataset(name=full.name, classes=full.classes, train=wrong, calibration=full.calibration, test=full.test)
+    stage = Prune(schedule=_SHORT, weight=1.0)
+    for name, dataset in (("right", full), ("wrong", misled)):
+        _run(stage, inputs(dense, dataset=dataset), tmp_path / name)
+    first, second = (load_network(tmp_path / name, stage_parts.model).state_dict() for name in ("right", "wrong"))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_the_note_tells_the_parameters_before_and_after(chain: Mapping[str, Any], dense: Artifact) -> None:
+    before, after = dense.facts["params"], chain["prune"].result.artifact.facts["params"]
+    assert chain["prune"].result.notes == (f"parameters {before / 1e6:.2f} M -> {after / 1e6:.2f} M",)
+
+
+def test_without_training_images_it_is_said_what_to_do(
+    inputs: Any,  # noqa: ANN401
+    dense: Artifact,
+    stage_parts: Parts,
+    tmp_path: Path,
+) -> None:
+    full = stage_parts.dataset
+    empty = Dataset(name=full.name, classes=full.classes, train=(), calibration=full.calibration, test=full.test)
+    with pytest.raises(DataError, match="there are no training images") as raised:
+        _run(Prune(schedule=_SHORT), inputs(dense, dataset=empty), tmp_path / "out")
+    assert "--skip distill,prune" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"ratio": 0}, {"ratio": 1}, {"rounds": 0}, {"round_to": 0}, {"weight": 2}, {"temperature": 0}]
+)
+def test_a_field_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(fields))):
+        Prune.model_validate(fields)

@@ -1,0 +1,167 @@
+"""Classification's formulas, each against another way to write it down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from torch import nn
+
+from pipeline.data.dataset import Sample
+from pipeline.tasks.classification import Classification
+from pipeline.tasks.task import Accuracy
+
+_TASK = Classification()
+_SHAPES = st.tuples(st.integers(1, 6), st.integers(2, 5))
+_LOGIT = st.floats(-20, 20, width=32)
+_TEMPERATURE = st.floats(0.5, 10)
+_quick = settings(max_examples=50)
+
+
+def _logits(shape: tuple[int, int]) -> st.SearchStrategy[np.ndarray]:
+    return hnp.arrays(np.float64, shape, elements=_LOGIT)
+
+
+@st.composite
+def _labelled(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    shape = draw(_SHAPES)
+    return draw(_logits(shape)), draw(hnp.arrays(np.int64, shape[0], elements=st.integers(0, shape[1] - 1)))
+
+
+@st.composite
+def _taught(draw: st.DrawFn) -> tuple[np.ndarray, list[np.ndarray]]:
+    shape = draw(_SHAPES)
+    return draw(_logits(shape)), draw(st.lists(_logits(shape), min_size=1, max_size=3))
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _distilled(student: np.ndarray, teachers: list[np.ndarray], temperature: float) -> float:
+    tensors = [torch.from_numpy(logits) for logits in teachers]
+    return float(_TASK.distillation_loss(torch.from_numpy(student), tensors, temperature=temperature))
+
+
+@_quick
+@given(_labelled())
+def test_the_loss_is_the_mean_of_minus_log_the_probability_of_the_label(case: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, labels = case
+    wanted = -np.mean(np.log(_softmax(logits)[np.arange(len(labels)), labels]))
+    found = float(_TASK.loss(torch.from_numpy(logits), torch.from_numpy(labels)))
+    assert found == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+
+
+@_quick
+@given(_taught(), _TEMPERATURE)
+def test_distillation_is_the_divergence_from_the_mean_of_the_softened_probabilities(
+    case: tuple[np.ndarray, list[np.ndarray]], temperature: float
+) -> None:
+    student, teachers = case
+    target = sum(_softmax(logits / temperature) for logits in teachers) / len(teachers)
+    predicted = _softmax(student / temperature)
+    # Kullback-Leibler is the cross-entropy less the target's own entropy, in the mean over the batch.
+    cross, own = (-np.sum(target * np.log(other), axis=1).mean() for other in (predicted, target))
+    wanted = temperature**2 * (cross - own)
+    assert _distilled(student, teachers, temperature) == pytest.approx(wanted, rel=1e-7, abs=1e-7)
+
+
+@_quick
+@given(_taught(), _TEMPERATURE)
+def test_a_student_that_says_what_its_one_teacher_says_has_nothing_to_learn(
+    case: tuple[np.ndarray, list[np.ndarray]], temperature: float
+) -> None:
+    student, _ = case
+    assert _distilled(student, [student], temperature) == pytest.approx(0, abs=1e-9)
+    assert _distilled(student + 3.0, [student], temperature) == pytest.approx(0, abs=1e-7)  # softmax knows no offset
+
+
+@_quick
+@given(_taught(), _TEMPERATURE)
+def test_distillation_is_never_negative(case: tuple[np.ndarray, list[np.ndarray]], temperature: float) -> None:
+    assert _distilled(*case, temperature) >= -1e-9
+
+
+@_quick
+@given(_taught(), _TEMPERATURE)
+def test_an_ensemble_counts_by_its_mean_probabilities_whatever_the_order(
+    case: tuple[np.ndarray, list[np.ndarray]], temperature: float
+) -> None:
+    student, teachers = case
+    mean = sum(_softmax(logits / temperature) for logits in teachers) / len(teachers)
+    one = [temperature * np.log(mean)]  # logits of a single teacher that says the same
+    found = _distilled(student, teachers, temperature)
+    assert found == pytest.approx(_distilled(student, one, temperature), rel=1e-7, abs=1e-7)
+    assert found == pytest.approx(_distilled(student, teachers[::-1], temperature), rel=1e-7, abs=1e-7)
+
+
+def test_an_ensemble_is_not_the_mean_of_its_logits() -> None:
+    teachers = [np.array([[9.0, 0.0, 0.0]]), np.array([[0.0, 1.0, 0.0]])]
+    student = np.zeros((1, 3))
+    assert _distilled(student, teachers, 1.0) != pytest.approx(_distilled(student, [sum(teachers) / 2], 1.0), rel=0.05)
+
+
+def test_the_gradients_size_does_not_depend_on_a_high_temperature() -> None:
+    # Hinton et al., section 2: for temperatures far above the logits the gradient tends to (student - teacher) / classes.
+    teacher = torch.tensor([[1.0, -1.0, 0.0]], dtype=torch.float64)
+    for temperature in (100.0, 1000.0):
+        student = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+        _TASK.distillation_loss(student, [teacher], temperature=temperature).backward()
+        torch.testing.assert_close(student.grad, -teacher / 3, rtol=0.02, atol=5e-3)
+
+
+def _samples(labels: list[int]) -> list[Sample]:
+    return [Sample(path=Path("x"), name=str(i), label=label, sha256=str(i)) for i, label in enumerate(labels)]
+
+
+def test_the_score_is_the_fraction_of_images_whose_largest_logit_is_the_labels() -> None:
+    outputs = [
+        np.array([0.1, 2.0, -1.0]),
+        np.array([5.0, 4.9, 4.8]),
+        np.array([-3.0, -2.0, -1.0]),
+        np.array([1.0, 0, 0]),
+    ]
+    assert _TASK.score(outputs, _samples([1, 1, 2, 0])) == Accuracy(
+        metric="top1", value=0.75, n=4, per_image=(1.0, 0.0, 1.0, 1.0), answers=(1, 0, 2, 0)
+    )
+
+
+@_quick
+@given(_labelled())
+def test_the_score_is_the_mean_of_what_the_images_contribute(case: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, labels = case
+    found = _TASK.score(list(logits), _samples(labels.tolist()))
+    assert found.answers == tuple(logits.argmax(axis=1))
+    assert found.n == len(labels) == len(found.per_image)
+    assert found.value == pytest.approx(np.mean(logits.argmax(axis=1) == labels))
+    assert found.value == pytest.approx(np.mean(found.per_image))
+
+
+def test_outputs_and_samples_of_different_number_are_never_scored() -> None:
+    with pytest.raises(ValueError, match="argument"):
+        _TASK.score([np.zeros(3)], _samples([0, 1]))
+
+
+def test_agreement_is_the_fraction_of_images_on_which_both_decide_the_same() -> None:
+    ours = [np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 0.0])]
+    theirs = [np.array([9.0, 8.0]), np.array([0.2, 0.1]), np.array([-1.0, -2.0])]
+    assert _TASK.agreement(ours, theirs) == pytest.approx(2 / 3)
+
+
+@_quick
+@given(_taught())
+def test_agreement_is_symmetric_and_complete_with_oneself(case: tuple[np.ndarray, list[np.ndarray]]) -> None:
+    ours, (theirs, *_) = case
+    assert _TASK.agreement(list(ours), list(theirs)) == _TASK.agreement(list(theirs), list(ours))
+    assert _TASK.agreement(list(ours), list(ours)) == 1.0
+
+
+def test_the_deployable_form_is_the_network_itself() -> None:
+    network = nn.Linear(2, 3)
+    assert _TASK.deployable(network) is network

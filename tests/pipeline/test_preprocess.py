@@ -1,0 +1,347 @@
+"""From an image file to the network's input, bit for bit what torchvision computes where both define it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from pydantic import ValidationError
+from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
+
+from pipeline import preprocess
+from pipeline.preprocess import PreprocessSpec, load_image, preprocess_image
+
+IMAGES = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(
+    lambda sides: arrays(np.uint8, (*sides, 3), elements=st.integers(0, 255))
+)
+SIDES = st.integers(1, 20)
+FRACTIONS = st.floats(0, 1, width=32)
+MEANS = st.tuples(FRACTIONS, FRACTIONS, FRACTIONS)
+STDS = st.tuples(*[st.floats(0.125, 2, width=32)] * 3)
+METHODS = st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"])
+IDENTITY = {"mean": 0, "std": 1}
+"""Leaves pixels as fractions of 255."""
+
+
+def _spec(**fields: Any) -> PreprocessSpec:  # noqa: ANN401 - raw input
+    return PreprocessSpec.model_validate(fields)
+
+
+def _ours(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.float32]:
+    return preprocess_image(Image.fromarray(pixels), spec.model_dump(mode="json"))
+
+
+def _torchvision(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.float32]:
+    method = InterpolationMode(spec.interpolation)
+    steps = (
+        [Resize(spec.size, method)] if spec.resize == "squash" else [Resize(spec.resize, method), CenterCrop(spec.size)]
+    )
+    tensor = Compose([*steps, ToTensor(), Normalize(spec.mean, spec.std)])(Image.fromarray(pixels))
+    return tensor.numpy()
+
+
+# Against torchvision
+
+
+@settings(deadline=None)
+@given(pixels=IMAGES, size=st.tuples(SIDES, SIDES), mean=MEANS, std=STDS, interpolation=METHODS)
+def test_squashing_is_torchvisions_resize_bit_for_bit(
+    pixels: NDArray[np.uint8],
+    size: tuple[int, int],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    interpolation: str,
+) -> None:
+    spec = _spec(size=size, mean=mean, std=std, interpolation=interpolation)
+    np.testing.assert_array_equal(_ours(pixels, spec), _torchvision(pixels, spec), strict=True)
+
+
+@settings(deadline=None)
+@given(data=st.data(), pixels=IMAGES, resize=SIDES, mean=MEANS, std=STDS, interpolation=METHODS)
+def test_shorter_side_and_centre_crop_are_torchvisions_bit_for_bit(
+    data: st.DataObject,
+    pixels: NDArray[np.uint8],
+    resize: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    interpolation: str,
+) -> None:
+    size = data.draw(st.tuples(st.integers(1, resize), st.integers(1, resize)))
+    spec = _spec(size=size, resize=resize, mean=mean, std=std, interpolation=interpolation)
+    np.testing.assert_array_equal(_ours(pixels, spec), _torchvision(pixels, spec), strict=True)
+
+
+@settings(deadline=None)
+@given(data=st.data(), pixels=IMAGES, resize=SIDES)
+def test_a_crop_beyond_the_image_is_filled_as_torchvision_fills_it(
+    data: st.DataObject, pixels: NDArray[np.uint8], resize: int
+) -> None:
+    size = data.draw(st.tuples(st.integers(resize, 24), st.integers(resize, 24)))
+    spec = _spec(size=size, resize=resize, **IDENTITY)
+    np.testing.assert_array_equal(_ours(pixels, spec), _torchvision(pixels, spec), strict=True)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_a_photo_sized_image_in_imagenets_custom_is_torchvisions_bit_for_bit(interpolation: str) -> None:
+    rows, columns = np.mgrid[0:375, 0:500]
+    pixels = np.stack([rows % 256, columns % 256, (rows * columns) % 256], axis=2).astype(np.uint8)
+    spec = _spec(size=224, resize=256, interpolation=interpolation)
+    np.testing.assert_array_equal(_ours(pixels, spec), _torchvision(pixels, spec), strict=True)
+
+
+# The steps by themselves
+
+
+def test_the_input_is_float32_channels_first_and_contiguous() -> None:
+    image = _ours(np.zeros((5, 7, 3), np.uint8), _spec(size=(2, 4)))
+    assert (image.dtype, image.shape, image.flags.c_contiguous) == (np.float32, (3, 2, 4), True)
+
+
+def test_pixels_of_the_right_size_are_only_scaled_and_normalised() -> None:
+    pixels = np.arange(2 * 4 * 3, dtype=np.uint8).reshape(2, 4, 3) * 10
+    mean, std = np.float32([0.1, 0.2, 0.3]), np.float32([0.5, 0.25, 2])
+    image = _ours(pixels, _spec(size=(2, 4), mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2)))
+    by_hand = [(pixels[:, :, channel] / np.float32(255) - mean[channel]) / std[channel] for channel in range(3)]
+    np.testing.assert_array_equal(image, np.stack(by_hand))
+
+
+def test_bgr_turns_the_channels_and_mean_and_std_are_of_the_turned_ones() -> None:
+    pixels = np.zeros((1, 1, 3), np.uint8) + np.uint8([255, 0, 51])
+    image = _ours(pixels, _spec(size=1, channels="BGR", mean=(0.2, 0.0, 0.5), std=(1, 1, 0.5)))
+    np.testing.assert_allclose(image[:, 0, 0], [0.0, 0.0, 1.0], atol=1e-7)
+
+
+def test_squashing_ignores_the_ratio() -> None:
+    # The left half black, the right half white, whatever the shape.
+    pixels = np.zeros((4, 8, 3), np.uint8)
+    pixels[:, 4:] = 255
+    image = _ours(pixels, _spec(size=(8, 2), interpolation="nearest", **IDENTITY))
+    np.testing.assert_array_equal(image, np.broadcast_to(np.float32([0, 1]), (3, 8, 2)))
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_the_crop_is_from_the_centre_of_the_longer_side(*, upright: bool) -> None:
+    pixels = np.zeros((2, 6, 3), np.uint8)
+    pixels[:, 2:4] = 255
+    turned = pixels.transpose(1, 0, 2) if upright else pixels
+    image = _ours(np.ascontiguousarray(turned), _spec(size=2, resize=2, **IDENTITY))
+    np.testing.assert_array_equal(image, np.ones((3, 2, 2), np.float32))
+
+
+def test_height_comes_before_width() -> None:
+    assert _ours(np.zeros((8, 8, 3), np.uint8), _spec(size=(2, 6), resize=8)).shape == (3, 2, 6)
+
+
+# Reading a file
+
+
+def _coordinates(height: int = 3, width: int = 5) -> NDArray[np.uint8]:
+    """An image in which every pixel is different, and no turn or mirroring gives the same."""
+    return np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3)
+
+
+def _loaded(path: Path) -> NDArray[np.uint8]:
+    image = load_image(str(path))
+    assert image.mode == "RGB"
+    return np.asarray(image)
+
+
+AS_SEEN = {
+    1: lambda stored: stored,
+    2: np.fliplr,
+    3: lambda stored: np.rot90(stored, 2),
+    4: np.flipud,
+    5: lambda stored: stored.transpose(1, 0, 2),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.rot90(stored, 2).transpose(1, 0, 2),
+    8: np.rot90,
+}
+"""What a viewer shows for each value of the EXIF tag Orientation (CIPA DC-008, table of tag 0x0112)."""
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+@pytest.mark.parametrize("orientation", AS_SEEN)
+def test_an_image_is_turned_as_its_exif_tag_says(tmp_path: Path, orientation: int, suffix: str) -> None:
+    stored = _coordinates()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True, "exact": True} if suffix == ".webp" else {}
+    Image.fromarray(stored).save(tmp_path / f"x{suffix}", exif=exif, **options)
+    np.testing.assert_array_equal(_loaded(tmp_path / f"x{suffix}"), AS_SEEN[orientation](stored))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_exif_tag_that_means_nothing_turns_nothing(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(_coordinates()).save(tmp_path / "x.png", exif=exif)
+    np.testing.assert_array_equal(_loaded(tmp_path / "x.png"), _coordinates())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
+def test_sixteen_bit_grey_is_scaled_and_not_clipped(tmp_path: Path, suffix: str) -> None:
+    deep = np.uint16([[0, 255, 256], [32768, 65279, 65535]])
+    Image.fromarray(deep).save(tmp_path / f"x{suffix}")
+    np.testing.assert_array_equal(_loaded(tmp_path / f"x{suffix}")[:, :, 0], [[0, 0, 1], [128, 254, 255]])
+
+
+def test_big_endian_sixteen_bit_grey_is_the_same_picture(tmp_path: Path) -> None:
+    deep = np.uint16([[0, 256], [32768, 65535]])
+    Image.frombytes("I;16B", (2, 2), deep.astype(">u2").tobytes()).save(tmp_path / "x.tif")
+    np.testing.assert_array_equal(_loaded(tmp_path / "x.tif")[:, :, 2], [[0, 1], [128, 255]])
+
+
+def test_grey_has_three_equal_channels(tmp_path: Path) -> None:
+    grey = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+    Image.fromarray(grey).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(_loaded(tmp_path / "x.png"), np.stack([grey] * 3, axis=2))
+
+
+def test_black_and_white_are_nothing_and_everything(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[False, True]])).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(_loaded(tmp_path / "x.png"), [[[0, 0, 0], [255, 255, 255]]])
+
+
+@pytest.mark.parametrize("channels", [2, 4], ids=["grey", "colour"])
+def test_alpha_is_dropped_and_the_colour_below_it_kept(tmp_path: Path, channels: int) -> None:
+    pixels = np.full((2, 2, channels), 200, np.uint8)
+    pixels[:, :, -1] = [[0, 1], [128, 255]]
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(_loaded(tmp_path / "x.png"), np.full((2, 2, 3), 200))
+
+
+def _palette_image() -> Image.Image:
+    image = Image.new("P", (3, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    image.putdata([2, 0, 1])
+    return image
+
+
+COLOURS = [[[70, 80, 90], [10, 20, 30], [40, 50, 60]]]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".bmp", ".tif"])
+def test_a_palette_image_has_the_colours_of_its_palette(tmp_path: Path, suffix: str) -> None:
+    _palette_image().save(tmp_path / f"x{suffix}")
+    np.testing.assert_array_equal(_loaded(tmp_path / f"x{suffix}"), COLOURS)
+
+
+@pytest.mark.parametrize("transparency", [1, bytes([0, 128, 255])], ids=["one colour", "all colours"])
+def test_a_palette_image_with_transparency_keeps_its_colours_and_warns_of_nothing(
+    tmp_path: Path, transparency: int | bytes
+) -> None:
+    # Pillow's warning would be printed in the middle of a progress bar and tell the user nothing they can act on.
+    _palette_image().save(tmp_path / "x.png", transparency=transparency)
+    np.testing.assert_array_equal(_loaded(tmp_path / "x.png"), COLOURS)
+
+
+def test_a_cmyk_photo_has_the_colours_it_was_made_of(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16), (200, 100, 50)).convert("CMYK").save(tmp_path / "x.jpg", quality=95)
+    np.testing.assert_allclose(_loaded(tmp_path / "x.jpg"), np.broadcast_to([200, 100, 50], (16, 16, 3)), atol=3)
+
+
+def test_the_first_picture_of_an_animation_counts(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (2, 2), (255, 0, 0)), Image.new("RGB", (2, 2), (0, 0, 255))
+    first.save(tmp_path / "x.gif", save_all=True, append_images=[second])
+    np.testing.assert_array_equal(_loaded(tmp_path / "x.gif"), np.full((2, 2, 3), [255, 0, 0]))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    Image.fromarray(_coordinates()).save(tmp_path / "x.png")
+    image = load_image(str(tmp_path / "x.png"))
+    still_open = {str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()}
+    assert image.size == (5, 3)
+    assert str(tmp_path / "x.png") not in still_open
+
+
+def test_a_file_goes_through_reading_and_all_steps(tmp_path: Path) -> None:
+    pixels = _coordinates(9, 7)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    spec = _spec(size=(4, 5), resize=6)
+    np.testing.assert_array_equal(spec.load(str(tmp_path / "x.png")), _torchvision(pixels, spec))
+
+
+def test_the_part_for_bundles_needs_pillow_and_numpy_alone(tmp_path: Path) -> None:
+    text = Path(preprocess.__file__).read_text(encoding="utf-8")
+    part = text.split("# --- the bundle's run.py starts here ---\n")[1].split("# --- the bundle's run.py ends here")[0]
+    names: dict[str, Any] = {"np": np, "Image": Image, "ImageOps": ImageOps, "NDArray": NDArray, "Any": Any}
+    exec(compile(part, "run.py", "exec", dont_inherit=True), names)  # noqa: S102 - as the bundle does
+    Image.fromarray(_coordinates(9, 7)).save(tmp_path / "x.png")
+    spec = _spec(size=(4, 5), resize=6)
+    image = names["preprocess_image"](names["load_image"](str(tmp_path / "x.png")), spec.model_dump(mode="json"))
+    np.testing.assert_array_equal(image, spec.load(str(tmp_path / "x.png")))
+
+
+# The record
+
+
+def test_one_number_for_the_size_is_a_square() -> None:
+    assert _spec(size=7).size == (7, 7)
+
+
+def test_one_number_for_mean_and_std_serves_all_channels() -> None:
+    spec = _spec(size=7, mean=0.5, std=1)
+    assert (spec.mean, spec.std) == ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
+
+
+def test_what_is_not_given_is_imagenets() -> None:
+    assert _spec(size=7).model_dump() == {
+        "size": (7, 7),
+        "resize": "squash",
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+        "interpolation": "bilinear",
+        "channels": "RGB",
+    }
+
+
+@given(
+    size=st.tuples(SIDES, SIDES),
+    resize=SIDES | st.just("squash"),
+    mean=MEANS,
+    std=STDS,
+    interpolation=METHODS,
+    channels=st.sampled_from(["RGB", "BGR"]),
+)
+def test_a_spec_comes_back_from_its_json(**fields: Any) -> None:  # noqa: ANN401 - raw input
+    spec = PreprocessSpec(**fields)
+    assert PreprocessSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"size": 0}, "size"),
+        ({"size": (3, -1)}, "size"),
+        ({"size": (3,)}, "size"),
+        ({"size": 3, "resize": 0}, "resize"),
+        ({"size": 3, "resize": "crop"}, "resize"),
+        ({"size": 3, "std": 0}, "std"),
+        ({"size": 3, "std": (1, 1, -1)}, "std"),
+        ({"size": 3, "mean": (0, 0)}, "mean"),
+        ({"size": 3, "mean": float("nan")}, "mean"),
+        ({"size": 3, "std": float("inf")}, "std"),
+        ({"size": 3, "interpolation": "area"}, "interpolation"),
+        ({"size": 3, "channels": "GRAY"}, "channels"),
+        ({"size": 3, "colour": "RGB"}, "colour"),
+    ],
+    ids=str,
+)
+def test_what_is_no_preprocessing_is_refused_at_its_place(fields: dict[str, Any], place: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        _spec(**fields)
+    assert {error["loc"][0] for error in raised.value.errors()} == {place}
+
+
+def test_a_spec_does_not_change() -> None:
+    spec = _spec(size=7)
+    with pytest.raises(ValidationError, match="frozen"):
+        spec.size = (8, 8)

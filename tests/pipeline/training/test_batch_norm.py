@@ -1,0 +1,128 @@
+"""Batch-norm statistics are those of the whole training split under the final weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from pipeline.data.dataset import Sample
+from pipeline.preprocess import PreprocessSpec
+from pipeline.progress import SilentProgress
+from pipeline.training.batch_norm import reestimate_batch_norm
+from pipeline.training.images import TrainingImages
+
+_COUNT = 34
+_PREPROCESS = PreprocessSpec(size=(8, 8), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> TrainingImages:
+    """Images that grow brighter one by one, as a split does that is sorted by class: no batch is like the whole."""
+    folder = tmp_path_factory.mktemp("images")
+    samples = []
+    for number in range(_COUNT):
+        path = Path(folder, f"{number:02}.png")
+        noise = np.random.default_rng(number).integers(0, 50, (8, 8, 3))
+        Image.fromarray((noise + 6 * number).astype(np.uint8)).save(path)
+        samples.append(Sample(path=path, name=path.name, label=0, sha256=str(number)))
+    return TrainingImages(samples, _PREPROCESS, SilentProgress())
+
+
+@pytest.fixture(scope="module")
+def pixels(images: TrainingImages) -> np.ndarray:
+    """All inputs, (images, 3, 8, 8)."""
+    return next(images.batches(torch.arange(_COUNT), _COUNT))[1].numpy().astype(np.float64)
+
+
+def _first_layer() -> nn.BatchNorm2d:
+    """A batch norm that sees the images themselves, with statistics of something else and a momentum of its own."""
+    layer = nn.BatchNorm2d(3, momentum=0.013)
+    nn.init.constant_(layer.running_mean, 7.0)
+    nn.init.constant_(layer.running_var, 0.01)
+    return layer
+
+
+def test_with_one_batch_they_are_the_mean_and_variance_of_the_data(images: TrainingImages, pixels: np.ndarray) -> None:
+    layer = _first_layer()
+    reestimate_batch_norm(layer, images, batch_size=_COUNT)
+    np.testing.assert_allclose(layer.running_mean, pixels.mean(axis=(0, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(layer.running_var, pixels.var(axis=(0, 2, 3), ddof=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [2, 17])
+def test_the_mean_of_equal_batches_is_the_mean_of_the_data(
+    images: TrainingImages, pixels: np.ndarray, batch_size: int
+) -> None:
+    layer = _first_layer()
+    reestimate_batch_norm(layer, images, batch_size=batch_size)
+    np.testing.assert_allclose(layer.running_mean, pixels.mean(axis=(0, 2, 3)), rtol=1e-4)
+
+
+def test_a_smaller_last_batch_weighs_less(images: TrainingImages, pixels: np.ndarray) -> None:
+    # 32 and 2 images: the two brightest ones must not count like all the others together.
+    layer = _first_layer()
+    reestimate_batch_norm(layer, images, batch_size=32)
+    np.testing.assert_allclose(layer.running_mean, pixels.mean(axis=(0, 2, 3)), atol=0.02)
+
+
+def test_a_last_batch_of_one_image_harms_nothing(images: TrainingImages, pixels: np.ndarray) -> None:
+    layer = _first_layer()
+    reestimate_batch_norm(layer, images, batch_size=33)
+    np.testing.assert_allclose(layer.running_mean, pixels.mean(axis=(0, 2, 3)), atol=0.1)
+
+
+@pytest.mark.parametrize("batch_size", [4, 17])
+def test_the_variance_holds_the_differences_between_batches_too(
+    images: TrainingImages, pixels: np.ndarray, batch_size: int
+) -> None:
+    # Wu and Johnson, section 3: the population's variance is E[mean^2 + var] - E[mean]^2, not the batches' mean var.
+    layer = _first_layer()
+    reestimate_batch_norm(layer, images, batch_size=batch_size)
+    np.testing.assert_allclose(layer.running_var, pixels.var(axis=(0, 2, 3)), rtol=0.1)
+
+
+def test_a_network_without_dropout_or_noise_gets_the_same_bits_again(images: TrainingImages) -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)
+    )
+    states = []
+    for _ in range(2):
+        # Dropout stays off: were it on, the second layer would see other values at each call.
+        reestimate_batch_norm(network, images, batch_size=17)
+        states.append({name: value.clone() for name, value in network.state_dict().items()})
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_nothing_else_of_the_network_changes(images: TrainingImages) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.02))
+    nn.init.normal_(network[1].weight)
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    reestimate_batch_norm(network, images, batch_size=17)
+    assert network[1].momentum == 0.02
+    assert all(torch.equal(value, before[name]) for name, value in network.named_parameters())
+    assert all(value.grad is None for value in network.parameters())
+
+
+def test_the_network_ends_in_eval_mode(images: TrainingImages) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()).train()
+    reestimate_batch_norm(network, images, batch_size=17)
+    assert not any(module.training for module in network.modules())
+
+
+def test_a_network_without_batch_norm_only_ends_in_eval_mode(images: TrainingImages) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4)).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    reestimate_batch_norm(network, images, batch_size=17)
+    assert not network[1].training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_layer_that_keeps_no_statistics_is_left_alone(images: TrainingImages) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
+    reestimate_batch_norm(network, images, batch_size=17)
+    assert network[1].running_mean is None

@@ -1,0 +1,155 @@
+"""Training images in batches: the right ones, in the order asked for, however they are held."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.data.dataset import Sample
+from pipeline.errors import DataError
+from pipeline.preprocess import PreprocessSpec
+from pipeline.progress import SilentProgress
+from pipeline.training.images import TrainingImages
+
+_COUNT = 7
+_PREPROCESS = PreprocessSpec(size=(6, 10), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sample, ...]:
+    """Seven images of different content; label and number differ, so that one cannot pass for the other."""
+    folder = tmp_path_factory.mktemp("images")
+    made = []
+    for number in range(_COUNT):
+        pixels = np.random.default_rng(number).integers(0, 256, (12, 9, 3), dtype=np.uint8)
+        path = folder / f"{number}.png"
+        Image.fromarray(pixels).save(path)
+        made.append(Sample(path=path, name=path.name, label=(3 * number) % 5, sha256=str(number)))
+    return tuple(made)
+
+
+@pytest.fixture(scope="module")
+def kept(samples: tuple[Sample, ...]) -> TrainingImages:
+    return TrainingImages(samples, _PREPROCESS, SilentProgress())
+
+
+@pytest.fixture
+def anew(samples: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch) -> TrainingImages:
+    """The same images, too many to be kept."""
+    monkeypatch.setattr("pipeline.training.images._KEPT_BYTES", 0)
+    return TrainingImages(samples, _PREPROCESS, SilentProgress())
+
+
+def _walk(images: TrainingImages, order: list[int], batch_size: int) -> list[tuple[torch.Tensor, ...]]:
+    return list(images.batches(torch.tensor(order), batch_size))
+
+
+@given(order=st.permutations(range(_COUNT)), batch_size=st.integers(1, 9))
+def test_every_image_comes_once_in_the_order_asked_for(
+    samples: tuple[Sample, ...], kept: TrainingImages, order: list[int], batch_size: int
+) -> None:
+    batches = _walk(kept, order, batch_size)
+    assert torch.cat([indices for indices, _, _ in batches]).tolist() == order
+    assert torch.cat([labels for _, _, labels in batches]).tolist() == [samples[index].label for index in order]
+    inputs = torch.cat([inputs for _, inputs, _ in batches]).numpy()
+    np.testing.assert_array_equal(inputs, [_PREPROCESS.load(str(samples[index].path)) for index in order])
+
+
+@given(batch_size=st.integers(1, 9))
+def test_all_batches_but_the_last_are_full(kept: TrainingImages, batch_size: int) -> None:
+    sizes = [len(labels) for _, _, labels in _walk(kept, list(range(_COUNT)), batch_size)]
+    assert set(sizes[:-1]) <= {batch_size}
+    assert 1 <= sizes[-1] <= batch_size
+    assert sum(sizes) == _COUNT
+
+
+def test_a_part_of_the_images_can_be_walked_through(kept: TrainingImages) -> None:
+    assert [indices.tolist() for indices, _, _ in _walk(kept, [5, 1, 1], 2)] == [[5, 1], [1]]
+
+
+def test_images_decoded_anew_come_in_the_same_batches_as_kept_ones(kept: TrainingImages, anew: TrainingImages) -> None:
+    assert kept._kept is not None
+    assert anew._kept is None
+    order = [6, 2, 0, 5, 1, 4, 3]
+    for held, decoded in zip(_walk(kept, order, 3), _walk(anew, order, 3), strict=True):
+        for one, other in zip(held, decoded, strict=True):
+            assert one.dtype == other.dtype
+            assert torch.equal(one, other)
+
+
+def test_images_can_be_walked_through_again_and_again(anew: TrainingImages) -> None:
+    first, second = (_walk(anew, [3, 0, 6], 2) for _ in range(2))
+    assert all(torch.equal(a[1], b[1]) for a, b in zip(first, second, strict=True))
+
+
+def test_a_batch_is_a_copy_that_may_be_changed(kept: TrainingImages) -> None:
+    before = _walk(kept, [0], 1)[0][1].clone()
+    _walk(kept, [0], 1)[0][1].zero_()
+    assert torch.equal(_walk(kept, [0], 1)[0][1], before)
+
+
+def test_the_number_of_images_is_their_length(kept: TrainingImages) -> None:
+    assert len(kept) == _COUNT
+
+
+def test_without_images_it_is_said_how_to_go_on() -> None:
+    with pytest.raises(DataError, match="there are no training images") as raised:
+        TrainingImages((), _PREPROCESS, SilentProgress())
+    assert "a folder with train/, or with class folders alone" in str(raised.value)
+    assert "--skip distill,prune" in str(raised.value)
+
+
+@pytest.fixture
+def with_a_broken_one(samples: tuple[Sample, ...], tmp_path: Path) -> tuple[Sample, ...]:
+    path = tmp_path / "broken.png"
+    path.write_bytes(samples[0].path.read_bytes()[:60])
+    return (*samples, Sample(path=path, name="broken.png", label=0, sha256="broken"))
+
+
+def test_a_broken_image_is_named_when_images_are_kept(with_a_broken_one: tuple[Sample, ...]) -> None:
+    with pytest.raises(DataError, match="this image cannot be decoded") as raised:
+        TrainingImages(with_a_broken_one, _PREPROCESS, SilentProgress())
+    assert raised.value.where == str(with_a_broken_one[-1].path)
+
+
+def test_a_broken_image_is_named_when_images_are_decoded_anew(
+    with_a_broken_one: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.training.images._KEPT_BYTES", 0)
+    images = TrainingImages(with_a_broken_one, _PREPROCESS, SilentProgress())
+    with pytest.raises(DataError, match="this image cannot be decoded") as raised:
+        _walk(images, list(range(_COUNT + 1)), 4)
+    assert raised.value.where == str(with_a_broken_one[-1].path)
+    assert "Traceback" not in str(raised.value)
+
+
+class _Counting(SilentProgress):
+    """A progress that adds up what it is told."""
+
+    def __init__(self) -> None:
+        self.total = self.done = 0
+
+    def track(self, description: str, total: int) -> _Counting:
+        self.total = total
+        return self
+
+    def __enter__(self) -> _Counting:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Nothing to close."""
+
+    def advance(self, steps: int = 1, *, status: str = "") -> None:
+        self.done += steps
+
+
+def test_reading_is_told_of_image_by_image(samples: tuple[Sample, ...]) -> None:
+    progress = _Counting()
+    TrainingImages(samples, _PREPROCESS, progress)
+    assert (progress.done, progress.total) == (_COUNT, _COUNT)

@@ -1,0 +1,83 @@
+"""What a schedule may say, and that saying it costs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pipeline.training.schedule import Schedule
+
+_POSITIVE = st.floats(min_value=1e-6, max_value=1e3)
+
+
+@given(
+    st.builds(
+        Schedule,
+        epochs=st.integers(1, 1000),
+        batch_size=st.integers(2, 4096),
+        learning_rate=_POSITIVE,
+        weight_decay=st.floats(0, 1),
+        warmup=st.floats(0.01, 0.99),
+        clip_norm=_POSITIVE,
+        augment=st.lists(st.sampled_from(["flip", "shift"]), unique=True).map(tuple),
+    )
+)
+def test_every_schedule_survives_the_way_through_json(schedule: Schedule) -> None:
+    assert Schedule.model_validate_json(schedule.model_dump_json()) == schedule
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", 1.5),
+        ("batch_size", 0),
+        ("learning_rate", 0),
+        ("learning_rate", -1e-3),
+        ("weight_decay", -0.1),
+        ("warmup", 0),
+        ("warmup", 1),
+        ("clip_norm", 0),
+        ("augment", ("rotate",)),
+    ],
+)
+def test_a_value_that_cannot_be_followed_is_refused_by_its_key(key: str, value: Any) -> None:  # noqa: ANN401 - raw input
+    with pytest.raises(ValidationError) as raised:
+        Schedule.model_validate({key: value})
+    assert {error["loc"][0] for error in raised.value.errors()} == {key}
+
+
+@pytest.mark.parametrize("key", ["learning_rate", "weight_decay", "clip_norm"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_number_that_is_not_finite_is_refused(key: str, value: float) -> None:
+    # Neither can be part of a stage's key, which is JSON.
+    with pytest.raises(ValidationError, match=key):
+        Schedule.model_validate({key: value})
+
+
+def test_batches_of_a_single_image_are_refused() -> None:
+    # The loop passes over them, since batch norm cannot learn from one image: nothing at all would be trained.
+    with pytest.raises(ValidationError, match="batch_size"):
+        Schedule(batch_size=1)
+
+
+def test_a_misspelt_key_is_refused() -> None:
+    with pytest.raises(ValidationError, match="epoch\n"):
+        Schedule.model_validate({"epoch": 3})
+
+
+def test_a_schedule_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Schedule().epochs = 9  # type: ignore[misc]
+
+
+def test_a_schedule_is_read_without_importing_torch() -> None:
+    code = "import sys, pipeline.training.schedule; print(sorted({'torch', 'lightning_fabric', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
