@@ -178,7 +178,7 @@ def _run_worker(request: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         asked, answered = Path(scratch, "request.json"), Path(scratch, "result.json")
         asked.write_text(json.dumps(request), encoding="utf-8")
-        command = [sys.executable, "-m", "benchmarks.worker", str(asked), str(answered)]
+        command = [sys.executable, "-P", "-m", "benchmarks.worker", str(asked), str(answered)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
         if done.returncode != 0:
             words = done.stderr.strip().splitlines()

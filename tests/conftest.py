@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.dataset import Dataset
 from pipeline.data.open import open_dataset
 from pipeline.models.resolve import resolve_model
 from pipeline.models.source import ModelSource, WeightsSource
@@ -18,6 +18,9 @@ from pipeline.recipe import Recipe
 from pipeline.store import Store
 from pipeline.subject import Parts, Subject
 from pipeline.tasks.classification import Classification
+
+if TYPE_CHECKING:
+    from pipeline.data.dataset import Dataset
 
 TINY_SIZE = 16
 TINY_CLASSES = ("blue", "green", "red")

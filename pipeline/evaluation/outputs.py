@@ -68,7 +68,7 @@ def collect_outputs(
 
 
 def _run(request: Path, result: Path, *, total: int, progress: Progress) -> None:
-    command = [sys.executable, "-m", "pipeline.evaluation.worker", str(request), str(result)]
+    command = [sys.executable, "-P", "-m", "pipeline.evaluation.worker", str(request), str(result)]
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as worker,  # noqa: S603 - ourselves

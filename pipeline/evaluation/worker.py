@@ -39,6 +39,7 @@ def main(request_path: str, result_path: str) -> None:
             rows.append(session.run(image[None].astype(dtype, copy=False))[0][0].copy())
             if len(rows) % _REPORT_EVERY == 0:
                 print(_REPORT_EVERY, flush=True)  # noqa: T201 - the parent reads it
+    print(len(rows) % _REPORT_EVERY, flush=True)  # noqa: T201 - as above
     np.save(result_path, np.stack(rows), allow_pickle=False)
 
 

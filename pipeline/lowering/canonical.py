@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["canonicalise"]
+__all__ = ["canonicalise", "drop_unused_constants"]
 
 
 def canonicalise(model: Any) -> None:  # noqa: ANN401 - ModelProto
@@ -32,10 +32,25 @@ def canonicalise(model: Any) -> None:  # noqa: ANN401 - ModelProto
             nodes.append(helper.make_node("Flatten", [pooled], [node.output[0]], name=f"{node.name}_flat", axis=1))
     del graph.node[:]
     graph.node.extend(nodes)
-    used = {name for node in nodes for name in node.input}
+    drop_unused_constants(graph)
+
+
+def drop_unused_constants(graph: Any) -> None:  # noqa: ANN401 - GraphProto
+    """Remove the initializers that no node, no branch within a node and no output names."""
+    used = _names_used(graph) | {output.name for output in graph.output}
     kept = [item for item in graph.initializer if item.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+
+
+def _names_used(graph: Any) -> set[str]:  # noqa: ANN401 - GraphProto
+    names: set[str] = set()
+    for node in graph.node:
+        names.update(node.input)
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                names |= _names_used(inner) | {output.name for output in inner.output}
+    return names
 
 
 def _axes(node: Any, constants: dict[str, Any], to_array: Any) -> list[int] | None:  # noqa: ANN401 - onnx types

@@ -65,8 +65,16 @@ def OnnxFromTorch(  # noqa: N802 - conversions are named <Target>From<Source>
     model = onnx.shape_inference.infer_shapes(model)
     canonicalise(model)
     _strip(model)
+    _check_opset(model, opset)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _check_opset(model: Any, asked: int) -> None:  # noqa: ANN401 - onnx.ModelProto
+    found = next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
+    if found != asked:
+        message = f"opset {found} came out instead of {asked}: an operator has no form in it"
+        raise ValueError(message)
 
 
 def _strip(model: Any) -> None:  # noqa: ANN401 - onnx.ModelProto
@@ -90,12 +98,16 @@ def _strip(model: Any) -> None:  # noqa: ANN401 - onnx.ModelProto
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """The exporters print and warn about their own progress; what matters is checked on numbers afterwards."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnxslim")]
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "onnxscript", "onnxslim")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from pipeline.session import Array
 
 __all__ = ["PARITY_LIMIT", "Lowered", "lower"]
+
+_CONTROL = re.compile(r"\x1b\[[0-9;]*m")
+"""Colours, which torch puts into its messages."""
 
 PARITY_LIMIT = 1e-4
 """Largest difference to PyTorch, as a fraction of the largest output."""
@@ -79,11 +83,12 @@ def lower(
             export = partial(_exported, example=example, exporter=exporter, opset=opset)
             try:
                 model = export(network, ["output"])
-            except Exception as error:  # noqa: BLE001 - the exporters have no common error; the other one is tried
+                parity = compare(model, network, inputs)
+            except Exception as error:  # noqa: BLE001 - neither exporters nor runtime have one; the next is tried
                 refused.append(f"{exporter}: {_first_line(error)}")
                 continue
-            parity = compare(model, network, inputs)
-            ticker.advance()
+            finally:
+                ticker.advance()
             if parity.relative_error <= limit:
                 onnx.save(model, path)
                 return Lowered(
@@ -92,10 +97,9 @@ def lower(
                     checked_inputs=parity.inputs,
                     notes=tuple(f"exporter refused: {reason}" for reason in refused),
                 )
-            refused.append(
-                f"{exporter}: differs by {parity.relative_error:.2g} of the largest output on {parity.input_name}, "
-                f"first at {_culprit(network, export, inputs, limit)}"
-            )
+            by = f"{parity.relative_error:.2g} of the largest output" if parity.finite else "values that are no numbers"
+            culprit = _culprit(network, export, inputs, limit)
+            refused.append(f"{exporter}: differs by {by} on {parity.input_name}, first at {culprit}")
     raise ParityError(
         "the exported graph does not compute what the network computes",
         where="lowering to ONNX",
@@ -120,5 +124,5 @@ def _culprit(network: nn.Module, export: Any, inputs: Sequence[tuple[str, Array]
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
+    lines = _CONTROL.sub("", str(error)).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,11 @@ class Parity:
     input_name: str
     inputs: int
 
+    @property
+    def finite(self) -> bool:
+        """Whether both gave numbers, of the same shapes, everywhere."""
+        return math.isfinite(self.relative_error)
+
 
 def probe_inputs(images: Sequence[Array], shape: tuple[int, ...]) -> list[tuple[str, Array]]:
     """The inputs to compare with, each (1, 3, height, width) float32: real images, zeros, ones and noise."""
@@ -45,7 +51,7 @@ def compare(model: Any, network: nn.Module, inputs: Sequence[tuple[str, Array]])
     worst, culprit = 0.0, inputs[0][0]
     for (name, _), wanted, got in zip(inputs, expected, run_onnx(model, [batch for _, batch in inputs]), strict=True):
         error = max(_relative(a, b) for a, b in zip(wanted, got, strict=True))
-        if not error <= worst:  # also true for NaN
+        if error > worst:
             worst, culprit = error, name
     return Parity(relative_error=worst, input_name=culprit, inputs=len(inputs))
 
@@ -86,7 +92,7 @@ def first_difference(
     for (_, batch), got in zip(inputs, run_onnx(model, [batch for _, batch in inputs]), strict=True):
         wanted = _torch_outputs(taps, batch)
         for name, a, b in zip(names, wanted[1:], got[1:], strict=True):
-            if not _relative(a, b) <= limit:
+            if _relative(a, b) > limit:
                 return name
     return None
 
@@ -135,7 +141,9 @@ def _torch_outputs(network: nn.Module, batch: Array) -> list[Array]:
 
 
 def _relative(wanted: Array, got: Array) -> float:
+    """Largest difference over the largest value; infinite for another shape or a value that is not a number."""
     if wanted.shape != got.shape:
         return float("inf")
     scale = float(np.abs(wanted).max(initial=0.0)) or 1.0
-    return float(np.abs(wanted.astype(np.float64) - got).max(initial=0.0) / scale)
+    error = float(np.abs(wanted.astype(np.float64) - got).max(initial=0.0) / scale)
+    return error if np.isfinite(error) else float("inf")

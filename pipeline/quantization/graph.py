@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,8 +44,16 @@ class Unit:
         return str(self.node.name)
 
 
+def _free(wanted: str, taken: set[str]) -> str:
+    """The wanted name, or the first numbered form of it that is not taken; taken from now on."""
+    names = (f"{wanted}_{number}" if number else wanted for number in count())
+    name = next(name for name in names if name not in taken)
+    taken.add(name)
+    return name
+
+
 class Graph:
-    """An index over a ModelProto with one input; nodes without a name get one."""
+    """An index over a ModelProto with one input; nodes get names of their own where they have none."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - ModelProto
         from onnx import TensorProto, numpy_helper, shape_inference
@@ -62,8 +71,9 @@ class Graph:
         self.input = next(item.name for item in model.graph.input if item.name not in self.constants)
         self.consumers: dict[str, list[Any]] = defaultdict(list)
         self.producer: dict[str, Any] = {}
+        taken: set[str] = set()
         for number, node in enumerate(model.graph.node):
-            node.name = node.name or f"{node.op_type}_{number}"
+            node.name = _free(node.name or f"{node.op_type}_{number}", taken)
             for name in node.input:
                 self.consumers[name].append(node)
             for name in node.output:
@@ -79,9 +89,11 @@ class Graph:
         return value
 
     def weight_of(self, node: Any) -> str | None:  # noqa: ANN401 - NodeProto
-        """The constant second input of a weighted node; None when it has none."""
+        """The constant second input of a weighted node, with an axis of output channels; None when it has none."""
         if node.op_type not in WEIGHTED or len(node.input) < 2 or node.input[1] not in self.constants:
             return None
+        if len(self.constants[node.input[1]].dims) < 2:
+            return None  # a product with a vector has no output channels
         return str(node.input[1])
 
     def units(self, kinds: Iterable[str]) -> list[Unit]:

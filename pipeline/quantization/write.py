@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.lowering.canonical import drop_unused_constants
 from pipeline.quantization.graph import Graph
 from pipeline.quantization.plan import place
 
@@ -101,7 +102,7 @@ class _Writer:
                 nodes += after.pop(name, [])
         del self.graph.model.graph.node[:]
         self.graph.model.graph.node.extend(nodes)
-        self._drop_unused()
+        drop_unused_constants(self.graph.model.graph)
 
     def _pair(self, name: str, limits: Range) -> list[Any]:
         from onnx import helper
@@ -135,13 +136,12 @@ class _Writer:
         if name is None:
             return
         weight, axis = self.graph.array(name), _channel_axis(node)
-        per_channel = weight.ndim > axis
-        assert per_channel  # noqa: S101 - every weighted operator has a channel axis
         input_scale = self._scales[node.input[0]]
         bias = (
             self.graph.array(node.input[2]) if len(node.input) > 2 and node.input[2] in self.graph.constants else None
         )
-        quantises_bias = self._dialect.quantized_bias and bias is not None and bias.ndim == 1
+        # A transposed convolution in groups has fewer scales than biases: its bias stays float.
+        quantises_bias = self._dialect.quantized_bias and bias is not None and bias.shape == (weight.shape[axis],)
         smallest = np.abs(bias) / (input_scale * _BIAS_LIMIT) if quantises_bias and bias is not None else None
         values, scales = quantise_weight(weight, axis, self._dialect.weight_bits, smallest=smallest)
         base = f"{node.name}_weight"
@@ -173,13 +173,6 @@ class _Writer:
         from onnx import numpy_helper
 
         self.graph.model.graph.initializer.append(numpy_helper.from_array(value, name))
-
-    def _drop_unused(self) -> None:
-        graph = self.graph.model.graph
-        used = {name for node in graph.node for name in node.input}
-        kept = [item for item in graph.initializer if item.name in used]
-        del graph.initializer[:]
-        graph.initializer.extend(kept)
 
 
 def _channel_axis(node: Any) -> int:  # noqa: ANN401 - NodeProto

@@ -37,7 +37,7 @@ class _LowerForProbe(BaseModel):
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.ONNX
     reads: ClassVar[tuple[str, ...]] = ("model", "calibration", "preprocess", "task")
-    pins: ClassVar[tuple[str, ...]] = ("torch", "onnx", "onnxscript", "onnxslim", "onnxruntime")
+    pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxslim", "onnxruntime")
 
     opset: int
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind, canonical_json
+from pipeline.errors import DataError
 from pipeline.stage import Made
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ class Calibrate(BaseModel):
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
     reads: ClassVar[tuple[str, ...]] = ("model", "calibration", "preprocess", "task")
-    pins: ClassVar[tuple[str, ...]] = ("torch", "onnx", "onnxscript", "onnxslim", "onnxruntime", "pillow")
+    pins: ClassVar[tuple[str, ...]] = (
+        "torch", "torchvision", "timm", "onnx", "onnxscript", "onnxslim", "onnxruntime", "pillow",
+    )  # fmt: skip
 
     opset: Annotated[int, Field(ge=17, le=20)] = Field(
         default=18, description="17 to 20: what INT8 tools and TensorRT read"
@@ -54,6 +57,8 @@ class Calibrate(BaseModel):
         from pipeline.quantization.plan import tensors_to_observe
 
         subject = inputs.subject
+        if not subject.calibration:
+            raise DataError("there are no calibration images", where="calibrate", fix="add images to the data")
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         path = work.folder / FLOAT_MODEL
         compared = list(_images(inputs, limit=_COMPARED_IMAGES))

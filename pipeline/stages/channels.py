@@ -46,7 +46,7 @@ class ChannelPruner:
         import torch_pruning
 
         self._network = network
-        example = torch.zeros(input_shape)
+        self._example = example = torch.zeros(input_shape)
         with warnings.catch_warnings():
             # It tells which axis of free parameters it chose; the tests of stored networks cover that choice.
             warnings.simplefilter("ignore")
@@ -56,6 +56,7 @@ class ChannelPruner:
                     example,
                     importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
                     pruning_ratio=ratio,
+                    pruning_ratio_dict=_caps(network, ratio, round_to),
                     iterative_steps=rounds,
                     ignored_layers=[_last_layer(network, example, outputs)],
                     round_to=round_to,
@@ -72,6 +73,8 @@ class ChannelPruner:
         before = sum(parameter.numel() for parameter in self._network.parameters())
         try:
             self._pruner.step()
+            with torch.no_grad():
+                self._network(self._example)  # shapes written into forward are met here rather than in training
         except (RuntimeError, ValueError, AssertionError, ZeroDivisionError) as error:
             raise self._unprunable(error) from error
         if sum(parameter.numel() for parameter in self._network.parameters()) == before:
@@ -85,6 +88,17 @@ class ChannelPruner:
             got=str(reason) or type(reason).__name__,
             fix="run without it: --skip prune",
         )
+
+
+def _caps(network: nn.Module, ratio: float, round_to: int) -> dict[nn.Module, float]:
+    """Smaller ratios for layers of which less than ``round_to`` channels would stay: those would lose none at all."""
+    caps: dict[nn.Module, float] = {}
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            channels = module.out_channels if isinstance(module, nn.Conv2d) else module.out_features
+            if channels > round_to > channels * (1 - ratio):
+                caps[module] = 1 - round_to / channels
+    return caps
 
 
 def _last_layer(network: nn.Module, example: Tensor, outputs: int) -> nn.Module:

@@ -8,6 +8,10 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
     from pipeline.training.images import TrainingImages
 
 __all__ = ["reestimate_batch_norm"]
@@ -18,7 +22,13 @@ def reestimate_batch_norm(network: nn.Module, images: TrainingImages, *, batch_s
 
     The running averages lag behind weights that change quickly: after a short training, or with the small momentum
     of some mobile networks, they describe a network that no longer exists. Method: "precise batch norm", Wu and
-    Johnson, "Rethinking 'Batch' in BatchNorm", 2021 (arXiv:2105.07576), section 3.
+    Johnson, "Rethinking 'Batch' in BatchNorm", 2021 (arXiv:2105.07576), section 3: the population's mean is
+    ``E[mean]`` and its variance ``E[mean^2 + var] - E[mean]^2`` over the batches, each weighted by its images.
+
+    Args:
+        network: On any device.
+        images: Walked through once, in an order that mixes the classes.
+        batch_size: Images a batch; a last batch of a single image is left out.
     """
     layers = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001 - the 1d, 2d and 3d layers have no public base
     layers = [layer for layer in layers if layer.track_running_stats]
@@ -28,13 +38,39 @@ def reestimate_batch_norm(network: nn.Module, images: TrainingImages, *, batch_s
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = None  # the plain average over all batches
+        layer.momentum = 1.0  # after a batch, the running statistics are that batch's
         layer.train()
-    device = next(network.parameters()).device
-    with torch.no_grad():
-        for _, inputs, _ in images.batches(torch.arange(len(images)), batch_size):
-            if len(inputs) > 1:
-                network(inputs.to(device))
-    for layer, momentum in zip(layers, momenta, strict=True):
+    moments = _moments(network, layers, images, batch_size)
+    for layer, momentum, (mean, square) in zip(layers, momenta, moments, strict=True):
         layer.momentum = momentum
+        _running(layer)[0].copy_(mean)
+        _running(layer)[1].copy_((square - mean**2).clamp(min=0))
     network.eval()
+
+
+def _running(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    mean, variance = layer.running_mean, layer.running_var
+    assert isinstance(mean, torch.Tensor)  # noqa: S101 - the layer tracks its statistics
+    assert isinstance(variance, torch.Tensor)  # noqa: S101 - as above
+    return mean, variance
+
+
+def _moments(
+    network: nn.Module, layers: Sequence[nn.Module], images: TrainingImages, batch_size: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Mean and mean square of every layer's channels, double precision, each (channels,)."""
+    sums = [(torch.zeros_like(mean, dtype=torch.float64),) * 2 for mean, _ in map(_running, layers)]
+    device = next(iter(network.parameters())).device
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    seen = 0
+    with torch.no_grad():
+        for _, inputs, _ in images.batches(order, batch_size):
+            if len(inputs) == 1:
+                continue
+            network(inputs.to(device))
+            seen += len(inputs)
+            for number, layer in enumerate(layers):
+                mean, variance = (value.double() for value in _running(layer))
+                first, second = sums[number]
+                sums[number] = (first + len(inputs) * mean, second + len(inputs) * (mean**2 + variance))
+    return [(first / seen, second / seen) for first, second in sums]

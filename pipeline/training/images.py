@@ -98,5 +98,13 @@ class TrainingImages:
         loader = DataLoader(
             self._decoded, batch_sampler=[chunk.tolist() for chunk in chunks], num_workers=usable_cores()
         )
-        for chunk, (inputs, labels) in zip(chunks, loader, strict=True):
+        decoded = iter(loader)
+        for chunk in chunks:
+            try:
+                inputs, labels = next(decoded)
+            except DataError:
+                # A worker's error arrives as a text with its traceback; read here, it names the file again.
+                for index in chunk.tolist():
+                    self._decoded[index]
+                raise
             yield chunk, inputs, labels

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -71,10 +70,9 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=schedule.learning_rate, betas=_MOMENTA, weight_decay=schedule.weight_decay, fused=True
     )
-    steps = schedule.epochs * math.ceil(len(images) / schedule.batch_size)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, schedule.learning_rate, total_steps=steps + 1, pct_start=schedule.warmup
-    )
+    full, rest = divmod(len(images), schedule.batch_size)
+    steps = schedule.epochs * (full + (rest > 1))  # batch norm cannot learn from one image: a rest of one is left out
+    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule.rate_at(steps))
     with torch.random.fork_rng(), progress.track(description, steps) as ticker:
         torch.manual_seed(seed)
         module, wrapped = fabric.setup(network.train(), optimizer)
@@ -82,7 +80,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
             order = torch.randperm(len(images), generator=generator)
             for indices, inputs, labels in images.batches(order, schedule.batch_size):
                 if len(indices) == 1:
-                    continue  # batch norm cannot learn from one image
+                    continue
                 inputs = _augmented(inputs, schedule, generator)  # noqa: PLW2901 - the batch as it is seen
                 batch = Batch(*fabric.to_device((indices, inputs, labels)))
                 value = loss(module(batch.inputs), batch)
@@ -115,8 +113,8 @@ def _augmented(inputs: Tensor, schedule: Schedule, generator: torch.Generator) -
         mirrored = torch.rand(len(inputs), generator=generator) < 0.5
         inputs = torch.where(mirrored[:, None, None, None], inputs.flip(-1), inputs)
     if "shift" in schedule.augment:
-        reach = max(1, inputs.shape[-1] // 8)
-        down, right = (int(torch.randint(-reach, reach + 1, (), generator=generator)) for _ in range(2))
+        reaches = [max(1, side // 8) for side in inputs.shape[-2:]]
+        down, right = (int(torch.randint(-reach, reach + 1, (), generator=generator)) for reach in reaches)
         inputs = inputs.roll((down, right), dims=(-2, -1))
     return inputs
 

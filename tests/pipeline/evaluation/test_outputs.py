@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import onnx
@@ -13,12 +12,16 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from exporters.ort_cpu import ORT_CPU
-from pipeline.data.dataset import Dataset, Sample
 from pipeline.errors import EdgewrightError
 from pipeline.evaluation import collect_outputs
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
-from pipeline.session import EngineSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.data.dataset import Dataset, Sample
+    from pipeline.session import EngineSpec
 
 _OPENER = "exporters.ort_cpu:open_session"
 
@@ -58,7 +61,7 @@ class _Progress(SilentProgress):
         self.total = total
         return self
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

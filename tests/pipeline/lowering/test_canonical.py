@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -73,6 +73,7 @@ def test_a_mean_of_the_operator_sets_before_18_has_its_axes_as_an_attribute() ->
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(
     shape=st.lists(st.integers(1, 5), min_size=2, max_size=5).map(tuple),
     keepdims=st.integers(0, 1),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -23,6 +22,9 @@ from pipeline.quantization.graph import Graph
 from pipeline.quantization.observe import Observation, observe
 from pipeline.quantization.plan import tensors_to_observe
 from pipeline.quantization.ranges import METHODS, Range
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Wire = Callable[..., Any]
 
@@ -113,9 +115,16 @@ def rich(wire: Wire) -> Calibrated:
         helper.make_node("Gemm", ["hidden_relu", "w4", "b4"], ["output"], name="head", transB=1),
     ]
     constants = {
-        "w0": normal(8, 3, 3, 3), "b0": normal(8), "w1": normal(8, 8, 3, 3), "w2": normal(8, 1, 3, 3),
-        "b2": normal(8), "w3": normal(16, 12), "w4": normal(5, 12), "b4": normal(5),
-        "zero": np.array(0, np.float32), "six": np.array(6, np.float32),
+        "w0": normal(8, 3, 3, 3),
+        "b0": normal(8),
+        "w1": normal(8, 8, 3, 3),
+        "w2": normal(8, 1, 3, 3),
+        "b2": normal(8),
+        "w3": normal(16, 12),
+        "w4": normal(5, 12),
+        "b4": normal(5),
+        "zero": np.array(0, np.float32),
+        "six": np.array(6, np.float32),
     }
     images = [generator.standard_normal((1, 3, 8, 8)).astype(np.float32) for _ in range(16)]
     return _calibrated(wire(nodes, constants), images)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -14,6 +13,9 @@ from pipeline.artifact import canonical_json
 from pipeline.quantization.coverage import Coverage, int8_coverage
 from pipeline.quantization.dialects import dialect_named
 from pipeline.quantization.write import QdqFromFloat
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _covered(model: Any, folder: Path) -> Coverage:  # noqa: ANN401 - ModelProto

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -14,6 +13,9 @@ from onnx import helper
 from pipeline.errors import DataError
 from pipeline.progress import SilentProgress
 from pipeline.quantization.observe import Observation, observe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _BINS = 2048
 

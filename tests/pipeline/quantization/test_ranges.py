@@ -43,6 +43,7 @@ def test_there_is_a_method_for_every_name_a_recipe_may_give() -> None:
     assert set(METHODS) == set(get_args(Method))
 
 
+@settings(deadline=None)
 @given(_FLOATS, _FLOATS)
 def test_a_range_holds_zero_and_is_never_empty(first: float, second: float) -> None:
     found = Range.of(first, second)
@@ -50,6 +51,7 @@ def test_a_range_holds_zero_and_is_never_empty(first: float, second: float) -> N
     assert found.low < found.high
 
 
+@settings(deadline=None)
 @given(_FLOATS, _FLOATS)
 def test_a_range_is_the_smallest_that_holds_what_was_given(first: float, second: float) -> None:
     low, high = sorted((first, second))
@@ -87,6 +89,7 @@ def test_a_tensor_that_never_changes_still_has_a_range(method: Method, value: fl
     assert found == Range.of(value, value)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-50, 50, width=32), min_size=2, max_size=40))
 def test_minmax_is_everything_that_was_seen(values: list[float]) -> None:
     found = METHODS["minmax"](Histogram(np.ones(8, np.int64), min(values), max(values)))

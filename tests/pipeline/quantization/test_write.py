@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -20,6 +19,9 @@ from pipeline.quantization.coverage import int8_coverage
 from pipeline.quantization.dialects import DIALECTS, dialect_named
 from pipeline.quantization.ranges import Range
 from pipeline.quantization.write import QdqFromFloat, quantise_weight
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _DIALECTS = sorted(DIALECTS)
 _NETWORKS = ("tiny", "rich")
@@ -53,7 +55,8 @@ def _answers(model: Any, images: list[np.ndarray]) -> np.ndarray:  # noqa: ANN40
 
 
 def _noise_decibel(wanted: np.ndarray, found: np.ndarray) -> float:
-    return float(10 * np.log10(np.mean(wanted**2) / np.mean((wanted - found) ** 2)))
+    noise = np.mean((wanted - found) ** 2)
+    return float(10 * np.log10(np.mean(wanted**2) / noise)) if noise else np.inf
 
 
 def test_the_file_is_valid_onnx(quantised: Any) -> None:  # noqa: ANN401
@@ -256,11 +259,16 @@ def test_an_int8_network_computes_what_the_formula_computes(wire: Any, dialect: 
 
 
 _WEIGHTS = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3)).flatmap(
-    lambda shape: hnp.arrays(np.float32, shape, elements=st.floats(-1000, 1000, width=32))
+    # Zero or of a size that float32 still divides without loss.
+    lambda shape: hnp.arrays(
+        np.float32,
+        shape,
+        elements=st.floats(-1000, 1000, width=32).map(lambda value: value if abs(value) > 1e-30 else 0),
+    )
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(weight=_WEIGHTS, axis=st.integers(0, 2), bits=st.sampled_from([7, 8]))
 def test_a_weight_is_rounded_by_at_most_half_a_step_and_uses_all_steps(
     weight: np.ndarray, axis: int, bits: int
@@ -272,10 +280,11 @@ def test_a_weight_is_rounded_by_at_most_half_a_step_and_uses_all_steps(
         given_values, whole = (np.take(array, channel, axis) for array in (weight, values))
         scale = float(scales[channel])
         assert scale > 0
-        assert np.abs(whole).max() == (top if np.abs(given_values).max() > 1e-35 else 0)
+        assert np.abs(whole).max() == (top if given_values.any() else 0)
         assert (np.abs(given_values - whole * scale) <= 0.5 * scale * (1 + 1e-5)).all()
 
 
+@settings(deadline=None)
 @given(weight=_WEIGHTS, bits=st.sampled_from([7, 8]))
 def test_the_opposite_weight_has_the_opposite_values(weight: np.ndarray, bits: int) -> None:
     values, scales = quantise_weight(weight, 0, bits)

@@ -7,19 +7,22 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from exporters.bundle import read_bundle
 from pipeline.progress import SilentProgress
-from pipeline.recipe import Recipe
 from pipeline.report.render import read_report
 from pipeline.runner.chain import Chain
 from pipeline.runner.deploy import Deployed, deploy
 from pipeline.runner.plan import make_plan
-from pipeline.runner.rows import Outcome
 from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+    from pipeline.runner.rows import Outcome
 
 STAGES = ("baseline", "distill", "prune", "calibrate", "export", "build")
 
@@ -131,7 +134,7 @@ def test_run_py_gives_the_pipelines_own_answer(first: _Run, tiny_data: Path) -> 
 
     told = json.loads(done.stdout)
     assert np.array_equal(np.array(told["logits"], np.float32), expected[0])
-    assert [entry["class"] for entry in told["top"]][0] == bundle.classes[int(np.argmax(expected))]
+    assert next(entry["class"] for entry in told["top"]) == bundle.classes[int(np.argmax(expected))]
 
 
 def test_the_bundle_names_no_place_and_nobody(first: _Run, kept: Path, tiny_file: Path, tiny_data: Path) -> None:

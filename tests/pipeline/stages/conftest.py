@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -29,6 +27,10 @@ from pipeline.store import Store
 from pipeline.subject import Parts, Subject
 from pipeline.tasks.classification import Classification
 from pipeline.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 # Short, and long enough for the tiny network to tell its three colours apart.
 _SCHEDULE = Schedule(epochs=6, batch_size=8, learning_rate=1e-2, augment=("flip",))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -20,10 +18,15 @@ from pipeline.models.source import WeightsSource
 from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Made, Workspace
 from pipeline.stages.baseline import Baseline
-from pipeline.subject import Parts
 from pipeline.training.images import TrainingImages
 from pipeline.training.loop import answers
 from pipeline.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipeline.subject import Parts
 
 _SHORT = Schedule(epochs=2, batch_size=16, learning_rate=3e-3)
 

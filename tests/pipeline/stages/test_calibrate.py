@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import onnx
@@ -24,7 +22,12 @@ from pipeline.quantization.plan import tensors_to_observe
 from pipeline.quantization.ranges import Method
 from pipeline.stage import Workspace
 from pipeline.stages.calibrate import Calibrate
-from pipeline.subject import Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipeline.subject import Parts
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -10,8 +11,12 @@ from torch import nn
 
 from pipeline.errors import EdgewrightError
 from pipeline.models.build import build_network
-from pipeline.models.source import ModelSource
 from pipeline.stages.channels import ChannelPruner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.models.source import ModelSource
 
 
 def _pruner(
@@ -41,16 +46,15 @@ def _answers(network: nn.Module, size: int = 8) -> torch.Tensor:
     return answers
 
 
-@pytest.mark.parametrize("ratio", [0.2, 0.5, 0.8])
-@pytest.mark.parametrize("round_to", [4, 8, 16])
+@pytest.mark.parametrize(
+    ("ratio", "round_to"), [(0.2, 4), (0.2, 8), (0.2, 16), (0.5, 8), (0.5, 16), (0.7, 4), (0.7, 8)]
+)
 def test_channel_numbers_are_multiples_of_round_to(tiny_model: ModelSource, ratio: float, round_to: int) -> None:
     network = build_network(tiny_model, classes=3)
-    pruner = _pruner(network, ratio=ratio, round_to=round_to, size=16)
-    try:
-        pruner.step()
-    except EdgewrightError as error:
-        assert "no channel could be removed" in str(error)  # nothing to take between 16 and 16
-    assert all(number % round_to == 0 and number > 0 for number in _channels(network))
+    _pruner(network, ratio=ratio, round_to=round_to, size=16).step()
+    found = _channels(network)
+    assert all(number % round_to == 0 and number > 0 for number in found)
+    assert sum(found) < 16 + 16 + 16 + 32
     assert _answers(network, 16).shape == (4, 3)
 
 
@@ -83,7 +87,7 @@ def test_several_rounds_remove_in_all_what_one_removes(tiny_model: ModelSource, 
         pruner.step()
         seen.append(_channels(network))
     assert seen[-1] == [8, 8, 8, 16]
-    assert all(earlier > later for earlier, later in zip(seen, seen[1:], strict=False))
+    assert all(earlier > later for earlier, later in itertools.pairwise(seen))
 
 
 def test_the_layer_of_the_classes_keeps_its_outputs(tiny_model: ModelSource) -> None:

@@ -6,9 +6,8 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +23,9 @@ from pipeline.runner.keys import key_components, key_of
 from pipeline.session import EngineSpec
 from pipeline.store import Store
 from pipeline.subject import PARTS, Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _NAMES = ("baseline", "distill", "prune", "calibrate", "export", "build")
 _OPTIONAL = re.compile(r"^([\w.-]+).*extra == ")
@@ -75,15 +77,10 @@ def test_its_fields_are_json_and_come_back_the_same(step: Any) -> None:  # noqa:
     assert type(step.stage)(**fields, **excluded) == step.stage
 
 
-def test_its_section_of_the_recipe_has_its_fields(step: Any) -> None:  # noqa: ANN401
+def test_every_key_of_its_section_of_the_recipe_is_a_field_of_it(step: Any) -> None:  # noqa: ANN401
+    # A key that is no field would enter no key of the store: changing it would change nothing.
     section = type(Recipe.model_fields[step.stage.name].default)
-    own = set(type(step.stage).model_fields)
-    # What the chain decides itself (the dialects of the targets, the precision it measured) stands in no recipe.
-    assert {"baseline", "distill", "prune", "calibrate"} <= set(_NAMES)
-    if section is type(step.stage):
-        assert set(section.model_fields) == own
-    else:
-        assert set(section.model_fields) & own
+    assert set(section.model_fields) <= set(type(step.stage).model_fields)
 
 
 def test_what_its_result_depends_on_is_pinned_by_the_names_of_distributions(step: Any) -> None:  # noqa: ANN401

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -20,10 +18,15 @@ from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Made, TrainedNetwork, Workspace
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.distill import Distill
-from pipeline.subject import Parts
 from pipeline.training.images import TrainingImages
 from pipeline.training.loop import answers
 from pipeline.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipeline.subject import Parts
 
 _SHORT = Schedule(epochs=2, batch_size=16, learning_rate=3e-3)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.artifact import Artifact
 from pipeline.data.dataset import Dataset
 from pipeline.errors import DataError
 from pipeline.models.count import count_macs, count_parameters
@@ -18,10 +15,16 @@ from pipeline.models.files import load_network
 from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Made, Workspace
 from pipeline.stages.prune import Prune
-from pipeline.subject import Parts
 from pipeline.training.images import TrainingImages
 from pipeline.training.loop import answers
 from pipeline.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipeline.artifact import Artifact
+    from pipeline.subject import Parts
 
 _SHORT = Schedule(epochs=1, batch_size=16, learning_rate=3e-3)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -16,7 +16,9 @@ from pipeline.models.source import WeightsSource
 from pipeline.progress import SilentProgress
 from pipeline.stage import Workspace
 from pipeline.stages.start import network_facts, starting_network
-from pipeline.subject import Parts
+
+if TYPE_CHECKING:
+    from pipeline.subject import Parts
 
 
 def _work(seed: int = 3) -> Workspace:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,6 +16,9 @@ from pipeline.errors import DataError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.training.images import TrainingImages
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _COUNT = 7
 _PREPROCESS = PreprocessSpec(size=(6, 10), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
@@ -50,6 +53,7 @@ def _walk(images: TrainingImages, order: list[int], batch_size: int) -> list[tup
     return list(images.batches(torch.tensor(order), batch_size))
 
 
+@settings(deadline=None)
 @given(order=st.permutations(range(_COUNT)), batch_size=st.integers(1, 9))
 def test_every_image_comes_once_in_the_order_asked_for(
     samples: tuple[Sample, ...], kept: TrainingImages, order: list[int], batch_size: int
@@ -61,6 +65,7 @@ def test_every_image_comes_once_in_the_order_asked_for(
     np.testing.assert_array_equal(inputs, [_PREPROCESS.load(str(samples[index].path)) for index in order])
 
 
+@settings(deadline=None)
 @given(batch_size=st.integers(1, 9))
 def test_all_batches_but_the_last_are_full(kept: TrainingImages, batch_size: int) -> None:
     sizes = [len(labels) for _, _, labels in _walk(kept, list(range(_COUNT)), batch_size)]
@@ -139,7 +144,7 @@ class _Counting(SilentProgress):
         self.total = total
         return self
 
-    def __enter__(self) -> _Counting:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from pipeline.data.dataset import Dataset
 from pipeline.errors import EdgewrightError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
@@ -17,6 +17,9 @@ from pipeline.training.batch_norm import reestimate_batch_norm
 from pipeline.training.images import TrainingImages
 from pipeline.training.loop import Batch, BatchLoss, answers, train
 from pipeline.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from pipeline.data.dataset import Dataset
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ class _Progress(SilentProgress):
         self.total = total
         return self
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

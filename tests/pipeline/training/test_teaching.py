@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from torch import nn
 
-from pipeline.data.dataset import Dataset
-from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
 from pipeline.training.images import TrainingImages
 from pipeline.training.loop import Batch, BatchLoss
 from pipeline.training.schedule import Schedule
 from pipeline.training.teaching import taught_loss
+
+if TYPE_CHECKING:
+    from pipeline.data.dataset import Dataset
+    from pipeline.preprocess import PreprocessSpec
 
 _TASK = Classification()
 _TEMPERATURE = 2.5
