@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 export MODEL DATA WEIGHTS TARGET RECIPE OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup deploy test test-full check lint type layers format schema bench clean
+.PHONY: help setup deploy test test-full check lint type layers format schema clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ layers: $(READY)
 format: $(READY) ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+schema: $(READY) ## write the JSON schemas of recipe and report into docs/schema
+	$(BIN)/python -m pipeline.recipe.schema > docs/schema/recipe.schema.json
+	$(BIN)/python -m pipeline.report.schema > docs/schema/report.schema.json
 
 clean: ## remove caches and build products; keeps .venv and deployments/
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
@@ -35,12 +35,14 @@ class Chain:
 
     Attributes:
         announce: Called with every stage's outcome as soon as it is measured.
+        fresh: Keys of what this run made itself, rather than found in the store.
     """
 
     plan: Plan
     store: Store
     progress: Progress
     announce: Callable[[Outcome], None]
+    fresh: set[str] = field(default_factory=set)
 
     @property
     def subject(self) -> Subject:
@@ -56,7 +58,8 @@ class Chain:
     ) -> StageResult:
         """The stage's result on the newest artifact of each kind it takes."""
         inputs = Inputs(artifacts=artifacts, subject=self.subject, teachers=teachers)
-        return execute(stage, inputs, self.store, seed=self.plan.recipe.seed, progress=self.progress)
+        recipe = self.plan.recipe
+        return execute(stage, inputs, self.store, seed=recipe.seed, progress=self.progress, fresh=self.fresh)
 
     def measured(self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL) -> Measured:
         """What the artifact is on the target's runtime.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.artifact import FLOAT_MODEL, Artifact, ArtifactKind, FileEntry
@@ -57,8 +57,18 @@ def cached(stage: Stage, inputs: Inputs, store: Store, *, seed: int) -> StageRes
     return StageResult(stage=stage.name, artifact=artifact, status="cached", wall_s=record.wall_s, notes=record.notes)
 
 
-def execute(stage: Stage, inputs: Inputs, store: Store, *, seed: int, progress: Progress) -> StageResult:
+def execute(
+    stage: Stage, inputs: Inputs, store: Store, *, seed: int, progress: Progress, fresh: set[str] | None = None
+) -> StageResult:
     """The stage's result: from the store when nothing that decides it changed, else by running it.
+
+    Args:
+        stage: Which.
+        inputs: More than it needs is kept from it.
+        store: Where results are looked up and kept.
+        seed: Of its randomness.
+        progress: Told of its work.
+        fresh: Keys of what this run made itself; added to, and what is in it counts as run rather than cached.
 
     Raises:
         ContractError: when the stage did not do what it declared.
@@ -73,7 +83,7 @@ def execute(stage: Stage, inputs: Inputs, store: Store, *, seed: int, progress: 
     with store.exclusive(key):
         known = cached(stage, inputs, store, seed=seed)
         if known is not None:
-            return known
+            return replace(known, status="ran") if fresh and key in fresh else known
         with store.workspace() as folder:
             start = time.perf_counter()
             made = stage.run(inputs, Workspace(folder=folder, seed=seed, progress=progress))
@@ -82,6 +92,8 @@ def execute(stage: Stage, inputs: Inputs, store: Store, *, seed: int, progress: 
             wall_s = time.perf_counter() - start
         record = KeyRecord(artifact_sha256=artifact.sha256, components=components, wall_s=wall_s, notes=made.notes)
         store.remember(key, record)
+        if fresh is not None:
+            fresh.add(key)
     return StageResult(stage=stage.name, artifact=artifact, status="ran", wall_s=wall_s, notes=made.notes)
 
 

@@ -35,7 +35,7 @@ class Baseline(BaseModel):
     pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "lightning-fabric", "pillow")
 
     schedule: Schedule | None = Field(
-        default=None, description="default: as many steps as the student gets in distill and prune together"
+        default=None, description="default: the steps that distill gives the same network, without its teachers"
     )
 
     def run(self, inputs: Inputs, work: Workspace) -> Made:

@@ -35,7 +35,7 @@ class Distill(BaseModel):
         "default: two small networks, and no distillation where trained weights are given",
     )
     teacher_schedule: Schedule = Schedule()
-    schedule: Schedule = Schedule()
+    schedule: Schedule = Schedule(epochs=8)
     temperature: PositiveFloat = Field(default=4.0, description="softens the answers before they are compared")
     weight: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.7, description="share of the teachers in the loss; the labels have the rest"

@@ -307,9 +307,9 @@ def _components(stage: Stage, inputs: Inputs = INPUTS, *, seed: int = 0) -> dict
 
 
 def test_a_changed_field_is_named_as_in_the_recipe_with_both_values() -> None:
-    before, now = Distill(temperature=4), Distill(temperature=2, schedule=Schedule(epochs=8))
+    before, now = Distill(temperature=4), Distill(temperature=2, schedule=Schedule(epochs=9))
     assert changes(_components(before), _components(now)) == [
-        "distill.schedule.epochs: 5 -> 8",
+        "distill.schedule.epochs: 8 -> 9",
         "distill.temperature: 4.0 -> 2.0",
     ]
 

@@ -247,16 +247,10 @@ def test_the_resolved_recipe_says_what_is_skipped(planned: Planner, only_val: Pa
     assert plan.recipe.skip == ("distill", "prune")
 
 
-def test_the_baseline_is_trained_as_long_as_the_student_is(planned: Planner) -> None:
+def test_the_baseline_is_trained_as_the_student_is_without_its_teachers(planned: Planner) -> None:
     distill = {"schedule": {"epochs": 5, "learning_rate": 0.01}}
-    prune = {"rounds": 3, "schedule": {"epochs": 2}}
-    schedule = planned(distill=distill, prune=prune).recipe.baseline.schedule
-    assert schedule == Schedule(epochs=5 + 3 * 2, learning_rate=0.01)
-
-
-def test_the_baseline_is_not_trained_for_a_pruning_that_is_skipped(planned: Planner) -> None:
-    schedule = planned(distill={"schedule": {"epochs": 5}}, skip=["prune"]).recipe.baseline.schedule
-    assert schedule == Schedule(epochs=5)
+    schedule = planned(distill=distill).recipe.baseline.schedule
+    assert schedule == Schedule(epochs=5, learning_rate=0.01)
 
 
 def test_a_schedule_given_for_the_baseline_is_kept(planned: Planner) -> None:
