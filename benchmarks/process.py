@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["cpu_pressure_us", "cpu_times", "memory_status", "own_status"]
+__all__ = [
+    "clock_mhz",
+    "cpu_pressure_us",
+    "cpu_times",
+    "memory_status",
+    "own_status",
+    "proportional_status",
+    "reset_peak",
+]
 
 
 def memory_status(field: str) -> int | None:
@@ -51,3 +59,32 @@ def cpu_times() -> tuple[int, int] | None:
         return None
     ticks = [int(value) for value in first]
     return (ticks[7] if len(ticks) > 7 else 0, sum(ticks[:8]))
+
+
+def clock_mhz() -> float | None:
+    """Mean clock of the cores right now, MHz."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    clocks = [float(line.partition(":")[2]) for line in text.splitlines() if line.startswith("cpu MHz")]
+    return sum(clocks) / len(clocks) if clocks else None
+
+
+def reset_peak() -> bool:
+    """Let ``VmHWM`` start again from what is resident now; whether the kernel allowed it."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    except OSError:
+        return False
+    return True
+
+
+def proportional_status() -> int | None:
+    """This process's memory with shared pages divided among their users (PSS), bytes."""
+    try:
+        text = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    line = next((line for line in text.splitlines() if line.startswith("Pss:")), None)
+    return int(line.split()[1]) * 1024 if line else None

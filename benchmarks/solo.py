@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from benchmarks.machine_state import BUSY_PRESSURE, BUSY_STEAL, MachineState, StateSampler
 from benchmarks.percentiles import percentiles
-from benchmarks.process import cpu_pressure_us, cpu_times
-from pipeline.errors import EdgewrightError, IntegrityError
+from benchmarks.workers import one_at_a_time, run_worker
+from pipeline.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
+    from benchmarks.engine import Engine
     from pipeline.artifact import Json
     from pipeline.progress import Progress
-    from pipeline.session import EngineSpec
 
 __all__ = ["FULL", "QUICK", "Profile", "SoloRecord", "measure_solo"]
 
 SCHEMA = "edgewright.measurement/1"
+
+_REMEMBERED = 2.0
+"""MLPerf's TEST04 allows a tenth on a quiet machine; caches of the processor explain no factor of two."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,13 +61,15 @@ class SoloRecord:
 
     Attributes:
         processes: What each worker returned, raw.
+        states: The machine while each of them ran.
         profile: How much was measured.
-        noise: What disturbed: share of the time in which tasks waited for a core, share stolen by the hypervisor.
+        affinity: Cores the workers stayed on; empty for all.
     """
 
     processes: tuple[Mapping[str, Any], ...]
+    states: tuple[MachineState, ...]
     profile: Profile
-    noise: Mapping[str, float | None]
+    affinity: tuple[int, ...]
 
     def samples_s(self) -> list[float]:
         """All timed inferences, seconds."""
@@ -96,11 +94,11 @@ class SoloRecord:
         notes = []
         if not all(process["warmup"]["converged"] for process in self.processes):
             notes.append("warm-up did not settle: the machine was busy")
-        pressure = self.noise["cpu_pressure"]
-        if pressure is not None and pressure > 0.25:
+        pressure = _worst(state.pressure for state in self.states)
+        if pressure > BUSY_PRESSURE:
             notes.append(f"tasks waited for a core {100 * pressure:.0f} % of the time: the machine was busy")
-        steal = self.noise["steal"]
-        if steal is not None and steal > 0.05:
+        steal = _worst(state.steal for state in self.states)
+        if steal > BUSY_STEAL:
             notes.append(f"the hypervisor took {100 * steal:.0f} % of the time")
         return notes
 
@@ -109,8 +107,9 @@ class SoloRecord:
         return {
             "schema": SCHEMA,
             "processes": [dict(process) for process in self.processes],
+            "states": [state.to_json() for state in self.states],
             "profile": asdict(self.profile),
-            "noise": dict(self.noise),
+            "affinity": list(self.affinity),
         }
 
     @classmethod
@@ -122,105 +121,58 @@ class SoloRecord:
         """
         if value.get("schema") != SCHEMA:
             raise IntegrityError("not a measurement", got=str(value.get("schema")), expected=SCHEMA)
-        return cls(processes=tuple(value["processes"]), profile=Profile(**value["profile"]), noise=dict(value["noise"]))
+        return cls(
+            processes=tuple(value["processes"]),
+            states=tuple(MachineState(**state) for state in value["states"]),
+            profile=Profile(**value["profile"]),
+            affinity=tuple(value["affinity"]),
+        )
 
 
-def measure_solo(  # noqa: PLR0913 - what, with what, how
-    folder: Path,
-    spec: EngineSpec,
-    opener: str,
-    inputs: Path,
-    profile: Profile,
-    progress: Progress,
-    *,
-    affinity: tuple[int, ...] = (),
-) -> SoloRecord:
+def _worst(shares: Iterable[float | None]) -> float:
+    return max((share for share in shares if share is not None), default=0.0)
+
+
+def measure_solo(engine: Engine, profile: Profile, progress: Progress, *, affinity: tuple[int, ...] = ()) -> SoloRecord:
     """Measure an engine.
 
     Args:
-        folder: Where its files lie.
-        spec: How to open it.
-        opener: ``module:function`` of the target's opener.
-        inputs: Raw values of at least one input, one after the other, as ``spec.input`` wants them.
+        engine: With its inputs.
         profile: How much.
         progress: Told of every process.
         affinity: Cores to stay on; empty for all.
 
     Raises:
         EdgewrightError: when a worker failed.
-        IntegrityError: when outputs changed while they were timed.
+        IntegrityError: when outputs changed while they were timed, or answers are remembered.
     """
-    request = {
-        "folder": str(folder),
-        "spec": spec.to_json(),
-        "opener": opener,
-        "inputs": str(inputs),
-        "affinity": list(affinity),
-        **asdict(profile),
-    }
-    results = []
-    with _one_at_a_time(), progress.track("measuring", profile.processes) as ticker, _Noise() as noise:
+    request = {**engine.to_json(), "affinity": list(affinity), **asdict(profile)}
+    results, states = [], []
+    with one_at_a_time(), progress.track("measuring", profile.processes) as ticker:
         for number in range(profile.processes):
-            results.append(_run_worker({**request, "seed": number}))
+            with StateSampler() as sampler:
+                results.append(run_worker("benchmarks.worker", {**request, "seed": number}))
+            states.append(sampler.finished())
             ticker.advance()
-    wrong = sum(result["mismatched"] for result in results)
+    record = SoloRecord(processes=tuple(results), states=tuple(states), profile=profile, affinity=affinity)
+    _check_integrity(record, engine.folder)
+    return record
+
+
+def _check_integrity(record: SoloRecord, folder: Path) -> None:
+    wrong = sum(result["mismatched"] for result in record.processes)
     if wrong:
-        checked = sum(result["checked"] for result in results)
+        checked = sum(result["checked"] for result in record.processes)
         raise IntegrityError(
             "the engine's outputs changed while it was timed",
             where=str(folder),
             got=f"{wrong} of {checked} checked outputs differ from the first answer to the same input",
         )
-    return SoloRecord(processes=tuple(results), profile=profile, noise=noise.figures())
-
-
-def _run_worker(request: dict[str, Any]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        asked, answered = Path(scratch, "request.json"), Path(scratch, "result.json")
-        asked.write_text(json.dumps(request), encoding="utf-8")
-        command = [sys.executable, "-P", "-m", "benchmarks.worker", str(asked), str(answered)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
-        if done.returncode != 0:
-            words = done.stderr.strip().splitlines()
-            raise EdgewrightError(
-                "the model could not be measured",
-                where="a fresh process on the target's runtime",
-                got=words[-1] if words else f"exit code {done.returncode}",
-            )
-        result: dict[str, Any] = json.loads(answered.read_text(encoding="utf-8"))
-        return result
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """One measurement of this user at a time: two would measure each other."""
-    path = Path(tempfile.gettempdir(), f"edgewright-measure-{os.getuid()}.lock")
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-class _Noise:
-    """Samples the machine's state before and after."""
-
-    def __enter__(self) -> Self:
-        self._start = time.monotonic()
-        self._pressure, self._times = cpu_pressure_us(), cpu_times()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._wall_us = (time.monotonic() - self._start) * 1e6
-        self._pressure_after, self._times_after = cpu_pressure_us(), cpu_times()
-
-    def figures(self) -> dict[str, float | None]:
-        """Shares of the time; None where the kernel does not tell."""
-        pressure = steal = None
-        if self._pressure is not None and self._pressure_after is not None:
-            pressure = (self._pressure_after - self._pressure) / max(self._wall_us, 1)
-        if self._times and self._times_after:
-            stolen, ticks = (after - before for after, before in zip(self._times_after, self._times, strict=True))
-            steal = stolen / max(ticks, 1)
-        return {"cpu_pressure": pressure, "steal": steal}
+    repeated = [sample for result in record.processes for sample in result["repeated_ns"]]
+    ratio = median(record.samples_s()) * 1e9 / max(median(repeated), 1)
+    if ratio > _REMEMBERED:
+        raise IntegrityError(
+            "one input again and again is answered much faster than many: answers seem to be remembered",
+            where=str(folder),
+            got=f"{ratio:.1f}x faster",
+        )

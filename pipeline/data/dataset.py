@@ -9,13 +9,13 @@ from pipeline.artifact import sha256_of_json
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array
 
-__all__ = ["Dataset", "Sample", "SplitName", "read_image", "read_images"]
+__all__ = ["Dataset", "Sample", "SplitName", "read_image", "read_images", "rotating_samples"]
 
 SplitName = Literal["train", "calibration", "test"]
 
@@ -77,6 +77,12 @@ def read_image(sample: Sample, preprocess: PreprocessSpec) -> Array:
         raise DataError(
             "this image cannot be decoded", where=str(sample.path), got=str(error), fix="replace or remove the file"
         ) from error
+
+
+def rotating_samples(samples: Sequence[Sample], count: int = 64) -> tuple[Sample, ...]:
+    """``count`` samples spread over a split, or all of a smaller one: the inputs that latency is measured with."""
+    step = max(1, len(samples) // count)
+    return tuple(samples[::step][:count])
 
 
 def read_images(samples: Iterable[Sample], preprocess: PreprocessSpec) -> Iterator[Array]:

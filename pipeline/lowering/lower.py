@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipeline.lowering.export import ExporterName
+    from pipeline.lowering.parity import Parity
     from pipeline.progress import Progress
     from pipeline.session import Array
 
@@ -83,7 +84,7 @@ def lower(
             export = partial(_exported, example=example, exporter=exporter, opset=opset)
             try:
                 model = export(network, ["output"])
-                parity = compare(model, network, inputs)
+                parity = compare(model, network, inputs, limit=limit)
             except Exception as error:  # noqa: BLE001 - neither exporters nor runtime have one; the next is tried
                 refused.append(f"{exporter}: {_first_line(error)}")
                 continue
@@ -95,7 +96,7 @@ def lower(
                     exporter=exporter,
                     max_relative_error=parity.relative_error,
                     checked_inputs=parity.inputs,
-                    notes=tuple(f"exporter refused: {reason}" for reason in refused),
+                    notes=(*(f"exporter refused: {reason}" for reason in refused), *_rounding_notes(parity)),
                 )
             by = f"{parity.relative_error:.2g} of the largest output" if parity.finite else "values that are no numbers"
             culprit = _culprit(network, export, inputs, limit)
@@ -107,6 +108,14 @@ def lower(
         expected=f"a difference of at most {limit:g} of the largest output",
         fix="rewrite that layer with plain tensor operations",
     )
+
+
+def _rounding_notes(parity: Parity) -> list[str]:
+    return [
+        f"on {name} the graph differs by {error:.2g} of the largest output, as PyTorch's own float32 does from float64 "
+        f"({own:.2g}): this network amplifies rounding there"
+        for name, error, own in parity.rounding
+    ]
 
 
 def _exported(

@@ -38,7 +38,10 @@ def choose_precision(
     """
     drop = floats.accuracy.value - int8.accuracy.value
     ratio = int8.p50_s / floats.p50_s
-    figures = f"INT8 loses {100 * drop:.2f} points and takes {ratio:.2f}x the time of float"
+    change = (
+        f"loses {100 * drop:.2f} points" if drop > 0 else f"gains {-100 * drop:.2f} points" if drop else "loses nothing"
+    )
+    figures = f"INT8 {change} and takes {ratio:.2f}x the time of float"
     holds = drop <= goal.max_accuracy_drop + 1e-9
     if asked != "auto":
         return Choice(precision=asked, reason=f"{asked} on request; {figures}")

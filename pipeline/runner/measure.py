@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from benchmarks.engine import Engine, write_inputs
 from benchmarks.solo import FULL, QUICK, Profile, SoloRecord, measure_solo
 from pipeline.artifact import sha256_of_json
 from pipeline.catalog import OPENERS
-from pipeline.data.dataset import read_image
+from pipeline.data.dataset import read_images, rotating_samples
 from pipeline.environment import this_machine, versions
 from pipeline.evaluation import collect_outputs
 from pipeline.session import EngineSpec
@@ -34,9 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Measured", "measure"]
 
-_PROTOCOL = 1
+_PROTOCOL = 2
 _PROFILES = {"quick": QUICK, "full": FULL}
-_ROTATING_INPUTS = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,11 +108,9 @@ def _profile(section: MeasureSection) -> Profile:
 def _solo(folder: Path, spec: EngineSpec, parts: Parts, section: MeasureSection, progress: Progress) -> SoloRecord:
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         path = Path(scratch, "inputs.bin")
-        with path.open("wb") as file:
-            for sample in parts.dataset.test[:: max(1, len(parts.dataset.test) // _ROTATING_INPUTS)][:_ROTATING_INPUTS]:
-                image = read_image(sample, parts.preprocess)
-                file.write(np.ascontiguousarray(image[None], dtype=spec.input.dtype).tobytes())
-        return measure_solo(folder, spec, OPENERS[spec.target], path, _profile(section), progress)
+        write_inputs(path, read_images(rotating_samples(parts.dataset.test), parts.preprocess), spec)
+        engine = Engine(folder=folder, spec=spec, opener=OPENERS[spec.target], inputs=path)
+        return measure_solo(engine, _profile(section), progress)
 
 
 def _from_json(value: Mapping[str, Any], engine: Artifact) -> Measured:

@@ -1,0 +1,95 @@
+"""Paired accuracy: how much one model answers right where the other does not, image by image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Drop", "accuracy_drop", "agreement_upper_bound"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drop:
+    """Baseline accuracy minus candidate accuracy, fractions of 1, over the same images.
+
+    Attributes:
+        estimate: As counted.
+        low: One-sided lower bound at the level ``1 - alpha``.
+        high: One-sided upper bound.
+        lost: Images only the baseline answers right.
+        won: Images only the candidate answers right.
+        n: Images.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    lost: int
+    won: int
+    n: int
+
+
+def accuracy_drop(baseline: Sequence[float], candidate: Sequence[float], *, alpha: float) -> Drop:
+    """The drop with one-sided bounds for the population the images are drawn from.
+
+    Newcombe, "Improved confidence intervals for the difference between binomial proportions based on paired data",
+    Statistics in Medicine 17, 1998, method 10: the Wilson intervals of both proportions, squared and added with their
+    correlation.
+
+    Args:
+        baseline: 1.0 where the baseline is right, 0.0 where not; one value an image.
+        candidate: The same images in the same order.
+        alpha: Of each bound.
+
+    Raises:
+        ValueError: when the lengths differ, there are no images, or a value is neither 0 nor 1.
+    """
+    first, second = (np.asarray(values, dtype=np.float64) for values in (baseline, candidate))
+    if first.shape != second.shape or not len(first) or not np.isin([*first, *second], (0.0, 1.0)).all():
+        message = "both need one value of 0 or 1 for every image"
+        raise ValueError(message)
+    both, lost = int((first * second).sum()), int((first * (1 - second)).sum())
+    won, neither = int(((1 - first) * second).sum()), int(((1 - first) * (1 - second)).sum())
+    n = len(first)
+    low, high = _newcombe(both, lost, won, neither, z=float(stats.norm.ppf(1 - alpha)))
+    return Drop(estimate=(lost - won) / n, low=low, high=high, lost=lost, won=won, n=n)
+
+
+def _newcombe(both: int, first_only: int, second_only: int, neither: int, *, z: float) -> tuple[float, float]:
+    n = both + first_only + second_only + neither
+    p1, p2 = (both + first_only) / n, (both + second_only) / n
+    low1, high1 = _wilson(both + first_only, n, z)
+    low2, high2 = _wilson(both + second_only, n, z)
+    correlation = _correlation(both, first_only, second_only, neither)
+    below = (p1 - low1) ** 2 - 2 * correlation * (p1 - low1) * (high2 - p2) + (high2 - p2) ** 2
+    above = (high1 - p1) ** 2 - 2 * correlation * (high1 - p1) * (p2 - low2) + (p2 - low2) ** 2
+    return p1 - p2 - float(np.sqrt(max(below, 0))), p1 - p2 + float(np.sqrt(max(above, 0)))
+
+
+def _wilson(hits: int, n: int, z: float) -> tuple[float, float]:
+    centre = (hits + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * float(np.sqrt(hits * (n - hits) / n + z**2 / 4))
+    return centre - half, centre + half
+
+
+def _correlation(both: int, first_only: int, second_only: int, neither: int) -> float:
+    """Phi, towards zero by half a count when positive (Newcombe's continuity correction), 0 for an empty margin."""
+    margins = (both + first_only) * (second_only + neither) * (both + second_only) * (first_only + neither)
+    if margins == 0:
+        return 0.0
+    n = both + first_only + second_only + neither
+    numerator = float(both * neither - first_only * second_only)
+    if numerator > 0:
+        numerator = max(numerator - n / 2, 0.0)
+    return float(numerator / np.sqrt(margins))
+
+
+def agreement_upper_bound(same: int, n: int, *, alpha: float) -> float:
+    """Exact (Clopper and Pearson) upper bound of the share of images with the same answer."""
+    return 1.0 if same == n else float(stats.beta.ppf(1 - alpha, same + 1, n - same))

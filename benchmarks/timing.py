@@ -1,0 +1,116 @@
+"""What every worker process does alike: reading inputs without keeping them, warming up, checking outputs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.session import EngineSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pipeline.session import Array, Session
+
+__all__ = ["ExtraWork", "Inputs", "open_engine", "same_outputs", "timed", "warm_up"]
+
+_HALF = 20
+_SETTLED = 0.10
+"""Warm-up ends when the medians of two successive windows of 20 differ by less than this."""
+
+
+def open_engine(request: Mapping[str, Any]) -> Session:
+    """The session, not yet loaded, of an engine as told in a request; imports its runtime."""
+    module, _, function = request["opener"].partition(":")
+    opener = getattr(importlib.import_module(module), function)
+    session: Session = opener(Path(request["folder"]), EngineSpec.from_json(request["spec"]))
+    return session
+
+
+class Inputs:
+    """Prepared inputs, read into one buffer: mapped or kept they would count as the model's memory."""
+
+    def __init__(self, path: Path, spec: EngineSpec) -> None:
+        self._buffer = np.empty(spec.input.shape, np.dtype(spec.input.dtype))
+        self._file = path.open("rb", buffering=0)
+        self.count = path.stat().st_size // self._buffer.nbytes
+
+    def read(self, row: int) -> Array:
+        """The input number ``row``; overwritten by the next call."""
+        self._file.seek(row * self._buffer.nbytes)
+        self._file.readinto(self._buffer.reshape(-1).view(np.uint8).data)
+        return self._buffer
+
+
+def timed(run: Callable[[Array], tuple[Array, ...]], batch: Array) -> tuple[int, tuple[Array, ...]]:
+    """Nanoseconds of one inference, and its outputs."""
+    start = time.perf_counter_ns()
+    outputs = run(batch)
+    return time.perf_counter_ns() - start, outputs
+
+
+def warm_up(step: Callable[[int], int], *, least_s: float, limit: int) -> dict[str, Any]:
+    """Call ``step(number)``, which gives its nanoseconds, until these have settled.
+
+    Settled: at least 40 steps and ``least_s`` seconds, and the medians of the last two twenties within a tenth.
+
+    Args:
+        step: One inference.
+        least_s: Seconds of inferences at least.
+        limit: Steps at most.
+
+    Returns:
+        ``iterations``, ``converged``, and ``median_ns`` of the last twenty.
+    """
+    times: list[int] = []
+    converged = False
+    while len(times) < limit and not converged:
+        times.append(step(len(times)))
+        if len(times) >= 2 * _HALF and sum(times) >= least_s * 1e9:
+            earlier, later = np.median(times[-2 * _HALF : -_HALF]), np.median(times[-_HALF:])
+            converged = bool(abs(later - earlier) <= _SETTLED * earlier)
+    return {"iterations": len(times), "converged": converged, "median_ns": int(np.median(times[-_HALF:]))}
+
+
+def same_outputs(found: Sequence[Array], expected: Sequence[Array]) -> bool:
+    """Whether an inference gave what the same input gave before; not bit by bit, since threads may add in any order."""
+    return all(np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=False) for a, b in zip(found, expected, strict=True))
+
+
+class ExtraWork:
+    """Makes a session slower by real work of its own, in proportion to how long an inference takes.
+
+    For the self-test: the work is so many blocks hashed, counted once, and slows down with the machine like any work.
+
+    Args:
+        share: Such as 0.05 for five percent.
+        inference_ns: What an inference takes.
+    """
+
+    _BLOCK = bytes(512)
+    _PROBE = 2000
+
+    def __init__(self, share: float, inference_ns: float) -> None:
+        start = time.perf_counter_ns()
+        self._hash(self._PROBE)
+        block_ns = (time.perf_counter_ns() - start) / self._PROBE
+        self.blocks = round(share * inference_ns / block_ns)
+
+    def _hash(self, blocks: int) -> None:
+        for _ in range(blocks):
+            hashlib.sha256(self._BLOCK).digest()
+
+    def slowed(self, run: Callable[[Array], tuple[Array, ...]]) -> Callable[[Array], tuple[Array, ...]]:
+        """The inference with the extra work behind it."""
+
+        def slower(batch: Array) -> tuple[Array, ...]:
+            outputs = run(batch)
+            self._hash(self.blocks)
+            return outputs
+
+        return slower

@@ -1,0 +1,236 @@
+"""What every target keeps to, whoever wrote it: it builds, opens, computes the same, and lets go again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from pipeline.artifact import FLOAT_MODEL, Artifact, FileEntry, qdq_model, sha256_of_file
+from pipeline.catalog import OPENERS, TARGETS, resolve, target_named
+from pipeline.environment import this_machine
+from pipeline.session import Array, EngineSpec, Session
+from pipeline.subject import Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporters.target import Target
+
+_TOLERANCE = {"float": 5e-3, "int8": 0.1}
+"""Largest difference to the float ONNX file, as a fraction of the largest output.
+
+Of float, because GPUs multiply in TF32, which has ten bits; of INT8, because it has eight and few layers average it.
+"""
+
+_TASKS = Path("/proc/self/task")
+
+
+@dataclass(frozen=True)
+class _Built:
+    """What a target made of one ONNX file."""
+
+    source: Path
+    folder: Path
+    spec: EngineSpec
+    precision: str
+
+    def opened(self) -> Session:
+        opened: Session = resolve(OPENERS[self.spec.target])(self.folder, self.spec)
+        return opened
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def target(request: pytest.FixtureRequest) -> Target:
+    found = target_named(request.param)
+    if reason := found.missing():
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="module", params=["float", "int8"])
+def built(
+    target: Target, exported: Artifact, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> _Built:
+    name = FLOAT_MODEL if request.param == "float" else qdq_model(target.dialect(this_machine()))
+    folder = tmp_path_factory.mktemp(f"{target.name}-{request.param}")
+    return _Built(exported.path(name), folder, target.build(exported.path(name), folder), request.param)
+
+
+@pytest.fixture(scope="module")
+def session(built: _Built) -> Iterator[Session]:
+    with built.opened() as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def batches(device_parts: Parts) -> list[Array]:
+    """Real images of every class."""
+    return [device_parts.preprocess.load(str(sample.path))[None] for sample in device_parts.dataset.test[::8]]
+
+
+@pytest.fixture(scope="module")
+def expected(exported: Artifact, batches: list[Array]) -> list[Array]:
+    """What the float ONNX file gives when nothing rewrites it."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    reference = onnxruntime.InferenceSession(
+        str(exported.path(FLOAT_MODEL)), options, providers=["CPUExecutionProvider"]
+    )
+    return [reference.run(None, {"input": batch})[0] for batch in batches]
+
+
+# What is built
+
+
+def test_the_spec_comes_back_from_json_the_same(built: _Built) -> None:
+    assert EngineSpec.from_json(json.loads(json.dumps(built.spec.to_json()))) == built.spec
+
+
+def test_the_spec_names_the_target_and_the_file_that_lies_in_the_folder(built: _Built, target: Target) -> None:
+    assert built.spec.target == target.name
+    assert (built.folder / built.spec.model).is_file()
+    assert built.spec.model == Path(built.spec.model).name
+
+
+def test_the_spec_tells_the_inputs_and_outputs_of_the_onnx_file(built: _Built) -> None:
+    assert (built.spec.input.shape, built.spec.input.dtype) == ((1, 3, 16, 16), "float32")
+    assert [(output.shape, output.dtype) for output in built.spec.outputs] == [((1, 3), "float32")]
+
+
+def test_building_changes_nothing_of_what_it_builds_from(built: _Built, exported: Artifact) -> None:
+    assert tuple(FileEntry.of(exported.root, exported.root / entry.path) for entry in exported.files) == exported.files
+
+
+def test_building_again_in_another_process_gives_equal_bytes(built: _Built, target: Target, tmp_path: Path) -> None:
+    # Another process, because a set or a hash of strings has another order there.
+    code = (
+        "import sys; from pathlib import Path; from pipeline.catalog import target_named; "
+        "target_named(sys.argv[1]).build(Path(sys.argv[2]), Path(sys.argv[3]))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    command = [sys.executable, "-c", code, target.name, str(built.source), str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+
+    names = sorted(path.relative_to(built.folder) for path in built.folder.rglob("*"))
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == names
+    assert [sha256_of_file(tmp_path / name) for name in names] == [
+        sha256_of_file(built.folder / name) for name in names
+    ]
+
+
+# What it computes
+
+
+def test_the_session_gives_the_float_networks_numbers(
+    built: _Built, session: Session, batches: list[Array], expected: list[Array]
+) -> None:
+    limit = _TOLERANCE[built.precision]
+    for batch, wanted in zip(batches, expected, strict=True):
+        (found,) = session.run(batch)
+        assert np.abs(found - wanted).max() <= limit * np.abs(wanted).max()
+
+
+def test_outputs_have_the_shape_and_dtype_of_the_spec(session: Session, batches: list[Array]) -> None:
+    outputs = session.run(batches[0])
+    assert [(output.shape, output.dtype.name) for output in outputs] == [
+        (output.shape, output.dtype) for output in session.spec.outputs
+    ]
+
+
+def test_the_same_input_gives_the_same_bits_whatever_ran_in_between(session: Session, batches: list[Array]) -> None:
+    first = [session.run(batch)[0].copy() for batch in batches]
+    again = [session.run(batch)[0].copy() for batch in reversed(batches)]
+    assert all(np.array_equal(a, b) for a, b in zip(first, reversed(again), strict=True))
+
+
+def test_an_answer_stays_what_it_was_when_the_next_one_is_asked_for(session: Session, batches: list[Array]) -> None:
+    # A runtime that hands out its own buffer would overwrite an answer somebody still holds.
+    (held,) = session.run(batches[0])
+    copy = held.copy()
+    session.run(batches[-1])
+    assert np.array_equal(held, copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "came"),
+    [
+        (lambda batch: batch[0], "float32[3, 16, 16]"),
+        (lambda batch: np.concatenate([batch, batch]), "float32[2, 3, 16, 16]"),
+        (lambda batch: batch[:, :, :8], "float32[1, 3, 8, 16]"),
+        (lambda batch: batch.astype(np.float64), "float64[1, 3, 16, 16]"),
+        (lambda batch: batch.astype(np.uint8), "uint8[1, 3, 16, 16]"),
+    ],
+    ids=["no batch axis", "two images", "another size", "float64", "uint8"],
+)
+def test_a_batch_the_engine_was_not_built_for_is_refused_and_told(
+    session: Session, batches: list[Array], change: Callable[[Array], Array], came: str
+) -> None:
+    with pytest.raises(ValueError, match="is float32") as raised:
+        session.run(change(batches[0]))
+    assert str(raised.value) == f"input {session.spec.input.name!r} is float32[1, 3, 16, 16], got {came}"
+
+
+def test_the_facts_tell_the_runtime_and_the_threads_as_json(session: Session) -> None:
+    facts = session.facts()
+    assert json.loads(json.dumps(facts)) == facts
+    assert {"runtime", "threads"} <= set(facts)
+    assert any(character.isdigit() for character in facts["runtime"])
+
+
+def test_threads_are_what_the_spec_asks_for(built: _Built) -> None:
+    if "threads" not in built.spec.options:
+        pytest.skip(f"{built.spec.target} has no option for threads")
+    one = EngineSpec.from_json({**built.spec.to_json(), "options": {**built.spec.options, "threads": 1}})
+    with resolve(OPENERS[one.target])(built.folder, one) as session:
+        assert session.facts()["threads"] == 1
+
+
+# When it is loaded
+
+
+def test_nothing_is_loaded_before_the_block_is_entered(built: _Built, tmp_path: Path) -> None:
+    # An empty folder: whoever loads early fails while making the session, not while entering it.
+    session = resolve(OPENERS[built.spec.target])(tmp_path, built.spec)
+    with pytest.raises(Exception, match=r"."):  # noqa: PT012, SIM117 - whatever the runtime raises
+        with session:
+            pytest.fail("a file that is not there was opened")
+
+
+def test_a_session_that_was_left_answers_no_more(built: _Built, batches: list[Array]) -> None:
+    with built.opened() as session:
+        session.run(batches[0])
+    with pytest.raises(Exception, match=r"."):
+        session.run(batches[0])
+
+
+def test_a_session_lets_go_of_its_model_when_the_block_is_left_by_an_error(built: _Built, batches: list[Array]) -> None:
+    session = built.opened()
+    with pytest.raises(KeyError, match="on purpose"), session:
+        raise KeyError("on purpose")
+    with pytest.raises(Exception, match=r"."):
+        session.run(batches[0])
+
+
+@pytest.mark.skipif(not _TASKS.is_dir(), reason="this system does not list a process's threads")
+def test_opening_and_leaving_again_and_again_piles_up_neither_threads_nor_files(
+    built: _Built, batches: list[Array]
+) -> None:
+    held = []
+    for _ in range(12):
+        with built.opened() as session:
+            session.run(batches[0])
+        del session
+        held.append((len(list(_TASKS.iterdir())), len(list(_TASKS.with_name("fd").iterdir()))))
+    # The first ones may start what a runtime keeps for good, such as a pool that all sessions share.
+    assert held[-1] <= held[2]
