@@ -9,6 +9,8 @@ import traceback
 from functools import wraps
 from typing import TYPE_CHECKING, NoReturn, ParamSpec
 
+import typer
+
 from pipeline.errors import EdgewrightError
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ def guarded(command: Callable[_Options, None]) -> Callable[_Options, None]:
 def _end_well(command: Callable[[], None], *, debug: bool) -> None:
     try:
         command()
+    except typer.Exit:
+        raise  # a command's own exit code
     except EdgewrightError as error:
         _fail(f"error: {error}", error.exit_code, debug=debug)
     except KeyboardInterrupt:

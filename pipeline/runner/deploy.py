@@ -129,7 +129,10 @@ def _publish(chain: Chain, target: Target, state: _State, taught: tuple[Taught, 
             "stages": {outcome.result.stage: outcome.result.artifact.sha256 for outcome in state.outcomes},
             "model": plan.parts.model.identity(),
             "weights": plan.parts.weights.identity(),
-            "data": {split: plan.parts.dataset.split_identity(split) for split in ("train", "calibration", "test")},
+            "data": {
+                "name": plan.parts.dataset.name,
+                **{split: plan.parts.dataset.split_identity(split) for split in ("train", "calibration", "test")},
+            },
         },
     )
     bundle = write_bundle(state.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")

@@ -13,6 +13,7 @@ from pipeline.errors import DataError, UsageError
 from pipeline.models.recipe import weights_preprocess
 from pipeline.models.resolve import resolve_model, resolve_weights
 from pipeline.preprocess import PreprocessSpec
+from pipeline.runner.bundle_data import remember_dataset
 from pipeline.subject import Parts
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
         test_list=_path(recipe.data.test_list),
         progress=progress,
     )
+    remember_dataset(store, dataset, recipe.data, seed=recipe.seed)
     weights = resolve_weights(recipe.weights, model, cache=cache, progress=progress)
     _check_trainable(recipe, dataset, weights)
     check_images(dataset, progress, cache=cache)

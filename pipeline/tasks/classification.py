@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.errors import DataError
 from pipeline.tasks.task import Accuracy
 
 if TYPE_CHECKING:
@@ -59,6 +60,25 @@ class Classification:
         answers = tuple(int(np.argmax(logits)) for logits in outputs)
         hits = tuple(float(answer == sample.label) for answer, sample in zip(answers, samples, strict=True))
         return Accuracy(metric=self.metric, value=sum(hits) / len(hits), n=len(hits), per_image=hits, answers=answers)
+
+    def in_order(self, outputs: Sequence[Array], have: Sequence[str], want: Sequence[str]) -> Sequence[Array]:
+        """The logits with their columns in the wanted order.
+
+        Raises:
+            DataError: when a wanted class is not among those there are.
+        """
+        if tuple(have) == tuple(want):
+            return outputs
+        place = {name: column for column, name in enumerate(have)}
+        lacking = [name for name in want if name not in place]
+        if lacking:
+            raise DataError(
+                f"the model does not know class {lacking[0]!r}",
+                got=f"{len(have)} classes",
+                expected="those of the data",
+            )
+        columns = [place[name] for name in want]
+        return [logits[columns] for logits in outputs]
 
     def agreement(self, outputs: Sequence[Array], reference: Sequence[Array]) -> float:
         """Fraction of images with the same largest logit in both."""

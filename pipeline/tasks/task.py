@@ -57,6 +57,16 @@ class Task(Protocol):
         """The metric over outputs collected image by image, ``outputs[i]`` (classes,) for ``samples[i]``."""
         ...
 
+    def in_order(self, outputs: Sequence[Array], have: Sequence[str], want: Sequence[str]) -> Sequence[Array]:
+        """The outputs as a network would give them whose classes stand in another order.
+
+        Args:
+            outputs: Image by image.
+            have: Class names in the order of the outputs.
+            want: The same names in the wanted order.
+        """
+        ...
+
     def agreement(self, outputs: Sequence[Array], reference: Sequence[Array]) -> float:
         """Fraction of images on which two models decide the same."""
         ...

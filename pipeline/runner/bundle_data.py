@@ -1,0 +1,67 @@
+"""The images a bundle is judged with: named by the user, embedded, or remembered from the run that made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.data.open import open_dataset
+from pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    from exporters.bundle import Bundle
+    from pipeline.data import Dataset
+    from pipeline.progress import Progress
+    from pipeline.recipe import DataSection
+    from pipeline.store import Store
+
+__all__ = ["images_for", "remember_dataset"]
+
+_RECORDS = "datasets"
+
+
+def remember_dataset(store: Store, dataset: Dataset, section: DataSection, *, seed: int) -> None:
+    """Note in the user's store where a test split lies, so that a bundle's images are found again on this machine."""
+    value: dict[str, Any] = {**section.model_dump(mode="json"), "seed": seed}
+    source = Path(section.source).expanduser()
+    if source.is_dir() and section.source != "digits":
+        value["source"] = str(source.resolve())
+    for name in ("calibration_list", "test_list"):
+        if value[name]:
+            value[name] = str(Path(value[name]).expanduser().resolve())
+    store.put_record(_RECORDS, dataset.split_identity("test"), value)
+
+
+def images_for(bundle: Bundle, data: str | None, store: Store, progress: Progress) -> Dataset:
+    """The data set whose test split the bundle is judged with.
+
+    Args:
+        bundle: Says which images its accuracy was measured on.
+        data: What the user named; wins.
+        store: Remembers where the images of earlier runs lie.
+        progress: Told of hashing; and when the images are others than the bundle's own.
+
+    Raises:
+        DataError: when nothing was named and the bundle's images are not known on this machine.
+    """
+    own = bundle.manifest["provenance"]["data"]
+    cache = store.root / "data"
+    if data is None:
+        known = store.get_record(_RECORDS, own["test"])
+        if known is None and own["name"] != "digits":
+            raise DataError(
+                "the images of this bundle are not known on this machine",
+                where=str(bundle.root),
+                got=f"they were called {own['name']!r}",
+                fix="name them with --data",
+            )
+        options: dict[str, Any] = dict(known or {"source": "digits", "seed": 0})
+        source = options.pop("source")
+        for name in ("calibration_list", "test_list"):
+            options[name] = Path(options[name]) if options.get(name) else None
+        dataset = open_dataset(source, cache=cache, progress=progress, **options)
+    else:
+        dataset = open_dataset(data, cache=cache, progress=progress)
+    if dataset.split_identity("test") != own["test"]:
+        progress.note(f"judged on {len(dataset.test)} images of {dataset.name}, not on those the bundle was made with")
+    return dataset

@@ -1,0 +1,121 @@
+"""A report with everything in it, and the same one full of what somebody else may have typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pipeline.report.record import (
+    AccuracyFigure,
+    BundleEntry,
+    Latency,
+    MachineEntry,
+    Memory,
+    QuantizationEntry,
+    Report,
+    StageRow,
+    TeacherEntry,
+    Verdict,
+)
+
+Filled = Callable[[str], Report]
+
+_FIXED = frozenset({"schema", "status"})
+"""Keys whose values are words of ours."""
+
+
+def _row(name: str, p50_s: float, size_bytes: int, accuracy: float, *notes: str) -> StageRow:
+    return StageRow(
+        name=name,
+        status="cached" if name == "baseline" else "ran",
+        wall_s=754.0 if name == "baseline" else 3.25,
+        params=11_700_000,
+        macs=1_810_000_000,
+        size_bytes=size_bytes,
+        latency_s=Latency(p50=p50_s, p90=1.1 * p50_s, p95=1.25 * p50_s, n=240),
+        memory_bytes=Memory(import_=41_000_000, load=90_000_000, run=101_000_000, peak=120_000_000),
+        accuracy=AccuracyFigure(metric="top1", value=accuracy, n=360),
+        artifact_sha256="a" * 64,
+        notes=("p99 withheld: 240 samples, 662 are needed", *notes),
+    )
+
+
+@pytest.fixture
+def report() -> Report:
+    """A run of every stage but distill."""
+    skipped = StageRow(
+        name="distill", status="skipped", accuracy=AccuracyFigure(metric="top1"), notes=("skipped on request",)
+    )
+    return Report(
+        edgewright="0.1.0",
+        model="resnet18",
+        task="classification",
+        target="ort-cpu",
+        data="digits",
+        machine=MachineEntry(
+            cpu="Some CPU",
+            architecture="x86_64",
+            cores=8,
+            ram_gib=32,
+            isa=("avx2", "avx512_vnni"),
+            system="Linux",
+            class_="0123456789abcdef",
+            versions={"torch": "2.10.0", "onnxruntime": "1.24.1", "timm": None},
+        ),
+        verdict=Verdict(
+            status="ok",
+            sentence="OK int8: 9.33x faster at p50, 8.0x smaller, 0.28 points lost (97.22 % top1)",
+            precision="int8",
+            speedup=9.33,
+            shrink=8.0,
+            accuracy_change=-0.0028,
+        ),
+        stages=(
+            _row("baseline", 0.0112, 44_800_000, 0.975, "resnet18: no weights were given"),
+            skipped,
+            _row("prune", 0.0048, 22_400_000, 0.9778),
+            _row("calibrate", 0.0048, 22_400_000, 0.9778, "runs the same bytes as after prune: measured once"),
+            _row("export", 0.0012, 5_600_000, 0.9722),
+            _row("build", 0.0012, 5_600_000, 0.9722, "int8 engine"),
+        ),
+        teachers=(
+            TeacherEntry(
+                model="resnet34", params=21_800_000, size_bytes=87_300_000, p50_s=0.021, accuracy=0.98, wall_s=88.0
+            ),
+        ),
+        quantization=QuantizationEntry(
+            dialect="ort-x86",
+            method="mse",
+            agreement=0.9944,
+            float_accuracy=0.9778,
+            int8_accuracy=0.9722,
+            int8_nodes=20,
+            total_nodes=21,
+            float_nodes=("/fc/Gemm",),
+        ),
+        bundle=BundleEntry(path="bundle", sha256="b" * 64, size_bytes=5_650_000),
+        conditions={"threads": 8, "spinning": False, "runtime": "onnxruntime 1.24.1"},
+        warnings=("the hypervisor took 7 % of the time",),
+    )
+
+
+def _with_text(value: Any, text: str) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {key: item if key in _FIXED else _with_text(item, text) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_text(item, text) for item in value]
+    return text if isinstance(value, str) else value
+
+
+@pytest.fixture
+def filled(report: Report) -> Filled:
+    """The report with one text in every place where a text can stand, keys that are free among them."""
+
+    def fill(text: str) -> Report:
+        value = _with_text(report.model_dump(mode="json", by_alias=True), text)
+        value["conditions"][text] = value["machine"]["versions"][text] = text
+        return Report.model_validate(value)
+
+    return fill

@@ -1,0 +1,149 @@
+"""The report as one HTML file: its form, that it needs nothing beside it, and that no text from outside can change it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import pipeline.report
+from pipeline.report.charts import waterfall
+from pipeline.report.html import render_html
+from pipeline.report.markdown import render_markdown
+
+if TYPE_CHECKING:
+    from pipeline.report.record import Report
+
+Golden = Callable[[str, str], None]
+Filled = Callable[[str], "Report"]
+
+HOSTILE = {
+    "a script": "<script>alert(1)</script>",
+    "an element": "<img src=x onerror=alert(1)>",
+    "the end of a style": "</style></svg></title><script>",
+    "an attribute": '" onmouseover="alert(1)',
+    "another attribute": "' onmouseover='alert(1)",
+    "a comment": "<!-- -->",
+    "an entity": "&lt;script&gt;",
+    "a line": "a\nb",
+    "a pipe": "a|b",
+    "braces": "{{ report.model }} {% for %}",
+}
+
+_NAMESPACES = frozenset({"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"})
+_EMPTY = frozenset({"meta", "link", "img", "br", "hr", "input"})
+
+
+class _Page(HTMLParser):
+    """What a browser would see: elements, their attributes, and the texts in each."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.unclosed: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in _EMPTY:
+            self.unclosed.append(tag)
+            self.texts.setdefault(tag, []).append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.unclosed.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.unclosed:
+            self.texts[self.unclosed[-1]][-1] += data
+
+
+def _skeleton(text: str) -> list[tuple[str, list[str]]]:
+    """Every element with the names of its attributes, the pictures left out: their sizes depend on the letters."""
+    without = re.sub(r"<svg.*?</svg>", "", text, flags=re.DOTALL)
+    return [(tag, sorted(attributes)) for tag, attributes in _Page(without).elements]
+
+
+def test_a_report_is_written_as_it_was(report: Report, golden: Golden) -> None:
+    # Without the pictures and the style sheet: these have tests of their own, and change with a font.
+    text = re.sub(r"<svg.*?</svg>", "<svg/>", render_html(report), flags=re.DOTALL)
+    golden("report/report.html", re.sub(r"<style>.*?</style>", "<style></style>", text, flags=re.DOTALL))
+
+
+def test_the_page_is_whole(report: Report) -> None:
+    text = render_html(report)
+    assert text.startswith("<!doctype html>\n<html lang=")
+    assert _Page(text).unclosed == []
+
+
+def test_the_verdict_is_the_first_text_of_the_page(report: Report) -> None:
+    page = _Page(render_html(report))
+    assert page.texts["p"][0] == report.verdict.sentence
+    assert page.texts["title"] == ["resnet18 for ort-cpu: ok"]
+
+
+def test_the_style_is_within_the_page(report: Report) -> None:
+    style = Path(pipeline.report.__path__[0], "templates", "report.css").read_text(encoding="utf-8")
+    assert style.strip() in render_html(report)
+
+
+def test_every_picture_has_words_for_those_who_do_not_see_it(report: Report) -> None:
+    figures = [attributes for tag, attributes in _Page(render_html(report)).elements if tag == "figure"]
+    assert [(one["role"], one["aria-label"]) for one in figures] == [
+        ("img", chart.words) for chart in waterfall(report)
+    ]
+
+
+def test_nothing_is_loaded_from_elsewhere(report: Report) -> None:
+    text = render_html(report)
+    page = _Page(text)
+    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "image", "form"} & {
+        tag for tag, _ in page.elements
+    }
+    for tag, attributes in page.elements:
+        for name, value in attributes.items():
+            if name.rpartition(":")[2] in {"src", "href", "srcset", "data", "action", "poster"}:
+                assert (value or "").startswith("#"), (tag, name, value)
+    assert [url for url in re.findall(r"url\(\s*['\"]?([^)]*)\)", text) if not url.startswith("#")] == []
+    assert set(re.findall(r"https?://[^\s\"'<>)]+", text)) <= _NAMESPACES
+    assert "@import" not in text
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_no_text_from_outside_changes_the_form_of_the_page(filled: Filled, text: str) -> None:
+    assert _skeleton(render_html(filled(text))) == _skeleton(render_html(filled("harmless")))
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '" onmouseover="alert(1)', "&lt;b&gt;", "'a' | \"b\""])
+def test_a_text_from_outside_is_shown_letter_by_letter(filled: Filled, text: str) -> None:
+    page = _Page(render_html(filled(text)))
+    assert page.texts["title"] == [f"{text} for {text}: ok"]
+    assert page.texts["p"][0] == text
+    assert text in page.texts["td"]
+    assert text in page.texts["text"]  # in the pictures
+    assert text in page.texts["dd"]
+
+
+def test_what_the_page_is_cannot_be_changed_from_within_a_picture(filled: Filled) -> None:
+    page = _Page(render_html(filled("</svg><script>alert(1)</script>")))
+    assert "script" not in {tag for tag, _ in page.elements}
+
+
+def test_sections_without_content_are_left_out_as_in_markdown(report: Report) -> None:
+    rows = tuple(row.model_copy(update={"notes": ()}) for row in report.stages)
+    bare = report.model_copy(update={"teachers": (), "quantization": None, "warnings": (), "stages": rows})
+    for told in (report, bare):
+        headings = [line.removeprefix("## ") for line in render_markdown(told).splitlines() if line.startswith("## ")]
+        assert _Page(render_html(told)).texts["h2"][1:] == headings
+
+
+def test_the_same_record_gives_the_same_text(report: Report) -> None:
+    assert render_html(report) == render_html(report.model_copy(deep=True))

@@ -1,0 +1,104 @@
+"""Writing the report and reading it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.report.html import render_html
+from pipeline.report.markdown import render_markdown
+from pipeline.report.render import read_report, write_reports
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.report.record import Report
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def test_the_record_and_its_two_renderings_are_written_and_named(report: Report, tmp_path: Path) -> None:
+    folder = tmp_path / "deployments" / "resnet18"
+    paths = write_reports(report, folder)
+    assert paths == (folder / "report.json", folder / "report.md", folder / "report.html")
+    assert paths[1].read_text(encoding="utf-8") == render_markdown(report)
+    assert paths[2].read_text(encoding="utf-8") == render_html(report)
+    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json", "report.md"]
+
+
+def test_what_is_read_is_what_was_written_from_the_folder_or_the_file(report: Report, tmp_path: Path) -> None:
+    write_reports(report, tmp_path)
+    assert read_report(tmp_path) == report
+    assert read_report(tmp_path / "report.json") == report
+
+
+def test_writing_what_was_read_changes_no_byte(report: Report, tmp_path: Path) -> None:
+    first = [path.read_bytes() for path in write_reports(report, tmp_path)]
+    again = [path.read_bytes() for path in write_reports(read_report(tmp_path), tmp_path)]
+    assert first == again
+
+
+def test_a_new_report_takes_the_place_of_the_old_one(report: Report, tmp_path: Path) -> None:
+    write_reports(report, tmp_path)
+    other = report.model_copy(update={"model": "resnet34"})
+    write_reports(other, tmp_path)
+    assert read_report(tmp_path) == other
+    assert "resnet18 for" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("place", ["", "report.json", "nowhere"])
+def test_where_there_is_no_report_it_says_so(tmp_path: Path, place: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        read_report(tmp_path / place)
+    named = tmp_path / "nowhere" if place == "nowhere" else tmp_path / "report.json"
+    assert str(raised.value) == (
+        f"{named}: there is no report here\n  fix: name the folder that `edgewright deploy` printed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        pytest.param(lambda value: value.pop("verdict"), "verdict: Field required", id="a key is missing"),
+        pytest.param(
+            lambda value: value.update(extra=1), "extra: Extra inputs are not permitted", id="a key is unknown"
+        ),
+        pytest.param(
+            lambda value: value.update(schema="edgewright.report/9"),
+            "schema: Input should be 'edgewright.report/1'",
+            id="another schema",
+        ),
+        pytest.param(
+            lambda value: value["stages"][2].update(notes=[]),
+            "stages.2: Value error, stage 'prune' has a figure that is null and no note that says why",
+            id="null without a reason",
+        ),
+        pytest.param(
+            lambda value: value["stages"][0]["latency_s"].update(p50=-1),
+            "stages.0.latency_s.p50: Input should be greater than 0",
+            id="a negative time",
+        ),
+    ],
+)
+def test_what_is_no_report_of_ours_is_refused_with_the_place(
+    report: Report, tmp_path: Path, change: Change, got: str
+) -> None:
+    value = report.model_dump(mode="json", by_alias=True)
+    change(value)
+    (tmp_path / "report.json").write_text(json.dumps(value), encoding="utf-8")
+    with pytest.raises(IntegrityError) as raised:
+        read_report(tmp_path)
+    assert str(raised.value) == f"{tmp_path / 'report.json'}: this is no report of ours\n  got: {got}"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+def test_what_is_no_json_object_is_refused_as_a_whole(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "report.json").write_bytes(content)
+    with pytest.raises(IntegrityError, match="this is no report of ours") as raised:
+        read_report(tmp_path)
+    assert raised.value.got is not None
+    assert raised.value.got.startswith("the file: ")

@@ -1,0 +1,124 @@
+"""What the report says, the same in every rendering."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.report.texts import (
+    STAGE_COLUMNS,
+    TEACHER_COLUMNS,
+    int8_text,
+    measured_where,
+    notes,
+    stage_cells,
+    teacher_rows,
+)
+
+if TYPE_CHECKING:
+    from pipeline.report.record import Report
+
+
+def test_a_stage_has_a_text_for_every_column(report: Report) -> None:
+    assert dict(zip(STAGE_COLUMNS, stage_cells(report.stages[0]), strict=True)) == {
+        "stage": "baseline",
+        "": "cached",
+        "p50": "11.2 ms",
+        "p90": "12.3 ms",
+        "p95": "14.0 ms",
+        "p99": "-",
+        "size": "44.8 MB",
+        "memory peak": "120 MB",
+        "params": "11.7 M",
+        "MACs": "1.81 G",
+        "accuracy": "97.50 %",
+        "took": "12 min 34 s",
+    }
+
+
+def test_a_skipped_stage_has_a_dash_for_every_figure(report: Report) -> None:
+    assert stage_cells(report.stages[1]) == ("distill", "skipped", *["-"] * (len(STAGE_COLUMNS) - 2))
+
+
+def test_the_teachers_are_told_with_the_student_they_could_not_teach(report: Report) -> None:
+    # Distillation was skipped: there is no student that learned from them.
+    rows = [dict(zip(TEACHER_COLUMNS, row, strict=True)) for row in teacher_rows(report)]
+    assert rows[0] == {
+        "teacher": "resnet34",
+        "accuracy": "98.00 %",
+        "p50": "21.0 ms",
+        "size": "87.3 MB",
+        "params": "21.8 M",
+        "training took": "1 min 28 s",
+    }
+    assert [row["teacher"] for row in rows[1:]] == ["student without teachers"]
+
+
+def test_the_student_stands_below_its_teachers_before_and_after_it_learned_from_them(report: Report) -> None:
+    learned = report.stages[2].model_copy(update={"name": "distill"})
+    taught = report.model_copy(update={"stages": (report.stages[0], learned)})
+    rows = [dict(zip(TEACHER_COLUMNS, row, strict=True)) for row in teacher_rows(taught)]
+    assert [(row["teacher"], row["accuracy"]) for row in rows] == [
+        ("resnet34", "98.00 %"),
+        ("student without teachers", "97.50 %"),
+        ("student that learned from them", "97.78 %"),
+    ]
+
+
+def test_without_teachers_there_is_nothing_to_tell_of_them(report: Report) -> None:
+    assert teacher_rows(report.model_copy(update={"teachers": ()})) == []
+
+
+def test_int8_is_told_with_its_agreement_its_accuracy_and_what_stayed_float(report: Report) -> None:
+    assert int8_text(report) == (
+        "99.44 % of the test images get the same answer as from the float graph (97.22 % against 97.78 %); "
+        "dialect ort-x86, ranges by mse. 20 of 21 convolutions and matrix products run in INT8. In float: /fc/Gemm."
+    )
+
+
+def test_kernels_that_nobody_counted_are_not_told(report: Report) -> None:
+    assert report.quantization is not None
+    uncounted = report.quantization.model_copy(update={"int8_nodes": None, "total_nodes": None, "float_nodes": ()})
+    text = int8_text(report.model_copy(update={"quantization": uncounted}))
+    assert text is not None
+    assert text.endswith("dialect ort-x86, ranges by mse.")
+
+
+def test_without_int8_there_is_nothing_to_tell_of_it(report: Report) -> None:
+    assert int8_text(report.model_copy(update={"quantization": None})) is None
+
+
+def test_notes_of_the_run_come_first_and_then_every_stages_own_in_their_order(report: Report) -> None:
+    withheld = "p99 withheld: 240 samples, 662 are needed"
+    assert notes(report) == [
+        ("", "the hypervisor took 7 % of the time"),
+        ("baseline", withheld),
+        ("baseline", "resnet18: no weights were given"),
+        ("distill", "skipped on request"),
+        ("prune", withheld),
+        ("calibrate", withheld),
+        ("calibrate", "runs the same bytes as after prune: measured once"),
+        ("export", withheld),
+        ("build", withheld),
+        ("build", "int8 engine"),
+    ]
+
+
+def test_everything_the_figures_depend_on_is_told(report: Report) -> None:
+    assert measured_where(report) == [
+        (
+            "machine",
+            "Some CPU, 8 cores, 32 GiB, Linux on x86_64 (avx2, avx512_vnni); class 0123456789abcdef",
+        ),
+        ("versions", "edgewright 0.1.0, torch 2.10.0, onnxruntime 1.24.1"),
+        ("in force", "threads 8, spinning False, runtime onnxruntime 1.24.1"),
+        ("data", "digits"),
+        ("bundle", f"bundle/, 5.65 MB, sha256 {'b' * 64}"),
+    ]
+
+
+def test_a_machine_whose_instruction_sets_are_unknown_has_no_empty_brackets(report: Report) -> None:
+    unknown = report.model_copy(update={"machine": report.machine.model_copy(update={"isa": ()})})
+    assert measured_where(unknown)[0] == (
+        "machine",
+        "Some CPU, 8 cores, 32 GiB, Linux on x86_64; class 0123456789abcdef",
+    )
