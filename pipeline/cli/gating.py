@@ -1,64 +1,365 @@
-"""The commands that measure and compare what was made: measure, gate."""
+"""The commands that measure and compare what was made: measure, gate, baseline, selftest."""
 
 # No `from __future__ import annotations` here: see options.py.
 
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from pipeline.report.comparison import Comparison, MetricRow
+from pipeline.cli.failures import guarded
 
-__all__ = ["COMMANDS"]
+if TYPE_CHECKING:
+    from exporters.bundle import Bundle
+    from pipeline.data import Dataset
+    from pipeline.report import Report
+    from pipeline.report.comparison import Comparison
+    from pipeline.runner.gate import GateOptions
+
+__all__ = ["COMMANDS", "baseline_app"]
+
+_BUNDLE = typer.Argument(metavar="BUNDLE", help="Folder with a manifest.json.", show_default=False)
+_DATA = typer.Option("--data", help="Images to judge with; default: those the bundle was made with.")
+_THREADS = typer.Option("--threads", min=1, help="Threads of the runtime; default: as the bundle says.")
+_AFFINITY = typer.Option("--affinity", metavar="0,1", help="Cores to stay on.")
+_BASELINES = typer.Option("--baselines", help="Folder of accepted baselines.")
+
+
+def measure(
+    bundle: Annotated[Path, _BUNDLE],
+    data: Annotated[str | None, _DATA] = None,
+    threads: Annotated[int | None, _THREADS] = None,
+    affinity: Annotated[str | None, _AFFINITY] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Three processes instead of ten.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the record with all samples as JSON.")] = None,
+) -> None:
+    """Measure one bundle alone: latency, cold start, memory by phase, accuracy; in fresh processes.
+
+    \b
+    edgewright measure deployments/resnet50/ort-cpu/bundle --threads 1 --out record.json
+    """  # noqa: D301 - click's
+    from benchmarks.solo import FULL, QUICK
+    from exporters.bundle import read_bundle
+    from pipeline.cli.console import out_console, progress, say, table
+    from pipeline.runner.bundle_data import images_for
+    from pipeline.runner.bundle_measure import measure_bundle
+    from pipeline.runner.measurement_texts import measurement_rows
+    from pipeline.store import Store, default_root, write_atomically
+
+    found = read_bundle(bundle)
+    dataset = images_for(found, data, Store(default_root()), progress())
+    measured = measure_bundle(
+        found, dataset, QUICK if quick else FULL, progress(), threads=threads, affinity=_cores(affinity)
+    )
+    record = measured.to_json()
+    say(f"{found.manifest['model']} for {found.manifest['target']}, {found.manifest['precision']}", markup=False)
+    out_console().print(table(("figure", "value"), measurement_rows(measured)))
+    for warning in measured.solo.warnings():
+        say(f"  note: {warning}", markup=False)
+    if out is not None:
+        write_atomically(out, json.dumps(record, allow_nan=False) + "\n")
+        say(f"  {out}", markup=False)
 
 
 def gate(
-    baseline: Annotated[Path, typer.Argument(metavar="BASELINE", help="A bundle.", show_default=False)],
-    candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="A bundle.", show_default=False)],
-    data: Annotated[
-        str | None, typer.Option("--data", help="Images to judge with; default: those the baseline was made with.")
-    ] = None,
+    baseline: Annotated[
+        Path,
+        typer.Argument(metavar="BASELINE", help="A bundle, or a folder of accepted baselines.", show_default=False),
+    ],
+    candidate: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CANDIDATE", help="A bundle; or, beside baselines, a folder of them.", show_default=False
+        ),
+    ],
+    data: Annotated[str | None, _DATA] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Six processes, one look.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Twenty processes, one false alarm in a hundred.")] = False,
-    threads: Annotated[int | None, typer.Option("--threads", help="Threads of both runtimes.")] = None,
+    margin: Annotated[
+        list[str] | None,
+        typer.Option("--margin", metavar="NAME=VALUE", help="Such as latency_p50=3% or accuracy=0.005; repeatable."),
+    ] = None,
+    threads: Annotated[int | None, _THREADS] = None,
+    affinity: Annotated[str | None, _AFFINITY] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for report.json, .html, .md and junit.xml.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of orders and draws.")] = 0,
+    allow_inconclusive: Annotated[
+        bool, typer.Option("--allow-inconclusive", help="End with 0 where nothing could be shown.")
+    ] = False,
 ) -> None:
-    """Run two bundles side by side and say whether CANDIDATE got slower, bigger or less accurate."""
-    from benchmarks.margins import EFFORTS
+    """Run two bundles side by side and say whether CANDIDATE got slower, bigger or less accurate.
+
+    \b
+    edgewright gate old/bundle new/bundle
+    edgewright gate baselines/ deployments/resnet50/ort-cpu/bundle --out gate/
+    edgewright gate baselines/ deployments/          every accepted case; a missing one fails
+
+    \b
+    Exit code: 0 ok or improved, 1 regressed, 2 usage, 3 inconclusive, 4 machine unfit,
+    5 no baseline, 6 damaged, 7 disk or memory, 8 accuracy or parity.
+    """  # noqa: D301 - click's
+    from pipeline.errors import UsageError
+
+    options = _gate_options(
+        effort="strict" if strict else "quick" if quick else "default",
+        margins=margin or [],
+        threads=threads,
+        affinity=_cores(affinity),
+        seed=seed,
+    )
+    if quick and strict:
+        raise UsageError("--quick and --strict exclude each other")
+    if (baseline / "manifest.json").is_file():
+        codes = [_gate_pair(baseline, candidate, data, options, out)]
+    else:
+        codes = _gate_accepted(baseline, candidate, data, options, out)
+    code = min(codes, key=(8, 1, 4, 3, 0).index)
+    raise typer.Exit(0 if allow_inconclusive and code == 3 else code)
+
+
+def _gate_pair(baseline: Path, candidate: Path, data: str | None, options: "GateOptions", out: Path | None) -> int:
     from exporters.bundle import read_bundle
-    from pipeline.cli.console import progress, say
-    from pipeline.runner.bundle_data import images_for
-    from pipeline.runner.gate import GateOptions
+    from pipeline.cli.console import progress
     from pipeline.runner.gate import gate as run
+    from pipeline.runner.gate_report import report_of_comparison
+
+    first, second = read_bundle(baseline), read_bundle(candidate)
+    dataset = _images(first, data)
+    found = run(first, second, dataset, options, progress())
+    _tell([found], report_of_comparison(second, found, dataset), out)
+    return found.exit_code
+
+
+def _gate_accepted(
+    root: Path, candidate: Path, data: str | None, options: "GateOptions", out: Path | None
+) -> list[int]:
+    """Every candidate against its case's accepted baseline; a case without a candidate fails."""
+    from exporters.bundle import read_bundle
+    from pipeline.baselines.shelf import Shelf, case_of
+    from pipeline.cli.console import progress, say
+    from pipeline.errors import BaselineError
+    from pipeline.runner.gate_report import report_of_judgement
+    from pipeline.runner.judging import judge
+
+    shelf = Shelf(root)
+    if not root.is_dir():
+        raise BaselineError("neither a bundle nor a folder of baselines", where=str(root))
+    alone = (candidate / "manifest.json").is_file()
+    folders = [candidate] if alone else sorted(path.parent for path in candidate.rglob("manifest.json"))
+    bundles = {case_of(bundle): bundle for bundle in map(read_bundle, folders)}
+    codes = []
+    if not alone:
+        for case, _ in shelf.cases():
+            if case not in bundles:
+                say(f"REGRESSED {case}: it has a baseline and no candidate", markup=False)
+                codes.append(1)
+    for case, bundle in bundles.items():
+        dataset = _images(shelf.accepted(case), data)
+        judgement = judge(shelf, bundle, dataset, options, progress())
+        found = [one for one in (judgement.comparison, judgement.best) if one is not None]
+        folder = out if alone or out is None else out / case
+        _tell(found, report_of_judgement(bundle, judgement, dataset), folder)
+        codes.append(judgement.deciding.exit_code)
+    return codes or [0]
+
+
+def _images(bundle: "Bundle", data: str | None) -> "Dataset":
+    from pipeline.cli.console import progress
+    from pipeline.runner.bundle_data import images_for
     from pipeline.store import Store, default_root
 
-    effort = EFFORTS["strict" if strict else "quick" if quick else "default"]
-    first, second = read_bundle(baseline), read_bundle(candidate)
-    dataset = images_for(first, data, Store(default_root()), progress())
-    found = run(first, second, dataset, GateOptions(effort=effort, threads=threads, seed=seed), progress())
-    _show(found)
-    say(f"{found.wall_s:.0f} s")
-    raise typer.Exit(found.exit_code)
+    return images_for(bundle, data, Store(default_root()), progress())
 
 
-def _show(found: "Comparison") -> None:
+def _tell(found: "list[Comparison]", report: "Report", out: Path | None) -> None:
+    """The verdict and its table; the reports; and what GitHub Actions shows, where it runs."""
     from pipeline.cli.console import out_console, say, table
+    from pipeline.report.gate_texts import GATE_COLUMNS, gate_notes, gate_rows
+    from pipeline.report.github import step_summary, workflow_commands
+    from pipeline.report.markdown import render_markdown
+    from pipeline.report.render import write_reports
 
-    say(found.sentence, markup=False)
-    out_console().print(
-        table(
-            ("metric", "baseline", "candidate", "change", "low", "high", "limit", "verdict"),
-            [_cells(row) for row in found.metrics],
+    for comparison in found:
+        say(comparison.sentence, markup=False)
+        out_console().print(table(GATE_COLUMNS, gate_rows(comparison)))
+        for note in gate_notes(comparison):
+            say(f"  note: {note}", markup=False)
+        if comparison.wall_s is not None:
+            say(f"  {len(comparison.processes)} processes in {comparison.wall_s:.0f} s", markup=False)
+    for path in write_reports(report, out) if out is not None else ():
+        say(f"  {path}", markup=False)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in workflow_commands(found):
+            say(line, markup=False)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(step_summary(render_markdown(report)))
+
+
+def _gate_options(
+    *, effort: str, margins: list[str], threads: int | None, affinity: tuple[int, ...], seed: int
+) -> "GateOptions":
+    from benchmarks.margins import EFFORTS
+    from benchmarks.pairs import PairProtocol
+    from pipeline.runner.gate import GateOptions
+
+    return GateOptions(
+        margins=_margins(margins),
+        effort=EFFORTS[effort],
+        protocol=PairProtocol(affinity=affinity),
+        threads=threads,
+        seed=seed,
+    )
+
+
+def _margins(settings: list[str]) -> Any:  # noqa: ANN401 - benchmarks.margins.Margins, imported late
+    """The default margins with what was typed in their place.
+
+    Raises:
+        UsageError: for an unknown name or a value that is no share.
+    """
+    from dataclasses import fields
+
+    from benchmarks.margins import Margins
+    from pipeline.errors import UnknownNameError, UsageError
+
+    known = {field.name for field in fields(Margins)}
+    given: dict[str, float] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if name not in known:
+            raise UnknownNameError("margin", name, known)
+        try:
+            value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            value = -1.0
+        if not equals or not 0 <= value < float("inf"):
+            raise UsageError("a margin is a share", where=f"--margin {setting}", expected="such as 3% or 0.03")
+        given[name] = int(value) if name == "memory_bytes" else value
+    return Margins(**given)  # type: ignore[arg-type] # one of the fields is a whole number
+
+
+def _cores(text: str | None) -> tuple[int, ...]:
+    """``0,1`` or ``0-3`` as core numbers.
+
+    Raises:
+        UsageError: when it is neither, or names a core this process may not use.
+    """
+    from pipeline.errors import UsageError
+
+    if text is None:
+        return ()
+    cores: set[int] = set()
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            cores.update(range(int(first), int(last or first) + 1))
+    except ValueError as error:
+        raise UsageError("not a list of cores", where=f"--affinity {text}", expected="such as 0,1 or 0-3") from error
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    if not cores or not cores <= usable:
+        raise UsageError(
+            "cores that cannot be used here", where=f"--affinity {text}", expected=f"some of {sorted(usable)}"
         )
+    return tuple(sorted(cores))
+
+
+def selftest(
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(metavar="[BUNDLE]", help="Default: a small network made for it.", show_default=False),
+    ] = None,
+    gates: Annotated[int, typer.Option("--gates", min=1, help="Gates of each kind.")] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="Quick gates instead of default ones.")] = False,
+    data: Annotated[str | None, _DATA] = None,
+    threads: Annotated[int | None, _THREADS] = None,
+) -> None:
+    """Prove on this machine what the gate can and cannot see: no difference, and slowdowns of a known size.
+
+    The slowdown is real work behind every inference of one side. Ends with 0 when no false alarm was raised and every
+    fit gate saw the large slowdown; with 4 when the machine was unfit for all of them.
+    """
+    from exporters.bundle import read_bundle
+    from pipeline.cli.console import out_console, progress, say, table
+    from pipeline.runner.selftest import COLUMNS, made_for_selftest, rows_of, run_selftest, worst_code
+    from pipeline.store import Store, default_root
+
+    store = Store(default_root())
+    found = read_bundle(bundle) if bundle is not None else made_for_selftest(store, progress())
+    options = _gate_options(effort="quick" if quick else "default", margins=[], threads=threads, affinity=(), seed=0)
+    results = run_selftest(
+        found, _images(found, data), options, progress(), gates=gates, tell=lambda line: say(line, markup=False)
     )
+    out_console().print(table(COLUMNS, rows_of(results)))
+    raise typer.Exit(worst_code(results))
 
 
-def _cells(row: "MetricRow") -> tuple[str, ...]:
-    return tuple(
-        str(value)
-        for value in (row.name, row.baseline, row.candidate, row.change, row.low, row.high, row.limit, row.verdict)
+baseline_app = typer.Typer(
+    name="baseline", help="Accept bundles as baselines, and list what was accepted.", rich_markup_mode=None,
+    no_args_is_help=True,
+)  # fmt: skip
+
+
+def _accept(
+    bundle: Annotated[Path, _BUNDLE],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the history.")],
+    baselines: Annotated[Path, _BASELINES] = Path("baselines"),
+    data: Annotated[str | None, _DATA] = None,
+) -> None:
+    """Make BUNDLE the baseline of its case; measured alone, and beside what was accepted before."""
+    from exporters.bundle import read_bundle
+    from pipeline.baselines.shelf import Shelf
+    from pipeline.cli.console import progress, say
+    from pipeline.errors import UsageError
+    from pipeline.runner.judging import accept
+
+    if not reason.strip():
+        raise UsageError("a reason is needed", where="--reason", fix="say why this one may be the yardstick")
+    found = read_bundle(bundle)
+    case, line = accept(Shelf(baselines), found, _images(found, data), progress(), reason=reason.strip())
+    changes = ", ".join(
+        f"{name} {100 * change:+.1f} %" for name, change in line.changes.items() if name == "latency p50"
     )
+    say(f"accepted {case}  {line.bundle[:12]}  {changes or 'the first of its case'}", markup=False)
 
 
-COMMANDS = (gate,)
+def _list(
+    baselines: Annotated[Path, _BASELINES] = Path("baselines"),
+    history: Annotated[bool, typer.Option("--history", help="Every acceptance, not only the current one.")] = False,
+) -> None:
+    """List the accepted baselines."""
+    from pipeline.baselines.shelf import Shelf
+    from pipeline.cli.console import out_console, say, table
+    from pipeline.report import figures
+
+    rows = []
+    for case, found in Shelf(baselines).cases():
+        for line in found.lines if history else (found.current,):
+            told = line.figures
+            rows.append(
+                (
+                    case,
+                    line.time.strftime("%Y-%m-%d %H:%M"),
+                    line.bundle[:12],
+                    figures.milliseconds(told.latency_p50_s),
+                    figures.megabytes(told.size_bytes),
+                    figures.percent(told.accuracy),
+                    told.machine_class,
+                    line.reason,
+                )
+            )
+    if not rows:
+        say(f"nothing was accepted in {baselines}", markup=False)
+        return
+    columns = ("case", "accepted", "bundle", "p50 then", "size", "accuracy", "machine", "reason")
+    out_console().print(table(columns, rows))
+
+
+_SUBCOMMANDS: dict[str, Callable[..., None]] = {"accept": _accept, "list": _list}
+for _name, _command in _SUBCOMMANDS.items():
+    baseline_app.command(name=_name)(guarded(_command))
+
+COMMANDS = (measure, gate, selftest)

@@ -34,6 +34,7 @@ app = typer.Typer(
 
 for command in (*runs.COMMANDS, *gating.COMMANDS, *bundles.COMMANDS, *listing.COMMANDS):
     app.command(name=command.__name__.rstrip("_"))(guarded(command))
+app.add_typer(gating.baseline_app)
 
 
 def _print_version(asked: bool) -> None:

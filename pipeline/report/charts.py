@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pipeline.report.record import Report, StageRow
 
-__all__ = ["Chart", "waterfall"]
+__all__ = ["Chart", "blank_axes", "svg_text", "waterfall"]
 
 _WIDTH_IN, _ROW_IN, _FRAME_IN = 4.6, 0.36, 0.62
 _FLOAT, _INT8, _TAIL, _INK, _MUTED = "#7a93b8", "#1f6f54", "#c9d4e5", "#1d2733", "#66717f"
@@ -32,6 +32,8 @@ class Chart:
 def waterfall(report: Report) -> tuple[Chart, ...]:
     """One chart a figure, a bar a stage, from the baseline down to what is shipped."""
     rows = [row for row in report.stages if row.status != "skipped"]
+    if not rows:
+        return ()
     drawn = (
         _bars(
             rows,
@@ -72,7 +74,7 @@ def _bars(
     measured = [(row, value) for row in rows if (value := value_of(row)) is not None]
     if not measured:
         return None
-    figure, axes = _empty(len(measured))
+    figure, axes = blank_axes(_WIDTH_IN, _FRAME_IN + _ROW_IN * len(measured))
     values = [value for _, value in measured]
     tails = [max(value, (tail(row) if tail else None) or 0) for row, value in measured]
     left = _zoom(values) if zoomed else 0.0
@@ -86,7 +88,7 @@ def _bars(
     axes.set_ylim(len(measured) - 0.4, -0.6)
     axes.set_title(title + (f" (axis from {written(left)})" if left else ""), loc="left", fontsize=9.5, color=_INK)
     words = title + ": " + ", ".join(f"{row.name} {written(value)}" for row, value in measured)
-    return Chart(title=title, svg=_svg(figure), words=words)
+    return Chart(title=title, svg=svg_text(figure), words=words)
 
 
 def _zoom(values: Sequence[float]) -> float:
@@ -95,10 +97,11 @@ def _zoom(values: Sequence[float]) -> float:
     return max(0.0, round(min(values) - 2 * room, 2))
 
 
-def _empty(rows: int) -> tuple[Any, Any]:
+def blank_axes(width_in: float, height_in: float) -> tuple[Any, Any]:
+    """A figure and its axes without frame and ticks."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH_IN, _FRAME_IN + _ROW_IN * rows), layout="constrained")
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     axes.spines["left"].set_color(_MUTED)
@@ -107,7 +110,7 @@ def _empty(rows: int) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any) -> str:  # noqa: ANN401 - matplotlib has no types
+def svg_text(figure: Any) -> str:  # noqa: ANN401 - matplotlib has no types
     """The figure's ``<svg>`` element, the same text for the same figure, with letters kept as letters."""
     import matplotlib as mpl
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.report import texts
+from pipeline.report import gate_charts, gate_texts, texts
 from pipeline.report.charts import waterfall
 
 if TYPE_CHECKING:
+    from pipeline.report.charts import Chart
+    from pipeline.report.comparison import Comparison
     from pipeline.report.record import Report
 
 __all__ = ["render_html"]
@@ -30,6 +32,18 @@ def render_html(report: Report) -> str:
     return environment.get_template("report.html.j2").render(
         report=report,
         charts=waterfall(report),
+        more_charts=_present(gate_charts.memory_phases(report.stages), gate_charts.pareto(report.stages)),
+        gates=[(found, _gate_charts(found)) for found in (report.gate, report.best) if found is not None],
+        history=gate_charts.history(report.history),
         texts=texts,
+        gate_texts=gate_texts,
         style=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),
     )
+
+
+def _gate_charts(found: Comparison) -> list[Chart]:
+    return _present(gate_charts.forest(found), gate_charts.process_dots(found), gate_charts.run_order(found))
+
+
+def _present(*charts: Chart | None) -> list[Chart]:
+    return [chart for chart in charts if chart is not None]

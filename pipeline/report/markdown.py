@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.report import texts
+from pipeline.report import gate_texts, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pipeline.report.comparison import Comparison
     from pipeline.report.record import Report
 
 __all__ = ["render_markdown"]
@@ -16,19 +17,31 @@ __all__ = ["render_markdown"]
 
 def render_markdown(report: Report) -> str:
     """The verdict first, then the stages, then everything a figure depends on."""
-    parts = [
-        f"**{_line(report.verdict.sentence)}**",
-        f"# {_line(report.model)} for {report.target}",
-        _table(texts.STAGE_COLUMNS, [texts.stage_cells(row) for row in report.stages]),
-    ]
+    parts = [f"**{_line(report.verdict.sentence)}**", f"# {_line(report.model)} for {report.target}"]
+    for found in (report.gate, report.best):
+        parts += _gate(found) if found is not None else []
+    if report.stages:
+        rows = [texts.stage_cells(row) for row in report.stages]
+        parts += ["## What every stage bought and cost", _table(texts.STAGE_COLUMNS, rows)]
     if report.teachers:
         parts += ["## What the teachers gained and cost", _table(texts.TEACHER_COLUMNS, texts.teacher_rows(report))]
     if int8 := texts.int8_text(report):
         parts += ["## INT8", _line(int8)]
-    if found := texts.notes(report):
-        parts += ["## Notes", _list(found)]
+    if told := texts.notes(report):
+        parts += ["## Notes", _list(told)]
     parts += ["## Where it was measured", _list(texts.measured_where(report))]
     return "\n\n".join(parts) + "\n"
+
+
+def _gate(found: Comparison) -> list[str]:
+    parts = [f"## Against the {found.against} baseline", _table(gate_texts.GATE_COLUMNS, gate_texts.gate_rows(found))]
+    if found.against != "accepted":
+        parts.insert(1, _line(found.sentence))
+    if told := gate_texts.gate_notes(found):
+        parts.append(_list(("", note) for note in told))
+    if different := gate_texts.differences(found):
+        parts.append(_table(("differs", "baseline", "candidate"), different))
+    return parts
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

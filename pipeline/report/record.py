@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.artifact import Json  # noqa: TC001 - pydantic reads it
+from pipeline.report.comparison import Comparison  # noqa: TC001 - as above
 
 __all__ = [
     "AccuracyFigure",
     "BundleEntry",
+    "HistoryPoint",
     "Latency",
     "MachineEntry",
     "Memory",
@@ -101,14 +104,14 @@ class Verdict(_Record):
     """What came of it.
 
     Attributes:
-        status: ``ok`` when the goals are held, ``missed`` when not.
+        status: ``ok`` when the goals are held, ``missed`` when not; where a gate was run, what it says.
         sentence: One line for people, with the figures that matter.
         speedup: Baseline p50 over the shipped p50.
         shrink: Baseline bytes over the shipped bytes.
         accuracy_change: Shipped minus baseline, fraction of 1.
     """
 
-    status: Literal["ok", "missed"]
+    status: Literal["ok", "missed", "improved", "regressed", "inconclusive", "unfit"]
     sentence: str
     precision: str
     speedup: float | None = None
@@ -147,6 +150,19 @@ class QuantizationEntry(_Record):
     float_nodes: tuple[str, ...] = ()
 
 
+class HistoryPoint(_Record):
+    """One accepted baseline of the case, in order."""
+
+    time: datetime
+    bundle: str
+    reason: str
+    machine_class: str
+    latency_p50_s: float
+    accuracy: float
+    size_bytes: int
+    new_level: bool = Field(default=False, description="whether the latency's level changed here")
+
+
 class BundleEntry(_Record):
     """The bundle, by its place relative to the report and its identity."""
 
@@ -166,10 +182,13 @@ class Report(_Record):
     data: str
     machine: MachineEntry
     verdict: Verdict
-    stages: tuple[StageRow, ...]
+    stages: tuple[StageRow, ...] = Field(description="empty in the report of a gate alone")
     teachers: tuple[TeacherEntry, ...] = ()
     quantization: QuantizationEntry | None = None
     bundle: BundleEntry
+    gate: Comparison | None = Field(default=None, description="the shipped bundle against the accepted baseline")
+    best: Comparison | None = Field(default=None, description="the same against the best one accepted lately")
+    history: tuple[HistoryPoint, ...] = ()
     conditions: dict[str, Json] = Field(
         default_factory=dict, description="what the runtime was told: threads, spinning, arena and the like"
     )

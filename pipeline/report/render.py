@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.report.html import render_html
+from pipeline.report.junit import render_junit
 from pipeline.report.markdown import render_markdown
 from pipeline.report.record import Report
 from pipeline.store import write_atomically
@@ -19,11 +20,12 @@ __all__ = ["read_report", "write_reports"]
 
 
 def write_reports(report: Report, folder: Path) -> tuple[Path, ...]:
-    """Write ``report.json``, ``report.md`` and ``report.html`` into the folder; returns their paths."""
+    """Write ``report.json``, ``report.md``, ``report.html`` and ``junit.xml`` into the folder; returns their paths."""
     texts = {
         "report.json": report.model_dump_json(by_alias=True, indent=1) + "\n",
         "report.md": render_markdown(report),
         "report.html": render_html(report),
+        "junit.xml": render_junit(report),
     }
     for name, text in texts.items():
         write_atomically(folder / name, text)

@@ -48,11 +48,11 @@ def images_for(bundle: Bundle, data: str | None, store: Store, progress: Progres
     cache = store.root / "data"
     if data is None:
         known = store.get_record(_RECORDS, own["test"])
-        if known is None and own["name"] != "digits":
+        if known is None and own.get("name") != "digits":
             raise DataError(
                 "the images of this bundle are not known on this machine",
                 where=str(bundle.root),
-                got=f"they were called {own['name']!r}",
+                got=f"they were called {own.get('name')!r}",
                 fix="name them with --data",
             )
         options: dict[str, Any] = dict(known or {"source": "digits", "seed": 0})

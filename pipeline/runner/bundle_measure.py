@@ -46,7 +46,7 @@ class BundleMeasurement:
     test_images: str
 
     def to_json(self) -> dict[str, Json]:
-        """The record: complete enough to repeat the measurement, with raw samples; its ``id`` is a hash over the rest."""
+        """The record: raw samples and all that is needed to repeat them; its ``id`` is a hash over the rest."""
         manifest = self.bundle.manifest
         machine = this_machine()
         body: dict[str, Any] = {

@@ -14,7 +14,6 @@ from pipeline.baselines.history import Figures, HistoryLine
 from pipeline.baselines.shelf import case_of
 from pipeline.baselines.waivers import apply_waivers, read_waivers
 from pipeline.environment import this_machine
-from pipeline.report.comparison import Comparison
 from pipeline.runner.bundle_measure import loaded_bytes, measure_bundle
 from pipeline.runner.gate import GateOptions, decided, gate
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.baselines.shelf import Shelf
     from pipeline.data import Dataset
     from pipeline.progress import Progress
+    from pipeline.report.comparison import Comparison, MetricRow
 
 __all__ = ["Judgement", "accept", "judge"]
 
@@ -80,9 +80,9 @@ def judge(shelf: Shelf, candidate: Bundle, dataset: Dataset, options: GateOption
     return Judgement(comparison=comparison, best=best_comparison if best is not None else None, history=history)
 
 
-def _missing(history: History, rows: tuple[object, ...]) -> tuple[str, ...]:
+def _missing(history: History, rows: tuple[MetricRow, ...]) -> tuple[str, ...]:
     """Metrics that the accepted bundle had and the candidate was not measured in."""
-    measured = {getattr(row, "name", ""): getattr(row, "candidate", None) for row in rows}
+    measured = {row.name: row.candidate for row in rows}
     figures = history.current.figures
     had = {"memory": figures.memory_bytes, "latency p50": figures.latency_p50_s, "latency p90": figures.latency_p90_s}
     return tuple(name for name, value in had.items() if value is not None and measured.get(name) is None)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipeline.runner.plan import Plan
     from pipeline.stage import TrainedNetwork
 
-__all__ = ["Outcome", "make_report", "row_of"]
+__all__ = ["Outcome", "Taught", "bundle_entry", "machine_entry", "make_report", "row_of"]
 
 _STAGES = ("baseline", "distill", "prune", "calibrate", "export", "build")
 _REPORTED = ("torch", "torchvision", "onnx", "onnxruntime", "numpy", "pillow")
@@ -89,28 +89,35 @@ def make_report(
     for name, reason in plan.skipped.items():
         rows[name] = StageRow(name=name, status="skipped", accuracy=AccuracyFigure(metric=metric), notes=(reason,))
     stages = tuple(rows[name] for name in _STAGES if name in rows)
-    machine = this_machine()
     return Report(
         edgewright=__version__,
         model=bundle.manifest["model"],
         task=plan.parts.task.name,
         target=target.name,
         data=plan.parts.dataset.name,
-        machine=MachineEntry.model_validate(
-            {**machine.to_json(), "class": machine.machine_class, "versions": versions(_REPORTED)}
-        ),
+        machine=machine_entry(),
         verdict=_verdict(plan, outcomes),
         stages=stages,
         teachers=tuple(_teacher_entry(one) for one in taught),
         quantization=_quantization(target, outcomes),
-        bundle=BundleEntry(
-            path=bundle.root.name,
-            sha256=bundle.sha256,
-            size_bytes=sum(path.stat().st_size for path in bundle.root.rglob("*") if path.is_file()),
-        ),
+        bundle=bundle_entry(bundle),
         conditions=outcomes[-1].measured.solo.processes[0]["facts"],
         warnings=(*plan.notes, *dict.fromkeys(w for outcome in outcomes for w in outcome.measured.solo.warnings())),
     )
+
+
+def machine_entry() -> MachineEntry:
+    """This machine, as the report tells it."""
+    machine = this_machine()
+    return MachineEntry.model_validate(
+        {**machine.to_json(), "class": machine.machine_class, "versions": versions(_REPORTED)}
+    )
+
+
+def bundle_entry(bundle: Bundle) -> BundleEntry:
+    """A bundle, by its place beside the report."""
+    size = sum(path.stat().st_size for path in bundle.root.rglob("*") if path.is_file())
+    return BundleEntry(path=bundle.root.name, sha256=bundle.sha256, size_bytes=size)
 
 
 def _teacher_entry(taught: Taught) -> TeacherEntry:

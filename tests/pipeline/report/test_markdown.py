@@ -34,7 +34,7 @@ HOSTILE = {
 
 
 def _cells(row: str) -> list[str]:
-    """The cells of a table's row as GitHub reads it: a pipe ends a cell unless an odd number of backslashes is before."""
+    """The cells of a row as GitHub reads it: a pipe ends a cell unless an odd number of backslashes is before it."""
     return re.findall(r"((?:\\.|[^\\|])*)\|", row.removeprefix("|"))
 
 

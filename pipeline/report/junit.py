@@ -1,0 +1,62 @@
+"""The verdicts as JUnit XML, which every CI server reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from pipeline.report.comparison import Comparison, Verdict
+from pipeline.report.gate_texts import gate_rows
+
+if TYPE_CHECKING:
+    from pipeline.report.record import Report
+
+__all__ = ["render_junit"]
+
+
+def render_junit(report: Report) -> str:
+    """A suite for each comparison, a case a gating metric: regressed fails, inconclusive and unfit are skipped.
+
+    A report without a gate has one case: whether the run held its accuracy goal.
+    """
+    root = ET.Element("testsuites", name="edgewright")
+    name = f"{report.model}.{report.target}"
+    for found in (report.gate, report.best):
+        if found is not None:
+            _suite(root, f"{name} against {found.against}", found)
+    if report.gate is None:
+        suite = ET.SubElement(root, "testsuite", name=name, tests="1")
+        case = ET.SubElement(suite, "testcase", classname=name, name="goal")
+        if report.verdict.status == "missed":
+            ET.SubElement(case, "failure", message=_plain(report.verdict.sentence))
+            suite.set("failures", "1")
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _suite(root: ET.Element, name: str, found: Comparison) -> None:
+    suite = ET.SubElement(root, "testsuite", name=name)
+    failures = skipped = 0
+    texts = {cells[0]: " ".join(cells[1:]) for cells in gate_rows(found)}
+    for row in found.metrics:
+        if not row.gating:
+            continue
+        case = ET.SubElement(suite, "testcase", classname=name, name=row.name)
+        if row.verdict is Verdict.REGRESSED and row.waived is None:
+            failures += 1
+            ET.SubElement(case, "failure", message=_plain(texts[row.name]), type="regressed")
+        elif row.verdict in {Verdict.INCONCLUSIVE, Verdict.UNFIT}:
+            skipped += 1
+            ET.SubElement(case, "skipped", message=_plain(f"{row.verdict}: {texts[row.name]}"))
+    for missing in found.missing:
+        failures += 1
+        case = ET.SubElement(suite, "testcase", classname=name, name=missing)
+        ET.SubElement(case, "failure", message="measured for the baseline, missing now", type="missing")
+    suite.set("tests", str(len(suite)))
+    suite.set("failures", str(failures))
+    suite.set("skipped", str(skipped))
+
+
+def _plain(text: str) -> str:
+    """Text without the control characters that XML cannot hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
