@@ -11,10 +11,12 @@ from pipeline.cli.options import takes_recipe
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
-    from pipeline.runner.deploy import Deployed
+    from pipeline.runner.publish import Deployed
     from pipeline.runner.rows import Outcome
 
 __all__ = ["COMMANDS"]
+
+_COLOURS = {"ok": "green", "improved": "green", "missed": "red", "regressed": "red"}
 
 
 @takes_recipe
@@ -23,6 +25,10 @@ def deploy(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the results; default deployments/MODEL/TARGET.")
     ] = None,
+    baselines: Annotated[
+        Path,
+        typer.Option("--baselines", help="Accepted baselines; where there is one of the case, it is the yardstick."),
+    ] = Path("baselines"),
 ) -> None:
     """Take MODEL through distill, prune, calibrate, export and build, measured after every stage.
 
@@ -33,6 +39,7 @@ def deploy(
 
     What did not change since an earlier run is taken from the store, so a killed run goes on where it was.
     """  # noqa: D301 - the backslash is click's: keep these lines as they are
+    from pipeline.baselines.shelf import Shelf
     from pipeline.cli.console import out_console, progress, say
     from pipeline.errors import UsageError
     from pipeline.runner.chain import Chain
@@ -58,12 +65,14 @@ def deploy(
         if outcome.result.status == "ran" or not outcome.measured.cached:
             ran.append(outcome.result.stage)
 
-    results = run(Chain(plan, store, progress(), announce), out=out)
+    results = run(Chain(plan, store, progress(), announce), out=out, shelf=Shelf(baselines))
     if not ran:
         say("nothing to do: every stage and every figure came from the store")
     for deployed in results:
         _show(deployed)
     out_console().file.flush()
+    if code := max(deployed.exit_code for deployed in results):
+        raise typer.Exit(code)
 
 
 def _stage_line(outcome: "Outcome") -> str:
@@ -80,16 +89,21 @@ def _stage_line(outcome: "Outcome") -> str:
 def _show(deployed: "Deployed") -> None:
     """The table of all stages, the verdict, and where everything is."""
     from pipeline.cli.console import out_console, say, table
+    from pipeline.report.gate_texts import GATE_COLUMNS, gate_rows
     from pipeline.report.texts import STAGE_COLUMNS, TEACHER_COLUMNS, stage_cells, teacher_rows
 
     report = deployed.report
     say("")
     out_console().print(table(STAGE_COLUMNS, [stage_cells(row) for row in report.stages]))
+    for found in (report.gate, report.best):
+        if found is not None:
+            say("")
+            out_console().print(table(GATE_COLUMNS, gate_rows(found)))
     if report.teachers:
         say("")
         out_console().print(table(TEACHER_COLUMNS, teacher_rows(report)))
     say("")
-    colour = "green" if report.verdict.status == "ok" else "red"
+    colour = _COLOURS.get(report.verdict.status, "yellow")
     say(f"[{colour}]{report.verdict.sentence}[/]")
     for path in deployed.files:
         say(f"  {path}{'/' if path.is_dir() else ''}")

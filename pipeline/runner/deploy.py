@@ -1,79 +1,60 @@
-"""The chain: every stage in its order, measured after each, and what it leaves behind."""
+"""The chain: every stage in its order, measured after each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporters.build_stage import BuildFor
-from exporters.bundle import Contents, write_bundle
 from exporters.export_stage import ExportFor
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind, qdq_model
 from pipeline.environment import this_machine
-from pipeline.recipe.reading import dump_recipe
-from pipeline.report.render import write_reports
 from pipeline.runner.chain import Chain, network_facts_of
 from pipeline.runner.choice import choose_precision
 from pipeline.runner.preflight import preflight
-from pipeline.runner.rows import Outcome, Taught, make_report
+from pipeline.runner.publish import Deployed, Made, publish
+from pipeline.runner.rows import Outcome, Taught
 from pipeline.stage import TrainedNetwork
-from pipeline.store import write_atomically
 
 if TYPE_CHECKING:
     from exporters.target import Target
     from pipeline.artifact import Artifact
-    from pipeline.report import Report
+    from pipeline.baselines.shelf import Shelf
 
-__all__ = ["Deployed", "deploy"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Deployed:
-    """What one target got.
-
-    Attributes:
-        folder: Holds the bundle, the reports and the recipe.
-        files: What was written, for people to open.
-    """
-
-    report: Report
-    folder: Path
-    files: tuple[Path, ...]
+__all__ = ["deploy"]
 
 
-@dataclass(slots=True)
-class _State:
-    """How far a run has come: the newest artifact of each kind, and what was measured on the way."""
-
-    artifacts: dict[ArtifactKind, Artifact]
-    outcomes: list[Outcome]
-
-
-def deploy(chain: Chain, *, out: Path | None) -> tuple[Deployed, ...]:
+def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tuple[Deployed, ...]:
     """Run the plan: the shared stages once, then each target's own.
 
     Args:
         chain: What to do, and where the work goes.
         out: Folder of the (single) target's results; default ``deployments/<model>/<target>``.
+        shelf: Accepted baselines; where one of the case is among them, the gate is run against it.
     """
     preflight(chain)
-    shared = _State(artifacts={}, outcomes=[])
-    taught: tuple[Taught, ...] = ()
+    artifacts: dict[ArtifactKind, Artifact] = {}
+    shared = Made()
     first = chain.plan.targets[0]
     for stage in chain.plan.network_stages():
         if stage.name == "distill":
-            taught = _teachers(chain, first)
-        teachers = tuple(one.teacher for one in taught) if stage.name == "distill" else ()
-        result = chain.execute(stage, shared.artifacts, teachers)
-        shared.artifacts[result.artifact.kind] = result.artifact
+            shared.taught = _teachers(chain, first)
+        teachers = tuple(one.teacher for one in shared.taught) if stage.name == "distill" else ()
+        result = chain.execute(stage, artifacts, teachers)
+        artifacts[result.artifact.kind] = result.artifact
         measured = chain.measured(result.artifact, first)
-        _note(chain, shared, Outcome(result=result, measured=measured, facts=network_facts_of(shared.artifacts)))
-    return tuple(_for_target(chain, target, shared, taught, out) for target in chain.plan.targets)
+        _note(chain, shared, Outcome(result=result, measured=measured, facts=network_facts_of(artifacts)))
+    found = []
+    for target in chain.plan.targets:
+        made = _for_target(chain, target, shared, dict(artifacts))
+        folder = out or Path("deployments", _folder_name(chain.plan.recipe.model), target.name)
+        found.append(publish(chain, target, made, folder, shelf))
+    return tuple(found)
 
 
-def _note(chain: Chain, state: _State, outcome: Outcome) -> None:
-    state.outcomes.append(outcome)
+def _note(chain: Chain, made: Made, outcome: Outcome) -> None:
+    made.outcomes.append(outcome)
     chain.announce(outcome)
 
 
@@ -91,55 +72,28 @@ def _teachers(chain: Chain, target: Target) -> tuple[Taught, ...]:
     return tuple(found)
 
 
-def _for_target(chain: Chain, target: Target, shared: _State, taught: tuple[Taught, ...], out: Path | None) -> Deployed:
+def _for_target(chain: Chain, target: Target, shared: Made, artifacts: dict[ArtifactKind, Artifact]) -> Made:
+    """Export and build for one target; what was measured on another target is measured on this one."""
     plan = chain.plan
-    state = _State(artifacts=dict(shared.artifacts), outcomes=list(shared.outcomes))
+    made = Made(outcomes=list(shared.outcomes), taught=shared.taught)
     if target is not plan.targets[0]:
-        state.outcomes = [
+        made.outcomes = [
             replace(outcome, measured=chain.measured(outcome.result.artifact, target)) for outcome in shared.outcomes
         ]
+    facts = network_facts_of(artifacts)
     dialect = target.dialect(this_machine())
-    exported = chain.execute(ExportFor(**plan.recipe.export.model_dump(), dialects=(dialect,)), state.artifacts)
-    state.artifacts[ArtifactKind.ONNX] = exported.artifact
-    floats, int8 = state.outcomes[-1].measured, chain.measured(exported.artifact, target, source=qdq_model(dialect))
-    facts = network_facts_of(state.artifacts)
-    _note(chain, state, Outcome(result=exported, measured=int8, facts=facts))
+    exported = chain.execute(ExportFor(**plan.recipe.export.model_dump(), dialects=(dialect,)), artifacts)
+    artifacts[ArtifactKind.ONNX] = exported.artifact
+    floats, int8 = made.outcomes[-1].measured, chain.measured(exported.artifact, target, source=qdq_model(dialect))
+    _note(chain, made, Outcome(result=exported, measured=int8, facts=facts))
     choice = choose_precision(plan.recipe.build.precision, floats, int8, plan.recipe.goal)
     source = qdq_model(dialect) if choice.precision == "int8" else FLOAT_MODEL
-    stage = BuildFor(target=target.name, source=source, precision=choice.precision, builder=target)
-    built = chain.execute(stage, state.artifacts)
-    measured = chain.measured(built.artifact, target)
-    _note(
-        chain,
-        state,
-        Outcome(result=replace(built, notes=(choice.reason, *built.notes)), measured=measured, facts=facts),
+    built = chain.execute(
+        BuildFor(target=target.name, source=source, precision=choice.precision, builder=target), artifacts
     )
-    folder = out or Path("deployments", _folder_name(plan.recipe.model), target.name)
-    return _publish(chain, target, state, taught, folder)
-
-
-def _publish(chain: Chain, target: Target, state: _State, taught: tuple[Taught, ...], folder: Path) -> Deployed:
-    plan = chain.plan
-    contents = Contents(
-        model=plan.recipe.model,
-        task=plan.parts.task.name,
-        preprocess=plan.parts.preprocess,
-        classes=plan.parts.dataset.classes,
-        provenance={
-            "stages": {outcome.result.stage: outcome.result.artifact.sha256 for outcome in state.outcomes},
-            "model": plan.parts.model.identity(),
-            "weights": plan.parts.weights.identity(),
-            "data": {
-                "name": plan.parts.dataset.name,
-                **{split: plan.parts.dataset.split_identity(split) for split in ("train", "calibration", "test")},
-            },
-        },
-    )
-    bundle = write_bundle(state.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")
-    report = make_report(plan, target, state.outcomes, taught, bundle)
-    write_atomically(folder / "recipe.yaml", dump_recipe(plan.recipe))
-    written = write_reports(report, folder)
-    return Deployed(report=report, folder=folder, files=(bundle.root, *written, folder / "recipe.yaml"))
+    built = replace(built, notes=(choice.reason, *built.notes))
+    _note(chain, made, Outcome(result=built, measured=chain.measured(built.artifact, target), facts=facts))
+    return made
 
 
 def _folder_name(model: str) -> str:

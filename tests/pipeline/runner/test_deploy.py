@@ -16,12 +16,13 @@ from exporters.bundle import read_bundle
 from pipeline.progress import SilentProgress
 from pipeline.report.render import read_report
 from pipeline.runner.chain import Chain
-from pipeline.runner.deploy import Deployed, deploy
+from pipeline.runner.deploy import deploy
 from pipeline.runner.plan import make_plan
 from pipeline.store import Store
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
+    from pipeline.runner.publish import Deployed
     from pipeline.runner.rows import Outcome
 
 STAGES = ("baseline", "distill", "prune", "calibrate", "export", "build")

@@ -1,0 +1,93 @@
+"""What a run leaves: the bundle, judged where there is a baseline, and the reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from exporters.bundle import Contents, write_bundle
+from pipeline.baselines.shelf import case_of
+from pipeline.environment import this_machine
+from pipeline.recipe.reading import dump_recipe
+from pipeline.report.render import write_reports
+from pipeline.runner.gate import GateOptions
+from pipeline.runner.gate_report import with_judgement
+from pipeline.runner.judging import judge
+from pipeline.runner.rows import make_report
+from pipeline.store import write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from exporters.target import Target
+    from pipeline.baselines.shelf import Shelf
+    from pipeline.report import Report
+    from pipeline.runner.chain import Chain
+    from pipeline.runner.rows import Outcome, Taught
+
+__all__ = ["Deployed", "Made", "publish"]
+
+
+@dataclass(kw_only=True, slots=True)
+class Made:
+    """How far a run has come: every stage's outcome, and the teachers."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    taught: tuple[Taught, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deployed:
+    """What one target got.
+
+    Attributes:
+        folder: Holds the bundle, the reports and the recipe.
+        files: What was written, for people to open.
+        exit_code: Of the gate against the accepted baseline: 1 or 8 when it shows a regression, else 0.
+    """
+
+    report: Report
+    folder: Path
+    files: tuple[Path, ...]
+    exit_code: int = 0
+
+
+def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf | None) -> Deployed:
+    """Write bundle, recipe and reports into ``folder``.
+
+    Args:
+        chain: The run.
+        target: Whose results these are.
+        made: Everything that was made and measured.
+        folder: Written to.
+        shelf: Accepted baselines; the gate's verdict comes first in the report where one of the case is there.
+    """
+    plan = chain.plan
+    splits = {split: plan.parts.dataset.split_identity(split) for split in ("train", "calibration", "test")}
+    contents = Contents(
+        model=plan.recipe.model,
+        task=plan.parts.task.name,
+        preprocess=plan.parts.preprocess,
+        classes=plan.parts.dataset.classes,
+        provenance={
+            "stages": {outcome.result.stage: outcome.result.artifact.sha256 for outcome in made.outcomes},
+            "model": plan.parts.model.identity(),
+            "weights": plan.parts.weights.identity(),
+            "data": {"name": plan.parts.dataset.name, **splits},
+        },
+    )
+    bundle = write_bundle(made.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")
+    report = make_report(plan, target, made.outcomes, made.taught, bundle)
+    code = 0
+    if shelf is not None and shelf.history(case_of(bundle)) is not None:
+        judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(), chain.progress)
+        report = with_judgement(report, judgement)
+        code = judgement.deciding.exit_code
+    write_atomically(folder / "recipe.yaml", dump_recipe(plan.recipe))
+    written = write_reports(report, folder)
+    return Deployed(
+        report=report,
+        folder=folder,
+        files=(bundle.root, *written, folder / "recipe.yaml"),
+        exit_code=code if code in {1, 8} else 0,
+    )

@@ -1,0 +1,117 @@
+"""The real command in a folder of its own, and one run of it that many tests look at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+Done = subprocess.CompletedProcess[str]
+Edgewright = Callable[..., Done]
+
+SCRIPT = Path(sys.executable).with_name("edgewright")
+
+RECIPE = """\
+model: net.py:tiny
+data: {source: colours}
+input: {size: 16, resize: squash, mean: 0.5, std: 0.25}
+baseline: {schedule: {epochs: 1, batch_size: 16}}
+distill: {teachers: ["net.py:tiny"]}
+skip: [distill, prune]
+build: {precision: int8}
+measure: {processes: 1, iterations: 12}
+"""
+
+_NOT_OURS = (
+    "COLUMNS",
+    "LINES",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "PYTHONWARNINGS",
+    "TTY_COMPATIBLE",
+    "_TYPER_FORCE_DISABLE_TERMINAL",
+)
+"""What would make the output depend on who runs the tests."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A finished run: what it printed, its results and its store."""
+
+    done: Done
+    out: Path
+    cache: Path
+
+
+@pytest.fixture(scope="session")
+def workshop(tiny_file: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which commands are typed: a network, images and a recipe, and all that may be wrong with them."""
+    folder = tmp_path_factory.mktemp("workshop")
+    shutil.copy(tiny_file, folder / "net.py")
+    shutil.copytree(tiny_data, folder / "colours")
+    (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    (folder / "typo.yaml").write_text("model: resnet18\ndistill:\n  temprature: 2\n", encoding="utf-8")
+    (folder / "no_yaml.yaml").write_text("model: [resnet18\n", encoding="utf-8")
+    (folder / "broken.py").write_text("def net(:\n    ...\n", encoding="utf-8")
+    (folder / "cut.safetensors").write_bytes(bytes([255] * 20))
+    (folder / "empty").mkdir()
+    _copy_with(tiny_data, folder / "lacking").joinpath("val", "purple").mkdir()
+    shutil.copy(folder / "lacking/val/red/000.png", folder / "lacking/val/purple/000.png")
+    for name, damaged in (("damaged", ["000"]), ("ruined", ["000", "001"])):
+        root = _copy_with(tiny_data, folder / name)
+        for number in damaged:
+            path = root / "train" / "red" / f"{number}.png"
+            path.write_bytes(path.read_bytes()[:200])
+    return folder
+
+
+def _copy_with(data: Path, folder: Path) -> Path:
+    """A few of the images: enough to be a data set."""
+    for part in ("train", "val"):
+        for name in ("blue", "green", "red"):
+            (folder / part / name).mkdir(parents=True)
+            for path in sorted((data / part / name).iterdir())[:12]:
+                shutil.copy(path, folder / part / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables of a person who set nothing, with a home and a store of their own."""
+    home = tmp_path_factory.mktemp("home")
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
+    return {**kept, "HOME": str(home), "EDGEWRIGHT_CACHE": str(home / "cache"), "TERM": "xterm-256color"}
+
+
+@pytest.fixture(scope="session")
+def edgewright(workshop: Path, environment: dict[str, str]) -> Edgewright:
+    """Runs the console script: ``edgewright("deploy", "net.py:tiny", cache=...)``."""
+
+    def run(*arguments: str, cwd: Path | None = None, cache: Path | None = None) -> Done:
+        own = {"EDGEWRIGHT_CACHE": str(cache)} if cache else {}
+        return subprocess.run(
+            [str(SCRIPT), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=cwd or workshop,
+            env={**environment, **own},
+            timeout=240,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def deployed(edgewright: Edgewright, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """One run of everything but the two stages that may be left out; it may be looked at, not changed."""
+    root = tmp_path_factory.mktemp("deployed")
+    done = edgewright("deploy", "--recipe", "recipe.yaml", "--out", str(root / "out"), cache=root / "cache")
+    assert done.returncode == 0, done.stderr
+    return Deployed(done=done, out=root / "out", cache=root / "cache")
