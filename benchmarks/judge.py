@@ -147,7 +147,7 @@ def judge_memory(baseline: Sequence[int], candidate: Sequence[int], margins: Mar
         high=_finite(math.expm1(found.high)) if math.isfinite(found.high) else None,
         limit=margin,
         level=1 - found.alpha,
-        method="peak (VmHWM) of fresh processes beyond the imported runtime, exact signed-rank bounds",
+        method="peak (VmHWM) of fresh processes beyond the imported runtime, allocator fixed, exact signed-rank bounds",
         verdict=verdict,
         p_worse=p_worse,
     )

@@ -66,7 +66,7 @@ class Effort:
 
 EFFORTS = {
     "quick": Effort(processes=6, looks=1, alpha=0.05, memory_processes=6),
-    "default": Effort(processes=10, looks=2, alpha=0.05, memory_processes=8),
+    "default": Effort(processes=10, looks=2, alpha=0.05, memory_processes=6),
     "strict": Effort(processes=20, looks=2, alpha=0.01, memory_processes=10),
 }
 """With fewer processes than these the smallest p-value there can be would not pass the correction for all metrics."""

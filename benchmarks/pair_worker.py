@@ -34,13 +34,19 @@ class _Side:
         self.session, self.inputs = session, inputs
         self.run: Callable[[Array], tuple[Array, ...]] = session.run
         self.samples: list[int] = []
-        self.expected = [[output.copy() for output in session.run(inputs.read(row))] for row in range(inputs.count)]
+        self.expected: dict[int, list[Array]] = {}
         self.checked = self.mismatched = 0
+
+    def warm(self, row: int) -> int:
+        """An inference of the warm-up, nanoseconds; what it gives is what the same input has to give later."""
+        elapsed, outputs = timed(self.run, self.inputs.read(row))
+        self.expected.setdefault(row, [output.copy() for output in outputs])
+        return elapsed
 
     def step(self, row: int, *, check: bool) -> None:
         elapsed, outputs = timed(self.run, self.inputs.read(row))
         self.samples.append(elapsed)
-        if check:
+        if check and row in self.expected:
             self.checked += 1
             self.mismatched += not same_outputs(outputs, self.expected[row])
 
@@ -92,8 +98,8 @@ def _warm_up(sides: dict[str, _Side], count: int, request: dict[str, Any]) -> di
         other = sides["b" if name == "a" else "a"]
 
         def step(number: int, side: _Side = side, other: _Side = other) -> int:
-            other.session.run(other.inputs.read(number % count))
-            return timed(side.session.run, side.inputs.read(number % count))[0]
+            other.warm(number % count)
+            return side.warm(number % count)
 
         told[name] = warm_up(step, least_s=request["warmup_s"] / 2, limit=request["warmup_limit"])
     return told

@@ -62,16 +62,17 @@ def warm_up(step: Callable[[int], int], *, least_s: float, limit: int) -> dict[s
     Args:
         step: One inference.
         least_s: Seconds of inferences at least.
-        limit: Steps at most.
+        limit: Steps at most, once ``least_s`` is spent.
 
     Returns:
         ``iterations``, ``converged``, and ``median_ns`` of the last twenty.
     """
     times: list[int] = []
-    converged = False
-    while len(times) < limit and not converged:
+    spent, converged = 0, False
+    while not converged and (len(times) < limit or spent < least_s * 1e9):
         times.append(step(len(times)))
-        if len(times) >= 2 * _HALF and sum(times) >= least_s * 1e9:
+        spent += times[-1]
+        if len(times) >= 2 * _HALF and spent >= least_s * 1e9:
             earlier, later = np.median(times[-2 * _HALF : -_HALF]), np.median(times[-_HALF:])
             converged = bool(abs(later - earlier) <= _SETTLED * earlier)
     return {"iterations": len(times), "converged": converged, "median_ns": int(np.median(times[-_HALF:]))}

@@ -25,8 +25,15 @@ _KILLED = -9
 _THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def run_worker(module: str, request: Mapping[str, Json]) -> dict[str, Any]:
+def run_worker(
+    module: str, request: Mapping[str, Json], *, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Run ``python -m module`` on a request and return its answer.
+
+    Args:
+        module: Of a worker.
+        request: What it is asked.
+        environment: Variables it gets besides the user's.
 
     Raises:
         EdgewrightError: with the worker's last words when it failed.
@@ -37,7 +44,7 @@ def run_worker(module: str, request: Mapping[str, Json]) -> dict[str, Any]:
         asked.write_text(json.dumps(request), encoding="utf-8")
         # -P: a folder of the same name where the user stands must not be imported in place of ours.
         command = [sys.executable, "-P", "-m", module, str(asked), str(answered)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())  # noqa: S603 - ourselves
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment(environment or {}))  # noqa: S603 - ourselves
         if done.returncode == _KILLED:
             raise ResourceError(
                 "a measuring process was killed, as happens when memory runs out",
@@ -55,9 +62,9 @@ def run_worker(module: str, request: Mapping[str, Json]) -> dict[str, Any]:
         return result
 
 
-def _environment() -> dict[str, str]:
+def _environment(own: Mapping[str, str]) -> dict[str, str]:
     """The user's, but with a fixed hash seed and without helper threads of numeric libraries beside the runtime's."""
-    return {**os.environ, "PYTHONHASHSEED": "0", **dict.fromkeys(_THREAD_POOLS, "1")}
+    return {**os.environ, "PYTHONHASHSEED": "0", **dict.fromkeys(_THREAD_POOLS, "1"), **own}
 
 
 @contextmanager

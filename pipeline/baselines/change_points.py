@@ -16,7 +16,7 @@ _LEAST = 3
 """Points that a level needs on each side."""
 
 
-def change_points(values: Sequence[float], *, p: float = 0.01, least_change: float = 0.02) -> list[int]:
+def change_points(values: Sequence[float], *, p: float = 0.005, least_change: float = 0.02) -> list[int]:
     """Positions at which a new level begins.
 
     Binary segmentation: the split whose two sides differ most by Welch's t is kept when it is significant and the means
@@ -49,6 +49,10 @@ def _search(values: np.ndarray, offset: int, found: list[int], p: float, least_c
 
 
 def _p_value(left: np.ndarray, right: np.ndarray) -> float:
-    if left.std() == 0 and right.std() == 0:
-        return 1.0 if left[0] == right[0] else 0.0
-    return float(stats.ttest_ind(left, right, equal_var=False).pvalue)
+    """Welch's two-sided p-value; for two constant sides 0 or 1, as they differ or not."""
+    shares = left.var(ddof=1) / len(left), right.var(ddof=1) / len(right)
+    difference = float(left.mean() - right.mean())
+    if sum(shares) == 0:
+        return 0.0 if difference else 1.0
+    freedom = sum(shares) ** 2 / (shares[0] ** 2 / (len(left) - 1) + shares[1] ** 2 / (len(right) - 1))
+    return float(2 * stats.t.sf(abs(difference) / np.sqrt(sum(shares)), freedom))

@@ -20,7 +20,7 @@ def render_junit(report: Report) -> str:
     A report without a gate has one case: whether the run held its accuracy goal.
     """
     root = ET.Element("testsuites", name="edgewright")
-    name = f"{report.model}.{report.target}"
+    name = _plain(f"{report.model}.{report.target}")
     for found in (report.gate, report.best):
         if found is not None:
             _suite(root, f"{name} against {found.against}", found)
@@ -41,7 +41,7 @@ def _suite(root: ET.Element, name: str, found: Comparison) -> None:
     for row in found.metrics:
         if not row.gating:
             continue
-        case = ET.SubElement(suite, "testcase", classname=name, name=row.name)
+        case = ET.SubElement(suite, "testcase", classname=name, name=_plain(row.name))
         if row.verdict is Verdict.REGRESSED and row.waived is None:
             failures += 1
             ET.SubElement(case, "failure", message=_plain(texts[row.name]), type="regressed")
@@ -50,7 +50,7 @@ def _suite(root: ET.Element, name: str, found: Comparison) -> None:
             ET.SubElement(case, "skipped", message=_plain(f"{row.verdict}: {texts[row.name]}"))
     for missing in found.missing:
         failures += 1
-        case = ET.SubElement(suite, "testcase", classname=name, name=missing)
+        case = ET.SubElement(suite, "testcase", classname=name, name=_plain(missing))
         ET.SubElement(case, "failure", message="measured for the baseline, missing now", type="missing")
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(failures))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer.main
 import yaml
 
 from pipeline import __version__
@@ -32,7 +34,10 @@ Deployed = Any
 """The conftest's: what one run printed, and where its results and its store lie."""
 
 SCRIPT = Path(sys.executable).with_name("edgewright")
-COMMANDS = [command.name for command in app.registered_commands]
+COMMANDS = sorted(typer.main.get_command(app).commands)
+
+HEAVY = ("torchvision", "timm", "onnx", "onnxruntime", "scipy", "sklearn", "matplotlib")
+"""Besides torch: each takes a second and more to import, and none is needed to find a mistake."""
 
 USAGE_ERRORS: dict[str, tuple[str, ...]] = {
     "unknown-command": ("deplo", "net.py:tiny"),
@@ -73,19 +78,34 @@ USAGE_ERRORS: dict[str, tuple[str, ...]] = {
 }
 """What may be typed wrongly, as it is typed in the workshop."""
 
+_AS_A_PROCESS = (
+    "unknown-command",
+    "unknown-option",
+    "no-model",
+    "unknown-key-in-recipe",
+    "model-file-without-such-a-factory",
+    "image-that-is-cut",
+)
+"""Those that are typed at the real command too: each costs a process, and all of them take the same way."""
+
 _TRY_ALL = """
 import contextlib, io, json, sys
 
+from pipeline.cli import console
 from pipeline.cli.main import app
 
+libraries, sys.argv = set(sys.argv[1:]), ["edgewright"]
 ends = {}
 for name, arguments in json.load(sys.stdin).items():
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    console.out_console.cache_clear()
+    console.progress.cache_clear()
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         try:
             app(args=arguments)
         except SystemExit as left:
             code = left.code
-    ends[name] = [code or 0, sorted({"torch", "torchvision", "timm", "onnxruntime"} & set(sys.modules))]
+    imported = sorted(libraries & set(sys.modules))
+    ends[name] = {"code": code or 0, "out": out.getvalue(), "err": err.getvalue(), "imported": imported}
 print(json.dumps(ends))
 """
 
@@ -101,15 +121,16 @@ def test_help_lists_every_command_with_what_it_does(edgewright: Edgewright) -> N
     done = edgewright("--help")
     listed = dict(re.findall(r"^  (\w+) +(\S.*)$", done.stdout.partition("Commands:")[2], flags=re.MULTILINE))
     assert (done.returncode, done.stderr) == (0, "")
-    assert sorted(listed) == sorted(name for name in COMMANDS if name)
+    assert sorted(listed) == COMMANDS
 
 
 def test_help_tells_what_a_command_does_to_the_end(edgewright: Edgewright) -> None:
-    assert [line for line in edgewright("--help").stdout.splitlines() if line.endswith("...")] == []
+    told = edgewright("--help").stdout.partition("Commands:")[2].splitlines()
+    assert [line for line in told if line.endswith("...")] == []
 
 
 def test_help_starts_with_commands_that_can_be_typed_as_they_stand(edgewright: Edgewright) -> None:
-    shown = re.findall(r"^  (edgewright \w+ .*?)(?:  |$)", edgewright("-h").stdout, flags=re.MULTILINE)
+    shown = re.findall(r"^ +(edgewright \w+ .*?)(?:  |$)", edgewright("-h").stdout, flags=re.MULTILINE)
     assert len(shown) >= 3
     assert {line.split()[1] for line in shown} <= set(COMMANDS)
 
@@ -155,30 +176,56 @@ def test_targets_are_listed_with_what_they_are_and_whether_they_can_be_built_her
 # What is typed wrongly
 
 
-@pytest.mark.parametrize("name", USAGE_ERRORS)
-def test_what_is_typed_wrongly_ends_with_2_and_one_message(
-    edgewright: Edgewright, golden: Golden, tmp_path: Path, name: str
-) -> None:
-    done = edgewright(*USAGE_ERRORS[name], cache=tmp_path / "cache")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Traceback" not in done.stderr
-    golden(f"cli/{name}.txt", done.stderr)
-
-
-def test_what_is_typed_wrongly_is_told_without_torch(
-    workshop: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
-    # All in one process, so that each of them is asked and torch is waited for at most once.
+def _try_all(
+    asked: Mapping[str, tuple[str, ...]], libraries: Iterable[str], folder: Path, environment: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """What each command ends with, prints, and had imported by then of ``libraries``; all in one process."""
     done = subprocess.run(
-        [sys.executable, "-c", _TRY_ALL],
-        input=json.dumps(USAGE_ERRORS),
+        [sys.executable, "-c", _TRY_ALL, *libraries],
+        input=json.dumps(asked),
         capture_output=True,
         text=True,
         check=True,
-        cwd=workshop,
-        env={**environment, "EDGEWRIGHT_CACHE": str(tmp_path)},
+        cwd=folder,
+        env=environment,
     )
-    assert json.loads(done.stdout) == {name: [2, []] for name in USAGE_ERRORS}
+    ends: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return ends
+
+
+@pytest.fixture(scope="module")
+def told(
+    workshop: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """How each usage error ends."""
+    own = {**environment, "EDGEWRIGHT_CACHE": str(tmp_path_factory.mktemp("cache"))}
+    return _try_all(USAGE_ERRORS, ["torch", *HEAVY], workshop, own)
+
+
+@pytest.mark.parametrize("name", USAGE_ERRORS)
+def test_what_is_typed_wrongly_ends_with_2_and_one_message(
+    told: dict[str, dict[str, Any]], golden: Golden, name: str
+) -> None:
+    end = told[name]
+    assert (end["code"], end["out"]) == (2, "")
+    assert "Traceback" not in end["err"]
+    golden(f"cli/{name}.txt", end["err"])
+
+
+@pytest.mark.parametrize("name", _AS_A_PROCESS)
+def test_what_is_typed_wrongly_ends_the_process_in_the_same_way(
+    told: dict[str, dict[str, Any]], edgewright: Edgewright, name: str
+) -> None:
+    done = edgewright(*USAGE_ERRORS[name])
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told[name]["err"])
+
+
+def test_what_is_typed_wrongly_is_told_without_torch(told: dict[str, dict[str, Any]]) -> None:
+    assert [name for name, end in told.items() if "torch" in end["imported"]] == []
+
+
+def test_what_is_typed_wrongly_is_told_before_anything_heavy_is_imported(told: dict[str, dict[str, Any]]) -> None:
+    assert {library for end in told.values() for library in end["imported"]} == set()
 
 
 def test_what_needs_no_network_answers_without_torch(
@@ -193,21 +240,13 @@ def test_what_needs_no_network_answers_without_torch(
         "verify": ("verify", str(deployed.out / "bundle")),
         "report": ("report", str(tmp_path / "out")),
     }
-    done = subprocess.run(
-        [sys.executable, "-c", _TRY_ALL],
-        input=json.dumps(asked),
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=workshop,
-        env={**environment, "EDGEWRIGHT_CACHE": str(deployed.cache)},
-    )
-    assert json.loads(done.stdout) == {name: [0, []] for name in asked}
+    ends = _try_all(asked, ["torch"], workshop, {**environment, "EDGEWRIGHT_CACHE": str(deployed.cache)})
+    assert {name: (end["code"], end["imported"]) for name, end in ends.items()} == {name: (0, []) for name in asked}
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
 def test_debug_shows_where_an_error_came_from_and_then_the_same_message(edgewright: Edgewright, place: str) -> None:
-    typed = ("deploy", "resnet5o")
+    typed = ("deploy", "--set", "data.source")
     plain = edgewright(*typed)
     debug = edgewright(*(("--debug", *typed) if place == "first" else (*typed, "--debug")))
     assert (debug.returncode, debug.stdout) == (2, "")
@@ -280,8 +319,9 @@ def test_a_run_prints_every_stage_its_verdict_and_where_everything_is(deployed: 
     stages = ["baseline", "calibrate", "export", "build"]
     assert [line.split()[0] for line in lines[2:6]] == stages
     assert report.verdict.sentence in lines
-    places = [deployed.out / name for name in ("bundle", "report.json", "report.md", "report.html", "recipe.yaml")]
-    assert [line.strip().rstrip("/") for line in lines[-6:-1]] == [str(place) for place in places]
+    names = ("bundle", "report.json", "report.md", "report.html", "junit.xml", "recipe.yaml")
+    places = [deployed.out / name for name in names]
+    assert [line.strip().rstrip("/") for line in lines[-len(places) - 1 : -1]] == [str(place) for place in places]
     assert all(place.exists() for place in places)
     assert lines[-1] == f"  bundle sha256 {report.bundle.sha256}"
 
@@ -326,23 +366,49 @@ def test_names_with_brackets_are_printed_as_they_are(
     folder.mkdir()
     shutil.copy(workshop / "net.py", folder / "net.py")
     shutil.copytree(workshop / "colours", tmp_path / "photos [red]")
+    network = "nets [bold]/net.py:tiny"
     typed = ("--recipe", str(workshop / "recipe.yaml"), "--data", "photos [red]", "--out", "results [i]")
-    done = edgewright("deploy", "nets [bold]/net.py:tiny", *typed, cwd=tmp_path, cache=deployed.cache)
+    done = edgewright(
+        "deploy", network, *typed, "--set", f"distill.teachers=['{network}']", cwd=tmp_path, cache=deployed.cache
+    )
     assert done.returncode == 0, done.stderr
     assert _lines(done.stdout)[0] == "nets [bold]/net.py:tiny on photos [red] for ort-cpu"
     assert "  results [i]/report.json" in _lines(done.stdout)
 
 
+def test_results_that_cannot_be_put_where_they_shall_are_told_before_the_work_and_not_after_it(
+    edgewright: Edgewright, deployed: Deployed
+) -> None:
+    # net.py is a file: no folder can be made of it, and a real run takes hours.
+    done = edgewright("deploy", "--recipe", "recipe.yaml", "--out", "net.py", cache=deployed.cache)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: net.py: ")
+    assert "baseline" not in done.stdout
+
+
+def test_a_class_whose_name_is_no_text_is_a_mistake_in_the_data_and_no_defect(
+    edgewright: Edgewright, workshop: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(workshop / "ruined" / "val", tmp_path / "photos" / "val")
+    try:
+        (tmp_path / "photos/val/red").rename(tmp_path / os.fsdecode(b"photos/val/r\xffd"))
+    except OSError:
+        pytest.skip("this file system has no names but texts")
+    done = edgewright("explain", "net.py:tiny", "--data", str(tmp_path / "photos"), "--weights", "none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {tmp_path / 'photos'}")
+
+
 # report and verify
 
 
-def test_report_writes_both_renderings_as_deploy_wrote_them(
+def test_report_writes_every_rendering_as_deploy_wrote_it(
     edgewright: Edgewright, deployed: Deployed, tmp_path: Path
 ) -> None:
     shutil.copy(deployed.out / "report.json", tmp_path)
     done = edgewright("report", str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    names = ["report.json", "report.md", "report.html"]
+    names = ["report.json", "report.md", "report.html", "junit.xml"]
     assert _lines(done.stdout) == [str(tmp_path / name) for name in names]
     for name in names:
         assert (tmp_path / name).read_bytes() == (deployed.out / name).read_bytes()

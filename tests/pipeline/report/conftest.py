@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from pipeline.report.comparison import Comparison, Difference, MetricRow, ProcessPoint
+from pipeline.report.comparison import Verdict as Judged
 from pipeline.report.record import (
     AccuracyFigure,
     BundleEntry,
+    HistoryPoint,
     Latency,
     MachineEntry,
     Memory,
@@ -22,7 +26,7 @@ from pipeline.report.record import (
 
 Filled = Callable[[str], Report]
 
-_FIXED = frozenset({"schema", "status"})
+_FIXED = frozenset({"schema", "status", "verdict", "unit", "against", "kind", "time"})
 """Keys whose values are words of ours."""
 
 
@@ -101,20 +105,104 @@ def report() -> Report:
     )
 
 
+def _comparison(against: str) -> Comparison:
+    return Comparison.model_validate(
+        {
+            "baseline": "c" * 64,
+            "candidate": "b" * 64,
+            "against": against,
+            "verdict": Judged.REGRESSED,
+            "sentence": "REGRESSED latency p50 +5.20 % [+4.10 %, +6.30 %], limit +3 %",
+            "exit_code": 1,
+            "metrics": [
+                MetricRow(
+                    name="latency p50",
+                    unit="s",
+                    baseline=0.00114,
+                    candidate=0.0012,
+                    change=0.052,
+                    low=0.041,
+                    high=0.063,
+                    limit=0.03,
+                    level=0.975,
+                    method="paired",
+                    verdict=Judged.REGRESSED,
+                    waived="a new layer",
+                    note="measured twice",
+                ),
+                MetricRow(
+                    name="accuracy",
+                    unit="1",
+                    baseline=0.9750,
+                    candidate=0.9722,
+                    change=0.0028,
+                    limit=0.01,
+                    method="counted",
+                    verdict=Judged.OK,
+                ),
+            ],
+            "processes": [
+                ProcessPoint(
+                    kind=kind,
+                    position=position,
+                    pairs=40,
+                    p50_change=change,
+                    p90_change=change,
+                    baseline_p50_s=0.00114,
+                    other_p50_s=0.0012,
+                    pressure=0.1,
+                    steal=0.0,
+                )
+                for position, (kind, change) in enumerate((("pair", 0.05), ("control", 0.002), ("pair", 0.054)))
+            ],
+            "looks": 2,
+            "unfit": ["the clock changed"],
+            "differences": [Difference(what="onnxruntime", baseline="1.23.0", candidate="1.24.1")],
+            "missing": ["memory peak"],
+            "notes": ["few processes"],
+        }
+    )
+
+
+@pytest.fixture
+def gated(report: Report) -> Report:
+    """The same run, judged against the accepted baseline and the best one, with what was accepted before."""
+    history = tuple(
+        HistoryPoint(
+            time=datetime(2026, 1, day, tzinfo=UTC),
+            bundle="c" * 64,
+            reason="first" if day == 1 else "quicker",
+            machine_class="0123456789abcdef",
+            latency_p50_s=0.0013 / day,
+            accuracy=0.97,
+            size_bytes=5_600_000,
+            new_level=day == 2,
+        )
+        for day in (1, 2)
+    )
+    return report.model_copy(
+        update={"gate": _comparison("accepted"), "best": _comparison("best accepted"), "history": history}
+    )
+
+
 def _with_text(value: Any, text: str) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
-        return {key: item if key in _FIXED else _with_text(item, text) for key, item in value.items()}
+        return {
+            key: item if key in _FIXED and isinstance(item, str) else _with_text(item, text)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_with_text(item, text) for item in value]
     return text if isinstance(value, str) else value
 
 
 @pytest.fixture
-def filled(report: Report) -> Filled:
-    """The report with one text in every place where a text can stand, keys that are free among them."""
+def filled(gated: Report) -> Filled:
+    """The judged report with one text in every place where a text can stand, keys that are free among them."""
 
     def fill(text: str) -> Report:
-        value = _with_text(report.model_dump(mode="json", by_alias=True), text)
+        value = _with_text(gated.model_dump(mode="json", by_alias=True), text)
+        value["best"] = None  # says the same as the other one, and each has three pictures
         value["conditions"][text] = value["machine"]["versions"][text] = text
         return Report.model_validate(value)
 

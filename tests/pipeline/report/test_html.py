@@ -22,17 +22,13 @@ Golden = Callable[[str, str], None]
 Filled = Callable[[str], "Report"]
 
 HOSTILE = {
-    "a script": "<script>alert(1)</script>",
-    "an element": "<img src=x onerror=alert(1)>",
-    "the end of a style": "</style></svg></title><script>",
-    "an attribute": '" onmouseover="alert(1)',
-    "another attribute": "' onmouseover='alert(1)",
-    "a comment": "<!-- -->",
-    "an entity": "&lt;script&gt;",
-    "a line": "a\nb",
-    "a pipe": "a|b",
-    "braces": "{{ report.model }} {% for %}",
+    "an element": "<script>alert(1)</script>",
+    "the end of ours": "</style></svg></title><!--",
+    "attributes": "\" onload=\"a()' onload='a()",
+    "entities and braces": "&lt;b&gt; {{ report }} {% for",
+    "lines and pipes": "a\nb|c",
 }
+"""Short, because a picture whose labels are longer than itself has no room for bars."""
 
 _EMPTY = frozenset({"meta", "link", "img", "br", "hr", "input"})
 
@@ -71,14 +67,22 @@ def _skeleton(text: str) -> list[tuple[str, list[str]]]:
     return [(tag, sorted(attributes)) for tag, attributes in _Page(without).elements]
 
 
+def _without_pictures(text: str) -> str:
+    """Without the pictures and the style sheet: these have tests of their own, and change with a font."""
+    text = re.sub(r"<svg.*?</svg>", "<svg/>", text, flags=re.DOTALL)
+    return re.sub(r"<style>.*?</style>", "<style></style>", text, flags=re.DOTALL)
+
+
 def test_a_report_is_written_as_it_was(report: Report, golden: Golden) -> None:
-    # Without the pictures and the style sheet: these have tests of their own, and change with a font.
-    text = re.sub(r"<svg.*?</svg>", "<svg/>", render_html(report), flags=re.DOTALL)
-    golden("report/report.html", re.sub(r"<style>.*?</style>", "<style></style>", text, flags=re.DOTALL))
+    golden("report/report.html", _without_pictures(render_html(report)))
 
 
-def test_the_page_is_whole(report: Report) -> None:
-    text = render_html(report)
+def test_a_judged_report_is_written_as_it_was(gated: Report, golden: Golden) -> None:
+    golden("report/judged.html", _without_pictures(render_html(gated)))
+
+
+def test_the_page_is_whole(gated: Report) -> None:
+    text = render_html(gated)
     assert text.startswith("<!doctype html>\n<html lang=")
     assert _Page(text).unclosed == []
 
@@ -94,15 +98,17 @@ def test_the_style_is_within_the_page(report: Report) -> None:
     assert style.strip() in render_html(report)
 
 
-def test_every_picture_has_words_for_those_who_do_not_see_it(report: Report) -> None:
-    figures = [attributes for tag, attributes in _Page(render_html(report)).elements if tag == "figure"]
-    assert [(one["role"], one["aria-label"]) for one in figures] == [
-        ("img", chart.words) for chart in waterfall(report)
-    ]
+def test_every_picture_has_words_for_those_who_do_not_see_it(gated: Report) -> None:
+    page = _Page(render_html(gated))
+    figures = [attributes for tag, attributes in page.elements if tag == "figure"]
+    assert len(figures) == [tag for tag, _ in page.elements].count("svg")
+    assert {one["role"] for one in figures} == {"img"}
+    assert all(re.search(r"[a-z]{3}.*\d", one["aria-label"] or "") for one in figures)
+    assert {chart.words for chart in waterfall(gated)} <= {one["aria-label"] for one in figures}
 
 
-def test_nothing_is_loaded_from_elsewhere(report: Report) -> None:
-    text = render_html(report)
+def test_nothing_is_loaded_from_elsewhere(gated: Report) -> None:
+    text = render_html(gated)
     page = _Page(text)
     assert not {"script", "link", "img", "iframe", "object", "embed", "base", "image", "form"} & {
         tag for tag, _ in page.elements
@@ -119,12 +125,12 @@ def test_nothing_is_loaded_from_elsewhere(report: Report) -> None:
     assert "@import" not in text
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_no_text_from_outside_changes_the_form_of_the_page(filled: Filled, text: str) -> None:
-    assert _skeleton(render_html(filled(text))) == _skeleton(render_html(filled("harmless")))
+def test_no_text_from_outside_changes_the_form_of_the_page(filled: Filled) -> None:
+    harmless = _skeleton(render_html(filled("harmless")))
+    assert [name for name, text in HOSTILE.items() if _skeleton(render_html(filled(text))) != harmless] == []
 
 
-@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '" onmouseover="alert(1)', "&lt;b&gt;", "'a' | \"b\""])
+@pytest.mark.parametrize("text", ["<script>alert('a' | \"b\")</script>", '&lt;b&gt; " onmouseover="alert(1)'])
 def test_a_text_from_outside_is_shown_letter_by_letter(filled: Filled, text: str) -> None:
     page = _Page(render_html(filled(text)))
     assert page.texts["title"] == [f"{text} for {text}: ok"]
@@ -134,17 +140,12 @@ def test_a_text_from_outside_is_shown_letter_by_letter(filled: Filled, text: str
     assert text in page.texts["dd"]
 
 
-def test_what_the_page_is_cannot_be_changed_from_within_a_picture(filled: Filled) -> None:
-    page = _Page(render_html(filled("</svg><script>alert(1)</script>")))
-    assert "script" not in {tag for tag, _ in page.elements}
-
-
 def test_sections_without_content_are_left_out_as_in_markdown(report: Report) -> None:
     rows = tuple(row.model_copy(update={"notes": ()}) for row in report.stages)
     bare = report.model_copy(update={"teachers": (), "quantization": None, "warnings": (), "stages": rows})
     for told in (report, bare):
         headings = [line.removeprefix("## ") for line in render_markdown(told).splitlines() if line.startswith("## ")]
-        assert _Page(render_html(told)).texts["h2"][1:] == headings
+        assert [text.strip() for text in _Page(render_html(told)).texts["h2"]] == headings
 
 
 def test_the_same_record_gives_the_same_text(report: Report) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from xml.dom import minidom
 
 import pytest
 
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.report.html import render_html
+from pipeline.report.junit import render_junit
 from pipeline.report.markdown import render_markdown
 from pipeline.report.render import read_report, write_reports
 
@@ -19,15 +21,18 @@ if TYPE_CHECKING:
     from pipeline.report.record import Report
 
 Change = Callable[[dict[str, Any]], object]
+Filled = Callable[[str], "Report"]
 
 
-def test_the_record_and_its_two_renderings_are_written_and_named(report: Report, tmp_path: Path) -> None:
+def test_the_record_and_its_renderings_are_written_and_named(report: Report, tmp_path: Path) -> None:
     folder = tmp_path / "deployments" / "resnet18"
+    names = ("report.json", "report.md", "report.html", "junit.xml")
     paths = write_reports(report, folder)
-    assert paths == (folder / "report.json", folder / "report.md", folder / "report.html")
+    assert paths == tuple(folder / name for name in names)
     assert paths[1].read_text(encoding="utf-8") == render_markdown(report)
     assert paths[2].read_text(encoding="utf-8") == render_html(report)
-    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json", "report.md"]
+    assert paths[3].read_text(encoding="utf-8") == render_junit(report)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
 
 
 def test_what_is_read_is_what_was_written_from_the_folder_or_the_file(report: Report, tmp_path: Path) -> None:
@@ -40,6 +45,12 @@ def test_writing_what_was_read_changes_no_byte(report: Report, tmp_path: Path) -
     first = [path.read_bytes() for path in write_reports(report, tmp_path)]
     again = [path.read_bytes() for path in write_reports(read_report(tmp_path), tmp_path)]
     assert first == again
+
+
+@pytest.mark.parametrize("text", ["<a>&amp;\"'", "a\nb", "a\x0bb", "\x00", "]]>", "\u72ac \U0001f415"])
+def test_the_verdicts_for_ci_servers_are_xml_whatever_the_texts(filled: Filled, text: str) -> None:
+    document = minidom.parseString(render_junit(filled(text)))  # noqa: S318 - our own text
+    assert {case.getAttribute("name") for case in document.getElementsByTagName("testcase")}
 
 
 def test_a_new_report_takes_the_place_of_the_old_one(report: Report, tmp_path: Path) -> None:

@@ -1,0 +1,156 @@
+"""Every way a command can end badly is one message and one exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+import typer
+
+from pipeline import errors
+from pipeline.cli.failures import guarded
+from pipeline.errors import EdgewrightError, IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _own_signals_and_output(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A guarded command sets the handler of its process, which is the tests' here."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "argv", ["edgewright", "deploy"])
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def _end(error: BaseException) -> int | str | None:
+    @guarded
+    def command() -> NoReturn:
+        raise error
+
+    with pytest.raises(SystemExit) as left:
+        command()
+    return left.value.code
+
+
+def _known() -> list[type[EdgewrightError]]:
+    found = [getattr(errors, name) for name in errors.__all__]
+    return [kind for kind in found if isinstance(kind, type) and kind is not errors.UnknownNameError]
+
+
+@pytest.mark.parametrize("kind", _known(), ids=lambda kind: kind.__name__)
+def test_an_error_for_the_user_is_printed_as_it_is_and_ends_with_its_code(
+    kind: type[EdgewrightError], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = _end(kind("it broke", where="a.yaml:3", got="1", expected="2", fix="mend it"))
+    assert code == kind.exit_code
+    told = "error: a.yaml:3: it broke\n  got: 1\n  expected: 2\n  fix: mend it\n"
+    assert capsys.readouterr() == ("", told)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; finished stages are kept, the same command goes on from there\n"),
+        (MemoryError(), 7, "error: out of memory\n  fix: close other programs, or use a smaller input or batch\n"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x/y"), 2, "error: /x/y: Permission denied\n"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "z"), 2, "error: z: No such file or directory\n"),
+        (OSError("no number"), 2, "error: no number\n"),
+    ],
+    ids=["interrupt", "memory", "permission", "missing file", "other"],
+)
+def test_what_the_system_says_is_one_message(
+    error: BaseException, code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _end(error) == code
+    assert capsys.readouterr() == ("", told)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["full", "quota"])
+def test_a_full_disk_is_no_mistake_of_the_user(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _end(OSError(number, os.strerror(number), "out/report.md")) == 7
+    assert capsys.readouterr().err.startswith("error: out/report.md: ")
+
+
+def test_a_reader_that_has_gone_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", sys.stdout)  # put back afterwards: it is replaced, for the flush at the exit
+    assert _end(BrokenPipeError(errno.EPIPE, "Broken pipe")) == 0
+    assert sys.stdout.name == os.devnull
+    sys.stdout.close()
+    assert capsys.readouterr().err == ""
+
+
+def test_an_error_that_is_for_nobody_is_a_defect_and_says_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _end(ZeroDivisionError("division by zero")) == 70
+    told = capsys.readouterr().err
+    first, *rest = told.splitlines()
+    assert first.startswith("error: a defect in edgewright: ZeroDivisionError at test_failures.py:")
+    assert rest == ["  got: division by zero", "  fix: run again with --debug and report what it prints"]
+    assert os.sep not in first
+
+
+@pytest.mark.parametrize(
+    "error", [IntegrityError("it broke"), KeyboardInterrupt(), OSError("no number"), ZeroDivisionError("no")]
+)
+def test_debug_prints_the_traceback_before_the_message_and_keeps_the_code(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = _end(error)
+    plain = capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["edgewright", "deploy", "--debug"])
+    assert _end(error) == code
+    debug = capsys.readouterr().err
+    assert debug.startswith("Traceback (most recent call last):\n")
+    assert debug.endswith(plain)
+    assert "Traceback" not in plain
+
+
+def test_a_command_may_end_with_a_code_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    @guarded
+    def command() -> NoReturn:
+        raise typer.Exit(3)
+
+    with pytest.raises(typer.Exit) as left:
+        command()
+    assert left.value.exit_code == 3
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_command_that_ends_well_gets_what_it_was_typed_with_and_prints_nothing_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seen: list[tuple[str, int]] = []
+
+    @guarded
+    def command(name: str, *, count: int) -> None:
+        """What it does."""
+        seen.append((name, count))
+
+    command("x", count=2)
+    assert seen == [("x", 2)]
+    assert command.__doc__ == "What it does."
+    assert capsys.readouterr() == ("", "")
+
+
+def test_being_told_to_end_ends_with_143_and_lets_the_command_tidy_up(capsys: pytest.CaptureFixture[str]) -> None:
+    tidied: list[str] = []
+
+    @guarded
+    def command() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            tidied.append("done")
+
+    with pytest.raises(SystemExit) as left:
+        command()
+    assert left.value.code == 143
+    assert tidied == ["done"]
+    assert capsys.readouterr() == ("", "")
