@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["change_points"]
 
-_LEAST = 3
+_LEAST = 4
 """Points that a level needs on each side."""
 
 
