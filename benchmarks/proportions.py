@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +56,8 @@ def accuracy_drop(baseline: Sequence[float], candidate: Sequence[float], *, alph
     both, lost = int((first * second).sum()), int((first * (1 - second)).sum())
     won, neither = int(((1 - first) * second).sum()), int(((1 - first) * (1 - second)).sum())
     n = len(first)
+    from scipy import stats  # here: it takes a third of a second, and an error message waits for nothing
+
     low, high = _newcombe(both, lost, won, neither, z=float(stats.norm.ppf(1 - alpha)))
     return Drop(estimate=(lost - won) / n, low=low, high=high, lost=lost, won=won, n=n)
 
@@ -92,4 +93,6 @@ def _correlation(both: int, first_only: int, second_only: int, neither: int) -> 
 
 def agreement_upper_bound(same: int, n: int, *, alpha: float) -> float:
     """Exact (Clopper and Pearson) upper bound of the share of images with the same answer."""
+    from scipy import stats
+
     return 1.0 if same == n else float(stats.beta.ppf(1 - alpha, same + 1, n - same))

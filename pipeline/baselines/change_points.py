@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,4 +54,6 @@ def _p_value(left: np.ndarray, right: np.ndarray) -> float:
     if sum(shares) == 0:
         return 0.0 if difference else 1.0
     freedom = sum(shares) ** 2 / (shares[0] ** 2 / (len(left) - 1) + shares[1] ** 2 / (len(right) - 1))
+    from scipy import stats  # here: importing it takes a third of a second
+
     return float(2 * stats.t.sf(abs(difference) / np.sqrt(sum(shares)), freedom))

@@ -24,7 +24,10 @@ def report(
 def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder with a manifest.json.", show_default=False)],
 ) -> None:
-    """Check that a bundle is, byte for byte, what its manifest says; exit code 6 when not."""
+    """Check a bundle against its manifest, byte for byte.
+
+    Exit code 6 when it is not what the manifest says.
+    """
     from exporters.bundle import read_bundle
     from pipeline.cli.console import say
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +26,7 @@ __all__ = ["PlainProgress", "TerminalProgress", "out_console", "progress", "say"
 _PLAIN_EVERY_S = 15.0
 """A pipe gets a line this often while something long runs, so that a log shows it is alive."""
 
-_PIPED_WIDTH = 200
+_PIPED_WIDTH = 10_000
 """A pipe has no width: tables are as wide as they are."""
 
 
@@ -36,7 +37,9 @@ def out_console() -> Console:
 
 
 def _console(stream: TextIO) -> Console:
-    return Console(file=stream, highlight=False, soft_wrap=True, width=None if stream.isatty() else _PIPED_WIDTH)
+    return Console(
+        file=stream, highlight=False, emoji=False, soft_wrap=True, width=None if stream.isatty() else _PIPED_WIDTH
+    )
 
 
 @cache
@@ -47,7 +50,10 @@ def progress() -> Progress:
 
 
 def say(text: str, *, markup: bool = True) -> None:
-    """Print one line of results at once, so that a log is complete up to where a run was killed."""
+    """Print one line of results at once, so that a log is complete up to where a run was killed.
+
+    ``markup`` lets ``[bold]`` and the like colour the line; without it every letter is printed as it is.
+    """
     out_console().print(text, markup=markup)
     sys.stdout.flush()
 
@@ -58,7 +64,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     for number, column in enumerate(columns):
         drawn.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*(Text(cell) for cell in row))
     return drawn
 
 
@@ -72,13 +78,13 @@ class TerminalProgress:
     def track(self, description: str, total: int) -> Iterator[Ticker]:
         """Draw a bar while the ``with`` block lasts."""
         columns = (
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
         )
         with Bars(*columns, console=self._stream, transient=True) as bars:
             yield _Bar(bars, bars.add_task(description, total=total or None, status=""))
@@ -123,7 +129,10 @@ class _Lines:
         now = time.monotonic()
         if now - self._last >= _PLAIN_EVERY_S:
             self._last = now
-            left = (now - self._start) * (self._total - self._done) / max(1, self._done)
-            text = f"  {self._description}: {self._done}/{self._total}, about {left:.0f} s left  {status}"
-            self._stream.print(text.rstrip(), markup=False)
-            sys.stdout.flush()
+            self._stream.print(f"  {self._description}: {self._progress(now)}  {status}".rstrip(), markup=False)
+
+    def _progress(self, now: float) -> str:
+        if not self._total:
+            return f"{self._done}"
+        left_s = (now - self._start) * max(0, self._total - self._done) / max(1, self._done)
+        return f"{self._done}/{self._total}, about {left_s:.0f} s left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -16,8 +17,9 @@ from pipeline.errors import EdgewrightError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["guarded"]
+__all__ = ["end_well", "guarded"]
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _INTERRUPTED = 130
 _TERMINATED = 143
 
@@ -34,12 +36,13 @@ def guarded(command: Callable[_Options, None]) -> Callable[_Options, None]:
     @wraps(command)
     def run(*args: _Options.args, **options: _Options.kwargs) -> None:
         signal.signal(signal.SIGTERM, _terminate)
-        _end_well(lambda: command(*args, **options), debug="--debug" in sys.argv)
+        end_well(lambda: command(*args, **options), debug="--debug" in sys.argv)
 
     return run
 
 
-def _end_well(command: Callable[[], None], *, debug: bool) -> None:
+def end_well(command: Callable[[], None], *, debug: bool) -> None:
+    """Call it; whatever goes wrong becomes one message on standard error and an exit code."""
     try:
         command()
     except typer.Exit:
@@ -55,7 +58,7 @@ def _end_well(command: Callable[[], None], *, debug: bool) -> None:
         _fail("error: out of memory\n  fix: close other programs, or use a smaller input or batch", 7, debug=debug)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"error: {where}{error.strerror or error}", 2, debug=debug)
+        _fail(f"error: {where}{error.strerror or error}", 7 if error.errno in _FULL else 2, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last place before the user
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119 - no path of this machine

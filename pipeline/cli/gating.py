@@ -36,7 +36,9 @@ def measure(
     quick: Annotated[bool, typer.Option("--quick", help="Three processes instead of ten.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Write the record with all samples as JSON.")] = None,
 ) -> None:
-    """Measure one bundle alone: latency, cold start, memory by phase, accuracy; in fresh processes.
+    """Measure one bundle alone, in fresh processes.
+
+    Latency, cold start, memory by phase, accuracy.
 
     \b
     edgewright measure deployments/resnet50/ort-cpu/bundle --threads 1 --out record.json
@@ -90,7 +92,9 @@ def gate(
         bool, typer.Option("--allow-inconclusive", help="End with 0 where nothing could be shown.")
     ] = False,
 ) -> None:
-    """Run two bundles side by side and say whether CANDIDATE got slower, bigger or less accurate.
+    """Say whether CANDIDATE is worse than BASELINE.
+
+    Both run side by side in the same processes: is it slower, bigger or less accurate by more than a margin?
 
     \b
     edgewright gate old/bundle new/bundle
@@ -277,7 +281,9 @@ def selftest(
     data: Annotated[str | None, _DATA] = None,
     threads: Annotated[int | None, _THREADS] = None,
 ) -> None:
-    """Prove on this machine what the gate can and cannot see: no difference, and slowdowns of a known size.
+    """Prove what the gate can see on this machine.
+
+    Gates without any difference, and against a candidate slowed by a known amount of real work.
 
     The slowdown is real work behind every inference of one side. Ends with 0 when no false alarm was raised and every
     fit gate saw the large slowdown; with 4 when the machine was unfit for all of them.

@@ -8,7 +8,10 @@ __all__ = ["COMMANDS"]
 
 
 def models() -> None:
-    """List the models that can be named; a file of your own is named path/to/file.py:factory."""
+    """List the models that can be named.
+
+    A file of your own is named path/to/file.py:factory.
+    """
     from pipeline.models.names import timm_classifiers, torchvision_classifiers
 
     found = timm_classifiers()
@@ -19,7 +22,7 @@ def models() -> None:
 
 
 def targets() -> None:
-    """List where a bundle can run, and what is missing to build for it here."""
+    """List where a bundle can run, and what is missing here."""
     from pipeline.catalog import TARGETS, target_named
 
     for name in TARGETS:

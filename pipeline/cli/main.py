@@ -9,7 +9,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.cli import bundles, gating, listing, runs
-from pipeline.cli.failures import guarded
+from pipeline.cli.failures import end_well, guarded
 
 __all__ = ["app", "main"]
 
@@ -55,4 +55,5 @@ def _common(
 
 def main() -> None:
     """The console script."""
-    app(args=[argument for argument in sys.argv[1:] if argument != "--debug"])
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    end_well(lambda: app(args=arguments), debug="--debug" in sys.argv)  # what no command sees: --help on a full disk

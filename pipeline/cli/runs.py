@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from pipeline.cli.options import takes_recipe
 
@@ -30,7 +31,9 @@ def deploy(
         typer.Option("--baselines", help="Accepted baselines; where there is one of the case, it is the yardstick."),
     ] = Path("baselines"),
 ) -> None:
-    """Take MODEL through distill, prune, calibrate, export and build, measured after every stage.
+    """Take MODEL through every stage to a bundle.
+
+    Distill, prune, calibrate, export and build, measured after each on the target's own runtime.
 
     \b
     edgewright deploy resnet50
@@ -55,13 +58,13 @@ def deploy(
         )
     store = Store(default_root())
     plan = make_plan(recipe, store, progress())
-    say(f"[bold]{recipe.model}[/] on {plan.parts.dataset.name} for {', '.join(t.name for t in plan.targets)}")
+    say(f"[bold]{escape(recipe.model)}[/] on {escape(plan.parts.dataset.name)} for {', '.join(recipe.targets)}")
     for note in plan.notes:
-        say(f"  note: {note}")
+        say(f"  note: {note}", markup=False)
     ran: list[str] = []
 
     def announce(outcome: "Outcome") -> None:
-        say(_stage_line(outcome))
+        say(_stage_line(outcome), markup=False)
         if outcome.result.status == "ran" or not outcome.measured.cached:
             ran.append(outcome.result.stage)
 
@@ -104,15 +107,17 @@ def _show(deployed: "Deployed") -> None:
         out_console().print(table(TEACHER_COLUMNS, teacher_rows(report)))
     say("")
     colour = _COLOURS.get(report.verdict.status, "yellow")
-    say(f"[{colour}]{report.verdict.sentence}[/]")
+    say(f"[{colour}]{escape(report.verdict.sentence)}[/]")
     for path in deployed.files:
-        say(f"  {path}{'/' if path.is_dir() else ''}")
+        say(f"  {path}{'/' if path.is_dir() else ''}", markup=False)
     say(f"  bundle sha256 {report.bundle.sha256}")
 
 
 @takes_recipe
 def recipe_(recipe: "Recipe") -> None:
-    """Print the fully resolved recipe as YAML: every key with its value; valid input again.
+    """Print the fully resolved recipe as YAML.
+
+    Every key with its value, in the form that --recipe takes.
 
     \b
     edgewright recipe resnet50 --data my_photos > my_recipe.yaml
@@ -128,7 +133,9 @@ def recipe_(recipe: "Recipe") -> None:
 
 @takes_recipe
 def explain(recipe: "Recipe") -> None:
-    """Say which stages would run and why, naming the field that changed; nothing is run.
+    """Say which stages would run and why.
+
+    The field that changed is named; nothing is run.
 
     \b
     edgewright explain resnet50 --set distill.temperature=2

@@ -22,13 +22,22 @@ def folders(root: Path) -> list[str]:
     """Names of the folders in ``root``, sorted, without hidden ones.
 
     Raises:
-        DataError: when ``root`` cannot be read.
+        DataError: when ``root`` cannot be read, or a name in it is no printable text.
     """
     try:
         with os.scandir(root) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            found = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
         raise DataError("this folder cannot be read", where=str(root), got=error.strerror) from error
+    for name in found:
+        if not name.isprintable():  # also bytes that are no text in this system's encoding
+            raise DataError(
+                "the name of a folder is no printable text, and cannot be a class",
+                where=str(root),
+                got=ascii(name),
+                fix="rename it",
+            )
+    return found
 
 
 def images_below(folder: Path) -> list[Path]:

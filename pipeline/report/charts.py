@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.report import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipeline.report.record import Report, StageRow
 
-__all__ = ["Chart", "blank_axes", "svg_text", "waterfall"]
+__all__ = ["Chart", "blank_axes", "own_style", "svg_text", "waterfall"]
 
 _WIDTH_IN, _ROW_IN, _FRAME_IN = 4.6, 0.36, 0.62
 _FLOAT, _INT8, _TAIL, _INK, _MUTED = "#7a93b8", "#1f6f54", "#c9d4e5", "#1d2733", "#66717f"
@@ -29,6 +30,18 @@ class Chart:
     words: str
 
 
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Within it (or decorated by it) matplotlib draws the same whatever the person's own settings of it are."""
+    import matplotlib as mpl
+
+    plain = {key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"}
+    own = {"svg.fonttype": "none", "svg.hashsalt": "edgewright", "font.family": "sans-serif", "text.parse_math": False}
+    with mpl.rc_context({**plain, **own}):
+        yield
+
+
+@own_style()
 def waterfall(report: Report) -> tuple[Chart, ...]:
     """One chart a figure, a bar a stage, from the baseline down to what is shipped."""
     rows = [row for row in report.stages if row.status != "skipped"]
@@ -112,10 +125,7 @@ def blank_axes(width_in: float, height_in: float) -> tuple[Any, Any]:
 
 def svg_text(figure: Any) -> str:  # noqa: ANN401 - matplotlib has no types
     """The figure's ``<svg>`` element, the same text for the same figure, with letters kept as letters."""
-    import matplotlib as mpl
-
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgewright", "font.family": "sans-serif"}):
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :].replace('font: 9px "DejaVu Sans"', "font: 9px inherit")

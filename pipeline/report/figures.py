@@ -27,7 +27,7 @@ def count(value: int | None) -> str:
     if value is None:
         return _NONE
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
+        if value >= 0.9995 * size and value >= 1000:
             return f"{_three(value / size)} {letter}"
     return str(value)
 
@@ -36,12 +36,15 @@ def seconds(value_s: float | None) -> str:
     """A duration: ``0.4 s``, ``12 s``, ``3 min 20 s``."""
     if value_s is None:
         return _NONE
-    if value_s < 10:
+    if value_s < 9.95:
         return f"{value_s:.1f} s"
     minutes, rest = divmod(round(value_s), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _three(value: float) -> str:
-    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
-    return f"{value:.{digits}f}"
+    """Three significant digits, written without an exponent; of 1000 and more all digits before the point."""
+    if value == 0 or abs(value) >= 999.5:
+        return f"{value:.0f}"
+    exponent = int(f"{value:.2e}".partition("e")[2])  # after rounding: 9.996 has the exponent of 10.0
+    return f"{value:.{max(0, 2 - exponent)}f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report.charts import Chart, blank_axes, svg_text
+from pipeline.report.charts import Chart, blank_axes, own_style, svg_text
 from pipeline.report.comparison import Verdict
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _PAIR, _CONTROL, _INK, _MUTED, _BAND = "#2f5d9b", "#b0762b", "#1d2733", "#66717f
 _WIDTH_IN = 4.6
 
 
+@own_style()
 def forest(found: Comparison) -> Chart | None:
     """Every change with its interval, in units of its own margin: what reaches 1 is worse than the margin."""
     rows = [row for row in found.metrics if row.gating and row.change is not None and row.limit > 0]
@@ -58,6 +59,7 @@ def _in_margins(row: MetricRow) -> str:
     return f"{(row.change or 0) / row.limit:+.2f}"
 
 
+@own_style()
 def process_dots(found: Comparison) -> Chart | None:
     """Every process's change of the median, the controls beside: how large no difference looks here."""
     if not found.processes:
@@ -92,6 +94,7 @@ def _dot_words(processes: Sequence[ProcessPoint]) -> str:
     return ", ".join(told)
 
 
+@own_style()
 def run_order(found: Comparison) -> Chart | None:
     """The processes in the order they ran, with what else the machine did."""
     if not found.processes:
@@ -118,6 +121,7 @@ def run_order(found: Comparison) -> Chart | None:
     return Chart(title="Run order", svg=svg_text(figure), words=words)
 
 
+@own_style()
 def pareto(rows: Sequence[StageRow]) -> Chart | None:
     """Accuracy against latency, a point a stage: up and to the left is better."""
     points = [
@@ -146,6 +150,7 @@ def pareto(rows: Sequence[StageRow]) -> Chart | None:
     return Chart(title="Accuracy against latency", svg=svg_text(figure), words=words)
 
 
+@own_style()
 def memory_phases(rows: Sequence[StageRow]) -> Chart | None:
     """What is resident after each phase, stacked: the runtime, loading on top of it, running on top of that."""
     measured = [row for row in rows if row.memory_bytes.import_ and row.memory_bytes.load and row.memory_bytes.run]
@@ -172,6 +177,7 @@ def memory_phases(rows: Sequence[StageRow]) -> Chart | None:
     return Chart(title="Memory by phase", svg=svg_text(figure), words=words)
 
 
+@own_style()
 def history(points: Sequence[HistoryPoint]) -> Chart | None:
     """Accepted medians over time, with the changes of level; one machine class a line, since others do not compare."""
     if len(points) < 2:

@@ -17,7 +17,7 @@ __all__ = ["render_markdown"]
 
 def render_markdown(report: Report) -> str:
     """The verdict first, then the stages, then everything a figure depends on."""
-    parts = [f"**{_line(report.verdict.sentence)}**", f"# {_line(report.model)} for {report.target}"]
+    parts = [f"**{_line(report.verdict.sentence)}**", f"# {_line(report.model)} for {_line(report.target)}"]
     for found in (report.gate, report.best):
         parts += _gate(found) if found is not None else []
     if report.stages:
@@ -46,12 +46,17 @@ def _gate(found: Comparison) -> list[str]:
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(_line(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
 
 
+def _cell(text: str) -> str:
+    """Free text that ends no cell."""
+    return _line(text).replace("\\", "\\\\").replace("|", "\\|")
+
+
 def _list(items: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"- {label}: {_line(text)}" if label else f"- {_line(text)}" for label, text in items)
+    return "\n".join(f"- {_line(label)}: {_line(text)}" if label else f"- {_line(text)}" for label, text in items)
 
 
 def _line(text: str) -> str:

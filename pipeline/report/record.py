@@ -29,7 +29,7 @@ _Bytes = Annotated[int, Field(gt=0)] | None
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class Latency(_Record):

@@ -90,8 +90,9 @@ def measured_where(report: Report) -> list[tuple[str, str]]:
     machine, bundle = report.machine, report.bundle
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version)
     cpu = f"{machine.cpu}, {machine.cores} cores, {machine.ram_gib} GiB, {machine.system} on {machine.architecture}"
+    isa = f" ({', '.join(machine.isa)})" if machine.isa else ""
     return [
-        ("machine", f"{cpu} ({', '.join(machine.isa)}); class {machine.class_}"),
+        ("machine", f"{cpu}{isa}; class {machine.class_}"),
         ("versions", f"edgewright {report.edgewright}, {versions}"),
         ("in force", ", ".join(f"{name} {value}" for name, value in report.conditions.items())),
         ("data", report.data),

@@ -33,7 +33,11 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         out: Folder of the (single) target's results; default ``deployments/<model>/<target>``.
         shelf: Accepted baselines; where one of the case is among them, the gate is run against it.
     """
-    preflight(chain)
+    folders = {
+        target.name: out or Path("deployments", _folder_name(chain.plan.recipe.model), target.name)
+        for target in chain.plan.targets
+    }
+    preflight(chain, folders.values())
     artifacts: dict[ArtifactKind, Artifact] = {}
     shared = Made()
     first = chain.plan.targets[0]
@@ -48,8 +52,7 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
     found = []
     for target in chain.plan.targets:
         made = _for_target(chain, target, shared, dict(artifacts))
-        folder = out or Path("deployments", _folder_name(chain.plan.recipe.model), target.name)
-        found.append(publish(chain, target, made, folder, shelf))
+        found.append(publish(chain, target, made, folders[target.name], shelf))
     return tuple(found)
 
 

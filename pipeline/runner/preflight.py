@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from pipeline.errors import UsageError
 from pipeline.runner.execution import cached
 from pipeline.stage import Inputs
 from pipeline.subject import Subject
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from pipeline.runner.chain import Chain
     from pipeline.stage import Stage
     from pipeline.subject import Parts
@@ -16,13 +21,20 @@ if TYPE_CHECKING:
 __all__ = ["preflight"]
 
 
-def preflight(chain: Chain) -> None:
+def preflight(chain: Chain, folders: Iterable[Path]) -> None:
     """Try the student and the teachers, unless their first stage is in the store: then they were tried before.
 
+    Args:
+        chain: What will run.
+        folders: Where results will be written; nothing is made there yet.
+
     Raises:
-        UsageError: when a factory fails, or a network does not take the input or answer for the classes.
+        UsageError: when a folder cannot be made or written to, a factory fails, or a network does not take the input
+            or answer for the classes.
         WeightsError: when given weights do not fit.
     """
+    for folder in folders:
+        _check_writable(folder)
     recipe = chain.plan.recipe
     teaching = recipe.baseline.model_copy(update={"schedule": recipe.distill.teacher_schedule})
     firsts: list[tuple[Parts, Stage]] = [(chain.plan.parts, recipe.baseline)]
@@ -38,6 +50,14 @@ def preflight(chain: Chain) -> None:
         for parts in untried:
             _try(parts)
             ticker.advance()
+
+
+def _check_writable(folder: Path) -> None:
+    place = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
+    if not place.is_dir():
+        raise UsageError("results cannot be put here", where=str(folder), got=f"{place} is a file", expected="a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError("results cannot be put here", where=str(folder), got=f"{place} may not be written to")
 
 
 def _try(parts: Parts) -> None:
