@@ -16,6 +16,7 @@ from pipeline.environment import versions
 from pipeline.errors import IntegrityError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.session import EngineSpec
+from pipeline.store import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,7 +105,7 @@ def read_bundle(root: Path) -> Bundle:
         sha256=sha256_of_file(root / verify.MANIFEST),
         spec=EngineSpec.from_json(manifest["engine"]),
         preprocess=PreprocessSpec.model_validate_json((root / "preprocess.json").read_text(encoding="utf-8")),
-        classes=tuple((root / "classes.txt").read_text(encoding="utf-8").splitlines()),
+        classes=tuple((root / "classes.txt").read_bytes().decode().split("\n")[:-1]),
         manifest=manifest,
     )
 
@@ -119,7 +120,7 @@ def _write_texts(work: Path, spec: EngineSpec, target: Target, contents: Content
     (work / "preprocess.json").write_text(
         canonical_json(contents.preprocess.model_dump(mode="json")) + "\n", encoding="utf-8"
     )
-    (work / "classes.txt").write_text("".join(f"{name}\n" for name in contents.classes), encoding="utf-8")
+    (work / "classes.txt").write_bytes("".join(f"{name}\n" for name in contents.classes).encode())
     (work / "README.md").write_text(_readme(spec, target, contents), encoding="utf-8")
 
 
@@ -172,8 +173,7 @@ def _publish(work: Path, out: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-    old = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.old")
     if out.exists():
-        out.rename(old)
-    work.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+        exchange(work, out)  # what stood there is now in the temporary folder, which goes
+    else:
+        work.rename(out)

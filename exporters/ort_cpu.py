@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.environment import usable_cores
 from pipeline.session import EngineSpec, TensorSpec, check_batch
+from pipeline.store import foreign_disk_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,8 @@ class OrtCpuTarget:
         options.log_severity_level = 3
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(path)
-        session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        with foreign_disk_errors(folder):
+            session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         return EngineSpec(
             target=self.name,
             model=_MODEL,

@@ -14,6 +14,7 @@ result or none. Whatever is read is verified first; what does not verify is set 
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import json
@@ -31,10 +32,11 @@ from pipeline.errors import ContractError, ResourceError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["KeyRecord", "Store", "default_root", "write_atomically"]
+__all__ = ["KeyRecord", "Store", "default_root", "exchange", "foreign_disk_errors", "write_atomically"]
 
 _METADATA = "artifact.json"
 _KEY_SCHEMA = "edgewright.key/1"
+_NO_ROOM_BYTES = 1 << 16
 _NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM})
 """Errors of reading that say nothing about the bytes: an artifact must not be set aside for them."""
 
@@ -101,6 +103,8 @@ class Store:
     def find(self, sha256: str) -> Artifact | None:
         """The artifact of that identity, verified byte by byte; None when absent or damaged."""
         home = self.root / "artifacts" / sha256
+        if not home.exists():  # first: what comes later, from another process, comes whole
+            return None
         try:
             value = json.loads((home / _METADATA).read_text(encoding="utf-8"))
             artifact = Artifact.from_json(value, home)
@@ -240,6 +244,19 @@ def write_atomically(path: Path, text: str) -> None:
     _fsync(path.parent)
 
 
+def exchange(first: Path, second: Path) -> None:
+    """Swap two folders of one file system; on Linux at once, so that there is always one at either place."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is not None:
+        here = ctypes.c_int(-100)  # AT_FDCWD: relative to the working folder
+        if renameat2(here, os.fsencode(first), here, os.fsencode(second), ctypes.c_uint(2)) == 0:  # RENAME_EXCHANGE
+            return
+    aside = second.with_name(f".{second.name}.{uuid.uuid4().hex[:8]}.old")  # a file system without it
+    second.rename(aside)
+    first.rename(second)
+    aside.rename(first)
+
+
 def _write_and_fsync(path: Path, text: str) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -273,9 +290,28 @@ def _disk_errors(root: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise
-        raise ResourceError(
-            "the disk is full",
-            where=error.filename or str(root),
-            got=f"{shutil.disk_usage(_nearest_existing(root)).free / 2**20:.0f} MiB free",
-            fix="free some space, or put the store elsewhere with EDGEWRIGHT_CACHE; finished stages are kept",
-        ) from error
+        raise _full(error.filename or str(root), root) from error
+
+
+@contextmanager
+def foreign_disk_errors(folder: Path) -> Iterator[None]:
+    """Around a library that writes into ``folder`` in C++: its errors do not say that the disk was full.
+
+    Raises:
+        ResourceError: in place of the library's own error when there is no room left.
+    """
+    try:
+        yield
+    except Exception as error:
+        if shutil.disk_usage(folder).free >= _NO_ROOM_BYTES:
+            raise
+        raise _full(str(folder), folder) from error
+
+
+def _full(where: str, root: Path) -> ResourceError:
+    return ResourceError(
+        "the disk is full",
+        where=where,
+        got=f"{shutil.disk_usage(_nearest_existing(root)).free / 2**20:.0f} MiB free",
+        fix="free some space, or put the store elsewhere with EDGEWRIGHT_CACHE; finished stages are kept",
+    )

@@ -29,6 +29,18 @@ def sha256_of(path: str) -> str:
     return digest.hexdigest()
 
 
+def bytes_of(path: str) -> bytes:
+    """The bytes of a plain file.
+
+    Raises:
+        ValueError: when it is something else, such as a pipe that would be waited for.
+    """
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise ValueError("not a plain file")
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def files_below(root: str) -> tuple[set[str], list[str]]:
     """Relative POSIX paths of the plain files below ``root``, and what is wrong about everything else."""
     found, problems = set(), []
@@ -66,8 +78,7 @@ def read_manifest(root: str) -> dict[str, tuple[int, str]]:
         ValueError: when it is absent, no manifest, or not as it was written.
     """
     try:
-        with open(os.path.join(root, MANIFEST), "rb") as file:
-            content = file.read()
+        content = bytes_of(os.path.join(root, MANIFEST))
         manifest = json.loads(content)
         schema, written = manifest["schema"], (spelled(sealed(manifest)) + "\n").encode()
         entries = {entry["path"]: (int(entry["size_bytes"]), str(entry["sha256"])) for entry in manifest["files"]}

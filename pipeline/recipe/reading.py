@@ -52,8 +52,19 @@ def read_recipe(path: Path | None, typed: Mapping[str, Any], settings: Sequence[
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML; valid input again: ``read_recipe(dump_recipe(r)) == r``."""
     value = recipe.model_dump(mode="json", by_alias=True)
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts with rare line separators in quotes that escape them: any other style reads them as spaces."""
+
+
+def _quoted_where_needed(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _quoted_where_needed)
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -337,7 +337,7 @@ SCHEDULES = st.fixed_dictionaries(
     {},
     optional={
         "epochs": SMALL,
-        "batch_size": SMALL,
+        "batch_size": st.integers(2, 1000),
         "learning_rate": POSITIVE,
         "weight_decay": st.floats(0, 1),
         "warmup": st.floats(0.01, 0.99),
