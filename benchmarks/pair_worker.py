@@ -14,10 +14,11 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.process import own_status
-from benchmarks.timing import ExtraWork, Inputs, open_engine, same_outputs, timed, warm_up
+from benchmarks.timing import WINDOW, ExtraWork, Inputs, open_engine, same_outputs, timed, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,17 +93,16 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _warm_up(sides: dict[str, _Side], count: int, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Each side in turn with the other one beside it, as it will be timed."""
-    told = {}
-    for name, side in sides.items():
-        other = sides["b" if name == "a" else "a"]
+    """Both in turn, as they will be timed; settled when a turn of both is."""
+    times: dict[str, list[int]] = {name: [] for name in sides}
 
-        def step(number: int, side: _Side = side, other: _Side = other) -> int:
-            other.warm(number % count)
-            return side.warm(number % count)
+    def turn(number: int) -> int:
+        for name, side in sides.items():
+            times[name].append(side.warm(number % count))
+        return sum(values[-1] for values in times.values())
 
-        told[name] = warm_up(step, least_s=request["warmup_s"] / 2, limit=request["warmup_limit"])
-    return told
+    told = warm_up(turn, least_s=request["warmup_s"], limit=request["warmup_limit"])
+    return {name: {**told, "median_ns": int(median(values[-WINDOW:]))} for name, values in times.items()}
 
 
 def _pairs(request: dict[str, Any], warm: dict[str, dict[str, Any]]) -> int:

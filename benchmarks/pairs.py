@@ -34,12 +34,12 @@ class PairProtocol:
         max_pairs: And at most so many.
         max_s: The timed loop ends after so long whatever was asked.
         warmup_s: Least warm-up of both together.
-        warmup_limit: Most inferences of each side's warm-up.
+        warmup_limit: Most turns of the warm-up, once ``warmup_s`` is spent.
         affinity: Cores to stay on; empty for all.
         slow_b: Share by which the candidate is slowed down by work of its own; 0 except in a self-test.
     """
 
-    target_s: float = 2.0
+    target_s: float = 1.5
     min_pairs: int = 64
     max_pairs: int = 1500
     max_s: float = 20.0

@@ -168,8 +168,11 @@ def _check_integrity(record: SoloRecord, folder: Path) -> None:
             where=str(folder),
             got=f"{wrong} of {checked} checked outputs differ from the first answer to the same input",
         )
-    repeated = [sample for result in record.processes for sample in result["repeated_ns"]]
-    ratio = median(record.samples_s()) * 1e9 / max(median(repeated), 1)
+    ratio = median(
+        fresh / max(repeated, 1)
+        for result in record.processes
+        for fresh, repeated in zip(result["fresh_ns"], result["repeated_ns"], strict=True)
+    )
     if ratio > _REMEMBERED:
         raise IntegrityError(
             "one input again and again is answered much faster than many: answers seem to be remembered",

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
     from pipeline.session import Array, Session
 
-__all__ = ["ExtraWork", "Inputs", "open_engine", "same_outputs", "timed", "warm_up"]
+__all__ = ["WINDOW", "ExtraWork", "Inputs", "open_engine", "same_outputs", "timed", "warm_up"]
 
-_HALF = 20
+WINDOW = 20
+"""Inferences whose median is compared in the warm-up."""
+
 _SETTLED = 0.10
-"""Warm-up ends when the medians of two successive windows of 20 differ by less than this."""
+"""Warm-up ends when the medians of two successive windows differ by less than this."""
 
 
 def open_engine(request: Mapping[str, Any]) -> Session:
@@ -72,10 +74,10 @@ def warm_up(step: Callable[[int], int], *, least_s: float, limit: int) -> dict[s
     while not converged and (len(times) < limit or spent < least_s * 1e9):
         times.append(step(len(times)))
         spent += times[-1]
-        if len(times) >= 2 * _HALF and spent >= least_s * 1e9:
-            earlier, later = np.median(times[-2 * _HALF : -_HALF]), np.median(times[-_HALF:])
+        if len(times) >= 2 * WINDOW and spent >= least_s * 1e9:
+            earlier, later = np.median(times[-2 * WINDOW : -WINDOW]), np.median(times[-WINDOW:])
             converged = bool(abs(later - earlier) <= _SETTLED * earlier)
-    return {"iterations": len(times), "converged": converged, "median_ns": int(np.median(times[-_HALF:]))}
+    return {"iterations": len(times), "converged": converged, "median_ns": int(np.median(times[-WINDOW:]))}
 
 
 def same_outputs(found: Sequence[Array], expected: Sequence[Array]) -> bool:
@@ -94,13 +96,15 @@ class ExtraWork:
     """
 
     _BLOCK = bytes(512)
-    _PROBE = 2000
+    _PROBES, _PROBE = 9, 250
 
     def __init__(self, share: float, inference_ns: float) -> None:
-        start = time.perf_counter_ns()
-        self._hash(self._PROBE)
-        block_ns = (time.perf_counter_ns() - start) / self._PROBE
-        self.blocks = round(share * inference_ns / block_ns)
+        probes = []
+        for _ in range(self._PROBES):  # several: one that lost its core would make the work too little
+            start = time.perf_counter_ns()
+            self._hash(self._PROBE)
+            probes.append(time.perf_counter_ns() - start)
+        self.blocks = round(share * inference_ns / (float(np.median(probes)) / self._PROBE))
 
     def _hash(self, blocks: int) -> None:
         for _ in range(blocks):

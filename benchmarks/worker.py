@@ -57,10 +57,11 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         before = own_status()
         measured = _timed_loop(session, inputs, expected, request)
         after = own_status()
-        repeated = _repeated_input(session, inputs, len(measured["samples_ns"]))
+        repeated = _repeated_input(session, inputs, min(32, len(measured["samples_ns"])))
         memory["run"], peaks["run"] = memory_status("VmRSS"), memory_status("VmHWM")
         facts = session.facts()
-    known = [peak for peak in peaks.values() if peak is not None]
+    # What is resident counts too: recent kernels add both up now and then only, and the peak may lag behind.
+    known = [value for value in (*peaks.values(), memory["load"], memory["run"]) if value is not None]
     memory["peak"] = max(known) if known else None
     return {
         "import_ns": import_ns,
@@ -68,7 +69,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         "first_ns": first_ns,
         "warmup": warm,
         **measured,
-        "repeated_ns": repeated,
+        **repeated,
         "memory_bytes": memory,
         "phase_peaks_bytes": peaks if resets else None,
         "proportional_bytes": proportional_status(),
@@ -105,10 +106,18 @@ def _timed_loop(
     return {"samples_ns": samples, "checked": checked, "mismatched": mismatched, "inputs": inputs.count}
 
 
-def _repeated_input(session: Session, inputs: Inputs, samples: int) -> list[int]:
-    """A few inferences of one and the same input: much faster ones would mean that answers are remembered."""
-    batch = inputs.read(0)
-    return [timed(session.run, batch)[0] for _ in range(min(32, samples))]
+def _repeated_input(session: Session, inputs: Inputs, rounds: int) -> dict[str, list[int]]:
+    """Inferences of the input that was asked just before, each beside one of an input that was not.
+
+    Much faster ones would mean that answers are remembered. Side by side, because beside inferences of another moment
+    a busy machine or a cold cache makes the same difference.
+    """
+    fresh, repeated = [], []
+    for number in range(rounds):
+        fresh.append(timed(session.run, inputs.read(1 + number % (inputs.count - 1) if inputs.count > 1 else 0))[0])
+        session.run(inputs.read(0))
+        repeated.append(timed(session.run, inputs.read(0))[0])
+    return {"fresh_ns": fresh, "repeated_ns": repeated}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +25,9 @@ class Build(BaseModel):
         default="auto",
         description="'auto': int8 where it is faster and holds goal.max_accuracy_drop, else float, by measurement",
     )
+    budget_s: Annotated[float, Field(ge=0)] = Field(
+        default=120.0, description="seconds for trying candidates; 0 takes the first INT8 form as it is"
+    )
 
 
 class BuildFor(BaseModel):
@@ -35,7 +39,7 @@ class BuildFor(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "build"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.ONNX,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.ENGINE
     reads: ClassVar[tuple[str, ...]] = ()
@@ -44,6 +48,9 @@ class BuildFor(BaseModel):
     source: str
     """The ONNX file to build from, such as ``qdq-ort-x86.onnx``."""
     precision: Literal["int8", "float"]
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Of the runtime, over the target's defaults."""
 
     builder: Any = Field(exclude=True, repr=False)
     """The ``Target`` of that name; its name and versions are in the key already."""
@@ -60,4 +67,5 @@ class BuildFor(BaseModel):
         with work.progress.track(f"building for {self.target}", 1) as ticker:
             spec = self.builder.build(model, work.folder)
             ticker.advance()
+        spec = replace(spec, options={**spec.options, **self.options})
         return Made(facts={"engine": spec.to_json(), "precision": self.precision}, notes=(f"{self.precision} engine",))

@@ -12,6 +12,7 @@ from pipeline.session import EngineSpec, TensorSpec, check_batch
 from pipeline.store import foreign_disk_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pipeline.artifact import Json
@@ -42,6 +43,11 @@ class OrtCpuTarget:
         """None: onnxruntime is a dependency of the project."""
         found = importlib.util.find_spec("onnxruntime") is not None
         return None if found else "onnxruntime is not installed: pip install onnxruntime"
+
+    def variants(self, machine: Machine) -> tuple[Mapping[str, Json], ...]:
+        """Threads that wait actively; and half the cores, since two threads of one core share its multipliers."""
+        halves: tuple[Mapping[str, Json], ...] = ({"threads": machine.cores // 2},) if machine.cores >= 4 else ()
+        return ({"spinning": True}, *halves)
 
     def build(self, model: Path, folder: Path) -> EngineSpec:
         """Optimise the graph once, offline, so that the device does not do it at every start.

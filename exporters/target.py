@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from pipeline.artifact import Json
     from pipeline.environment import Machine
     from pipeline.session import EngineSpec
 
@@ -36,6 +38,10 @@ class Target(Protocol):
 
     def missing(self) -> str | None:
         """None when it can be built here; else what is missing and the command that installs it."""
+        ...
+
+    def variants(self, machine: Machine) -> tuple[Mapping[str, Json], ...]:
+        """Options of the runtime worth trying in place of the defaults, each a part of ``EngineSpec.options``."""
         ...
 
     def build(self, model: Path, folder: Path) -> EngineSpec:

@@ -144,7 +144,7 @@ def _gate_accepted(
     from exporters.bundle import read_bundle
     from pipeline.baselines.shelf import Shelf, case_of
     from pipeline.cli.console import progress, say
-    from pipeline.errors import BaselineError
+    from pipeline.errors import BaselineError, UsageError
     from pipeline.runner.gate_report import report_of_judgement
     from pipeline.runner.judging import judge
 
@@ -153,7 +153,17 @@ def _gate_accepted(
         raise BaselineError("neither a bundle nor a folder of baselines", where=str(root))
     alone = (candidate / "manifest.json").is_file()
     folders = [candidate] if alone else sorted(path.parent for path in candidate.rglob("manifest.json"))
-    bundles = {case_of(bundle): bundle for bundle in map(read_bundle, folders)}
+    bundles: dict[str, Bundle] = {}
+    for bundle in map(read_bundle, folders):
+        first = bundles.setdefault(case_of(bundle), bundle)
+        if first is not bundle:
+            raise UsageError(
+                "two candidates of one case",
+                where=str(bundle.root),
+                got=f"another is {first.root}",
+                fix="name one of them",
+            )
+    accepted = {case: shelf.accepted(case) for case in bundles}  # before the work: one without a baseline ends it
     codes = []
     if not alone:
         for case, _ in shelf.cases():
@@ -161,13 +171,17 @@ def _gate_accepted(
                 say(f"REGRESSED {case}: it has a baseline and no candidate", markup=False)
                 codes.append(1)
     for case, bundle in bundles.items():
-        dataset = _images(shelf.accepted(case), data)
+        dataset = _images(accepted[case], data)
         judgement = judge(shelf, bundle, dataset, options, progress())
         found = [one for one in (judgement.comparison, judgement.best) if one is not None]
         folder = out if alone or out is None else out / case
         _tell(found, report_of_judgement(bundle, judgement, dataset), folder)
         codes.append(judgement.deciding.exit_code)
-    return codes or [0]
+    if not codes:
+        raise BaselineError(
+            "no baseline and no candidate: there is nothing to compare", where=f"{root} and {candidate}"
+        )
+    return codes
 
 
 def _images(bundle: "Bundle", data: str | None) -> "Dataset":
@@ -256,14 +270,17 @@ def _cores(text: str | None) -> tuple[int, ...]:
 
     if text is None:
         return ()
-    cores: set[int] = set()
+    spans = []
     try:
         for part in text.split(","):
-            first, _, last = part.partition("-")
-            cores.update(range(int(first), int(last or first) + 1))
+            first, dash, last = part.partition("-")
+            spans.append((int(first), int(last if dash else first)))
     except ValueError as error:
         raise UsageError("not a list of cores", where=f"--affinity {text}", expected="such as 0,1 or 0-3") from error
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    # Ends first: a slip such as 0-100000000 must not be counted through.
+    sound = all(low <= high <= max(usable) for low, high in spans)
+    cores = {core for low, high in spans for core in range(low, high + 1)} if sound else set()
     if not cores or not cores <= usable:
         raise UsageError(
             "cores that cannot be used here", where=f"--affinity {text}", expected=f"some of {sorted(usable)}"

@@ -20,6 +20,7 @@ QUICK = {
     "distill.teacher_schedule.epochs": 1,
     "prune.schedule.epochs": 1,
     "data.calibration_images": 64,
+    "build.budget_s": 20,
 }
 """What ``--quick`` sets: to see in a minute that everything works; the accuracy then means nothing."""
 
@@ -56,6 +57,14 @@ def recipe_from(
         typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe, such as input.size=128."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="The only source of randomness.")] = None,
+    require: Annotated[
+        str | None,
+        typer.Option("--require", help="'int8': fail with exit code 8 rather than ship float when INT8 falls short."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", help="Time for trying INT8 forms, such as 30s or 5m; default two minutes."),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="One epoch of everything: to see that it works, not for figures.")
     ] = False,
@@ -70,9 +79,24 @@ def recipe_from(
         "targets": target or None,
         "skip": [stage.strip() for stage in skip.split(",") if stage.strip()] if skip is not None else None,
         "seed": seed,
+        "goal.require": require,
+        "build.budget_s": _seconds(budget),
         **(QUICK if quick else {}),
     }
     return read_recipe(recipe, typed, settings or ())
+
+
+def _seconds(text: str | None) -> float | None:
+    """``30s``, ``5m`` or a number of seconds."""
+    from pipeline.errors import UsageError
+
+    if text is None:
+        return None
+    factor = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], 0.0)
+    try:
+        return float(text[:-1]) * factor if factor else float(text)
+    except ValueError as error:
+        raise UsageError("--budget is no duration", got=text, expected="such as 30s, 5m or 90") from error
 
 
 def takes_recipe(command: Callable[..., None]) -> Callable[..., None]:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pipeline.quantization.graph import WEIGHTED, Graph
+from pipeline.quantization.plan import place
 
 if TYPE_CHECKING:
-    from pipeline.artifact import Json
+    from collections.abc import Callable
 
-__all__ = ["Coverage", "int8_coverage"]
+    from pipeline.artifact import Json
+    from pipeline.quantization.dialects import Dialect
+
+__all__ = ["Coverage", "int8_coverage", "why_float"]
 
 _INT8 = frozenset({"QLinearConv", "QGemm", "MatMulIntegerToFloat", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
 _FLOAT = frozenset(
@@ -50,6 +56,32 @@ def int8_coverage(model: Path) -> Coverage:
         options.optimized_model_filepath = str(path)
         onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         nodes = onnx.load(path).graph.node
-    floats = tuple(node.name for node in nodes if node.op_type in _FLOAT)
+    floats = tuple(node.name.removeprefix("fused ") for node in nodes if node.op_type in _FLOAT)
     int8 = sum(node.op_type in _INT8 for node in nodes)
     return Coverage(int8=int8, total=int8 + len(floats), floats=floats)
+
+
+def why_float(model: Any, dialect: Dialect, float_nodes: frozenset[str]) -> Callable[[str], str]:  # noqa: ANN401 - ModelProto
+    """A function that says why a node of the float graph does not run in INT8.
+
+    Args:
+        model: The float graph.
+        dialect: It was written in.
+        float_nodes: Nodes that were to stay float.
+    """
+    graph = Graph(model)
+    weighted = {unit.name: unit for unit in graph.units(WEIGHTED)}
+    placed = place(graph, dialect, float_nodes).units
+
+    def why(node: str) -> str:
+        if node in float_nodes:
+            return "kept in float"
+        if node in placed:
+            return "the runtime has no INT8 kernel for it"
+        if node not in weighted:
+            return "its weights are computed, not constant"
+        if weighted[node].output in graph.outputs:
+            return "it gives the network's output"
+        return "its input is not quantised"
+
+    return why

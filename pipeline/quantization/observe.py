@@ -29,7 +29,8 @@ class Observation:
 
     Attributes:
         histogram: Of its values.
-        channel_mean: Mean over images and positions, (channels,); None for tensors without a channel axis.
+        channel_mean: Mean over images and positions of each channel (axis 1), (channels,); None for tensors that are
+            neither feature maps nor rows of features.
     """
 
     histogram: Histogram
@@ -68,8 +69,8 @@ def observe(
                     fix="look at the image and at the preprocessing (input.mean, input.std)",
                 )
             low[name], high[name] = min(low[name], smallest), max(high[name], largest)
-            if value.ndim == 4:
-                mean = value.mean(axis=(0, 2, 3), dtype=np.float64)
+            if value.ndim in {2, 4}:
+                mean = value.mean(axis=(0, 2, 3)[: value.ndim - 1], dtype=np.float64)
                 sums[name] = sums[name] + mean if name in sums else mean
         seen += 1
         ticker.advance()

@@ -100,10 +100,15 @@ def _square_error(seen: Histogram, low: float, high: float) -> float:
 def _entropy(seen: Histogram) -> Range:
     """The clipping whose quantised distribution is nearest to the seen one, by Kullback-Leibler divergence.
 
-    Migacz, "8-bit Inference with TensorRT", GTC 2017; here over both ends at once, scaled alike.
+    Migacz, "8-bit Inference with TensorRT", GTC 2017; here over both ends at once, scaled alike. Zeros are left out:
+    INT8 represents them exactly, and behind a ReLU there are so many that they would decide everything.
     """
     counts = seen.counts.astype(np.float64)
     centres = seen.centres
+    if seen.low <= 0 <= seen.high:
+        counts[int(np.argmin(np.abs(centres)))] = 0
+    if not counts.any():
+        return _minmax(seen)
     best, chosen = np.inf, (seen.low, seen.high)
     for share in np.linspace(0.1, 1.0, _CANDIDATES):
         low, high = min(0.0, seen.low * share), max(0.0, seen.high * share)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.lowering.canonical import drop_unused_constants
-from pipeline.quantization.graph import Graph
+from pipeline.quantization.correct import bias_shift
+from pipeline.quantization.graph import WEIGHTED, Graph
 from pipeline.quantization.plan import place
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def QdqFromFloat(  # noqa: N802 - conversions are named <Target>From<Source>
     dialect: Dialect,
     *,
     float_nodes: frozenset[str] = frozenset(),
+    means: Mapping[str, Array] | None = None,
 ) -> Any:  # noqa: ANN401 - ModelProto
     """A copy of the float graph with Q/DQ as the dialect's runtime fuses it.
 
@@ -39,12 +41,14 @@ def QdqFromFloat(  # noqa: N802 - conversions are named <Target>From<Source>
         ranges: Of every tensor that :func:`pipeline.quantization.plan.tensors_to_observe` names.
         dialect: How to write it.
         float_nodes: Names of nodes that stay float.
+        means: Of every channel of a tensor, (channels,), by which biases are corrected for what rounding the weights
+            does (see :mod:`pipeline.quantization.correct`); layers whose input is not among them are not corrected.
     """
     import onnx
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    writer = _Writer(Graph(copy), ranges, dialect)
+    writer = _Writer(Graph(copy), ranges, dialect, means or {})
     writer.write(place(writer.graph, dialect, float_nodes))
     onnx.checker.check_model(copy)
     return copy
@@ -76,8 +80,9 @@ def quantise_weight(weight: Array, axis: int, bits: int, *, smallest: Array | No
 class _Writer:
     """Collects new nodes and constants, then rebuilds the node list in order."""
 
-    def __init__(self, graph: Graph, ranges: Mapping[str, Range], dialect: Dialect) -> None:
+    def __init__(self, graph: Graph, ranges: Mapping[str, Range], dialect: Dialect, means: Mapping[str, Array]) -> None:
         self.graph = graph
+        self._means = means
         self._ranges = ranges
         self._dialect = dialect
         self._before: dict[str, list[Any]] = {}
@@ -92,6 +97,8 @@ class _Writer:
             replaced[name] = f"{name}_dq"
         for unit in placement.units.values():
             self._weights(unit)
+        if self._dialect.guarded:
+            self._guard_float_units(placement, after)
         nodes = list(after.pop(self.graph.input, []))
         for node in list(self.graph.model.graph.node):
             nodes += self._before.get(node.name, [])
@@ -103,6 +110,25 @@ class _Writer:
         del self.graph.model.graph.node[:]
         self.graph.model.graph.node.extend(nodes)
         drop_unused_constants(self.graph.model.graph)
+
+    def _guard_float_units(self, placement: Placement, after: dict[str, list[Any]]) -> None:
+        """Between an isolated float unit and the QuantizeLinear behind it put an operator that changes nothing.
+
+        Only a path of nothing but Relu and Clip makes the runtime quantise the unit. LeakyRelu with slope 1 is the
+        identity, no optimiser removes it, and behind a bare convolution it is fused and costs nothing.
+        """
+        from onnx import helper
+
+        for unit in self.graph.units(WEIGHTED):
+            if unit.name in placement.units or unit.output not in placement.tensors:
+                continue
+            if unit.node.input[0] not in placement.tensors:
+                continue
+            last = unit.activations[-1] if unit.activations else unit.node
+            bare = f"{unit.output}_unguarded"
+            last.output[0] = bare
+            guard = helper.make_node("LeakyRelu", [bare], [unit.output], name=f"{unit.name}_guard", alpha=1.0)
+            after[bare] = [guard, *after.pop(unit.output)]
 
     def _pair(self, name: str, limits: Range) -> list[Any]:
         from onnx import helper
@@ -144,6 +170,8 @@ class _Writer:
         quantises_bias = self._dialect.quantized_bias and bias is not None and bias.shape == (weight.shape[axis],)
         smallest = np.abs(bias) / (input_scale * _BIAS_LIMIT) if quantises_bias and bias is not None else None
         values, scales = quantise_weight(weight, axis, self._dialect.weight_bits, smallest=smallest)
+        if bias is not None:
+            bias = self._corrected(node, bias, weight, values, scales)
         base = f"{node.name}_weight"
         self._constant(f"{base}_q", values)
         self._constant(f"{base}_scale", scales)
@@ -156,7 +184,24 @@ class _Writer:
         node.input[1] = f"{base}_dq"
         if quantises_bias and bias is not None:
             made.append(self._bias(node, bias, scales * np.float32(input_scale)))
+        elif bias is not None:
+            self._constant(f"{base}_bias", bias.astype(np.float32))
+            node.input[2] = f"{base}_bias"
         self._before[node.name] = made
+
+    def _corrected(self, node: Any, bias: Array, weight: Array, values: Array, scales: Array) -> Array:  # noqa: ANN401 - NodeProto
+        """The bias, with the mean of what rounding the weight takes away where the mean input is known."""
+        mean = self._means.get(node.input[0])
+        axis = _channel_axis(node)
+        if mean is None or node.op_type == "ConvTranspose" or bias.shape != (weight.shape[axis],):
+            return bias
+        groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+        weight, values = (np.moveaxis(array, axis, 0) for array in (weight, values))
+        rounded = values * scales.reshape(-1, *[1] * (values.ndim - 1))
+        if weight.shape[1] * groups != len(mean):
+            return bias  # a product over another axis than the channels
+        corrected: Array = bias + bias_shift(weight, rounded, mean, groups=groups)
+        return corrected
 
     def _bias(self, node: Any, bias: Array, scales: Array) -> Any:  # noqa: ANN401 - NodeProto
         from onnx import helper

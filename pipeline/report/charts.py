@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pipeline.report.record import Report, StageRow
 
-__all__ = ["Chart", "blank_axes", "own_style", "svg_text", "waterfall"]
+__all__ = ["Chart", "blank_axes", "layer_damages", "own_style", "svg_text", "waterfall"]
 
 _WIDTH_IN, _ROW_IN, _FRAME_IN = 4.6, 0.36, 0.62
 _FLOAT, _INT8, _TAIL, _INK, _MUTED = "#7a93b8", "#1f6f54", "#c9d4e5", "#1d2733", "#66717f"
@@ -72,6 +72,27 @@ def waterfall(report: Report) -> tuple[Chart, ...]:
         ),
     )
     return tuple(chart for chart in drawn if chart is not None)
+
+
+@own_style()
+def layer_damages(report: Report, count: int = 20) -> Chart | None:
+    """The layers whose INT8 moves the output most, the worst on top; None when none was looked at."""
+    damages = report.quantization.damages[:count] if report.quantization is not None else ()
+    if not damages:
+        return None
+    title = "Layers by the error they alone bring into the output (green: kept in float)"
+    figure, axes = blank_axes(2 * _WIDTH_IN, _FRAME_IN + 0.26 * len(damages))
+    most = max(damages[0].noise, 1e-9)
+    for place, damage in enumerate(damages):
+        axes.barh(place, damage.noise, height=0.66, color=_INT8 if damage.kept_float else _FLOAT)
+        text = figures.percent(damage.noise)
+        axes.text(damage.noise + 0.01 * most, place, text, va="center", ha="left", fontsize=8.5, color=_INK)
+    axes.set_yticks(range(len(damages)), [damage.node for damage in damages], fontsize=8.5)
+    axes.set_xlim(0, 1.15 * most)
+    axes.set_ylim(len(damages) - 0.4, -0.6)
+    axes.set_title(title, loc="left", fontsize=9.5, color=_INK)
+    words = title + ": " + ", ".join(f"{damage.node} {figures.percent(damage.noise)}" for damage in damages)
+    return Chart(title=title, svg=svg_text(figure), words=words)
 
 
 def _bars(

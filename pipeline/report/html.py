@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.report import gate_charts, gate_texts, texts
-from pipeline.report.charts import waterfall
+from pipeline.report.charts import layer_damages, waterfall
 
 if TYPE_CHECKING:
     from pipeline.report.charts import Chart
@@ -32,6 +32,7 @@ def render_html(report: Report) -> str:
     return environment.get_template("report.html.j2").render(
         report=report,
         charts=waterfall(report),
+        damages=layer_damages(report),
         more_charts=_present(gate_charts.memory_phases(report.stages), gate_charts.pareto(report.stages)),
         gates=[(found, _gate_charts(found)) for found in (report.gate, report.best) if found is not None],
         history=gate_charts.history(report.history),

@@ -27,6 +27,8 @@ def render_markdown(report: Report) -> str:
         parts += ["## What the teachers gained and cost", _table(texts.TEACHER_COLUMNS, texts.teacher_rows(report))]
     if int8 := texts.int8_text(report):
         parts += ["## INT8", _line(int8)]
+        parts += [_table(texts.TRIED_COLUMNS, rows) for rows in [texts.tried_rows(report)] if rows]
+        parts += [_table(texts.DAMAGE_COLUMNS, rows) for rows in [texts.damage_rows(report)] if rows]
     if told := texts.notes(report):
         parts += ["## Notes", _list(told)]
     parts += ["## Where it was measured", _list(texts.measured_where(report))]

@@ -13,6 +13,8 @@ from pipeline.report.comparison import Comparison  # noqa: TC001 - as above
 __all__ = [
     "AccuracyFigure",
     "BundleEntry",
+    "DamageEntry",
+    "FloatNode",
     "HistoryPoint",
     "Latency",
     "MachineEntry",
@@ -21,6 +23,7 @@ __all__ = [
     "Report",
     "StageRow",
     "TeacherEntry",
+    "TriedEntry",
     "Verdict",
 ]
 
@@ -130,6 +133,41 @@ class TeacherEntry(_Record):
     wall_s: float
 
 
+class FloatNode(_Record):
+    """A convolution or matrix product that runs in float, and why."""
+
+    node: str
+    why: str
+
+
+class TriedEntry(_Record):
+    """One INT8 form that was tried; what was not measured of it is null.
+
+    Attributes:
+        noise: Energy of the output's error over that of the output, on calibration images.
+        agreement: Fraction of calibration images with the float network's answer.
+        time_ratio: Latency over that of the float graph, side by side.
+        accuracy_drop: On the test split, against the float graph; below 0 for a gain.
+        outcome: ``shipped``, or why not.
+    """
+
+    label: str
+    noise: float | None = None
+    agreement: float | None = None
+    time_ratio: float | None = None
+    accuracy_drop: float | None = None
+    size_bytes: _Bytes = None
+    outcome: str
+
+
+class DamageEntry(_Record):
+    """What one layer's INT8 alone does to the output: energy of the change over energy of the output."""
+
+    node: str
+    noise: Annotated[float, Field(ge=0)]
+    kept_float: bool
+
+
 class QuantizationEntry(_Record):
     """How the INT8 file compares with its float graph on the test split.
 
@@ -137,7 +175,9 @@ class QuantizationEntry(_Record):
         agreement: Fraction of images with the same answer.
         int8_nodes: Convolutions and matrix products that run in INT8.
         total_nodes: All convolutions and matrix products.
-        float_nodes: Names of those that stay float.
+        float_nodes: Those that stay float.
+        tried: The forms that were looked at, in order.
+        damages: Layers, the worst first.
     """
 
     dialect: str
@@ -147,7 +187,9 @@ class QuantizationEntry(_Record):
     int8_accuracy: float
     int8_nodes: int | None = None
     total_nodes: int | None = None
-    float_nodes: tuple[str, ...] = ()
+    float_nodes: tuple[FloatNode, ...] = ()
+    tried: tuple[TriedEntry, ...] = ()
+    damages: tuple[DamageEntry, ...] = ()
 
 
 class HistoryPoint(_Record):

@@ -7,12 +7,31 @@ from typing import TYPE_CHECKING
 from pipeline.report import figures
 
 if TYPE_CHECKING:
-    from pipeline.report.record import Report, StageRow
+    from collections.abc import Sequence
 
-__all__ = ["STAGE_COLUMNS", "TEACHER_COLUMNS", "int8_text", "measured_where", "notes", "stage_cells", "teacher_rows"]
+    from pipeline.report.record import FloatNode, Report, StageRow
+
+__all__ = [
+    "DAMAGE_COLUMNS",
+    "STAGE_COLUMNS",
+    "TEACHER_COLUMNS",
+    "TRIED_COLUMNS",
+    "damage_rows",
+    "int8_text",
+    "measured_where",
+    "notes",
+    "stage_cells",
+    "teacher_rows",
+    "tried_rows",
+]
 
 STAGE_COLUMNS = ("stage", "", "p50", "p90", "p95", "p99", "size", "memory peak", "params", "MACs", "accuracy", "took")
 """The second column says whether the stage ran."""
+
+TRIED_COLUMNS = ("INT8 form", "error", "same answers", "time of float", "accuracy", "size", "outcome")
+"""Error and answers on calibration images, accuracy on the test split."""
+
+DAMAGE_COLUMNS = ("layer", "error when it alone is INT8", "runs in")
 
 TEACHER_COLUMNS = ("teacher", "accuracy", "p50", "size", "params", "training took")
 
@@ -74,8 +93,44 @@ def int8_text(report: Report) -> str | None:
     if found.total_nodes is not None:
         text += f" {found.int8_nodes} of {found.total_nodes} convolutions and matrix products run in INT8."
     if found.float_nodes:
-        text += f" In float: {', '.join(found.float_nodes)}."
+        text += f" In float: {_by_reason(found.float_nodes)}."
     return text
+
+
+def _by_reason(nodes: Sequence[FloatNode]) -> str:
+    """Nodes that share a reason, together."""
+    reasons: dict[str, list[str]] = {}
+    for node in nodes:
+        reasons.setdefault(node.why, []).append(node.node)
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
+
+
+def tried_rows(report: Report) -> list[tuple[str, ...]]:
+    """The INT8 forms that were tried, a text for each of :data:`TRIED_COLUMNS`."""
+    if report.quantization is None:
+        return []
+    return [
+        (
+            one.label,
+            figures.percent(one.noise),
+            figures.percent(one.agreement),
+            "-" if one.time_ratio is None else f"{one.time_ratio:.2f}x",
+            "-" if one.accuracy_drop is None else f"{-100 * one.accuracy_drop:+.2f} points",
+            figures.megabytes(one.size_bytes),
+            one.outcome,
+        )
+        for one in report.quantization.tried
+    ]
+
+
+def damage_rows(report: Report, count: int = 10) -> list[tuple[str, ...]]:
+    """The layers whose INT8 moves the output most, a text for each of :data:`DAMAGE_COLUMNS`."""
+    if report.quantization is None:
+        return []
+    return [
+        (one.node, figures.percent(one.noise), "float" if one.kept_float else "INT8")
+        for one in report.quantization.damages[:count]
+    ]
 
 
 def notes(report: Report) -> list[tuple[str, str]]:

@@ -61,23 +61,27 @@ class Chain:
         recipe = self.plan.recipe
         return execute(stage, inputs, self.store, seed=recipe.seed, progress=self.progress, fresh=self.fresh)
 
-    def measured(self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL) -> Measured:
-        """What the artifact is on the target's runtime.
+    def engine(self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL) -> Artifact:
+        """What the target loads of an artifact: itself, or what is built from it.
 
         Args:
             artifact: An engine, or what an engine can be built from.
             target: Where.
             source: Which file of an ONNX artifact.
         """
-        engine = artifact
-        if artifact.kind is not ArtifactKind.ENGINE:
-            engine = probe_engine(
-                artifact,
-                target,
-                lambda stage, inputs: self.execute(stage, inputs).artifact,
-                source=source,
-                opset=self.plan.recipe.calibrate.opset,
-            )
+        if artifact.kind is ArtifactKind.ENGINE:
+            return artifact
+        return probe_engine(
+            artifact,
+            target,
+            lambda stage, inputs: self.execute(stage, inputs).artifact,
+            source=source,
+            opset=self.plan.recipe.calibrate.opset,
+        )
+
+    def measured(self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL) -> Measured:
+        """What the artifact is on the target's runtime; arguments as of :meth:`engine`."""
+        engine = self.engine(artifact, target, source=source)
         return measure(engine, target, self.plan.parts, self.plan.recipe.measure, self.store, self.progress)
 
 

@@ -23,7 +23,12 @@ class Choice:
 
 
 def choose_precision(
-    asked: Literal["auto", "int8", "float"], floats: Measured, int8: Measured, goal: GoalSection
+    asked: Literal["auto", "int8", "float"],
+    floats: Measured,
+    int8: Measured,
+    goal: GoalSection,
+    *,
+    ratio: float | None = None,
 ) -> Choice:
     """INT8 where it holds the accuracy limit and is faster than float on this target, else float.
 
@@ -32,12 +37,13 @@ def choose_precision(
         floats: The float graph on the target.
         int8: The Q/DQ file on the target.
         goal: The limit, and whether anything but INT8 is a failure.
+        ratio: Of their times, measured side by side; None takes that of their medians.
 
     Raises:
         AccuracyError: when INT8 is required and loses more than the limit, or is not faster.
     """
     drop = floats.accuracy.value - int8.accuracy.value
-    ratio = int8.p50_s / floats.p50_s
+    ratio = int8.p50_s / floats.p50_s if ratio is None else ratio
     change = (
         f"loses {100 * drop:.2f} points" if drop > 0 else f"gains {-100 * drop:.2f} points" if drop else "loses nothing"
     )

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporters.build_stage import BuildFor
-from exporters.export_stage import ExportFor
-from pipeline.artifact import FLOAT_MODEL, ArtifactKind, qdq_model
-from pipeline.environment import this_machine
+from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.runner.chain import Chain, network_facts_of
-from pipeline.runner.choice import choose_precision
 from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
 from pipeline.runner.rows import Outcome, Taught
+from pipeline.runner.search import decide, export_of
 from pipeline.stage import TrainedNetwork
 
 if TYPE_CHECKING:
@@ -84,17 +82,22 @@ def _for_target(chain: Chain, target: Target, shared: Made, artifacts: dict[Arti
             replace(outcome, measured=chain.measured(outcome.result.artifact, target)) for outcome in shared.outcomes
         ]
     facts = network_facts_of(artifacts)
-    dialect = target.dialect(this_machine())
-    exported = chain.execute(ExportFor(**plan.recipe.export.model_dump(), dialects=(dialect,)), artifacts)
+    floats = chain.measured(artifacts[ArtifactKind.CALIBRATION], target)
+    decision = decide(chain, target, artifacts, floats)
+    made.decision = decision
+    exported = chain.execute(export_of(plan, decision.candidate), artifacts)
     artifacts[ArtifactKind.ONNX] = exported.artifact
-    floats, int8 = made.outcomes[-1].measured, chain.measured(exported.artifact, target, source=qdq_model(dialect))
+    int8 = chain.measured(exported.artifact, target, source=decision.candidate.file)
     _note(chain, made, Outcome(result=exported, measured=int8, facts=facts))
-    choice = choose_precision(plan.recipe.build.precision, floats, int8, plan.recipe.goal)
-    source = qdq_model(dialect) if choice.precision == "int8" else FLOAT_MODEL
-    built = chain.execute(
-        BuildFor(target=target.name, source=source, precision=choice.precision, builder=target), artifacts
+    build = BuildFor(
+        target=target.name,
+        source=decision.candidate.file if decision.precision == "int8" else FLOAT_MODEL,
+        precision=decision.precision,
+        options=dict(decision.options),
+        builder=target,
     )
-    built = replace(built, notes=(choice.reason, *built.notes))
+    built = chain.execute(build, artifacts)
+    built = replace(built, notes=(decision.reason, *built.notes))
     _note(chain, made, Outcome(result=built, measured=chain.measured(built.artifact, target), facts=facts))
     return made
 

@@ -23,7 +23,7 @@ __all__ = ["FILES_OF_KIND", "StageResult", "cached", "execute"]
 
 FILES_OF_KIND: dict[ArtifactKind, frozenset[str]] = {
     ArtifactKind.NETWORK: frozenset({"architecture.json", "weights.safetensors"}),
-    ArtifactKind.CALIBRATION: frozenset({FLOAT_MODEL, "ranges.json"}),
+    ArtifactKind.CALIBRATION: frozenset({FLOAT_MODEL, "ranges.json", "means.safetensors"}),
     ArtifactKind.ONNX: frozenset({FLOAT_MODEL}),
     ArtifactKind.ENGINE: frozenset(),
 }

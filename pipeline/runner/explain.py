@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from exporters.export_stage import ExportFor
-from pipeline.environment import this_machine
+from pipeline.artifact import ArtifactKind
 from pipeline.runner.execution import cached
 from pipeline.runner.keys import changes, key_components
+from pipeline.runner.search import export_of, recorded
 from pipeline.stage import Inputs, TrainedNetwork
 from pipeline.subject import Subject
 
 if TYPE_CHECKING:
-    from pipeline.artifact import Artifact, ArtifactKind
+    from exporters.target import Target
+    from pipeline.artifact import Artifact
     from pipeline.runner.plan import Plan
     from pipeline.stage import Stage
     from pipeline.store import Store
@@ -47,9 +48,7 @@ def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
                 continue
             teachers = known
         told.append(walk.look(stage, teachers))
-    for target in plan.targets:
-        dialect = target.dialect(this_machine())
-        told.append(walk.look(ExportFor(**plan.recipe.export.model_dump(), dialects=(dialect,))))
+    told += [walk.export(target) for target in plan.targets]
     return tuple(told)
 
 
@@ -72,9 +71,23 @@ class _Walk:
         self._unknown.pop(stage.gives, None)
         return Explained(stage=stage.name, status="cached", reasons=())
 
+    def export(self, target: Target) -> Explained:
+        """The form that was decided on for a target; without a decision the search comes first."""
+        calibration = self._artifacts.get(ArtifactKind.CALIBRATION)
+        if calibration is None or ArtifactKind.CALIBRATION in self._unknown:
+            maker = self._unknown.get(ArtifactKind.CALIBRATION, "calibrate")
+            return self._would_run("export", f"its input comes from {maker}, which would run")
+        decision = recorded(self._plan, self._store, target, calibration)
+        if decision is None:
+            return self._would_run("export", f"the best INT8 form for {target.name} has to be searched for")
+        return self.look(export_of(self._plan, decision.candidate))
+
     def waiting(self, stage: Stage, *reasons: str) -> Explained:
         self._unknown[stage.gives] = stage.name
-        return Explained(stage=stage.name, status="would run", reasons=reasons)
+        return self._would_run(stage.name, *reasons)
+
+    def _would_run(self, name: str, *reasons: str) -> Explained:
+        return Explained(stage=name, status="would run", reasons=reasons)
 
     def teachers(self) -> tuple[tuple[TrainedNetwork, ...] | None, list[Explained]]:
         """The trained teachers, None when one has to be trained; and a line for each of them."""

@@ -18,11 +18,13 @@ from pipeline.runner.bundle_measure import loaded_bytes, measure_bundle
 from pipeline.runner.gate import GateOptions, decided, gate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from exporters.bundle import Bundle
     from pipeline.baselines.history import History
     from pipeline.baselines.shelf import Shelf
+    from pipeline.baselines.waivers import Waiver
     from pipeline.data import Dataset
     from pipeline.progress import Progress
     from pipeline.report.comparison import Comparison, MetricRow
@@ -60,24 +62,31 @@ def judge(shelf: Shelf, candidate: Bundle, dataset: Dataset, options: GateOption
     Raises:
         BaselineError: when nothing was accepted for the candidate's case.
         IntegrityError: when the baseline is damaged.
+        RecipeError: when the waivers cannot be read.
     """
     case = case_of(candidate)
     accepted = shelf.accepted(case)
     history = shelf.history(case)
     assert history is not None  # noqa: S101 - something is accepted
-    comparison = gate(accepted, candidate, dataset, options, progress)
-    waived = apply_waivers(comparison.metrics, read_waivers(shelf.root), case=case, today=datetime.now(UTC).date())
+    waivers, best = read_waivers(shelf.root), shelf.best(case)  # whatever is wrong with them is told before the work
+    comparison = _waived(gate(accepted, candidate, dataset, options, progress), waivers, case)
     comparison = decided(
-        comparison.model_copy(update={"metrics": waived, "against": "accepted", "missing": _missing(history, waived)}),
+        comparison.model_copy(update={"against": "accepted", "missing": _missing(history, comparison.metrics)}),
         candidate,
     )
-    best = shelf.best(case)
+    best_comparison = None
     if best is not None:
         found = gate(best, candidate, dataset, replace(options, margins=options.margins.doubled()), progress)
+        found = decided(_waived(found, waivers, case), candidate)
         best_comparison = found.model_copy(
             update={"against": "best accepted", "sentence": f"against the best accepted lately: {found.sentence}"}
         )
-    return Judgement(comparison=comparison, best=best_comparison if best is not None else None, history=history)
+    return Judgement(comparison=comparison, best=best_comparison, history=history)
+
+
+def _waived(found: Comparison, waivers: Sequence[Waiver], case: str) -> Comparison:
+    rows = apply_waivers(found.metrics, waivers, case=case, today=datetime.now(UTC).date())
+    return found.model_copy(update={"metrics": rows})
 
 
 def _missing(history: History, rows: tuple[MetricRow, ...]) -> tuple[str, ...]:

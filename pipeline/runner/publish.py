@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.baselines.shelf import Shelf
     from pipeline.report import Report
     from pipeline.runner.chain import Chain
+    from pipeline.runner.decision import Decision
     from pipeline.runner.rows import Outcome, Taught
 
 __all__ = ["Deployed", "Made", "publish"]
@@ -30,10 +31,11 @@ __all__ = ["Deployed", "Made", "publish"]
 
 @dataclass(kw_only=True, slots=True)
 class Made:
-    """How far a run has come: every stage's outcome, and the teachers."""
+    """How far a run has come: every stage's outcome, the teachers, and what was decided about INT8."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     taught: tuple[Taught, ...] = ()
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +79,8 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         },
     )
     bundle = write_bundle(made.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")
-    report = make_report(plan, target, made.outcomes, made.taught, bundle)
+    assert made.decision is not None  # noqa: S101 - a target's run decides before it ends
+    report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle)
     code = 0
     if shelf is not None and shelf.history(case_of(bundle)) is not None:
         judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(), chain.progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from pipeline import __version__
@@ -10,6 +10,8 @@ from pipeline.environment import this_machine, versions
 from pipeline.report.record import (
     AccuracyFigure,
     BundleEntry,
+    DamageEntry,
+    FloatNode,
     Latency,
     MachineEntry,
     Memory,
@@ -17,6 +19,7 @@ from pipeline.report.record import (
     Report,
     StageRow,
     TeacherEntry,
+    TriedEntry,
     Verdict,
 )
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from exporters.bundle import Bundle
     from exporters.target import Target
+    from pipeline.runner.decision import Decision
     from pipeline.runner.execution import StageResult
     from pipeline.runner.measure import Measured
     from pipeline.runner.plan import Plan
@@ -81,6 +85,7 @@ def make_report(
     target: Target,
     outcomes: Sequence[Outcome],
     taught: Sequence[Taught],
+    decision: Decision,
     bundle: Bundle,
 ) -> Report:
     """Everything that is known of the run for one target."""
@@ -99,7 +104,7 @@ def make_report(
         verdict=_verdict(plan, outcomes),
         stages=stages,
         teachers=tuple(_teacher_entry(one) for one in taught),
-        quantization=_quantization(target, outcomes),
+        quantization=_quantization(decision, outcomes),
         bundle=bundle_entry(bundle),
         conditions=outcomes[-1].measured.solo.processes[0]["facts"],
         warnings=(*plan.notes, *dict.fromkeys(w for outcome in outcomes for w in outcome.measured.solo.warnings())),
@@ -155,20 +160,24 @@ def _verdict(plan: Plan, outcomes: Sequence[Outcome]) -> Verdict:
     )
 
 
-def _quantization(target: Target, outcomes: Sequence[Outcome]) -> QuantizationEntry:
+def _quantization(decision: Decision, outcomes: Sequence[Outcome]) -> QuantizationEntry:
     by_stage = {outcome.result.stage: outcome for outcome in outcomes}
     floats, int8 = by_stage["calibrate"].measured.accuracy, by_stage["export"].measured.accuracy
-    facts = by_stage["export"].result.artifact.facts
-    dialect = target.dialect(this_machine())
-    coverage = facts["coverage"].get(dialect, {})
+    candidate = decision.candidate
+    coverage = by_stage["export"].result.artifact.facts["coverage"].get(candidate.dialect, {})
     same = [a == b for a, b in zip(floats.answers, int8.answers, strict=True)]
+    kept = frozenset(candidate.float_nodes)
     return QuantizationEntry(
-        dialect=dialect,
-        method=facts["method"],
+        dialect=candidate.dialect,
+        method=candidate.method,
         agreement=sum(same) / len(same),
         float_accuracy=floats.value,
         int8_accuracy=int8.value,
         int8_nodes=coverage.get("int8"),
         total_nodes=coverage.get("total"),
-        float_nodes=tuple(coverage.get("floats", ())),
+        float_nodes=tuple(FloatNode(**node) for node in coverage.get("floats", ())),
+        tried=tuple(TriedEntry(**asdict(one)) for one in decision.tried),
+        damages=tuple(
+            DamageEntry(node=one.node, noise=one.noise, kept_float=one.node in kept) for one in decision.damages
+        ),
     )

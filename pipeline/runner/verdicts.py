@@ -53,14 +53,14 @@ def sentence(found: Comparison, verdict: Verdict, name: str) -> str:
         name: Of what is judged.
     """
     deciding = _deciding(verdict, found.metrics)
-    told = "; ".join(_told(row) for row in deciding)
-    lacking = f"{', '.join(found.missing)} no longer measured; " if found.missing else ""
     others = [row.name for row in _regressed(found) if row not in deciding]
-    more = f"; also {', '.join(others)}" if others else ""
-    doubt = f"; {found.unfit[0]}" if verdict is Verdict.UNFIT and found.unfit else ""
+    told = [f"{', '.join(found.missing)} no longer measured"] if found.missing else []
+    told += [_told(row) for row in deciding]
+    told += [f"also {', '.join(others)}"] if others else []
+    told += [found.unfit[0]] if verdict is Verdict.UNFIT and found.unfit else []
     pairs = sum(process.kind == "pair" for process in found.processes)
     control = "" if found.control_change is None else f", baseline against itself {100 * found.control_change:+.1f} %"
-    return f"{verdict.upper()} {name}: {lacking}{told}{more}{doubt} ({pairs} processes{control})"
+    return f"{verdict.upper()} {name}: {'; '.join(told)} ({pairs} processes{control})"
 
 
 def _deciding(verdict: Verdict, metrics: Sequence[MetricRow]) -> list[MetricRow]:

@@ -29,7 +29,7 @@ class Calibrate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "calibrate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
     reads: ClassVar[tuple[str, ...]] = ("model", "calibration", "preprocess", "task")
@@ -42,16 +42,18 @@ class Calibrate(BaseModel):
     )
 
     def run(self, inputs: Inputs, work: Workspace) -> Made:
-        """Write ``float.onnx`` and ``ranges.json``.
+        """Write ``float.onnx``, ``ranges.json`` and ``means.safetensors``.
 
         Raises:
             ParityError: when no exporter's graph computes what the network computes.
             DataError: when a calibration image cannot be used.
         """
         import onnx
+        from safetensors.numpy import save_file
 
         from pipeline.lowering import lower
         from pipeline.models.files import load_network
+        from pipeline.quantization.calibrated import MEANS, RANGES
         from pipeline.quantization.graph import Graph
         from pipeline.quantization.observe import observe
         from pipeline.quantization.plan import tensors_to_observe
@@ -69,7 +71,9 @@ class Calibrate(BaseModel):
         with work.progress.track("watching activations", 2 * count) as ticker:
             seen = observe(model, tensors_to_observe(graph), lambda: _images(inputs), ticker)
         ranges = _ranges(seen)
-        (work.folder / "ranges.json").write_text(canonical_json(ranges) + "\n", encoding="utf-8")
+        (work.folder / RANGES).write_text(canonical_json(ranges) + "\n", encoding="utf-8")
+        means = {name: of.channel_mean.astype("float32") for name, of in seen.items() if of.channel_mean is not None}
+        save_file(means, work.folder / MEANS)
         facts = {
             "exporter": lowered.exporter,
             "max_relative_error": lowered.max_relative_error,

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.margins import Effort
+from benchmarks.pairs import PairProtocol
+from exporters.bundle import Bundle, Contents, read_bundle, write_bundle
+from exporters.device import verify
+from exporters.ort_cpu import ORT_CPU
+from pipeline.artifact import ArtifactKind, FileEntry
+from pipeline.data.dataset import read_images
+from pipeline.data.open import open_dataset
+from pipeline.environment import this_machine
+from pipeline.models.resolve import resolve_model
+from pipeline.models.source import WeightsSource
+from pipeline.preprocess import PreprocessSpec
+from pipeline.progress import SilentProgress
+from pipeline.runner.execution import execute
+from pipeline.runner.gate import GateOptions
+from pipeline.stage import Inputs
+from pipeline.stages.baseline import Baseline
+from pipeline.store import Store
+from pipeline.subject import Parts, Subject
+from pipeline.tasks.classification import Classification
+from pipeline.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from pipeline.data import Dataset
+
 Golden = Callable[[str, str], None]
+Remake = Callable[..., Bundle]
 
 _GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -29,3 +58,93 @@ def golden() -> Golden:
     After a wanted change ``EDGEWRIGHT_GOLDEN=write make test`` writes the files anew; what changed is read in the diff.
     """
     return _compare
+
+
+@pytest.fixture(scope="session")
+def colours(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The three colours, for a whole session."""
+    return open_dataset(str(tiny_data), cache=tmp_path_factory.mktemp("colours-cache"))
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_file: Path, colours: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A float bundle of the tiny network, which tells the three colours apart; it may be looked at, not changed."""
+    from pipeline.lowering import lower  # here: torch takes seconds, and most tests need none
+    from pipeline.models.files import load_network
+
+    preprocess = PreprocessSpec(size=(16, 16), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    parts = Parts(
+        model=resolve_model(f"{tiny_file}:tiny"),
+        weights=WeightsSource(origin="scratch", reason="a test"),
+        dataset=colours,
+        preprocess=preprocess,
+        task=Classification(),
+    )
+    store = Store(tmp_path_factory.mktemp("trained-store"))
+    stage = Baseline(schedule=Schedule(epochs=12, batch_size=16, learning_rate=1e-2))
+    inputs = Inputs(artifacts={}, subject=Subject(parts=parts))
+    found = execute(stage, inputs, store, seed=0, progress=SilentProgress()).artifact
+    network = load_network(found.root, parts.model)
+    source = tmp_path_factory.mktemp("trained") / "float.onnx"
+    lower(network, list(read_images(colours.calibration[:4], preprocess)), source)
+    with store.workspace() as folder:
+        spec = ORT_CPU.build(source, folder)
+        engine = store.commit(ArtifactKind.ENGINE, folder, {"engine": spec.to_json(), "precision": "float"})
+    contents = Contents(
+        model="net.py:tiny",
+        task="classification",
+        preprocess=preprocess,
+        classes=colours.classes,
+        provenance={"data": {"name": colours.name, "test": colours.split_identity("test")}},
+    )
+    return write_bundle(engine, ORT_CPU, this_machine(), contents, source.with_name("bundle"))
+
+
+@pytest.fixture(scope="session")
+def remake(trained: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Remake:
+    """Makes another bundle of the trained one, sealed anew: ``remake({"classes.txt": bytes, ...})``.
+
+    Keys that are no files change the manifest's own fields.
+    """
+
+    def make(changes: Mapping[str, Any], *, of: Bundle = trained) -> Bundle:
+        root = tmp_path_factory.mktemp("remade") / "bundle"
+        shutil.copytree(of.root, root)
+        manifest = json.loads((root / verify.MANIFEST).read_text(encoding="utf-8"))
+        for name, value in changes.items():
+            if isinstance(value, bytes):
+                (root / name).write_bytes(value)
+            else:
+                manifest[name] = value
+        paths = sorted(path for path in root.rglob("*") if path.is_file() and path.name != verify.MANIFEST)
+        manifest["files"] = [FileEntry.of(root, path).to_json() for path in paths]
+        (root / verify.MANIFEST).write_text(verify.spelled(verify.sealed(manifest)) + "\n", encoding="utf-8")
+        return read_bundle(root)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bigger(trained: Bundle, remake: Remake) -> Bundle:
+    """The trained one with a remark of 40,000 letters in its file: every answer stays."""
+    import onnx
+
+    model = onnx.load(trained.root / "model.onnx")
+    model.metadata_props.add(key="ballast", value="0" * 40_000)
+    return remake({"model.onnx": model.SerializeToString()})
+
+
+@pytest.fixture(scope="session")
+def worse(trained: Bundle, remake: Remake) -> Bundle:
+    """The trained one fed with red in the place of blue."""
+    preprocess = json.loads((trained.root / "preprocess.json").read_text(encoding="utf-8"))
+    return remake({"preprocess.json": json.dumps({**preprocess, "channels": "BGR"}).encode()})
+
+
+@pytest.fixture(scope="session")
+def cheap() -> GateOptions:
+    """A gate of a few seconds: enough for what is counted, much too little for what is timed."""
+    return GateOptions(
+        effort=Effort(processes=1, looks=1, alpha=0.05, memory_processes=1),
+        protocol=PairProtocol(target_s=0.05, min_pairs=16, max_pairs=16, max_s=2.0, warmup_s=0.0, warmup_limit=40),
+    )

@@ -1,0 +1,44 @@
+"""Which of two engines is faster on this machine, side by side: what a search needs and a report does not."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.engine import Engine, write_inputs
+from benchmarks.pairs import PairProtocol, measure_pairs
+from pipeline.catalog import OPENERS
+from pipeline.data.dataset import read_images, rotating_samples
+from pipeline.session import EngineSpec
+
+if TYPE_CHECKING:
+    from pipeline.artifact import Artifact
+    from pipeline.runner.chain import Chain
+
+__all__ = ["time_ratio"]
+
+_PROTOCOL = PairProtocol(target_s=0.8, min_pairs=32, max_pairs=600, max_s=6.0, warmup_s=0.3, warmup_limit=120)
+_PROCESSES = 3
+
+
+def time_ratio(chain: Chain, other: Artifact, base: Artifact) -> float:
+    """Median latency of ``other`` over that of ``base``: inferences in turn, in three fresh processes.
+
+    Accurate to about two percent; a gate takes more processes to say more.
+    """
+    parts = chain.plan.parts
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        engines = []
+        for number, artifact in enumerate((base, other)):
+            spec = EngineSpec.from_json(artifact.facts["engine"])
+            path = Path(scratch, f"{number}.bin")
+            write_inputs(path, read_images(rotating_samples(parts.dataset.calibration, 16), parts.preprocess), spec)
+            engines.append(Engine(folder=artifact.root, spec=spec, opener=OPENERS[spec.target], inputs=path))
+        with chain.progress.track("side by side", _PROCESSES) as ticker:
+            found = measure_pairs(
+                engines[0], engines[1], _PROTOCOL, ["pair"] * _PROCESSES, ticker, seed=chain.plan.recipe.seed
+            )
+    return math.exp(median(process.median_change() for process in found))

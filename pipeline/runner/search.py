@@ -1,0 +1,319 @@
+"""The search for the INT8 form that keeps the accuracy and is fastest, on the machine it will run on.
+
+Formats first (range method, bits of the weights), by the error they make on calibration images; then groups of layers
+that are faster in float; then, where accuracy is lost, the fewest layers whose float wins it back; last the runtime's
+options. The test split is only asked whether a candidate holds the limit, never which of two is better.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from exporters.export_stage import ExportFor
+from pipeline.artifact import ArtifactKind, sha256_of_json
+from pipeline.data.dataset import read_images
+from pipeline.environment import this_machine, versions
+from pipeline.quantization.calibrated import read_calibration
+from pipeline.quantization.dialects import dialect_named, saturates
+from pipeline.quantization.groups import groups
+from pipeline.quantization.sensitivity import layer_damages, output_noise, outputs_of
+from pipeline.runner.choice import choose_precision
+from pipeline.runner.compare import time_ratio
+from pipeline.runner.decision import Candidate, Decision, Tried
+from pipeline.runner.options import best_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporters.target import Target
+    from pipeline.artifact import Artifact, Json
+    from pipeline.quantization.ranges import Method
+    from pipeline.quantization.sensitivity import LayerDamage
+    from pipeline.runner.chain import Chain
+    from pipeline.runner.measure import Measured
+    from pipeline.runner.plan import Plan
+    from pipeline.store import Store
+
+__all__ = ["decide", "decision_key", "export_of", "recorded"]
+
+_VERSION = 1
+_IMAGES = 64
+_FIRST_IMAGES = 16
+_HOPELESS = 1.5
+"""A format whose error on the first images is so many times the best one's is not looked at further."""
+_FASTER = 0.98
+"""Layers go back to float only for a gain beyond the accuracy of the comparison."""
+_SHARES = (0.5, 0.75, 0.9, 0.97, 0.99)
+"""Of the damage of all layers together: what the sets of layers kept float take away, one set after the other."""
+
+
+def decision_key(plan: Plan, target: Target, calibration: Artifact) -> str:
+    """Everything that the search's result depends on, the machine among it."""
+    recipe = plan.recipe
+    components: Mapping[str, Json] = {
+        "version": _VERSION,
+        "calibration": calibration.sha256,
+        "target": target.name,
+        "versions": versions(target.distributions),
+        "machine": this_machine().machine_class,
+        "export": recipe.export.model_dump(mode="json"),
+        "build": recipe.build.model_dump(mode="json"),
+        "goal": recipe.goal.model_dump(mode="json"),
+        "measure": recipe.measure.model_dump(mode="json"),
+        "test": plan.parts.dataset.split_identity("test"),
+        "images": plan.parts.dataset.split_identity("calibration"),
+        "preprocess": plan.parts.preprocess.model_dump(mode="json"),
+        "seed": recipe.seed,
+    }
+    return sha256_of_json(components)
+
+
+def recorded(plan: Plan, store: Store, target: Target, calibration: Artifact) -> Decision | None:
+    """What an earlier run decided about exactly this, or None."""
+    value = store.get_record("decisions", decision_key(plan, target, calibration))
+    return None if value is None else Decision.from_json(value)
+
+
+def decide(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], floats: Measured) -> Decision:
+    """Find the best INT8 form for a target, and whether it is shipped.
+
+    Args:
+        chain: What is run.
+        target: Where it will run.
+        artifacts: Holds the calibration.
+        floats: The float graph on the target.
+
+    Raises:
+        AccuracyError: when INT8 is required and does not reach the goal.
+    """
+    calibration = artifacts[ArtifactKind.CALIBRATION]
+    key = decision_key(chain.plan, target, calibration)
+    with chain.store.exclusive(f"decision-{key}"):
+        known = recorded(chain.plan, chain.store, target, calibration)
+        if known is not None:
+            return known
+        decision = _Search(chain, target, artifacts, floats).run()
+        chain.store.put_record("decisions", key, decision.to_json())
+    return decision
+
+
+def export_of(plan: Plan, candidate: Candidate) -> ExportFor:
+    """The stage that writes a candidate."""
+    return ExportFor(
+        method=candidate.method,
+        float_nodes=candidate.float_nodes,
+        bias_correction=plan.recipe.export.bias_correction,
+        dialects=(candidate.dialect,),
+    )
+
+
+class _Search:
+    """One search; remembers what it tried."""
+
+    def __init__(
+        self, chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], floats: Measured
+    ) -> None:
+        self._chain, self._target, self._artifacts, self._floats = chain, target, artifacts, floats
+        recipe, parts = chain.plan.recipe, chain.plan.parts
+        self._section, self._asked, self._goal = recipe.export, recipe.build.precision, recipe.goal
+        self._start, self._budget_s = time.monotonic(), recipe.build.budget_s
+        self._calibrated = read_calibration(artifacts[ArtifactKind.CALIBRATION])
+        self._images = list(read_images(parts.dataset.calibration[:_IMAGES], parts.preprocess))
+        self._tried: dict[Candidate, Tried] = {}
+
+    def run(self) -> Decision:
+        """Formats, groups, layers, options."""
+        best = self._best_format()
+        damages: list[LayerDamage] = []
+        if self._left_s() > 0:
+            damages = self._damages(best)
+        if self._asked == "auto":
+            best = self._without_slow_groups(best)
+            best = self._accurate(best, damages)
+        choice = choose_precision(self._asked, self._floats, self._measured(best), self._goal, ratio=self._ratio(best))
+        int8 = choice.precision == "int8"
+        self._note(best, outcome="shipped" if int8 else "float is shipped in its place")
+        engine = self._engine(best) if int8 else self._float_engine()
+        return Decision(
+            precision=choice.precision,
+            reason=choice.reason,
+            candidate=best,
+            options=best_options(self._chain, self._target, engine) if self._left_s() > 0 else {},
+            tried=tuple(self._tried.values()),
+            damages=tuple(damages),
+        )
+
+    def _left_s(self) -> float:
+        return self._budget_s - (time.monotonic() - self._start)
+
+    def _note(self, candidate: Candidate, **figures: Any) -> None:  # noqa: ANN401 - fields of Tried
+        known = self._tried.get(candidate, Tried(label=candidate.label, outcome=""))
+        self._tried[candidate] = replace(known, **figures)
+
+    # Formats
+
+    def _formats(self) -> list[Candidate]:
+        """The one that is usually best first: a budget may end the search at any point."""
+        methods: tuple[Method, ...] = (
+            ("mse", "minmax", "percentile", "entropy") if self._section.method == "auto" else (self._section.method,)
+        )
+        fixed = tuple(sorted(self._section.float_nodes))
+        machine = this_machine()
+        full = self._target.dialect(machine)
+        narrow = f"{full}-7bit"
+        dialects = {8: (full,), 7: (narrow,), "auto": (full, narrow) if saturates(full, machine) else (full,)}
+        return [
+            Candidate(method=method, dialect=dialect, float_nodes=fixed, kept="export.float_nodes" if fixed else "")
+            for dialect in dialects[self._section.weight_bits]
+            for method in methods
+        ]
+
+    def _best_format(self) -> Candidate:
+        first, *others = self._formats()
+        if self._left_s() <= 0:
+            return first
+        reference = outputs_of(self._calibrated.model, self._images)
+        best, least_early, least = first, math.inf, math.inf
+        with self._chain.progress.track("INT8 formats", 1 + len(others)) as ticker:
+            for candidate in (first, *others):
+                ticker.advance(status=candidate.label)
+                if self._left_s() <= 0:
+                    self._note(candidate, outcome="not looked at: the budget was spent")
+                    continue
+                model = self._written(candidate)
+                outputs = outputs_of(model, self._images[:_FIRST_IMAGES])
+                early = output_noise(outputs, reference[:_FIRST_IMAGES])
+                if early > _HOPELESS * least_early:
+                    self._note(candidate, noise=early, outcome=f"given up after {len(outputs)} images: more error")
+                    continue
+                outputs += outputs_of(model, self._images[_FIRST_IMAGES:])
+                noise = output_noise(outputs, reference)
+                agreement = self._chain.plan.parts.task.agreement(outputs, reference)
+                self._note(candidate, noise=noise, agreement=agreement, outcome="more error than the best")
+                least_early = min(least_early, early)
+                if noise < least:
+                    best, least = candidate, noise
+        return best
+
+    def _written(self, candidate: Candidate, float_nodes: frozenset[str] = frozenset()) -> Any:  # noqa: ANN401 - ModelProto
+        return self._calibrated.quantised(
+            candidate.method,
+            dialect_named(candidate.dialect),
+            float_nodes=frozenset(candidate.float_nodes) | float_nodes,
+            bias_correction=self._section.bias_correction,
+        )
+
+    def _damages(self, best: Candidate) -> list[LayerDamage]:
+        return layer_damages(
+            self._calibrated.model,
+            lambda nodes: self._written(best, nodes),
+            self._images[:_FIRST_IMAGES],
+            self._chain.progress,
+            budget_s=self._left_s() / 3,
+        )
+
+    # Speed
+
+    def _without_slow_groups(self, best: Candidate) -> Candidate:
+        """The candidate with those groups in float that are slower in INT8 here."""
+        found = groups(self._calibrated.model, dialect_named(best.dialect))
+        slow = [name for name, nodes in found.items() if self._is_faster_without(best, name, nodes)]
+        if not slow:
+            return best
+        together = _with_float(best, frozenset().union(*(found[name] for name in slow)), " and ".join(slow))
+        if len(slow) == 1 or self._ratio(together) < min(self._ratio(_with_float(best, found[n], n)) for n in slow):
+            return together
+        name = min(slow, key=lambda name: self._ratio(_with_float(best, found[name], name)))
+        return _with_float(best, found[name], name)
+
+    def _is_faster_without(self, best: Candidate, name: str, nodes: frozenset[str]) -> bool:
+        if self._left_s() <= 0:
+            return False
+        candidate = _with_float(best, nodes, name)
+        faster = self._ratio(candidate) < _FASTER * self._ratio(best)
+        self._note(candidate, outcome="faster" if faster else "not faster than the same in INT8")
+        return faster
+
+    def _ratio(self, candidate: Candidate) -> float:
+        """Its time over that of the float graph, side by side; measured once."""
+        known = self._tried.get(candidate)
+        if known is not None and known.time_ratio is not None:
+            return known.time_ratio
+        engine = self._engine(candidate)
+        if self._left_s() > 0:
+            ratio = time_ratio(self._chain, engine, self._float_engine())
+        else:
+            ratio = self._measured(candidate).p50_s / self._floats.p50_s
+        self._note(candidate, time_ratio=ratio, size_bytes=engine.size_bytes)
+        return ratio
+
+    # Accuracy
+
+    def _accurate(self, best: Candidate, damages: Sequence[LayerDamage]) -> Candidate:
+        """The candidate with the fewest layers in float that holds the limit; itself when none does."""
+        if self._holds(best) or not damages:
+            return best
+        fails, holds = 0, None
+        for count in _counts(damages):
+            if self._left_s() <= 0:
+                break
+            if self._holds(_with_worst(best, damages, count)):
+                holds = count
+                break
+            fails = count
+        while holds is not None and holds - fails > 1 and self._left_s() > 0:
+            middle = (fails + holds) // 2
+            if self._holds(_with_worst(best, damages, middle)):
+                holds = middle
+            else:
+                fails = middle
+        return best if holds is None else _with_worst(best, damages, holds)
+
+    def _holds(self, candidate: Candidate) -> bool:
+        drop = self._floats.accuracy.value - self._measured(candidate).accuracy.value
+        holds = drop <= self._goal.max_accuracy_drop + 1e-9
+        self._note(
+            candidate,
+            accuracy_drop=drop,
+            outcome="holds the limit" if holds else f"loses {100 * drop:.2f} points",
+        )
+        return holds
+
+    # Engines
+
+    def _measured(self, candidate: Candidate) -> Measured:
+        exported = self._chain.execute(export_of(self._chain.plan, candidate), self._artifacts).artifact
+        return self._chain.measured(exported, self._target, source=candidate.file)
+
+    def _engine(self, candidate: Candidate) -> Artifact:
+        exported = self._chain.execute(export_of(self._chain.plan, candidate), self._artifacts).artifact
+        return self._chain.engine(exported, self._target, source=candidate.file)
+
+    def _float_engine(self) -> Artifact:
+        return self._chain.engine(self._artifacts[ArtifactKind.CALIBRATION], self._target)
+
+
+def _with_float(candidate: Candidate, nodes: frozenset[str], why: str) -> Candidate:
+    kept = f"{candidate.kept} and {why}" if candidate.kept else why
+    return replace(candidate, float_nodes=tuple(sorted({*candidate.float_nodes, *nodes})), kept=kept)
+
+
+def _with_worst(candidate: Candidate, damages: Sequence[LayerDamage], count: int) -> Candidate:
+    nodes = frozenset(damage.node for damage in damages[:count])
+    return _with_float(candidate, nodes, "the worst layer" if count == 1 else f"the {count} worst layers")
+
+
+def _counts(damages: Sequence[LayerDamage]) -> list[int]:
+    """How many of the worst layers make up each of the shares of all damage; errors of layers add up nearly."""
+    whole = sum(damage.noise for damage in damages)
+    counts: dict[int, None] = {}
+    for share in _SHARES:
+        removed, count = 0.0, 0
+        while removed < share * whole and count < len(damages):
+            removed += damages[count].noise
+            count += 1
+        counts[count] = None
+    return list(counts)

@@ -1,0 +1,482 @@
+"""The commands that measure and compare, as they are typed; and what they print, write and end with."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from exporters.bundle import Bundle, read_bundle
+from pipeline.baselines.shelf import Shelf, case_of
+from pipeline.cli import console, gating
+from pipeline.cli.gating import _cores, _gate_accepted, _gate_pair, _margins
+from pipeline.errors import BaselineError, IntegrityError, UnknownNameError, UsageError
+from pipeline.progress import SilentProgress
+from pipeline.report.render import read_report
+from pipeline.runner import publish
+from pipeline.runner.chain import Chain
+from pipeline.runner.deploy import deploy
+from pipeline.runner.judging import accept
+from pipeline.runner.plan import make_plan
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.data import Dataset
+    from pipeline.recipe import Recipe
+    from pipeline.runner.gate import GateOptions
+
+Done = subprocess.CompletedProcess[str]
+Edgewright = Callable[..., Done]
+Golden = Callable[[str, str], None]
+Remake = Callable[..., Bundle]
+
+MISTAKES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "gate-with-an-unknown-margin": (2, ("gate", "b", "b", "--margin", "latency_p5=3%")),
+    "gate-with-a-margin-without-value": (2, ("gate", "b", "b", "--margin", "accuracy")),
+    "gate-with-a-margin-that-is-no-share": (2, ("gate", "b", "b", "--margin", "accuracy=much")),
+    "gate-with-a-negative-margin": (2, ("gate", "b", "b", "--margin", "accuracy=-1%")),
+    "gate-quick-and-strict": (2, ("gate", "b", "b", "--quick", "--strict")),
+    "gate-on-cores-that-are-none": (2, ("gate", "b", "b", "--affinity", "first")),
+    "gate-without-a-candidate": (2, ("gate", "b")),
+    "gate-on-no-threads": (2, ("gate", "b", "b", "--threads", "0")),
+    "gate-with-a-baseline-that-is-not-there": (5, ("gate", "nowhere", "b")),
+    "gate-of-nothing-against-nothing": (5, ("gate", "empty", "empty")),
+    "gate-of-a-case-without-baseline": (5, ("gate", "empty", "b")),
+    "gate-of-a-candidate-that-is-not-there": (6, ("gate", "b", "nowhere")),
+    "gate-of-a-damaged-candidate": (6, ("gate", "b", "damaged")),
+    "gate-against-a-damaged-history": (6, ("gate", "shelf", "b")),
+    "gate-of-two-candidates-of-one-case": (2, ("gate", "empty", "twice")),
+    "measure-of-nothing": (2, ("measure",)),
+    "measure-of-a-folder-without-bundle": (6, ("measure", "empty")),
+    "measure-with-unknown-images": (2, ("measure", "b")),
+    "accept-without-a-reason": (2, ("baseline", "accept", "b")),
+    "accept-with-an-empty-reason": (2, ("baseline", "accept", "b", "--reason", " ")),
+    "baseline-with-an-unknown-command": (2, ("baseline", "acept")),
+    "list-of-a-damaged-history": (6, ("baseline", "list", "--baselines", "shelf")),
+}
+"""What may be wrong, as it is typed in the folder of the fixture below, and the exit code."""
+
+_TRY_ALL = """
+import contextlib, io, json, sys
+
+from pipeline.cli import console
+from pipeline.cli.main import app
+
+sys.argv = ["edgewright"]
+ends = {}
+for name, arguments in json.load(sys.stdin).items():
+    console.out_console.cache_clear()
+    console.progress.cache_clear()
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            app(args=arguments)
+        except SystemExit as left:
+            code = left.code
+    ends[name] = {"code": code or 0, "out": out.getvalue(), "err": err.getvalue(), "torch": "torch" in sys.modules}
+print(json.dumps(ends))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(
+    trained: Bundle, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """How each mistake ends; all in one process."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    for name in ("b", "damaged", "twice/one", "twice/two"):
+        shutil.copytree(trained.root, folder / name)
+    (folder / "damaged" / "classes.txt").write_bytes(b"blue\n")
+    (folder / "empty").mkdir()
+    case = folder / "shelf" / case_of(trained)
+    case.mkdir(parents=True)
+    (case / "history.jsonl").write_text("{}\n")
+    done = subprocess.run(
+        [sys.executable, "-c", _TRY_ALL],
+        input=json.dumps({name: arguments for name, (_, arguments) in MISTAKES.items()}),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env={**environment, "EDGEWRIGHT_CACHE": str(tmp_path_factory.mktemp("cache"))},
+    )
+    ends: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return ends
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_what_is_wrong_ends_with_its_code_and_one_message(
+    told: dict[str, dict[str, Any]], golden: Golden, name: str
+) -> None:
+    end = told[name]
+
+    assert (end["code"], end["out"]) == (MISTAKES[name][0], "")
+    assert "Traceback" not in end["err"]
+    assert "defect" not in end["err"]
+    golden(f"cli/{name}.txt", end["err"])
+
+
+def test_what_is_wrong_is_told_without_torch(told: dict[str, dict[str, Any]]) -> None:
+    assert [name for name, end in told.items() if end["torch"]] == []
+
+
+# Options
+
+
+def test_margins_are_shares_or_percents() -> None:
+    found = _margins(["latency_p50=3%", "accuracy=0.005", "memory_bytes=4096", "agreement=95%"])
+
+    assert (found.latency_p50, found.accuracy, found.memory_bytes, found.agreement) == (0.03, 0.005, 4096, 0.95)
+    assert found.latency_p90 == _margins([]).latency_p90
+
+
+def test_the_last_one_of_two_settings_of_a_margin_holds() -> None:
+    assert _margins(["size=1%", "size=2%"]).size == 0.02
+
+
+@pytest.mark.parametrize("setting", ["size=", "size=nan", "size=inf", "size=1e400", "size=%", "size=1%%", "size"])
+def test_a_margin_that_is_no_share_is_refused(setting: str) -> None:
+    with pytest.raises(UsageError, match="a margin is a share"):
+        _margins([setting])
+
+
+def test_an_unknown_margin_is_told_the_nearest_ones() -> None:
+    with pytest.raises(UnknownNameError, match="unknown margin 'latncy_p50'") as raised:
+        _margins(["latncy_p50=1%"])
+
+    assert "latency_p50" in (raised.value.expected or "")
+
+
+def test_cores_are_single_ones_and_spans() -> None:
+    usable = sorted(os.sched_getaffinity(0))
+    first, last = usable[0], usable[-1]
+
+    assert _cores(None) == ()
+    assert _cores(f"{last},{first},{last}") == tuple(sorted({first, last}))
+    assert _cores(f"{first}-{first}") == (first,)
+
+
+@pytest.mark.parametrize("text", ["", ",", "0,", "a", "0-", "-1", "0--1", "1-0", "0-9999999999999", "4096", "0x1"])
+def test_cores_that_are_none_or_not_ours_are_refused_at_once(text: str) -> None:
+    with pytest.raises(UsageError, match="cores"):
+        _cores(text)
+
+
+# The gate
+
+
+@dataclass
+class _Typed:
+    """A gate run in this process, with few processes of its own."""
+
+    options: GateOptions
+    data: str
+    root: Path
+
+    def pair(self, baseline: Bundle, candidate: Bundle, out: Path | None = None) -> int:
+        return _gate_pair(baseline.root, candidate.root, self.data, self.options, out)
+
+    def accepted(self, shelf: Path, candidate: Path, out: Path | None = None) -> list[int]:
+        return _gate_accepted(shelf, candidate, self.data, self.options, out)
+
+
+@pytest.fixture
+def typed(cheap: GateOptions, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Typed]:
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+    console.out_console.cache_clear()
+    console.progress.cache_clear()
+    yield _Typed(cheap, str(tiny_data), tmp_path)
+    console.out_console.cache_clear()
+    console.progress.cache_clear()
+
+
+def _cases(path: Path) -> dict[str, ET.Element]:
+    return {case.attrib["name"]: case for case in ET.parse(path).iter("testcase")}  # noqa: S314 - our own
+
+
+def test_a_gate_prints_its_sentence_and_table_and_writes_every_report(
+    typed: _Typed, trained: Bundle, bigger: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = typed.pair(trained, bigger, tmp_path / "out")
+    lines = capsys.readouterr().out.splitlines()
+    report = read_report(tmp_path / "out")
+
+    assert code == 1
+    assert not any(line.startswith("::") for line in lines)
+    assert lines[0].startswith("REGRESSED net.py:tiny for ort-cpu: size +")
+    assert lines[0] == report.verdict.sentence
+    assert re.split(r" {2,}", lines[1].strip()) == [
+        "metric", "verdict", "baseline", "candidate", "change", "interval", "limit",
+    ]  # fmt: skip
+    assert any(re.match(r"size +regressed +.*counted +\+0 %$", line) for line in lines)
+    written = [tmp_path / "out" / name for name in ("report.json", "report.md", "report.html", "junit.xml")]
+    assert lines[-4:] == [f"  {path}" for path in written]
+    assert report.gate is not None
+    assert report.verdict.sentence in written[1].read_text(encoding="utf-8")
+    assert "REGRESSED net.py:tiny for ort-cpu" in written[2].read_text(encoding="utf-8")
+    assert [child.tag for child in _cases(written[3])["size"]] == ["failure"]
+
+
+def test_a_gate_on_github_annotates_what_got_worse_and_adds_to_the_summary(
+    typed: _Typed,
+    trained: Bundle,
+    worse: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("from an earlier step\n", encoding="utf-8")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+
+    assert typed.pair(trained, worse) == 8
+    commands = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::error")]
+    assert [line.partition("::")[2].partition("::")[0] for line in commands] == [
+        "error title=edgewright accuracy", "error title=edgewright agreement",
+    ]  # fmt: skip
+    assert "-66.67 points" in commands[0]
+    text = summary.read_text(encoding="utf-8")
+    assert text.startswith("from an earlier step\n")
+    assert "accuracy 66.67 points lost" in text
+
+
+@pytest.fixture(scope="module")
+def shelf(trained: Bundle, colours: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    """The trained bundle, accepted; it may be looked at, not changed."""
+    found = Shelf(tmp_path_factory.mktemp("shelf") / "baselines")
+    accept(found, trained, colours, SilentProgress(), reason="the first")
+    return found
+
+
+def test_a_bundle_is_gated_by_the_accepted_one_of_its_case(
+    typed: _Typed, shelf: Shelf, worse: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = typed.accepted(shelf.root, worse.root, tmp_path / "out")
+    report = read_report(tmp_path / "out")
+
+    assert codes == [8]
+    assert report.gate is not None
+    assert report.gate.against == "accepted"
+    assert [point.reason for point in report.history] == ["the first"]
+    assert capsys.readouterr().out.splitlines()[0] == report.gate.sentence
+
+
+def test_every_accepted_case_is_gated_and_one_without_a_candidate_fails(
+    typed: _Typed, shelf: Shelf, trained: Bundle, remake: Remake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = Shelf(Path(shutil.copytree(shelf.root, tmp_path / "baselines")))
+    other = remake({"model": "other"})
+    history = shelf.history(case_of(trained))
+    assert history is not None
+    two.accept(other, history.current.model_copy(update={"bundle": other.sha256}))
+    shutil.copytree(trained.root, tmp_path / "deployments" / "tiny" / "ort-cpu" / "bundle")
+
+    codes = typed.accepted(two.root, tmp_path / "deployments", tmp_path / "out")
+
+    assert codes[0] == 1
+    assert codes[1] in {0, 3, 4}
+    missing, found = case_of(other), case_of(trained)
+    out = capsys.readouterr().out
+    assert out.startswith(f"REGRESSED {missing}: it has a baseline and no candidate\n")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [found]
+    assert read_report(tmp_path / "out" / found).gate is not None
+
+
+def test_a_candidate_without_baseline_ends_it_before_anything_is_measured(
+    typed: _Typed, shelf: Shelf, trained: Bundle, remake: Remake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained.root, tmp_path / "deployments" / "a")
+    shutil.copytree(remake({"model": "zebra"}).root, tmp_path / "deployments" / "z")
+
+    with pytest.raises(BaselineError, match="no baseline was accepted for zebra--ort-cpu"):
+        typed.accepted(shelf.root, tmp_path / "deployments")
+
+    assert capsys.readouterr().out == ""
+
+
+def test_a_damaged_candidate_among_others_is_an_error_and_is_not_passed_over(
+    typed: _Typed, shelf: Shelf, trained: Bundle, tmp_path: Path
+) -> None:
+    shutil.copytree(trained.root, tmp_path / "deployments" / "a")
+    (tmp_path / "deployments" / "a" / "model.onnx").write_bytes(b"")
+
+    with pytest.raises(IntegrityError):
+        typed.accepted(shelf.root, tmp_path / "deployments")
+
+
+@pytest.mark.parametrize(
+    ("codes", "allowed", "code"),
+    [
+        ([0, 3], False, 3),
+        ([0, 3], True, 0),
+        ([3, 4], True, 4),
+        ([3, 1, 8], True, 8),
+        ([4, 1], False, 1),
+        ([0], False, 0),
+    ],
+)
+def test_the_worst_code_of_all_cases_is_what_the_command_ends_with(
+    codes: list[int], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, allowed: bool
+) -> None:
+    import typer
+
+    monkeypatch.setattr(gating, "_gate_accepted", lambda *_: codes)
+
+    with pytest.raises(typer.Exit) as raised:
+        gating.gate(tmp_path, tmp_path, allow_inconclusive=allowed)
+
+    assert raised.value.exit_code == code
+
+
+# As typed
+
+
+@pytest.fixture(scope="module")
+def accepted(edgewright: Edgewright, trained: Bundle, tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Path]:
+    """``baseline accept`` as typed, and the folder that it filled."""
+    root = tmp_path_factory.mktemp("accepted") / "baselines"
+    done = edgewright(
+        "baseline", "accept", str(trained.root), "--reason", "the first [bold]", "--data", "colours",
+        "--baselines", str(root),
+    )  # fmt: skip
+    return done, root
+
+
+def test_accepting_says_what_was_accepted(accepted: tuple[Done, Path], trained: Bundle) -> None:
+    done, root = accepted
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"accepted {case_of(trained)}  {trained.sha256[:12]}  the first of its case\n"
+    assert Shelf(root).accepted(case_of(trained)).sha256 == trained.sha256
+
+
+def test_what_was_accepted_is_listed_with_its_reason(
+    edgewright: Edgewright, accepted: tuple[Done, Path], trained: Bundle
+) -> None:
+    done = edgewright("baseline", "list", "--baselines", str(accepted[1]))
+    heads, row = done.stdout.splitlines()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert heads.split()[:2] == ["case", "accepted"]
+    assert row.startswith(f"{case_of(trained)}  ")
+    assert row.endswith("  the first [bold]")
+    assert "100.00 %" in row
+
+
+def test_where_nothing_was_accepted_the_list_says_so(edgewright: Edgewright) -> None:
+    done = edgewright("baseline", "list", "--baselines", "empty")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing was accepted in empty\n", "")
+
+
+def test_measuring_tells_every_figure_and_writes_the_record(
+    edgewright: Edgewright, trained: Bundle, tmp_path: Path
+) -> None:
+    core = max(os.sched_getaffinity(0))
+    done = edgewright(
+        "measure", str(trained.root), "--quick", "--data", "colours", "--threads", "1", "--affinity", str(core),
+        "--out", str(tmp_path / "record.json"),
+    )  # fmt: skip
+    record = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
+    lines = done.stdout.splitlines()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lines[0] == "net.py:tiny for ort-cpu, float"
+    assert lines[-1] == f"  {tmp_path / 'record.json'}"
+    assert any(re.match(r"top1 +100\.00 % on 72 images$", line) for line in lines)
+    assert any(re.match(rf"cores +{core}$", line) for line in lines)
+    assert len(record["measurement"]["processes"]) == 3
+    assert record["subject"]["bundle_sha256"] == trained.sha256
+
+
+_CHEAP = """
+import sys
+from benchmarks.margins import EFFORTS, Effort
+from pipeline.cli.main import main
+
+EFFORTS["quick"] = Effort(processes=1, looks=1, alpha=0.05, memory_processes=1)
+main()
+"""
+"""The command with fewer processes: with six of each it takes a quarter of a minute."""
+
+
+def test_a_gate_as_typed_ends_with_the_code_of_its_report(
+    workshop: Path, environment: dict[str, str], trained: Bundle, worse: Bundle, tmp_path: Path
+) -> None:
+    typed = (
+        "gate", str(trained.root), str(worse.root), "--quick", "--data", "colours", "--threads", "1",
+        "--out", str(tmp_path), "--margin", "latency_p50=30%",
+    )  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", _CHEAP, *typed], capture_output=True, text=True, check=False, cwd=workshop,
+        env=environment,
+    )  # fmt: skip
+    report = read_report(tmp_path)
+
+    assert (done.returncode, done.stderr) == (8, "")
+    assert done.stdout.splitlines()[0] == report.verdict.sentence
+    assert report.gate is not None
+    assert sorted(point.kind for point in report.gate.processes) == ["control", "pair"]
+    assert next(row.limit for row in report.gate.metrics if row.name == "latency p50") == 0.3
+
+
+@pytest.mark.slow
+def test_a_quick_gate_as_typed_has_six_processes_of_each_kind_that_counts(
+    edgewright: Edgewright, trained: Bundle, worse: Bundle, tmp_path: Path
+) -> None:
+    done = edgewright(
+        "gate", str(trained.root), str(worse.root), "--quick", "--data", "colours", "--out", str(tmp_path)
+    )  # fmt: skip
+    gate = read_report(tmp_path).gate
+
+    assert (done.returncode, done.stderr) == (8, "")
+    assert gate is not None
+    assert sorted(point.kind for point in gate.processes) == ["control"] * 3 + ["pair"] * 6
+
+
+# deploy with a baseline
+
+
+def test_a_run_with_an_accepted_baseline_puts_the_gates_verdict_first(
+    tiny_recipe: Recipe, cheap: GateOptions, shelf: Shelf, trained: Bundle, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The accepted one knows the colours; the run's has hardly learnt anything and is caught."""
+    monkeypatch.setattr(publish, "GateOptions", lambda: replace(cheap))
+    schedule = tiny_recipe.distill.teacher_schedule.model_copy(update={"epochs": 1, "learning_rate": 1e-9})
+    recipe = tiny_recipe.model_copy(
+        update={
+            "skip": ("distill", "prune"),
+            "baseline": tiny_recipe.baseline.model_copy(update={"schedule": schedule}),
+            "build": tiny_recipe.build.model_copy(update={"precision": "float"}),
+        }
+    )
+    store = Store(tmp_path / "store")
+
+    (run,) = deploy(
+        Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None),
+        out=tmp_path / "out",
+        shelf=shelf,
+    )
+    report = read_report(tmp_path / "out")
+
+    assert run.exit_code == 8
+    assert report.verdict.status == "regressed"
+    assert report.verdict.sentence.startswith("REGRESSED net.py:tiny for ort-cpu: accuracy ")
+    assert report.gate is not None
+    assert (report.gate.against, report.gate.baseline) == ("accepted", trained.sha256)
+    assert report.gate.candidate == read_bundle(tmp_path / "out" / "bundle").sha256
+    row = report.stage("build")
+    assert row is not None
+    assert row.accuracy.value < 0.9
