@@ -44,6 +44,8 @@ class ArtifactKind(StrEnum):
     """``float.onnx``, ``ranges.json`` and what else the quantiser learned about the network."""
     ONNX = "onnx"
     """``float.onnx`` and, per dialect, ``qdq-<dialect>.onnx``."""
+    DECISION = "decision"
+    """``decision.json``: the best INT8 form for a target, and what was tried to find it."""
     ENGINE = "engine"
     """What the target loads, with an ``EngineSpec`` among the facts (see ``pipeline.session``)."""
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from exporters.build_stage import BuildFor
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.runner.chain import Chain, network_facts_of
+from pipeline.runner.decide import decide
 from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
 from pipeline.runner.rows import Outcome, Taught
-from pipeline.runner.search import decide, export_of
+from pipeline.runner.search import export_of
 from pipeline.stage import TrainedNetwork
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ FILES_OF_KIND: dict[ArtifactKind, frozenset[str]] = {
     ArtifactKind.NETWORK: frozenset({"architecture.json", "weights.safetensors"}),
     ArtifactKind.CALIBRATION: frozenset({FLOAT_MODEL, "ranges.json", "means.safetensors"}),
     ArtifactKind.ONNX: frozenset({FLOAT_MODEL}),
+    ArtifactKind.DECISION: frozenset({"decision.json"}),
     ArtifactKind.ENGINE: frozenset(),
 }
 """Files an artifact of each kind holds at least."""

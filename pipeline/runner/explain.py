@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.artifact import ArtifactKind
+from pipeline.runner.decide import SEARCH, decision_components, recorded
 from pipeline.runner.execution import cached
 from pipeline.runner.keys import changes, key_components
-from pipeline.runner.search import export_of, recorded
+from pipeline.runner.search import export_of
 from pipeline.stage import Inputs, TrainedNetwork
 from pipeline.subject import Subject
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporters.target import Target
-    from pipeline.artifact import Artifact
+    from pipeline.artifact import Artifact, Json
     from pipeline.runner.plan import Plan
     from pipeline.stage import Stage
     from pipeline.store import Store
@@ -77,9 +80,10 @@ class _Walk:
         if calibration is None or ArtifactKind.CALIBRATION in self._unknown:
             maker = self._unknown.get(ArtifactKind.CALIBRATION, "calibrate")
             return self._would_run("export", f"its input comes from {maker}, which would run")
-        decision = recorded(self._plan, self._store, target, calibration)
+        components = decision_components(self._plan, target, calibration)
+        decision = recorded(components, self._store)
         if decision is None:
-            return self._would_run("export", f"the best INT8 form for {target.name} has to be searched for")
+            return self._would_run("export", *self._changes(SEARCH, components))
         return self.look(export_of(self._plan, decision.candidate))
 
     def waiting(self, stage: Stage, *reasons: str) -> Explained:
@@ -115,9 +119,11 @@ class _Walk:
         )
 
     def _reasons(self, stage: Stage, inputs: Inputs) -> tuple[str, ...]:
+        return self._changes(stage.name, key_components(stage, inputs, seed=self._plan.recipe.seed))
+
+    def _changes(self, name: str, now: Mapping[str, Json]) -> tuple[str, ...]:
         """What differs from the earlier run that differs least."""
-        now = key_components(stage, inputs, seed=self._plan.recipe.seed)
-        earlier: list[list[str]] = [changes(record.components, now) for record in self._store.remembered(stage.name)]
+        earlier: list[list[str]] = [changes(record.components, now) for record in self._store.remembered(name)]
         if not earlier:
             return ("it never ran",)
         nearest = min(earlier, key=len)

@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exporters.export_stage import ExportFor
-from pipeline.artifact import ArtifactKind, sha256_of_json
+from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import read_images
-from pipeline.environment import this_machine, versions
+from pipeline.environment import this_machine
 from pipeline.quantization.calibrated import read_calibration
 from pipeline.quantization.dialects import dialect_named, saturates
 from pipeline.quantization.groups import groups
@@ -29,17 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exporters.target import Target
-    from pipeline.artifact import Artifact, Json
+    from pipeline.artifact import Artifact
     from pipeline.quantization.ranges import Method
     from pipeline.quantization.sensitivity import LayerDamage
     from pipeline.runner.chain import Chain
     from pipeline.runner.measure import Measured
     from pipeline.runner.plan import Plan
-    from pipeline.store import Store
 
-__all__ = ["decide", "decision_key", "export_of", "recorded"]
+__all__ = ["Search", "export_of"]
 
-_VERSION = 1
 _IMAGES = 64
 _FIRST_IMAGES = 16
 _HOPELESS = 1.5
@@ -48,56 +46,6 @@ _FASTER = 0.98
 """Layers go back to float only for a gain beyond the accuracy of the comparison."""
 _SHARES = (0.5, 0.75, 0.9, 0.97, 0.99)
 """Of the damage of all layers together: what the sets of layers kept float take away, one set after the other."""
-
-
-def decision_key(plan: Plan, target: Target, calibration: Artifact) -> str:
-    """Everything that the search's result depends on, the machine among it."""
-    recipe = plan.recipe
-    components: Mapping[str, Json] = {
-        "version": _VERSION,
-        "calibration": calibration.sha256,
-        "target": target.name,
-        "versions": versions(target.distributions),
-        "machine": this_machine().machine_class,
-        "export": recipe.export.model_dump(mode="json"),
-        "build": recipe.build.model_dump(mode="json"),
-        "goal": recipe.goal.model_dump(mode="json"),
-        "measure": recipe.measure.model_dump(mode="json"),
-        "test": plan.parts.dataset.split_identity("test"),
-        "images": plan.parts.dataset.split_identity("calibration"),
-        "preprocess": plan.parts.preprocess.model_dump(mode="json"),
-        "seed": recipe.seed,
-    }
-    return sha256_of_json(components)
-
-
-def recorded(plan: Plan, store: Store, target: Target, calibration: Artifact) -> Decision | None:
-    """What an earlier run decided about exactly this, or None."""
-    value = store.get_record("decisions", decision_key(plan, target, calibration))
-    return None if value is None else Decision.from_json(value)
-
-
-def decide(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], floats: Measured) -> Decision:
-    """Find the best INT8 form for a target, and whether it is shipped.
-
-    Args:
-        chain: What is run.
-        target: Where it will run.
-        artifacts: Holds the calibration.
-        floats: The float graph on the target.
-
-    Raises:
-        AccuracyError: when INT8 is required and does not reach the goal.
-    """
-    calibration = artifacts[ArtifactKind.CALIBRATION]
-    key = decision_key(chain.plan, target, calibration)
-    with chain.store.exclusive(f"decision-{key}"):
-        known = recorded(chain.plan, chain.store, target, calibration)
-        if known is not None:
-            return known
-        decision = _Search(chain, target, artifacts, floats).run()
-        chain.store.put_record("decisions", key, decision.to_json())
-    return decision
 
 
 def export_of(plan: Plan, candidate: Candidate) -> ExportFor:
@@ -110,8 +58,15 @@ def export_of(plan: Plan, candidate: Candidate) -> ExportFor:
     )
 
 
-class _Search:
-    """One search; remembers what it tried."""
+class Search:
+    """One search; remembers what it tried.
+
+    Args:
+        chain: What is run.
+        target: Where it will run.
+        artifacts: Holds the calibration.
+        floats: The float graph on the target.
+    """
 
     def __init__(
         self, chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], floats: Measured
@@ -125,7 +80,11 @@ class _Search:
         self._tried: dict[Candidate, Tried] = {}
 
     def run(self) -> Decision:
-        """Formats, groups, layers, options."""
+        """Formats, groups, layers, options.
+
+        Raises:
+            AccuracyError: when INT8 is required and does not reach the goal.
+        """
         best = self._best_format()
         damages: list[LayerDamage] = []
         if self._left_s() > 0:

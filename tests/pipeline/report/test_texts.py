@@ -71,7 +71,8 @@ def test_without_teachers_there_is_nothing_to_tell_of_them(report: Report) -> No
 def test_int8_is_told_with_its_agreement_its_accuracy_and_what_stayed_float(report: Report) -> None:
     assert int8_text(report) == (
         "99.44 % of the test images get the same answer as from the float graph (97.22 % against 97.78 %); "
-        "dialect ort-x86, ranges by mse. 20 of 21 convolutions and matrix products run in INT8. In float: /fc/Gemm."
+        "dialect ort-x86, ranges by mse. 20 of 21 convolutions and matrix products run in INT8. "
+        "In float: /fc/Gemm (it gives the network's output)."
     )
 
 

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exporters.export_stage import ExportFor
-from pipeline.environment import this_machine
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
+from pipeline.runner.decide import decision_components, remember
+from pipeline.runner.decision import Candidate, Decision
 from pipeline.runner.explain import explain
 from pipeline.runner.keys import key_components, key_of
 from pipeline.runner.plan import Plan, make_plan
+from pipeline.runner.search import export_of
 from pipeline.stage import Inputs, Stage, TrainedNetwork
 from pipeline.store import KeyRecord, Store
 from pipeline.subject import Parts, Subject
@@ -83,12 +84,15 @@ def _pretend_all(store: Store, plan: Plan) -> dict[str, Artifact]:
         TrainedNetwork(source=parts.model, artifact=_pretend(store, plan, teaching, {}, parts))
         for parts in plan.teachers
     ]
-    dialects = tuple(target.dialect(this_machine()) for target in plan.targets)
-    export = ExportFor(**plan.recipe.export.model_dump(), dialects=dialects)
-    for stage in (*plan.network_stages(), export):
+    method = plan.recipe.export.method
+    candidate = Candidate(method="mse" if method == "auto" else method, dialect="ort-x86")
+    decision = Decision(precision="int8", reason="a test", candidate=candidate)
+    for stage in (*plan.network_stages(), export_of(plan, candidate)):
         own = teachers if stage.name == "distill" else ()
         made[stage.name] = _pretend(store, plan, stage, artifacts, plan.parts, *own)
         artifacts[stage.gives] = made[stage.name]
+    for target in plan.targets:
+        remember(decision_components(plan, target, made["calibrate"]), decision, store, wall_s=1.0)
     return made
 
 
@@ -145,14 +149,24 @@ def test_a_change_at_the_end_leaves_the_stages_before_in_the_store(planned: Plan
     _pretend_all(store, planned())
     assert _told(planned(export={"method": "minmax"}), store) == [
         *ALL_CACHED[:-1],
-        ("export", "would run", ("export.method: mse -> minmax",)),
+        ("export", "would run", ("export.method: auto -> minmax",)),
     ]
 
 
-def test_a_change_that_decides_no_result_runs_nothing(planned: Planner, store: Store) -> None:
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"goal": {"max_accuracy_drop": 0.5}}, "goal.max_accuracy_drop: 0.01 -> 0.5"),
+        ({"measure": {"profile": "full"}}, "measure.profile: quick -> full"),
+        ({"build": {"precision": "float"}}, "build.precision: auto -> float"),
+    ],
+    ids=["goal", "measurement", "precision"],
+)
+def test_what_decides_about_int8_alone_leaves_the_stages_before_in_the_store(
+    planned: Planner, store: Store, changed: dict[str, Any], reason: str
+) -> None:
     _pretend_all(store, planned())
-    plan = planned(goal={"max_accuracy_drop": 0.5}, measure={"profile": "full"}, build={"precision": "float"})
-    assert _told(plan, store) == ALL_CACHED
+    assert _told(planned(**changed), store) == [*ALL_CACHED[:-1], ("export", "would run", (reason,))]
 
 
 def test_a_changed_teacher_keeps_the_baseline_and_runs_the_distillation(planned: Planner, store: Store) -> None:

@@ -65,7 +65,9 @@ STAGES: dict[str, Any] = {
     "prune": Prune(),
     "calibrate": Calibrate(),
     "export": ExportFor(dialects=("ort-x86",)),
-    "build": BuildFor(target="ort-cpu", source="float.onnx", precision="float", builder=ORT_CPU),
+    "build": BuildFor(
+        target="ort-cpu", source="float.onnx", precision="float", builder=ORT_CPU, options={"spinning": False}
+    ),
 }
 SCHEDULE = {
     "epochs": 99,
@@ -87,8 +89,8 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     },
     "prune": {"ratio": 0.99, "rounds": 9, "round_to": 99, "schedule": SCHEDULE, "temperature": 9.9, "weight": 0.99},
     "calibrate": {"opset": 20},
-    "export": {"method": "minmax", "float_nodes": ["node"], "dialects": ["ort-arm"]},
-    "build": {"target": "other", "source": "other.onnx", "precision": "int8"},
+    "export": {"method": "minmax", "bias_correction": False, "float_nodes": ["node"], "dialects": ["ort-arm"]},
+    "build": {"target": "other", "source": "other.onnx", "precision": "int8", "options": {"spinning": True}},
 }
 """Another value for every field of every stage; a test below sees to it that none is left out."""
 
@@ -119,7 +121,10 @@ def _with(stage: BaseModel, path: tuple[str, ...], value: object) -> Stage:
     """The stage with the field at ``path`` changed."""
     fields = {name: getattr(stage, name) for name in type(stage).model_fields}
     name, *deeper = path
-    fields[name] = {**fields[name].model_dump(), deeper[0]: value} if deeper else value
+    if deeper:
+        inner = fields[name]
+        value = {**(inner if isinstance(inner, dict) else inner.model_dump()), deeper[0]: value}
+    fields[name] = value
     return type(stage).model_validate(fields)
 
 
