@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from exporters.target import Precision  # noqa: TC001 - pydantic reads it
 from pipeline.artifact import ArtifactKind
 from pipeline.stage import Made
 
@@ -43,10 +44,20 @@ class BuildFor(BaseModel):
     target: str
     source: str
     """The ONNX file to build from, such as ``qdq-ort-x86.onnx``."""
-    precision: Literal["int8", "float"]
+    precision: Precision
 
     builder: Any = Field(exclude=True, repr=False)
     """The ``Target`` of that name; its name and versions are in the key already."""
+
+    target_settings: dict[str, Any] = Field(default_factory=dict)
+    """What else of the target and its GPU decides the bytes: the target's own ``settings``, here to be in the key."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_settings(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if "builder" not in values or "target_settings" in values:
+            return values
+        return {**values, "target_settings": values["builder"].settings()}
 
     @property
     def pins(self) -> tuple[str, ...]:
@@ -58,6 +69,6 @@ class BuildFor(BaseModel):
         """Build; the facts hold the engine's spec."""
         model = inputs.artifacts[ArtifactKind.ONNX].path(self.source)
         with work.progress.track(f"building for {self.target}", 1) as ticker:
-            spec = self.builder.build(model, work.folder)
+            spec = self.builder.build(model, work.folder, precision=self.precision)
             ticker.advance()
         return Made(facts={"engine": spec.to_json(), "precision": self.precision}, notes=(f"{self.precision} engine",))
