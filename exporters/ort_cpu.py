@@ -7,6 +7,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from exporters.ort_wheels import mixture
 from exporters.target import check_precision
 from pipeline.environment import usable_cores
 from pipeline.session import EngineSpec, TensorSpec, check_batch
@@ -41,9 +42,9 @@ class OrtCpuTarget:
         return "ort-arm" if machine.architecture in {"aarch64", "arm64"} else "ort-x86"
 
     def missing(self) -> str | None:
-        """None: onnxruntime is a dependency of the project."""
+        """Onnxruntime is a dependency of the project, but two of its wheels together are no runtime."""
         found = importlib.util.find_spec("onnxruntime") is not None
-        return None if found else "onnxruntime is not installed: pip install onnxruntime"
+        return mixture() if found else "onnxruntime is not installed: pip install onnxruntime"
 
     def cannot_run(self) -> str | None:
         """Wherever it can be built it can be run: the CPU provider is in every wheel."""

@@ -31,12 +31,18 @@ class Target(Protocol):
         precisions: What it can build.
     """
 
-    name: str
-    description: str
-    distributions: tuple[str, ...]
-    runtime: tuple[str, ...]
-    run_template: str
-    precisions: tuple[str, ...]
+    @property
+    def name(self) -> str: ...  # noqa: D102 - told above
+    @property
+    def description(self) -> str: ...  # noqa: D102
+    @property
+    def distributions(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def runtime(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def run_template(self) -> str: ...  # noqa: D102
+    @property
+    def precisions(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def dialect(self, machine: Machine) -> str:
         """Which Q/DQ dialect the runtime fuses on that machine; a name of ``pipeline.quantization.dialects``."""

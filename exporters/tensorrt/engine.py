@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exporters.tensorrt.options import TensorRtOptions
 from exporters.tensorrt.timing import kept_timings
 from pipeline.errors import UsageError
 
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporters.tensorrt.flavours import Flavour
+    from exporters.tensorrt.options import TensorRtOptions
     from exporters.tensorrt.parsing import Parsed
     from pipeline.gpu import Gpu
 
@@ -48,6 +48,7 @@ def build_engine(
     options.check(flavour)
     trt, network = parsed.bindings, parsed.network
     config = parsed.builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # else the inspector tells layers without precisions
     if options.workspace_bytes is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
     if options.optimization_level is not None:

@@ -23,7 +23,8 @@ _BUILDING = (
     "INetworkDefinition.num_outputs", "IOptimizationProfile.set_shape", "ITensor.dtype", "ITensor.name",
     "ITensor.shape", "MemoryPoolType.WORKSPACE", "NetworkDefinitionCreationFlag.STRONGLY_TYPED", "OnnxParser",
     "OnnxParser.get_error", "OnnxParser.num_errors", "OnnxParser.parse_from_file", "ParserError.desc",
-    "ParserError.node", "ParserError.node_name", "ParserError.node_operator", "nptype",
+    "ParserError.node", "ParserError.node_name", "ParserError.node_operator", "ProfilingVerbosity.DETAILED",
+    "IBuilderConfig.profiling_verbosity", "nptype",
 )  # fmt: skip
 _RUNNING = (
     "EngineInspector.get_engine_information", "ICudaEngine.create_engine_inspector",
@@ -110,10 +111,10 @@ FLAVOURS = {
             times_kernels=False,
             version_compatible=False,
             hardware_compatible=False,
-            capabilities=("sm75", "sm86", "sm89", "sm120"),
+            capabilities=("sm86", "sm89", "sm120"),
         ),
     )
 }  # fmt: skip
 """TensorRT for RTX compiles its kernels on the device: nothing is timed, its timing cache does nothing, and its wheels
-lack the lean runtime that a version-compatible engine needs. The capabilities are those of the RTX 20, 30, 40 and 50
-series; one more adds about a kilobyte."""
+lack the lean runtime that a version-compatible engine needs. The capabilities are those of the RTX 30, 40 and 50
+series, of which one more adds about a kilobyte; it refuses float matrix products for the RTX 20 series (sm75)."""

@@ -57,7 +57,7 @@ def parse(bindings: Any, model: Path) -> Parsed:  # noqa: ANN401 - bindings have
 def quiet_logger(trt: Any) -> Any:  # noqa: ANN401 - bindings have no types
     """A logger that keeps errors, as ``.errors``, instead of printing them: they are told where they matter."""
 
-    class Quiet(trt.ILogger):  # type: ignore[misc, name-defined] # the class to derive from comes with the bindings
+    class Quiet(trt.ILogger):  # type: ignore[misc] # the class to derive from comes with the bindings
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []

@@ -222,8 +222,10 @@ def test_nothing_that_was_written_here_names_the_host_or_the_user(bundle: Bundle
 
 def test_the_scripts_are_this_projects_text_and_nothing_else(bundle: Bundle) -> None:
     assert (bundle.root / "verify.py").read_bytes() == Path(verify.__file__).read_bytes()
-    template = Path(verify.__file__).with_name(ORT_CPU.run_template).read_text(encoding="utf-8")
-    before, after = template.split("@@PREPROCESS@@")
+    template = Path(verify.__file__).with_name("run.py.template").read_text(encoding="utf-8")
+    runtime = Path(verify.__file__).with_name(ORT_CPU.run_template).read_text(encoding="utf-8")
+    template = template.replace("@@RUNTIME@@", runtime.strip())
+    before, after = template.replace("@@NEEDS@@", "onnxruntime, numpy and Pillow").split("@@PREPROCESS@@")
     script = (bundle.root / "run.py").read_text(encoding="utf-8")
     assert script.startswith(before)
     assert script.endswith(after)
@@ -234,7 +236,8 @@ def test_no_text_holds_an_absolute_path(bundle: Bundle) -> None:
         if path.suffix == ".onnx":
             continue
         text = path.read_text(encoding="utf-8").removeprefix("#!/usr/bin/env python3\n")
-        assert re.findall(r"(?<![\w.:/<])/\w[\w.-]*/\w+|\b[A-Za-z]:\\\w", text) == [], path.name
+        found = set(re.findall(r"(?<![\w.:/<])/\w[\w.-]*/\w+|\b[A-Za-z]:\\\w", text))
+        assert found <= {"/proc/cpuinfo"}, path.name  # the kernel's own, the same on every machine
 
 
 # How it is written

@@ -33,7 +33,12 @@ Of float, because GPUs multiply in TF32, which has ten bits, as has FP16; of INT
 average it.
 """
 
-_ALL = [(name, precision) for name in TARGETS for precision in target_named(name).precisions]
+_ALL = [
+    (name, precision)
+    for name in TARGETS
+    if target_named(name).missing() is None
+    for precision in target_named(name).precisions
+]
 
 _TASKS = Path("/proc/self/task")
 
@@ -53,13 +58,9 @@ class _Built:
 
 
 @pytest.fixture(scope="module", params=_ALL, ids="-".join)
-def built(
-    exported: Artifact, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> _Built:
+def built(exported: Artifact, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> _Built:
     name, precision = request.param
     target = target_named(name)
-    if reason := target.missing():
-        pytest.skip(reason)
     source = qdq_model(target.dialect(this_machine())) if precision == "int8" else FLOAT_MODEL
     folder = tmp_path_factory.mktemp(f"{name}-{precision}")
     spec = target.build(exported.path(source), folder, precision=precision)
@@ -101,6 +102,13 @@ def expected(exported: Artifact, batches: list[Array]) -> list[Array]:
         str(exported.path(FLOAT_MODEL)), options, providers=["CPUExecutionProvider"]
     )
     return [reference.run(None, {"input": batch})[0] for batch in batches]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_each_target_is_tried_here(name: str) -> None:
+    if reason := target_named(name).missing():
+        pytest.skip(reason)
+    assert {precision for target, precision in _ALL if target == name} == set(target_named(name).precisions)
 
 
 # What is built
@@ -248,7 +256,9 @@ def test_a_session_that_was_left_answers_no_more(runnable: _Built, batches: list
         session.run(batches[0])
 
 
-def test_a_session_lets_go_of_its_model_when_the_block_is_left_by_an_error(runnable: _Built, batches: list[Array]) -> None:
+def test_a_session_lets_go_of_its_model_when_the_block_is_left_by_an_error(
+    runnable: _Built, batches: list[Array]
+) -> None:
     session = runnable.opened()
     with pytest.raises(KeyError, match="on purpose"), session:
         raise KeyError("on purpose")
