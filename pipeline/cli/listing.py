@@ -22,12 +22,13 @@ def models() -> None:
 
 
 def targets() -> None:
-    """List where a bundle can run, and what is missing here."""
+    """List where a bundle can run, and what is missing here to build or to run one."""
     from pipeline.catalog import TARGETS, target_named
 
     for name in TARGETS:
         target = target_named(name)
-        typer.echo(f"{name:<14} {target.description:<34} {target.missing() or 'can be built here'}")
+        state = target.missing() or (f"can be built here, not run: {why}" if (why := target.cannot_run()) else None)
+        typer.echo(f"{name:<14} {target.description:<36} {state or 'can be built here'}")
 
 
 COMMANDS = (models, targets)
