@@ -12,23 +12,26 @@ from pipeline.errors import ParityError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.session import Array
+
 __all__ = ["HalfFromFloat", "check_half"]
 
-_LIMIT = 1e-2
-"""Largest difference allowed, as a fraction of the largest output.
+_LIMIT = 0.1
+"""Largest difference allowed, as a fraction of how far the outputs move from one input to the next.
 
-Float16 has ten bits of mantissa, a thousandth; a hundred layers of it add up to a few thousandths (0.0005 to 0.003 in
-the networks of ``docs/targets.md``). A converter that lost a cast or a constant is off by more than a hundredth.
+Held against the largest output it would say little: a network with random weights answers nearly the same to every
+input. Float16 alone was seen to make 0.002 to 0.04 in the networks of ``docs/targets.md``, all of random weights; the
+sign of one of a first layer's channels turned makes 0.2 to 0.7.
 """
 
-_INPUTS = 3
+_INPUTS = 4
 
 
 def HalfFromFloat(model: Path, half: Path) -> float:  # noqa: N802 - conversions are named <Target>From<Source>
     """Write the graph in float16 with its inputs and outputs left float32.
 
     Returns:
-        The largest difference seen, as a fraction of the largest output.
+        The largest difference seen, see :func:`check_half`.
 
     Raises:
         ParityError: when the two graphs do not compute the same to what float16 can tell apart.
@@ -53,7 +56,7 @@ def check_half(model: Path, half: Path) -> float:
     """Compare the two graphs on random inputs, in ONNX Runtime on the CPU.
 
     Returns:
-        The largest difference, as a fraction of the largest output.
+        The largest difference, as a fraction of how far the outputs move from one input to the next.
 
     Raises:
         ParityError: with the figures, when it is more than float16 explains.
@@ -62,23 +65,26 @@ def check_half(model: Path, half: Path) -> float:
     (given,) = sessions[0].get_inputs()
     generator = np.random.default_rng(0)
     shape = [side if isinstance(side, int) else 1 for side in given.shape]
-    worst = 0.0
-    for _ in range(_INPUTS):
-        batch = generator.standard_normal(shape).astype(np.float32)
-        wanted, found = (session.run(None, {given.name: batch}) for session in sessions)
-        for one, other in zip(wanted, found, strict=True):
-            largest = float(np.abs(one).max()) or 1.0
-            difference = float(np.abs(one - other).max()) / largest
-            worst = max(worst, difference) if np.isfinite(difference) else float("inf")
+    batches = [generator.standard_normal(shape).astype(np.float32) for _ in range(_INPUTS)]
+    wanted, found = ([session.run(None, {given.name: batch}) for batch in batches] for session in sessions)
+    pairs = zip(zip(*wanted, strict=True), zip(*found, strict=True), strict=True)
+    worst = max(_difference(np.stack(one), np.stack(other)) for one, other in pairs)
     if worst > _LIMIT:
         raise ParityError(
             "the float16 graph does not compute what the float graph computes",
             where=model.name,
-            got=f"a difference of {worst:.2g} of the largest output, on {_INPUTS} random inputs",
+            got=f"a difference of {worst:.2g} of how far its outputs move, on {_INPUTS} random inputs",
             expected=f"at most {_LIMIT:g}",
             fix="build float or int8: some value of this network does not fit into float16",
         )
     return worst
+
+
+def _difference(wanted: Array, found: Array) -> float:
+    """Of one output over all inputs, (inputs, ...); infinite when one is no number."""
+    moved = float(np.abs(wanted - wanted.mean(axis=0)).max()) or float(np.abs(wanted).max()) or 1.0
+    difference = float(np.abs(wanted - found).max()) / moved
+    return difference if np.isfinite(difference) else float("inf")
 
 
 def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime has no types

@@ -112,7 +112,7 @@ def main() -> None:
                 figures = (one.total_bytes / _MB, one.zero_bytes / _MB, one.text_bytes / _MB)
                 print(name.ljust(16), precision.ljust(9), *(f"{figure:10.2f}" for figure in figures))  # noqa: T201
             difference = check_half(folder / FLOAT_MODEL, folder / "fp16" / "model.onnx")
-            print(f"{name}: fp16 differs from float by {difference:.1e} of the largest output")  # noqa: T201
+            print(f"{name}: fp16 differs from float by {difference:.1e} of how far the outputs move")  # noqa: T201
 
 
 if __name__ == "__main__":
