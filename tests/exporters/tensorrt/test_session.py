@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from exporters.tensorrt.engine import build_engine
+from exporters.tensorrt.flavours import FLAVOURS
 from exporters.tensorrt.memory import CUDA_NAMES, cuda_runtime, memory_missing
+from exporters.tensorrt.options import TensorRtOptions
+from exporters.tensorrt.parsing import parse
 from exporters.tensorrt.session import misfit, open_session, verified_bytes
 from exporters.tensorrt.target import TENSORRT_RTX
 from pipeline.errors import IntegrityError, UsageError
@@ -95,3 +99,23 @@ def test_every_name_of_the_cuda_runtime_that_is_used_is_there() -> None:
         holder, _, member = name.partition(".")
         assert hasattr(cuda, holder), name
         assert not member or hasattr(getattr(cuda, holder), member), name
+
+
+def test_an_engine_for_another_gpu_is_built_again_from_the_graph_beside_it(
+    rtx: Any,  # noqa: ANN401
+    spec: EngineSpec,
+    tmp_path: Path,
+) -> None:
+    other = replace(GPU, capability="sm120")
+    rebuilt = open_session(tmp_path, spec)._rebuilt(other)
+    wanted = build_engine(
+        parse(rtx, tmp_path / "model.onnx"), FLAVOURS["tensorrt-rtx"], TensorRtOptions(capabilities=("sm120",))
+    )
+    assert rebuilt == wanted
+
+
+def test_a_modified_graph_is_not_built_from(spec: EngineSpec, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(IntegrityError, match="not the one that was built"):
+        open_session(tmp_path, spec)._rebuilt(GPU)
