@@ -158,8 +158,9 @@ class TensorRtSession:
         """What is in force."""
         return dict(self._facts)
 
-    def layers(self, trt: Any) -> Json:  # noqa: ANN401
-        """The layers of the loaded engine as TensorRT's inspector tells them, precision and all."""
+    def inspected(self) -> Json:
+        """The fused layers of the loaded engine as TensorRT's own inspector tells them, with their precisions."""
+        trt = FLAVOURS[self.spec.target].bindings()
         inspector = self._engine.create_engine_inspector()
         return json.loads(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 

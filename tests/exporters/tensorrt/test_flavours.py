@@ -16,7 +16,8 @@ from pipeline import catalog
 WHEELS = os.environ.get("EDGEWRIGHT_TENSORRT_WHEELS")
 """A folder with ``tensorrt_cu12_bindings`` 10 and ``tensorrt_cu13_bindings`` 11, each unpacked into one of its own."""
 
-SOURCES = sorted(Path(exporters.tensorrt.__path__[0]).glob("*.py"))
+_FOLDER = Path(exporters.tensorrt.__path__[0])
+SOURCES = [*sorted(_FOLDER.glob("*.py")), _FOLDER.parent / "device" / "run_tensorrt.py.template"]
 
 
 @pytest.fixture(params=FLAVOURS.values(), ids=FLAVOURS)
