@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from exporters.ort_cpu import ORT_CPU
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -13,13 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["choose_target"]
 
-_PREFERENCE = (
+_ON_A_GPU = (
     ("exporters.tensorrt.target:TENSORRT", "an NVIDIA GPU with TensorRT"),
     ("exporters.tensorrt.target:TENSORRT_RTX", "an NVIDIA GPU with TensorRT for RTX"),
     ("exporters.ort_cuda:ORT_CUDA", "an NVIDIA GPU with onnxruntime-gpu"),
-    ("exporters.ort_cpu:ORT_CPU", "no GPU that a runtime here can use"),
 )
-"""Best first; the last one is there on every machine."""
+"""Best first."""
 
 
 def _unable(target: Target) -> str | None:
@@ -33,11 +34,9 @@ def choose_target(machine: Machine, *, unable: Callable[[Target], str | None] = 
         machine: Told in the reason where the CPU is chosen.
         unable: Why a target cannot be built and run; None when it can.
     """
-    for path, reason in _PREFERENCE:
+    for path, reason in _ON_A_GPU:
         module, _, name = path.partition(":")
         target: Target = getattr(importlib.import_module(module), name)
-        if path == _PREFERENCE[-1][0]:
-            break
         if unable(target) is None:
             return target.name, reason
-    return target.name, f"{reason}; {machine.cpu} ({machine.architecture})"
+    return ORT_CPU.name, f"no GPU that a runtime here can use; {machine.cpu} ({machine.architecture})"

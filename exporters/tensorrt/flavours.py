@@ -8,7 +8,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.gpu import Gpu
 
 __all__ = ["FLAVOURS", "LOST_NAMES", "Flavour"]
 
@@ -61,6 +64,7 @@ class Flavour:
         version_compatible: Whether an engine can be built for later versions too.
         hardware_compatible: Whether an engine can be built for later GPUs too.
         capabilities: Those that are built for where no GPU is at hand.
+        known: All that can be built for; empty: those of every GPU it starts on.
     """
 
     name: str
@@ -74,10 +78,17 @@ class Flavour:
     version_compatible: bool
     hardware_compatible: bool
     capabilities: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
     def installed(self) -> bool:
         """Whether the bindings can be imported; nothing is imported to tell."""
         return importlib.util.find_spec(self.module) is not None
+
+    def unfit(self, gpu: Gpu) -> str | None:
+        """Why no engine of it runs on that GPU; None when one can."""
+        if not self.known or gpu.capability in self.known:
+            return None
+        return f"{self.name} has no engines for {gpu.name} ({gpu.capability}), only for {', '.join(self.known)}"
 
     def bindings(self) -> Any:  # noqa: ANN401 - bindings have no types
         """The module."""
@@ -114,6 +125,7 @@ FLAVOURS = {
             version_compatible=False,
             hardware_compatible=False,
             capabilities=("sm86", "sm89", "sm120"),
+            known=("sm75", "sm80", "sm86", "sm89", "sm120", "sm121"),
         ),
     )
 }  # fmt: skip

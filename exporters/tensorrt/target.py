@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
     from pipeline.environment import Machine
+    from pipeline.gpu import Gpu
 
 __all__ = ["TENSORRT", "TENSORRT_RTX", "TensorRtTarget"]
 
@@ -70,8 +71,10 @@ class TensorRtTarget:
         """An engine needs the bindings, their way to the GPU's memory, and a GPU."""
         from exporters.tensorrt.memory import memory_missing
 
-        reason = gpu_or_reason()
-        return self.missing() or memory_missing() or (reason if isinstance(reason, str) else None)
+        gpu = gpu_or_reason()
+        if trouble := self.missing() or memory_missing():
+            return trouble
+        return gpu if isinstance(gpu, str) else self.flavour.unfit(gpu)
 
     def settings(self) -> dict[str, Json]:
         """The builder's options, and the GPU or the compute capabilities it builds for."""
@@ -101,9 +104,7 @@ class TensorRtTarget:
         check_layers(layers, precision, where=model.name)
         version = str(trt.__version__)
         with foreign_disk_errors(folder):
-            engine = build_engine(
-                parsed, self.flavour, self.options, gpu=gpu, timings=self._timings(version) if gpu else None
-            )
+            engine = build_engine(parsed, self.flavour, self.options, gpu=gpu, timings=self._timings(version, gpu))
         (folder / _ENGINE).write_bytes(engine)
         table = {"precision": precision, "layers": [layer.to_json() for layer in layers]}
         (folder / _LAYERS).write_text(canonical_json(table) + "\n", encoding="utf-8")
@@ -127,10 +128,9 @@ class TensorRtTarget:
             },
         )
 
-    def _timings(self, version: str) -> Path | None:
-        gpu = this_gpu()
+    def _timings(self, version: str, gpu: Gpu | None) -> Path | None:
         folder = self.timings or default_root() / "timings"
-        return timings_path(folder, self.flavour.name, version, gpu) if gpu and self.flavour.times_kernels else None
+        return timings_path(folder, self.flavour.name, version, gpu) if gpu else None
 
 
 def _spec(trt: Any, tensor: Any, batch: int) -> TensorSpec:  # noqa: ANN401 - bindings have no types

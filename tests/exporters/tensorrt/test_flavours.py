@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import exporters.tensorrt
 from exporters.tensorrt.flavours import FLAVOURS, LOST_NAMES, Flavour
 from pipeline import catalog
+from pipeline.gpu import Gpu
 
 WHEELS = os.environ.get("EDGEWRIGHT_TENSORRT_WHEELS")
 """A folder with ``tensorrt_cu12_bindings`` 10 and ``tensorrt_cu13_bindings`` 11, each unpacked into one of its own."""
@@ -36,6 +38,18 @@ def test_every_name_in_the_table_is_in_the_installed_bindings(bindings: tuple[Fl
 def test_the_installed_version_is_one_that_was_looked_at(bindings: tuple[Flavour, Any]) -> None:
     flavour, module = bindings
     assert int(module.__version__.partition(".")[0]) in flavour.versions
+
+
+def test_the_capabilities_it_can_build_for_are_those_of_the_bindings(rtx: Any) -> None:  # noqa: ANN401
+    names = {name.lower() for name in rtx.ComputeCapability.__members__ if name.startswith("SM")}
+    assert set(FLAVOURS["tensorrt-rtx"].known) == names
+
+
+def test_a_gpu_it_has_no_engines_for_is_told() -> None:
+    gpu = Gpu(name="H100", capability="sm90", driver="570.1", memory_bytes=80 << 30)
+    assert FLAVOURS["tensorrt"].unfit(gpu) is None
+    assert str(FLAVOURS["tensorrt-rtx"].unfit(gpu)).startswith("tensorrt-rtx has no engines for H100 (sm90), only for")
+    assert FLAVOURS["tensorrt-rtx"].unfit(replace(gpu, capability="sm120")) is None
 
 
 def _has(holder: Any, name: str) -> bool:  # noqa: ANN401 - a module, then a class
