@@ -6,7 +6,7 @@ __all__ = ["COMMANDS"]
 
 
 def doctor() -> None:
-    """Tell what this machine can build and run, and the command that installs what is missing."""
+    """Tell what can be built and run here, and what is missing."""
     from pipeline.cli.console import out_console, say, table
     from pipeline.doctor import examine
 

@@ -22,7 +22,7 @@ def models() -> None:
 
 
 def targets() -> None:
-    """List where a bundle can run, and what is missing here to build or to run one."""
+    """List where a bundle can run, and what is missing here."""
     from pipeline.catalog import TARGETS, target_named
 
     for name in TARGETS:
