@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from exporters.target import Precision  # noqa: TC001 - pydantic reads it
 from pipeline.artifact import ArtifactKind
 from pipeline.stage import Made
 
@@ -47,13 +48,23 @@ class BuildFor(BaseModel):
     target: str
     source: str
     """The ONNX file to build from, such as ``qdq-ort-x86.onnx``."""
-    precision: Literal["int8", "float"]
+    precision: Precision
 
     options: dict[str, Any] = Field(default_factory=dict)
     """Of the runtime, over the target's defaults."""
 
     builder: Any = Field(exclude=True, repr=False)
     """The ``Target`` of that name; its name and versions are in the key already."""
+
+    target_settings: dict[str, Any] = Field(default_factory=dict)
+    """What else of the target and its GPU decides the bytes: the target's own ``settings``, here to be in the key."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_settings(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if "builder" not in values or "target_settings" in values:
+            return values
+        return {**values, "target_settings": values["builder"].settings()}
 
     @property
     def pins(self) -> tuple[str, ...]:
@@ -65,7 +76,7 @@ class BuildFor(BaseModel):
         """Build; the facts hold the engine's spec."""
         model = inputs.artifacts[ArtifactKind.ONNX].path(self.source)
         with work.progress.track(f"building for {self.target}", 1) as ticker:
-            spec = self.builder.build(model, work.folder)
+            spec = self.builder.build(model, work.folder, precision=self.precision)
             ticker.advance()
         spec = replace(spec, options={**spec.options, **self.options})
         return Made(facts={"engine": spec.to_json(), "precision": self.precision}, notes=(f"{self.precision} engine",))

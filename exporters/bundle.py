@@ -114,14 +114,27 @@ def _write_texts(work: Path, spec: EngineSpec, target: Target, contents: Content
     source = Path(__file__).parent.parent.joinpath("pipeline", "preprocess.py").read_text(encoding="utf-8")
     functions = source[source.index(_START) + len(_START) : source.index(_END)].strip()
     functions = functions.replace("NDArray[np.float32]", "NDArray")
-    template = (_DEVICE / target.run_template).read_text(encoding="utf-8")
-    (work / "run.py").write_text(template.replace("@@PREPROCESS@@", functions), encoding="utf-8")
+    template = (_DEVICE / "run.py.template").read_text(encoding="utf-8")
+    filled = {
+        "@@PREPROCESS@@": functions,
+        "@@RUNTIME@@": (_DEVICE / target.run_template).read_text(encoding="utf-8").strip(),
+        "@@NEEDS@@": _needs(target),
+    }
+    for name, text in filled.items():
+        template = template.replace(name, text)
+    (work / "run.py").write_text(template, encoding="utf-8")
     shutil.copyfile(_DEVICE / "verify.py", work / "verify.py")
     (work / "preprocess.json").write_text(
         canonical_json(contents.preprocess.model_dump(mode="json")) + "\n", encoding="utf-8"
     )
     (work / "classes.txt").write_bytes("".join(f"{name}\n" for name in contents.classes).encode())
     (work / "README.md").write_text(_readme(spec, target, contents), encoding="utf-8")
+
+
+def _needs(target: Target) -> str:
+    """What ``run.py`` imports, as a list in words."""
+    *others, last = ("Pillow" if name == "pillow" else name for name in target.runtime)
+    return f"{', '.join(others)} and {last}"
 
 
 def _readme(spec: EngineSpec, target: Target, contents: Contents) -> str:

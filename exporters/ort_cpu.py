@@ -7,6 +7,8 @@ import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from exporters.ort_wheels import mixture
+from exporters.target import check_precision
 from pipeline.environment import usable_cores
 from pipeline.session import EngineSpec, TensorSpec, check_batch
 from pipeline.store import foreign_disk_errors
@@ -34,22 +36,31 @@ class OrtCpuTarget:
     distributions: tuple[str, ...] = ("onnxruntime",)
     runtime: tuple[str, ...] = ("onnxruntime", "numpy", "pillow")
     run_template: str = "run_ort.py.template"
+    precisions: tuple[str, ...] = ("float", "int8")
 
     def dialect(self, machine: Machine) -> str:
         """Unsigned activations are what the x86 kernels multiply fast, signed ones what the ARM kernels do."""
         return "ort-arm" if machine.architecture in {"aarch64", "arm64"} else "ort-x86"
 
     def missing(self) -> str | None:
-        """None: onnxruntime is a dependency of the project."""
+        """Onnxruntime is a dependency of the project, but two of its wheels together are no runtime."""
         found = importlib.util.find_spec("onnxruntime") is not None
-        return None if found else "onnxruntime is not installed: pip install onnxruntime"
+        return mixture() if found else "onnxruntime is not installed: pip install onnxruntime"
 
     def variants(self, machine: Machine) -> tuple[Mapping[str, Json], ...]:
         """Threads that wait actively; and half the cores, since two threads of one core share its multipliers."""
         halves: tuple[Mapping[str, Json], ...] = ({"threads": machine.cores // 2},) if machine.cores >= 4 else ()
         return ({"spinning": True}, *halves)
 
-    def build(self, model: Path, folder: Path) -> EngineSpec:
+    def cannot_run(self) -> str | None:
+        """Wherever it can be built it can be run: the CPU provider is in every wheel."""
+        return self.missing()
+
+    def settings(self) -> dict[str, Json]:
+        """Nothing: the level of optimisation is fixed."""
+        return {}
+
+    def build(self, model: Path, folder: Path, *, precision: str) -> EngineSpec:
         """Optimise the graph once, offline, so that the device does not do it at every start.
 
         The level is 'extended': its fusions hold on every CPU. The next one, 'all', would write the memory layout of
@@ -57,6 +68,7 @@ class OrtCpuTarget:
         """
         import onnxruntime
 
+        check_precision(self, precision)
         path = folder / _MODEL
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +14,10 @@ if TYPE_CHECKING:
     from pipeline.environment import Machine
     from pipeline.session import EngineSpec
 
-__all__ = ["Target"]
+__all__ = ["Precision", "Target", "check_precision"]
+
+Precision = Literal["float", "fp16", "int8"]
+"""What a graph computes in: float32, float16, or 8-bit integers where Q/DQ stands."""
 
 
 class Target(Protocol):
@@ -23,14 +28,22 @@ class Target(Protocol):
         description: One line for ``edgewright targets``.
         distributions: Python distributions whose versions decide what is built; they enter the build stage's key.
         runtime: The distributions a bundle for this target needs on the device.
-        run_template: The file in ``exporters/device`` that becomes the bundle's ``run.py``.
+        run_template: The file in ``exporters/device`` that becomes the runtime's part of the bundle's ``run.py``.
+        precisions: What it can build.
     """
 
-    name: str
-    description: str
-    distributions: tuple[str, ...]
-    runtime: tuple[str, ...]
-    run_template: str
+    @property
+    def name(self) -> str: ...  # noqa: D102 - told above
+    @property
+    def description(self) -> str: ...  # noqa: D102
+    @property
+    def distributions(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def runtime(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def run_template(self) -> str: ...  # noqa: D102
+    @property
+    def precisions(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def dialect(self, machine: Machine) -> str:
         """Which Q/DQ dialect the runtime fuses on that machine; a name of ``pipeline.quantization.dialects``."""
@@ -44,9 +57,37 @@ class Target(Protocol):
         """Options of the runtime worth trying in place of the defaults, each a part of ``EngineSpec.options``."""
         ...
 
-    def build(self, model: Path, folder: Path) -> EngineSpec:
+    def cannot_run(self) -> str | None:
+        """None when an engine of it can be run on this machine; else the reason in one sentence."""
+        ...
+
+    def settings(self) -> dict[str, Json]:
+        """What decides the engine's bytes besides the ONNX file, the precision and the versions; enters the key."""
+        ...
+
+    def build(self, model: Path, folder: Path, *, precision: str) -> EngineSpec:
         """Make what the runtime loads from an ONNX file, inside ``folder``.
 
         The same model gives the same bytes wherever the runtime allows that.
+
+        Args:
+            model: ``float.onnx`` for ``float`` and ``fp16``, the Q/DQ file of the target's dialect for ``int8``.
+            folder: An empty folder.
+            precision: One of ``precisions``.
+
+        Raises:
+            UsageError: for a precision that the target does not build, or a graph that its runtime cannot read.
         """
         ...
+
+
+def check_precision(target: Target, precision: str) -> None:
+    """Refuse a precision that the target does not build.
+
+    Raises:
+        UsageError: naming those it does build.
+    """
+    if precision not in target.precisions:
+        raise UsageError(
+            f"target {target.name} does not build {precision}", expected=f"one of {', '.join(target.precisions)}"
+        )

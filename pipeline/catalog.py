@@ -19,11 +19,21 @@ __all__ = ["OPENERS", "TARGETS", "TASKS", "target_named", "task_named"]
 
 TARGETS = {
     "ort-cpu": "exporters.ort_cpu:ORT_CPU",
+    "openvino": "exporters.openvino:OPENVINO",
+    "ort-cuda": "exporters.ort_cuda:ORT_CUDA",
+    "ort-tensorrt": "exporters.ort_cuda:ORT_TENSORRT",
+    "tensorrt": "exporters.tensorrt.target:TENSORRT",
+    "tensorrt-rtx": "exporters.tensorrt.target:TENSORRT_RTX",
 }
 """Target name to the object that builds for it."""
 
 OPENERS = {
     "ort-cpu": "exporters.ort_cpu:open_session",
+    "openvino": "exporters.openvino:open_session",
+    "ort-cuda": "exporters.ort_cuda:open_session",
+    "ort-tensorrt": "exporters.ort_cuda:open_session",
+    "tensorrt": "exporters.tensorrt.session:open_session",
+    "tensorrt-rtx": "exporters.tensorrt.session:open_session",
 }
 """Target name to the function that opens what was built: ``(folder, EngineSpec) -> Session``."""
 

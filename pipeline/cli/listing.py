@@ -27,7 +27,8 @@ def targets() -> None:
 
     for name in TARGETS:
         target = target_named(name)
-        typer.echo(f"{name:<14} {target.description:<34} {target.missing() or 'can be built here'}")
+        state = target.missing() or (f"can be built here, not run: {why}" if (why := target.cannot_run()) else None)
+        typer.echo(f"{name:<14} {target.description:<36} {state or 'can be built here'}")
 
 
 COMMANDS = (models, targets)

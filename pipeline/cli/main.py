@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.cli import bundles, gating, listing, runs
+from pipeline.cli import bundles, doctor, gating, listing, runs
 from pipeline.cli.failures import end_well, guarded
 
 __all__ = ["app", "main"]
@@ -32,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )  # fmt: skip
 
-for command in (*runs.COMMANDS, *gating.COMMANDS, *bundles.COMMANDS, *listing.COMMANDS):
+for command in (*runs.COMMANDS, *gating.COMMANDS, *bundles.COMMANDS, *listing.COMMANDS, *doctor.COMMANDS):
     app.command(name=command.__name__.rstrip("_"))(guarded(command))
 app.add_typer(gating.baseline_app)
 

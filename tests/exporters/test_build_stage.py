@@ -39,7 +39,7 @@ try:
                 filler.write(bytes(1024))
         except OSError:
             filler.truncate(filler.tell() - 1024)
-        ORT_CPU.build(Path(sys.argv[1]), folder)
+        ORT_CPU.build(Path(sys.argv[1]), folder, precision="float")
 except Exception as error:
     print(type(error).__name__)
 """
@@ -70,7 +70,7 @@ def test_a_file_that_was_not_exported_is_named_with_those_that_were(exported: Ar
 
 def test_a_stage_is_told_what_auto_came_to() -> None:
     # A stage sees no measurement, so it cannot choose.
-    with pytest.raises(ValidationError, match="Input should be 'int8' or 'float'"):
+    with pytest.raises(ValidationError, match="Input should be 'float', 'fp16' or 'int8'"):
         BuildFor(target="ort-cpu", source="float.onnx", precision="auto", builder=ORT_CPU)
 
 

@@ -17,6 +17,7 @@ import pytest
 from pipeline.artifact import FLOAT_MODEL, Artifact, FileEntry, qdq_model, sha256_of_file
 from pipeline.catalog import OPENERS, TARGETS, resolve, target_named
 from pipeline.environment import this_machine
+from pipeline.errors import UsageError
 from pipeline.session import Array, EngineSpec, Session
 
 if TYPE_CHECKING:
@@ -25,11 +26,19 @@ if TYPE_CHECKING:
     from exporters.target import Target
     from pipeline.subject import Parts
 
-_TOLERANCE = {"float": 5e-3, "int8": 0.1}
+_TOLERANCE = {"float": 5e-3, "fp16": 1e-2, "int8": 0.1}
 """Largest difference to the float ONNX file, as a fraction of the largest output.
 
-Of float, because GPUs multiply in TF32, which has ten bits; of INT8, because it has eight and few layers average it.
+Of float, because GPUs multiply in TF32, which has ten bits, as has FP16; of INT8, because it has eight and few layers
+average it.
 """
+
+_ALL = [
+    (name, precision)
+    for name in TARGETS
+    if target_named(name).missing() is None
+    for precision in target_named(name).precisions
+]
 
 _TASKS = Path("/proc/self/task")
 
@@ -48,26 +57,31 @@ class _Built:
         return opened
 
 
-@pytest.fixture(scope="module", params=TARGETS)
-def target(request: pytest.FixtureRequest) -> Target:
-    found = target_named(request.param)
-    if reason := found.missing():
-        pytest.skip(reason)
-    return found
-
-
-@pytest.fixture(scope="module", params=["float", "int8"])
-def built(
-    target: Target, exported: Artifact, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> _Built:
-    name = FLOAT_MODEL if request.param == "float" else qdq_model(target.dialect(this_machine()))
-    folder = tmp_path_factory.mktemp(f"{target.name}-{request.param}")
-    return _Built(exported.path(name), folder, target.build(exported.path(name), folder), request.param)
+@pytest.fixture(scope="module", params=_ALL, ids="-".join)
+def built(exported: Artifact, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> _Built:
+    name, precision = request.param
+    target = target_named(name)
+    source = qdq_model(target.dialect(this_machine())) if precision == "int8" else FLOAT_MODEL
+    folder = tmp_path_factory.mktemp(f"{name}-{precision}")
+    spec = target.build(exported.path(source), folder, precision=precision)
+    return _Built(exported.path(source), folder, spec, precision)
 
 
 @pytest.fixture(scope="module")
-def session(built: _Built) -> Iterator[Session]:
-    with built.opened() as session:
+def target(built: _Built) -> Target:
+    return target_named(built.spec.target)
+
+
+@pytest.fixture(scope="module")
+def runnable(built: _Built, target: Target) -> _Built:
+    if reason := target.cannot_run():
+        pytest.skip(reason)
+    return built
+
+
+@pytest.fixture(scope="module")
+def session(runnable: _Built) -> Iterator[Session]:
+    with runnable.opened() as session:
         yield session
 
 
@@ -88,6 +102,13 @@ def expected(exported: Artifact, batches: list[Array]) -> list[Array]:
         str(exported.path(FLOAT_MODEL)), options, providers=["CPUExecutionProvider"]
     )
     return [reference.run(None, {"input": batch})[0] for batch in batches]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_each_target_is_tried_here(name: str) -> None:
+    if reason := target_named(name).missing():
+        pytest.skip(reason)
+    assert {precision for target, precision in _ALL if target == name} == set(target_named(name).precisions)
 
 
 # What is built
@@ -114,12 +135,14 @@ def test_building_changes_nothing_of_what_it_builds_from(built: _Built, exported
 
 def test_building_again_in_another_process_gives_equal_bytes(built: _Built, target: Target, tmp_path: Path) -> None:
     # Another process, because a set or a hash of strings has another order there.
+    if target.name == "tensorrt":
+        pytest.skip("TensorRT chooses its kernels by timing them")
     code = (
         "import sys; from pathlib import Path; from pipeline.catalog import target_named; "
-        "target_named(sys.argv[1]).build(Path(sys.argv[2]), Path(sys.argv[3]))"
+        "target_named(sys.argv[1]).build(Path(sys.argv[2]), Path(sys.argv[3]), precision=sys.argv[4])"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
-    command = [sys.executable, "-c", code, target.name, str(built.source), str(tmp_path)]
+    command = [sys.executable, "-c", code, target.name, str(built.source), str(tmp_path), built.precision]
     subprocess.run(command, check=True, capture_output=True, env=environment)
 
     assert _hashes(tmp_path) == _hashes(built.folder)
@@ -127,6 +150,25 @@ def test_building_again_in_another_process_gives_equal_bytes(built: _Built, targ
 
 def _hashes(folder: Path) -> dict[str, str]:
     return {path.name: sha256_of_file(path) for path in folder.iterdir()}
+
+
+def test_a_precision_that_it_does_not_build_is_refused_with_those_it_does(
+    built: _Built, target: Target, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        target.build(built.source, tmp_path, precision="int4")
+    assert str(raised.value) == (
+        f"target {target.name} does not build int4\n  expected: one of {', '.join(target.precisions)}"
+    )
+
+
+def test_what_decides_its_bytes_is_json(target: Target) -> None:
+    assert json.loads(json.dumps(target.settings())) == target.settings()
+
+
+def test_a_target_that_cannot_be_run_here_says_why_in_one_sentence(target: Target) -> None:
+    reason = target.cannot_run()
+    assert reason is None or (reason and "\n" not in reason)
 
 
 # What it computes
@@ -188,11 +230,11 @@ def test_the_facts_tell_the_runtime_and_the_threads_as_json(session: Session) ->
     assert any(character.isdigit() for character in facts["runtime"])
 
 
-def test_threads_are_what_the_spec_asks_for(built: _Built) -> None:
-    if "threads" not in built.spec.options:
-        pytest.skip(f"{built.spec.target} has no option for threads")
-    one = EngineSpec.from_json({**built.spec.to_json(), "options": {**built.spec.options, "threads": 1}})
-    with resolve(OPENERS[one.target])(built.folder, one) as session:
+def test_threads_are_what_the_spec_asks_for(runnable: _Built) -> None:
+    if "threads" not in runnable.spec.options:
+        pytest.skip(f"{runnable.spec.target} has no option for threads")
+    one = EngineSpec.from_json({**runnable.spec.to_json(), "options": {**runnable.spec.options, "threads": 1}})
+    with resolve(OPENERS[one.target])(runnable.folder, one) as session:
         assert session.facts()["threads"] == 1
 
 
@@ -207,15 +249,17 @@ def test_nothing_is_loaded_before_the_block_is_entered(built: _Built, tmp_path: 
             pytest.fail("a file that is not there was opened")
 
 
-def test_a_session_that_was_left_answers_no_more(built: _Built, batches: list[Array]) -> None:
-    with built.opened() as session:
+def test_a_session_that_was_left_answers_no_more(runnable: _Built, batches: list[Array]) -> None:
+    with runnable.opened() as session:
         session.run(batches[0])
     with pytest.raises(Exception, match=r"."):
         session.run(batches[0])
 
 
-def test_a_session_lets_go_of_its_model_when_the_block_is_left_by_an_error(built: _Built, batches: list[Array]) -> None:
-    session = built.opened()
+def test_a_session_lets_go_of_its_model_when_the_block_is_left_by_an_error(
+    runnable: _Built, batches: list[Array]
+) -> None:
+    session = runnable.opened()
     with pytest.raises(KeyError, match="on purpose"), session:
         raise KeyError("on purpose")
     with pytest.raises(Exception, match=r"."):
@@ -224,11 +268,11 @@ def test_a_session_lets_go_of_its_model_when_the_block_is_left_by_an_error(built
 
 @pytest.mark.skipif(not _TASKS.is_dir(), reason="this system does not list a process's threads")
 def test_opening_and_leaving_again_and_again_piles_up_neither_threads_nor_files(
-    built: _Built, batches: list[Array]
+    runnable: _Built, batches: list[Array]
 ) -> None:
     held = []
     for _ in range(12):
-        with built.opened() as session:
+        with runnable.opened() as session:
             session.run(batches[0])
         del session
         held.append((len(list(_TASKS.iterdir())), len(list(_TASKS.with_name("fd").iterdir()))))

@@ -235,6 +235,7 @@ def test_what_needs_no_network_answers_without_torch(
     asked = {
         "models": ("models",),
         "targets": ("targets",),
+        "doctor": ("doctor",),
         "recipe": ("recipe", "--recipe", "recipe.yaml"),
         "explain": ("explain", "--recipe", "recipe.yaml"),
         "verify": ("verify", str(deployed.out / "bundle")),

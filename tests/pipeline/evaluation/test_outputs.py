@@ -48,7 +48,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EngineSpec]:
     folder = tmp_path_factory.mktemp("engine")
     source = tmp_path_factory.mktemp("source") / "float.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), source)
-    return folder, ORT_CPU.build(source, folder)
+    return folder, ORT_CPU.build(source, folder, precision="float")
 
 
 class _Progress(SilentProgress):

@@ -1,0 +1,96 @@
+"""A float ONNX graph in float16, checked against the graph it was made from."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.errors import ParityError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.session import Array
+
+__all__ = ["HalfFromFloat", "check_half"]
+
+_LIMIT = 0.1
+"""Largest difference allowed, as a fraction of how far the outputs move from one input to the next.
+
+Held against the largest output it would say little: a network with random weights answers nearly the same to every
+input. Float16 alone was seen to make 0.002 to 0.04 in the networks of ``docs/targets.md``, all of random weights; the
+sign of one of a first layer's channels turned makes 0.2 to 0.75.
+"""
+
+_INPUTS = 4
+
+
+def HalfFromFloat(model: Path, half: Path) -> float:  # noqa: N802 - conversions are named <Target>From<Source>
+    """Write the graph in float16 with its inputs and outputs left float32.
+
+    Returns:
+        The largest difference seen, see :func:`check_half`.
+
+    Raises:
+        ParityError: when the two graphs do not compute the same to what float16 can tell apart.
+        UsageError: when the converter cannot convert it.
+    """
+    import onnx
+    from onnxconverter_common import float16
+
+    graph = onnx.load(model)
+    with warnings.catch_warnings():
+        # It warns of every constant that float16 cannot hold; whether that matters is measured below.
+        warnings.filterwarnings("ignore", message=r"the float32 number .* will be truncated", category=UserWarning)
+        try:
+            converted = float16.convert_float_to_float16(graph, keep_io_types=True)
+        except ValueError as error:
+            raise UsageError("this graph cannot be converted to float16", where=model.name, got=str(error)) from error
+    onnx.save(converted, half)
+    return check_half(model, half)
+
+
+def check_half(model: Path, half: Path) -> float:
+    """Compare the two graphs on random inputs, in ONNX Runtime on the CPU.
+
+    Returns:
+        The largest difference, as a fraction of how far the outputs move from one input to the next.
+
+    Raises:
+        ParityError: with the figures, when it is more than float16 explains.
+    """
+    sessions = [_session(path) for path in (model, half)]
+    (given,) = sessions[0].get_inputs()
+    generator = np.random.default_rng(0)
+    shape = [side if isinstance(side, int) else 1 for side in given.shape]
+    batches = [generator.standard_normal(shape).astype(np.float32) for _ in range(_INPUTS)]
+    wanted, found = ([session.run(None, {given.name: batch}) for batch in batches] for session in sessions)
+    pairs = zip(zip(*wanted, strict=True), zip(*found, strict=True), strict=True)
+    worst = max(_difference(np.stack(one), np.stack(other)) for one, other in pairs)
+    if worst > _LIMIT:
+        raise ParityError(
+            "the float16 graph does not compute what the float graph computes",
+            where=model.name,
+            got=f"a difference of {worst:.2g} of how far its outputs move, on {_INPUTS} random inputs",
+            expected=f"at most {_LIMIT:g}",
+            fix="build float or int8: some value of this network does not fit into float16",
+        )
+    return worst
+
+
+def _difference(wanted: Array, found: Array) -> float:
+    """Of one output over all inputs, (inputs, ...); infinite when one is no number."""
+    moved = float(np.abs(wanted - wanted.mean(axis=0)).max()) or float(np.abs(wanted).max()) or 1.0
+    difference = float(np.abs(wanted - found).max()) / moved
+    return difference if np.isfinite(difference) else float("inf")
+
+
+def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

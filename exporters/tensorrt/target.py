@@ -1,0 +1,163 @@
+"""The targets ``tensorrt`` and ``tensorrt-rtx``."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from exporters.half_precision import HalfFromFloat
+from exporters.target import check_precision
+from exporters.tensorrt.engine import build_engine, chosen_capabilities
+from exporters.tensorrt.flavours import FLAVOURS, Flavour
+from exporters.tensorrt.layers import check_layers, layers_of, products_by_precision
+from exporters.tensorrt.options import TensorRtOptions
+from exporters.tensorrt.parsing import parse
+from exporters.tensorrt.timing import timings_path
+from pipeline.artifact import canonical_json, sha256_of_file
+from pipeline.errors import UsageError
+from pipeline.gpu import gpu_or_reason, this_gpu
+from pipeline.session import EngineSpec, TensorSpec
+from pipeline.store import default_root, foreign_disk_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipeline.artifact import Json
+    from pipeline.environment import Machine
+    from pipeline.gpu import Gpu
+
+__all__ = ["TENSORRT", "TENSORRT_RTX", "TensorRtTarget"]
+
+_ENGINE, _SOURCE, _LAYERS = "model.engine", "model.onnx", "layers.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorRtTarget:
+    """One flavour of TensorRT.
+
+    Attributes:
+        flavour: Which.
+        options: What the builder is told.
+        timings: Folder of the timing caches; None: beside the store.
+    """
+
+    name: str
+    description: str
+    distributions: tuple[str, ...]
+    runtime: tuple[str, ...]
+    flavour: Flavour
+    run_template: str = "run_tensorrt.py.template"
+    precisions: tuple[str, ...] = ("float", "fp16", "int8")
+    options: TensorRtOptions = field(default_factory=TensorRtOptions)
+    timings: Path | None = None
+
+    def dialect(self, machine: Machine) -> str:  # noqa: ARG002 - the same GPUs stand beside any CPU
+        """Signed, symmetric, no quantised bias: what the parser takes."""
+        return "tensorrt"
+
+    def missing(self) -> str | None:
+        """The bindings, or the GPU where kernels are chosen by timing them."""
+        if not self.flavour.installed():
+            return f"{self.flavour.name} is not installed: {self.flavour.install}"
+        reason = gpu_or_reason()
+        if not self.flavour.chooses_capabilities and isinstance(reason, str):
+            return f"{self.flavour.name} builds only where the engine will run: {reason}; install the driver"
+        return None
+
+    def variants(self, machine: Machine) -> tuple[Mapping[str, Json], ...]:
+        """Nothing: what there is to choose is chosen when the engine is built."""
+        del machine
+        return ()
+
+    def cannot_run(self) -> str | None:
+        """An engine needs the bindings, their way to the GPU's memory, and a GPU."""
+        from exporters.tensorrt.memory import memory_missing
+
+        gpu = gpu_or_reason()
+        if trouble := self.missing() or memory_missing():
+            return trouble
+        return gpu if isinstance(gpu, str) else self.flavour.unfit(gpu)
+
+    def settings(self) -> dict[str, Json]:
+        """The builder's options, and the GPU or the compute capabilities it builds for."""
+        gpu = this_gpu()
+        return {
+            **self.options.to_json(),
+            "capabilities": list(chosen_capabilities(self.flavour, self.options, gpu)),
+            "gpu": gpu.to_json() if gpu and not self.flavour.chooses_capabilities else None,
+        }
+
+    def build(self, model: Path, folder: Path, *, precision: str) -> EngineSpec:
+        """Build ``model.engine`` and lay beside it the graph it was built from and the table of its layers.
+
+        Raises:
+            UsageError: for a precision, an option or a graph that cannot be built.
+            ParityError: when FP16 does not compute the same, or no convolution runs in the precision asked for.
+        """
+        check_precision(self, precision)
+        source = folder / _SOURCE
+        if precision == "fp16":
+            HalfFromFloat(model, source)
+        else:
+            shutil.copyfile(model, source)
+        trt, gpu = self.flavour.bindings(), this_gpu()
+        parsed = parse(trt, source)
+        layers = layers_of(parsed.network)
+        check_layers(layers, precision, where=model.name)
+        version = str(trt.__version__)
+        with foreign_disk_errors(folder):
+            engine = build_engine(parsed, self.flavour, self.options, gpu=gpu, timings=self._timings(version, gpu))
+        (folder / _ENGINE).write_bytes(engine)
+        table = {"precision": precision, "layers": [layer.to_json() for layer in layers]}
+        (folder / _LAYERS).write_text(canonical_json(table) + "\n", encoding="utf-8")
+        network = parsed.network
+        batch = self.options.batches[1]
+        return EngineSpec(
+            target=self.name,
+            model=_ENGINE,
+            input=_spec(trt, network.get_input(0), batch),
+            outputs=tuple(_spec(trt, network.get_output(index), batch) for index in range(network.num_outputs)),
+            options={
+                "module": self.flavour.module,
+                "version": version,
+                "precision": precision,
+                "products": products_by_precision(layers),
+                "sha256": sha256_of_file(folder / _ENGINE),
+                "source": _SOURCE,
+                "source_sha256": sha256_of_file(source),
+                "builder": self.options.to_json(),
+                **{key: value for key, value in self.settings().items() if key in {"capabilities", "gpu"}},
+            },
+        )
+
+    def _timings(self, version: str, gpu: Gpu | None) -> Path | None:
+        folder = self.timings or default_root() / "timings"
+        return timings_path(folder, self.flavour.name, version, gpu) if gpu else None
+
+
+def _spec(trt: Any, tensor: Any, batch: int) -> TensorSpec:  # noqa: ANN401 - bindings have no types
+    shape = tuple(batch if side < 0 else int(side) for side in tensor.shape)
+    try:
+        dtype = np.dtype(trt.nptype(tensor.dtype)).name
+    except TypeError as error:
+        raise UsageError("this tensor has a type that numpy lacks", where=tensor.name, got=str(error)) from error
+    return TensorSpec(name=tensor.name, shape=shape, dtype=dtype)
+
+
+def _target(name: str, description: str) -> TensorRtTarget:
+    flavour = FLAVOURS[name]
+    return TensorRtTarget(
+        name=name,
+        description=description,
+        distributions=(*flavour.distributions, "onnxconverter-common"),
+        runtime=(*flavour.distributions, "cuda-bindings", "numpy", "pillow"),
+        flavour=flavour,
+    )
+
+
+TENSORRT = _target("tensorrt", "TensorRT 10 or 11, on an NVIDIA GPU")
+TENSORRT_RTX = _target("tensorrt-rtx", "TensorRT for RTX, on an NVIDIA GPU")

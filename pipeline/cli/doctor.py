@@ -1,0 +1,40 @@
+"""The command that looks at the machine."""
+
+from __future__ import annotations
+
+__all__ = ["COMMANDS"]
+
+
+def doctor() -> None:
+    """Tell what can be built and run here, and what is missing."""
+    from pipeline.cli.console import out_console, say, table
+    from pipeline.doctor import examine
+
+    found = examine()
+    for title, values in (("machine", found.machine), ("libraries", found.libraries)):
+        width = max(map(len, values), default=0)
+        say(title)
+        for name, value in values.items():
+            say(f"  {name:<{width}}  {value}", markup=False)
+    say("")
+    rows = [
+        (
+            state.name,
+            "no" if state.missing else "yes",
+            "no" if state.cannot_run else "yes",
+            ", ".join(state.precisions),
+            ", ".join(f"{name} {version}" for name, version in state.versions.items()) or "-",
+        )
+        for state in found.targets
+    ]
+    out_console().print(table(("target", "build", "run", "precisions", "installed"), rows))
+    reasons = [(state.name, reason) for state in found.targets if (reason := state.missing or state.cannot_run)]
+    if reasons:
+        say("\nwhat is missing")
+    for name, reason in reasons:
+        say(f"  {name}: {reason}", markup=False)
+    for trouble in found.troubles:
+        say(f"\nto mend: {trouble}", markup=False)
+
+
+COMMANDS = (doctor,)

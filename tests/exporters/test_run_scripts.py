@@ -1,0 +1,182 @@
+"""``run.py`` in the bundle of every target: the pipeline's own numbers, and no machine or file it was not made for."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from exporters.build_stage import BuildFor
+from exporters.bundle import Bundle, Contents, write_bundle
+from exporters.device import verify
+from pipeline.artifact import qdq_model
+from pipeline.catalog import OPENERS, TARGETS, resolve, target_named
+from pipeline.environment import this_machine
+from pipeline.gpu import this_gpu
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.artifact import Artifact
+    from pipeline.subject import Parts
+
+_HERE = [name for name in TARGETS if target_named(name).missing() is None]
+_ON_CPU = [name for name in ("ort-cpu", "openvino") if name in _HERE]
+_ON_GPU = [name for name in _HERE if name not in _ON_CPU]
+
+
+@pytest.fixture(scope="module")
+def bundles(
+    exported: Artifact,
+    contents: Contents,
+    run: Callable[..., Artifact],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Bundle]:
+    """An INT8 bundle for every target that can be built here."""
+    made = {}
+    for name in _HERE:
+        target = target_named(name)
+        source = qdq_model(target.dialect(this_machine()))
+        engine = run(BuildFor(target=name, source=source, precision="int8", builder=target), exported)
+        made[name] = write_bundle(engine, target, this_machine(), contents, tmp_path_factory.mktemp(name) / "bundle")
+    return made
+
+
+@pytest.fixture
+def copy(bundles: dict[str, Bundle], request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A bundle of one's own, of the target the test is parametrised with."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundles[request.getfixturevalue("name")].root, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photo(tiny_data: Path) -> Path:
+    """An image."""
+    return min((tiny_data / "val" / "red").iterdir())
+
+
+def _run(bundle: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", str(bundle / "run.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _change_manifest(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = bundle / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    change(manifest)
+    path.write_text(verify.spelled(verify.sealed(manifest)) + "\n", encoding="utf-8")
+
+
+def _flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_script_of_every_target_is_python_and_has_no_gap(name: str, contents: Contents) -> None:
+    folder = Path(verify.__file__).parent
+    text = (folder / "run.py.template").read_text(encoding="utf-8")
+    runtime = (folder / target_named(name).run_template).read_text(encoding="utf-8")
+    tree = ast.parse(text.replace("@@RUNTIME@@", runtime).replace("@@PREPROCESS@@", ""))
+    assert "open_model" in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("name", _ON_CPU)
+def test_its_logits_are_those_of_the_pipelines_session(
+    bundles: dict[str, Bundle], name: str, photo: Path, device_parts: Parts
+) -> None:
+    done = _run(bundles[name].root, "--json", photo)
+    assert (done.returncode, done.stderr) == (0, "")
+    with resolve(OPENERS[name])(bundles[name].root, bundles[name].spec) as session:
+        (wanted,) = session.run(device_parts.preprocess.load(str(photo))[None])
+    assert np.array_equal(np.float32(json.loads(done.stdout)["logits"]), wanted[0])
+
+
+@pytest.mark.parametrize("name", _HERE)
+def test_a_modified_model_is_not_loaded(copy: Path, name: str, photo: Path, bundles: dict[str, Bundle]) -> None:
+    model = bundles[name].spec.model
+    _flip_a_byte(copy / model)
+    done = _run(copy, photo)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr == f"error: {model} is not the file this bundle was made with (see verify.py)\n"
+
+
+@pytest.mark.parametrize("name", [name for name in _ON_CPU if name == "openvino"])
+def test_weights_in_a_file_of_their_own_are_checked_too(copy: Path, name: str, photo: Path) -> None:
+    _flip_a_byte(copy / "model.bin")
+    done = _run(copy, photo)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr == "error: model.bin is not the file this bundle was made with (see verify.py)\n"
+
+
+@pytest.mark.parametrize("name", _HERE)
+def test_another_architecture_is_refused(copy: Path, name: str, photo: Path) -> None:
+    _change_manifest(copy, lambda manifest: manifest["machine"].update(architectures=["mips"]))
+    done = _run(copy, photo)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr.startswith("error: this bundle is for mips, this machine is ")
+
+
+@pytest.mark.parametrize("name", _ON_CPU)
+def test_an_older_runtime_is_refused(copy: Path, name: str, photo: Path) -> None:
+    (runtime, *_) = target_named(name).runtime
+    _change_manifest(copy, lambda manifest: manifest["versions"].update({runtime: "9999.1"}))
+    done = _run(copy, photo)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr.startswith(f"error: this bundle was made with {runtime} 9999.1, here is ")
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="this system does not list its CPU's instructions")
+@pytest.mark.parametrize("name", _ON_CPU)
+def test_instructions_this_cpu_lacks_are_told_and_it_runs(copy: Path, name: str, photo: Path) -> None:
+    _change_manifest(copy, lambda manifest: manifest["machine"].update(isa=["avx9000", *manifest["machine"]["isa"]]))
+    done = _run(copy, photo)
+    assert done.returncode == 0
+    assert done.stderr.startswith("note: this bundle was measured with avx9000, which this CPU lacks: it runs, but ")
+
+
+@pytest.mark.skipif(this_gpu() is not None, reason="there is a GPU here")
+@pytest.mark.parametrize("name", _ON_GPU)
+def test_without_a_gpu_the_reason_is_told(bundles: dict[str, Bundle], name: str, photo: Path) -> None:
+    done = _run(bundles[name].root, photo)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr == "error: this bundle needs an NVIDIA GPU with its driver; none was found\n"
+
+
+@pytest.mark.parametrize("name", _HERE)
+def test_a_bundle_says_what_it_needs(bundles: dict[str, Bundle], name: str) -> None:
+    needed = set(target_named(name).runtime) - {"pillow"}
+    script = (bundles[name].root / "run.py").read_text(encoding="utf-8")
+    assert all(distribution in script.split('"""')[1] for distribution in needed)
+    assert "@@" not in script
+
+
+@pytest.mark.parametrize("name", [name for name in _ON_GPU if name == "tensorrt-rtx"])
+def test_an_engine_for_another_gpu_is_built_again_from_the_graph_in_the_bundle(copy: Path, name: str) -> None:
+    # Building needs no GPU, so that this part of the script can be run anywhere.
+    code = (
+        "import json, runpy, sys; import tensorrt_rtx_bindings as trt; "
+        "script = runpy.run_path(sys.argv[1]); manifest = json.loads(open(sys.argv[2]).read()); "
+        "options = manifest['engine']['options']; gpu = ('RTX 5090', 'sm121', '580.1'); "
+        "print(script['misfit'](options, trt.__version__, gpu)); "
+        "print(len(bytes(script['built_again'](trt, trt.Logger(trt.Logger.ERROR), manifest, 'sm121'))) > 10000)"
+    )
+    command = [sys.executable, "-c", code, str(copy / "run.py"), str(copy / "manifest.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    reason, built = done.stdout.splitlines()[-2:]
+    assert reason == "it was built for sm86, sm89, sm120, this GPU is RTX 5090 (sm121)"
+    assert built == "True"
+
+    _flip_a_byte(copy / "model.onnx")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 6
+    assert "model.onnx is not the file this bundle was made with" in done.stderr

@@ -1,0 +1,55 @@
+"""``edgewright doctor`` and ``--target auto`` as they are typed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pipeline.catalog import TARGETS, target_named
+
+SCRIPT = Path(sys.executable).with_name("edgewright")
+
+
+def _typed(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(SCRIPT), *words], capture_output=True, text=True, check=False)
+
+
+def test_it_tells_every_target_and_ends_with_0() -> None:
+    done = _typed("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    for name in TARGETS:
+        target = target_named(name)
+        able = ["no" if reason else "yes" for reason in (target.missing(), target.cannot_run())]
+        assert [name, *able] in [row[:3] for row in rows]
+
+
+def test_in_a_pipe_it_is_plain() -> None:
+    done = _typed("doctor")
+    assert "\x1b" not in done.stdout
+    assert not set(done.stdout) & set("─│┃━╭╮╰╯")
+
+
+def test_what_is_missing_is_told_with_its_command() -> None:
+    printed = _typed("doctor").stdout
+    for name in TARGETS:
+        if reason := target_named(name).missing():
+            assert f"  {name}: {reason}" in printed
+
+
+def test_it_answers_within_a_second() -> None:
+    took = []
+    for _ in range(3):  # the machine may be busy: the quickest says what the command needs
+        start = time.perf_counter()
+        _typed("doctor")
+        took.append(time.perf_counter() - start)
+    assert min(took) < 1.0
+
+
+def test_auto_is_a_target_in_the_recipe_and_told() -> None:
+    done = _typed("recipe", "resnet18", "--target", "auto")
+    assert done.returncode == 0
+    chosen = done.stderr.removeprefix("--target auto: ").split()[0]
+    assert f"targets:\n- {chosen}\n" in done.stdout
