@@ -22,9 +22,9 @@ class Build(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    precision: Literal["auto", "int8", "float"] = Field(
+    precision: Literal["auto", "int8", "fp16", "float"] = Field(
         default="auto",
-        description="'auto': int8 where it is faster and holds goal.max_accuracy_drop, else float, by measurement",
+        description="'auto': the fastest that holds goal.max_accuracy_drop, by measurement on the target",
     )
     budget_s: Annotated[float, Field(ge=0)] = Field(
         default=120.0, description="seconds for trying candidates; 0 takes the first INT8 form as it is"

@@ -55,6 +55,12 @@ class EngineSpec:
     outputs: tuple[TensorSpec, ...]
     options: Mapping[str, Json]
 
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The files that the runtime reads: the model, and the weights that OpenVINO keeps beside its ``.xml``."""
+        weights = (f"{self.model.removesuffix('.xml')}.bin",) if self.model.endswith(".xml") else ()
+        return (self.model, *weights)
+
     def to_json(self) -> dict[str, Json]:
         """As JSON."""
         return {

@@ -65,7 +65,7 @@ def deploy(
 
     def announce(outcome: "Outcome") -> None:
         say(_stage_line(outcome), markup=False)
-        if outcome.result.status == "ran" or not outcome.measured.cached:
+        if outcome.result.status == "ran" or (outcome.measured is not None and not outcome.measured.cached):
             ran.append(outcome.result.stage)
 
     results = run(Chain(plan, store, progress(), announce), out=out, shelf=Shelf(baselines))
@@ -73,6 +73,8 @@ def deploy(
         say("nothing to do: every stage and every figure came from the store")
     for deployed in results:
         _show(deployed)
+    if len(results) > 1:
+        _show_targets(results)
     out_console().file.flush()
     if code := max(deployed.exit_code for deployed in results):
         raise typer.Exit(code)
@@ -83,6 +85,8 @@ def _stage_line(outcome: "Outcome") -> str:
 
     result, measured = outcome.result, outcome.measured
     took = "from the store" if result.status == "cached" else figures.seconds(result.wall_s)
+    if measured is None:
+        return f"{result.stage:<10}{'not measured: the target cannot run here':<43}{took}"
     return (
         f"{result.stage:<10}{figures.milliseconds(measured.p50_s):>10} {figures.megabytes(measured.size_bytes):>9} "
         f"{figures.percent(measured.accuracy.value):>9} {measured.accuracy.metric}   {took}"
@@ -111,6 +115,20 @@ def _show(deployed: "Deployed") -> None:
     for path in deployed.files:
         say(f"  {path}{'/' if path.is_dir() else ''}", markup=False)
     say(f"  bundle sha256 {report.bundle.sha256}")
+
+
+def _show_targets(results: "tuple[Deployed, ...]") -> None:
+    """All targets beside each other, also as a page above their folders."""
+    from pipeline.cli.console import out_console, say, table
+    from pipeline.report.targets import TARGET_COLUMNS, render_targets, target_rows
+    from pipeline.store import write_atomically
+
+    reports = [deployed.report for deployed in results]
+    page = results[0].folder.parent / "targets.md"
+    write_atomically(page, render_targets(reports))
+    say("")
+    out_console().print(table(TARGET_COLUMNS, target_rows(reports)))
+    say(f"  {page}", markup=False)
 
 
 @takes_recipe

@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from pipeline.report.comparison import Comparison
     from pipeline.report.record import Report
 
-__all__ = ["render_markdown"]
+__all__ = ["line", "render_markdown", "table"]
 
 
 def render_markdown(report: Report) -> str:
     """The verdict first, then the stages, then everything a figure depends on."""
-    parts = [f"**{_line(report.verdict.sentence)}**", f"# {_line(report.model)} for {_line(report.target)}"]
+    parts = [f"**{line(report.verdict.sentence)}**", f"# {line(report.model)} for {line(report.target)}"]
     for found in (report.gate, report.best):
         parts += _gate(found) if found is not None else []
     if report.stages:
         rows = [texts.stage_cells(row) for row in report.stages]
-        parts += ["## What every stage bought and cost", _table(texts.STAGE_COLUMNS, rows)]
+        parts += ["## What every stage bought and cost", table(texts.STAGE_COLUMNS, rows)]
     if report.teachers:
-        parts += ["## What the teachers gained and cost", _table(texts.TEACHER_COLUMNS, texts.teacher_rows(report))]
+        parts += ["## What the teachers gained and cost", table(texts.TEACHER_COLUMNS, texts.teacher_rows(report))]
     if int8 := texts.int8_text(report):
-        parts += ["## INT8", _line(int8)]
-        parts += [_table(texts.TRIED_COLUMNS, rows) for rows in [texts.tried_rows(report)] if rows]
-        parts += [_table(texts.DAMAGE_COLUMNS, rows) for rows in [texts.damage_rows(report)] if rows]
+        parts += ["## INT8", line(int8)]
+        parts += [table(texts.TRIED_COLUMNS, rows) for rows in [texts.tried_rows(report)] if rows]
+        parts += [table(texts.DAMAGE_COLUMNS, rows) for rows in [texts.damage_rows(report)] if rows]
     if told := texts.notes(report):
         parts += ["## Notes", _list(told)]
     parts += ["## Where it was measured", _list(texts.measured_where(report))]
@@ -36,17 +36,18 @@ def render_markdown(report: Report) -> str:
 
 
 def _gate(found: Comparison) -> list[str]:
-    parts = [f"## Against the {found.against} baseline", _table(gate_texts.GATE_COLUMNS, gate_texts.gate_rows(found))]
+    parts = [f"## Against the {found.against} baseline", table(gate_texts.GATE_COLUMNS, gate_texts.gate_rows(found))]
     if found.against != "accepted":
-        parts.insert(1, _line(found.sentence))
+        parts.insert(1, line(found.sentence))
     if told := gate_texts.gate_notes(found):
         parts.append(_list(("", note) for note in told))
     if different := gate_texts.differences(found):
-        parts.append(_table(("differs", "baseline", "candidate"), different))
+        parts.append(table(("differs", "baseline", "candidate"), different))
     return parts
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose cells are free texts."""
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
@@ -54,13 +55,13 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     """Free text that ends no cell."""
-    return _line(text).replace("\\", "\\\\").replace("|", "\\|")
+    return line(text).replace("\\", "\\\\").replace("|", "\\|")
 
 
 def _list(items: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"- {_line(label)}: {_line(text)}" if label else f"- {_line(text)}" for label, text in items)
+    return "\n".join(f"- {line(label)}: {line(text)}" if label else f"- {line(text)}" for label, text in items)
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
     """Free text, on one line and without HTML."""
     return " ".join(text.split()).replace("<", "&lt;")

@@ -114,7 +114,7 @@ class Verdict(_Record):
         accuracy_change: Shipped minus baseline, fraction of 1.
     """
 
-    status: Literal["ok", "missed", "improved", "regressed", "inconclusive", "unfit"]
+    status: Literal["ok", "missed", "improved", "regressed", "inconclusive", "unfit", "unmeasured"]
     sentence: str
     precision: str
     speedup: float | None = None
@@ -182,9 +182,9 @@ class QuantizationEntry(_Record):
 
     dialect: str
     method: str
-    agreement: float
-    float_accuracy: float
-    int8_accuracy: float
+    agreement: float | None
+    float_accuracy: float | None
+    int8_accuracy: float | None
     int8_nodes: int | None = None
     total_nodes: int | None = None
     float_nodes: tuple[FloatNode, ...] = ()

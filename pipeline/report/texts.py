@@ -85,11 +85,13 @@ def int8_text(report: Report) -> str | None:
     found = report.quantization
     if found is None:
         return None
-    text = (
+    parity = (
         f"{figures.percent(found.agreement)} of the test images get the same answer as from the float graph "
         f"({figures.percent(found.int8_accuracy)} against {figures.percent(found.float_accuracy)}); "
-        f"dialect {found.dialect}, ranges by {found.method}."
+        if found.agreement is not None
+        else "The target cannot run here: answers were compared on this machine's CPU alone; "
     )
+    text = f"{parity}dialect {found.dialect}, ranges by {found.method}."
     if found.total_nodes is not None:
         text += f" {found.int8_nodes} of {found.total_nodes} convolutions and matrix products run in INT8."
     if found.float_nodes:

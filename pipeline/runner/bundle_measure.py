@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BundleMeasurement", "engine_of", "loaded_bytes", "measure_bundle", "score_bundle"]
 
-_TEXTS = frozenset({"run.py", "verify.py", "README.md", "preprocess.json", "classes.txt"})
 _LIBRARIES = ("numpy", "pillow")
 
 
@@ -112,5 +111,5 @@ def score_bundle(bundle: Bundle, dataset: Dataset, progress: Progress, *, engine
 
 
 def loaded_bytes(bundle: Bundle) -> int:
-    """Bytes of what the runtime loads: everything but the texts around it."""
-    return sum(entry["size_bytes"] for entry in bundle.manifest["files"] if entry["path"] not in _TEXTS)
+    """Bytes of what the runtime loads, without the texts around it."""
+    return sum(entry["size_bytes"] for entry in bundle.manifest["files"] if entry["path"] in bundle.spec.loaded)

@@ -15,7 +15,7 @@ from pipeline.subject import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporters.target import Target
+    from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
     from pipeline.progress import Progress
     from pipeline.runner.execution import StageResult
@@ -61,13 +61,16 @@ class Chain:
         recipe = self.plan.recipe
         return execute(stage, inputs, self.store, seed=recipe.seed, progress=self.progress, fresh=self.fresh)
 
-    def engine(self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL) -> Artifact:
+    def engine(
+        self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL, precision: Precision = "float"
+    ) -> Artifact:
         """What the target loads of an artifact: itself, or what is built from it.
 
         Args:
             artifact: An engine, or what an engine can be built from.
             target: Where.
             source: Which file of an ONNX artifact.
+            precision: What the engine computes in.
         """
         if artifact.kind is ArtifactKind.ENGINE:
             return artifact
@@ -76,12 +79,15 @@ class Chain:
             target,
             lambda stage, inputs: self.execute(stage, inputs).artifact,
             source=source,
+            precision=precision,
             opset=self.plan.recipe.calibrate.opset,
         )
 
-    def measured(self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL) -> Measured:
+    def measured(
+        self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL, precision: Precision = "float"
+    ) -> Measured:
         """What the artifact is on the target's runtime; arguments as of :meth:`engine`."""
-        engine = self.engine(artifact, target, source=source)
+        engine = self.engine(artifact, target, source=source, precision=precision)
         return measure(engine, target, self.plan.parts, self.plan.recipe.measure, self.store, self.progress)
 
 

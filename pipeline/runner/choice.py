@@ -8,52 +8,66 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.errors import AccuracyError
 
 if TYPE_CHECKING:
+    from exporters.target import Precision
     from pipeline.recipe import GoalSection
     from pipeline.runner.measure import Measured
 
-__all__ = ["Choice", "choose_precision"]
+__all__ = ["Choice", "Half", "choose_precision"]
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
     """What is shipped and why."""
 
-    precision: Literal["int8", "float"]
+    precision: Precision
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Half:
+    """The same network in 16-bit floats, on targets that have them; ``ratio``: its time over that of float."""
+
+    measured: Measured
+    ratio: float
+
+
 def choose_precision(
-    asked: Literal["auto", "int8", "float"],
+    asked: Precision | Literal["auto"],
     floats: Measured,
     int8: Measured,
     goal: GoalSection,
     *,
     ratio: float | None = None,
+    half: Half | None = None,
 ) -> Choice:
-    """INT8 where it holds the accuracy limit and is faster than float on this target, else float.
+    """INT8 where it holds the accuracy limit and is the fastest on this target; else 16-bit floats; else float.
 
     Args:
         asked: The recipe's ``build.precision``; anything but ``auto`` is obeyed.
         floats: The float graph on the target.
         int8: The Q/DQ file on the target.
         goal: The limit, and whether anything but INT8 is a failure.
-        ratio: Of their times, measured side by side; None takes that of their medians.
+        ratio: INT8's time over that of float, measured side by side; None takes that of their medians.
+        half: What 16-bit floats are there; INT8 has to be faster than them too.
 
     Raises:
         AccuracyError: when INT8 is required and loses more than the limit, or is not faster.
     """
-    drop = floats.accuracy.value - int8.accuracy.value
     ratio = int8.p50_s / floats.p50_s if ratio is None else ratio
-    change = (
-        f"loses {100 * drop:.2f} points" if drop > 0 else f"gains {-100 * drop:.2f} points" if drop else "loses nothing"
-    )
-    figures = f"INT8 {change} and takes {ratio:.2f}x the time of float"
-    holds = drop <= goal.max_accuracy_drop + 1e-9
+    figures = f"INT8 {_change(floats, int8)} and takes {ratio:.2f}x the time of float"
     if asked != "auto":
         return Choice(precision=asked, reason=f"{asked} on request; {figures}")
-    if holds and ratio < 1:
+    least, fallback = 1.0, "float is shipped"
+    precision: Precision = "float"
+    if half is not None:
+        figures += f", fp16 {_change(floats, half.measured)} and takes {half.ratio:.2f}x"
+        if _drop(floats, half.measured) <= goal.max_accuracy_drop + _ROUNDING and half.ratio < 1:
+            least, precision, fallback = half.ratio, "fp16", "fp16 is shipped"
+    if _drop(floats, int8) <= goal.max_accuracy_drop + _ROUNDING and ratio < least:
         return Choice(precision="int8", reason=figures)
-    limit = f"at most {100 * goal.max_accuracy_drop:g} points lost, and faster than float"
+    limit = f"at most {100 * goal.max_accuracy_drop:g} points lost, and faster than {precision}"
     if goal.require == "int8":
         raise AccuracyError(
             "INT8 does not reach the goal",
@@ -62,4 +76,15 @@ def choose_precision(
             fix="raise goal.max_accuracy_drop, keep the worst layers float with export.float_nodes, "
             "or try export.method",
         )
-    return Choice(precision="float", reason=f"float is shipped: {figures}; asked were {limit}")
+    return Choice(precision=precision, reason=f"{fallback}: {figures}; asked were {limit}")
+
+
+def _drop(floats: Measured, other: Measured) -> float:
+    return floats.accuracy.value - other.accuracy.value
+
+
+def _change(floats: Measured, other: Measured) -> str:
+    drop = _drop(floats, other)
+    return (
+        f"loses {100 * drop:.2f} points" if drop > 0 else f"gains {-100 * drop:.2f} points" if drop else "loses nothing"
+    )

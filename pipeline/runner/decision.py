@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pipeline.artifact import qdq_model
 from pipeline.quantization.sensitivity import LayerDamage
@@ -11,6 +11,7 @@ from pipeline.quantization.sensitivity import LayerDamage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporters.target import Precision
     from pipeline.artifact import Json
     from pipeline.quantization.ranges import Method
 
@@ -80,7 +81,7 @@ class Decision:
         damages: Layers by what their INT8 does to the output, the worst first.
     """
 
-    precision: Literal["int8", "float"]
+    precision: Precision
     reason: str
     candidate: Candidate
     options: Mapping[str, Json] = field(default_factory=dict)

@@ -14,12 +14,14 @@ from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
 from pipeline.runner.rows import Outcome, Taught
 from pipeline.runner.search import export_of
+from pipeline.runner.unmeasured import decide_unmeasured
 from pipeline.stage import TrainedNetwork
 
 if TYPE_CHECKING:
-    from exporters.target import Target
+    from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
     from pipeline.baselines.shelf import Shelf
+    from pipeline.runner.measure import Measured
 
 __all__ = ["deploy"]
 
@@ -39,20 +41,28 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
     preflight(chain, folders.values())
     artifacts: dict[ArtifactKind, Artifact] = {}
     shared = Made()
-    first = chain.plan.targets[0]
+    first = next((target for target in chain.plan.targets if not target.cannot_run()), chain.plan.targets[0])
     for stage in chain.plan.network_stages():
         if stage.name == "distill":
             shared.taught = _teachers(chain, first)
         teachers = tuple(one.teacher for one in shared.taught) if stage.name == "distill" else ()
         result = chain.execute(stage, artifacts, teachers)
         artifacts[result.artifact.kind] = result.artifact
-        measured = chain.measured(result.artifact, first)
+        measured = _measured(chain, result.artifact, first)
         _note(chain, shared, Outcome(result=result, measured=measured, facts=network_facts_of(artifacts)))
+    shared.measured_on = first.name
     found = []
     for target in chain.plan.targets:
         made = _for_target(chain, target, shared, dict(artifacts))
         found.append(publish(chain, target, made, folders[target.name], shelf))
     return tuple(found)
+
+
+def _measured(
+    chain: Chain, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL, precision: Precision = "float"
+) -> Measured | None:
+    """What the artifact is on the target; None when that cannot run on this machine."""
+    return None if target.cannot_run() else chain.measured(artifact, target, source=source, precision=precision)
 
 
 def _note(chain: Chain, made: Made, outcome: Outcome) -> None:
@@ -69,8 +79,10 @@ def _teachers(chain: Chain, target: Target) -> tuple[Taught, ...]:
         own = chain.about(parts)
         result = own.execute(stage, {})
         teacher = TrainedNetwork(source=parts.model, artifact=result.artifact)
-        found.append(Taught(teacher=teacher, measured=own.measured(result.artifact, target), wall_s=result.wall_s))
-        chain.progress.note(f"teacher {parts.model.name}: {100 * found[-1].measured.accuracy.value:.2f} %")
+        measured = _measured(own, result.artifact, target)
+        found.append(Taught(teacher=teacher, measured=measured, wall_s=result.wall_s))
+        told = "trained" if measured is None else f"{100 * measured.accuracy.value:.2f} %"
+        chain.progress.note(f"teacher {parts.model.name}: {told}")
     return tuple(found)
 
 
@@ -78,17 +90,20 @@ def _for_target(chain: Chain, target: Target, shared: Made, artifacts: dict[Arti
     """Export and build for one target; what was measured on another target is measured on this one."""
     plan = chain.plan
     made = Made(outcomes=list(shared.outcomes), taught=shared.taught)
-    if target is not plan.targets[0]:
+    if target.name != shared.measured_on:
         made.outcomes = [
-            replace(outcome, measured=chain.measured(outcome.result.artifact, target)) for outcome in shared.outcomes
+            replace(outcome, measured=_measured(chain, outcome.result.artifact, target)) for outcome in shared.outcomes
         ]
     facts = network_facts_of(artifacts)
-    floats = chain.measured(artifacts[ArtifactKind.CALIBRATION], target)
-    decision = decide(chain, target, artifacts, floats)
-    made.decision = decision
+    floats = _measured(chain, artifacts[ArtifactKind.CALIBRATION], target)
+    why = target.cannot_run()
+    if floats is None:
+        made.decision = decision = decide_unmeasured(chain, target, artifacts, why or "")
+    else:
+        made.decision = decision = decide(chain, target, artifacts, floats)
     exported = chain.execute(export_of(plan, decision.candidate), artifacts)
     artifacts[ArtifactKind.ONNX] = exported.artifact
-    int8 = chain.measured(exported.artifact, target, source=decision.candidate.file)
+    int8 = _measured(chain, exported.artifact, target, source=decision.candidate.file, precision="int8")
     _note(chain, made, Outcome(result=exported, measured=int8, facts=facts))
     build = BuildFor(
         target=target.name,
@@ -99,7 +114,7 @@ def _for_target(chain: Chain, target: Target, shared: Made, artifacts: dict[Arti
     )
     built = chain.execute(build, artifacts)
     built = replace(built, notes=(decision.reason, *built.notes))
-    _note(chain, made, Outcome(result=built, measured=chain.measured(built.artifact, target), facts=facts))
+    _note(chain, made, Outcome(result=built, measured=_measured(chain, built.artifact, target), facts=facts))
     return made
 
 

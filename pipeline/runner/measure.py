@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from pipeline.store import Store
     from pipeline.subject import Parts
 
-__all__ = ["Measured", "measure"]
+__all__ = ["Measured", "loaded_size", "measure"]
 
-_PROTOCOL = 2
+_PROTOCOL = 3
 _PROFILES = {"quick": QUICK, "full": FULL}
 
 
@@ -79,8 +79,14 @@ def measure(
         accuracy = parts.task.score(list(outputs), parts.dataset.test)
         store.put_record("measurements", key, {"solo": solo.to_json(), "accuracy": asdict(accuracy)})
     return Measured(
-        engine_sha256=engine.sha256, solo=solo, accuracy=accuracy, size_bytes=engine.size_bytes, cached=False
+        engine_sha256=engine.sha256, solo=solo, accuracy=accuracy, size_bytes=loaded_size(engine), cached=False
     )
+
+
+def loaded_size(engine: Artifact) -> int:
+    """Bytes of the files that the runtime loads of an engine."""
+    loaded = EngineSpec.from_json(engine.facts["engine"]).loaded
+    return sum(entry.size_bytes for entry in engine.files if entry.path in loaded)
 
 
 def _components(
@@ -91,6 +97,7 @@ def _components(
         "engine": engine.sha256,
         "options": dict(spec.options),
         "machine": this_machine().machine_class,
+        "settings": target.settings(),
         "profile": asdict(_profile(section)),
         "test": parts.dataset.split_identity("test"),
         "preprocess": parts.preprocess.model_dump(mode="json"),
@@ -121,6 +128,6 @@ def _from_json(value: Mapping[str, Any], engine: Artifact) -> Measured:
         accuracy=Accuracy(
             **{**accuracy, "per_image": tuple(accuracy["per_image"]), "answers": tuple(accuracy["answers"])}
         ),
-        size_bytes=engine.size_bytes,
+        size_bytes=loaded_size(engine),
         cached=True,
     )

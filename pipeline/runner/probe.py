@@ -7,7 +7,7 @@ the target. The results are kept in the store like a stage's.
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,7 +18,7 @@ from pipeline.stage import Made
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporters.target import Target
+    from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
     from pipeline.stage import Inputs, Stage, Workspace
 
@@ -84,6 +84,7 @@ def probe_engine(
     run: Callable[[Stage, Mapping[ArtifactKind, Artifact]], Artifact],
     *,
     source: str,
+    precision: Precision,
     opset: int,
 ) -> Artifact:
     """An engine artifact that runs what ``artifact`` holds.
@@ -93,6 +94,7 @@ def probe_engine(
         target: Builds it.
         run: Runs a stage, or takes its result from the store.
         source: The file of an ONNX artifact.
+        precision: What the engine computes in.
         opset: Of the lowering.
     """
     lowerings: dict[ArtifactKind, Stage] = {
@@ -100,6 +102,5 @@ def probe_engine(
         ArtifactKind.CALIBRATION: _FloatOfCalibration(),
     }
     onnx = run(lowerings[artifact.kind], {artifact.kind: artifact}) if artifact.kind in lowerings else artifact
-    precision: Literal["float", "int8"] = "float" if source == FLOAT_MODEL else "int8"
     build = BuildFor(target=target.name, source=source, precision=precision, builder=target)
     return run(build, {ArtifactKind.ONNX: onnx})

@@ -31,11 +31,16 @@ __all__ = ["Deployed", "Made", "publish"]
 
 @dataclass(kw_only=True, slots=True)
 class Made:
-    """How far a run has come: every stage's outcome, the teachers, and what was decided about INT8."""
+    """How far a run has come: every stage's outcome, the teachers, what was decided about INT8, and on which target.
+
+    Attributes:
+        measured_on: Name of the target that the network's stages were measured on first.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     taught: tuple[Taught, ...] = ()
     decision: Decision | None = None
+    measured_on: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +87,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     assert made.decision is not None  # noqa: S101 - a target's run decides before it ends
     report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle)
     code = 0
-    if shelf is not None and shelf.history(case_of(bundle)) is not None:
+    if shelf is not None and not target.cannot_run() and shelf.history(case_of(bundle)) is not None:
         judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(), chain.progress)
         report = with_judgement(report, judgement)
         code = judgement.deciding.exit_code

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from pipeline import __version__
+from pipeline.artifact import ArtifactKind
 from pipeline.environment import this_machine, versions
+from pipeline.report.figures import megabytes
 from pipeline.report.record import (
     AccuracyFigure,
     BundleEntry,
@@ -22,6 +24,7 @@ from pipeline.report.record import (
     TriedEntry,
     Verdict,
 )
+from pipeline.runner.measure import loaded_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,41 +45,59 @@ _REPORTED = ("torch", "torchvision", "onnx", "onnxruntime", "numpy", "pillow")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """A stage's result, and what the model was measured to be after it."""
+    """A stage's result, and what the model was measured to be after it; None where the target cannot run."""
 
     result: StageResult
-    measured: Measured
+    measured: Measured | None
     facts: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taught:
-    """A teacher, what it was measured to be, and how long its training took, seconds."""
+    """A teacher, what it was measured to be (None as above), and how long its training took, seconds."""
 
     teacher: TrainedNetwork
-    measured: Measured
+    measured: Measured | None
     wall_s: float
 
 
-def row_of(outcome: Outcome, earlier: Sequence[Outcome] = ()) -> StageRow:
-    """The report's row of an outcome; ``earlier`` are those before it, for what was measured then already."""
+def row_of(outcome: Outcome, metric: str, earlier: Sequence[Outcome] = (), *, why_not: str | None = None) -> StageRow:
+    """The report's row of an outcome.
+
+    Args:
+        outcome: Of one stage.
+        metric: The task's.
+        earlier: Outcomes before it, for what was measured then already.
+        why_not: Nothing was measured.
+    """
     result, measured = outcome.result, outcome.measured
-    twins = [other.result.stage for other in earlier if other.measured.engine_sha256 == measured.engine_sha256]
-    same = (f"runs the same bytes as after {twins[0]}: measured once",) if twins else ()
-    latency, thin = measured.solo.latency()
-    memory, untold = measured.solo.memory_bytes()
-    return StageRow(
+    row = StageRow(
         name=result.stage,
         status=result.status,
         wall_s=result.wall_s,
         params=outcome.facts["params"],
         macs=outcome.facts["macs"],
-        size_bytes=measured.size_bytes,
-        latency_s=Latency.model_validate(latency),
-        memory_bytes=Memory.model_validate(memory),
-        accuracy=AccuracyFigure(metric=measured.accuracy.metric, value=measured.accuracy.value, n=measured.accuracy.n),
+        size_bytes=loaded_size(result.artifact) if result.artifact.kind is ArtifactKind.ENGINE else None,
+        accuracy=AccuracyFigure(metric=metric),
         artifact_sha256=result.artifact.sha256,
-        notes=(*result.notes, *same, *thin, *untold, *measured.solo.warnings()),
+        notes=(*result.notes, f"not measured: {why_not}"),
+    )
+    if measured is None:
+        return row
+    twins = [
+        one.result.stage for one in earlier if one.measured and one.measured.engine_sha256 == measured.engine_sha256
+    ]
+    same = (f"runs the same bytes as after {twins[0]}: measured once",) if twins else ()
+    latency, thin = measured.solo.latency()
+    memory, untold = measured.solo.memory_bytes()
+    return row.model_copy(
+        update={
+            "size_bytes": measured.size_bytes,
+            "latency_s": Latency.model_validate(latency),
+            "memory_bytes": Memory.model_validate(memory),
+            "accuracy": AccuracyFigure(metric=metric, value=measured.accuracy.value, n=measured.accuracy.n),
+            "notes": (*result.notes, *same, *thin, *untold, *measured.solo.warnings()),
+        }
     )
 
 
@@ -89,8 +110,12 @@ def make_report(
     bundle: Bundle,
 ) -> Report:
     """Everything that is known of the run for one target."""
-    rows = {outcome.result.stage: row_of(outcome, outcomes[:position]) for position, outcome in enumerate(outcomes)}
-    metric = plan.parts.task.metric
+    metric, why_not = plan.parts.task.metric, target.cannot_run()
+    rows = {
+        outcome.result.stage: row_of(outcome, metric, outcomes[:position], why_not=why_not)
+        for position, outcome in enumerate(outcomes)
+    }
+    last = outcomes[-1].measured
     for name, reason in plan.skipped.items():
         rows[name] = StageRow(name=name, status="skipped", accuracy=AccuracyFigure(metric=metric), notes=(reason,))
     stages = tuple(rows[name] for name in _STAGES if name in rows)
@@ -101,13 +126,16 @@ def make_report(
         target=target.name,
         data=plan.parts.dataset.name,
         machine=machine_entry(),
-        verdict=_verdict(plan, outcomes),
+        verdict=_verdict(plan, outcomes) if last else _unmeasured(target, decision, outcomes[-1]),
         stages=stages,
-        teachers=tuple(_teacher_entry(one) for one in taught),
+        teachers=tuple(entry for one in taught if (entry := _teacher_entry(one))),
         quantization=_quantization(decision, outcomes),
         bundle=bundle_entry(bundle),
-        conditions=outcomes[-1].measured.solo.processes[0]["facts"],
-        warnings=(*plan.notes, *dict.fromkeys(w for outcome in outcomes for w in outcome.measured.solo.warnings())),
+        conditions=last.solo.processes[0]["facts"] if last else {},
+        warnings=(
+            *plan.notes,
+            *dict.fromkeys(w for one in outcomes if one.measured for w in one.measured.solo.warnings()),
+        ),
     )
 
 
@@ -125,7 +153,9 @@ def bundle_entry(bundle: Bundle) -> BundleEntry:
     return BundleEntry(path=bundle.root.name, sha256=bundle.sha256, size_bytes=size)
 
 
-def _teacher_entry(taught: Taught) -> TeacherEntry:
+def _teacher_entry(taught: Taught) -> TeacherEntry | None:
+    if taught.measured is None:
+        return None
     return TeacherEntry(
         model=taught.teacher.source.name,
         params=taught.teacher.artifact.facts["params"],
@@ -136,8 +166,19 @@ def _teacher_entry(taught: Taught) -> TeacherEntry:
     )
 
 
+def _unmeasured(target: Target, decision: Decision, built: Outcome) -> Verdict:
+    size = megabytes(loaded_size(built.result.artifact))
+    return Verdict(
+        status="unmeasured",
+        sentence=f"BUILT {decision.precision} for {target.name}, {size}; not measured here: {target.cannot_run()}",
+        precision=decision.precision,
+    )
+
+
 def _verdict(plan: Plan, outcomes: Sequence[Outcome]) -> Verdict:
     first, last = outcomes[0].measured, outcomes[-1].measured
+    assert first is not None  # noqa: S101 - where the last can run, the first can
+    assert last is not None  # noqa: S101 - asked before
     precision = outcomes[-1].result.artifact.facts["precision"]
     speedup = first.p50_s / last.p50_s
     shrink = first.size_bytes / last.size_bytes
@@ -162,17 +203,19 @@ def _verdict(plan: Plan, outcomes: Sequence[Outcome]) -> Verdict:
 
 def _quantization(decision: Decision, outcomes: Sequence[Outcome]) -> QuantizationEntry:
     by_stage = {outcome.result.stage: outcome for outcome in outcomes}
-    floats, int8 = by_stage["calibrate"].measured.accuracy, by_stage["export"].measured.accuracy
+    floats, int8 = (by_stage[stage].measured for stage in ("calibrate", "export"))
     candidate = decision.candidate
     coverage = by_stage["export"].result.artifact.facts["coverage"].get(candidate.dialect, {})
-    same = [a == b for a, b in zip(floats.answers, int8.answers, strict=True)]
+    same: list[bool] = []
+    if floats and int8:
+        same = [a == b for a, b in zip(floats.accuracy.answers, int8.accuracy.answers, strict=True)]
     kept = frozenset(candidate.float_nodes)
     return QuantizationEntry(
         dialect=candidate.dialect,
         method=candidate.method,
-        agreement=sum(same) / len(same),
-        float_accuracy=floats.value,
-        int8_accuracy=int8.value,
+        agreement=sum(same) / len(same) if same else None,
+        float_accuracy=floats.accuracy.value if floats else None,
+        int8_accuracy=int8.accuracy.value if int8 else None,
         int8_nodes=coverage.get("int8"),
         total_nodes=coverage.get("total"),
         float_nodes=tuple(FloatNode(**node) for node in coverage.get("floats", ())),

@@ -20,15 +20,16 @@ from pipeline.quantization.calibrated import read_calibration
 from pipeline.quantization.dialects import dialect_named, saturates
 from pipeline.quantization.groups import groups
 from pipeline.quantization.sensitivity import layer_damages, output_noise, outputs_of
-from pipeline.runner.choice import choose_precision
+from pipeline.runner.choice import Half, choose_precision
 from pipeline.runner.compare import time_ratio
 from pipeline.runner.decision import Candidate, Decision, Tried
+from pipeline.runner.measure import loaded_size
 from pipeline.runner.options import best_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporters.target import Target
+    from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
     from pipeline.quantization.ranges import Method
     from pipeline.quantization.sensitivity import LayerDamage
@@ -92,10 +93,12 @@ class Search:
         if self._asked == "auto":
             best = self._without_slow_groups(best)
             best = self._accurate(best, damages)
-        choice = choose_precision(self._asked, self._floats, self._measured(best), self._goal, ratio=self._ratio(best))
+        choice = choose_precision(
+            self._asked, self._floats, self._measured(best), self._goal, ratio=self._ratio(best), half=self._half()
+        )
         int8 = choice.precision == "int8"
-        self._note(best, outcome="shipped" if int8 else "float is shipped in its place")
-        engine = self._engine(best) if int8 else self._float_engine()
+        self._note(best, outcome="shipped" if int8 else f"{choice.precision} is shipped in its place")
+        engine = self._engine(best) if int8 else self._unquantised(choice.precision)
         return Decision(
             precision=choice.precision,
             reason=choice.reason,
@@ -203,10 +206,10 @@ class Search:
             return known.time_ratio
         engine = self._engine(candidate)
         if self._left_s() > 0:
-            ratio = time_ratio(self._chain, engine, self._float_engine())
+            ratio = time_ratio(self._chain, engine, self._unquantised("float"))
         else:
             ratio = self._measured(candidate).p50_s / self._floats.p50_s
-        self._note(candidate, time_ratio=ratio, size_bytes=engine.size_bytes)
+        self._note(candidate, time_ratio=ratio, size_bytes=loaded_size(engine))
         return ratio
 
     # Accuracy
@@ -245,14 +248,22 @@ class Search:
 
     def _measured(self, candidate: Candidate) -> Measured:
         exported = self._chain.execute(export_of(self._chain.plan, candidate), self._artifacts).artifact
-        return self._chain.measured(exported, self._target, source=candidate.file)
+        return self._chain.measured(exported, self._target, source=candidate.file, precision="int8")
 
     def _engine(self, candidate: Candidate) -> Artifact:
         exported = self._chain.execute(export_of(self._chain.plan, candidate), self._artifacts).artifact
-        return self._chain.engine(exported, self._target, source=candidate.file)
+        return self._chain.engine(exported, self._target, source=candidate.file, precision="int8")
 
-    def _float_engine(self) -> Artifact:
-        return self._chain.engine(self._artifacts[ArtifactKind.CALIBRATION], self._target)
+    def _unquantised(self, precision: Precision) -> Artifact:
+        return self._chain.engine(self._artifacts[ArtifactKind.CALIBRATION], self._target, precision=precision)
+
+    def _half(self) -> Half | None:
+        """16-bit floats, where the target has them."""
+        if "fp16" not in self._target.precisions:
+            return None
+        engine = self._unquantised("fp16")
+        measured = self._chain.measured(engine, self._target)
+        return Half(measured=measured, ratio=time_ratio(self._chain, engine, self._unquantised("float")))
 
 
 def _with_float(candidate: Candidate, nodes: frozenset[str], why: str) -> Candidate:

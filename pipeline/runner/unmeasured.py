@@ -1,0 +1,84 @@
+"""Deciding for a target that can be built here and not run: every precision is built, none is timed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporters.build_stage import BuildFor
+from pipeline.artifact import FLOAT_MODEL, ArtifactKind
+from pipeline.data.dataset import read_images
+from pipeline.environment import this_machine
+from pipeline.quantization.calibrated import read_calibration
+from pipeline.quantization.dialects import dialect_named
+from pipeline.quantization.sensitivity import output_noise, outputs_of
+from pipeline.runner.decision import Candidate, Decision, Tried
+from pipeline.runner.measure import loaded_size
+from pipeline.runner.search import export_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporters.target import Precision, Target
+    from pipeline.artifact import Artifact
+    from pipeline.runner.chain import Chain
+
+__all__ = ["decide_unmeasured"]
+
+_IMAGES = 64
+_SAFEST: tuple[Precision, ...] = ("fp16", "float")
+"""What is shipped when nothing can be measured: INT8 might be slower than FP16 there, and nobody would know."""
+
+
+def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], why: str) -> Decision:
+    """Build every precision of the target; ship what was asked for, else 16-bit floats.
+
+    What INT8 does to the outputs is computed on this machine's CPU, with the arithmetic that Q/DQ stands for.
+
+    Args:
+        chain: What is run.
+        target: Where it will run.
+        artifacts: Holds the calibration.
+        why: The target cannot run here.
+    """
+    section, asked = chain.plan.recipe.export, chain.plan.recipe.build.precision
+    candidate = Candidate(
+        method="mse" if section.method == "auto" else section.method,
+        dialect=target.dialect(this_machine()),
+        float_nodes=tuple(sorted(section.float_nodes)),
+        kept="export.float_nodes" if section.float_nodes else "",
+    )
+    precision = next(one for one in _SAFEST if one in target.precisions) if asked == "auto" else asked
+    onnx = {ArtifactKind.ONNX: chain.execute(export_of(chain.plan, candidate), artifacts).artifact}
+    noise, agreement = _simulated(chain, artifacts[ArtifactKind.CALIBRATION], candidate)
+    tried = []
+    for one in ("float", "fp16", "int8"):
+        if one not in target.precisions:
+            continue
+        source = candidate.file if one == "int8" else FLOAT_MODEL
+        build = BuildFor(target=target.name, source=source, precision=one, builder=target)
+        engine = chain.execute(build, onnx).artifact
+        tried.append(
+            Tried(
+                label=candidate.label if one == "int8" else one,
+                noise=noise if one == "int8" else None,
+                agreement=agreement if one == "int8" else None,
+                size_bytes=loaded_size(engine),
+                outcome="shipped, not timed" if one == precision else "built, not timed",
+            )
+        )
+    reason = f"{precision} on request" if asked != "auto" else f"{precision}, since nothing can be timed here"
+    return Decision(precision=precision, reason=f"{reason}: {why}", candidate=candidate, tried=tuple(tried))
+
+
+def _simulated(chain: Chain, calibration: Artifact, candidate: Candidate) -> tuple[float, float]:
+    """Error and agreement of INT8 on calibration images, against the float graph."""
+    parts, calibrated = chain.plan.parts, read_calibration(calibration)
+    images = list(read_images(parts.dataset.calibration[:_IMAGES], parts.preprocess))
+    quantised = calibrated.quantised(
+        candidate.method,
+        dialect_named(candidate.dialect),
+        float_nodes=frozenset(candidate.float_nodes),
+        bias_correction=chain.plan.recipe.export.bias_correction,
+    )
+    reference, outputs = outputs_of(calibrated.model, images), outputs_of(quantised, images, exact=True)
+    return output_noise(outputs, reference), parts.task.agreement(outputs, reference)
