@@ -21,7 +21,7 @@ class Export(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    method: Method | Literal["auto"] = Field(
+    method: Literal["auto", "minmax", "percentile", "mse", "entropy"] = Field(
         default="auto", description="how a range is chosen from what was seen: minmax, percentile, mse, entropy or auto"
     )
     weight_bits: Literal["auto", 7, 8] = Field(

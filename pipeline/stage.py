@@ -52,11 +52,14 @@ class Workspace:
         folder: An empty folder; the files left in it become the artifact.
         seed: The only source of randomness.
         progress: Where to report to.
+        kept: A folder that outlives a killed run: the next one with the same key finds there what it left. Goes when
+            the stage ends. None where nothing is kept.
     """
 
     folder: Path
     seed: int
     progress: Progress
+    kept: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

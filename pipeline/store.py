@@ -6,6 +6,7 @@
     <root>/keys/<key>.json             which artifact a stage's key gave, and what the key was made of
     <root>/records/<kind>/<key>.json   measurements and other small results
     <root>/work/<name>/                being made; removed by the next run when its owner is gone
+    <root>/unfinished/<key>/           what a killed stage left for its next run
     <root>/quarantine/<sha256>-<n>/    bytes that no longer were what their name says
 
 Everything is written to a temporary place, hashed, fsynced and renamed, the metadata last: a reader sees a finished
@@ -208,6 +209,15 @@ class Store:
                 finally:
                     shutil.rmtree(folder, ignore_errors=True)
                     (work / f"{name}.lock").unlink(missing_ok=True)
+
+    @contextmanager
+    def kept(self, key: str) -> Iterator[Path]:
+        """A folder for what a killed run of a key leaves to the next one; removed when the block ends well."""
+        folder = self.root / "unfinished" / key
+        with _disk_errors(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        shutil.rmtree(folder)
 
     @staticmethod
     def _sweep(work: Path) -> None:

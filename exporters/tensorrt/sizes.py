@@ -75,7 +75,7 @@ def _export(name: str, folder: Path) -> None:
     import torch
     from torchvision.models import get_model
 
-    from pipeline.lowering import lower
+    from pipeline.lowering.lower import lower
     from pipeline.progress import SilentProgress
     from pipeline.quantization.dialects import dialect_named
     from pipeline.quantization.graph import Graph

@@ -11,7 +11,8 @@ from pipeline.errors import DataError
 from pipeline.quantization.ranges import Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from pipeline.progress import Ticker
     from pipeline.session import Array
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Observation", "observe"]
 
 _BINS = 2048
+_STATE = "observed.npz"
+_SAVED_EVERY = 64
 _SAMPLED = 1 << 16
 """Values of one tensor and one image that enter its histogram; smallest and largest are taken over all."""
 
@@ -42,6 +45,8 @@ def observe(
     tensors: Sequence[str],
     images: Callable[[], Iterable[Array]],
     ticker: Ticker,
+    *,
+    kept: Path | None = None,
 ) -> dict[str, Observation]:
     """Run the calibration images twice: for the extremes first, for histograms between them second.
 
@@ -50,44 +55,111 @@ def observe(
         tensors: Names of the tensors to watch; the graph's input may be one.
         images: Gives the images anew at every call, each float32 (1, 3, height, width).
         ticker: Told of every image, twice.
+        kept: A folder in which what was seen so far is left now and then; a later call goes on from there.
 
     Raises:
         DataError: when there are no images, or one makes the network give a value that is not finite.
     """
     watcher = _Watcher(model, tensors)
-    low = dict.fromkeys(tensors, np.inf)
-    high = dict.fromkeys(tensors, -np.inf)
-    sums: dict[str, Array] = {}
-    seen = 0
-    for number, image in enumerate(images()):
-        for name, value in watcher.run(image):
-            smallest, largest = float(value.min()), float(value.max())
+    seen = _Seen.resumed(kept, tensors)
+    for number, image in _after(images(), seen.first_pass, ticker):
+        seen.extremes(watcher.run(image), number)
+        seen.save_now_and_then(seen.first_pass)
+        ticker.advance()
+    if seen.first_pass == 0:
+        raise DataError("there are no calibration images", fix="add images, or lower data.calibration_images")
+    for _, image in _after(images(), seen.second_pass, ticker):
+        seen.count(watcher.run(image))
+        seen.save_now_and_then(seen.second_pass)
+        ticker.advance()
+    return seen.observations()
+
+
+def _after(images: Iterable[Array], done: int, ticker: Ticker) -> Iterator[tuple[int, Array]]:
+    """The images with their numbers, without those that are done."""
+    for number, image in enumerate(images):
+        if number < done:
+            ticker.advance()
+        else:
+            yield number, image
+
+
+class _Seen:
+    """What was seen so far of every tensor; as large after many images as after one."""
+
+    def __init__(self, kept: Path | None, tensors: Sequence[str]) -> None:
+        self._kept, self._tensors = kept, list(tensors)
+        self._place = {name: number for number, name in enumerate(self._tensors)}
+        self._low = np.full(len(tensors), np.inf)
+        self._high = np.full(len(tensors), -np.inf)
+        self._counts = np.zeros((len(tensors), _BINS), np.int64)
+        self._sums: dict[str, Array] = {}
+        self.first_pass = self.second_pass = 0
+
+    @classmethod
+    def resumed(cls, kept: Path | None, tensors: Sequence[str]) -> _Seen:
+        """As an earlier call left it; empty when it left nothing."""
+        seen = cls(kept, tensors)
+        if kept is None or not (kept / _STATE).is_file():
+            return seen
+        with np.load(kept / _STATE, allow_pickle=False) as state:
+            if list(state["tensors"]) != seen._tensors:
+                return seen
+            seen._low, seen._high, seen._counts = state["low"], state["high"], state["counts"]
+            seen._sums = {name: state[f"sum {at}"] for name, at in seen._place.items() if f"sum {at}" in state}
+            seen.first_pass, seen.second_pass = (int(number) for number in state["passes"])
+        return seen
+
+    def extremes(self, values: Iterable[tuple[str, Array]], number: int) -> None:
+        """Take in the smallest, the largest and the means of one image's tensors."""
+        for name, value in values:
+            smallest, largest, at = float(value.min()), float(value.max()), self._place[name]
             if not np.isfinite(smallest + largest):
                 raise DataError(
                     "a calibration image makes the network give values that are not finite",
                     where=f"tensor {name!r}, calibration image {number}",
                     fix="look at the image and at the preprocessing (input.mean, input.std)",
                 )
-            low[name], high[name] = min(low[name], smallest), max(high[name], largest)
+            self._low[at], self._high[at] = min(self._low[at], smallest), max(self._high[at], largest)
             if value.ndim in {2, 4}:
                 mean = value.mean(axis=(0, 2, 3)[: value.ndim - 1], dtype=np.float64)
-                sums[name] = sums[name] + mean if name in sums else mean
-        seen += 1
-        ticker.advance()
-    if seen == 0:
-        raise DataError("there are no calibration images", fix="add images, or lower data.calibration_images")
-    counts = {name: np.zeros(_BINS, np.int64) for name in tensors}
-    for image in images():
-        for name, value in watcher.run(image):
-            counts[name] += _histogram(value, low[name], high[name])
-        ticker.advance()
-    return {
-        name: Observation(
-            histogram=Histogram(counts[name], low[name], high[name]),
-            channel_mean=sums[name] / seen if name in sums else None,
-        )
-        for name in tensors
-    }
+                self._sums[name] = self._sums[name] + mean if name in self._sums else mean
+        self.first_pass += 1
+
+    def count(self, values: Iterable[tuple[str, Array]]) -> None:
+        """Take in the histograms of one image's tensors."""
+        for name, value in values:
+            at = self._place[name]
+            self._counts[at] += _histogram(value, self._low[at], self._high[at])
+        self.second_pass += 1
+
+    def save_now_and_then(self, done: int) -> None:
+        """Leave the state behind after every so many images."""
+        if self._kept is None or done % _SAVED_EVERY:
+            return
+        arrays: dict[str, Any] = {f"sum {self._place[name]}": value for name, value in self._sums.items()}
+        temporary = self._kept / f"{_STATE}.tmp"
+        with temporary.open("wb") as file:
+            np.savez(
+                file,
+                tensors=np.array(self._tensors),
+                low=self._low,
+                high=self._high,
+                counts=self._counts,
+                passes=np.array([self.first_pass, self.second_pass]),
+                **arrays,
+            )
+        temporary.replace(self._kept / _STATE)
+
+    def observations(self) -> dict[str, Observation]:
+        """The result."""
+        return {
+            name: Observation(
+                histogram=Histogram(self._counts[at], float(self._low[at]), float(self._high[at])),
+                channel_mean=self._sums[name] / self.first_pass if name in self._sums else None,
+            )
+            for name, at in self._place.items()
+        }
 
 
 def _histogram(value: Array, low: float, high: float) -> Array:

@@ -19,7 +19,7 @@ TARGET_COLUMNS = ("target", "precision", "p50", "p90", "size", "memory peak", "a
 
 def target_rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
     """What each target's bundle is, a text for each of :data:`TARGET_COLUMNS`; the last says why figures are absent."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for report in reports:
         shipped = report.stages[-1]
         rows.append(

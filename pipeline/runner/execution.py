@@ -85,9 +85,9 @@ def execute(
         known = cached(stage, inputs, store, seed=seed)
         if known is not None:
             return replace(known, status="ran") if fresh and key in fresh else known
-        with store.workspace() as folder:
+        with store.workspace() as folder, store.kept(key) as kept:
             start = time.perf_counter()
-            made = stage.run(inputs, Workspace(folder=folder, seed=seed, progress=progress))
+            made = stage.run(inputs, Workspace(folder=folder, seed=seed, progress=progress, kept=kept))
             _verify(stage, inputs, folder)
             artifact = store.commit(stage.gives, folder, made.facts)
             wall_s = time.perf_counter() - start

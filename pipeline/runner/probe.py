@@ -44,7 +44,7 @@ class _LowerForProbe(BaseModel):
     def run(self, inputs: Inputs, work: Workspace) -> Made:
         """Lower, with a few images to compare."""
         from pipeline.data.dataset import read_images
-        from pipeline.lowering import lower
+        from pipeline.lowering.lower import lower
         from pipeline.models.files import load_network
 
         subject = inputs.subject

@@ -63,11 +63,17 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
                 noise=noise if one == "int8" else None,
                 agreement=agreement if one == "int8" else None,
                 size_bytes=loaded_size(engine),
-                outcome="shipped, not timed" if one == precision else "built, not timed",
+                outcome=f"{'shipped' if one == precision else 'built'}, not timed{_products(engine)}",
             )
         )
     reason = f"{precision} on request" if asked != "auto" else f"{precision}, since nothing can be timed here"
     return Decision(precision=precision, reason=f"{reason}: {why}", candidate=candidate, tried=tuple(tried))
+
+
+def _products(engine: Artifact) -> str:
+    """How many convolutions and matrix products compute in what, where the builder told."""
+    found: Mapping[str, int] = engine.facts["engine"]["options"].get("products", {})
+    return f"; products: {', '.join(f'{count} {kind}' for kind, count in found.items())}" if found else ""
 
 
 def _simulated(chain: Chain, calibration: Artifact, candidate: Candidate) -> tuple[float, float]:

@@ -51,8 +51,9 @@ class Calibrate(BaseModel):
         import onnx
         from safetensors.numpy import save_file
 
-        from pipeline.lowering import lower
+        from pipeline.lowering.lower import lower
         from pipeline.models.files import load_network
+        from pipeline.models.normalisation import normalisation_doubt
         from pipeline.quantization.calibrated import MEANS, RANGES
         from pipeline.quantization.graph import Graph
         from pipeline.quantization.observe import observe
@@ -64,12 +65,13 @@ class Calibrate(BaseModel):
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         path = work.folder / FLOAT_MODEL
         compared = list(_images(inputs, limit=_COMPARED_IMAGES))
+        doubt = normalisation_doubt(network, compared)
         lowered = lower(subject.task.deployable(network), compared, path, opset=self.opset, progress=work.progress)
         model = onnx.load(path)
         graph = Graph(model)
         count = len(subject.calibration)
         with work.progress.track("watching activations", 2 * count) as ticker:
-            seen = observe(model, tensors_to_observe(graph), lambda: _images(inputs), ticker)
+            seen = observe(model, tensors_to_observe(graph), lambda: _images(inputs), ticker, kept=work.kept)
         ranges = _ranges(seen)
         (work.folder / RANGES).write_text(canonical_json(ranges) + "\n", encoding="utf-8")
         means = {name: of.channel_mean.astype("float32") for name, of in seen.items() if of.channel_mean is not None}
@@ -82,7 +84,8 @@ class Calibrate(BaseModel):
             "tensors": len(seen),
         }
         agreement = f"{lowered.exporter} graph agrees with PyTorch to {lowered.max_relative_error:.1g} of its output"
-        return Made(facts=facts, notes=(*lowered.notes, agreement, *_doubts(seen, inputs)))
+        doubts = (*([doubt] if doubt else []), *_doubts(seen, inputs))
+        return Made(facts=facts, notes=(*lowered.notes, agreement, *doubts))
 
 
 def _images(inputs: Inputs, *, limit: int | None = None) -> Iterator[Array]:

@@ -120,7 +120,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     )
     folder, source = tmp_path_factory.mktemp("engine"), tmp_path_factory.mktemp("source") / "float.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), source)
-    spec = ORT_CPU.build(source, folder)
+    spec = ORT_CPU.build(source, folder, precision="float")
     spec = replace(spec, options={**spec.options, "threads": 1})
     images = generator.standard_normal((INPUTS, 1, 3, 16, 16)).astype(np.float32)
     images[:, 0, 0, 0, 0] = np.arange(INPUTS)

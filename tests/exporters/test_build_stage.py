@@ -76,7 +76,7 @@ def test_a_stage_is_told_what_auto_came_to() -> None:
 
 def test_the_recipe_leaves_the_precision_to_the_measurement_unless_told() -> None:
     assert Build().precision == "auto"
-    with pytest.raises(ValidationError, match="Input should be 'auto', 'int8' or 'float'"):
+    with pytest.raises(ValidationError, match="Input should be 'auto', 'int8', 'fp16' or 'float'"):
         Build(precision="int4")
 
 

@@ -69,7 +69,7 @@ def colours(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Datase
 @pytest.fixture(scope="session")
 def trained(tiny_file: Path, colours: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A float bundle of the tiny network, which tells the three colours apart; it may be looked at, not changed."""
-    from pipeline.lowering import lower  # here: torch takes seconds, and most tests need none
+    from pipeline.lowering.lower import lower  # here: torch takes seconds, and most tests need none
     from pipeline.models.files import load_network
 
     preprocess = PreprocessSpec(size=(16, 16), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -88,7 +88,7 @@ def trained(tiny_file: Path, colours: Dataset, tmp_path_factory: pytest.TempPath
     source = tmp_path_factory.mktemp("trained") / "float.onnx"
     lower(network, list(read_images(colours.calibration[:4], preprocess)), source)
     with store.workspace() as folder:
-        spec = ORT_CPU.build(source, folder)
+        spec = ORT_CPU.build(source, folder, precision="float")
         engine = store.commit(ArtifactKind.ENGINE, folder, {"engine": spec.to_json(), "precision": "float"})
     contents = Contents(
         model="net.py:tiny",

@@ -14,8 +14,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import ParityError
-from pipeline.lowering import lower
-from pipeline.lowering.lower import PARITY_LIMIT
+from pipeline.lowering.lower import PARITY_LIMIT, lower
 from pipeline.models.build import build_network
 
 if TYPE_CHECKING:
