@@ -50,7 +50,7 @@ def normalisation_doubt(network: nn.Module, images: Sequence[Array]) -> str | No
     trained = met[0][0]
     seen = torch.cat([values for _, values in met], dim=1)
     deviation = (trained.running_var + trained.eps).sqrt()
-    shift = float(((seen.mean(dim=1) - trained.running_mean).abs() / deviation).median())
+    shift = float(((seen.mean(dim=1) - trained.running_mean) / deviation).square().mean().sqrt())
     spread = float((seen.var(dim=1) / deviation.square()).median())
     if shift <= _SHIFT and 1 / _SPREAD <= spread <= _SPREAD:
         return None

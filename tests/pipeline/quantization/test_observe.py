@@ -12,10 +12,14 @@ from onnx import helper
 
 from pipeline.errors import DataError
 from pipeline.progress import SilentProgress
+from pipeline.quantization import observe as observe_module
+from pipeline.quantization.graph import Graph
 from pipeline.quantization.observe import Observation, observe
+from pipeline.quantization.plan import tensors_to_observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 _BINS = 2048
 
@@ -204,3 +208,59 @@ def test_a_network_that_overflows_names_the_tensor(doubling: Any) -> None:  # no
 def test_without_images_it_is_said(doubling: Any) -> None:  # noqa: ANN401
     with SilentProgress().track("", 0) as ticker, pytest.raises(DataError, match="there are no calibration images"):
         observe(doubling, ["input"], list, ticker)
+
+
+def _stopping_after(images: list[np.ndarray], count: int) -> Any:  # noqa: ANN401
+    """Images that come with a kill after so many of them."""
+
+    def give() -> Any:  # noqa: ANN401
+        for number, image in enumerate(images):
+            if number == count:
+                raise KeyboardInterrupt
+            yield image
+
+    return give
+
+
+@pytest.mark.parametrize("stops", [(3,), (5, 2), (16,), (2, 7, 12)], ids=str)
+def test_what_was_seen_before_a_kill_is_not_lost(
+    tiny: Any,  # noqa: ANN401 - the conftest's record
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stops: tuple[int, ...],
+) -> None:
+    monkeypatch.setattr(observe_module, "_SAVED_EVERY", 2)
+    tensors, images = tensors_to_observe(Graph(tiny.model)), tiny.images[:16]
+    ran: list[int] = []
+    run = observe_module._Watcher.run
+
+    def counted(watcher: Any, image: np.ndarray) -> Any:  # noqa: ANN401
+        ran.append(1)
+        return run(watcher, image)
+
+    monkeypatch.setattr(observe_module._Watcher, "run", counted)
+    with SilentProgress().track("", 0) as ticker:
+        for stop in stops:
+            if stop < len(images):
+                with pytest.raises(KeyboardInterrupt):
+                    observe(tiny.model, tensors, _stopping_after(images, stop), ticker, kept=tmp_path)
+        seen = observe(tiny.model, tensors, lambda: images, ticker, kept=tmp_path)
+        assert len(ran) <= 2 * len(images) + len(stops)  # of each start at most one image is done again
+        whole = observe(tiny.model, tensors, lambda: images, ticker)
+    for name in tensors:
+        np.testing.assert_array_equal(seen[name].histogram.counts, whole[name].histogram.counts)
+        assert (seen[name].histogram.low, seen[name].histogram.high) == (
+            whole[name].histogram.low,
+            whole[name].histogram.high,
+        )
+        if whole[name].channel_mean is not None:
+            np.testing.assert_array_equal(seen[name].channel_mean, whole[name].channel_mean)
+
+
+def test_what_another_network_left_is_not_taken_up(tiny: Any, rich: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    with SilentProgress().track("", 0) as ticker:
+        for network in (tiny, rich):
+            tensors = tensors_to_observe(Graph(network.model))
+            images = [image for image in network.images for _ in range(4)][:64]
+            seen = observe(network.model, tensors, lambda given=images: given, ticker, kept=tmp_path)
+            assert set(seen) == set(tensors)

@@ -1,0 +1,62 @@
+"""A normalisation that a network was plainly not trained with is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.models.normalisation import normalisation_doubt
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    """Pictures as values from 0 to 1, smooth like photographs: (64, 3, 16, 16)."""
+    generator = np.random.default_rng(0)
+    coarse = generator.random((64, 3, 4, 4), np.float32)
+    return coarse.repeat(4, axis=2).repeat(4, axis=3)
+
+
+@pytest.fixture(scope="module")
+def network(images: np.ndarray) -> nn.Module:
+    """Its batch normalisation has met these pictures, normalised."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8, momentum=None), nn.ReLU())
+        made.train()
+        with torch.no_grad():
+            made(torch.from_numpy((images - 0.5) / 0.25))
+    return made.eval()
+
+
+def _doubt(network: nn.Module, images: np.ndarray) -> str | None:
+    return normalisation_doubt(network, [image[None] for image in images.astype(np.float32)])
+
+
+def test_the_normalisation_of_the_training_is_not_doubted(network: nn.Module, images: np.ndarray) -> None:
+    assert _doubt(network, (images - 0.5) / 0.25) is None
+
+
+def test_other_pictures_of_the_kind_are_not_doubted(network: nn.Module, images: np.ndarray) -> None:
+    assert _doubt(network, (0.8 * images[:, ::-1].copy() + 0.1 - 0.5) / 0.25) is None
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [(0.0, 1.0), (0.5, 1.0), (0.0, 1 / 255), (-0.5, 0.25)], ids=["none", "std", "255", "mean"]
+)
+def test_another_normalisation_is_told_with_the_keys(
+    network: nn.Module, images: np.ndarray, mean: float, std: float
+) -> None:
+    told = _doubt(network, (images - mean) / std)
+    assert told is not None
+    assert "input.mean" in told
+
+
+def test_a_network_without_batch_normalisation_is_not_doubted(images: np.ndarray) -> None:
+    assert _doubt(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), 255 * images) is None
+
+
+def test_no_hook_stays_behind(network: nn.Module, images: np.ndarray) -> None:
+    _doubt(network, images)
+    assert not any(module._forward_pre_hooks for module in network.modules())

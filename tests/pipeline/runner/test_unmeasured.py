@@ -1,0 +1,70 @@
+"""A target that can be built here and not run: TensorRT for RTX on a machine without a GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.catalog import target_named
+from pipeline.progress import SilentProgress
+from pipeline.runner.chain import Chain
+from pipeline.runner.deploy import deploy
+from pipeline.runner.plan import make_plan
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+    from pipeline.runner.publish import Deployed
+
+_TARGET = target_named("tensorrt-rtx")
+
+pytestmark = [
+    pytest.mark.skipif(_TARGET.missing() is not None, reason=str(_TARGET.missing())),
+    pytest.mark.skipif(_TARGET.cannot_run() is None, reason="here it can run"),
+]
+
+
+@pytest.fixture(scope="module")
+def two(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[Deployed, ...]:
+    """A run for it and for the CPU, without training but the baseline."""
+    root = tmp_path_factory.mktemp("targets")
+    store = Store(root / "cache")
+    changed = {"skip": ("distill", "prune"), "targets": ("tensorrt-rtx", "ort-cpu")}
+    recipe = tiny_recipe.model_copy(
+        update={**changed, "build": tiny_recipe.build.model_copy(update={"precision": "auto"})}
+    )
+    chain = Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        return deploy(chain, out=None)
+
+
+def test_every_precision_is_built_and_16_bit_floats_are_shipped(two: tuple[Deployed, ...]) -> None:
+    report = two[0].report
+    assert report.verdict.precision == "fp16"
+    assert report.quantization is not None
+    built = {one.label: one for one in report.quantization.tried}
+    assert list(built) == ["float", "fp16", "mse ranges, tensorrt"]
+    assert all(one.size_bytes and one.time_ratio is None for one in built.values())
+    assert built["fp16"].outcome.startswith("shipped, not timed; products:")
+
+
+def test_figures_are_null_with_the_reason_in_every_row(two: tuple[Deployed, ...]) -> None:
+    for row in two[0].report.stages:
+        if row.status != "skipped":
+            assert (row.latency_s.p50, row.memory_bytes.peak, row.accuracy.value) == (None, None, None)
+            assert row.notes[-1] == f"not measured: {_TARGET.cannot_run()}"
+
+
+def test_the_first_line_says_that_nothing_was_measured(two: tuple[Deployed, ...]) -> None:
+    verdict = two[0].report.verdict
+    assert verdict.status == "unmeasured"
+    assert "not measured here" in verdict.sentence
+
+
+def test_the_other_target_of_the_run_is_measured(two: tuple[Deployed, ...]) -> None:
+    assert two[1].report.stages[0].latency_s.p50 is not None
+    assert [row.artifact_sha256 for row in two[1].report.stages[:1]] == [
+        row.artifact_sha256 for row in two[0].report.stages[:1]
+    ]
