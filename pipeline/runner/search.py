@@ -45,6 +45,9 @@ _HOPELESS = 1.5
 """A format whose error on the first images is so many times the best one's is not looked at further."""
 _FASTER = 0.98
 """Layers go back to float only for a gain beyond the accuracy of the comparison."""
+_AS_FAST = 1.02
+"""Within the accuracy of the comparison."""
+_FREE_LAYERS = 3
 _SHARES = (0.5, 0.75, 0.9, 0.97, 0.99)
 """Of the damage of all layers together: what the sets of layers kept float take away, one set after the other."""
 
@@ -91,8 +94,10 @@ class Search:
         if self._left_s() > 0:
             damages = self._damages(best)
         if self._asked == "auto":
-            best = self._without_slow_groups(best)
-            best = self._accurate(best, damages)
+            base = self._without_slow_groups(best)
+            best = self._with_free_layers(base, damages)
+            if not self._holds(best):
+                best = self._accurate(base, damages) or best
         choice = choose_precision(
             self._asked, self._floats, self._measured(best), self._goal, ratio=self._ratio(best), half=self._half()
         )
@@ -199,6 +204,20 @@ class Search:
         self._note(candidate, outcome="faster" if faster else "not faster than the same in INT8")
         return faster
 
+    def _with_free_layers(self, best: Candidate, damages: Sequence[LayerDamage]) -> Candidate:
+        """The worst layers in float as long as that costs no time: often a first layer of three channels."""
+        chosen = best
+        for count in range(1, min(_FREE_LAYERS, len(damages)) + 1):
+            if self._left_s() <= 0:
+                break
+            candidate = _with_worst(best, damages, count)
+            if self._ratio(candidate) > _AS_FAST * self._ratio(best):
+                self._note(candidate, outcome="costs time")
+                break
+            self._note(candidate, outcome="more exact for nothing")
+            chosen = candidate
+        return chosen
+
     def _ratio(self, candidate: Candidate) -> float:
         """Its time over that of the float graph, side by side; measured once."""
         known = self._tried.get(candidate)
@@ -214,10 +233,8 @@ class Search:
 
     # Accuracy
 
-    def _accurate(self, best: Candidate, damages: Sequence[LayerDamage]) -> Candidate:
-        """The candidate with the fewest layers in float that holds the limit; itself when none does."""
-        if self._holds(best) or not damages:
-            return best
+    def _accurate(self, best: Candidate, damages: Sequence[LayerDamage]) -> Candidate | None:
+        """The candidate with the fewest layers in float that holds the limit; None when there is none."""
         fails, holds = 0, None
         for count in _counts(damages):
             if self._left_s() <= 0:
@@ -232,7 +249,7 @@ class Search:
                 holds = middle
             else:
                 fails = middle
-        return best if holds is None else _with_worst(best, damages, holds)
+        return None if holds is None else _with_worst(best, damages, holds)
 
     def _holds(self, candidate: Candidate) -> bool:
         drop = self._floats.accuracy.value - self._measured(candidate).accuracy.value
