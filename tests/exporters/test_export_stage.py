@@ -97,5 +97,5 @@ def test_a_dialects_file_does_not_depend_on_which_others_are_written(
 
 
 def test_an_unknown_method_is_refused_before_anything_runs() -> None:
-    with pytest.raises(ValidationError, match="Input should be 'minmax', 'percentile', 'mse' or 'entropy'"):
+    with pytest.raises(ValidationError, match="Input should be 'auto', 'minmax', 'percentile', 'mse' or 'entropy'"):
         Export(method="median")

@@ -180,9 +180,12 @@ def _divergence(seen: Histogram, low: float, high: float) -> float:
     """Migacz's measure, bin by bin.
 
     Reference: what lies within the range, what lies beyond it put into its outermost bins. Quantised: the 256 levels'
-    counts spread evenly over those of their bins that hold anything.
+    counts spread evenly over those of their bins that hold anything. Zeros are no part of it: they are exact.
     """
     centres = (_edges(seen)[:-1] + _edges(seen)[1:]) / 2
+    counts = np.array(seen.counts)
+    counts[int(np.argmin(np.abs(centres)))] = 0
+    seen = Histogram(counts, seen.low, seen.high)
     held = [number for number, centre in enumerate(centres) if low <= centre <= high]
     if len(held) < 256:
         return float("inf")
