@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 export MODEL DATA WEIGHTS TARGET RECIPE OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup deploy test test-full check lint type layers format schema clean
+.PHONY: help setup deploy bench test test-full check lint type layers format schema clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ deploy: $(READY) ## take MODEL through the whole chain; bundle and report in dep
 	@set -- "$$MODEL" $${DATA:+--data "$$DATA"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${RECIPE:+--recipe "$$RECIPE"} $${OUT:+--out "$$OUT"}; \
 	for target in $$TARGET; do set -- "$$@" --target "$$target"; done; \
 	exec $(BIN)/edgewright deploy "$$@" $(ARGS)
+
+bench: $(READY) ## what the latency gate can and cannot see on this machine (an hour; ARGS='--gates 3' for a quick look)
+	$(BIN)/edgewright selftest $(ARGS)
 
 test: $(READY) ## the tests (minutes)
 	$(BIN)/python -m pytest -m 'not slow'

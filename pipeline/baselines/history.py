@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -71,16 +73,19 @@ class History:
         """What is accepted now."""
         return self.lines[-1]
 
-    def cumulated(self, metric: str) -> list[float]:
-        """The metric's change since the first line, line by line, as factors: 1, then the product of the changes.
+    def drift(self, metric: str, margin: float) -> list[float]:
+        """How much worse each line is than the first one, in margins: the changes up to it, added up.
 
-        Each change was measured side by side, so the factors hold across machines and days.
+        Each change was measured side by side, so the sums hold across machines and days.
+
+        Args:
+            metric: As in ``HistoryLine.changes``; accuracy's are points lost, the others' are relative.
+            margin: One unit of the result.
         """
-        factors, factor = [], 1.0
-        for line in self.lines:
-            factor *= 1 + line.changes.get(metric, 0.0)
-            factors.append(factor)
-        return factors
+        lost = metric == "accuracy"
+        steps = [line.changes.get(metric, 0.0) for line in self.lines]
+        units = [step / margin if lost else math.log1p(step) / math.log1p(margin) for step in steps]
+        return list(accumulate(units))
 
 
 def read_history(folder: Path) -> History | None:

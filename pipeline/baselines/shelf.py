@@ -33,6 +33,9 @@ __all__ = ["DEFAULT_ROOT", "Shelf", "case_of"]
 
 DEFAULT_ROOT = Path("baselines")
 
+_MARGINS = {"latency p50": 0.02, "memory": 0.02, "size": 0.02, "accuracy": 0.01}
+"""What a loss of each is weighed by: the gate's usual margins."""
+
 _BEST_DAYS, _BEST_LINES = 90, 50
 """The best accepted one is looked for among so many days and lines."""
 
@@ -82,24 +85,24 @@ class Shelf:
         return self._bundle(case, history.current.bundle)
 
     def best(self, case: str, *, now: datetime | None = None) -> Bundle | None:
-        """The fastest bundle accepted lately, by the changes measured side by side; None when it is the current one."""
+        """The bundle accepted lately beside which the current one got worst; None when there is no such.
+
+        By the changes that were measured side by side when each was accepted, added up: many small losses of time,
+        memory, size or accuracy, each within its margin, are seen beside it.
+        """
         history = self.history(case)
         if history is None:
             return None
         since = (now or datetime.now(UTC)) - timedelta(days=_BEST_DAYS)
-        factors = history.cumulated("latency p50")
+        drifts = [history.drift(metric, margin) for metric, margin in _MARGINS.items()]
         lately = [
-            (factor, number)
-            for number, (line, factor) in enumerate(zip(history.lines, factors, strict=True))
+            (max(drift[-1] - drift[number] for drift in drifts), number)
+            for number, line in enumerate(history.lines)
             if line.time >= since and number >= len(history.lines) - _BEST_LINES
         ]
-        if not lately:
-            return None
-        factor, number = min(lately)
+        worst, number = max(lately, default=(0.0, -1))
         line = history.lines[number]
-        if line.bundle == history.current.bundle or factor >= factors[-1]:
-            return None
-        return self._bundle(case, line.bundle)
+        return self._bundle(case, line.bundle) if worst > 0 and line.bundle != history.current.bundle else None
 
     def _bundle(self, case: str, sha256: str) -> Bundle:
         bundle = read_bundle(self.root / case / "bundles" / sha256[:16])

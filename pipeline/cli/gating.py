@@ -256,6 +256,12 @@ def _margins(settings: list[str]) -> Any:  # noqa: ANN401 - benchmarks.margins.M
             value = -1.0
         if not equals or not 0 <= value < float("inf"):
             raise UsageError("a margin is a share", where=f"--margin {setting}", expected="such as 3% or 0.03")
+        if name == "agreement" and value > 1:
+            raise UsageError("no more than all answers can agree", where=f"--margin {setting}", expected="at most 1")
+        if name == "memory_bytes" and value != int(value):
+            raise UsageError(
+                "this margin is a number of bytes", where=f"--margin {setting}", expected="such as 1048576"
+            )
         given[name] = int(value) if name == "memory_bytes" else value
     return Margins(**given)  # type: ignore[arg-type] # one of the fields is a whole number
 

@@ -114,10 +114,11 @@ def test_nothing_is_added_to_a_damaged_history(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_changes_measured_side_by_side_multiply() -> None:
-    history = History(tuple(line(number, 0.015) for number in range(4)))
+def test_changes_measured_side_by_side_add_up_in_margins() -> None:
+    history = History(tuple(line(number, 0.02) for number in range(4)))
 
-    assert history.cumulated("latency p50") == pytest.approx([1, 1.015, 1.015**2, 1.015**3])
+    assert history.drift("latency p50", 0.02) == pytest.approx([0, 1, 2, 3])
+    assert history.drift("accuracy", 0.01) == [0, 0, 0, 0]
 
 
 def test_every_line_is_plain_json(tmp_path: Path) -> None:

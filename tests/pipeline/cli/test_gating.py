@@ -44,6 +44,8 @@ MISTAKES: dict[str, tuple[int, tuple[str, ...]]] = {
     "gate-with-an-unknown-margin": (2, ("gate", "b", "b", "--margin", "latency_p5=3%")),
     "gate-with-a-margin-without-value": (2, ("gate", "b", "b", "--margin", "accuracy")),
     "gate-with-a-margin-that-is-no-share": (2, ("gate", "b", "b", "--margin", "accuracy=much")),
+    "gate-with-a-margin-above-all": (2, ("gate", "b", "b", "--margin", "agreement=150%")),
+    "gate-with-a-part-of-a-byte": (2, ("gate", "b", "b", "--margin", "memory_bytes=3%")),
     "gate-with-a-negative-margin": (2, ("gate", "b", "b", "--margin", "accuracy=-1%")),
     "gate-quick-and-strict": (2, ("gate", "b", "b", "--quick", "--strict")),
     "gate-on-cores-that-are-none": (2, ("gate", "b", "b", "--affinity", "first")),

@@ -221,6 +221,23 @@ def test_the_fastest_is_found_by_changes_and_not_by_figures_of_other_days(
     assert shelf.best(case_of(trained)) is None
 
 
+@pytest.mark.parametrize(
+    ("metric", "loss"), [("accuracy", 0.009), ("memory", 0.015), ("size", 0.015), ("latency p50", 0.015)]
+)
+def test_small_losses_of_any_metric_lead_back_to_the_best_one(
+    shelf: Shelf, trained: Bundle, bigger: Bundle, metric: str, loss: float
+) -> None:
+    shelf.accept(trained, _line(trained, 20))
+    for days_ago in range(10, 0, -1):
+        line = _line(bigger, days_ago)
+        shelf.accept(bigger, line.model_copy(update={"changes": {metric: loss}}))
+
+    best = shelf.best(case_of(trained))
+
+    assert best is not None
+    assert best.sha256 == trained.sha256
+
+
 def test_a_best_one_that_is_accepted_again_is_no_other_one(shelf: Shelf, trained: Bundle, bigger: Bundle) -> None:
     shelf.accept(trained, _line(trained, 3))
     shelf.accept(bigger, _line(bigger, 2, 0.1))
