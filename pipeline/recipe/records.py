@@ -58,6 +58,9 @@ class GoalSection(_Section):
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.01, description="INT8 may lose at most this fraction of accuracy against its float network"
     )
+    min_agreement: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="least share of test images on which INT8 answers like its float network"
+    )
     require: Literal["int8"] | None = Field(
         default=None, description="'int8': fail rather than ship float when INT8 cannot hold the limit"
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.recipe import GoalSection
     from pipeline.runner.measure import Measured
 
-__all__ = ["Choice", "Half", "choose_precision"]
+__all__ = ["Choice", "Half", "choose_precision", "holds"]
 
 _ROUNDING = 1e-9
 
@@ -57,17 +57,21 @@ def choose_precision(
     """
     ratio = int8.p50_s / floats.p50_s if ratio is None else ratio
     figures = f"INT8 {_change(floats, int8)} and takes {ratio:.2f}x the time of float"
+    agreeing = ""
+    if goal.min_agreement is not None:
+        figures += f", same answers on {100 * _agreement(floats, int8):.2f} %"
+        agreeing = f"same answers on at least {100 * goal.min_agreement:g} %, "
     if asked != "auto":
         return Choice(precision=asked, reason=f"{asked} on request; {figures}")
     least, fallback = 1.0, "float is shipped"
     precision: Precision = "float"
     if half is not None:
         figures += f", fp16 {_change(floats, half.measured)} and takes {half.ratio:.2f}x"
-        if _drop(floats, half.measured) <= goal.max_accuracy_drop + _ROUNDING and half.ratio < 1:
+        if holds(floats, half.measured, goal) and half.ratio < 1:
             least, precision, fallback = half.ratio, "fp16", "fp16 is shipped"
-    if _drop(floats, int8) <= goal.max_accuracy_drop + _ROUNDING and ratio < least:
+    if holds(floats, int8, goal) and ratio < least:
         return Choice(precision="int8", reason=figures)
-    limit = f"at most {100 * goal.max_accuracy_drop:g} points lost, and faster than {precision}"
+    limit = f"at most {100 * goal.max_accuracy_drop:g} points lost, {agreeing}and faster than {precision}"
     if goal.require == "int8":
         raise AccuracyError(
             "INT8 does not reach the goal",
@@ -77,6 +81,17 @@ def choose_precision(
             "or try export.method",
         )
     return Choice(precision=precision, reason=f"{fallback}: {figures}; asked were {limit}")
+
+
+def holds(floats: Measured, other: Measured, goal: GoalSection) -> bool:
+    """Whether a form of the network is as accurate, and as like its float form, as the goal asks."""
+    alike = goal.min_agreement is None or _agreement(floats, other) >= goal.min_agreement - _ROUNDING
+    return alike and _drop(floats, other) <= goal.max_accuracy_drop + _ROUNDING
+
+
+def _agreement(floats: Measured, other: Measured) -> float:
+    same = [a == b for a, b in zip(floats.accuracy.answers, other.accuracy.answers, strict=True)]
+    return sum(same) / max(len(same), 1)
 
 
 def _drop(floats: Measured, other: Measured) -> float:

@@ -20,7 +20,7 @@ from pipeline.quantization.calibrated import read_calibration
 from pipeline.quantization.dialects import dialect_named, saturates
 from pipeline.quantization.groups import groups
 from pipeline.quantization.sensitivity import layer_damages, output_noise, outputs_of
-from pipeline.runner.choice import Half, choose_precision
+from pipeline.runner.choice import Half, choose_precision, holds
 from pipeline.runner.compare import time_ratio
 from pipeline.runner.decision import Candidate, Decision, Tried
 from pipeline.runner.measure import loaded_size
@@ -235,31 +235,29 @@ class Search:
 
     def _accurate(self, best: Candidate, damages: Sequence[LayerDamage]) -> Candidate | None:
         """The candidate with the fewest layers in float that holds the limit; None when there is none."""
-        fails, holds = 0, None
+        fails, enough = 0, None
         for count in _counts(damages):
             if self._left_s() <= 0:
                 break
             if self._holds(_with_worst(best, damages, count)):
-                holds = count
+                enough = count
                 break
             fails = count
-        while holds is not None and holds - fails > 1 and self._left_s() > 0:
-            middle = (fails + holds) // 2
+        while enough is not None and enough - fails > 1 and self._left_s() > 0:
+            middle = (fails + enough) // 2
             if self._holds(_with_worst(best, damages, middle)):
-                holds = middle
+                enough = middle
             else:
                 fails = middle
-        return None if holds is None else _with_worst(best, damages, holds)
+        return None if enough is None else _with_worst(best, damages, enough)
 
     def _holds(self, candidate: Candidate) -> bool:
-        drop = self._floats.accuracy.value - self._measured(candidate).accuracy.value
-        holds = drop <= self._goal.max_accuracy_drop + 1e-9
-        self._note(
-            candidate,
-            accuracy_drop=drop,
-            outcome="holds the limit" if holds else f"loses {100 * drop:.2f} points",
-        )
-        return holds
+        measured = self._measured(candidate)
+        drop = self._floats.accuracy.value - measured.accuracy.value
+        held = holds(self._floats, measured, self._goal)
+        lost = f"loses {100 * drop:.2f} points" if drop > self._goal.max_accuracy_drop else "answers too differently"
+        self._note(candidate, accuracy_drop=drop, outcome="holds the limit" if held else lost)
+        return held
 
     # Engines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.solo import QUICK, SoloRecord
 from pipeline.errors import AccuracyError
 from pipeline.recipe import GoalSection
-from pipeline.runner.choice import Choice, choose_precision
+from pipeline.runner.choice import Choice, Half, choose_precision
 from pipeline.runner.measure import Measured
 from pipeline.tasks.task import Accuracy
 
@@ -125,3 +126,29 @@ def test_auto_ships_int8_exactly_when_it_is_faster_and_within_the_limit(
     )
     within = Fraction(hits[0] - hits[1], IMAGES) <= Fraction(limit, IMAGES)
     assert (choice.precision == "int8") == (within and milliseconds[1] < milliseconds[0])
+
+
+def _answering(answers: tuple[int, ...], milliseconds: int) -> Measured:
+    measured = _measured(950, milliseconds)
+    return replace(measured, accuracy=replace(measured.accuracy, answers=answers))
+
+
+def test_int8_that_answers_too_differently_is_not_shipped_where_that_is_asked() -> None:
+    floats, int8 = _answering((1, 2, 3, 4), 10), _answering((1, 2, 3, 0), 4)
+    for least, precision in ((None, "int8"), (0.75, "int8"), (0.8, "float")):
+        goal = GoalSection(min_agreement=least)
+        assert choose_precision("auto", floats, int8, goal).precision == precision
+    assert "same answers on 75.00 %" in choose_precision("auto", floats, int8, GoalSection(min_agreement=0.8)).reason
+
+
+@pytest.mark.parametrize(("ratio", "precision"), [(0.6, "int8"), (0.4, "fp16"), (1.1, "int8")])
+def test_int8_has_to_be_faster_than_16_bit_floats_where_there_are_any(ratio: float, precision: str) -> None:
+    half = Half(measured=_measured(950, 5), ratio=ratio)
+    found = choose_precision("auto", _measured(950, 10), _measured(950, 5), GoalSection(), ratio=0.5, half=half)
+    assert found.precision == precision
+
+
+def test_16_bit_floats_that_lose_too_much_are_not_shipped() -> None:
+    half = Half(measured=_measured(900, 5), ratio=0.4)
+    found = choose_precision("auto", _measured(950, 10), _measured(900, 9), GoalSection(), ratio=0.9, half=half)
+    assert found.precision == "float"
