@@ -26,15 +26,17 @@ class LayerDamage:
 
     Attributes:
         node: Name of the ONNX node.
+        layer: Name of its weight in the network, such as ``features.1.0``, by which people know it.
         noise: Energy of the change over energy of the output; 0.01 is a hundredth.
     """
 
     node: str
+    layer: str
     noise: float
 
     def to_json(self) -> dict[str, Json]:
         """As JSON."""
-        return {"node": self.node, "noise": self.noise}
+        return {"node": self.node, "layer": self.layer, "noise": self.noise}
 
 
 def layer_damages(
@@ -60,17 +62,18 @@ def layer_damages(
     Returns:
         The layers that were looked at, the worst first.
     """
-    units = [unit.name for unit in Graph(model).units(WEIGHTED)]
+    graph = Graph(model)
+    layers = {unit.name: graph.weight_of(unit.node) or unit.name for unit in graph.units(WEIGHTED)}
     reference = outputs_of(model, images)
     found: list[LayerDamage] = []
     start = time.monotonic()
-    with progress.track("sensitivity of each layer", len(units)) as ticker:
-        for name in units:
+    with progress.track("sensitivity of each layer", len(layers)) as ticker:
+        for name, weight in layers.items():
             if time.monotonic() - start > budget_s:
                 break
-            alone = quantised(frozenset(units) - {name})
+            alone = quantised(frozenset(layers) - {name})
             noise = output_noise(outputs_of(alone, images, exact=True), reference)
-            found.append(LayerDamage(node=name, noise=noise))
+            found.append(LayerDamage(node=name, layer=weight.removesuffix(".weight"), noise=noise))
             ticker.advance()
     return sorted(found, key=lambda damage: -damage.noise)
 

@@ -87,11 +87,11 @@ def layer_damages(report: Report, count: int = 20) -> Chart | None:
         axes.barh(place, damage.noise, height=0.66, color=_INT8 if damage.kept_float else _FLOAT)
         text = figures.percent(damage.noise)
         axes.text(damage.noise + 0.01 * most, place, text, va="center", ha="left", fontsize=8.5, color=_INK)
-    axes.set_yticks(range(len(damages)), [damage.node for damage in damages], fontsize=8.5)
+    axes.set_yticks(range(len(damages)), [damage.layer for damage in damages], fontsize=8.5)
     axes.set_xlim(0, 1.15 * most)
     axes.set_ylim(len(damages) - 0.4, -0.6)
     axes.set_title(title, loc="left", fontsize=9.5, color=_INK)
-    words = title + ": " + ", ".join(f"{damage.node} {figures.percent(damage.noise)}" for damage in damages)
+    words = title + ": " + ", ".join(f"{damage.layer} {figures.percent(damage.noise)}" for damage in damages)
     return Chart(title=title, svg=svg_text(figure), words=words)
 
 

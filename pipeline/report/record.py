@@ -164,6 +164,7 @@ class DamageEntry(_Record):
     """What one layer's INT8 alone does to the output: energy of the change over energy of the output."""
 
     node: str
+    layer: str = Field(description="name of its weight in the network")
     noise: Annotated[float, Field(ge=0)]
     kept_float: bool
 

@@ -31,7 +31,7 @@ STAGE_COLUMNS = ("stage", "", "p50", "p90", "p95", "p99", "size", "memory peak",
 TRIED_COLUMNS = ("INT8 form", "error", "same answers", "time of float", "accuracy", "size", "outcome")
 """Error and answers on calibration images, accuracy on the test split."""
 
-DAMAGE_COLUMNS = ("layer", "error when it alone is INT8", "runs in")
+DAMAGE_COLUMNS = ("layer", "ONNX node", "error when it alone is INT8", "runs in")
 
 TEACHER_COLUMNS = ("teacher", "accuracy", "p50", "size", "params", "training took")
 
@@ -130,7 +130,7 @@ def damage_rows(report: Report, count: int = 10) -> list[tuple[str, ...]]:
     if report.quantization is None:
         return []
     return [
-        (one.node, figures.percent(one.noise), "float" if one.kept_float else "INT8")
+        (one.layer, one.node, figures.percent(one.noise), "float" if one.kept_float else "INT8")
         for one in report.quantization.damages[:count]
     ]
 

@@ -221,6 +221,7 @@ def _quantization(decision: Decision, outcomes: Sequence[Outcome]) -> Quantizati
         float_nodes=tuple(FloatNode(**node) for node in coverage.get("floats", ())),
         tried=tuple(TriedEntry(**asdict(one)) for one in decision.tried),
         damages=tuple(
-            DamageEntry(node=one.node, noise=one.noise, kept_float=one.node in kept) for one in decision.damages
+            DamageEntry(node=one.node, layer=one.layer, noise=one.noise, kept_float=one.node in kept)
+            for one in decision.damages
         ),
     )

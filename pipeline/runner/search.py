@@ -163,6 +163,7 @@ class Search:
                 least_early = min(least_early, early)
                 if noise < least:
                     best, least = candidate, noise
+        self._note(best, outcome="the least error of all formats")
         return best
 
     def _written(self, candidate: Candidate, float_nodes: frozenset[str] = frozenset()) -> Any:  # noqa: ANN401 - ModelProto

@@ -114,8 +114,8 @@ def report() -> Report:
                 TriedEntry(label="entropy ranges, ort-x86", noise=0.31, outcome="given up after 16 images: more error"),
             ),
             damages=(
-                DamageEntry(node="/conv1/Conv", noise=0.0049, kept_float=False),
-                DamageEntry(node="/fc/Gemm", noise=0.0009, kept_float=True),
+                DamageEntry(node="/conv1/Conv", layer="conv1", noise=0.0049, kept_float=False),
+                DamageEntry(node="/fc/Gemm", layer="fc", noise=0.0009, kept_float=True),
             ),
         ),
         bundle=BundleEntry(path="bundle", sha256="b" * 64, size_bytes=5_650_000),
