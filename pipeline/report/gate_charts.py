@@ -76,9 +76,7 @@ def process_dots(found: Comparison) -> Chart | None:
     axes.set_yticks([0, 1], ["candidate", "control"])
     axes.set_ylim(1.6, -0.6)
     axes.tick_params(axis="x", bottom=True, labelbottom=True, labelsize=8, labelcolor=_MUTED)
-    axes.set_xlabel(
-        "change of the median latency, % (a dot a process; the band is the margin)", fontsize=8.5, color=_MUTED
-    )
+    axes.set_xlabel("change of the median latency, %: a dot a process, a band the margin", fontsize=8, color=_MUTED)
     axes.set_title("Processes, and the baseline against itself", loc="left", fontsize=9.5, color=_INK)
     return Chart(
         title="Processes", svg=svg_text(figure), words="Change of the median latency: " + _dot_words(found.processes)

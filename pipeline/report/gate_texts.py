@@ -49,7 +49,10 @@ def _figure(row: MetricRow, value: float | None) -> str:
 def _change(row: MetricRow, value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{-100 * value:+.2f} points" if row.name in _POINTS else f"{100 * value:+.2f} %"
+    if row.name in _POINTS:
+        value = -value  # a drop is told as a loss of points
+    text = f"{100 * value:+.2f}"
+    return f"{text.replace('-0.00', '+0.00')} {'points' if row.name in _POINTS else '%'}"
 
 
 def _interval(row: MetricRow) -> str:

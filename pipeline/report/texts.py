@@ -148,10 +148,11 @@ def measured_where(report: Report) -> list[tuple[str, str]]:
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version)
     cpu = f"{machine.cpu}, {machine.cores} cores, {machine.ram_gib} GiB, {machine.system} on {machine.architecture}"
     isa = f" ({', '.join(machine.isa)})" if machine.isa else ""
+    in_force = ", ".join(f"{name} {value}" for name, value in report.conditions.items())
     return [
         ("machine", f"{cpu}{isa}; class {machine.class_}"),
         ("versions", f"edgewright {report.edgewright}, {versions}"),
-        ("in force", ", ".join(f"{name} {value}" for name, value in report.conditions.items())),
+        *([("in force", in_force)] if in_force else []),
         ("data", report.data),
         ("bundle", f"{bundle.path}/, {figures.megabytes(bundle.size_bytes)}, sha256 {bundle.sha256}"),
     ]
