@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["end_well", "guarded"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_AGAIN_S = 1.5
 _INTERRUPTED = 130
 _TERMINATED = 143
 
@@ -35,7 +36,8 @@ def guarded(command: Callable[_Options, None]) -> Callable[_Options, None]:
 
     @wraps(command)
     def run(*args: _Options.args, **options: _Options.kwargs) -> None:
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGINT, _end_by)
+        signal.signal(signal.SIGTERM, _end_by)
         end_well(lambda: command(*args, **options), debug="--debug" in sys.argv)
 
     return run
@@ -47,9 +49,13 @@ def end_well(command: Callable[[], None], *, debug: bool) -> None:
         command()
     except typer.Exit:
         raise  # a command's own exit code
+    except SystemExit:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        raise  # asked to end, see _end_by
     except EdgewrightError as error:
         _fail(f"error: {error}", error.exit_code, debug=debug)
     except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         _fail("interrupted; finished stages are kept, the same command goes on from there", _INTERRUPTED, debug=debug)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - whoever read us has gone
@@ -77,5 +83,14 @@ def _fail(message: str, code: int, *, debug: bool) -> NoReturn:
     sys.exit(code)
 
 
-def _terminate(_number: int, _frame: object) -> NoReturn:
+def _end_by(number: int, _frame: object) -> NoReturn:
+    """End the command by an exception, and once more in a moment should that one be lost.
+
+    Python drops an exception that is raised while a library calls back, in a destructor for one: the command would go
+    on as if nobody had asked it to end.
+    """
+    signal.signal(signal.SIGALRM, lambda _number, frame: _end_by(number, frame))
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     sys.exit(_TERMINATED)

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _own_signals_and_output(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A guarded command sets the handler of its process, which is the tests' here."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
     monkeypatch.setattr(sys, "argv", ["edgewright", "deploy"])
     yield
-    signal.signal(signal.SIGTERM, before)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def _end(error: BaseException) -> int | str | None:
