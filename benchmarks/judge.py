@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.margins import Effort, Margins
     from benchmarks.pairs import PairProcess
 
-__all__ = ["Control", "judge_accuracy", "judge_control", "judge_latency", "judge_memory", "judge_size"]
+__all__ = ["Control", "change_of", "judge_accuracy", "judge_control", "judge_latency", "judge_memory", "judge_size"]
 
 _PAIRED = "paired per inference, Hodges-Lehmann over processes, exact signed-rank bounds"
 
@@ -96,8 +96,8 @@ def judge_latency(
                 baseline=_pooled(pairs, share, candidate=False),
                 candidate=_pooled(pairs, share, candidate=True),
                 change=math.expm1(found.estimate),
-                low=_finite(math.expm1(found.low)),
-                high=_finite(math.expm1(found.high)) if math.isfinite(found.high) else None,
+                low=change_of(found.low),
+                high=change_of(found.high),
                 limit=margin,
                 level=1 - found.alpha,
                 method=_PAIRED,
@@ -143,8 +143,8 @@ def judge_memory(baseline: Sequence[int], candidate: Sequence[int], margins: Mar
         baseline=middle,
         candidate=median(candidate),
         change=math.expm1(found.estimate),
-        low=_finite(math.expm1(found.low)),
-        high=_finite(math.expm1(found.high)) if math.isfinite(found.high) else None,
+        low=change_of(found.low),
+        high=change_of(found.high),
         limit=margin,
         level=1 - found.alpha,
         method="peak (VmHWM) of fresh processes beyond the imported runtime, allocator fixed, exact signed-rank bounds",
@@ -223,9 +223,9 @@ def judge_accuracy(
     return accuracy, agreement
 
 
-def _finite(value: float) -> float | None:
-    """A bound as JSON can say it: None where too few processes give none (minus infinity as a change is -1)."""
-    return value if math.isfinite(value) and value > -1 else None
+def change_of(log_ratio: float) -> float | None:
+    """A bound as a relative change; None, as JSON has no infinity, where too few processes give none."""
+    return math.expm1(log_ratio) if math.isfinite(log_ratio) else None
 
 
 def _percent(log_ratio: float) -> str:

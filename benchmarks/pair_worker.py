@@ -7,8 +7,6 @@ loaded first, and which runs first in each pair, is drawn by the seed.
 from __future__ import annotations
 
 import gc
-import json
-import os
 import random
 import sys
 import time
@@ -18,7 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.process import own_status
-from benchmarks.timing import WINDOW, ExtraWork, Inputs, open_engine, same_outputs, timed, warm_up
+from benchmarks.timing import WINDOW, ExtraWork, Inputs, answer, open_engine, same_outputs, timed, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,14 +48,6 @@ class _Side:
         if check and row in self.expected:
             self.checked += 1
             self.mismatched += not same_outputs(outputs, self.expected[row])
-
-
-def main(request_path: str, result_path: str) -> None:
-    """Answer one request."""
-    request: dict[str, Any] = json.loads(Path(request_path).read_text(encoding="utf-8"))
-    if request["affinity"] and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, request["affinity"])
-    Path(result_path).write_text(json.dumps(measure(request)), encoding="utf-8")
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
@@ -134,4 +124,4 @@ def _timed_pairs(sides: dict[str, _Side], count: int, pairs: int, generator: ran
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    answer(measure, *sys.argv[1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -50,10 +50,7 @@ class PairProtocol:
 
     def to_json(self) -> dict[str, Json]:
         """As JSON, as the worker reads it."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in self._fields().items()}
-
-    def _fields(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**asdict(self), "affinity": list(self.affinity)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

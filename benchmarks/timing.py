@@ -1,9 +1,11 @@
-"""What every worker process does alike: reading inputs without keeping them, warming up, checking outputs."""
+"""What every worker process does alike: answering, reading inputs without keeping them, warm-up, checking outputs."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +19,21 @@ if TYPE_CHECKING:
 
     from pipeline.session import Array, Session
 
-__all__ = ["WINDOW", "ExtraWork", "Inputs", "open_engine", "same_outputs", "timed", "warm_up"]
+__all__ = ["WINDOW", "ExtraWork", "Inputs", "answer", "open_engine", "same_outputs", "timed", "warm_up"]
 
 WINDOW = 20
 """Inferences whose median is compared in the warm-up."""
 
 _SETTLED = 0.10
 """Warm-up ends when the medians of two successive windows differ by less than this."""
+
+
+def answer(measure: Callable[[dict[str, Any]], dict[str, Any]], request_path: str, result_path: str) -> None:
+    """Answer one request, on the cores it names."""
+    request: dict[str, Any] = json.loads(Path(request_path).read_text(encoding="utf-8"))
+    if request["affinity"] and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, request["affinity"])
+    Path(result_path).write_text(json.dumps(measure(request)), encoding="utf-8")
 
 
 def open_engine(request: Mapping[str, Any]) -> Session:

@@ -7,8 +7,6 @@ and the model cost.
 from __future__ import annotations
 
 import gc
-import json
-import os
 import random
 import sys
 import time
@@ -16,20 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.process import memory_status, own_status, proportional_status, reset_peak
-from benchmarks.timing import Inputs, open_engine, same_outputs, timed, warm_up
+from benchmarks.timing import Inputs, answer, open_engine, same_outputs, timed, warm_up
 
 if TYPE_CHECKING:
     from pipeline.session import Array, Session
 
 _CHECKED_SHARE = 0.05
-
-
-def main(request_path: str, result_path: str) -> None:
-    """Answer one request."""
-    request: dict[str, Any] = json.loads(Path(request_path).read_text(encoding="utf-8"))
-    if request["affinity"] and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, request["affinity"])
-    Path(result_path).write_text(json.dumps(measure(request)), encoding="utf-8")
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
@@ -121,4 +111,4 @@ def _repeated_input(session: Session, inputs: Inputs, rounds: int) -> dict[str, 
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    answer(measure, *sys.argv[1:])

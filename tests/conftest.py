@@ -117,6 +117,18 @@ def tiny_parts(tiny_model: ModelSource, tiny_dataset: Dataset, tiny_preprocess: 
     )
 
 
+@pytest.fixture(scope="session")
+def session_parts(tiny_file: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    """The same for a whole session."""
+    return Parts(
+        model=resolve_model(f"{tiny_file}:tiny"),
+        weights=WeightsSource(origin="scratch", reason="a test"),
+        dataset=open_dataset(str(tiny_data), cache=tmp_path_factory.mktemp("data-cache")),
+        preprocess=PreprocessSpec(size=(TINY_SIZE, TINY_SIZE), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
+        task=Classification(),
+    )
+
+
 @pytest.fixture
 def tiny_subject(tiny_parts: Parts) -> Subject:
     """The tiny parts with everything readable."""

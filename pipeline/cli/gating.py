@@ -46,15 +46,13 @@ def measure(
     from benchmarks.solo import FULL, QUICK
     from exporters.bundle import read_bundle
     from pipeline.cli.console import out_console, progress, say, table
-    from pipeline.runner.bundle_data import images_for
     from pipeline.runner.bundle_measure import measure_bundle
     from pipeline.runner.measurement_texts import measurement_rows
-    from pipeline.store import Store, default_root, write_atomically
+    from pipeline.store import write_atomically
 
     found = read_bundle(bundle)
-    dataset = images_for(found, data, Store(default_root()), progress())
     measured = measure_bundle(
-        found, dataset, QUICK if quick else FULL, progress(), threads=threads, affinity=_cores(affinity)
+        found, _images(found, data), QUICK if quick else FULL, progress(), threads=threads, affinity=_cores(affinity)
     )
     record = measured.to_json()
     say(f"{found.manifest['model']} for {found.manifest['target']}, {found.manifest['precision']}", markup=False)

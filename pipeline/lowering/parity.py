@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from pipeline.lowering.cpu import run_onnx
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from pipeline.session import Array
 
-__all__ = ["Parity", "compare", "first_difference", "probe_inputs", "run_onnx"]
+__all__ = ["Parity", "compare", "first_difference", "probe_inputs"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,18 +99,6 @@ def _nudge(network: nn.Module) -> None:
         for weight in network.parameters():
             signs = 2 * torch.randint(0, 2, weight.shape, generator=generator) - 1
             weight.mul_(1 + signs * 2.0**-24)
-
-
-def run_onnx(model: Any, batches: Iterable[Array]) -> list[list[Array]]:  # noqa: ANN401 - ModelProto
-    """The model's outputs for each batch, by ONNX Runtime on the CPU with all its optimisations."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return [session.run(None, {name: batch}) for batch in batches]
 
 
 def first_difference(

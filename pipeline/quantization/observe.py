@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import DataError
+from pipeline.lowering.cpu import cpu_session
 from pipeline.quantization.ranges import Histogram
 
 if TYPE_CHECKING:
@@ -177,7 +178,6 @@ class _Watcher:
 
     def __init__(self, model: Any, tensors: Sequence[str]) -> None:  # noqa: ANN401 - ModelProto
         import onnx
-        import onnxruntime
 
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
@@ -186,12 +186,7 @@ class _Watcher:
         self._names = [name for name in tensors if name != self._input]
         self._watches_input = self._input in tensors
         copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._names if name not in present)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            copy.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = cpu_session(copy)
 
     def run(self, image: Array) -> list[tuple[str, Array]]:
         """Name and value of every watched tensor for one image."""

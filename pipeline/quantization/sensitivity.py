@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.lowering.cpu import run_onnx
 from pipeline.quantization.graph import WEIGHTED, Graph
 
 if TYPE_CHECKING:
@@ -86,16 +87,7 @@ def outputs_of(model: Any, images: Sequence[Array], *, exact: bool = False) -> l
         images: Each with its batch axis.
         exact: Run Q/DQ as written; else with the fused kernels that a device runs.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if exact:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return [session.run(None, {name: image})[0][0] for image in images]
+    return [outputs[0][0] for outputs in run_onnx(model, images, optimised=not exact)]
 
 
 def output_noise(outputs: Sequence[Array], reference: Sequence[Array]) -> float:

@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.engine import Engine, write_inputs
 from benchmarks.solo import SoloRecord, measure_solo
 from pipeline import __version__
 from pipeline.artifact import sha256_of_json
-from pipeline.catalog import OPENERS, target_named, task_named
-from pipeline.data.dataset import read_images, rotating_samples
+from pipeline.catalog import target_named, task_named
+from pipeline.data.dataset import rotating_samples
 from pipeline.environment import this_machine, versions
 from pipeline.evaluation import collect_outputs
+from pipeline.runner.engines import engine_on_images
 
 if TYPE_CHECKING:
+    from benchmarks.engine import Engine
     from benchmarks.solo import Profile
     from exporters.bundle import Bundle
     from pipeline.artifact import Json
@@ -99,8 +100,7 @@ def engine_of(bundle: Bundle, dataset: Dataset, inputs: Path, *, threads: int | 
     spec = bundle.spec
     if threads is not None:
         spec = replace(spec, options={**spec.options, "threads": threads})
-    write_inputs(inputs, read_images(rotating_samples(dataset.test), bundle.preprocess), spec)
-    return Engine(folder=bundle.root, spec=spec, opener=OPENERS[spec.target], inputs=inputs)
+    return engine_on_images(bundle.root, spec, rotating_samples(dataset.test), bundle.preprocess, inputs)
 
 
 def score_bundle(bundle: Bundle, dataset: Dataset, progress: Progress, *, engine: Engine) -> Accuracy:

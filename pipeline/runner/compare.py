@@ -8,10 +8,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.engine import Engine, write_inputs
 from benchmarks.pairs import PairProtocol, measure_pairs
-from pipeline.catalog import OPENERS
-from pipeline.data.dataset import read_images, rotating_samples
+from pipeline.data.dataset import rotating_samples
+from pipeline.runner.engines import engine_on_images
 from pipeline.session import EngineSpec
 
 if TYPE_CHECKING:
@@ -30,13 +29,12 @@ def time_ratio(chain: Chain, other: Artifact, base: Artifact) -> float:
     Accurate to about two percent; a gate takes more processes to say more.
     """
     parts = chain.plan.parts
+    samples = rotating_samples(parts.dataset.calibration, 16)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         engines = []
         for number, artifact in enumerate((base, other)):
-            spec = EngineSpec.from_json(artifact.facts["engine"])
-            path = Path(scratch, f"{number}.bin")
-            write_inputs(path, read_images(rotating_samples(parts.dataset.calibration, 16), parts.preprocess), spec)
-            engines.append(Engine(folder=artifact.root, spec=spec, opener=OPENERS[spec.target], inputs=path))
+            spec, path = EngineSpec.from_json(artifact.facts["engine"]), Path(scratch, f"{number}.bin")
+            engines.append(engine_on_images(artifact.root, spec, samples, parts.preprocess, path))
         with chain.progress.track("side by side", _PROCESSES) as ticker:
             found = measure_pairs(
                 engines[0], engines[1], _PROTOCOL, ["pair"] * _PROCESSES, ticker, seed=chain.plan.recipe.seed

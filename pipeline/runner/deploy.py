@@ -50,10 +50,9 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         artifacts[result.artifact.kind] = result.artifact
         measured = _measured(chain, result.artifact, first)
         _note(chain, shared, Outcome(result=result, measured=measured, facts=network_facts_of(artifacts)))
-    shared.measured_on = first.name
     found = []
     for target in chain.plan.targets:
-        made = _for_target(chain, target, shared, dict(artifacts))
+        made = _for_target(chain, target, shared, dict(artifacts), measured_on=first)
         found.append(publish(chain, target, made, folders[target.name], shelf))
     return tuple(found)
 
@@ -86,21 +85,20 @@ def _teachers(chain: Chain, target: Target) -> tuple[Taught, ...]:
     return tuple(found)
 
 
-def _for_target(chain: Chain, target: Target, shared: Made, artifacts: dict[ArtifactKind, Artifact]) -> Made:
+def _for_target(
+    chain: Chain, target: Target, shared: Made, artifacts: dict[ArtifactKind, Artifact], *, measured_on: Target
+) -> Made:
     """Export and build for one target; what was measured on another target is measured on this one."""
     plan = chain.plan
     made = Made(outcomes=list(shared.outcomes), taught=shared.taught)
-    if target.name != shared.measured_on:
+    if target.name != measured_on.name:
         made.outcomes = [
             replace(outcome, measured=_measured(chain, outcome.result.artifact, target)) for outcome in shared.outcomes
         ]
     facts = network_facts_of(artifacts)
     floats = _measured(chain, artifacts[ArtifactKind.CALIBRATION], target)
-    why = target.cannot_run()
-    if floats is None:
-        made.decision = decision = decide_unmeasured(chain, target, artifacts, why or "")
-    else:
-        made.decision = decision = decide(chain, target, artifacts, floats)
+    decision = decide(chain, target, artifacts, floats) if floats else decide_unmeasured(chain, target, artifacts)
+    made.decision = decision
     exported = chain.execute(export_of(plan, decision.candidate), artifacts)
     artifacts[ArtifactKind.ONNX] = exported.artifact
     int8 = _measured(chain, exported.artifact, target, source=decision.candidate.file, precision="int8")

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.judge import judge_accuracy, judge_control, judge_latency, judge_memory, judge_size
+from benchmarks.judge import change_of, judge_accuracy, judge_control, judge_latency, judge_memory, judge_size
 from benchmarks.margins import EFFORTS, Effort, Margins
 from benchmarks.pairs import Kind, PairProcess, PairProtocol, measure_pairs
 from benchmarks.workers import one_at_a_time, run_worker
@@ -93,8 +93,8 @@ def gate(baseline: Bundle, candidate: Bundle, dataset: Dataset, options: GateOpt
         metrics=(*latency, *still),
         processes=tuple(_point(process) for process in processes),
         control_change=math.expm1(control.change.estimate),
-        control_low=_bound(control.change.low),
-        control_high=_bound(control.change.high),
+        control_low=change_of(control.change.low),
+        control_high=change_of(control.change.high),
         looks=looks,
         unfit=control.reasons,
         differences=_differences(sides, processes),
@@ -234,10 +234,6 @@ def _point(process: PairProcess) -> ProcessPoint:
         steal=process.state.steal,
         mhz=process.state.mhz,
     )
-
-
-def _bound(log_ratio: float) -> float | None:
-    return math.expm1(log_ratio) if math.isfinite(log_ratio) else None
 
 
 def _differences(sides: Sequence[_Side], processes: Sequence[PairProcess]) -> tuple[Difference, ...]:

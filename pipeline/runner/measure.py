@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.engine import Engine, write_inputs
 from benchmarks.solo import FULL, QUICK, Profile, SoloRecord, measure_solo
 from pipeline.artifact import sha256_of_json
 from pipeline.catalog import OPENERS
-from pipeline.data.dataset import read_images, rotating_samples
+from pipeline.data.dataset import rotating_samples
 from pipeline.environment import this_machine, versions
 from pipeline.evaluation import collect_outputs
+from pipeline.runner.engines import engine_on_images
 from pipeline.session import EngineSpec
 from pipeline.tasks import Accuracy
 
@@ -114,9 +114,8 @@ def _profile(section: MeasureSection) -> Profile:
 
 def _solo(folder: Path, spec: EngineSpec, parts: Parts, section: MeasureSection, progress: Progress) -> SoloRecord:
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        path = Path(scratch, "inputs.bin")
-        write_inputs(path, read_images(rotating_samples(parts.dataset.test), parts.preprocess), spec)
-        engine = Engine(folder=folder, spec=spec, opener=OPENERS[spec.target], inputs=path)
+        samples = rotating_samples(parts.dataset.test)
+        engine = engine_on_images(folder, spec, samples, parts.preprocess, Path(scratch, "inputs.bin"))
         return measure_solo(engine, _profile(section), progress)
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.engine import Engine, write_inputs
 from benchmarks.solo import QUICK, measure_solo
-from pipeline.catalog import OPENERS
-from pipeline.data.dataset import read_images, rotating_samples
+from pipeline.data.dataset import rotating_samples
 from pipeline.environment import this_machine
+from pipeline.runner.engines import engine_on_images
 from pipeline.session import EngineSpec
 
 if TYPE_CHECKING:
@@ -46,12 +45,12 @@ def best_options(chain: Chain, target: Target, engine: Artifact) -> Mapping[str,
     spec = EngineSpec.from_json(engine.facts["engine"])
     found: list[list[list[float]]] = [[] for _ in variants]
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        path = Path(scratch, "inputs.bin")
-        write_inputs(path, read_images(rotating_samples(parts.dataset.calibration, 16), parts.preprocess), spec)
+        samples = rotating_samples(parts.dataset.calibration, 16)
+        usual_engine = engine_on_images(engine.root, spec, samples, parts.preprocess, Path(scratch, "inputs.bin"))
         for _ in range(_ROUNDS if len(variants) > 1 else 0):
             for variant, rounds in zip(variants, found, strict=True):
                 own = replace(spec, options={**spec.options, **variant})
-                one = Engine(folder=engine.root, spec=own, opener=OPENERS[spec.target], inputs=path)
+                one = replace(usual_engine, spec=own)
                 rounds.append(measure_solo(one, _PROFILE, chain.progress).samples_s())
     figures = [(median(map(median, rounds)), median(map(_ninth_decile, rounds))) for rounds in found if rounds]
     if not figures:

@@ -31,16 +31,11 @@ __all__ = ["Deployed", "Made", "publish"]
 
 @dataclass(kw_only=True, slots=True)
 class Made:
-    """How far a run has come: every stage's outcome, the teachers, what was decided about INT8, and on which target.
-
-    Attributes:
-        measured_on: Name of the target that the network's stages were measured on first.
-    """
+    """How far a run has come: every stage's outcome, the teachers, and what was decided about INT8."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     taught: tuple[Taught, ...] = ()
     decision: Decision | None = None
-    measured_on: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

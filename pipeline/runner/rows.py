@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline import __version__
 from pipeline.artifact import ArtifactKind
@@ -70,35 +70,45 @@ def row_of(outcome: Outcome, metric: str, earlier: Sequence[Outcome] = (), *, wh
         earlier: Outcomes before it, for what was measured then already.
         why_not: Nothing was measured.
     """
-    result, measured = outcome.result, outcome.measured
-    row = StageRow(
+    result = outcome.result
+    figures = _unmeasured_figures(outcome, metric, why_not)
+    if outcome.measured is not None:
+        figures = _figures(outcome, outcome.measured, earlier)
+    return StageRow(
         name=result.stage,
         status=result.status,
         wall_s=result.wall_s,
         params=outcome.facts["params"],
         macs=outcome.facts["macs"],
-        size_bytes=loaded_size(result.artifact) if result.artifact.kind is ArtifactKind.ENGINE else None,
-        accuracy=AccuracyFigure(metric=metric),
         artifact_sha256=result.artifact.sha256,
-        notes=(*result.notes, f"not measured: {why_not}"),
+        **figures,
     )
-    if measured is None:
-        return row
+
+
+def _unmeasured_figures(outcome: Outcome, metric: str, why_not: str | None) -> dict[str, Any]:
+    artifact = outcome.result.artifact
+    return {
+        "size_bytes": loaded_size(artifact) if artifact.kind is ArtifactKind.ENGINE else None,
+        "accuracy": AccuracyFigure(metric=metric),
+        "notes": (*outcome.result.notes, f"not measured: {why_not}"),
+    }
+
+
+def _figures(outcome: Outcome, measured: Measured, earlier: Sequence[Outcome]) -> dict[str, Any]:
     twins = [
         one.result.stage for one in earlier if one.measured and one.measured.engine_sha256 == measured.engine_sha256
     ]
     same = (f"runs the same bytes as after {twins[0]}: measured once",) if twins else ()
     latency, thin = measured.solo.latency()
     memory, untold = measured.solo.memory_bytes()
-    return row.model_copy(
-        update={
-            "size_bytes": measured.size_bytes,
-            "latency_s": Latency.model_validate(latency),
-            "memory_bytes": Memory.model_validate(memory),
-            "accuracy": AccuracyFigure(metric=metric, value=measured.accuracy.value, n=measured.accuracy.n),
-            "notes": (*result.notes, *same, *thin, *untold, *measured.solo.warnings()),
-        }
-    )
+    accuracy = measured.accuracy
+    return {
+        "size_bytes": measured.size_bytes,
+        "latency_s": Latency.model_validate(latency),
+        "memory_bytes": Memory.model_validate(memory),
+        "accuracy": AccuracyFigure(metric=accuracy.metric, value=accuracy.value, n=accuracy.n),
+        "notes": (*outcome.result.notes, *same, *thin, *untold, *measured.solo.warnings()),
+    }
 
 
 def make_report(

@@ -31,15 +31,17 @@ if TYPE_CHECKING:
 
     from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
+    from pipeline.quantization.calibrated import Calibrated
     from pipeline.quantization.ranges import Method
     from pipeline.quantization.sensitivity import LayerDamage
     from pipeline.runner.chain import Chain
     from pipeline.runner.measure import Measured
     from pipeline.runner.plan import Plan
 
-__all__ = ["Search", "export_of"]
+__all__ = ["SEARCH_IMAGES", "Search", "export_of", "written"]
 
-_IMAGES = 64
+SEARCH_IMAGES = 64
+"""Calibration images by which forms are judged."""
 _FIRST_IMAGES = 16
 _HOPELESS = 1.5
 """A format whose error on the first images is so many times the best one's is not looked at further."""
@@ -62,6 +64,16 @@ def export_of(plan: Plan, candidate: Candidate) -> ExportFor:
     )
 
 
+def written(plan: Plan, calibrated: Calibrated, candidate: Candidate, float_nodes: frozenset[str] = frozenset()) -> Any:  # noqa: ANN401 - ModelProto
+    """The candidate's Q/DQ graph, with further nodes left in float."""
+    return calibrated.quantised(
+        candidate.method,
+        dialect_named(candidate.dialect),
+        float_nodes=frozenset(candidate.float_nodes) | float_nodes,
+        bias_correction=plan.recipe.export.bias_correction,
+    )
+
+
 class Search:
     """One search; remembers what it tried.
 
@@ -80,7 +92,7 @@ class Search:
         self._section, self._asked, self._goal = recipe.export, recipe.build.precision, recipe.goal
         self._start, self._budget_s = time.monotonic(), recipe.build.budget_s
         self._calibrated = read_calibration(artifacts[ArtifactKind.CALIBRATION])
-        self._images = list(read_images(parts.dataset.calibration[:_IMAGES], parts.preprocess))
+        self._images = list(read_images(parts.dataset.calibration[:SEARCH_IMAGES], parts.preprocess))
         self._tried: dict[Candidate, Tried] = {}
 
     def run(self) -> Decision:
@@ -150,7 +162,7 @@ class Search:
                 if self._left_s() <= 0:
                     self._note(candidate, outcome="not looked at: the budget was spent")
                     continue
-                model = self._written(candidate)
+                model = written(self._chain.plan, self._calibrated, candidate)
                 outputs = outputs_of(model, self._images[:_FIRST_IMAGES])
                 early = output_noise(outputs, reference[:_FIRST_IMAGES])
                 if early > _HOPELESS * least_early:
@@ -166,18 +178,10 @@ class Search:
         self._note(best, outcome="the least error of all formats")
         return best
 
-    def _written(self, candidate: Candidate, float_nodes: frozenset[str] = frozenset()) -> Any:  # noqa: ANN401 - ModelProto
-        return self._calibrated.quantised(
-            candidate.method,
-            dialect_named(candidate.dialect),
-            float_nodes=frozenset(candidate.float_nodes) | float_nodes,
-            bias_correction=self._section.bias_correction,
-        )
-
     def _damages(self, best: Candidate) -> list[LayerDamage]:
         return layer_damages(
             self._calibrated.model,
-            lambda nodes: self._written(best, nodes),
+            lambda nodes: written(self._chain.plan, self._calibrated, best, nodes),
             self._images[:_FIRST_IMAGES],
             self._chain.progress,
             budget_s=self._left_s() / 3,
@@ -188,19 +192,16 @@ class Search:
     def _without_slow_groups(self, best: Candidate) -> Candidate:
         """The candidate with those groups in float that are slower in INT8 here."""
         found = groups(self._calibrated.model, dialect_named(best.dialect))
-        slow = [name for name, nodes in found.items() if self._is_faster_without(best, name, nodes)]
-        if not slow:
+        single = {name: _with_float(best, nodes, name) for name, nodes in found.items()}
+        faster = [name for name, candidate in single.items() if self._is_faster(candidate, best)]
+        if not faster:
             return best
-        together = _with_float(best, frozenset().union(*(found[name] for name in slow)), " and ".join(slow))
-        if len(slow) == 1 or self._ratio(together) < min(self._ratio(_with_float(best, found[n], n)) for n in slow):
-            return together
-        name = min(slow, key=lambda name: self._ratio(_with_float(best, found[name], name)))
-        return _with_float(best, found[name], name)
+        together = _with_float(best, frozenset().union(*(found[name] for name in faster)), " and ".join(faster))
+        return min((*(single[name] for name in faster), together), key=self._ratio)
 
-    def _is_faster_without(self, best: Candidate, name: str, nodes: frozenset[str]) -> bool:
+    def _is_faster(self, candidate: Candidate, best: Candidate) -> bool:
         if self._left_s() <= 0:
             return False
-        candidate = _with_float(best, nodes, name)
         faster = self._ratio(candidate) < _FASTER * self._ratio(best)
         self._note(candidate, outcome="faster" if faster else "not faster than the same in INT8")
         return faster
@@ -263,8 +264,7 @@ class Search:
     # Engines
 
     def _measured(self, candidate: Candidate) -> Measured:
-        exported = self._chain.execute(export_of(self._chain.plan, candidate), self._artifacts).artifact
-        return self._chain.measured(exported, self._target, source=candidate.file, precision="int8")
+        return self._chain.measured(self._engine(candidate), self._target)
 
     def _engine(self, candidate: Candidate) -> Artifact:
         exported = self._chain.execute(export_of(self._chain.plan, candidate), self._artifacts).artifact

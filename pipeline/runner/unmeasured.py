@@ -9,11 +9,10 @@ from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
 from pipeline.quantization.calibrated import read_calibration
-from pipeline.quantization.dialects import dialect_named
 from pipeline.quantization.sensitivity import output_noise, outputs_of
 from pipeline.runner.decision import Candidate, Decision, Tried
 from pipeline.runner.measure import loaded_size
-from pipeline.runner.search import export_of
+from pipeline.runner.search import SEARCH_IMAGES, export_of, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,12 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["decide_unmeasured"]
 
-_IMAGES = 64
 _SAFEST: tuple[Precision, ...] = ("fp16", "float")
 """What is shipped when nothing can be measured: INT8 might be slower than FP16 there, and nobody would know."""
 
 
-def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], why: str) -> Decision:
+def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact]) -> Decision:
     """Build every precision of the target; ship what was asked for, else 16-bit floats.
 
     What INT8 does to the outputs is computed on this machine's CPU, with the arithmetic that Q/DQ stands for.
@@ -38,7 +36,6 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
         chain: What is run.
         target: Where it will run.
         artifacts: Holds the calibration.
-        why: The target cannot run here.
     """
     section, asked = chain.plan.recipe.export, chain.plan.recipe.build.precision
     candidate = Candidate(
@@ -67,7 +64,9 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
             )
         )
     reason = f"{precision} on request" if asked != "auto" else f"{precision}, since nothing can be timed here"
-    return Decision(precision=precision, reason=f"{reason}: {why}", candidate=candidate, tried=tuple(tried))
+    return Decision(
+        precision=precision, reason=f"{reason}: {target.cannot_run()}", candidate=candidate, tried=tuple(tried)
+    )
 
 
 def _products(engine: Artifact) -> str:
@@ -79,12 +78,7 @@ def _products(engine: Artifact) -> str:
 def _simulated(chain: Chain, calibration: Artifact, candidate: Candidate) -> tuple[float, float]:
     """Error and agreement of INT8 on calibration images, against the float graph."""
     parts, calibrated = chain.plan.parts, read_calibration(calibration)
-    images = list(read_images(parts.dataset.calibration[:_IMAGES], parts.preprocess))
-    quantised = calibrated.quantised(
-        candidate.method,
-        dialect_named(candidate.dialect),
-        float_nodes=frozenset(candidate.float_nodes),
-        bias_correction=chain.plan.recipe.export.bias_correction,
-    )
+    images = list(read_images(parts.dataset.calibration[:SEARCH_IMAGES], parts.preprocess))
+    quantised = written(chain.plan, calibrated, candidate)
     reference, outputs = outputs_of(calibrated.model, images), outputs_of(quantised, images, exact=True)
     return output_noise(outputs, reference), parts.task.agreement(outputs, reference)

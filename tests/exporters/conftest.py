@@ -12,12 +12,8 @@ from exporters.bundle import Contents
 from exporters.export_stage import ExportFor
 from exporters.ort_cpu import ORT_CPU
 from pipeline.artifact import Artifact, ArtifactKind
-from pipeline.data.open import open_dataset
 from pipeline.models.build import build_network
 from pipeline.models.files import save_network
-from pipeline.models.resolve import resolve_model
-from pipeline.models.source import WeightsSource
-from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.quantization.dialects import DIALECTS
 from pipeline.runner.execution import execute
@@ -25,27 +21,13 @@ from pipeline.stage import Inputs
 from pipeline.stages.calibrate import Calibrate
 from pipeline.store import Store
 from pipeline.subject import Parts, Subject
-from pipeline.tasks.classification import Classification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pipeline.stage import Stage
 
     Run = Callable[..., Artifact]
-
-
-@pytest.fixture(scope="session")
-def device_parts(tiny_file: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Parts:
-    """What the tiny network is about, for a whole session."""
-    return Parts(
-        model=resolve_model(f"{tiny_file}:tiny"),
-        weights=WeightsSource(origin="scratch", reason="a test"),
-        dataset=open_dataset(str(tiny_data), cache=tmp_path_factory.mktemp("data-cache")),
-        preprocess=PreprocessSpec(size=(16, 16), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
-        task=Classification(),
-    )
 
 
 @pytest.fixture(scope="session")
@@ -55,24 +37,24 @@ def device_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="session")
-def run(device_parts: Parts, device_store: Store) -> Run:
+def run(session_parts: Parts, device_store: Store) -> Run:
     """Runs a stage on artifacts."""
 
     def run_stage(stage: Stage, *artifacts: Artifact) -> Artifact:
-        inputs = Inputs(artifacts={one.kind: one for one in artifacts}, subject=Subject(parts=device_parts))
+        inputs = Inputs(artifacts={one.kind: one for one in artifacts}, subject=Subject(parts=session_parts))
         return execute(stage, inputs, device_store, seed=0, progress=SilentProgress()).artifact
 
     return run_stage
 
 
 @pytest.fixture(scope="session")
-def calibration(device_parts: Parts, device_store: Store, run: Run) -> Artifact:
+def calibration(session_parts: Parts, device_store: Store, run: Run) -> Artifact:
     """The tiny network with random weights, calibrated on its three colours."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build_network(device_parts.model, classes=3).eval()
+        network = build_network(session_parts.model, classes=3).eval()
     with device_store.workspace() as folder:
-        save_network(network, device_parts.model, folder, classes=3)
+        save_network(network, session_parts.model, folder, classes=3)
         saved = device_store.commit(ArtifactKind.NETWORK, folder, {})
     return run(Calibrate(), saved)
 
@@ -90,12 +72,12 @@ def engine(exported: Artifact, run: Run) -> Artifact:
 
 
 @pytest.fixture(scope="session")
-def contents(device_parts: Parts) -> Contents:
+def contents(session_parts: Parts) -> Contents:
     """What its bundle holds besides the engine; the model is named as somebody with a folder of their own types it."""
     return Contents(
         model="/home/somebody/networks/net.py:tiny",
         task="classification",
-        preprocess=device_parts.preprocess,
-        classes=device_parts.dataset.classes,
-        provenance={"stages": {"baseline": "0" * 64}, "model": device_parts.model.identity()},
+        preprocess=session_parts.preprocess,
+        classes=session_parts.dataset.classes,
+        provenance={"stages": {"baseline": "0" * 64}, "model": session_parts.model.identity()},
     )

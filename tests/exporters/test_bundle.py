@@ -607,10 +607,10 @@ def test_run_py_refuses_a_number_of_classes_that_is_none(seven: Bundle, photos: 
 
 @pytest.mark.parametrize("photo", ["red", "large"])
 def test_run_py_prints_the_pipelines_own_logits_as_json(
-    bundle: Bundle, photos: dict[str, Path], device_parts: Parts, photo: str
+    bundle: Bundle, photos: dict[str, Path], session_parts: Parts, photo: str
 ) -> None:
     with open_session(bundle.root, bundle.spec) as session:
-        (expected,) = session.run(device_parts.preprocess.load(str(photos[photo]))[None])
+        (expected,) = session.run(session_parts.preprocess.load(str(photos[photo]))[None])
     done = _run(bundle.root, "--json", photos[photo])
     told = json.loads(done.stdout)
     assert (done.returncode, done.stderr, told["image"]) == (0, "", str(photos[photo]))

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(OPENVINO.missing() is not None, reason=str(OPENV
 
 @pytest.mark.parametrize(("precision", "limit"), [("float", 1e-4), ("int8", 0.02)])
 def test_it_computes_on_real_images_what_onnx_runtime_computes(
-    exported: Artifact, device_parts: Parts, tmp_path: Path, precision: str, limit: float
+    exported: Artifact, session_parts: Parts, tmp_path: Path, precision: str, limit: float
 ) -> None:
     name = "float.onnx" if precision == "float" else f"qdq-{OPENVINO.dialect(this_machine())}.onnx"
     folders = [tmp_path / "openvino", tmp_path / "ort"]
@@ -36,8 +36,8 @@ def test_it_computes_on_real_images_what_onnx_runtime_computes(
     spec = OPENVINO.build(exported.path(name), folders[0], precision=precision)
     ort_spec = ORT_CPU.build(exported.path(name), folders[1], precision=precision)
     with open_session(folders[0], spec) as session, open_ort_session(folders[1], ort_spec) as ort:
-        for sample in device_parts.dataset.test[::6]:
-            batch = device_parts.preprocess.load(str(sample.path))[None]
+        for sample in session_parts.dataset.test[::6]:
+            batch = session_parts.preprocess.load(str(sample.path))[None]
             found, wanted = session.run(batch)[0], ort.run(batch)[0]
             assert np.abs(found - wanted).max() <= limit * np.abs(wanted).max()
 

@@ -92,12 +92,12 @@ def test_the_script_of_every_target_is_python_and_has_no_gap(name: str, contents
 
 @pytest.mark.parametrize("name", _ON_CPU)
 def test_its_logits_are_those_of_the_pipelines_session(
-    bundles: dict[str, Bundle], name: str, photo: Path, device_parts: Parts
+    bundles: dict[str, Bundle], name: str, photo: Path, session_parts: Parts
 ) -> None:
     done = _run(bundles[name].root, "--json", photo)
     assert (done.returncode, done.stderr) == (0, "")
     with resolve(OPENERS[name])(bundles[name].root, bundles[name].spec) as session:
-        (wanted,) = session.run(device_parts.preprocess.load(str(photo))[None])
+        (wanted,) = session.run(session_parts.preprocess.load(str(photo))[None])
     assert np.array_equal(np.float32(json.loads(done.stdout)["logits"]), wanted[0])
 
 

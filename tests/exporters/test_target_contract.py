@@ -86,9 +86,9 @@ def session(runnable: _Built) -> Iterator[Session]:
 
 
 @pytest.fixture(scope="module")
-def batches(device_parts: Parts) -> list[Array]:
+def batches(session_parts: Parts) -> list[Array]:
     """Real images of every class."""
-    return [device_parts.preprocess.load(str(sample.path))[None] for sample in device_parts.dataset.test[::8]]
+    return [session_parts.preprocess.load(str(sample.path))[None] for sample in session_parts.dataset.test[::8]]
 
 
 @pytest.fixture(scope="module")

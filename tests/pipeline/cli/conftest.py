@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 Done = subprocess.CompletedProcess[str]
 Edgewright = Callable[..., Done]
+TryAll = Callable[..., dict[str, dict[str, Any]]]
 
 SCRIPT = Path(sys.executable).with_name("edgewright")
 
@@ -38,6 +41,28 @@ _NOT_OURS = (
     "_TYPER_FORCE_DISABLE_TERMINAL",
 )
 """What would make the output depend on who runs the tests."""
+
+
+_TRY_ALL = """
+import contextlib, io, json, sys
+
+from pipeline.cli import console
+from pipeline.cli.main import app
+
+libraries, sys.argv = set(sys.argv[1:]), ["edgewright"]
+ends = {}
+for name, arguments in json.load(sys.stdin).items():
+    console.out_console.cache_clear()
+    console.progress.cache_clear()
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            app(args=arguments)
+        except SystemExit as left:
+            code = left.code
+    imported = sorted(libraries & set(sys.modules))
+    ends[name] = {"code": code or 0, "out": out.getvalue(), "err": err.getvalue(), "imported": imported}
+print(json.dumps(ends))
+"""
 
 
 @dataclass(frozen=True)
@@ -115,3 +140,26 @@ def deployed(edgewright: Edgewright, tmp_path_factory: pytest.TempPathFactory) -
     done = edgewright("deploy", "--recipe", "recipe.yaml", "--out", str(root / "out"), cache=root / "cache")
     assert done.returncode == 0, done.stderr
     return Deployed(done=done, out=root / "out", cache=root / "cache")
+
+
+@pytest.fixture(scope="session")
+def try_all() -> TryAll:
+    """Types many commands within one process: each costs seconds alone."""
+
+    def run(
+        asked: Mapping[str, tuple[str, ...]], libraries: Iterable[str], folder: Path, environment: Mapping[str, str]
+    ) -> dict[str, dict[str, Any]]:
+        """What each command ends with, prints, and had imported by then of ``libraries``; all in one process."""
+        done = subprocess.run(
+            [sys.executable, "-c", _TRY_ALL, *libraries],
+            input=json.dumps(asked),
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=folder,
+            env=environment,
+        )
+        ends: dict[str, dict[str, Any]] = json.loads(done.stdout)
+        return ends
+
+    return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -10,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 Done = subprocess.CompletedProcess[str]
 Edgewright = Callable[..., Done]
+TryAll = Callable[..., dict[str, dict[str, Any]]]
 Golden = Callable[[str, str], None]
 Deployed = Any
 """The conftest's: what one run printed, and where its results and its store lie."""
@@ -87,27 +87,6 @@ _AS_A_PROCESS = (
     "image-that-is-cut",
 )
 """Those that are typed at the real command too: each costs a process, and all of them take the same way."""
-
-_TRY_ALL = """
-import contextlib, io, json, sys
-
-from pipeline.cli import console
-from pipeline.cli.main import app
-
-libraries, sys.argv = set(sys.argv[1:]), ["edgewright"]
-ends = {}
-for name, arguments in json.load(sys.stdin).items():
-    console.out_console.cache_clear()
-    console.progress.cache_clear()
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        try:
-            app(args=arguments)
-        except SystemExit as left:
-            code = left.code
-    imported = sorted(libraries & set(sys.modules))
-    ends[name] = {"code": code or 0, "out": out.getvalue(), "err": err.getvalue(), "imported": imported}
-print(json.dumps(ends))
-"""
 
 
 def _lines(text: str) -> list[str]:
@@ -176,30 +155,13 @@ def test_targets_are_listed_with_what_they_are_and_whether_they_can_be_built_her
 # What is typed wrongly
 
 
-def _try_all(
-    asked: Mapping[str, tuple[str, ...]], libraries: Iterable[str], folder: Path, environment: Mapping[str, str]
-) -> dict[str, dict[str, Any]]:
-    """What each command ends with, prints, and had imported by then of ``libraries``; all in one process."""
-    done = subprocess.run(
-        [sys.executable, "-c", _TRY_ALL, *libraries],
-        input=json.dumps(asked),
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=folder,
-        env=environment,
-    )
-    ends: dict[str, dict[str, Any]] = json.loads(done.stdout)
-    return ends
-
-
 @pytest.fixture(scope="module")
 def told(
-    workshop: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    try_all: TryAll, workshop: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
     """How each usage error ends."""
     own = {**environment, "EDGEWRIGHT_CACHE": str(tmp_path_factory.mktemp("cache"))}
-    return _try_all(USAGE_ERRORS, ["torch", *HEAVY], workshop, own)
+    return try_all(USAGE_ERRORS, ["torch", *HEAVY], workshop, own)
 
 
 @pytest.mark.parametrize("name", USAGE_ERRORS)
@@ -229,7 +191,7 @@ def test_what_is_typed_wrongly_is_told_before_anything_heavy_is_imported(told: d
 
 
 def test_what_needs_no_network_answers_without_torch(
-    workshop: Path, environment: dict[str, str], deployed: Deployed, tmp_path: Path
+    try_all: TryAll, workshop: Path, environment: dict[str, str], deployed: Deployed, tmp_path: Path
 ) -> None:
     shutil.copytree(deployed.out, tmp_path / "out")
     asked = {
@@ -241,7 +203,7 @@ def test_what_needs_no_network_answers_without_torch(
         "verify": ("verify", str(deployed.out / "bundle")),
         "report": ("report", str(tmp_path / "out")),
     }
-    ends = _try_all(asked, ["torch"], workshop, {**environment, "EDGEWRIGHT_CACHE": str(deployed.cache)})
+    ends = try_all(asked, ["torch"], workshop, {**environment, "EDGEWRIGHT_CACHE": str(deployed.cache)})
     assert {name: (end["code"], end["imported"]) for name, end in ends.items()} == {name: (0, []) for name in asked}
 
 

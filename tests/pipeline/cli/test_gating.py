@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 Done = subprocess.CompletedProcess[str]
 Edgewright = Callable[..., Done]
+TryAll = Callable[..., dict[str, dict[str, Any]]]
 Golden = Callable[[str, str], None]
 Remake = Callable[..., Bundle]
 
@@ -68,30 +69,10 @@ MISTAKES: dict[str, tuple[int, tuple[str, ...]]] = {
 }
 """What may be wrong, as it is typed in the folder of the fixture below, and the exit code."""
 
-_TRY_ALL = """
-import contextlib, io, json, sys
-
-from pipeline.cli import console
-from pipeline.cli.main import app
-
-sys.argv = ["edgewright"]
-ends = {}
-for name, arguments in json.load(sys.stdin).items():
-    console.out_console.cache_clear()
-    console.progress.cache_clear()
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        try:
-            app(args=arguments)
-        except SystemExit as left:
-            code = left.code
-    ends[name] = {"code": code or 0, "out": out.getvalue(), "err": err.getvalue(), "torch": "torch" in sys.modules}
-print(json.dumps(ends))
-"""
-
 
 @pytest.fixture(scope="module")
 def told(
-    trained: Bundle, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    try_all: TryAll, trained: Bundle, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
     """How each mistake ends; all in one process."""
     folder = tmp_path_factory.mktemp("mistakes")
@@ -102,17 +83,9 @@ def told(
     case = folder / "shelf" / case_of(trained)
     case.mkdir(parents=True)
     (case / "history.jsonl").write_text("{}\n")
-    done = subprocess.run(
-        [sys.executable, "-c", _TRY_ALL],
-        input=json.dumps({name: arguments for name, (_, arguments) in MISTAKES.items()}),
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=folder,
-        env={**environment, "EDGEWRIGHT_CACHE": str(tmp_path_factory.mktemp("cache"))},
-    )
-    ends: dict[str, dict[str, Any]] = json.loads(done.stdout)
-    return ends
+    typed = {name: arguments for name, (_, arguments) in MISTAKES.items()}
+    own = {**environment, "EDGEWRIGHT_CACHE": str(tmp_path_factory.mktemp("cache"))}
+    return try_all(typed, ["torch"], folder, own)
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -128,7 +101,7 @@ def test_what_is_wrong_ends_with_its_code_and_one_message(
 
 
 def test_what_is_wrong_is_told_without_torch(told: dict[str, dict[str, Any]]) -> None:
-    assert [name for name, end in told.items() if end["torch"]] == []
+    assert [name for name, end in told.items() if end["imported"]] == []
 
 
 # Options

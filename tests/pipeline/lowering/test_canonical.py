@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.lowering.canonical import canonicalise
-from pipeline.lowering.parity import run_onnx
+from pipeline.lowering.cpu import run_onnx
 
 
 def _model(

@@ -17,8 +17,8 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.lowering.cpu import run_onnx
 from pipeline.lowering.export import EXPORTERS, ExporterName, OnnxFromTorch
-from pipeline.lowering.parity import run_onnx
 from pipeline.models.build import build_network
 from pipeline.models.resolve import resolve_model
 

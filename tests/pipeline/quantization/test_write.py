@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.environment import this_machine
-from pipeline.lowering.parity import run_onnx
+from pipeline.lowering.cpu import run_onnx
 from pipeline.quantization.coverage import int8_coverage
 from pipeline.quantization.dialects import DIALECTS, dialect_named
 from pipeline.quantization.ranges import Range

@@ -12,10 +12,6 @@ from exporters.build_stage import BuildFor
 from exporters.export_stage import ExportFor
 from exporters.ort_cpu import ORT_CPU
 from pipeline.artifact import Artifact, ArtifactKind
-from pipeline.data.open import open_dataset
-from pipeline.models.resolve import resolve_model
-from pipeline.models.source import WeightsSource
-from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.runner.execution import StageResult, execute
 from pipeline.stage import Inputs, Stage, TrainedNetwork
@@ -25,7 +21,6 @@ from pipeline.stages.distill import Distill
 from pipeline.stages.prune import Prune
 from pipeline.store import Store
 from pipeline.subject import Parts, Subject
-from pipeline.tasks.classification import Classification
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -79,42 +74,30 @@ def run_chain(parts: Parts, root: Path) -> dict[str, Step]:
 
 
 @pytest.fixture(scope="session")
-def stage_parts(tiny_file: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Parts:
-    """The tiny parts for a whole session."""
-    return Parts(
-        model=resolve_model(f"{tiny_file}:tiny"),
-        weights=WeightsSource(origin="scratch", reason="a test"),
-        dataset=open_dataset(str(tiny_data), cache=tmp_path_factory.mktemp("data-cache")),
-        preprocess=PreprocessSpec(size=(16, 16), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
-        task=Classification(),
-    )
-
-
-@pytest.fixture(scope="session")
-def chain(stage_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Step]:
+def chain(session_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Step]:
     """Every stage of the chain, run once; its artifacts are there for all tests and may not be changed."""
-    return run_chain(stage_parts, tmp_path_factory.mktemp("first"))
+    return run_chain(session_parts, tmp_path_factory.mktemp("first"))
 
 
 @pytest.fixture(scope="session")
 def chain_again(
-    chain: Mapping[str, Step], stage_parts: Parts, tmp_path_factory: pytest.TempPathFactory
+    chain: Mapping[str, Step], session_parts: Parts, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, Step]:
     """The same chain in another store, when much has been drawn from torch's global generator."""
     with torch.random.fork_rng():
         torch.manual_seed(987)
         torch.rand(10)
-        return run_chain(stage_parts, tmp_path_factory.mktemp("second"))
+        return run_chain(session_parts, tmp_path_factory.mktemp("second"))
 
 
 @pytest.fixture
-def inputs(stage_parts: Parts) -> Any:  # noqa: ANN401 - a function
+def inputs(session_parts: Parts) -> Any:  # noqa: ANN401 - a function
     """Makes inputs: the tiny parts with some of them replaced, and the artifacts a stage takes."""
 
     def make(*artifacts: Artifact, teachers: tuple[TrainedNetwork, ...] = (), **changed: Any) -> Inputs:  # noqa: ANN401
         parts = Parts(
             **{
-                name: changed.get(name, getattr(stage_parts, name))
+                name: changed.get(name, getattr(session_parts, name))
                 for name in ("model", "weights", "dataset", "preprocess", "task")
             }
         )

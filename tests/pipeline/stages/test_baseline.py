@@ -61,10 +61,10 @@ def _given(parts: Parts, file: Path, *, classes: int = 3, origin: Any = "file") 
 
 
 def test_without_weights_the_network_is_trained_until_it_tells_the_colours_apart(
-    chain: Mapping[str, Any], stage_parts: Parts
+    chain: Mapping[str, Any], session_parts: Parts
 ) -> None:
-    network = load_network(chain["baseline"].result.artifact.root, stage_parts.model)
-    images = TrainingImages(stage_parts.dataset.train, stage_parts.preprocess, SilentProgress())
+    network = load_network(chain["baseline"].result.artifact.root, session_parts.model)
+    images = TrainingImages(session_parts.dataset.train, session_parts.preprocess, SilentProgress())
     said = answers(network, images, batch_size=32, progress=SilentProgress()).argmax(dim=1)
     assert float((said == images.labels).double().mean()) > 0.9  # a guess is right once in three times
 
@@ -78,37 +78,37 @@ def test_a_training_is_announced_and_noted(inputs: Any, tmp_path: Path) -> None:
 
 def test_given_weights_are_kept_to_the_bit_and_nothing_is_trained(
     inputs: Any,  # noqa: ANN401
-    stage_parts: Parts,
+    session_parts: Parts,
     tmp_path: Path,
 ) -> None:
-    given, weights = _given(stage_parts, tmp_path / "w.pth")
+    given, weights = _given(session_parts, tmp_path / "w.pth")
     progress = _Told()
     made = _run(inputs(weights=weights), tmp_path / "out", progress)
-    state = load_network(tmp_path / "out", stage_parts.model).state_dict()
+    state = load_network(tmp_path / "out", session_parts.model).state_dict()
     assert all(torch.equal(value, state[name]) for name, value in given.state_dict().items())
     assert progress.announced == []
     assert made.notes == ()
 
 
-def test_given_weights_need_no_training_images(inputs: Any, stage_parts: Parts, tmp_path: Path) -> None:  # noqa: ANN401
-    _, weights = _given(stage_parts, tmp_path / "w.pth")
-    made = _run(inputs(weights=weights, dataset=_without_training(stage_parts.dataset)), tmp_path / "out")
+def test_given_weights_need_no_training_images(inputs: Any, session_parts: Parts, tmp_path: Path) -> None:  # noqa: ANN401
+    _, weights = _given(session_parts, tmp_path / "w.pth")
+    made = _run(inputs(weights=weights, dataset=_without_training(session_parts.dataset)), tmp_path / "out")
     assert made.facts["params"] > 0
 
 
-def test_pretrained_weights_with_a_new_head_are_trained_on(inputs: Any, stage_parts: Parts, tmp_path: Path) -> None:  # noqa: ANN401
-    _, weights = _given(stage_parts, tmp_path / "w.pth", classes=9, origin="pretrained")
+def test_pretrained_weights_with_a_new_head_are_trained_on(inputs: Any, session_parts: Parts, tmp_path: Path) -> None:  # noqa: ANN401
+    _, weights = _given(session_parts, tmp_path / "w.pth", classes=9, origin="pretrained")
     made = _run(inputs(weights=weights), tmp_path / "out")
     assert made.notes == ("tiny: new head for 3 classes", "tiny: trained for 2 epochs on the data")
 
 
 def test_with_neither_weights_nor_training_images_it_is_said_what_to_do(
     inputs: Any,  # noqa: ANN401
-    stage_parts: Parts,
+    session_parts: Parts,
     tmp_path: Path,
 ) -> None:
     with pytest.raises(DataError, match="there are no training images"):
-        _run(inputs(dataset=_without_training(stage_parts.dataset)), tmp_path / "out")
+        _run(inputs(dataset=_without_training(session_parts.dataset)), tmp_path / "out")
 
 
 def test_without_a_schedule_of_its_own_it_trains_by_the_default_one(inputs: Any, tmp_path: Path) -> None:  # noqa: ANN401
@@ -116,7 +116,7 @@ def test_without_a_schedule_of_its_own_it_trains_by_the_default_one(inputs: Any,
     assert made.notes[-1] == f"tiny: trained for {Schedule().epochs} epochs on the data"
 
 
-def test_the_network_is_written_with_the_builder_it_came_from(chain: Mapping[str, Any], stage_parts: Parts) -> None:
+def test_the_network_is_written_with_the_builder_it_came_from(chain: Mapping[str, Any], session_parts: Parts) -> None:
     document = json.loads(chain["baseline"].result.artifact.path("architecture.json").read_text(encoding="utf-8"))
-    assert document["builder"] == stage_parts.model.identity()
+    assert document["builder"] == session_parts.model.identity()
     assert document["classes"] == 3

@@ -43,7 +43,7 @@ def ranges(calibration: Artifact) -> dict[str, dict[str, list[float]]]:
 
 
 @pytest.fixture(scope="module")
-def values(calibration: Artifact, stage_parts: Parts, ranges: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def values(calibration: Artifact, session_parts: Parts, ranges: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Every value that every tensor has over the calibration images, by running the graph here."""
     model = onnx.load(calibration.path("float.onnx"))
     names = [name for name in ranges if name != "input"]
@@ -51,19 +51,19 @@ def values(calibration: Artifact, stage_parts: Parts, ranges: Mapping[str, Any])
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     rows = []
-    for sample in stage_parts.dataset.calibration:
-        image = stage_parts.preprocess.load(str(sample.path))[None]
+    for sample in session_parts.dataset.calibration:
+        image = session_parts.preprocess.load(str(sample.path))[None]
         rows.append({"input": image, **dict(zip(names, session.run(names, {"input": image}), strict=True))})
     return {name: np.concatenate([row[name].reshape(-1) for row in rows]) for name in ranges}
 
 
 def test_the_graph_computes_what_the_network_computes(
-    chain: Mapping[str, Any], calibration: Artifact, stage_parts: Parts
+    chain: Mapping[str, Any], calibration: Artifact, session_parts: Parts
 ) -> None:
-    network = load_network(chain["prune"].result.artifact.root, stage_parts.model)
+    network = load_network(chain["prune"].result.artifact.root, session_parts.model)
     session = onnxruntime.InferenceSession(calibration.path("float.onnx"), providers=["CPUExecutionProvider"])
-    for sample in stage_parts.dataset.test[::12]:
-        image = stage_parts.preprocess.load(str(sample.path))[None]
+    for sample in session_parts.dataset.test[::12]:
+        image = session_parts.preprocess.load(str(sample.path))[None]
         with torch.no_grad():
             wanted = network(torch.from_numpy(image)).numpy()
         np.testing.assert_allclose(session.run(None, {"input": image})[0], wanted, rtol=1e-3, atol=1e-4)
@@ -124,19 +124,19 @@ def _calibrated_on(parts: Parts, samples: tuple[Any, ...]) -> Dataset:
 def test_a_tensor_that_never_changes_is_noted(
     inputs: Any,  # noqa: ANN401
     chain: Mapping[str, Any],
-    stage_parts: Parts,
+    session_parts: Parts,
     tmp_path: Path,
 ) -> None:
     from pipeline.models.files import save_network
 
-    network = load_network(chain["prune"].result.artifact.root, stage_parts.model)
+    network = load_network(chain["prune"].result.artifact.root, session_parts.model)
     with torch.no_grad():
         network.widen.weight.zero_()
         network.widen.bias.zero_()
     (tmp_path / "network").mkdir()
-    save_network(network, stage_parts.model, tmp_path / "network", classes=3)
+    save_network(network, session_parts.model, tmp_path / "network", classes=3)
     flat = Artifact.of_folder(chain["prune"].result.artifact.kind, tmp_path / "network", {})
-    made = _run(inputs, flat, _calibrated_on(stage_parts, stage_parts.dataset.calibration[:2]), tmp_path / "out")
+    made = _run(inputs, flat, _calibrated_on(session_parts, session_parts.dataset.calibration[:2]), tmp_path / "out")
     (doubt,) = [note for note in made.notes if "never changed" in note]
     assert "tensors never changed over the calibration images, first " in doubt
 
@@ -144,11 +144,11 @@ def test_a_tensor_that_never_changes_is_noted(
 def test_without_calibration_images_it_is_said(
     inputs: Any,  # noqa: ANN401
     chain: Mapping[str, Any],
-    stage_parts: Parts,
+    session_parts: Parts,
     tmp_path: Path,
 ) -> None:
     with pytest.raises(DataError, match="there are no calibration images"):
-        _run(inputs, chain["prune"].result.artifact, _calibrated_on(stage_parts, ()), tmp_path / "out")
+        _run(inputs, chain["prune"].result.artifact, _calibrated_on(session_parts, ()), tmp_path / "out")
 
 
 @pytest.mark.parametrize("opset", [16, 21])

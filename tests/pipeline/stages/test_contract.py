@@ -81,7 +81,7 @@ def test_every_key_of_its_section_of_the_recipe_is_a_field_of_it(step: Any) -> N
     # A key that is no field would enter no key of the store: changing it would change nothing.
     # What export and build leave open is decided by the search, whose key holds these sections whole.
     if step.stage.name in {"export", "build"}:
-        pytest.skip("its section is in the key of the search: see test_decide.py")
+        pytest.skip("its section is in the key of the search: see test_search.py")
     section = type(Recipe.model_fields[step.stage.name].default)
     assert set(section.model_fields) <= set(type(step.stage).model_fields)
 
@@ -124,10 +124,10 @@ def test_it_reads_what_it_declares_no_less_and_no_more(step: Any) -> None:  # no
     assert step.read == set(step.stage.reads)
 
 
-def test_its_facts_are_json_without_places_or_times(step: Any, stage_parts: Parts) -> None:  # noqa: ANN401
+def test_its_facts_are_json_without_places_or_times(step: Any, session_parts: Parts) -> None:  # noqa: ANN401
     text = canonical_json(dict(step.result.artifact.facts))
     assert str(step.result.artifact.root.parent) not in text
-    assert str(stage_parts.model.file.parent) not in text
+    assert str(session_parts.model.file.parent) not in text
     assert not re.search(r"_s\b|seconds|time", text)
 
 
@@ -162,27 +162,29 @@ def test_asked_again_it_is_taken_from_the_store(step: Any) -> None:  # noqa: ANN
     assert again.notes == step.result.notes
 
 
-def test_it_changes_none_of_its_inputs(step: Any, stage_parts: Parts) -> None:  # noqa: ANN401
+def test_it_changes_none_of_its_inputs(step: Any, session_parts: Parts) -> None:  # noqa: ANN401
     artifacts = [*step.inputs.artifacts.values(), *(teacher.artifact for teacher in step.inputs.teachers)]
     for artifact in artifacts:
         for entry in artifact.files:
             assert FileEntry.of(artifact.root, artifact.root / entry.path) == entry
         present = {path.name for path in artifact.root.iterdir()}
         assert present == {entry.path for entry in artifact.files} | {"artifact.json"}
-    assert step.inputs.subject.parts == stage_parts
+    assert step.inputs.subject.parts == session_parts
 
 
-def test_it_writes_nowhere_but_into_its_folder(chain: Mapping[str, Any], stage_parts: Parts) -> None:
-    assert {path.name for path in stage_parts.model.file.parent.iterdir()} == {stage_parts.model.file.name}
-    images = {path for path in stage_parts.dataset.test[0].path.parents[2].rglob("*") if path.is_file()}
-    dataset = stage_parts.dataset
+def test_it_writes_nowhere_but_into_its_folder(chain: Mapping[str, Any], session_parts: Parts) -> None:
+    assert {path.name for path in session_parts.model.file.parent.iterdir()} == {session_parts.model.file.name}
+    images = {path for path in session_parts.dataset.test[0].path.parents[2].rglob("*") if path.is_file()}
+    dataset = session_parts.dataset
     assert images == {sample.path for sample in (*dataset.train, *dataset.calibration, *dataset.test)}
 
 
 @pytest.mark.parametrize("name", ["baseline", "distill", "prune"])
-def test_the_network_it_gives_answers_for_every_class(chain: Mapping[str, Any], stage_parts: Parts, name: str) -> None:
+def test_the_network_it_gives_answers_for_every_class(
+    chain: Mapping[str, Any], session_parts: Parts, name: str
+) -> None:
     import torch
 
-    network = load_network(chain[name].result.artifact.root, stage_parts.model)
+    network = load_network(chain[name].result.artifact.root, session_parts.model)
     with torch.no_grad():
         assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 3)

@@ -37,22 +37,22 @@ def _run(stage: Distill | Baseline, inputs: Inputs, folder: Path) -> Made:
 
 
 @pytest.fixture
-def teacher(chain: Mapping[str, Any], stage_parts: Parts) -> TrainedNetwork:
+def teacher(chain: Mapping[str, Any], session_parts: Parts) -> TrainedNetwork:
     """The chain's baseline, as a teacher."""
-    return TrainedNetwork(source=stage_parts.model, artifact=chain["baseline"].result.artifact)
+    return TrainedNetwork(source=session_parts.model, artifact=chain["baseline"].result.artifact)
 
 
 @pytest.fixture
-def stubborn(stage_parts: Parts, tmp_path: Path) -> TrainedNetwork:
+def stubborn(session_parts: Parts, tmp_path: Path) -> TrainedNetwork:
     """A teacher that calls every image green, whatever its label."""
-    network = build_network(stage_parts.model, classes=3)
+    network = build_network(session_parts.model, classes=3)
     with torch.no_grad():
         network.head.weight.zero_()
         network.head.bias.copy_(torch.tensor([0.0, 30.0, 0.0]))
     folder = tmp_path / "stubborn"
     folder.mkdir()
-    save_network(network, stage_parts.model, folder, classes=3)
-    return TrainedNetwork(source=stage_parts.model, artifact=Artifact.of_folder(ArtifactKind.NETWORK, folder, {}))
+    save_network(network, session_parts.model, folder, classes=3)
+    return TrainedNetwork(source=session_parts.model, artifact=Artifact.of_folder(ArtifactKind.NETWORK, folder, {}))
 
 
 def _said(folder: Path, parts: Parts) -> torch.Tensor:
@@ -64,17 +64,17 @@ def _said(folder: Path, parts: Parts) -> torch.Tensor:
 
 def test_with_the_teachers_alone_the_student_says_what_they_say_and_not_what_the_labels_say(
     inputs: Any,  # noqa: ANN401
-    stage_parts: Parts,
+    session_parts: Parts,
     stubborn: TrainedNetwork,
     tmp_path: Path,
 ) -> None:
     _run(Distill(schedule=_SHORT, weight=1.0), inputs(teachers=(stubborn,)), tmp_path / "out")
-    assert bool((_said(tmp_path / "out", stage_parts) == 1).all())
+    assert bool((_said(tmp_path / "out", session_parts) == 1).all())
 
 
 def test_without_the_teachers_share_it_is_the_baselines_training_to_the_bit(
     inputs: Any,  # noqa: ANN401
-    stage_parts: Parts,
+    session_parts: Parts,
     stubborn: TrainedNetwork,
     tmp_path: Path,
 ) -> None:
@@ -82,13 +82,13 @@ def test_without_the_teachers_share_it_is_the_baselines_training_to_the_bit(
     schedule = Schedule(epochs=2, batch_size=16, augment=("flip", "shift"))
     _run(Distill(schedule=schedule, weight=0.0), inputs(teachers=(stubborn,)), tmp_path / "distilled")
     _run(Baseline(schedule=schedule), inputs(), tmp_path / "baseline")
-    first, second = (load_network(tmp_path / name, stage_parts.model) for name in ("distilled", "baseline"))
+    first, second = (load_network(tmp_path / name, session_parts.model) for name in ("distilled", "baseline"))
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
 
 
-def test_the_student_tells_the_colours_apart(chain: Mapping[str, Any], stage_parts: Parts) -> None:
-    labels = torch.tensor([sample.label for sample in stage_parts.dataset.train])
-    said = _said(chain["distill"].result.artifact.root, stage_parts)
+def test_the_student_tells_the_colours_apart(chain: Mapping[str, Any], session_parts: Parts) -> None:
+    labels = torch.tensor([sample.label for sample in session_parts.dataset.train])
+    said = _said(chain["distill"].result.artifact.root, session_parts)
     assert float((said == labels).double().mean()) > 0.9
 
 
@@ -109,23 +109,23 @@ def test_the_facts_are_the_students(chain: Mapping[str, Any]) -> None:
 
 def test_the_teachers_are_not_changed_while_they_are_listened_to(
     inputs: Any,  # noqa: ANN401
-    stage_parts: Parts,
+    session_parts: Parts,
     stubborn: TrainedNetwork,
     tmp_path: Path,
 ) -> None:
-    before = load_network(stubborn.artifact.root, stage_parts.model).state_dict()
+    before = load_network(stubborn.artifact.root, session_parts.model).state_dict()
     _run(Distill(schedule=_SHORT), inputs(teachers=(stubborn,)), tmp_path / "out")
-    after = load_network(stubborn.artifact.root, stage_parts.model).state_dict()
+    after = load_network(stubborn.artifact.root, session_parts.model).state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
 def test_without_training_images_it_is_said_what_to_do(
     inputs: Any,  # noqa: ANN401
-    stage_parts: Parts,
+    session_parts: Parts,
     teacher: TrainedNetwork,
     tmp_path: Path,
 ) -> None:
-    full = stage_parts.dataset
+    full = session_parts.dataset
     empty = Dataset(name=full.name, classes=full.classes, train=(), calibration=full.calibration, test=full.test)
     with pytest.raises(DataError, match="there are no training images"):
         _run(Distill(schedule=_SHORT), inputs(teachers=(teacher,), dataset=empty), tmp_path / "out")
@@ -139,7 +139,7 @@ def test_a_field_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
 
 def test_a_student_may_differ_from_its_teacher(
     inputs: Any,  # noqa: ANN401
-    stage_parts: Parts,
+    session_parts: Parts,
     tmp_path: Path,
 ) -> None:
     from pipeline.models.resolve import resolve_model
@@ -158,4 +158,4 @@ def test_a_student_may_differ_from_its_teacher(
     other = TrainedNetwork(source=source, artifact=Artifact.of_folder(ArtifactKind.NETWORK, folder, {}))
     made = _run(Distill(schedule=_SHORT), inputs(teachers=(other,)), tmp_path / "out")
     assert made.notes == ("learned from wide",)
-    assert load_network(tmp_path / "out", stage_parts.model).head.out_features == 3
+    assert load_network(tmp_path / "out", session_parts.model).head.out_features == 3

@@ -53,25 +53,25 @@ def dense(chain: Mapping[str, Any]) -> Artifact:
 
 
 def test_the_network_is_smaller_and_its_facts_say_how_much(
-    chain: Mapping[str, Any], dense: Artifact, stage_parts: Parts
+    chain: Mapping[str, Any], dense: Artifact, session_parts: Parts
 ) -> None:
     artifact = chain["prune"].result.artifact
-    network = load_network(artifact.root, stage_parts.model)
+    network = load_network(artifact.root, session_parts.model)
     macs = count_macs(network, (1, 3, 16, 16))
     assert artifact.facts == {"params": count_parameters(network), "macs": macs}
     assert artifact.facts["params"] < 0.5 * dense.facts["params"]
     assert artifact.facts["macs"] < 0.5 * dense.facts["macs"]
 
 
-def test_channels_are_multiples_of_round_to(chain: Mapping[str, Any], stage_parts: Parts) -> None:
-    network = load_network(chain["prune"].result.artifact.root, stage_parts.model)
+def test_channels_are_multiples_of_round_to(chain: Mapping[str, Any], session_parts: Parts) -> None:
+    network = load_network(chain["prune"].result.artifact.root, session_parts.model)
     found = [module.out_channels for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
     assert found == [8, 8, 8, 16]
 
 
-def test_the_pruned_network_still_tells_the_colours_apart(chain: Mapping[str, Any], stage_parts: Parts) -> None:
-    network = load_network(chain["prune"].result.artifact.root, stage_parts.model)
-    images = TrainingImages(stage_parts.dataset.train, stage_parts.preprocess, SilentProgress())
+def test_the_pruned_network_still_tells_the_colours_apart(chain: Mapping[str, Any], session_parts: Parts) -> None:
+    network = load_network(chain["prune"].result.artifact.root, session_parts.model)
+    images = TrainingImages(session_parts.dataset.train, session_parts.preprocess, SilentProgress())
     said = answers(network, images, batch_size=32, progress=SilentProgress()).argmax(dim=1)
     assert float((said == images.labels).double().mean()) > 0.9
 
@@ -86,14 +86,14 @@ def test_every_round_recovers_and_is_announced(inputs: Any, dense: Artifact, tmp
 def test_two_rounds_end_with_as_many_channels_as_one(
     inputs: Any,  # noqa: ANN401
     dense: Artifact,
-    stage_parts: Parts,
+    session_parts: Parts,
     tmp_path: Path,
 ) -> None:
     shapes = []
     for rounds in (1, 2):
         folder = tmp_path / str(rounds)
         _run(Prune(schedule=_SHORT, rounds=rounds, round_to=4), inputs(dense), folder)
-        state = load_network(folder, stage_parts.model).state_dict()
+        state = load_network(folder, session_parts.model).state_dict()
         shapes.append({name: tuple(value.shape) for name, value in state.items()})
     assert shapes[0] == shapes[1]
 
@@ -102,11 +102,11 @@ def test_the_dense_network_is_the_teacher_of_the_pruned_one(
     inputs: Any,  # noqa: ANN401
     chain: Mapping[str, Any],
     dense: Artifact,
-    stage_parts: Parts,
+    session_parts: Parts,
     tmp_path: Path,
 ) -> None:
     # With the teacher alone, labels are never looked at: wrong ones change nothing.
-    full = stage_parts.dataset
+    full = session_parts.dataset
     wrong = tuple(
         type(sample)(path=sample.path, name=sample.name, label=(sample.label + 1) % 3, sha256=sample.sha256)
         for sample in full.train
@@ -115,7 +115,7 @@ def test_the_dense_network_is_the_teacher_of_the_pruned_one(
     stage = Prune(schedule=_SHORT, weight=1.0)
     for name, dataset in (("right", full), ("wrong", misled)):
         _run(stage, inputs(dense, dataset=dataset), tmp_path / name)
-    first, second = (load_network(tmp_path / name, stage_parts.model).state_dict() for name in ("right", "wrong"))
+    first, second = (load_network(tmp_path / name, session_parts.model).state_dict() for name in ("right", "wrong"))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
@@ -127,10 +127,10 @@ def test_the_note_tells_the_parameters_before_and_after(chain: Mapping[str, Any]
 def test_without_training_images_it_is_said_what_to_do(
     inputs: Any,  # noqa: ANN401
     dense: Artifact,
-    stage_parts: Parts,
+    session_parts: Parts,
     tmp_path: Path,
 ) -> None:
-    full = stage_parts.dataset
+    full = session_parts.dataset
     empty = Dataset(name=full.name, classes=full.classes, train=(), calibration=full.calibration, test=full.test)
     with pytest.raises(DataError, match="there are no training images") as raised:
         _run(Prune(schedule=_SHORT), inputs(dense, dataset=empty), tmp_path / "out")

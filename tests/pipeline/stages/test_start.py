@@ -54,8 +54,8 @@ def test_from_scratch_it_is_not_trained_and_the_reason_is_noted(inputs: Any) -> 
     assert start.notes == ("tiny: a test",)
 
 
-def test_weights_of_ones_own_are_taken_as_they_are(inputs: Any, stage_parts: Parts, tmp_path: Path) -> None:  # noqa: ANN401
-    saved = build_network(stage_parts.model, classes=3)
+def test_weights_of_ones_own_are_taken_as_they_are(inputs: Any, session_parts: Parts, tmp_path: Path) -> None:  # noqa: ANN401
+    saved = build_network(session_parts.model, classes=3)
     start = starting_network(inputs(weights=_saved(saved, tmp_path / "w.pth")), _work())
     assert start.trained
     assert start.notes == ()
@@ -64,10 +64,10 @@ def test_weights_of_ones_own_are_taken_as_they_are(inputs: Any, stage_parts: Par
 
 def test_pretrained_weights_for_other_classes_leave_a_fresh_head_from_the_seed(
     inputs: Any,  # noqa: ANN401
-    stage_parts: Parts,
+    session_parts: Parts,
     tmp_path: Path,
 ) -> None:
-    saved = build_network(stage_parts.model, classes=7)
+    saved = build_network(session_parts.model, classes=7)
     given = inputs(weights=_saved(saved, tmp_path / "w.pth", "pretrained"))
     start, again = (starting_network(given, _work(4)) for _ in range(2))
     assert not start.trained
@@ -77,14 +77,14 @@ def test_pretrained_weights_for_other_classes_leave_a_fresh_head_from_the_seed(
     assert _equal(start.network, again.network)
 
 
-def test_weights_of_ones_own_for_other_classes_are_refused(inputs: Any, stage_parts: Parts, tmp_path: Path) -> None:  # noqa: ANN401
-    saved = build_network(stage_parts.model, classes=7)
+def test_weights_of_ones_own_for_other_classes_are_refused(inputs: Any, session_parts: Parts, tmp_path: Path) -> None:  # noqa: ANN401
+    saved = build_network(session_parts.model, classes=7)
     with pytest.raises(WeightsError, match="for 7 classes, the data has 3"):
         starting_network(inputs(weights=_saved(saved, tmp_path / "w.pth")), _work())
 
 
-def test_the_facts_are_parameters_and_multiply_accumulates_of_one_image(inputs: Any, stage_parts: Parts) -> None:  # noqa: ANN401
-    network = build_network(stage_parts.model, classes=3)
+def test_the_facts_are_parameters_and_multiply_accumulates_of_one_image(inputs: Any, session_parts: Parts) -> None:  # noqa: ANN401
+    network = build_network(session_parts.model, classes=3)
     stem, body, depth, widen, head = 3 * 16 * 9, 16 * 16 * 9, 16 * 9, 16 * 32, 32 * 3
     macs = 16 * 16 * (stem + body + depth) + 8 * 8 * widen + head
     params = stem + 32 + body + 32 + depth + 16 + widen + 32 + head + 3
