@@ -56,7 +56,7 @@ def made_for_selftest(store: Store, progress: Progress) -> Bundle:
             "input": {"size": 96},
             "skip": ["distill", "prune"],
             "baseline": {"schedule": {"epochs": 1}},
-            "build": {"precision": "float"},
+            "build": {"precision": "float", "budget_s": 0},
             "measure": {"processes": 1, "iterations": 16},
         }
     )
