@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from exporters.bytes_input import BytesFromFloat
 from exporters.target import Precision  # noqa: TC001 - pydantic reads it
+from exporters.tensorrt.options import TensorRtOptions
 from pipeline.artifact import ArtifactKind
+from pipeline.preprocess import PreprocessSpec  # noqa: TC001 - as above
 from pipeline.stage import Made
 
 if TYPE_CHECKING:
@@ -28,6 +33,13 @@ class Build(BaseModel):
     )
     budget_s: Annotated[float, Field(ge=0)] = Field(
         default=120.0, description="seconds for trying candidates; 0 takes the first INT8 form as it is"
+    )
+    input: Literal["float32", "uint8"] = Field(
+        default="float32",
+        description="'uint8': the device feeds the bytes of an image, the graph itself subtracts mean and divides",
+    )
+    tensorrt: TensorRtOptions = Field(
+        default=TensorRtOptions(), description="for the targets tensorrt and tensorrt-rtx"
     )
 
 
@@ -53,6 +65,9 @@ class BuildFor(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     """Of the runtime, over the target's defaults."""
 
+    folded: PreprocessSpec | None = None
+    """Preprocessing whose arithmetic is moved into the graph, which then takes bytes; None: it takes float32."""
+
     builder: Any = Field(exclude=True, repr=False)
     """The ``Target`` of that name; its name and versions are in the key already."""
 
@@ -73,10 +88,22 @@ class BuildFor(BaseModel):
         return distributions
 
     def run(self, inputs: Inputs, work: Workspace) -> Made:
-        """Build; the facts hold the engine's spec."""
+        """Build; the facts hold the engine's spec.
+
+        Raises:
+            ParityError: when the graph that takes bytes does not compute the same.
+        """
         model = inputs.artifacts[ArtifactKind.ONNX].path(self.source)
-        with work.progress.track(f"building for {self.target}", 1) as ticker:
+        with (
+            tempfile.TemporaryDirectory(prefix="edgewright-") as scratch,
+            work.progress.track(f"building for {self.target}", 1) as ticker,
+        ):
+            if self.folded is not None:
+                model, floats = Path(scratch, self.source), model
+                BytesFromFloat(floats, model, self.folded)
             spec = self.builder.build(model, work.folder, precision=self.precision)
             ticker.advance()
         spec = replace(spec, options={**spec.options, **self.options})
-        return Made(facts={"engine": spec.to_json(), "precision": self.precision}, notes=(f"{self.precision} engine",))
+        shape = "x".join(str(side) for side in spec.input.shape)
+        note = f"{self.precision} engine, input {spec.input.dtype} {shape}"
+        return Made(facts={"engine": spec.to_json(), "precision": self.precision}, notes=(note,))

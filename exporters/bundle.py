@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def read_bundle(root: Path) -> Bundle:
 def _write_texts(work: Path, spec: EngineSpec, target: Target, contents: Contents) -> None:
     source = Path(__file__).parent.parent.joinpath("pipeline", "preprocess.py").read_text(encoding="utf-8")
     functions = source[source.index(_START) + len(_START) : source.index(_END)].strip()
-    functions = functions.replace("NDArray[np.float32]", "NDArray")
+    functions = re.sub(r"NDArray\[[\w.]+\]", "NDArray", functions)
     template = (_DEVICE / "run.py.template").read_text(encoding="utf-8")
     filled = {
         "@@PREPROCESS@@": functions,
@@ -142,7 +143,8 @@ def _readme(spec: EngineSpec, target: Target, contents: Contents) -> str:
     shape = "x".join(str(side) for side in spec.input.shape)
     return (
         f"# {_public_name(contents.model)} for {target.name}\n\n"
-        f"{contents.task.capitalize()}, {len(contents.classes)} classes, input {spec.input.dtype} {shape}.\n\n"
+        f"{contents.task.capitalize()}, {len(contents.classes)} classes, input {spec.input.dtype} {shape}"
+        f"{_told_of_bytes(spec, contents.preprocess)}.\n\n"
         "```\n"
         f"pip install {pinned}\n"
         "python run.py IMAGE        # the five likeliest classes\n"
@@ -151,6 +153,13 @@ def _readme(spec: EngineSpec, target: Target, contents: Contents) -> str:
         f"`{spec.model}` is what the runtime loads, `preprocess.json` how an image becomes its input, `classes.txt`\n"
         "the classes in the order of its outputs, `manifest.json` the hash of every file and where they come from.\n"
     )
+
+
+def _told_of_bytes(spec: EngineSpec, preprocess: PreprocessSpec) -> str:
+    """What a device that feeds bytes has to know, which is less than ``preprocess.json`` says."""
+    if spec.input.dtype != "uint8":
+        return ""
+    return f":\nthe bytes of an image in the order {preprocess.channels}; mean and standard deviation are in the model"
 
 
 def _write_manifest(

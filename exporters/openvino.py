@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from exporters.build_stage import Build
     from pipeline.artifact import Json
     from pipeline.environment import Machine
     from pipeline.session import Array
@@ -42,6 +43,11 @@ class OpenVinoTarget:
     runtime: tuple[str, ...] = ("openvino", "numpy", "pillow")
     run_template: str = "run_openvino.py.template"
     precisions: tuple[str, ...] = ("float", "int8")
+
+    def configured(self, section: Build) -> Self:
+        """Nothing in a recipe is about it alone."""
+        del section
+        return self
 
     def dialect(self, machine: Machine) -> str:
         """Its plugin reads both dialects of ONNX Runtime and multiplies like its kernels do."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from exporters.build_stage import Build
     from pipeline.artifact import Json
     from pipeline.environment import Machine
     from pipeline.session import Array
@@ -37,6 +38,11 @@ class OrtCpuTarget:
     runtime: tuple[str, ...] = ("onnxruntime", "numpy", "pillow")
     run_template: str = "run_ort.py.template"
     precisions: tuple[str, ...] = ("float", "int8")
+
+    def configured(self, section: Build) -> Self:
+        """Nothing in a recipe is about it alone."""
+        del section
+        return self
 
     def dialect(self, machine: Machine) -> str:
         """Unsigned activations are what the x86 kernels multiply fast, signed ones what the ARM kernels do."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from exporters.build_stage import Build
     from pipeline.artifact import Json
     from pipeline.environment import Machine
     from pipeline.session import Array
@@ -48,6 +49,11 @@ class OrtGpuTarget:
     runtime: tuple[str, ...] = (GPU_WHEEL, "numpy", "pillow")
     run_template: str = "run_ort_gpu.py.template"
     precisions: tuple[str, ...] = ("float", "fp16", "int8")
+
+    def configured(self, section: Build) -> Self:
+        """Nothing in a recipe is about it alone."""
+        del section
+        return self
 
     def dialect(self, machine: Machine) -> str:  # noqa: ARG002 - the same GPUs stand beside any CPU
         """Signed and symmetric, as GPUs multiply."""

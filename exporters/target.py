@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from exporters.build_stage import Build
     from pipeline.artifact import Json
     from pipeline.environment import Machine
     from pipeline.session import EngineSpec
@@ -44,6 +45,14 @@ class Target(Protocol):
     def run_template(self) -> str: ...  # noqa: D102
     @property
     def precisions(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    def configured(self, section: Build) -> Target:
+        """The target with what the recipe says of it; itself where it says nothing.
+
+        Raises:
+            UsageError: for what the runtime does not have.
+        """
+        ...
 
     def dialect(self, machine: Machine) -> str:
         """Which Q/DQ dialect the runtime fuses on that machine; a name of ``pipeline.quantization.dialects``."""

@@ -13,14 +13,15 @@ from numpy.typing import NDArray  # noqa: TC002 - run.py has it at run time
 from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
-__all__ = ["PreprocessSpec", "load_image", "preprocess_image"]
+__all__ = ["PreprocessSpec", "load_image", "normalised", "preprocess_image"]
 
 
 class PreprocessSpec(BaseModel):
     """How an image becomes the network's input.
 
     The steps, in order: ``resize`` (to a shorter side, or squash), ``crop`` from the centre, scale to [0, 1],
-    subtract ``mean``, divide by ``std``, lay out as channels first, float32.
+    subtract ``mean``, divide by ``std``, lay out as channels first, float32. An engine whose input is uint8 does all
+    after the crop itself (``exporters.bytes_input``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -47,9 +48,9 @@ class PreprocessSpec(BaseModel):
     def _one_number_serves_all_channels(cls, value: Any) -> Any:  # noqa: ANN401 - raw input
         return (value,) * 3 if isinstance(value, int | float) else value
 
-    def load(self, path: str) -> NDArray[np.float32]:
-        """The input for one image file, shape (3, height, width)."""
-        return preprocess_image(load_image(path), self.model_dump(mode="json"))
+    def load(self, path: str, dtype: str = "float32") -> NDArray[Any]:
+        """The input for one image file, as an engine of that input type takes it: see :func:`preprocess_image`."""
+        return preprocess_image(load_image(path), self.model_dump(mode="json"), dtype)
 
 
 # --- the bundle's run.py starts here ---
@@ -64,8 +65,12 @@ def load_image(path: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def preprocess_image(image: Image.Image, spec: dict[str, Any]) -> NDArray[np.float32]:
-    """The network's input for an RGB image, shape (3, height, width), by the fields of ``preprocess.json``."""
+def preprocess_image(image: Image.Image, spec: dict[str, Any], dtype: str = "float32") -> NDArray[Any]:
+    """The network's input for an RGB image, by the fields of ``preprocess.json``.
+
+    Of type uint8 it is the image's bytes, (height, width, 3), which the graph normalises itself; of any other the
+    normalised image, (3, height, width).
+    """
     height, width = spec["size"]
     resample = Image.Resampling[spec["interpolation"].upper()]
     if spec["resize"] == "squash":
@@ -81,13 +86,18 @@ def preprocess_image(image: Image.Image, spec: dict[str, Any]) -> NDArray[np.flo
         left = round((wide - width) / 2) if wide >= width else -((width - wide) // 2)
         top = round((high - height) / 2) if high >= height else -((height - high) // 2)
         image = image.crop((left, top, left + width, top + height))
-    pixels = np.asarray(image, dtype=np.float32)
+    pixels = np.asarray(image)
     if spec["channels"] == "BGR":
         pixels = pixels[:, :, ::-1]
+    return np.ascontiguousarray(pixels) if dtype == "uint8" else normalised(pixels, spec)
+
+
+def normalised(pixels: NDArray[np.uint8], spec: dict[str, Any]) -> NDArray[np.float32]:
+    """The bytes of an image, (height, width, 3), as float32 (3, height, width)."""
     mean = np.asarray(spec["mean"], dtype=np.float32)
     std = np.asarray(spec["std"], dtype=np.float32)
-    pixels = (pixels / np.float32(255) - mean) / std
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    values = (pixels.astype(np.float32) / np.float32(255) - mean) / std
+    return np.ascontiguousarray(values.transpose(2, 0, 1))
 
 
 # --- the bundle's run.py ends here ---

@@ -112,7 +112,7 @@ class TensorRtSession:
         source = self._folder / options["source"]
         verified_bytes(source, options["source_sha256"])
         flavour = FLAVOURS[self.spec.target]
-        builder = TensorRtOptions.from_json({**options["builder"], "capabilities": ()})
+        builder = TensorRtOptions.model_validate({**options["builder"], "capabilities": ()})
         return build_engine(parse(flavour.bindings(), source), flavour, builder, gpu=gpu)
 
     def _load(self, trt: Any, content: bytes, opened: ExitStack) -> None:  # noqa: ANN401 - bindings have no types

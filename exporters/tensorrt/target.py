@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from exporters.build_stage import Build
     from pipeline.artifact import Json
     from pipeline.environment import Machine
     from pipeline.gpu import Gpu
@@ -54,6 +55,15 @@ class TensorRtTarget:
     precisions: tuple[str, ...] = ("float", "fp16", "int8")
     options: TensorRtOptions = field(default_factory=TensorRtOptions)
     timings: Path | None = None
+
+    def configured(self, section: Build) -> TensorRtTarget:
+        """With the builder's options.
+
+        Raises:
+            UsageError: for an option that this flavour lacks.
+        """
+        section.tensorrt.check(self.flavour)
+        return self if section.tensorrt == self.options else replace(self, options=section.tensorrt)
 
     def dialect(self, machine: Machine) -> str:  # noqa: ARG002 - the same GPUs stand beside any CPU
         """Signed, symmetric, no quantised bias: what the parser takes."""

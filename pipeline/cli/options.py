@@ -58,6 +58,10 @@ def recipe_from(
         typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe, such as input.size=128."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="The only source of randomness.")] = None,
+    input_: Annotated[
+        str | None,
+        typer.Option("--input", help="'uint8': the device feeds the bytes of an image; default float32, normalised."),
+    ] = None,
     require: Annotated[
         str | None,
         typer.Option("--require", help="'int8': fail with exit code 8 rather than ship float when INT8 falls short."),
@@ -65,6 +69,10 @@ def recipe_from(
     budget: Annotated[
         str | None,
         typer.Option("--budget", help="Time for trying INT8 forms, such as 30s or 5m; default two minutes."),
+    ] = None,
+    compute: Annotated[
+        str | None,
+        typer.Option("--compute", help="For tensorrt-rtx: GPUs to build for, as sm86,sm89; default: the one here."),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="One epoch of everything: to see that it works, not for figures.")
@@ -78,13 +86,20 @@ def recipe_from(
         "data.source": data,
         "weights": weights,
         "targets": [_target(name) for name in target] if target else None,
-        "skip": [stage.strip() for stage in skip.split(",") if stage.strip()] if skip is not None else None,
+        "skip": _names(skip),
         "seed": seed,
         "goal.require": require,
         "build.budget_s": _seconds(budget),
+        "build.input": input_,
+        "build.tensorrt.capabilities": _names(compute),
         **(QUICK if quick else {}),
     }
     return read_recipe(recipe, typed, settings or ())
+
+
+def _names(text: str | None) -> list[str] | None:
+    """``a,b`` as a list."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _seconds(text: str | None) -> float | None:

@@ -65,14 +65,14 @@ class Dataset:
         return sha256_of_json({"classes": list(self.classes), "samples": rows})
 
 
-def read_image(sample: Sample, preprocess: PreprocessSpec) -> Array:
-    """The network's input for one sample, float32 (3, height, width).
+def read_image(sample: Sample, preprocess: PreprocessSpec, dtype: str = "float32") -> Array:
+    """The network's input for one sample: float32 (3, height, width), or uint8 (height, width, 3).
 
     Raises:
         DataError: naming the file, when it cannot be decoded.
     """
     try:
-        return preprocess.load(str(sample.path))
+        return preprocess.load(str(sample.path), dtype)
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(
             "this image cannot be decoded", where=str(sample.path), got=str(error), fix="replace or remove the file"
@@ -85,7 +85,7 @@ def rotating_samples(samples: Sequence[Sample], count: int = 64) -> tuple[Sample
     return tuple(samples[::step][:count])
 
 
-def read_images(samples: Iterable[Sample], preprocess: PreprocessSpec) -> Iterator[Array]:
-    """The network's inputs one after the other, each float32 (1, 3, height, width): nothing is kept."""
+def read_images(samples: Iterable[Sample], preprocess: PreprocessSpec, dtype: str = "float32") -> Iterator[Array]:
+    """The network's inputs one after the other, as of :func:`read_image` with a batch axis of 1: nothing is kept."""
     for sample in samples:
-        yield read_image(sample, preprocess)[None]
+        yield read_image(sample, preprocess, dtype)[None]

@@ -34,29 +34,28 @@ def main(request_path: str, result_path: str) -> None:
     opener = getattr(importlib.import_module(module), function)
     rows: list[Array] = []
     with opener(Path(request["folder"]), EngineSpec.from_json(request["spec"])) as session:
-        dtype = np.dtype(session.spec.input.dtype)
-        for image in _images(request["images"], request["preprocess"]):
-            rows.append(session.run(image[None].astype(dtype, copy=False))[0][0].copy())
+        for image in _images(request["images"], request["preprocess"], session.spec.input.dtype):
+            rows.append(session.run(image[None])[0][0].copy())
             if len(rows) % _REPORT_EVERY == 0:
                 print(_REPORT_EVERY, flush=True)  # noqa: T201 - the parent reads it
     print(len(rows) % _REPORT_EVERY, flush=True)  # noqa: T201 - as above
     np.save(result_path, np.stack(rows), allow_pickle=False)
 
 
-def _images(paths: list[str], preprocess: dict[str, Any]) -> Iterator[Array]:
+def _images(paths: list[str], preprocess: dict[str, Any], dtype: str) -> Iterator[Array]:
     """Decoded in order, a bounded number ahead, so that memory does not grow with the split."""
     with ThreadPoolExecutor(max_workers=2) as pool:
         waiting: deque[Any] = deque()
         for path in paths:
-            waiting.append(pool.submit(_read, path, preprocess))
+            waiting.append(pool.submit(_read, path, preprocess, dtype))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _read(path: str, preprocess: dict[str, Any]) -> Array:
-    return preprocess_image(load_image(path), preprocess)
+def _read(path: str, preprocess: dict[str, Any], dtype: str) -> Array:
+    return preprocess_image(load_image(path), preprocess, dtype)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from exporters.build_stage import BuildFor
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.runner.execution import execute
 from pipeline.runner.measure import measure
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from exporters.target import Precision, Target
-    from pipeline.artifact import Artifact
+    from pipeline.artifact import Artifact, Json
     from pipeline.progress import Progress
     from pipeline.runner.execution import StageResult
     from pipeline.runner.measure import Measured
@@ -61,6 +62,27 @@ class Chain:
         recipe = self.plan.recipe
         return execute(stage, inputs, self.store, seed=recipe.seed, progress=self.progress, fresh=self.fresh)
 
+    def build_stage(
+        self, target: Target, *, source: str, precision: Precision, options: Mapping[str, Json] | None = None
+    ) -> BuildFor:
+        """The stage that builds one of an ONNX artifact's files for a target, its input as the recipe wants it.
+
+        Args:
+            target: Where it will run.
+            source: Which file.
+            precision: What the engine computes in.
+            options: Of the runtime, over the target's defaults.
+        """
+        takes_bytes = self.plan.recipe.build.input == "uint8"
+        return BuildFor(
+            target=target.name,
+            source=source,
+            precision=precision,
+            options=dict(options or {}),
+            folded=self.plan.parts.preprocess if takes_bytes else None,
+            builder=target,
+        )
+
     def engine(
         self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL, precision: Precision = "float"
     ) -> Artifact:
@@ -76,10 +98,8 @@ class Chain:
             return artifact
         return probe_engine(
             artifact,
-            target,
+            self.build_stage(target, source=source, precision=precision),
             lambda stage, inputs: self.execute(stage, inputs).artifact,
-            source=source,
-            precision=precision,
             opset=self.plan.recipe.calibrate.opset,
         )
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporters.build_stage import BuildFor
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.runner.chain import Chain, network_facts_of
 from pipeline.runner.decide import decide
@@ -103,12 +102,11 @@ def _for_target(
     artifacts[ArtifactKind.ONNX] = exported.artifact
     int8 = _measured(chain, exported.artifact, target, source=decision.candidate.file, precision="int8")
     _note(chain, made, Outcome(result=exported, measured=int8, facts=facts))
-    build = BuildFor(
-        target=target.name,
+    build = chain.build_stage(
+        target,
         source=decision.candidate.file if decision.precision == "int8" else FLOAT_MODEL,
         precision=decision.precision,
-        options=dict(decision.options),
-        builder=target,
+        options=decision.options,
     )
     built = chain.execute(build, artifacts)
     built = replace(built, notes=(decision.reason, *built.notes))

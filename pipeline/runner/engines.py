@@ -23,5 +23,5 @@ def engine_on_images(
     folder: Path, spec: EngineSpec, samples: Iterable[Sample], preprocess: PreprocessSpec, inputs: Path
 ) -> Engine:
     """The engine in ``folder`` with the prepared samples, which are written to ``inputs``."""
-    write_inputs(inputs, read_images(samples, preprocess), spec)
+    write_inputs(inputs, read_images(samples, preprocess, spec.input.dtype), spec)
     return Engine(folder=folder, spec=spec, opener=OPENERS[spec.target], inputs=inputs)

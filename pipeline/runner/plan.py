@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exporters.build_stage import Build
 from pipeline.catalog import target_named, task_named
 from pipeline.data.check import check_images
 from pipeline.data.open import open_dataset
@@ -72,7 +73,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     Raises:
         UsageError: for whatever does not fit.
     """
-    targets = tuple(target_named(name) for name in recipe.targets)
+    targets = _targets(recipe)
     task = task_named(recipe.task)
     model = resolve_model(recipe.model)
     teacher_models = tuple(resolve_model(name) for name in recipe.distill.teachers or DEFAULT_TEACHERS)
@@ -107,6 +108,23 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
+
+
+def _targets(recipe: Recipe) -> tuple[Target, ...]:
+    """Those of the recipe, with what it says of each.
+
+    Raises:
+        UsageError: for an option of a target, or one of TensorRT's where no target is TensorRT.
+    """
+    named = tuple(target_named(name) for name in recipe.targets)
+    targets = tuple(target.configured(recipe.build) for target in named)
+    if recipe.build.tensorrt != Build().tensorrt and targets == named:
+        raise UsageError(
+            "build.tensorrt has options, but no target is TensorRT",
+            got=", ".join(recipe.targets),
+            fix="add --target tensorrt-rtx or --target tensorrt, or leave the options out",
+        )
+    return targets
 
 
 def _check_targets(targets: tuple[Target, ...]) -> None:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from exporters.build_stage import BuildFor
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.stage import Made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporters.target import Precision, Target
+    from exporters.build_stage import BuildFor
     from pipeline.artifact import Artifact
     from pipeline.stage import Inputs, Stage, Workspace
 
@@ -80,21 +79,17 @@ class _FloatOfCalibration(BaseModel):
 
 def probe_engine(
     artifact: Artifact,
-    target: Target,
+    build: BuildFor,
     run: Callable[[Stage, Mapping[ArtifactKind, Artifact]], Artifact],
     *,
-    source: str,
-    precision: Precision,
     opset: int,
 ) -> Artifact:
     """An engine artifact that runs what ``artifact`` holds.
 
     Args:
         artifact: A network, a calibration or an ONNX artifact.
-        target: Builds it.
+        build: Builds it from a file of an ONNX artifact.
         run: Runs a stage, or takes its result from the store.
-        source: The file of an ONNX artifact.
-        precision: What the engine computes in.
         opset: Of the lowering.
     """
     lowerings: dict[ArtifactKind, Stage] = {
@@ -102,5 +97,4 @@ def probe_engine(
         ArtifactKind.CALIBRATION: _FloatOfCalibration(),
     }
     onnx = run(lowerings[artifact.kind], {artifact.kind: artifact}) if artifact.kind in lowerings else artifact
-    build = BuildFor(target=target.name, source=source, precision=precision, builder=target)
     return run(build, {ArtifactKind.ONNX: onnx})

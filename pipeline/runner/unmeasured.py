@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporters.build_stage import BuildFor
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
@@ -52,8 +51,7 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
         if one not in target.precisions:
             continue
         source = candidate.file if one == "int8" else FLOAT_MODEL
-        build = BuildFor(target=target.name, source=source, precision=one, builder=target)
-        engine = chain.execute(build, onnx).artifact
+        engine = chain.execute(chain.build_stage(target, source=source, precision=one), onnx).artifact
         tried.append(
             Tried(
                 label=candidate.label if one == "int8" else one,

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from exporters.tensorrt.flavours import FLAVOURS
 from exporters.tensorrt.options import TensorRtOptions
@@ -13,23 +14,22 @@ from pipeline.errors import UsageError
 
 
 @pytest.mark.parametrize(
-    ("values", "got", "expected"),
+    ("values", "told"),
     [
-        ({"workspace_bytes": 1000}, "1000", "at least 1048576 (1 MiB)"),
-        ({"optimization_level": 6}, "6", "0 to 5"),
-        ({"optimization_level": -1}, "-1", "0 to 5"),
-        ({"batches": (2, 1, 4)}, "(2, 1, 4)", "least, usual and largest batch, from 1, in this order"),
-        ({"batches": (0, 1, 4)}, "(0, 1, 4)", "least, usual and largest batch, from 1, in this order"),
-        ({"capabilities": ("8.6",)}, "8.6", "compute capabilities such as sm86"),
-        ({"capabilities": ("sm86", "sm86")}, "sm86, sm86", "each capability once"),
+        ({"workspace_bytes": 1000}, "greater than or equal to 1048576"),
+        ({"optimization_level": 6}, "less than or equal to 5"),
+        ({"optimization_level": -1}, "greater than or equal to 0"),
+        ({"batches": (2, 1, 4)}, "batches are least, usual and largest, in this order"),
+        ({"batches": (0, 1, 4)}, "greater than 0"),
+        ({"capabilities": ("8.6",)}, "should match pattern"),
+        ({"capabilities": ("sm86", "sm86")}, "a capability stands twice"),
+        ({"workspace": 1 << 30}, "Extra inputs are not permitted"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_what_no_builder_takes_is_refused_with_what_it_does(values: dict[str, Any], got: str, expected: str) -> None:
-    with pytest.raises(UsageError) as raised:
+def test_what_no_builder_takes_is_refused_with_what_it_does(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
         TensorRtOptions(**values)
-    (name,) = values
-    assert str(raised.value) == (f"TensorRT options: {name} cannot be that\n  got: {got}\n  expected: {expected}")
 
 
 @pytest.mark.parametrize("values", [{"version_compatible": True}, {"hardware_compatible": True}], ids=str)
@@ -49,4 +49,4 @@ def test_compute_capabilities_are_only_the_one_for_rtxs() -> None:
 
 def test_options_come_back_from_json_the_same() -> None:
     options = TensorRtOptions(workspace_bytes=1 << 30, batches=(1, 2, 4), capabilities=("sm86", "sm120"))
-    assert TensorRtOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+    assert TensorRtOptions.model_validate(json.loads(json.dumps(options.to_json()))) == options

@@ -36,6 +36,8 @@ def test_a_model_alone_gives_the_default_recipe() -> None:
         ("target", ["ort-cpu"], "targets", ("ort-cpu",)),
         ("skip", "distill,prune", "skip", ("distill", "prune")),
         ("skip", " prune , ", "skip", ("prune",)),
+        ("input_", "uint8", "build.input", "uint8"),
+        ("compute", "sm86, sm89", "build.tensorrt.capabilities", ("sm86", "sm89")),
         ("seed", 5, "seed", 5),
         ("seed", 0, "seed", 0),
         ("settings", ["input.size=128"], "input.size", 128),

@@ -138,6 +138,20 @@ def test_run_py_gives_the_pipelines_own_answer(first: _Run, tiny_data: Path) -> 
     assert next(entry["class"] for entry in told["top"]) == bundle.classes[int(np.argmax(expected))]
 
 
+def test_a_device_that_feeds_bytes_gets_the_same_network(
+    tiny_recipe: Recipe, first: _Run, kept: Path, tiny_data: Path
+) -> None:
+    changed = tiny_recipe.model_copy(update={"build": tiny_recipe.build.model_copy(update={"input": "uint8"})})
+
+    run = _run(changed, Store(kept / "store"), kept / "bytes")
+
+    assert run.statuses() == {**dict.fromkeys(STAGES[:5], "cached"), "build": "ran"}
+    bundle = read_bundle(run.deployed.folder / "bundle")
+    assert bundle.spec.input.dtype == "uint8"
+    floats, by_bytes = (one.deployed.report.stages[-1].accuracy.value for one in (first, run))
+    assert by_bytes == floats
+
+
 def test_the_bundle_names_no_place_and_nobody(first: _Run, kept: Path, tiny_file: Path, tiny_data: Path) -> None:
     words = [str(kept), str(tiny_file.parent), str(tiny_data), str(Path.home()), str(Path.cwd())]
 

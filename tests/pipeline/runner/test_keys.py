@@ -66,7 +66,12 @@ STAGES: dict[str, Any] = {
     "calibrate": Calibrate(),
     "export": ExportFor(dialects=("ort-x86",)),
     "build": BuildFor(
-        target="ort-cpu", source="float.onnx", precision="float", builder=ORT_CPU, options={"spinning": False}
+        target="ort-cpu",
+        source="float.onnx",
+        precision="float",
+        builder=ORT_CPU,
+        options={"spinning": False},
+        folded=PreprocessSpec(size=(8, 8)),
     ),
 }
 SCHEDULE = {
@@ -90,7 +95,20 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "prune": {"ratio": 0.99, "rounds": 9, "round_to": 99, "schedule": SCHEDULE, "temperature": 9.9, "weight": 0.99},
     "calibrate": {"opset": 20},
     "export": {"method": "minmax", "bias_correction": False, "float_nodes": ["node"], "dialects": ["ort-arm"]},
-    "build": {"target": "other", "source": "other.onnx", "precision": "int8", "options": {"spinning": True}},
+    "build": {
+        "target": "other",
+        "source": "other.onnx",
+        "precision": "int8",
+        "options": {"spinning": True},
+        "folded": {
+            "size": [9, 9],
+            "resize": 9,
+            "mean": [0.9, 0.9, 0.9],
+            "std": [0.9, 0.9, 0.9],
+            "interpolation": "nearest",
+            "channels": "BGR",
+        },
+    },
 }
 """Another value for every field of every stage; a test below sees to it that none is left out."""
 

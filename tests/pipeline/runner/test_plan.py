@@ -344,6 +344,25 @@ def test_a_target_that_cannot_be_built_here_is_told_with_what_is_missing(
     )
 
 
+def test_options_of_tensorrt_reach_the_target_and_decide_its_key(planned: Planner) -> None:
+    if reason := catalog.target_named("tensorrt-rtx").missing():
+        pytest.skip(reason)
+    build = {"tensorrt": {"capabilities": ["sm89"], "optimization_level": 5}}
+    plain, target = planned(targets=["ort-cpu", "tensorrt-rtx"], build=build).targets
+    assert (target.settings()["capabilities"], target.settings()["optimization_level"]) == (["sm89"], 5)
+    assert plain == catalog.target_named("ort-cpu")
+
+
+def test_options_of_tensorrt_without_it_are_told(planned: Planner) -> None:
+    with pytest.raises(UsageError, match=r"build\.tensorrt has options, but no target is TensorRT"):
+        planned(build={"tensorrt": {"capabilities": ["sm89"]}})
+
+
+def test_an_option_that_tensorrt_for_rtx_lacks_is_told(planned: Planner) -> None:
+    with pytest.raises(UsageError, match="tensorrt-rtx has no option version_compatible"):
+        planned(targets=["tensorrt-rtx"], build={"tensorrt": {"version_compatible": True}})
+
+
 def test_planning_makes_no_artifact(planned: Planner, store: Store) -> None:
     planned()
     assert sorted(path.name for path in store.root.iterdir()) == ["data", "records"]

@@ -1,0 +1,133 @@
+"""An ONNX graph that takes the bytes of an image: its preprocessing's arithmetic moved into it, checked afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.errors import ParityError
+from pipeline.preprocess import normalised
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.preprocess import PreprocessSpec
+    from pipeline.session import Array
+
+__all__ = ["BYTES_INPUT", "BYTES_NODES", "BytesFromFloat", "check_bytes"]
+
+BYTES_INPUT = "pixels"
+"""Name of the graph's new input, uint8 (batch, height, width, 3)."""
+
+BYTES_NODES = ("pixels_cast", "pixels_planes", "pixels_share", "pixels_centred", "pixels_normalised")
+"""Names of the nodes between it and the old one, in their order; each has an output of its name but the last."""
+
+_LIMIT = 1e-5
+"""Largest difference allowed, as a fraction of the largest output: the same float32 operations in the same order."""
+
+_INPUTS = 4
+
+
+def BytesFromFloat(model: Path, path: Path, preprocess: PreprocessSpec) -> float:  # noqa: N802 - conversions are named <Target>From<Source>
+    """Write the graph with the image's bytes as its input, in the channel order of ``preprocess``.
+
+    What is moved into the graph, in the order and precision of :func:`pipeline.preprocess.normalised`: to float32, to
+    channels first, to [0, 1], less the mean, by the standard deviation. Resizing and cropping stay outside.
+
+    Args:
+        model: Takes float32 (batch, 3, height, width); its weights, ranges and output stay as they are.
+        path: Where to write.
+        preprocess: Whose arithmetic is moved.
+
+    Returns:
+        The largest difference seen, see :func:`check_bytes`.
+
+    Raises:
+        ParityError: when the two graphs do not compute the same.
+    """
+    import onnx
+
+    graph_model = onnx.load(model)
+    graph = graph_model.graph
+    (given,) = graph.input
+    batch, channels, height, width = given.type.tensor_type.shape.dim
+    pixels = onnx.ValueInfoProto(name=BYTES_INPUT)
+    pixels.type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    pixels.type.tensor_type.shape.dim.extend((batch, height, width, channels))
+    nodes, constants = _arithmetic(given.name, preprocess)
+    kept = list(graph.node)
+    del graph.node[:]
+    graph.node.extend((*nodes, *kept))
+    graph.initializer.extend(constants)
+    graph.value_info.append(given)
+    del graph.input[:]
+    graph.input.append(pixels)
+    onnx.checker.check_model(graph_model, full_check=True)
+    onnx.save(graph_model, path)
+    return check_bytes(model, path, preprocess)
+
+
+def _arithmetic(output: str, preprocess: PreprocessSpec) -> tuple[list[Any], list[Any]]:
+    """Nodes from the bytes to ``output``, and their constants."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    cast, planes, share, centred, last = BYTES_NODES
+    # Cast comes first: TensorRT takes bytes as an input of the network and as nothing else.
+    nodes = [
+        helper.make_node("Cast", [BYTES_INPUT], [cast], name=cast, to=TensorProto.FLOAT),
+        helper.make_node("Transpose", [cast], [planes], name=planes, perm=(0, 3, 1, 2)),
+        helper.make_node("Div", [planes, "pixels_white"], [share], name=share),
+        helper.make_node("Sub", [share, "pixels_mean"], [centred], name=centred),
+        helper.make_node("Div", [centred, "pixels_std"], [output], name=last),
+    ]
+    values = {"pixels_white": (255.0,), "pixels_mean": preprocess.mean, "pixels_std": preprocess.std}
+    constants = [
+        numpy_helper.from_array(np.asarray(value, np.float32).reshape(1, -1, 1, 1), name)
+        for name, value in values.items()
+    ]
+    return nodes, constants
+
+
+def check_bytes(model: Path, path: Path, preprocess: PreprocessSpec) -> float:
+    """Compare the two graphs on random images, the first given what the preprocessing makes of them.
+
+    Returns:
+        The largest difference, as a fraction of the largest output.
+
+    Raises:
+        ParityError: with the figures, when it is more than rounding.
+    """
+    floats, by_bytes = _session(model), _session(path)
+    (given,) = by_bytes.get_inputs()
+    generator = np.random.default_rng(0)
+    shape = [side if isinstance(side, int) else 1 for side in given.shape]
+    spec = preprocess.model_dump(mode="json")
+    worst = 0.0
+    for _ in range(_INPUTS):
+        images = generator.integers(0, 256, shape, dtype=np.uint8)
+        wanted = floats.run(None, {floats.get_inputs()[0].name: np.stack([normalised(one, spec) for one in images])})
+        worst = max(worst, *map(_difference, wanted, by_bytes.run(None, {given.name: images})))
+    if worst > _LIMIT:
+        raise ParityError(
+            "the graph with uint8 input does not compute what it was made from",
+            where=model.name,
+            got=f"a difference of {worst:.2g} of the largest output, on {_INPUTS} random images",
+            expected=f"at most {_LIMIT:g}",
+            fix="build with --input float32",
+        )
+    return worst
+
+
+def _difference(wanted: Array, found: Array) -> float:
+    difference = float(np.abs(wanted - found).max()) / (float(np.abs(wanted).max()) or 1.0)
+    return difference if np.isfinite(difference) else float("inf")
+
+
+def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
