@@ -144,6 +144,51 @@ def test_instructions_this_cpu_lacks_are_told_and_it_runs(copy: Path, name: str,
     assert done.stderr.startswith("note: this bundle was measured with avx9000, which this CPU lacks: it runs, but ")
 
 
+_CPU = "flags : fpu avx avx2 fma {more}\n"
+
+
+def _on_a_cpu_with(bundle: Path, more: str) -> None:
+    """Let the script read of another CPU."""
+    (bundle.parent / "cpuinfo").write_text(_CPU.format(more=more), encoding="utf-8")
+    script = bundle / "run.py"
+    text = script.read_text(encoding="utf-8")
+    assert text.count('"/proc/cpuinfo"') == 1
+    script.write_text(text.replace('"/proc/cpuinfo"', f'"{bundle.parent / "cpuinfo"}"'), encoding="utf-8")
+
+
+@pytest.mark.parametrize(("measured", "here"), [("avx512_vnni", ""), ("avx_vnni", "avx512f")])
+@pytest.mark.parametrize("name", _ON_CPU)
+def test_int8_is_refused_where_its_products_saturate(
+    copy: Path, name: str, photo: Path, measured: str, here: str
+) -> None:
+    _change_manifest(copy, lambda manifest: manifest["machine"].update(isa=["avx2", measured]))
+    _on_a_cpu_with(copy, here)
+    done = _run(copy, photo)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr.startswith(f"error: this INT8 bundle was measured with {measured}; this CPU has no such ")
+    insisted = _run(copy, photo, "--any-cpu")
+    assert insisted.returncode == 0
+    assert insisted.stderr.startswith(f"note: this bundle was measured with {measured}, which this CPU lacks: ")
+
+
+@pytest.mark.parametrize(
+    ("isa", "here", "precision"),
+    [
+        (["avx512_vnni"], "avx_vnni", "int8"),
+        (["avx2"], "", "int8"),
+        (["avx512_vnni"], "", "float"),
+    ],
+    ids=["other-vnni", "measured-without", "float"],
+)
+@pytest.mark.parametrize("name", _ON_CPU)
+def test_where_nothing_saturates_otherwise_it_runs(
+    copy: Path, name: str, photo: Path, isa: list[str], here: str, precision: str
+) -> None:
+    _change_manifest(copy, lambda manifest: (manifest["machine"].update(isa=isa), manifest.update(precision=precision)))
+    _on_a_cpu_with(copy, here)
+    assert _run(copy, photo).returncode == 0
+
+
 @pytest.mark.skipif(this_gpu() is not None, reason="there is a GPU here")
 @pytest.mark.parametrize("name", _ON_GPU)
 def test_without_a_gpu_the_reason_is_told(bundles: dict[str, Bundle], name: str, photo: Path) -> None:
