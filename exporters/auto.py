@@ -1,11 +1,9 @@
-"""Which target ``--target auto`` means on a machine."""
+"""Which targets ``--target auto`` considers on a machine."""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING
-
-from exporters.ort_cpu import ORT_CPU
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +11,10 @@ if TYPE_CHECKING:
     from exporters.target import Target
     from pipeline.environment import Machine
 
-__all__ = ["choose_target"]
+__all__ = ["AUTO", "candidates"]
+
+AUTO = "auto"
+"""What is typed in place of a target's name."""
 
 _ON_A_GPU = (
     ("exporters.tensorrt.target:TENSORRT", "an NVIDIA GPU with TensorRT"),
@@ -22,21 +23,31 @@ _ON_A_GPU = (
 )
 """Best first."""
 
+_ON_THE_CPU = ("exporters.ort_cpu:ORT_CPU", "exporters.openvino:OPENVINO")
+"""Neither is always the faster: that depends on the network and the CPU."""
+
 
 def _unable(target: Target) -> str | None:
     return target.missing() or target.cannot_run()
 
 
-def choose_target(machine: Machine, *, unable: Callable[[Target], str | None] = _unable) -> tuple[str, str]:
-    """Name of the target, and why it.
+def candidates(machine: Machine, *, unable: Callable[[Target], str | None] = _unable) -> tuple[tuple[Target, ...], str]:
+    """The targets to build for, of which the fastest is kept, and why these.
 
     Args:
-        machine: Told in the reason where the CPU is chosen.
+        machine: Told in the reason where it is the CPU's.
         unable: Why a target cannot be built and run; None when it can.
     """
     for path, reason in _ON_A_GPU:
-        module, _, name = path.partition(":")
-        target: Target = getattr(importlib.import_module(module), name)
+        target = _resolve(path)
         if unable(target) is None:
-            return target.name, reason
-    return ORT_CPU.name, f"no GPU that a runtime here can use; {machine.cpu} ({machine.architecture})"
+            return (target,), reason
+    able = tuple(target for target in map(_resolve, _ON_THE_CPU) if unable(target) is None)
+    reason = f"no GPU that a runtime here can use; {machine.cpu} ({machine.architecture})"
+    return able or (_resolve(_ON_THE_CPU[0]),), reason
+
+
+def _resolve(path: str) -> Target:
+    module, _, name = path.partition(":")
+    target: Target = getattr(importlib.import_module(module), name)
+    return target

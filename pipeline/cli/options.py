@@ -45,7 +45,7 @@ def recipe_from(
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="Where it will run, or 'auto' for the best here; may be given several times."),
+        typer.Option("--target", help="Where it will run, or 'auto' for the fastest here; may be given several times."),
     ] = None,
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="YAML file; `edgewright recipe MODEL` prints one to start from.")
@@ -85,7 +85,7 @@ def recipe_from(
         "model": model,
         "data.source": data,
         "weights": weights,
-        "targets": [_target(name) for name in target] if target else None,
+        "targets": target or None,
         "skip": _names(skip),
         "seed": seed,
         "goal.require": require,
@@ -113,18 +113,6 @@ def _seconds(text: str | None) -> float | None:
         return float(text[:-1]) * factor if factor else float(text)
     except ValueError as error:
         raise UsageError("--budget is no duration", got=text, expected="such as 30s, 5m or 90") from error
-
-
-def _target(name: str) -> str:
-    """The target itself; ``auto`` is looked up here, so that the recipe names what was chosen and can be repeated."""
-    if name != "auto":
-        return name
-    from exporters.auto import choose_target
-    from pipeline.environment import this_machine
-
-    chosen, reason = choose_target(this_machine())
-    typer.echo(f"--target auto: {chosen} ({reason})", err=True)
-    return chosen
 
 
 def takes_recipe(command: Callable[..., None]) -> Callable[..., None]:

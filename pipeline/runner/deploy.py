@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.runner.chain import Chain, network_facts_of
 from pipeline.runner.decide import decide
+from pipeline.runner.fastest import Contender, fastest
 from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
 from pipeline.runner.rows import Outcome, Taught
@@ -49,11 +50,35 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         artifacts[result.artifact.kind] = result.artifact
         measured = _measured(chain, result.artifact, first)
         _note(chain, shared, Outcome(result=result, measured=measured, facts=network_facts_of(artifacts)))
+    if chain.plan.fastest_only:
+        target, made = _fastest(chain, shared, artifacts, measured_on=first)
+        return (publish(chain, target, made, folders[target.name], shelf),)
     found = []
     for target in chain.plan.targets:
         made = _for_target(chain, target, shared, dict(artifacts), measured_on=first)
         found.append(publish(chain, target, made, folders[target.name], shelf))
     return tuple(found)
+
+
+def _fastest(
+    chain: Chain, shared: Made, artifacts: dict[ArtifactKind, Artifact], *, measured_on: Target
+) -> tuple[Target, Made]:
+    """The target whose engine is fastest here, with what was made for it; its last row tells the comparison."""
+    made = {
+        target.name: _for_target(chain, target, shared, dict(artifacts), measured_on=measured_on)
+        for target in chain.plan.targets
+    }
+    contenders = [
+        Contender(target=target, engine=made[target.name].outcomes[-1].result.artifact) for target in chain.plan.targets
+    ]
+    chosen, told = fastest(chain, contenders)
+    won = made[chosen.target.name]
+    if told:
+        reason = f"target auto: {chosen.target.name} is shipped, since {told}"
+        chain.progress.note(reason)
+        built = won.outcomes[-1]
+        won.outcomes[-1] = replace(built, result=replace(built.result, notes=(*built.result.notes, reason)))
+    return chosen.target, won
 
 
 def _measured(

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exporters.auto import AUTO, candidates
 from exporters.build_stage import Build
 from pipeline.catalog import target_named, task_named
 from pipeline.data.check import check_images
 from pipeline.data.open import open_dataset
+from pipeline.environment import this_machine
 from pipeline.errors import DataError, UsageError
 from pipeline.models.recipe import weights_preprocess
 from pipeline.models.resolve import resolve_model, resolve_weights
@@ -49,6 +51,7 @@ class Plan:
         parts: Model, weights, data, preprocessing and task.
         teachers: The same for each teacher's network.
         targets: Where the bundles will run.
+        fastest_only: Whether only the fastest of the targets gets a bundle: what ``auto`` asks for.
         skipped: Stages left out, each with its reason.
         notes: What the user should know before it starts.
     """
@@ -57,6 +60,7 @@ class Plan:
     parts: Parts
     teachers: tuple[Parts, ...]
     targets: tuple[Target, ...]
+    fastest_only: bool
     skipped: Mapping[str, str]
     notes: tuple[str, ...]
 
@@ -73,7 +77,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     Raises:
         UsageError: for whatever does not fit.
     """
-    targets = _targets(recipe)
+    targets, about_targets = _targets(recipe)
     task = task_named(recipe.task)
     model = resolve_model(recipe.model)
     teacher_models = tuple(resolve_model(name) for name in recipe.distill.teachers or DEFAULT_TEACHERS)
@@ -97,12 +101,15 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     teachers = () if "distill" in skipped else teacher_models
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
     return Plan(
-        recipe=_resolved(recipe, preprocess, skipped, teachers=tuple(recipe.distill.teachers or DEFAULT_TEACHERS)),
+        recipe=_resolved(
+            recipe, targets, preprocess, skipped, teachers=tuple(recipe.distill.teachers or DEFAULT_TEACHERS)
+        ),
         parts=parts,
         teachers=tuple(_teacher_parts(parts, teacher, recipe, cache, progress) for teacher in teachers),
         targets=targets,
+        fastest_only=AUTO in recipe.targets,
         skipped=skipped,
-        notes=(*_weights_notes(model, weights), *notes),
+        notes=(*about_targets, *_weights_notes(model, weights), *notes),
     )
 
 
@@ -110,13 +117,23 @@ def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-def _targets(recipe: Recipe) -> tuple[Target, ...]:
-    """Those of the recipe, with what it says of each.
+def _targets(recipe: Recipe) -> tuple[tuple[Target, ...], tuple[str, ...]]:
+    """Those of the recipe, with what it says of each; and what the user should know of them.
 
     Raises:
-        UsageError: for an option of a target, or one of TensorRT's where no target is TensorRT.
+        UsageError: for ``auto`` beside others, for an option that a target lacks, or one of TensorRT's where no target
+            is TensorRT.
     """
-    named = tuple(target_named(name) for name in recipe.targets)
+    notes: tuple[str, ...] = ()
+    if AUTO in recipe.targets:
+        if len(recipe.targets) > 1:
+            raise UsageError("target auto stands alone", got=", ".join(recipe.targets), fix="name one or the other")
+        named, reason = candidates(this_machine())
+        names = " and ".join(target.name for target in named)
+        kept = "" if len(named) == 1 else ": both are built, the faster is kept"
+        notes = (f"target auto is {names} ({reason}){kept}",)
+    else:
+        named = tuple(target_named(name) for name in recipe.targets)
     targets = tuple(target.configured(recipe.build) for target in named)
     if recipe.build.tensorrt != Build().tensorrt and targets == named:
         raise UsageError(
@@ -124,7 +141,7 @@ def _targets(recipe: Recipe) -> tuple[Target, ...]:
             got=", ".join(recipe.targets),
             fix="add --target tensorrt-rtx or --target tensorrt, or leave the options out",
         )
-    return targets
+    return targets, notes
 
 
 def _check_targets(targets: tuple[Target, ...]) -> None:
@@ -184,9 +201,17 @@ def _skipped(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -> dict[s
 
 
 def _resolved(
-    recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str, str], *, teachers: tuple[str, ...]
+    recipe: Recipe,
+    targets: tuple[Target, ...],
+    preprocess: PreprocessSpec,
+    skipped: Mapping[str, str],
+    *,
+    teachers: tuple[str, ...],
 ) -> Recipe:
-    """The recipe with every default that depends on the model and the data filled in."""
+    """The recipe with every default that depends on the model, the data and the machine filled in.
+
+    Where a measurement has to choose between targets, ``auto`` stays until it has.
+    """
     from pipeline.recipe import InputSection
 
     distill = recipe.distill.model_copy(update={"teachers": teachers})
@@ -195,6 +220,7 @@ def _resolved(
         baseline = baseline.model_copy(update={"schedule": distill.schedule})
     return recipe.model_copy(
         update={
+            "targets": (targets[0].name,) if recipe.targets == (AUTO,) and len(targets) == 1 else recipe.targets,
             "input": InputSection.model_validate(preprocess.model_dump()),
             "baseline": baseline,
             "distill": distill,

@@ -86,7 +86,8 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(), chain.progress)
         report = with_judgement(report, judgement)
         code = judgement.deciding.exit_code
-    write_atomically(folder / "recipe.yaml", dump_recipe(plan.recipe))
+    recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
+    write_atomically(folder / "recipe.yaml", dump_recipe(recipe))
     written = write_reports(report, folder)
     return Deployed(
         report=report,

@@ -344,6 +344,20 @@ def test_a_target_that_cannot_be_built_here_is_told_with_what_is_missing(
     )
 
 
+def test_auto_is_what_can_run_here_and_is_said_with_the_reason(planned: Planner) -> None:
+    plan = planned(targets=["auto"])
+    names = [target.name for target in plan.targets]
+    assert all(target.cannot_run() is None for target in plan.targets)
+    assert plan.fastest_only
+    assert plan.notes[0].startswith(f"target auto is {' and '.join(names)} (")
+    assert plan.recipe.targets == (("auto",) if len(names) > 1 else tuple(names))
+
+
+def test_auto_stands_alone(planned: Planner) -> None:
+    with pytest.raises(UsageError, match="target auto stands alone"):
+        planned(targets=["auto", "ort-cpu"])
+
+
 def test_options_of_tensorrt_reach_the_target_and_decide_its_key(planned: Planner) -> None:
     if reason := catalog.target_named("tensorrt-rtx").missing():
         pytest.skip(reason)
