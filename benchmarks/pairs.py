@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from benchmarks.apart import disturb_each_other, measure_apart
 from benchmarks.machine_state import MachineState, StateSampler
 from benchmarks.workers import one_at_a_time, run_worker
 from pipeline.errors import IntegrityError
@@ -64,6 +65,7 @@ class PairProcess:
         b_s: Seconds of the other's.
         converged: Whether both had settled in the warm-up.
         state: The machine meanwhile.
+        apart: Whether both ran in processes of their own.
         raw: The worker's whole answer.
     """
 
@@ -73,6 +75,7 @@ class PairProcess:
     b_s: tuple[float, ...]
     converged: bool
     state: MachineState
+    apart: bool
     raw: Mapping[str, Any]
 
     def median_change(self) -> float:
@@ -88,7 +91,7 @@ class PairProcess:
 def measure_pairs(
     baseline: Engine, candidate: Engine, protocol: PairProtocol, kinds: list[Kind], ticker: Ticker, *, seed: int
 ) -> list[PairProcess]:
-    """Run a process for each of ``kinds``, in a random order.
+    """Run a process for each of ``kinds``, in a random order; two where their threads would disturb each other.
 
     Args:
         baseline: Side ``a`` of every process.
@@ -103,6 +106,7 @@ def measure_pairs(
     """
     order = list(kinds)
     random.Random(seed).shuffle(order)
+    apart = disturb_each_other(baseline, candidate)
     found = []
     with one_at_a_time():
         for position, kind in enumerate(order):
@@ -116,13 +120,13 @@ def measure_pairs(
             if kind == "control":
                 request["slow_b"] = 0.0
             with StateSampler() as sampler:
-                raw = run_worker("benchmarks.pair_worker", request)
-            found.append(_process(kind, position, raw, sampler.finished()))
+                raw = measure_apart(request) if apart else run_worker("benchmarks.pair_worker", request)
+            found.append(_process(kind, position, raw, sampler.finished(), apart=apart))
             ticker.advance(status=kind)
     return found
 
 
-def _process(kind: Kind, position: int, raw: Mapping[str, Any], state: MachineState) -> PairProcess:
+def _process(kind: Kind, position: int, raw: Mapping[str, Any], state: MachineState, *, apart: bool) -> PairProcess:
     for side, name in (("a", "baseline"), ("b", "candidate" if kind == "pair" else "baseline")):
         if raw["mismatched"][side]:
             raise IntegrityError(
@@ -136,5 +140,6 @@ def _process(kind: Kind, position: int, raw: Mapping[str, Any], state: MachineSt
         b_s=tuple(value / 1e9 for value in raw["b_ns"]),
         converged=all(side["converged"] for side in raw["warmup"].values()),
         state=state,
+        apart=apart,
         raw=raw,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib
 import json
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +17,11 @@ import numpy as np
 from pipeline.session import EngineSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pipeline.session import Array, Session
 
-__all__ = ["WINDOW", "ExtraWork", "Inputs", "answer", "open_engine", "same_outputs", "timed", "warm_up"]
+__all__ = ["WINDOW", "ExtraWork", "Inputs", "answer", "open_engine", "same_outputs", "timed", "uncollected", "warm_up"]
 
 WINDOW = 20
 """Inferences whose median is compared in the warm-up."""
@@ -64,6 +66,19 @@ def timed(run: Callable[[Array], tuple[Array, ...]], batch: Array) -> tuple[int,
     start = time.perf_counter_ns()
     outputs = run(batch)
     return time.perf_counter_ns() - start, outputs
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage is collected in the block: nothing is timed that is not the engine's."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def warm_up(step: Callable[[int], int], *, least_s: float, limit: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ and the model cost.
 
 from __future__ import annotations
 
-import gc
 import random
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.process import memory_status, own_status, proportional_status, reset_peak
-from benchmarks.timing import Inputs, answer, open_engine, same_outputs, timed, warm_up
+from benchmarks.timing import Inputs, answer, open_engine, same_outputs, timed, uncollected, warm_up
 
 if TYPE_CHECKING:
     from pipeline.session import Array, Session
@@ -76,23 +75,20 @@ def _timed_loop(
     samples: list[int] = []
     checked = mismatched = 0
     limit_ns = int(request["max_s"] * 1e9)
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    began = time.perf_counter_ns()
     order: list[int] = []
-    while len(samples) < request["iterations"]:
-        if len(samples) >= request["min_iterations"] and time.perf_counter_ns() - began > limit_ns:
-            break
-        if not order:
-            order = generator.sample(range(inputs.count), inputs.count)
-        row = order.pop()
-        elapsed, outputs = timed(session.run, inputs.read(row))
-        samples.append(elapsed)
-        if generator.random() < _CHECKED_SHARE:
-            checked += 1
-            mismatched += not same_outputs(outputs, expected[row])
-    gc.enable()
+    with uncollected():
+        began = time.perf_counter_ns()
+        while len(samples) < request["iterations"]:
+            if len(samples) >= request["min_iterations"] and time.perf_counter_ns() - began > limit_ns:
+                break
+            if not order:
+                order = generator.sample(range(inputs.count), inputs.count)
+            row = order.pop()
+            elapsed, outputs = timed(session.run, inputs.read(row))
+            samples.append(elapsed)
+            if generator.random() < _CHECKED_SHARE:
+                checked += 1
+                mismatched += not same_outputs(outputs, expected[row])
     return {"samples_ns": samples, "checked": checked, "mismatched": mismatched, "inputs": inputs.count}
 
 

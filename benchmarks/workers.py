@@ -10,7 +10,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pipeline.errors import EdgewrightError, ResourceError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
 
-__all__ = ["one_at_a_time", "run_worker"]
+__all__ = ["lost", "one_at_a_time", "run_worker", "start_worker"]
 
 _KILLED = -9
 _THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -42,24 +42,52 @@ def run_worker(
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         asked, answered = Path(scratch, "request.json"), Path(scratch, "result.json")
         asked.write_text(json.dumps(request), encoding="utf-8")
-        # -P: a folder of the same name where the user stands must not be imported in place of ours.
-        command = [sys.executable, "-P", "-m", module, str(asked), str(answered)]
+        command = [*_command(module), str(asked), str(answered)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment(environment or {}))  # noqa: S603 - ourselves
-        if done.returncode == _KILLED:
-            raise ResourceError(
-                "a measuring process was killed, as happens when memory runs out",
-                where=module,
-                fix="close other programs, or measure on a machine with more memory",
-            )
         if done.returncode != 0:
-            words = done.stderr.strip().splitlines()
-            raise EdgewrightError(
-                "the model could not be measured",
-                where="a fresh process on the target's runtime",
-                got=words[-1] if words else f"exit code {done.returncode}",
-            )
+            raise lost(module, done.returncode, done.stderr)
         result: dict[str, Any] = json.loads(answered.read_text(encoding="utf-8"))
         return result
+
+
+def start_worker(module: str, request: Path, errors: IO[str]) -> subprocess.Popen[str]:
+    """Start ``python -m module REQUEST``, which is spoken to line by line.
+
+    Args:
+        module: Of a worker.
+        request: File it reads first.
+        errors: Where its last words go.
+    """
+    command = [*_command(module), str(request)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True, env=_environment({}))  # noqa: S603 - ourselves
+
+
+def lost(module: str, code: int, words: str) -> EdgewrightError:
+    """The error for a worker that ended without its answer.
+
+    Args:
+        module: Which.
+        code: Its exit code; negative: the signal that killed it.
+        words: What it wrote to standard error.
+    """
+    if code == _KILLED:
+        return ResourceError(
+            "a measuring process was killed, as happens when memory runs out",
+            where=module,
+            fix="close other programs, or measure on a machine with more memory",
+        )
+    lines = words.strip().splitlines()
+    return EdgewrightError(
+        "the model could not be measured",
+        where="a fresh process on the target's runtime",
+        got=lines[-1] if lines else f"exit code {code}",
+    )
+
+
+def _command(module: str) -> list[str]:
+    """-P: a folder of the same name where the user stands must not be imported in place of ours."""
+    return [sys.executable, "-P", "-m", module]
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:

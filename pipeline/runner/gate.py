@@ -267,4 +267,6 @@ def _shown(value: object) -> str:
 
 def _notes(processes: Sequence[PairProcess]) -> tuple[str, ...]:
     unsettled = sum(not process.converged for process in processes)
-    return (f"the warm-up of {unsettled} of {len(processes)} processes did not settle",) if unsettled else ()
+    settled = (f"the warm-up of {unsettled} of {len(processes)} processes did not settle",) if unsettled else ()
+    apart = "each side ran in a process of its own, stopped while the other had its turn: idle threads would disturb it"
+    return (*settled, apart) if any(process.apart for process in processes) else settled

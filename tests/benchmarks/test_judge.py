@@ -30,6 +30,7 @@ def _process(kind: Kind, position: int, change: float, *, pressure: float = 0.0,
         b_s=tuple(value * (1 + change) for value in baseline),
         converged=True,
         state=MachineState(pressure=pressure, steal=steal, load=0.0, mhz=None),
+        apart=False,
         raw={},
     )
 
@@ -118,6 +119,7 @@ def test_the_unit_of_time_does_not_matter(changes: list[float], factor: float) -
             b_s=tuple(factor * value for value in process.b_s),
             converged=True,
             state=process.state,
+            apart=False,
             raw={},
         )
         for process in _processes(changes)

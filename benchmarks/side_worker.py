@@ -1,0 +1,61 @@
+"""``python -m benchmarks.side_worker REQUEST.json``: one engine in a process of its own, asked line by line.
+
+Its parent stops the whole process while the other engine has its turn (see :mod:`benchmarks.apart`). Lines on standard
+input: ``warm ROW``, ``step ROW CHECK``, ``slow SHARE NS``, ``told``; each is answered with a line of JSON. It ends with
+its input, and with its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks.timing import uncollected
+from benchmarks.turns import LoadedSide
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """A stopped process whose parent was killed would stay for ever: let the kernel kill it too, where it can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _answered(side: LoadedSide, line: str) -> Any:  # noqa: ANN401 - what becomes JSON
+    match line.split():
+        case ["warm", row]:
+            return side.warm(int(row))
+        case ["step", row, check]:
+            return side.step(int(row), check=check == "1")
+        case ["slow", share, inference_ns]:
+            side.slow(float(share), int(inference_ns))
+            return None
+        case ["told"]:
+            return side.told()
+    message = f"not a command: {line!r}"
+    raise ValueError(message)
+
+
+def main(request_path: str) -> None:
+    """Load, then answer until the input ends."""
+    _end_with_parent()
+    request: dict[str, Any] = json.loads(Path(request_path).read_text(encoding="utf-8"))
+    if request["affinity"] and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, request["affinity"])
+    with ExitStack() as opened:
+        side = LoadedSide(request, Path(request["inputs"]), opened)
+        print(json.dumps(side.count), flush=True)  # noqa: T201 - the parent reads it
+        with uncollected():
+            for line in sys.stdin:
+                print(json.dumps(_answered(side, line)), flush=True)  # noqa: T201 - as above
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
