@@ -146,7 +146,10 @@ def recipe_(recipe: "Recipe") -> None:
     from pipeline.runner.plan import make_plan
     from pipeline.store import Store, default_root
 
-    typer.echo(dump_recipe(make_plan(recipe, Store(default_root()), progress()).recipe), nl=False)
+    plan = make_plan(recipe, Store(default_root()), progress())
+    for note in plan.notes:
+        progress().note(note)
+    typer.echo(dump_recipe(plan.recipe), nl=False)
 
 
 @takes_recipe
@@ -171,4 +174,42 @@ def explain(recipe: "Recipe") -> None:
             say(f"{'':<35}{reason}", markup=False)
 
 
-COMMANDS = (deploy, recipe_, explain)
+@takes_recipe
+def compare(
+    recipe: "Recipe",
+    fewer: Annotated[bool, typer.Option("--fewer", help="Six processes and one look a comparison.")] = False,
+) -> None:
+    """Time what would be shipped beside the plain runtimes.
+
+    ONNX Runtime and OpenVINO with their defaults on the same ONNX files, and PyTorch eager on the network itself, for
+    float and for INT8, judged like a gate. Nothing is published. Ends with 1 where what would be shipped is slower.
+
+    \b
+    edgewright compare resnet50 --target auto --skip distill,prune
+    """  # noqa: D301 - click's
+    from benchmarks.margins import EFFORTS
+    from pipeline.cli.console import out_console, progress, say, table
+    from pipeline.report.comparison import Verdict
+    from pipeline.runner.chain import Chain
+    from pipeline.runner.plan import make_plan
+    from pipeline.runner.runtimes import COLUMNS, beside_plain_runtimes, cells
+    from pipeline.store import Store, default_root
+
+    store = Store(default_root())
+    plan = make_plan(recipe, store, progress())
+    for note in plan.notes:
+        say(f"  note: {note}", markup=False)
+    chain = Chain(plan, store, progress(), lambda outcome: say(_stage_line(outcome), markup=False))
+    found = []
+    for one in beside_plain_runtimes(chain, effort=EFFORTS["quick" if fewer else "default"]):
+        found.append(one)
+        say("  " + "  ".join(cells(one)), markup=False)
+    say("")
+    out_console().print(table(COLUMNS, [cells(one) for one in found]))
+    for reason in dict.fromkeys(reason for one in found for reason in one.unfit):
+        say(f"  unfit: {reason}", markup=False)
+    if any(one.p50.verdict is Verdict.REGRESSED for one in found):
+        raise typer.Exit(1)
+
+
+COMMANDS = (deploy, recipe_, explain, compare)

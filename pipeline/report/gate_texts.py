@@ -9,7 +9,7 @@ from pipeline.report import figures
 if TYPE_CHECKING:
     from pipeline.report.comparison import Comparison, MetricRow
 
-__all__ = ["GATE_COLUMNS", "differences", "gate_notes", "gate_rows"]
+__all__ = ["GATE_COLUMNS", "differences", "gate_cells", "gate_notes", "gate_rows"]
 
 GATE_COLUMNS = ("metric", "verdict", "baseline", "candidate", "change", "interval", "limit")
 
@@ -17,19 +17,21 @@ _POINTS = frozenset({"accuracy", "agreement"})
 
 
 def gate_rows(found: Comparison) -> list[tuple[str, ...]]:
-    """A row a metric, a text for each of :data:`GATE_COLUMNS`."""
-    return [
-        (
-            row.name,
-            _verdict(row),
-            _figure(row, row.baseline),
-            _figure(row, row.candidate),
-            _change(row, row.change),
-            _interval(row),
-            _limit(row),
-        )
-        for row in found.metrics
-    ]
+    """A row a metric."""
+    return [gate_cells(row) for row in found.metrics]
+
+
+def gate_cells(row: MetricRow) -> tuple[str, ...]:
+    """A text for each of :data:`GATE_COLUMNS`."""
+    return (
+        row.name,
+        _verdict(row),
+        _figure(row, row.baseline),
+        _figure(row, row.candidate),
+        _change(row, row.change),
+        _interval(row),
+        _limit(row),
+    )
 
 
 def _verdict(row: MetricRow) -> str:

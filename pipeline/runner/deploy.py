@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,16 +18,31 @@ from pipeline.runner.unmeasured import decide_unmeasured
 from pipeline.stage import TrainedNetwork
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
     from pipeline.baselines.shelf import Shelf
     from pipeline.runner.measure import Measured
 
-__all__ = ["deploy"]
+__all__ = ["Finished", "deploy", "finished"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """What one target got, before it is published.
+
+    Attributes:
+        artifacts: The newest of each kind on the way to the target's engine.
+    """
+
+    target: Target
+    made: Made
+    artifacts: Mapping[ArtifactKind, Artifact]
 
 
 def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tuple[Deployed, ...]:
-    """Run the plan: the shared stages once, then each target's own.
+    """Run the plan and publish what each target gets as soon as it is there.
 
     Args:
         chain: What to do, and where the work goes.
@@ -39,9 +54,15 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         for target in chain.plan.targets
     }
     preflight(chain, folders.values())
+    return tuple(publish(chain, one.target, one.made, folders[one.target.name], shelf) for one in finished(chain))
+
+
+def finished(chain: Chain) -> Iterator[Finished]:
+    """Run the plan: the shared stages once, then each target's own; of several for ``auto`` only the fastest comes."""
     artifacts: dict[ArtifactKind, Artifact] = {}
     shared = Made()
-    first = next((target for target in chain.plan.targets if not target.cannot_run()), chain.plan.targets[0])
+    targets = chain.plan.targets
+    first = next((target for target in targets if not target.cannot_run()), targets[0])
     for stage in chain.plan.network_stages():
         if stage.name == "distill":
             shared.taught = _teachers(chain, first)
@@ -50,35 +71,24 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         artifacts[result.artifact.kind] = result.artifact
         measured = _measured(chain, result.artifact, first)
         _note(chain, shared, Outcome(result=result, measured=measured, facts=network_facts_of(artifacts)))
+    each = (_for_target(chain, target, shared, artifacts, measured_on=first) for target in targets)
     if chain.plan.fastest_only:
-        target, made = _fastest(chain, shared, artifacts, measured_on=first)
-        return (publish(chain, target, made, folders[target.name], shelf),)
-    found = []
-    for target in chain.plan.targets:
-        made = _for_target(chain, target, shared, dict(artifacts), measured_on=first)
-        found.append(publish(chain, target, made, folders[target.name], shelf))
-    return tuple(found)
+        yield _fastest(chain, tuple(each))
+    else:
+        yield from each
 
 
-def _fastest(
-    chain: Chain, shared: Made, artifacts: dict[ArtifactKind, Artifact], *, measured_on: Target
-) -> tuple[Target, Made]:
-    """The target whose engine is fastest here, with what was made for it; its last row tells the comparison."""
-    made = {
-        target.name: _for_target(chain, target, shared, dict(artifacts), measured_on=measured_on)
-        for target in chain.plan.targets
-    }
-    contenders = [
-        Contender(target=target, engine=made[target.name].outcomes[-1].result.artifact) for target in chain.plan.targets
-    ]
-    chosen, told = fastest(chain, contenders)
-    won = made[chosen.target.name]
+def _fastest(chain: Chain, candidates: Sequence[Finished]) -> Finished:
+    """The one whose engine is fastest here; its last row tells the comparison."""
+    engines = [(one.target, one.artifacts[ArtifactKind.ENGINE]) for one in candidates]
+    number, told = fastest(chain, [Contender(target=target, engine=engine) for target, engine in engines])
+    won = candidates[number]
     if told:
-        reason = f"target auto: {chosen.target.name} is shipped, since {told}"
+        reason = f"target auto: {won.target.name} is shipped, since {told}"
         chain.progress.note(reason)
-        built = won.outcomes[-1]
-        won.outcomes[-1] = replace(built, result=replace(built.result, notes=(*built.result.notes, reason)))
-    return chosen.target, won
+        built = won.made.outcomes[-1]
+        won.made.outcomes[-1] = replace(built, result=replace(built.result, notes=(*built.result.notes, reason)))
+    return won
 
 
 def _measured(
@@ -110,10 +120,10 @@ def _teachers(chain: Chain, target: Target) -> tuple[Taught, ...]:
 
 
 def _for_target(
-    chain: Chain, target: Target, shared: Made, artifacts: dict[ArtifactKind, Artifact], *, measured_on: Target
-) -> Made:
+    chain: Chain, target: Target, shared: Made, common: Mapping[ArtifactKind, Artifact], *, measured_on: Target
+) -> Finished:
     """Export and build for one target; what was measured on another target is measured on this one."""
-    plan = chain.plan
+    plan, artifacts = chain.plan, dict(common)
     made = Made(outcomes=list(shared.outcomes), taught=shared.taught)
     if target.name != measured_on.name:
         made.outcomes = [
@@ -134,9 +144,10 @@ def _for_target(
         options=decision.options,
     )
     built = chain.execute(build, artifacts)
+    artifacts[ArtifactKind.ENGINE] = built.artifact
     built = replace(built, notes=(decision.reason, *built.notes))
     _note(chain, made, Outcome(result=built, measured=_measured(chain, built.artifact, target), facts=facts))
-    return made
+    return Finished(target=target, made=made, artifacts=artifacts)
 
 
 def _folder_name(model: str) -> str:

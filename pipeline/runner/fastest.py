@@ -31,8 +31,8 @@ class Contender:
     engine: Artifact
 
 
-def fastest(chain: Chain, contenders: Sequence[Contender]) -> tuple[Contender, str]:
-    """The contender to ship, and the figures that say so.
+def fastest(chain: Chain, contenders: Sequence[Contender]) -> tuple[int, str]:
+    """Number of the contender to ship, and the figures that say so.
 
     Args:
         chain: The run.
@@ -45,8 +45,8 @@ def fastest(chain: Chain, contenders: Sequence[Contender]) -> tuple[Contender, s
         for other, ratio in zip(others, ratios, strict=True)
     )
     if not ratios or min(ratios) >= _CLEARLY:
-        return first, told
-    return others[ratios.index(min(ratios))], told
+        return 0, told
+    return 1 + ratios.index(min(ratios)), told
 
 
 def _ratio(chain: Chain, other: Contender, base: Contender) -> float:

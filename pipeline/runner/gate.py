@@ -5,25 +5,25 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.judge import change_of, judge_accuracy, judge_control, judge_latency, judge_memory, judge_size
+from benchmarks.judge import change_of, judge_accuracy, judge_memory, judge_size
 from benchmarks.margins import EFFORTS, Effort, Margins
-from benchmarks.pairs import Kind, PairProcess, PairProtocol, measure_pairs
+from benchmarks.pairs import PairProcess, PairProtocol
 from benchmarks.workers import one_at_a_time, run_worker
 from pipeline.errors import ParityError
 from pipeline.report.comparison import Comparison, Difference, MetricRow, ProcessPoint, Verdict
 from pipeline.runner.bundle_measure import engine_of, loaded_bytes, score_bundle
+from pipeline.runner.latency import judge_side_by_side
 from pipeline.runner.verdicts import exit_code, overall, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.engine import Engine
-    from benchmarks.judge import Control
     from exporters.bundle import Bundle
     from pipeline.data import Dataset
     from pipeline.progress import Progress
@@ -83,22 +83,30 @@ def gate(baseline: Bundle, candidate: Bundle, dataset: Dataset, options: GateOpt
             for name, bundle in (("baseline", baseline), ("candidate", candidate))
         ]
         still = _still_figures(sides, dataset, options, progress)
-        processes, latency, control, looks = _latency(sides[0].engine, sides[1].engine, options, progress)
+        latency = judge_side_by_side(
+            sides[0].engine,
+            sides[1].engine,
+            progress,
+            protocol=options.protocol,
+            margins=options.margins,
+            effort=options.effort,
+            seed=options.seed,
+        )
     found = Comparison(
         baseline=baseline.sha256,
         candidate=candidate.sha256,
         verdict=Verdict.OK,
         sentence="",
         exit_code=0,
-        metrics=(*latency, *still),
-        processes=tuple(_point(process) for process in processes),
-        control_change=math.expm1(control.change.estimate),
-        control_low=change_of(control.change.low),
-        control_high=change_of(control.change.high),
-        looks=looks,
-        unfit=control.reasons,
-        differences=_differences(sides, processes),
-        notes=_notes(processes),
+        metrics=(*latency.rows, *still),
+        processes=tuple(_point(process) for process in latency.processes),
+        control_change=math.expm1(latency.control.change.estimate),
+        control_low=change_of(latency.control.change.low),
+        control_high=change_of(latency.control.change.high),
+        looks=latency.looks,
+        unfit=latency.control.reasons,
+        differences=_differences(sides, latency.processes),
+        notes=_notes(latency.processes),
         wall_s=time.monotonic() - start,
     )
     return decided(found, candidate)
@@ -197,28 +205,6 @@ def _told(name: str, rounds: Sequence[Sequence[dict[str, Any]]], field: str) -> 
         verdict=Verdict.OK if candidate <= 1.1 * baseline else Verdict.INCONCLUSIVE,
         gating=False,
     )
-
-
-def _latency(
-    baseline: Engine, candidate: Engine, options: GateOptions, progress: Progress
-) -> tuple[list[PairProcess], tuple[MetricRow, ...], Control, int]:
-    """Look, and look once more with as many processes again while nothing is decided."""
-    effort = options.effort
-    pairs: list[Kind] = ["pair"]
-    controls: list[Kind] = ["control"]
-    kinds = pairs * effort.processes + controls * math.ceil(effort.processes / 2)
-    processes: list[PairProcess] = []
-    for look in range(1, effort.looks + 1):
-        with progress.track("pairs" if look == 1 else "pairs, second look", len(kinds)) as ticker:
-            found = measure_pairs(
-                baseline, candidate, options.protocol, kinds, ticker, seed=options.seed * effort.looks + look
-            )
-        processes += [replace(process, position=len(processes) + process.position) for process in found]
-        control = judge_control(processes, options.margins, effort)
-        rows = judge_latency(processes, options.margins, effort, control)
-        if all(row.verdict not in {Verdict.INCONCLUSIVE, Verdict.UNFIT} for row in rows):
-            break
-    return processes, rows, control, look
 
 
 def _point(process: PairProcess) -> ProcessPoint:
