@@ -12,13 +12,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.gpu_state import gpu_state
 from benchmarks.process import memory_status, own_status, proportional_status, reset_peak
 from benchmarks.timing import Inputs, answer, open_engine, same_outputs, timed, uncollected, warm_up
+from pipeline.session import TimedByGpu
 
 if TYPE_CHECKING:
     from pipeline.session import Array, Session
 
 _CHECKED_SHARE = 0.05
+_SPANS = 64
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
@@ -43,9 +46,12 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
             least_s=request["warmup_s"],
             limit=request["warmup_limit"],
         )
+        on_gpu = "gpu" in session.facts()
+        gpu_before = gpu_state() if on_gpu else None
         before = own_status()
         measured = _timed_loop(session, inputs, expected, request)
         after = own_status()
+        gpu = {"before": gpu_before, "after": gpu_state(), "spans_ns": _spans(session, inputs)} if on_gpu else None
         repeated = _repeated_input(session, inputs, min(32, len(measured["samples_ns"])))
         memory["run"], peaks["run"] = memory_status("VmRSS"), memory_status("VmHWM")
         facts = session.facts()
@@ -63,6 +69,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         "phase_peaks_bytes": peaks if resets else None,
         "proportional_bytes": proportional_status(),
         "facts": facts,
+        "gpu": gpu,
         "involuntary_switches": after - before,
     }
 
@@ -104,6 +111,16 @@ def _repeated_input(session: Session, inputs: Inputs, rounds: int) -> dict[str, 
         session.run(inputs.read(0))
         repeated.append(timed(session.run, inputs.read(0))[0])
     return {"fresh_ns": fresh, "repeated_ns": repeated}
+
+
+def _spans(session: Session, inputs: Inputs) -> list[dict[str, int]] | None:
+    """The parts of some inferences by the GPU's own clock; None of a session that cannot tell them.
+
+    Apart from the timed loop, since the events themselves take time.
+    """
+    if not isinstance(session, TimedByGpu):
+        return None
+    return [session.spans(inputs.read(number % inputs.count)) for number in range(_SPANS)]
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Build(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    precision: Literal["auto", "int8", "fp16", "float"] = Field(
+    precision: Literal["auto", "int8", "fp16", "bf16", "float"] = Field(
         default="auto",
         description="'auto': the fastest that holds goal.max_accuracy_drop, by measurement on the target",
     )
@@ -37,6 +37,10 @@ class Build(BaseModel):
     input: Literal["float32", "uint8"] = Field(
         default="float32",
         description="'uint8': the device feeds the bytes of an image, the graph itself subtracts mean and divides",
+    )
+    ort_format: bool = Field(
+        default=False,
+        description="for the target ort-cpu: model.ort and the list of operators that a reduced ONNX Runtime needs",
     )
     tensorrt: TensorRtOptions = Field(
         default=TensorRtOptions(), description="for the targets tensorrt and tensorrt-rtx"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from exporters.target import check_precision
-from pipeline.environment import usable_cores
+from pipeline.environment import this_machine, usable_cores
 from pipeline.errors import UsageError
 from pipeline.session import EngineSpec, TensorSpec, check_batch
 from pipeline.store import foreign_disk_errors
@@ -30,6 +30,9 @@ __all__ = ["OPENVINO", "OpenVinoSession", "OpenVinoTarget", "open_session"]
 
 _MODEL = "model.xml"
 _BOUNDARY = frozenset({"Parameter", "Result"})
+_BF16 = frozenset({"avx512_bf16"})
+"""Instructions by which a CPU multiplies bfloat16 itself; without them it would be slower than float32."""
+
 _PRODUCTS = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul"})
 
 
@@ -42,7 +45,11 @@ class OpenVinoTarget:
     distributions: tuple[str, ...] = ("openvino",)
     runtime: tuple[str, ...] = ("openvino", "numpy", "pillow")
     run_template: str = "run_openvino.py.template"
-    precisions: tuple[str, ...] = ("float", "int8")
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Bfloat16 where the CPU multiplies it itself."""
+        return ("float", "bf16", "int8") if _native_bf16() else ("float", "int8")
 
     def configured(self, section: Build) -> Self:
         """Nothing in a recipe is about it alone."""
@@ -68,11 +75,14 @@ class OpenVinoTarget:
         return self.missing()
 
     def settings(self) -> dict[str, Json]:
-        """Nothing: the conversion has no options."""
-        return {}
+        """What the float layers of an INT8 network compute in."""
+        return {"native_bf16": _native_bf16()}
 
     def build(self, model: Path, folder: Path, *, precision: str) -> EngineSpec:
-        """Convert to OpenVINO's own format, weights as they are.
+        """Convert to OpenVINO's own format, weights as they are but for bf16, which keeps 16 bits of them.
+
+        What stays float in an INT8 network computes in bfloat16 where the CPU does that itself: its rounding is below
+        that of the layers around it.
 
         What the converter notes about itself is taken out: it holds the path of the ONNX file, and names with numbers
         that go on counting through a process.
@@ -89,14 +99,21 @@ class OpenVinoTarget:
                 operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
         del converted.rt_info["conversion_parameters"]
         with foreign_disk_errors(folder):
-            openvino.save_model(converted, str(folder / _MODEL), compress_to_fp16=False)
+            openvino.save_model(converted, str(folder / _MODEL), compress_to_fp16=precision == "bf16")
         return EngineSpec(
             target=self.name,
             model=_MODEL,
             input=_spec(converted.inputs[0]),
             outputs=tuple(_spec(output) for output in converted.outputs),
-            options={"threads": None},
+            options={
+                "threads": None,
+                "inference_precision": "bf16" if precision != "float" and _native_bf16() else "f32",
+            },
         )
+
+
+def _native_bf16() -> bool:
+    return bool(_BF16 & set(this_machine().isa))
 
 
 OPENVINO = OpenVinoTarget()
@@ -120,9 +137,9 @@ def _spec(port: Any) -> TensorSpec:  # noqa: ANN401
 
 
 class OpenVinoSession:
-    """A model in OpenVINO's CPU plugin: float stays float32, one request at a time, the lowest latency.
+    """A model in OpenVINO's CPU plugin, one request at a time, the lowest latency.
 
-    Options of the spec: ``threads`` (None: all usable cores).
+    Options of the spec: ``threads`` (None: all usable cores), ``inference_precision`` (of floats: ``f32``, ``bf16``).
     """
 
     def __init__(self, folder: Path, spec: EngineSpec) -> None:
@@ -136,7 +153,7 @@ class OpenVinoSession:
     def __enter__(self) -> Self:
         """Compile the model for this machine."""
         hints = {
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": self.spec.options["inference_precision"],
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self._threads,
         }

@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from exporters.openvino import OPENVINO as TARGET
 from exporters.openvino import runtime as openvino_runtime
 from pipeline.environment import usable_cores
 from pipeline.models.source import ModelSource
@@ -15,10 +16,11 @@ from pipeline.session import EngineSpec, check_batch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporters.target import Precision
     from pipeline.artifact import Json
     from pipeline.session import Array
 
-__all__ = ["ONNXRUNTIME", "OPENERS", "OPENVINO", "PYTORCH", "of_network", "of_onnx", "plain_runtimes"]
+__all__ = ["ONNXRUNTIME", "OPENERS", "OPENVINO", "PYTORCH", "computes_in", "of_network", "of_onnx", "plain_runtimes"]
 
 ONNXRUNTIME, OPENVINO, PYTORCH = "onnxruntime", "openvino, its defaults", "PyTorch eager"
 """Names of the runtimes; each stands in ``EngineSpec.target``."""
@@ -34,6 +36,11 @@ OPENERS = {
 def plain_runtimes() -> tuple[str, ...]:
     """Those installed here that read ONNX."""
     return tuple(name for name in (ONNXRUNTIME, OPENVINO) if importlib.util.find_spec(name.partition(",")[0]))
+
+
+def computes_in(name: str) -> Precision:
+    """What a runtime computes a float network in by itself, on this machine."""
+    return "bf16" if name == OPENVINO and "bf16" in TARGET.precisions else "float"
 
 
 def of_onnx(name: str, like: EngineSpec, model: str) -> EngineSpec:

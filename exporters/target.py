@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from pipeline.environment import Machine
     from pipeline.session import EngineSpec
 
-__all__ = ["Precision", "Target", "check_precision"]
+__all__ = ["HALVES", "Precision", "Target", "check_precision"]
 
-Precision = Literal["float", "fp16", "int8"]
-"""What a graph computes in: float32, float16, or 8-bit integers where Q/DQ stands."""
+Precision = Literal["float", "fp16", "bf16", "int8"]
+"""What a graph computes in: float32, float16, bfloat16, or 8-bit integers where Q/DQ stands."""
+
+HALVES: tuple[Precision, ...] = ("fp16", "bf16")
+"""The 16-bit floats; a target has one of them at most."""
 
 
 class Target(Protocol):
@@ -30,7 +33,7 @@ class Target(Protocol):
         distributions: Python distributions whose versions decide what is built; they enter the build stage's key.
         runtime: The distributions a bundle for this target needs on the device.
         run_template: The file in ``exporters/device`` that becomes the runtime's part of the bundle's ``run.py``.
-        precisions: What it can build.
+        precisions: What it can build and this machine can run well.
     """
 
     @property
@@ -80,7 +83,7 @@ class Target(Protocol):
         The same model gives the same bytes wherever the runtime allows that.
 
         Args:
-            model: ``float.onnx`` for ``float`` and ``fp16``, the Q/DQ file of the target's dialect for ``int8``.
+            model: ``float.onnx`` for ``float`` and 16-bit floats, the Q/DQ file of the target's dialect for ``int8``.
             folder: An empty folder.
             precision: One of ``precisions``.
 

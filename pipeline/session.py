@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.artifact import Json  # noqa: TC001 - Opener is made at run time
 
-__all__ = ["Array", "EngineSpec", "Opener", "Session", "TensorSpec"]
+__all__ = ["Array", "EngineSpec", "Opener", "Session", "TensorSpec", "TimedByGpu"]
 
 Array = NDArray[Any]
 
@@ -108,6 +108,15 @@ class Session(Protocol):
 
     def facts(self) -> dict[str, Json]:
         """What is in force once loaded: runtime version, provider, threads and the like, for the record."""
+        ...
+
+
+@runtime_checkable
+class TimedByGpu(Protocol):
+    """A session that can tell the parts of an inference by the GPU's own clock."""
+
+    def spans(self, batch: Array) -> dict[str, int]:
+        """Nanoseconds of one inference's ``copy_in``, ``compute`` and ``copy_out``."""
         ...
 
 

@@ -33,7 +33,7 @@ _BUILDING = (
 )  # fmt: skip
 _RUNNING = (
     "EngineInspector.get_engine_information", "ICudaEngine.create_engine_inspector",
-    "ICudaEngine.create_execution_context", "IExecutionContext.execute_async_v3",
+    "ICudaEngine.create_execution_context", "ICudaEngine.device_memory_size_v2", "IExecutionContext.execute_async_v3",
     "IExecutionContext.set_input_shape", "IExecutionContext.set_tensor_address", "LayerInformationFormat.JSON",
     "Logger.ERROR", "Runtime", "Runtime.deserialize_cuda_engine", "Runtime.engine_host_code_allowed",
 )  # fmt: skip

@@ -15,14 +15,14 @@ from pipeline.errors import ResourceError
 if TYPE_CHECKING:
     from pipeline.session import Array, TensorSpec
 
-__all__ = ["CUDA_NAMES", "Buffer", "Stream", "cuda_runtime", "memory_missing"]
+__all__ = ["CUDA_NAMES", "Buffer", "Event", "Stream", "cuda_runtime", "memory_missing"]
 
 _MODULE = "cuda.bindings.runtime"
 
 CUDA_NAMES = (
-    "cudaFree", "cudaFreeHost", "cudaGetErrorString", "cudaMalloc", "cudaMallocHost", "cudaMemcpyAsync",
-    "cudaMemcpyKind.cudaMemcpyDeviceToHost", "cudaMemcpyKind.cudaMemcpyHostToDevice", "cudaStreamCreate",
-    "cudaStreamDestroy", "cudaStreamSynchronize",
+    "cudaEventCreate", "cudaEventDestroy", "cudaEventElapsedTime", "cudaEventRecord", "cudaFree", "cudaFreeHost",
+    "cudaGetErrorString", "cudaMalloc", "cudaMallocHost", "cudaMemcpyAsync", "cudaMemcpyKind.cudaMemcpyDeviceToHost",
+    "cudaMemcpyKind.cudaMemcpyHostToDevice", "cudaStreamCreate", "cudaStreamDestroy", "cudaStreamSynchronize",
 )  # fmt: skip
 """What is used of them; a test looks each up."""
 
@@ -74,6 +74,31 @@ class Stream:
     def __exit__(self, *exc_info: object) -> None:
         """Release it."""
         checked(self._cuda, self._cuda.cudaStreamDestroy(self._handle))
+
+
+class Event:
+    """A moment in a stream, by the GPU's own clock."""
+
+    def __init__(self, cuda: Any) -> None:  # noqa: ANN401
+        self._cuda = cuda
+        self._handle = checked(cuda, cuda.cudaEventCreate())
+
+    def record(self, stream: Stream) -> None:
+        """Let it be the moment when everything queued so far is done."""
+        checked(self._cuda, self._cuda.cudaEventRecord(self._handle, stream.handle))
+
+    def nanoseconds_since(self, earlier: Event) -> int:
+        """Between two moments that have passed; the clock ticks every half microsecond."""
+        milliseconds: float = checked(self._cuda, self._cuda.cudaEventElapsedTime(earlier._handle, self._handle))
+        return round(1e6 * milliseconds)
+
+    def __enter__(self) -> Self:
+        """Ready since it was made."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Release it."""
+        checked(self._cuda, self._cuda.cudaEventDestroy(self._handle))
 
 
 class Buffer:

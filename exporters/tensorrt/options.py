@@ -29,7 +29,7 @@ class TensorRtOptions(BaseModel):
     version_compatible: bool = Field(default=False, description="later versions of TensorRT can load the engine")
     hardware_compatible: bool = Field(default=False, description="later GPUs, from Ampere on, can run the engine")
     batches: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
-        default=(1, 1, 1), description="least, usual and largest batch of an ONNX file whose first axis is open"
+        default=(1, 1, 1), description="least, usual and largest batch; beyond 1 the graph's first axis is opened"
     )
     capabilities: tuple[Annotated[str, Field(pattern=r"^sm\d{2,3}$")], ...] = Field(
         default=(),

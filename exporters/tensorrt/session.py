@@ -17,7 +17,7 @@ import numpy as np
 
 from exporters.tensorrt.engine import build_engine
 from exporters.tensorrt.flavours import FLAVOURS
-from exporters.tensorrt.memory import Buffer, Stream, cuda_runtime
+from exporters.tensorrt.memory import Buffer, Event, Stream, cuda_runtime
 from exporters.tensorrt.options import TensorRtOptions
 from exporters.tensorrt.parsing import parse, quiet_logger
 from pipeline.errors import IntegrityError, UsageError
@@ -103,6 +103,7 @@ class TensorRtSession:
             "threads": None,
             "gpu": gpu.to_json(),
             "products": options["products"],
+            "engine_memory_bytes": int(self._engine.device_memory_size_v2),
             "rebuilt": reason,
         }
         return self
@@ -147,12 +148,36 @@ class TensorRtSession:
         check_batch(batch, self.spec.input)
         np.copyto(self._input.host, batch)
         self._input.to_device(self._stream)
-        if not self._context.execute_async_v3(self._stream.handle):
-            raise UsageError("the engine did not run", where=self.spec.target)
+        self._execute()
         for buffer in self._outputs:
             buffer.to_host(self._stream)
         self._stream.wait()
         return tuple(buffer.host.copy() for buffer in self._outputs)
+
+    def _execute(self) -> None:
+        if not self._context.execute_async_v3(self._stream.handle):
+            raise UsageError("the engine did not run", where=self.spec.target)
+
+    def spans(self, batch: Array) -> dict[str, int]:
+        """Nanoseconds of one inference's parts by the GPU's clock: ``copy_in``, ``compute``, ``copy_out``."""
+        check_batch(batch, self.spec.input)
+        np.copyto(self._input.host, batch)
+        with ExitStack() as opened:
+            begun, given, computed, done = (opened.enter_context(Event(cuda_runtime())) for _ in range(4))
+            begun.record(self._stream)
+            self._input.to_device(self._stream)
+            given.record(self._stream)
+            self._execute()
+            computed.record(self._stream)
+            for buffer in self._outputs:
+                buffer.to_host(self._stream)
+            done.record(self._stream)
+            self._stream.wait()
+            return {
+                "copy_in": given.nanoseconds_since(begun),
+                "compute": computed.nanoseconds_since(given),
+                "copy_out": done.nanoseconds_since(computed),
+            }
 
     def facts(self) -> dict[str, Json]:
         """What is in force."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exporters.half_precision import HalfFromFloat
+from exporters.open_batch import OpenBatchFromFixed, has_open_batch
 from exporters.target import check_precision
 from exporters.tensorrt.engine import build_engine, chosen_capabilities
 from exporters.tensorrt.flavours import FLAVOURS, Flavour
@@ -106,14 +107,17 @@ class TensorRtTarget:
 
         Raises:
             UsageError: for a precision, an option or a graph that cannot be built.
-            ParityError: when FP16 does not compute the same, or no convolution runs in the precision asked for.
+            ParityError: when FP16 or several images at once do not compute the same, or no convolution runs in the
+                precision asked for.
         """
         check_precision(self, precision)
         source = folder / _SOURCE
-        if precision == "fp16":
-            HalfFromFloat(model, source)
+        if self.options.batches[2] > 1 and not has_open_batch(model):
+            OpenBatchFromFixed(model, source)
         else:
             shutil.copyfile(model, source)
+        if precision == "fp16":
+            HalfFromFloat(source, source)
         trt, gpu = self.flavour.bindings(), this_gpu()
         parsed = parse(trt, source)
         layers = layers_of(parsed.network)

@@ -29,6 +29,7 @@ class Choice:
 class Half:
     """The same network in 16-bit floats, on targets that have them; ``ratio``: its time over that of float."""
 
+    precision: Precision
     measured: Measured
     ratio: float
 
@@ -66,9 +67,9 @@ def choose_precision(
     least, fallback = 1.0, "float is shipped"
     precision: Precision = "float"
     if half is not None:
-        figures += f", fp16 {_change(floats, half.measured)} and takes {half.ratio:.2f}x"
+        figures += f", {half.precision} {_change(floats, half.measured)} and takes {half.ratio:.2f}x"
         if holds(floats, half.measured, goal) and half.ratio < 1:
-            least, precision, fallback = half.ratio, "fp16", "fp16 is shipped"
+            least, precision, fallback = half.ratio, half.precision, f"{half.precision} is shipped"
     if holds(floats, int8, goal) and ratio < least:
         return Choice(precision="int8", reason=figures)
     limit = f"at most {100 * goal.max_accuracy_drop:g} points lost, {agreeing}and faster than {precision}"

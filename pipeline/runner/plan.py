@@ -121,8 +121,7 @@ def _targets(recipe: Recipe) -> tuple[tuple[Target, ...], tuple[str, ...]]:
     """Those of the recipe, with what it says of each; and what the user should know of them.
 
     Raises:
-        UsageError: for ``auto`` beside others, for an option that a target lacks, or one of TensorRT's where no target
-            is TensorRT.
+        UsageError: for ``auto`` beside others, for an option that a target lacks, or one that concerns no target.
     """
     notes: tuple[str, ...] = ()
     if AUTO in recipe.targets:
@@ -135,12 +134,16 @@ def _targets(recipe: Recipe) -> tuple[tuple[Target, ...], tuple[str, ...]]:
     else:
         named = tuple(target_named(name) for name in recipe.targets)
     targets = tuple(target.configured(recipe.build) for target in named)
-    if recipe.build.tensorrt != Build().tensorrt and targets == named:
-        raise UsageError(
-            "build.tensorrt has options, but no target is TensorRT",
-            got=", ".join(recipe.targets),
-            fix="add --target tensorrt-rtx or --target tensorrt, or leave the options out",
-        )
+    usual = Build()
+    for key, takers in (("tensorrt", "tensorrt-rtx or tensorrt"), ("ort_format", "ort-cpu")):
+        told = getattr(recipe.build, key)
+        alone = usual.model_copy(update={key: told})
+        if told != getattr(usual, key) and all(target.configured(alone) == target for target in named):
+            raise UsageError(
+                f"build.{key} is set, but concerns none of the targets",
+                got=", ".join(recipe.targets),
+                fix=f"add --target {takers}, or leave it out",
+            )
     return targets, notes
 
 

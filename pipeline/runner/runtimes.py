@@ -11,6 +11,7 @@ from benchmarks.engine import Engine, write_inputs
 from benchmarks.margins import EFFORTS, Effort, Margins
 from benchmarks.pairs import PairProtocol
 from exporters import plain
+from exporters.target import HALVES, Precision
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.catalog import OPENERS
 from pipeline.data.dataset import read_images, rotating_samples
@@ -22,7 +23,6 @@ from pipeline.session import EngineSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporters.target import Precision
     from pipeline.report.comparison import MetricRow
     from pipeline.runner.chain import Chain
     from pipeline.runner.deploy import Finished
@@ -31,6 +31,7 @@ __all__ = ["COLUMNS", "Beside", "beside_plain_runtimes", "cells"]
 
 COLUMNS = ("beside", "precision", "its p50", "target", "its p50", "change", "interval", "verdict")
 
+PRECISIONS: tuple[Precision, ...] = ("float", *HALVES, "int8")
 _INPUTS = 16
 
 
@@ -56,17 +57,20 @@ class Beside:
 def beside_plain_runtimes(
     chain: Chain, *, effort: Effort = EFFORTS["default"], protocol: PairProtocol | None = None
 ) -> Iterator[Beside]:
-    """Run the plan for float and for INT8 and hold what each target gets against every runtime that is installed.
+    """Run the plan in every precision and hold what each target gets against every runtime that is installed.
 
     Args:
         chain: The run; nothing is published.
         effort: How much evidence.
         protocol: How each process measures; default: the gate's.
     """
-    for precision in ("float", "int8"):
+    for precision in PRECISIONS:
+        targets = tuple(target for target in chain.plan.targets if precision in target.precisions)
+        if not targets:
+            continue
         build = chain.plan.recipe.build.model_copy(update={"precision": precision})
         recipe = chain.plan.recipe.model_copy(update={"build": build})
-        own = replace(chain, plan=replace(chain.plan, recipe=recipe))
+        own = replace(chain, plan=replace(chain.plan, recipe=recipe, targets=targets))
         for one in finished(own):
             if not one.target.cannot_run():
                 yield from _beside(own, one, precision, effort, protocol or PairProtocol())
@@ -106,13 +110,17 @@ def _beside(
 
 
 def _others(chain: Chain, one: Finished, precision: Precision, spec: EngineSpec) -> Iterator[tuple[Path, EngineSpec]]:
-    """Folder and spec of the same network in every plain runtime: the files that the engine was built from."""
+    """Folder and spec of the same network in every plain runtime that computes in that precision by itself.
+
+    OpenVINO takes 16-bit floats for a float network where the CPU has them.
+    """
     exported = one.artifacts[ArtifactKind.ONNX]
     assert one.made.decision is not None  # noqa: S101 - a finished target has one
-    model = FLOAT_MODEL if precision == "float" else one.made.decision.candidate.file
+    model = one.made.decision.candidate.file if precision == "int8" else FLOAT_MODEL
     height, width = chain.plan.parts.preprocess.size
     floats = replace(spec, input=replace(spec.input, name="input", shape=(1, 3, height, width), dtype="float32"))
     for name in plain.plain_runtimes():
-        yield exported.root, plain.of_onnx(name, floats, model)
+        if precision == "int8" or plain.computes_in(name) == precision:
+            yield exported.root, plain.of_onnx(name, floats, model)
     if precision == "float":
         yield one.artifacts[ArtifactKind.NETWORK].root, plain.of_network(floats, chain.plan.parts.model)

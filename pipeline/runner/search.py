@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from exporters.export_stage import ExportFor
+from exporters.target import HALVES
 from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
@@ -275,11 +276,14 @@ class Search:
 
     def _half(self) -> Half | None:
         """16-bit floats, where the target has them."""
-        if "fp16" not in self._target.precisions:
+        precision = next((half for half in HALVES if half in self._target.precisions), None)
+        if precision is None:
             return None
-        engine = self._unquantised("fp16")
+        engine = self._unquantised(precision)
         measured = self._chain.measured(engine, self._target)
-        return Half(measured=measured, ratio=time_ratio(self._chain, engine, self._unquantised("float")))
+        return Half(
+            precision=precision, measured=measured, ratio=time_ratio(self._chain, engine, self._unquantised("float"))
+        )
 
 
 def _with_float(candidate: Candidate, nodes: frozenset[str], why: str) -> Candidate:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from exporters.target import HALVES, Precision
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
@@ -16,13 +17,13 @@ from pipeline.runner.search import SEARCH_IMAGES, export_of, written
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporters.target import Precision, Target
+    from exporters.target import Target
     from pipeline.artifact import Artifact
     from pipeline.runner.chain import Chain
 
 __all__ = ["decide_unmeasured"]
 
-_SAFEST: tuple[Precision, ...] = ("fp16", "float")
+_SAFEST: tuple[Precision, ...] = (*HALVES, "float")
 """What is shipped when nothing can be measured: INT8 might be slower than FP16 there, and nobody would know."""
 
 
@@ -47,9 +48,7 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
     onnx = {ArtifactKind.ONNX: chain.execute(export_of(chain.plan, candidate), artifacts).artifact}
     noise, agreement = _simulated(chain, artifacts[ArtifactKind.CALIBRATION], candidate)
     tried = []
-    for one in ("float", "fp16", "int8"):
-        if one not in target.precisions:
-            continue
+    for one in (one for one in get_args(Precision) if one in target.precisions):
         source = candidate.file if one == "int8" else FLOAT_MODEL
         engine = chain.execute(chain.build_stage(target, source=source, precision=one), onnx).artifact
         tried.append(

@@ -70,13 +70,13 @@ def test_a_file_that_was_not_exported_is_named_with_those_that_were(exported: Ar
 
 def test_a_stage_is_told_what_auto_came_to() -> None:
     # A stage sees no measurement, so it cannot choose.
-    with pytest.raises(ValidationError, match="Input should be 'float', 'fp16' or 'int8'"):
+    with pytest.raises(ValidationError, match="Input should be 'float', 'fp16', 'bf16' or 'int8'"):
         BuildFor(target="ort-cpu", source="float.onnx", precision="auto", builder=ORT_CPU)
 
 
 def test_the_recipe_leaves_the_precision_to_the_measurement_unless_told() -> None:
     assert Build().precision == "auto"
-    with pytest.raises(ValidationError, match="Input should be 'auto', 'int8', 'fp16' or 'float'"):
+    with pytest.raises(ValidationError, match="Input should be 'auto', 'int8', 'fp16', 'bf16' or 'float'"):
         Build(precision="int4")
 
 

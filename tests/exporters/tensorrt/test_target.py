@@ -75,6 +75,20 @@ def test_an_open_batch_is_opened_at_its_usual_size(open_batch: Path, tmp_path: P
     assert np.dtype(spec.input.dtype) == np.float32
 
 
+@pytest.mark.usefixtures("rtx")
+@pytest.mark.parametrize("precision", ["float", "fp16", "int8"])
+def test_a_graph_for_one_image_is_opened_where_batches_are_asked_for(
+    exported: Artifact, precision: str, tmp_path: Path
+) -> None:
+    target = replace(TENSORRT_RTX, options=TensorRtOptions(batches=(1, 1, 32), capabilities=("sm86",)))
+    source = "qdq-tensorrt.onnx" if precision == "int8" else "float.onnx"
+    spec = target.build(exported.path(source), tmp_path, precision=precision)
+    (given,) = onnx.load(tmp_path / "model.onnx").graph.input
+    assert given.type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert spec.input.shape[0] == 1
+    assert spec.options["builder"]["batches"] == [1, 1, 32]
+
+
 def test_what_decides_the_bytes_tells_options_and_capabilities() -> None:
     settings = replace(TENSORRT_RTX, options=TensorRtOptions(capabilities=("sm120",), optimization_level=5)).settings()
     assert (settings["capabilities"], settings["optimization_level"], settings["gpu"]) == (["sm120"], 5, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,6 +80,29 @@ def test_the_texts_tell_every_figure_and_why_one_is_withheld(measured: BundleMea
     assert told["top1"] == "100.00 % on 72 images"
     assert told["in force: threads"] == "1"
     assert {"import of the runtime", "load", "first inference", "memory peak"} <= set(told)
+
+
+def test_nothing_is_told_of_a_gpu_where_there_is_none(measured: BundleMeasurement) -> None:
+    assert measured.solo.processes[0]["gpu"] is None
+    assert not [label for label, _ in measurement_rows(measured) if "GPU" in label]
+
+
+def test_what_was_recorded_of_a_gpu_is_told(measured: BundleMeasurement) -> None:
+    state = {"sm_mhz": 1980, "memory_mhz": 2619, "celsius": 41, "used_bytes": 3_000_000_000, "held_back": []}
+    hot = {**state, "sm_mhz": 1410, "celsius": 84, "memory_mhz": None, "held_back": ["sw_thermal_slowdown"]}
+    spans = [{"copy_in": 20_000 + step, "compute": 300_000 + step, "copy_out": 9_000} for step in range(3)]
+    processes = tuple(
+        {**measured.solo.processes[0], "gpu": {"before": state, "after": after, "spans_ns": told}}
+        for after, told in ((state, spans), (hot, None))
+    )
+    rows = dict(measurement_rows(replace(measured, solo=replace(measured.solo, processes=processes))))
+    assert rows["the engine alone, by the GPU's clock"] == "0.300 ms"
+    assert rows["copy back, by the GPU's clock"] == "0.00900 ms"
+    assert rows["GPU clock"] == "1410 to 1980 MHz"
+    assert rows["GPU memory clock"] == "2619 to 2619 MHz"
+    assert rows["GPU temperature"] == "41 to 84 C"
+    assert rows["GPU memory in use, of all processes"] == "3000 MB"
+    assert rows["GPU clocks held back by"] == "sw_thermal_slowdown"
 
 
 def test_what_is_loaded_is_the_model_and_not_the_texts_around_it(

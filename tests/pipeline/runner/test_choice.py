@@ -143,12 +143,12 @@ def test_int8_that_answers_too_differently_is_not_shipped_where_that_is_asked() 
 
 @pytest.mark.parametrize(("ratio", "precision"), [(0.6, "int8"), (0.4, "fp16"), (1.1, "int8")])
 def test_int8_has_to_be_faster_than_16_bit_floats_where_there_are_any(ratio: float, precision: str) -> None:
-    half = Half(measured=_measured(950, 5), ratio=ratio)
+    half = Half(precision="fp16", measured=_measured(950, 5), ratio=ratio)
     found = choose_precision("auto", _measured(950, 10), _measured(950, 5), GoalSection(), ratio=0.5, half=half)
     assert found.precision == precision
 
 
 def test_16_bit_floats_that_lose_too_much_are_not_shipped() -> None:
-    half = Half(measured=_measured(900, 5), ratio=0.4)
+    half = Half(precision="fp16", measured=_measured(900, 5), ratio=0.4)
     found = choose_precision("auto", _measured(950, 10), _measured(900, 9), GoalSection(), ratio=0.9, half=half)
     assert found.precision == "float"

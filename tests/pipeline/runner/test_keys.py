@@ -100,6 +100,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
         "source": "other.onnx",
         "precision": "int8",
         "options": {"spinning": True},
+        "target_settings": {"ort_format": True},
         "folded": {
             "size": [9, 9],
             "resize": 9,

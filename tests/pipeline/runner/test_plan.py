@@ -367,9 +367,19 @@ def test_options_of_tensorrt_reach_the_target_and_decide_its_key(planned: Planne
     assert plain == catalog.target_named("ort-cpu")
 
 
-def test_options_of_tensorrt_without_it_are_told(planned: Planner) -> None:
-    with pytest.raises(UsageError, match=r"build\.tensorrt has options, but no target is TensorRT"):
-        planned(build={"tensorrt": {"capabilities": ["sm89"]}})
+@pytest.mark.parametrize(
+    ("build", "targets", "key"),
+    [
+        ({"tensorrt": {"capabilities": ["sm89"]}}, ["ort-cpu"], "tensorrt"),
+        ({"ort_format": True}, ["openvino"], "ort_format"),
+        ({"ort_format": True, "tensorrt": {"optimization_level": 5}}, ["ort-cpu"], "tensorrt"),
+    ],
+)
+def test_options_that_concern_no_target_are_told(
+    planned: Planner, build: dict[str, Any], targets: list[str], key: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"build\.{key} is set, but concerns none of the targets"):
+        planned(targets=targets, build=build)
 
 
 def test_an_option_that_tensorrt_for_rtx_lacks_is_told(planned: Planner) -> None:

@@ -1,0 +1,72 @@
+"""Clocks, temperature and memory of the NVIDIA GPU, and what holds its clocks back, as its driver's NVML tells them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.artifact import Json
+
+__all__ = ["NVML_NAMES", "gpu_state", "slowdowns"]
+
+NVML_NAMES = (
+    "ClockType.MEM", "ClockType.SM", "ClocksEventReasons.EVENT_REASON_GPU_IDLE",
+    "ClocksEventReasons.EVENT_REASON_NONE", "NvmlError", "device_get_clock_info",
+    "device_get_current_clocks_event_reasons", "device_get_handle_by_pci_bus_id_v2", "device_get_memory_info_v2",
+    "device_get_temperature_v", "init_v2", "shutdown",
+)  # fmt: skip
+"""What is used of ``cuda.bindings.nvml``; a test looks each up."""
+
+_BUS_ID_BYTES = 32
+
+
+def gpu_state() -> dict[str, Json] | None:
+    """The GPU that CUDA calls the first, now.
+
+    Returns:
+        ``sm_mhz``, ``memory_mhz``, ``celsius``, ``used_bytes`` (of all processes together) and ``held_back`` (names of
+        what keeps the clocks down, idling aside), each None where this GPU does not tell it; None where NVML is not
+        there at all.
+    """
+    try:
+        nvml: Any = importlib.import_module("cuda.bindings.nvml")
+        cuda: Any = importlib.import_module("cuda.bindings.runtime")
+        nvml.init_v2()
+    except (ImportError, RuntimeError):  # no bindings, no driver, or one without NVML, as on some boards
+        return None
+    try:
+        error, bus_id = cuda.cudaDeviceGetPCIBusId(_BUS_ID_BYTES, 0)
+        if int(error) != 0:
+            return None
+        device = nvml.device_get_handle_by_pci_bus_id_v2(bus_id.decode().rstrip("\0"))
+        return _told(nvml, device)
+    except nvml.NvmlError:
+        return None
+    finally:
+        nvml.shutdown()
+
+
+def _told(nvml: Any, device: int) -> dict[str, Json]:  # noqa: ANN401 - bindings have no types
+    def known(ask: Callable[[], Json]) -> Json | None:
+        try:
+            return ask()
+        except nvml.NvmlError:  # this GPU does not tell it
+            return None
+
+    return {
+        "sm_mhz": known(lambda: int(nvml.device_get_clock_info(device, nvml.ClockType.SM))),
+        "memory_mhz": known(lambda: int(nvml.device_get_clock_info(device, nvml.ClockType.MEM))),
+        "celsius": known(lambda: int(nvml.device_get_temperature_v(device, 0))),
+        "used_bytes": known(lambda: int(nvml.device_get_memory_info_v2(device).used)),
+        "held_back": known(lambda: slowdowns(nvml, int(nvml.device_get_current_clocks_event_reasons(device)))),
+    }
+
+
+def slowdowns(nvml: Any, bits: int) -> list[str]:  # noqa: ANN401
+    """Names of the reasons in NVML's bits that keep a busy GPU below its highest clocks."""
+    reasons = nvml.ClocksEventReasons
+    idle = int(reasons.EVENT_REASON_GPU_IDLE) | int(reasons.EVENT_REASON_NONE)
+    return [reason.name.partition("REASON_")[2].lower() for reason in reasons if int(reason) & bits & ~idle]

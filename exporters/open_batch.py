@@ -1,0 +1,138 @@
+"""An ONNX graph for one image opened to several at once, and checked to treat each as it would alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.errors import ParityError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.session import Array
+
+__all__ = ["OpenBatchFromFixed", "check_batches", "has_open_batch"]
+
+_BATCH = "batch"
+_LIMIT = 1e-3
+"""Largest difference allowed, as a fraction of the largest output: kernels for several images add in another order."""
+
+_IMAGES = 3
+
+
+def has_open_batch(model: Path) -> bool:
+    """Whether the first axis of the graph's input has no fixed size."""
+    import onnx
+
+    (given,) = onnx.load(model, load_external_data=False).graph.input
+    return not given.type.tensor_type.shape.dim[0].HasField("dim_value")
+
+
+def OpenBatchFromFixed(model: Path, path: Path) -> float:  # noqa: N802 - conversions are named <Target>From<Source>
+    """Write the graph with the first axis of its input and outputs open.
+
+    A Reshape to a constant shape that begins with 1 is made to keep the first axis of what it is given.
+
+    Args:
+        model: For inputs whose first axis is 1.
+        path: Where to write; may be ``model``.
+
+    Returns:
+        The largest difference seen, see :func:`check_batches`.
+
+    Raises:
+        ParityError: when several images at once are not treated like one after the other.
+        UsageError: when the opened graph cannot be run on several at all.
+    """
+    import onnx
+
+    fixed = onnx.load(model)
+    opened = onnx.load(model)
+    graph = opened.graph
+    for port in (*graph.input, *graph.output):
+        port.type.tensor_type.shape.dim[0].dim_param = _BATCH
+    del graph.value_info[:]  # tells the sizes of one image
+    _open_reshapes(graph)
+    worst = check_batches(fixed.SerializeToString(), opened.SerializeToString(), where=model.name)
+    onnx.save(opened, path)
+    return worst
+
+
+def _open_reshapes(graph: Any) -> None:  # noqa: ANN401 - GraphProto
+    from onnx import numpy_helper
+
+    constants = {item.name: item for item in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "Reshape" or node.input[1] not in constants:
+            continue
+        shape = numpy_helper.to_array(constants[node.input[1]]).copy()
+        if shape.size and shape[0] == 1:
+            if -1 in shape:
+                shape[0] = 0  # that of the input, unless the node is told to take it at its word
+                kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
+                del node.attribute[:]
+                node.attribute.extend(kept)
+            else:
+                shape[0] = -1  # what is left when all other sizes are
+            name = f"{node.output[0]}_shape"  # another node may take the old one for something else
+            graph.initializer.append(numpy_helper.from_array(shape, name))
+            node.input[1] = name
+
+
+def check_batches(fixed: bytes, opened: bytes, *, where: str) -> float:
+    """Compare a batch of random images in the opened graph with each of them in the fixed one.
+
+    Returns:
+        The largest difference, as a fraction of the largest output.
+
+    Raises:
+        ParityError: with the figures, when it is more than another order of adding explains.
+        UsageError: when the opened graph does not take the batch.
+    """
+    one_by_one, together = _session(fixed), _session(opened)
+    (given,) = one_by_one.get_inputs()
+    shape = (_IMAGES, *given.shape[1:])
+    generator = np.random.default_rng(0)
+    if given.type == "tensor(uint8)":
+        images: Array = generator.integers(0, 256, shape, dtype=np.uint8)
+    else:
+        images = generator.standard_normal(shape).astype(np.float32)
+    singles = [one_by_one.run(None, {given.name: images[number : number + 1]}) for number in range(_IMAGES)]
+    wanted = [np.concatenate(parts) for parts in zip(*singles, strict=True)]
+    try:
+        found = together.run(None, {given.name: images})
+    except Exception as error:  # onnxruntime's errors have no common base that it exports
+        raise UsageError(
+            "this network takes one image at a time: its graph holds sizes of one",
+            where=where,
+            got=str(error).strip().splitlines()[0],
+            fix="leave the batches at 1",
+        ) from error
+    worst = max(_difference(one, other) for one, other in zip(wanted, found, strict=True))
+    if worst > _LIMIT:
+        raise ParityError(
+            "several images at once are not treated like one after the other",
+            where=where,
+            got=f"a difference of {worst:.2g} of the largest output",
+            expected=f"at most {_LIMIT:g}",
+            fix="leave the batches at 1",
+        )
+    return worst
+
+
+def _difference(wanted: Array, found: Array) -> float:
+    if wanted.shape != found.shape:
+        return float("inf")
+    difference = float(np.abs(wanted - found).max()) / (float(np.abs(wanted).max()) or 1.0)
+    return difference if np.isfinite(difference) else float("inf")
+
+
+def _session(model: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
