@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.engine import Engine
+    from pipeline.errors import EdgewrightError
 
 __all__ = ["disturb_each_other", "measure_apart"]
 
@@ -46,7 +47,7 @@ def measure_apart(request: Mapping[str, Any]) -> dict[str, Any]:
             for name in order
         }
         found = in_turn({name: started[name] for name in ("a", "b")}, generator, request)
-    return {**found, "loaded_first": order[0], "involuntary_switches": None}
+    return {**found, "loaded_first": order[0]}
 
 
 class _StoppedSide:
@@ -82,15 +83,22 @@ class _StoppedSide:
         assert self._process.stdout is not None  # noqa: S101 - started with it
         line = self._process.stdout.readline()
         if not line:
-            self._errors.seek(0)
-            raise lost("benchmarks.side_worker", self._process.wait(), self._errors.read())
+            raise self._lost()
         return json.loads(line)
+
+    def _lost(self) -> EdgewrightError:
+        code = self._process.wait()
+        self._errors.seek(0)
+        return lost("benchmarks.side_worker", code, self._errors.read())
 
     def _ask(self, command: str) -> Any:  # noqa: ANN401 - JSON
         assert self._process.stdin is not None  # noqa: S101 - as above
         self._process.send_signal(signal.SIGCONT)
-        self._process.stdin.write(f"{command}\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(f"{command}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:  # it ended between two questions
+            raise self._lost() from None
         answer = self._answer()
         self._process.send_signal(signal.SIGSTOP)
         return answer

@@ -34,35 +34,36 @@ def gpu_state() -> dict[str, Json] | None:
     try:
         nvml: Any = importlib.import_module("cuda.bindings.nvml")
         cuda: Any = importlib.import_module("cuda.bindings.runtime")
-        nvml.init_v2()
-    except (ImportError, RuntimeError):  # no bindings, no driver, or one without NVML, as on some boards
+    except ImportError:
         return None
-    try:
-        error, bus_id = cuda.cudaDeviceGetPCIBusId(_BUS_ID_BYTES, 0)
-        if int(error) != 0:
-            return None
-        device = nvml.device_get_handle_by_pci_bus_id_v2(bus_id.decode().rstrip("\0"))
-        return _told(nvml, device)
-    except nvml.NvmlError:
+    if _known(nvml, lambda: nvml.init_v2() or True) is None:  # no driver, or one without NVML, as on some boards
         return None
-    finally:
-        nvml.shutdown()
+    error, bus_id = cuda.cudaDeviceGetPCIBusId(_BUS_ID_BYTES, 0)
+    if int(error) != 0:
+        return None
+    device = _known(nvml, lambda: nvml.device_get_handle_by_pci_bus_id_v2(bus_id.decode().rstrip("\0")))
+    found = None if device is None else _told(nvml, device)
+    _known(nvml, nvml.shutdown)
+    return found
 
 
 def _told(nvml: Any, device: int) -> dict[str, Json]:  # noqa: ANN401 - bindings have no types
-    def known(ask: Callable[[], Json]) -> Json | None:
-        try:
-            return ask()
-        except nvml.NvmlError:  # this GPU does not tell it
-            return None
-
-    return {
-        "sm_mhz": known(lambda: int(nvml.device_get_clock_info(device, nvml.ClockType.SM))),
-        "memory_mhz": known(lambda: int(nvml.device_get_clock_info(device, nvml.ClockType.MEM))),
-        "celsius": known(lambda: int(nvml.device_get_temperature_v(device, 0))),
-        "used_bytes": known(lambda: int(nvml.device_get_memory_info_v2(device).used)),
-        "held_back": known(lambda: slowdowns(nvml, int(nvml.device_get_current_clocks_event_reasons(device)))),
+    asked: dict[str, Callable[[], Json]] = {
+        "sm_mhz": lambda: int(nvml.device_get_clock_info(device, nvml.ClockType.SM)),
+        "memory_mhz": lambda: int(nvml.device_get_clock_info(device, nvml.ClockType.MEM)),
+        "celsius": lambda: int(nvml.device_get_temperature_v(device, 0)),
+        "used_bytes": lambda: int(nvml.device_get_memory_info_v2(device).used),
+        "held_back": lambda: slowdowns(nvml, int(nvml.device_get_current_clocks_event_reasons(device))),
     }
+    return {name: _known(nvml, ask) for name, ask in asked.items()}
+
+
+def _known(nvml: Any, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
+    """What the call gives; None where the GPU, the driver or its library does not tell it."""
+    try:
+        return ask()
+    except (nvml.NvmlError, RuntimeError):  # a library without the function raises the latter
+        return None
 
 
 def slowdowns(nvml: Any, bits: int) -> list[str]:  # noqa: ANN401

@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.process import own_status
 from benchmarks.timing import answer
 from benchmarks.turns import LoadedSide, in_turn, load_order
 
@@ -21,11 +20,10 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Load both in random order, then time them in turn."""
     generator = random.Random(request["seed"])
     order = load_order(generator)
-    before = own_status()
     with ExitStack() as opened:
         loaded = {name: LoadedSide(request[name], Path(request[name]["inputs"]), opened) for name in order}
         found = in_turn({name: loaded[name] for name in ("a", "b")}, generator, request)
-    return {**found, "loaded_first": order[0], "involuntary_switches": own_status() - before}
+    return {**found, "loaded_first": order[0]}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from benchmarks.timing import uncollected
 from benchmarks.turns import LoadedSide
@@ -26,6 +26,13 @@ def _end_with_parent() -> None:
     """A stopped process whose parent was killed would stay for ever: let the kernel kill it too, where it can."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _answers() -> TextIO:
+    """Standard output for answers alone: what runtimes and the user's own network print goes to standard error."""
+    kept = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return kept
 
 
 def _answered(side: LoadedSide, line: str) -> Any:  # noqa: ANN401 - what becomes JSON
@@ -46,15 +53,16 @@ def _answered(side: LoadedSide, line: str) -> Any:  # noqa: ANN401 - what become
 def main(request_path: str) -> None:
     """Load, then answer until the input ends."""
     _end_with_parent()
+    answers = _answers()
     request: dict[str, Any] = json.loads(Path(request_path).read_text(encoding="utf-8"))
     if request["affinity"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, request["affinity"])
     with ExitStack() as opened:
         side = LoadedSide(request, Path(request["inputs"]), opened)
-        print(json.dumps(side.count), flush=True)  # noqa: T201 - the parent reads it
+        print(json.dumps(side.count), file=answers, flush=True)
         with uncollected():
             for line in sys.stdin:
-                print(json.dumps(_answered(side, line)), flush=True)  # noqa: T201 - as above
+                print(json.dumps(_answered(side, line)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from exporters.bytes_input import BytesFromFloat
 from exporters.target import Precision  # noqa: TC001 - pydantic reads it
 from exporters.tensorrt.options import TensorRtOptions
-from pipeline.artifact import ArtifactKind
+from pipeline.artifact import ArtifactKind, dialect_of
 from pipeline.preprocess import PreprocessSpec  # noqa: TC001 - as above
 from pipeline.stage import Made
 
@@ -56,7 +56,7 @@ class BuildFor(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "build"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.ONNX,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.ENGINE
     reads: ClassVar[tuple[str, ...]] = ()
@@ -110,4 +110,5 @@ class BuildFor(BaseModel):
         spec = replace(spec, options={**spec.options, **self.options})
         shape = "x".join(str(side) for side in spec.input.shape)
         note = f"{self.precision} engine, input {spec.input.dtype} {shape}"
-        return Made(facts={"engine": spec.to_json(), "precision": self.precision}, notes=(note,))
+        facts = {"engine": spec.to_json(), "precision": self.precision, "dialect": dialect_of(self.source)}
+        return Made(facts=facts, notes=(note,))

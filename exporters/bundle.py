@@ -173,6 +173,7 @@ def _write_manifest(
         "task": contents.task,
         "target": target.name,
         "precision": engine.facts["precision"],
+        "dialect": engine.facts["dialect"],
         "engine": spec.to_json(),
         "machine": {"architectures": architectures, "isa": list(machine.isa)},
         "versions": versions(target.runtime),

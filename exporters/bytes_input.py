@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exporters.reference import largest_difference, random_images, reference_session
 from pipeline.errors import ParityError
 from pipeline.preprocess import normalised
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.preprocess import PreprocessSpec
-    from pipeline.session import Array
 
 __all__ = ["BYTES_INPUT", "BYTES_NODES", "BytesFromFloat", "check_bytes"]
 
@@ -98,16 +98,13 @@ def check_bytes(model: Path, path: Path, preprocess: PreprocessSpec) -> float:
     Raises:
         ParityError: with the figures, when it is more than rounding.
     """
-    floats, by_bytes = _session(model), _session(path)
-    (given,) = by_bytes.get_inputs()
-    generator = np.random.default_rng(0)
-    shape = [side if isinstance(side, int) else 1 for side in given.shape]
+    floats, by_bytes = reference_session(model), reference_session(path)
     spec = preprocess.model_dump(mode="json")
     worst = 0.0
-    for _ in range(_INPUTS):
-        images = generator.integers(0, 256, shape, dtype=np.uint8)
-        wanted = floats.run(None, {floats.get_inputs()[0].name: np.stack([normalised(one, spec) for one in images])})
-        worst = max(worst, *map(_difference, wanted, by_bytes.run(None, {given.name: images})))
+    for image in random_images(by_bytes, _INPUTS):
+        wanted = floats.run(None, {floats.get_inputs()[0].name: normalised(image, spec)[None]})
+        found = by_bytes.run(None, {BYTES_INPUT: image[None]})
+        worst = max(worst, *map(largest_difference, wanted, found))
     if worst > _LIMIT:
         raise ParityError(
             "the graph with uint8 input does not compute what it was made from",
@@ -117,17 +114,3 @@ def check_bytes(model: Path, path: Path, preprocess: PreprocessSpec) -> float:
             fix="build with --input float32",
         )
     return worst
-
-
-def _difference(wanted: Array, found: Array) -> float:
-    difference = float(np.abs(wanted - found).max()) / (float(np.abs(wanted).max()) or 1.0)
-    return difference if np.isfinite(difference) else float("inf")
-
-
-def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from exporters.bytes_input import BYTES_NODES
+from exporters.reference import random_images, reference_session
 from pipeline.errors import ParityError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from pipeline.session import Array
@@ -32,6 +32,10 @@ _INPUTS = 4
 def HalfFromFloat(model: Path, half: Path) -> float:  # noqa: N802 - conversions are named <Target>From<Source>
     """Write the graph in float16 with its inputs and outputs left float32.
 
+    Args:
+        model: The float graph; another file than ``half``, which is compared with it.
+        half: Where to write.
+
     Returns:
         The largest difference seen, see :func:`check_half`.
 
@@ -39,6 +43,9 @@ def HalfFromFloat(model: Path, half: Path) -> float:  # noqa: N802 - conversions
         ParityError: when the two graphs do not compute the same to what float16 can tell apart.
         UsageError: when the converter cannot convert it.
     """
+    if model.resolve() == half.resolve():
+        message = "a graph is not compared with itself"
+        raise ValueError(message)
     import onnx
     from onnxconverter_common import float16
 
@@ -66,12 +73,9 @@ def check_half(model: Path, half: Path) -> float:
     Raises:
         ParityError: with the figures, when it is more than float16 explains.
     """
-    sessions = [_session(path) for path in (model, half)]
-    (given,) = sessions[0].get_inputs()
-    generator = np.random.default_rng(0)
-    shape = [side if isinstance(side, int) else 1 for side in given.shape]
-    batches = [_random(generator, shape, takes_bytes=given.type == "tensor(uint8)") for _ in range(_INPUTS)]
-    wanted, found = ([session.run(None, {given.name: batch}) for batch in batches] for session in sessions)
+    sessions = [reference_session(path) for path in (model, half)]
+    name, images = sessions[0].get_inputs()[0].name, random_images(sessions[0], _INPUTS)
+    wanted, found = ([session.run(None, {name: image[None]}) for image in images] for session in sessions)
     pairs = zip(zip(*wanted, strict=True), zip(*found, strict=True), strict=True)
     worst = max(_difference(np.stack(one), np.stack(other)) for one, other in pairs)
     if worst > _LIMIT:
@@ -85,23 +89,8 @@ def check_half(model: Path, half: Path) -> float:
     return worst
 
 
-def _random(generator: np.random.Generator, shape: Sequence[int], *, takes_bytes: bool) -> Array:
-    if takes_bytes:
-        return generator.integers(0, 256, shape, dtype=np.uint8)
-    return generator.standard_normal(shape).astype(np.float32)
-
-
 def _difference(wanted: Array, found: Array) -> float:
     """Of one output over all inputs, (inputs, ...); infinite when one is no number."""
     moved = float(np.abs(wanted - wanted.mean(axis=0)).max()) or float(np.abs(wanted).max()) or 1.0
     difference = float(np.abs(wanted - found).max()) / moved
     return difference if np.isfinite(difference) else float("inf")
-
-
-def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exporters.reference import largest_difference, random_images, reference_session
 from pipeline.errors import ParityError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from pipeline.session import Array
 
 __all__ = ["OpenBatchFromFixed", "check_batches", "has_open_batch"]
 
@@ -91,48 +90,26 @@ def check_batches(fixed: bytes, opened: bytes, *, where: str) -> float:
         ParityError: with the figures, when it is more than another order of adding explains.
         UsageError: when the opened graph does not take the batch.
     """
-    one_by_one, together = _session(fixed), _session(opened)
-    (given,) = one_by_one.get_inputs()
-    shape = (_IMAGES, *given.shape[1:])
-    generator = np.random.default_rng(0)
-    if given.type == "tensor(uint8)":
-        images: Array = generator.integers(0, 256, shape, dtype=np.uint8)
-    else:
-        images = generator.standard_normal(shape).astype(np.float32)
-    singles = [one_by_one.run(None, {given.name: images[number : number + 1]}) for number in range(_IMAGES)]
+    one_by_one, together = reference_session(fixed), reference_session(opened)
+    name, images = one_by_one.get_inputs()[0].name, random_images(one_by_one, _IMAGES)
+    singles = [one_by_one.run(None, {name: image[None]}) for image in images]
     wanted = [np.concatenate(parts) for parts in zip(*singles, strict=True)]
     try:
-        found = together.run(None, {given.name: images})
+        found = together.run(None, {name: images})
     except Exception as error:  # onnxruntime's errors have no common base that it exports
         raise UsageError(
             "this network takes one image at a time: its graph holds sizes of one",
             where=where,
             got=str(error).strip().splitlines()[0],
-            fix="leave the batches at 1",
+            fix="leave build.tensorrt.largest_batch at 1",
         ) from error
-    worst = max(_difference(one, other) for one, other in zip(wanted, found, strict=True))
+    worst = max(largest_difference(one, other) for one, other in zip(wanted, found, strict=True))
     if worst > _LIMIT:
         raise ParityError(
             "several images at once are not treated like one after the other",
             where=where,
             got=f"a difference of {worst:.2g} of the largest output",
             expected=f"at most {_LIMIT:g}",
-            fix="leave the batches at 1",
+            fix="leave build.tensorrt.largest_batch at 1",
         )
     return worst
-
-
-def _difference(wanted: Array, found: Array) -> float:
-    if wanted.shape != found.shape:
-        return float("inf")
-    difference = float(np.abs(wanted - found).max()) / (float(np.abs(wanted).max()) or 1.0)
-    return difference if np.isfinite(difference) else float("inf")
-
-
-def _session(model: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

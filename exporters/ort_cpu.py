@@ -153,7 +153,7 @@ class OrtCpuSession:
             "threads": self._threads,
             "spinning": bool(self.spec.options["spinning"]),
             "arena": bool(self.spec.options["arena"]),
-            "graph_level": "all",
+            "graph_level": "as built" if self._path.suffix == ".ort" else "all",
         }
 
 

@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from exporters.openvino import OPENVINO as TARGET
+from exporters.openvino import OPENVINO as OPENVINO_TARGET
 from exporters.openvino import runtime as openvino_runtime
 from pipeline.environment import usable_cores
 from pipeline.models.source import ModelSource
@@ -30,7 +30,7 @@ OPENERS = {
     OPENVINO: "exporters.plain:open_openvino",
     PYTORCH: "exporters.plain:open_pytorch",
 }
-"""Their openers, as of ``pipeline.catalog``."""
+"""Their openers; no targets, so not in the table of ``pipeline.catalog``."""
 
 
 def plain_runtimes() -> tuple[str, ...]:
@@ -40,17 +40,21 @@ def plain_runtimes() -> tuple[str, ...]:
 
 def computes_in(name: str) -> Precision:
     """What a runtime computes a float network in by itself, on this machine."""
-    return "bf16" if name == OPENVINO and "bf16" in TARGET.precisions else "float"
+    return "bf16" if name == OPENVINO and "bf16" in OPENVINO_TARGET.precisions else "float"
 
 
-def of_onnx(name: str, like: EngineSpec, model: str) -> EngineSpec:
-    """How a runtime opens an ONNX file that takes and gives what an engine of it does."""
-    return EngineSpec(target=name, model=model, input=like.input, outputs=like.outputs, options={})
+def of_onnx(name: str, like: EngineSpec, model: str, *, threads: int | None = None) -> EngineSpec:
+    """How a runtime opens an ONNX file that takes and gives what an engine of it does; None: its own threads."""
+    return EngineSpec(target=name, model=model, input=like.input, outputs=like.outputs, options={"threads": threads})
 
 
-def of_network(like: EngineSpec, source: ModelSource) -> EngineSpec:
-    """How PyTorch opens the network artifact that an engine was made from."""
-    options: dict[str, Json] = {**source.identity(), "file": str(source.file) if source.file else None}
+def of_network(like: EngineSpec, source: ModelSource, *, threads: int | None = None) -> EngineSpec:
+    """How PyTorch opens the network artifact that an engine was made from; None: all usable cores."""
+    options: dict[str, Json] = {
+        "threads": threads,
+        **source.identity(),
+        "file": str(source.file) if source.file else None,
+    }
     return EngineSpec(target=PYTORCH, model=".", input=like.input, outputs=like.outputs, options=options)
 
 
@@ -87,7 +91,9 @@ def open_onnxruntime(folder: Path, spec: EngineSpec) -> _Plain:
     onnxruntime: Any = importlib.import_module("onnxruntime")
 
     def load() -> Callable[[Array], tuple[Array, ...]]:
-        session = onnxruntime.InferenceSession(str(folder / spec.model), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = spec.options["threads"] or 0  # its own choice
+        session = onnxruntime.InferenceSession(str(folder / spec.model), options, providers=["CPUExecutionProvider"])
         return lambda batch: tuple(session.run(None, {spec.input.name: batch}))
 
     return _Plain(spec, load, f"onnxruntime {onnxruntime.__version__}")
@@ -98,7 +104,9 @@ def open_openvino(folder: Path, spec: EngineSpec) -> _Plain:
     openvino = openvino_runtime()
 
     def load() -> Callable[[Array], tuple[Array, ...]]:
-        compiled = openvino.compile_model(str(folder / spec.model), "CPU")
+        threads = spec.options["threads"]
+        hints = {"INFERENCE_NUM_THREADS": threads} if threads else {}
+        compiled = openvino.compile_model(str(folder / spec.model), "CPU", hints)
         return lambda batch: tuple(output.copy() for output in compiled([batch]).values())
 
     return _Plain(spec, load, f"openvino {openvino.get_version()}")
@@ -119,7 +127,8 @@ def open_pytorch(folder: Path, spec: EngineSpec) -> _Plain:
     )
 
     def load() -> Callable[[Array], tuple[Array, ...]]:
-        torch.set_num_threads(usable_cores())  # workers start with helper threads of numeric libraries switched off
+        # Workers start with the helper threads of numeric libraries switched off.
+        torch.set_num_threads(options["threads"] or usable_cores())
         network = load_network(folder, source)
 
         def run(batch: Array) -> tuple[Array, ...]:

@@ -21,6 +21,7 @@ __all__ = [
     "FileEntry",
     "Json",
     "canonical_json",
+    "dialect_of",
     "qdq_model",
     "sha256_of_file",
     "sha256_of_json",
@@ -53,6 +54,11 @@ class ArtifactKind(StrEnum):
 def qdq_model(dialect: str) -> str:
     """The Q/DQ file of a dialect within an ONNX artifact."""
     return f"qdq-{dialect}.onnx"
+
+
+def dialect_of(file: str) -> str | None:
+    """The dialect of a Q/DQ file; None of a float one. Inverse of :func:`qdq_model`."""
+    return file.removeprefix("qdq-").removesuffix(".onnx") if file.startswith("qdq-") else None
 
 
 def canonical_json(value: Json) -> str:

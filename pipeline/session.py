@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -60,6 +60,10 @@ class EngineSpec:
         """The files that the runtime reads: the model, and the weights that OpenVINO keeps beside its ``.xml``."""
         weights = (f"{self.model.removesuffix('.xml')}.bin",) if self.model.endswith(".xml") else ()
         return (self.model, *weights)
+
+    def with_threads(self, threads: int | None) -> EngineSpec:
+        """With so many threads of the runtime; as it is for None."""
+        return self if threads is None else replace(self, options={**self.options, "threads": threads})
 
     def to_json(self) -> dict[str, Json]:
         """As JSON."""

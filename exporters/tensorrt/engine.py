@@ -90,5 +90,5 @@ def _add_profile(parsed: Parsed, config: Any, options: TensorRtOptions) -> None:
     if batch >= 0:
         return
     profile = parsed.builder.create_optimization_profile()
-    profile.set_shape(given.name, *((size, *rest) for size in options.batches))
+    profile.set_shape(given.name, *((size, *rest) for size in (1, 1, options.largest_batch)))
     config.add_optimization_profile(profile)

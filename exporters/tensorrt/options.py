@@ -28,8 +28,8 @@ class TensorRtOptions(BaseModel):
     )
     version_compatible: bool = Field(default=False, description="later versions of TensorRT can load the engine")
     hardware_compatible: bool = Field(default=False, description="later GPUs, from Ampere on, can run the engine")
-    batches: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
-        default=(1, 1, 1), description="least, usual and largest batch; beyond 1 the graph's first axis is opened"
+    largest_batch: PositiveInt = Field(
+        default=1, description="images at once that the engine takes; it is tuned for, and measured with, one"
     )
     capabilities: tuple[Annotated[str, Field(pattern=r"^sm\d{2,3}$")], ...] = Field(
         default=(),
@@ -38,10 +38,6 @@ class TensorRtOptions(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        least, usual, largest = self.batches
-        if not least <= usual <= largest:
-            message = "batches are least, usual and largest, in this order"
-            raise ValueError(message)
         if len(set(self.capabilities)) < len(self.capabilities):
             message = "a capability stands twice"
             raise ValueError(message)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TensorRtSession", "misfit", "open_session", "verified_bytes"]
 
+_AMPERE = 80
+"""Hardware-compatible engines run from this compute capability on."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -56,8 +59,11 @@ def verified_bytes(path: Path, sha256: str) -> bytes:
 
 def misfit(options: dict[str, Any], version: str, gpu: Gpu) -> str | None:
     """Why an engine of these options does not run here; None when it does."""
-    if options["version"] != version:
+    made, here = ([int(part) for part in text.split(".")[:3]] for text in (options["version"], version))
+    if made != here and not (options["builder"]["version_compatible"] and here > made):
         return f"it was built with version {options['version']}, here is {version}"
+    if options["builder"]["hardware_compatible"] and int(gpu.capability.removeprefix("sm")) >= _AMPERE:
+        return None
     if gpu.capability not in options["capabilities"]:
         return f"it was built for {', '.join(options['capabilities'])}, this GPU is {gpu.name} ({gpu.capability})"
     made_on = options["gpu"]
@@ -120,7 +126,8 @@ class TensorRtSession:
         cuda = cuda_runtime()
         logger = quiet_logger(trt)
         runtime = trt.Runtime(logger)
-        runtime.engine_host_code_allowed = False
+        # A version-compatible engine brings the runtime of its version along; no other has code for the host to run.
+        runtime.engine_host_code_allowed = bool(self.spec.options["builder"]["version_compatible"])
         engine = runtime.deserialize_cuda_engine(content)
         if engine is None:
             raise UsageError(

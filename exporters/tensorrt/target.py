@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +27,6 @@ from pipeline.store import default_root, foreign_disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from exporters.build_stage import Build
     from pipeline.artifact import Json
@@ -112,12 +113,14 @@ class TensorRtTarget:
         """
         check_precision(self, precision)
         source = folder / _SOURCE
-        if self.options.batches[2] > 1 and not has_open_batch(model):
-            OpenBatchFromFixed(model, source)
-        else:
-            shutil.copyfile(model, source)
-        if precision == "fp16":
-            HalfFromFloat(source, source)
+        with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+            if self.options.largest_batch > 1 and not has_open_batch(model):
+                fixed, model = model, Path(scratch, model.name)
+                OpenBatchFromFixed(fixed, model)
+            if precision == "fp16":
+                HalfFromFloat(model, source)
+            else:
+                shutil.copyfile(model, source)
         trt, gpu = self.flavour.bindings(), this_gpu()
         parsed = parse(trt, source)
         layers = layers_of(parsed.network)
@@ -129,12 +132,11 @@ class TensorRtTarget:
         table = {"precision": precision, "layers": [layer.to_json() for layer in layers]}
         (folder / _LAYERS).write_text(canonical_json(table) + "\n", encoding="utf-8")
         network = parsed.network
-        batch = self.options.batches[1]
         return EngineSpec(
             target=self.name,
             model=_ENGINE,
-            input=_spec(trt, network.get_input(0), batch),
-            outputs=tuple(_spec(trt, network.get_output(index), batch) for index in range(network.num_outputs)),
+            input=_spec(trt, network.get_input(0)),
+            outputs=tuple(_spec(trt, network.get_output(index)) for index in range(network.num_outputs)),
             options={
                 "module": self.flavour.module,
                 "version": version,
@@ -153,8 +155,9 @@ class TensorRtTarget:
         return timings_path(folder, self.flavour.name, version, gpu) if gpu else None
 
 
-def _spec(trt: Any, tensor: Any, batch: int) -> TensorSpec:  # noqa: ANN401 - bindings have no types
-    shape = tuple(batch if side < 0 else int(side) for side in tensor.shape)
+def _spec(trt: Any, tensor: Any) -> TensorSpec:  # noqa: ANN401 - bindings have no types
+    """Of one image at a time, however many the engine takes."""
+    shape = tuple(1 if side < 0 else int(side) for side in tensor.shape)
     try:
         dtype = np.dtype(trt.nptype(tensor.dtype)).name
     except TypeError as error:

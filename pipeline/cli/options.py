@@ -45,7 +45,7 @@ def recipe_from(
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="Where it will run, or 'auto' for the fastest here; may be given several times."),
+        typer.Option("--target", help="Where it will run, or 'auto' for the best here; may be given several times."),
     ] = None,
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="YAML file; `edgewright recipe MODEL` prints one to start from.")

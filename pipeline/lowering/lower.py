@@ -112,8 +112,8 @@ def lower(
 
 def _rounding_notes(parity: Parity) -> list[str]:
     return [
-        f"on {name} the graph differs by {error:.2g} of the largest output, as PyTorch's own float32 does from float64 "
-        f"({own:.2g}): this network amplifies rounding there"
+        f"on {name} the graph differs by {error:.2g} of the largest output, PyTorch's own float32 by {own:.2g} from "
+        "float64: this network amplifies rounding there"
         for name, error, own in parity.rounding
     ]
 

@@ -112,6 +112,7 @@ class Verdict(_Record):
         speedup: Baseline p50 over the shipped p50.
         shrink: Baseline bytes over the shipped bytes.
         accuracy_change: Shipped minus baseline, fraction of 1.
+        agreement: Fraction of the test images on which what is shipped answers like its float network.
     """
 
     status: Literal["ok", "missed", "improved", "regressed", "inconclusive", "unfit", "unmeasured"]
@@ -120,6 +121,7 @@ class Verdict(_Record):
     speedup: float | None = None
     shrink: float | None = None
     accuracy_change: float | None = None
+    agreement: float | None = None
 
 
 class TeacherEntry(_Record):

@@ -31,7 +31,7 @@ def target_rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
                 figures.megabytes(shipped.size_bytes),
                 figures.megabytes(shipped.memory_bytes.peak),
                 figures.percent(shipped.accuracy.value),
-                figures.percent(report.quantization.agreement if report.quantization else None),
+                figures.percent(report.verdict.agreement),
                 report.verdict.sentence.rpartition("; ")[2] if report.verdict.status == "unmeasured" else "",
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +97,7 @@ def measure_bundle(
 
 def engine_of(bundle: Bundle, dataset: Dataset, inputs: Path, *, threads: int | None) -> Engine:
     """The bundle's engine with real inputs, which are written to ``inputs``."""
-    spec = bundle.spec
-    if threads is not None:
-        spec = replace(spec, options={**spec.options, "threads": threads})
+    spec = bundle.spec.with_threads(threads)
     return engine_on_images(bundle.root, spec, rotating_samples(dataset.test), bundle.preprocess, inputs)
 
 

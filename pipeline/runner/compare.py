@@ -14,13 +14,21 @@ from pipeline.runner.engines import engine_on_images
 from pipeline.session import EngineSpec
 
 if TYPE_CHECKING:
-    from pipeline.artifact import Artifact
+    from pipeline.artifact import Artifact, Json
     from pipeline.runner.chain import Chain
 
-__all__ = ["time_ratio"]
+__all__ = ["comparison_settings", "time_ratio"]
 
 _PROTOCOL = PairProtocol(target_s=0.8, min_pairs=32, max_pairs=600, max_s=6.0, warmup_s=0.3, warmup_limit=120)
 _PROCESSES = 3
+_VERSION = 1
+"""Of how it is measured: another one, and what was kept is measured again."""
+
+
+def comparison_settings(chain: Chain) -> dict[str, Json]:
+    """What decides a ratio besides the engines and the machine; for keys."""
+    threads = chain.plan.recipe.measure.threads
+    return {"version": _VERSION, "protocol": _PROTOCOL.to_json(), "processes": _PROCESSES, "threads": threads}
 
 
 def time_ratio(chain: Chain, other: Artifact, base: Artifact) -> float:
@@ -33,7 +41,8 @@ def time_ratio(chain: Chain, other: Artifact, base: Artifact) -> float:
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         engines = []
         for number, artifact in enumerate((base, other)):
-            spec, path = EngineSpec.from_json(artifact.facts["engine"]), Path(scratch, f"{number}.bin")
+            spec = EngineSpec.from_json(artifact.facts["engine"]).with_threads(chain.plan.recipe.measure.threads)
+            path = Path(scratch, f"{number}.bin")
             engines.append(engine_on_images(artifact.root, spec, samples, parts.preprocess, path))
         with chain.progress.track("side by side", _PROCESSES) as ticker:
             found = measure_pairs(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
+from pipeline.errors import EdgewrightError
 from pipeline.runner.chain import Chain, network_facts_of
 from pipeline.runner.decide import decide
 from pipeline.runner.fastest import Contender, fastest
@@ -18,7 +20,7 @@ from pipeline.runner.unmeasured import decide_unmeasured
 from pipeline.stage import TrainedNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
@@ -71,11 +73,28 @@ def finished(chain: Chain) -> Iterator[Finished]:
         artifacts[result.artifact.kind] = result.artifact
         measured = _measured(chain, result.artifact, first)
         _note(chain, shared, Outcome(result=result, measured=measured, facts=network_facts_of(artifacts)))
-    each = (_for_target(chain, target, shared, artifacts, measured_on=first) for target in targets)
+    for_target = partial(_for_target, chain, shared=shared, common=artifacts, measured_on=first)
     if chain.plan.fastest_only:
-        yield _fastest(chain, tuple(each))
+        yield _fastest(chain, _able(chain, for_target))
     else:
-        yield from each
+        yield from map(for_target, targets)
+
+
+def _able(chain: Chain, for_target: Callable[[Target], Finished]) -> list[Finished]:
+    """What the candidates of ``auto`` got; one that its runtime or the goal refuses leaves the others in.
+
+    Raises:
+        EdgewrightError: that of the last one, when none is left.
+    """
+    found: list[Finished] = []
+    for number, target in enumerate(chain.plan.targets, 1):
+        try:
+            found.append(for_target(target))
+        except EdgewrightError as error:
+            if number == len(chain.plan.targets) and not found:
+                raise
+            chain.progress.note(f"target auto: without {target.name}: {error.what}; {error.got}")
+    return found
 
 
 def _fastest(chain: Chain, candidates: Sequence[Finished]) -> Finished:
@@ -120,10 +139,12 @@ def _teachers(chain: Chain, target: Target) -> tuple[Taught, ...]:
 
 
 def _for_target(
-    chain: Chain, target: Target, shared: Made, common: Mapping[ArtifactKind, Artifact], *, measured_on: Target
+    chain: Chain, target: Target, *, shared: Made, common: Mapping[ArtifactKind, Artifact], measured_on: Target
 ) -> Finished:
     """Export and build for one target; what was measured on another target is measured on this one."""
     plan, artifacts = chain.plan, dict(common)
+    if len(plan.targets) > 1:
+        chain.progress.note(f"for {target.name}")
     made = Made(outcomes=list(shared.outcomes), taught=shared.taught)
     if target.name != measured_on.name:
         made.outcomes = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.artifact import ArtifactKind
@@ -76,15 +76,16 @@ class _Walk:
 
     def export(self, target: Target) -> Explained:
         """The form that was decided on for a target; without a decision the search comes first."""
+        name = "export" if len(self._plan.targets) == 1 else f"export for {target.name}"
         calibration = self._artifacts.get(ArtifactKind.CALIBRATION)
         if calibration is None or ArtifactKind.CALIBRATION in self._unknown:
             maker = self._unknown.get(ArtifactKind.CALIBRATION, "calibrate")
-            return self._would_run("export", f"its input comes from {maker}, which would run")
+            return self._would_run(name, f"its input comes from {maker}, which would run")
         components = decision_components(self._plan, target, calibration)
         decision = recorded(components, self._store)
         if decision is None:
-            return self._would_run("export", *self._changes(SEARCH, components))
-        return self.look(export_of(self._plan, decision.candidate))
+            return self._would_run(name, *self._changes(SEARCH, components))
+        return replace(self.look(export_of(self._plan, decision.candidate)), stage=name)
 
     def waiting(self, stage: Stage, *reasons: str) -> Explained:
         self._unknown[stage.gives] = stage.name

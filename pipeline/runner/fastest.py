@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import sha256_of_json
 from pipeline.environment import this_machine, versions
-from pipeline.runner.compare import time_ratio
+from pipeline.runner.compare import comparison_settings, time_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,13 +54,15 @@ def _ratio(chain: Chain, other: Contender, base: Contender) -> float:
     key = sha256_of_json(
         {
             "engines": [base.engine.sha256, other.engine.sha256],
+            "settings": comparison_settings(chain),
             "machine": this_machine().machine_class,
             "versions": versions((*base.target.distributions, *other.target.distributions)),
         }
     )
-    known = chain.store.get_record(_RECORDS, key)
-    if known is not None:
-        return float(known["ratio"])
-    ratio = time_ratio(chain, other.engine, base.engine)
-    chain.store.put_record(_RECORDS, key, {"ratio": ratio})
+    with chain.store.exclusive(f"{_RECORDS}-{key}"):
+        known = chain.store.get_record(_RECORDS, key)
+        if known is not None:
+            return float(known["ratio"])
+        ratio = time_ratio(chain, other.engine, base.engine)
+        chain.store.put_record(_RECORDS, key, {"ratio": ratio})
     return ratio

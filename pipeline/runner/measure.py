@@ -64,9 +64,7 @@ def measure(
     engine: Artifact, target: Target, parts: Parts, section: MeasureSection, store: Store, progress: Progress
 ) -> Measured:
     """Latency, memory and accuracy of an engine artifact, from the store where nothing that decides them changed."""
-    spec = EngineSpec.from_json(engine.facts["engine"])
-    if section.threads is not None:
-        spec = replace(spec, options={**spec.options, "threads": section.threads})
+    spec = EngineSpec.from_json(engine.facts["engine"]).with_threads(section.threads)
     key = sha256_of_json(_components(engine, spec, target, parts, section))
     with store.exclusive(f"measure-{key}"):
         known = store.get_record("measurements", key)

@@ -6,17 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporters.auto import AUTO, candidates
-from exporters.build_stage import Build
-from pipeline.catalog import target_named, task_named
+from exporters.auto import AUTO
+from pipeline.catalog import task_named
 from pipeline.data.check import check_images
 from pipeline.data.open import open_dataset
-from pipeline.environment import this_machine
-from pipeline.errors import DataError, UsageError
+from pipeline.errors import DataError
 from pipeline.models.recipe import weights_preprocess
 from pipeline.models.resolve import resolve_model, resolve_weights
 from pipeline.preprocess import PreprocessSpec
 from pipeline.runner.bundle_data import remember_dataset
+from pipeline.runner.targets import targets_of
 from pipeline.subject import Parts
 
 if TYPE_CHECKING:
@@ -77,11 +76,10 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     Raises:
         UsageError: for whatever does not fit.
     """
-    targets, about_targets = _targets(recipe)
+    targets = targets_of(recipe, progress)
     task = task_named(recipe.task)
     model = resolve_model(recipe.model)
     teacher_models = tuple(resolve_model(name) for name in recipe.distill.teachers or DEFAULT_TEACHERS)
-    _check_targets(targets)
     cache = store.root / "data"
     dataset = open_dataset(
         recipe.data.source,
@@ -109,48 +107,12 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
         targets=targets,
         fastest_only=AUTO in recipe.targets,
         skipped=skipped,
-        notes=(*about_targets, *_weights_notes(model, weights), *notes),
+        notes=(*_weights_notes(model, weights), *notes),
     )
 
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
-
-
-def _targets(recipe: Recipe) -> tuple[tuple[Target, ...], tuple[str, ...]]:
-    """Those of the recipe, with what it says of each; and what the user should know of them.
-
-    Raises:
-        UsageError: for ``auto`` beside others, for an option that a target lacks, or one that concerns no target.
-    """
-    notes: tuple[str, ...] = ()
-    if AUTO in recipe.targets:
-        if len(recipe.targets) > 1:
-            raise UsageError("target auto stands alone", got=", ".join(recipe.targets), fix="name one or the other")
-        named, reason = candidates(this_machine())
-        names = " and ".join(target.name for target in named)
-        kept = "" if len(named) == 1 else ": both are built, the faster is kept"
-        notes = (f"target auto is {names} ({reason}){kept}",)
-    else:
-        named = tuple(target_named(name) for name in recipe.targets)
-    targets = tuple(target.configured(recipe.build) for target in named)
-    usual = Build()
-    for key, takers in (("tensorrt", "tensorrt-rtx or tensorrt"), ("ort_format", "ort-cpu")):
-        told = getattr(recipe.build, key)
-        alone = usual.model_copy(update={key: told})
-        if told != getattr(usual, key) and all(target.configured(alone) == target for target in named):
-            raise UsageError(
-                f"build.{key} is set, but concerns none of the targets",
-                got=", ".join(recipe.targets),
-                fix=f"add --target {takers}, or leave it out",
-            )
-    return targets, notes
-
-
-def _check_targets(targets: tuple[Target, ...]) -> None:
-    for target in targets:
-        if reason := target.missing():
-            raise UsageError(f"target {target.name} cannot be built here", got=reason)
 
 
 def _check_trainable(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -> None:

@@ -196,7 +196,8 @@ def _verdict(plan: Plan, outcomes: Sequence[Outcome]) -> Verdict:
     held = change >= -plan.recipe.goal.max_accuracy_drop - 1e-9
     lost = f"{abs(100 * change):.2f} points {'lost' if change < 0 else 'gained'}" if change else "no accuracy lost"
     reason = outcomes[-1].result.notes[0]
-    why = f" ({reason})" if precision == "float" else ""
+    why = "" if precision == "int8" else f" ({reason})"
+    floats = next(outcome.measured for outcome in outcomes if outcome.result.stage == "calibrate")
     sentence = (
         f"{'OK' if held else 'MISSED'} {precision}: {speedup:.2f}x faster at p50, {shrink:.1f}x smaller, {lost} "
         f"({100 * last.accuracy.value:.2f} % {last.accuracy.metric}){why}"
@@ -208,7 +209,16 @@ def _verdict(plan: Plan, outcomes: Sequence[Outcome]) -> Verdict:
         speedup=speedup,
         shrink=shrink,
         accuracy_change=change,
+        agreement=_agreement(floats, last),
     )
+
+
+def _agreement(floats: Measured | None, other: Measured | None) -> float | None:
+    """Fraction of the test images with the same answer; None where one of them was not measured."""
+    if floats is None or other is None or not floats.accuracy.answers:
+        return None
+    pairs = list(zip(floats.accuracy.answers, other.accuracy.answers, strict=True))
+    return sum(a == b for a, b in pairs) / len(pairs)
 
 
 def _quantization(decision: Decision, outcomes: Sequence[Outcome]) -> QuantizationEntry:
@@ -216,14 +226,11 @@ def _quantization(decision: Decision, outcomes: Sequence[Outcome]) -> Quantizati
     floats, int8 = (by_stage[stage].measured for stage in ("calibrate", "export"))
     candidate = decision.candidate
     coverage = by_stage["export"].result.artifact.facts["coverage"].get(candidate.dialect, {})
-    same: list[bool] = []
-    if floats and int8:
-        same = [a == b for a, b in zip(floats.accuracy.answers, int8.accuracy.answers, strict=True)]
     kept = frozenset(candidate.float_nodes)
     return QuantizationEntry(
         dialect=candidate.dialect,
         method=candidate.method,
-        agreement=sum(same) / len(same) if same else None,
+        agreement=_agreement(floats, int8),
         float_accuracy=floats.accuracy.value if floats else None,
         int8_accuracy=int8.accuracy.value if int8 else None,
         int8_nodes=coverage.get("int8"),

@@ -13,16 +13,20 @@ from benchmarks.pairs import PairProtocol
 from exporters import plain
 from exporters.target import HALVES, Precision
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
-from pipeline.catalog import OPENERS
 from pipeline.data.dataset import read_images, rotating_samples
+from pipeline.errors import UsageError
 from pipeline.report.gate_texts import gate_cells
 from pipeline.runner.deploy import finished
+from pipeline.runner.engines import engine_on_images
+from pipeline.runner.fastest import Contender, fastest
 from pipeline.runner.latency import judge_side_by_side
+from pipeline.runner.preflight import preflight
 from pipeline.session import EngineSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline.artifact import Artifact
     from pipeline.report.comparison import MetricRow
     from pipeline.runner.chain import Chain
     from pipeline.runner.deploy import Finished
@@ -43,6 +47,7 @@ class Beside:
         precision: Of both.
         target: Whose engine would be shipped.
         runtime: What it stands beside.
+        shipped: Whether it is the precision that would be shipped.
         p50: Judged as by the gate: the runtime is the baseline, the shipped engine the candidate.
         unfit: Why the machine could not be judged by.
     """
@@ -50,6 +55,7 @@ class Beside:
     precision: Precision
     target: str
     runtime: str
+    shipped: bool
     p50: MetricRow
     unfit: tuple[str, ...]
 
@@ -57,23 +63,55 @@ class Beside:
 def beside_plain_runtimes(
     chain: Chain, *, effort: Effort = EFFORTS["default"], protocol: PairProtocol | None = None
 ) -> Iterator[Beside]:
-    """Run the plan in every precision and hold what each target gets against every runtime that is installed.
+    """Run the plan, build every precision from it, and hold each against every runtime that is installed.
 
     Args:
-        chain: The run; nothing is published.
+        chain: The run; nothing is published. Of the targets of ``auto`` only the fastest of each precision is held.
         effort: How much evidence.
         protocol: How each process measures; default: the gate's.
+
+    Raises:
+        UsageError: when none of the targets can run on this machine.
     """
+    reasons = {target.name: target.cannot_run() for target in chain.plan.targets}
+    if all(reasons.values()):
+        raise UsageError(
+            "none of the targets can run here, so there is nothing to time",
+            got="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
+            fix="add --target ort-cpu or --target auto",
+        )
+    preflight(chain, ())
+    every = replace(chain, plan=replace(chain.plan, fastest_only=False))
+    runs = [one for one in finished(every) if not one.target.cannot_run()]
+    runtimes = plain.plain_runtimes()
     for precision in PRECISIONS:
-        targets = tuple(target for target in chain.plan.targets if precision in target.precisions)
-        if not targets:
-            continue
-        build = chain.plan.recipe.build.model_copy(update={"precision": precision})
-        recipe = chain.plan.recipe.model_copy(update={"build": build})
-        own = replace(chain, plan=replace(chain.plan, recipe=recipe, targets=targets))
-        for one in finished(own):
-            if not one.target.cannot_run():
-                yield from _beside(own, one, precision, effort, protocol or PairProtocol())
+        held = precision in {"float", "int8"} or any(plain.computes_in(name) == precision for name in runtimes)
+        able = [one for one in runs if precision in one.target.precisions] if held else []
+        built = [_built(chain, one, precision) for one in able]
+        if built and chain.plan.fastest_only:
+            number, _ = fastest(chain, [Contender(target=one.run.target, engine=one.engine) for one in built])
+            built = [built[number]]
+        for one in built:
+            yield from _beside(chain, one, effort, protocol or PairProtocol())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Built:
+    """A precision of what a target got: the engine, and the ONNX file it was built from."""
+
+    run: Finished
+    precision: Precision
+    engine: Artifact
+    source: str
+
+
+def _built(chain: Chain, run: Finished, precision: Precision) -> _Built:
+    decision = run.made.decision
+    assert decision is not None  # noqa: S101 - a finished target has one
+    source = decision.candidate.file if precision == "int8" else FLOAT_MODEL
+    stage = chain.build_stage(run.target, source=source, precision=precision, options=decision.options)
+    engine = chain.execute(stage, {ArtifactKind.ONNX: run.artifacts[ArtifactKind.ONNX]}).artifact
+    return _Built(run=run, precision=precision, engine=engine, source=source)
 
 
 def cells(one: Beside) -> tuple[str, ...]:
@@ -82,45 +120,41 @@ def cells(one: Beside) -> tuple[str, ...]:
     return one.runtime, one.precision, theirs, one.target, ours, change, interval, verdict
 
 
-def _beside(
-    chain: Chain, one: Finished, precision: Precision, effort: Effort, protocol: PairProtocol
-) -> Iterator[Beside]:
+def _beside(chain: Chain, one: _Built, effort: Effort, protocol: PairProtocol) -> Iterator[Beside]:
     parts = chain.plan.parts
-    engine = one.artifacts[ArtifactKind.ENGINE]
-    spec = EngineSpec.from_json(engine.facts["engine"])
+    spec = EngineSpec.from_json(one.engine.facts["engine"]).with_threads(chain.plan.recipe.measure.threads)
     samples = rotating_samples(parts.dataset.test, _INPUTS)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        own_inputs, float_inputs = Path(scratch, "own.bin"), Path(scratch, "float.bin")
-        ours = Engine(folder=engine.root, spec=spec, opener=OPENERS[spec.target], inputs=own_inputs)
-        write_inputs(own_inputs, read_images(samples, parts.preprocess, spec.input.dtype), spec)
-        for folder, other in _others(chain, one, precision, spec):
-            write_inputs(float_inputs, read_images(samples, parts.preprocess), other)
-            theirs = Engine(folder=folder, spec=other, opener=plain.OPENERS[other.target], inputs=float_inputs)
+        ours = engine_on_images(one.engine.root, spec, samples, parts.preprocess, Path(scratch, "own.bin"))
+        for folder, other in _others(chain, one, spec):
+            inputs = Path(scratch, "float.bin")
+            write_inputs(inputs, read_images(samples, parts.preprocess), other)
+            theirs = Engine(folder=folder, spec=other, opener=plain.OPENERS[other.target], inputs=inputs)
             seed = chain.plan.recipe.seed
             judged = judge_side_by_side(
                 theirs, ours, chain.progress, protocol=protocol, margins=Margins(), effort=effort, seed=seed
             )
             yield Beside(
-                precision=precision,
-                target=one.target.name,
+                precision=one.precision,
+                target=one.run.target.name,
                 runtime=other.target,
+                shipped=one.precision == one.run.artifacts[ArtifactKind.ENGINE].facts["precision"],
                 p50=judged.rows[0],
                 unfit=judged.control.reasons,
             )
 
 
-def _others(chain: Chain, one: Finished, precision: Precision, spec: EngineSpec) -> Iterator[tuple[Path, EngineSpec]]:
+def _others(chain: Chain, one: _Built, spec: EngineSpec) -> Iterator[tuple[Path, EngineSpec]]:
     """Folder and spec of the same network in every plain runtime that computes in that precision by itself.
 
     OpenVINO takes 16-bit floats for a float network where the CPU has them.
     """
-    exported = one.artifacts[ArtifactKind.ONNX]
-    assert one.made.decision is not None  # noqa: S101 - a finished target has one
-    model = one.made.decision.candidate.file if precision == "int8" else FLOAT_MODEL
+    threads = chain.plan.recipe.measure.threads
     height, width = chain.plan.parts.preprocess.size
     floats = replace(spec, input=replace(spec.input, name="input", shape=(1, 3, height, width), dtype="float32"))
     for name in plain.plain_runtimes():
-        if precision == "int8" or plain.computes_in(name) == precision:
-            yield exported.root, plain.of_onnx(name, floats, model)
-    if precision == "float":
-        yield one.artifacts[ArtifactKind.NETWORK].root, plain.of_network(floats, chain.plan.parts.model)
+        if one.precision == "int8" or plain.computes_in(name) == one.precision:
+            yield one.run.artifacts[ArtifactKind.ONNX].root, plain.of_onnx(name, floats, one.source, threads=threads)
+    if one.precision == "float":
+        network = one.run.artifacts[ArtifactKind.NETWORK].root
+        yield network, plain.of_network(floats, chain.plan.parts.model, threads=threads)

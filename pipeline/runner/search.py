@@ -275,9 +275,9 @@ class Search:
         return self._chain.engine(self._artifacts[ArtifactKind.CALIBRATION], self._target, precision=precision)
 
     def _half(self) -> Half | None:
-        """16-bit floats, where the target has them."""
+        """16-bit floats, where the target has them and the choice is not made."""
         precision = next((half for half in HALVES if half in self._target.precisions), None)
-        if precision is None:
+        if precision is None or self._asked != "auto" or self._left_s() <= 0:
             return None
         engine = self._unquantised(precision)
         measured = self._chain.measured(engine, self._target)

@@ -76,6 +76,13 @@ OPENERS = """
             return self.last[1]
 
 
+    class Chatty(OrtCpuSession):
+        def run(self, batch):
+            print("hello")
+            os.write(1, b"hello from below\\n")
+            return super().run(batch)
+
+
     class Failing(OrtCpuSession):
         def __enter__(self):
             raise RuntimeError("first line\\nthis runtime has no such operator")
@@ -92,7 +99,8 @@ OPENERS = """
             os._exit(3)
 
 
-    watched, drifting, remembering, failing, killed, silent = Watched, Drifting, Remembering, Failing, Killed, Silent
+    watched, drifting, remembering, chatty = Watched, Drifting, Remembering, Chatty
+    failing, killed, silent = Failing, Killed, Silent
 """
 
 

@@ -130,6 +130,21 @@ def test_a_side_that_was_killed_is_a_lack_of_memory(opened: Opened) -> None:
         _measured(_spinning(opened("killed")), opened("killed"), ["pair"])
 
 
+def test_a_side_that_is_killed_between_two_questions_is_told_too(engine: Engine) -> None:
+    with _StoppedSide(_request(engine)) as side:
+        side.warm(0)
+        side._process.kill()
+        side._process.wait()
+        with pytest.raises(ResourceError, match="a measuring process was killed"):
+            side.step(0, check=False)
+
+
+def test_what_a_session_prints_is_no_answer(opened: Opened) -> None:
+    with _StoppedSide(_request(opened("chatty"))) as side:
+        assert side.count == 8
+        assert side.warm(0) > 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_a_stopped_side_ends_with_a_parent_that_was_killed(engine: Engine, tmp_path: Path) -> None:
     script = """

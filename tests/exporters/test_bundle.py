@@ -581,7 +581,7 @@ def seven(contents: Contents, tmp_path_factory: pytest.TempPathFactory) -> Bundl
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), home / "seven.onnx")
     (home / "engine").mkdir()
     spec = ORT_CPU.build(home / "seven.onnx", home / "engine", precision="float")
-    facts = {"engine": spec.to_json(), "precision": "float"}
+    facts = {"engine": spec.to_json(), "precision": "float", "dialect": None}
     engine = Artifact.of_folder(ArtifactKind.ENGINE, home / "engine", facts)
     named = replace(contents, classes=tuple("abcdefg"))
     return write_bundle(engine, ORT_CPU, this_machine(), named, home / "bundle")

@@ -64,6 +64,11 @@ def test_a_result_that_is_no_number_does_not_pass(half: Path, exported: Artifact
         check_half(exported.path("float.onnx"), half)
 
 
+def test_a_file_is_not_compared_with_itself(half: Path) -> None:
+    with pytest.raises(ValueError, match="not compared with itself"):
+        HalfFromFloat(half, half)
+
+
 def test_the_same_graph_gives_the_same_bytes(half: Path, exported: Artifact, tmp_path: Path) -> None:
     HalfFromFloat(exported.path("float.onnx"), tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == half.read_bytes()

@@ -61,7 +61,7 @@ def test_a_graph_that_holds_the_size_of_one_image_is_refused(tmp_path: Path) -> 
     fixed = _graph(tmp_path / "held.onnx", nodes, [2, 16], s=[1, 2, 4, 4], r=[2, 16])
     with pytest.raises(UsageError, match="takes one image at a time") as raised:
         OpenBatchFromFixed(fixed, tmp_path / "opened.onnx")
-    assert raised.value.fix == "leave the batches at 1"
+    assert raised.value.fix == "leave build.tensorrt.largest_batch at 1"
     assert not (tmp_path / "opened.onnx").exists()
 
 

@@ -172,19 +172,20 @@ def test_int8_is_refused_where_its_products_saturate(
 
 
 @pytest.mark.parametrize(
-    ("isa", "here", "precision"),
+    ("isa", "here", "dialect"),
     [
-        (["avx512_vnni"], "avx_vnni", "int8"),
-        (["avx2"], "", "int8"),
-        (["avx512_vnni"], "", "float"),
+        (["avx512_vnni"], "avx_vnni", "ort-x86"),
+        (["avx2"], "", "ort-x86"),
+        (["avx512_vnni"], "", "ort-x86-7bit"),
+        (["avx512_vnni"], "", None),
     ],
-    ids=["other-vnni", "measured-without", "float"],
+    ids=["other-vnni", "measured-without", "7bit", "float"],
 )
 @pytest.mark.parametrize("name", _ON_CPU)
 def test_where_nothing_saturates_otherwise_it_runs(
-    copy: Path, name: str, photo: Path, isa: list[str], here: str, precision: str
+    copy: Path, name: str, photo: Path, isa: list[str], here: str, dialect: str | None
 ) -> None:
-    _change_manifest(copy, lambda manifest: (manifest["machine"].update(isa=isa), manifest.update(precision=precision)))
+    _change_manifest(copy, lambda manifest: (manifest["machine"].update(isa=isa), manifest.update(dialect=dialect)))
     _on_a_cpu_with(copy, here)
     assert _run(copy, photo).returncode == 0
 

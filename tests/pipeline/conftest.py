@@ -89,7 +89,9 @@ def trained(tiny_file: Path, colours: Dataset, tmp_path_factory: pytest.TempPath
     lower(network, list(read_images(colours.calibration[:4], preprocess)), source)
     with store.workspace() as folder:
         spec = ORT_CPU.build(source, folder, precision="float")
-        engine = store.commit(ArtifactKind.ENGINE, folder, {"engine": spec.to_json(), "precision": "float"})
+        engine = store.commit(
+            ArtifactKind.ENGINE, folder, {"engine": spec.to_json(), "precision": "float", "dialect": None}
+        )
     contents = Contents(
         model="net.py:tiny",
         task="classification",

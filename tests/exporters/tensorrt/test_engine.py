@@ -65,7 +65,7 @@ def test_an_option_of_every_flavour_is_taken(build: Build, exported: Artifact, o
 
 
 def test_an_open_batch_gets_a_profile(build: Build, open_batch: Path) -> None:
-    assert build(open_batch) != build(open_batch, batches=(1, 4, 8))
+    assert build(open_batch) != build(open_batch, largest_batch=8)
 
 
 def test_any_other_open_axis_is_refused(build: Build, open_size: Path) -> None:

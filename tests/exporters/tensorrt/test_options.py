@@ -19,8 +19,7 @@ from pipeline.errors import UsageError
         ({"workspace_bytes": 1000}, "greater than or equal to 1048576"),
         ({"optimization_level": 6}, "less than or equal to 5"),
         ({"optimization_level": -1}, "greater than or equal to 0"),
-        ({"batches": (2, 1, 4)}, "batches are least, usual and largest, in this order"),
-        ({"batches": (0, 1, 4)}, "greater than 0"),
+        ({"largest_batch": 0}, "greater than 0"),
         ({"capabilities": ("8.6",)}, "should match pattern"),
         ({"capabilities": ("sm86", "sm86")}, "a capability stands twice"),
         ({"workspace": 1 << 30}, "Extra inputs are not permitted"),
@@ -48,5 +47,5 @@ def test_compute_capabilities_are_only_the_one_for_rtxs() -> None:
 
 
 def test_options_come_back_from_json_the_same() -> None:
-    options = TensorRtOptions(workspace_bytes=1 << 30, batches=(1, 2, 4), capabilities=("sm86", "sm120"))
+    options = TensorRtOptions(workspace_bytes=1 << 30, largest_batch=4, capabilities=("sm86", "sm120"))
     assert TensorRtOptions.model_validate(json.loads(json.dumps(options.to_json()))) == options

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from pipeline.session import EngineSpec
 
 GPU = Gpu(name="RTX 4070", capability="sm89", driver="570.1", memory_bytes=12 << 30)
-OPTIONS = {"version": "10.16.1", "capabilities": ["sm86", "sm89"], "gpu": GPU.to_json()}
+OPTIONS = {
+    "version": "10.16.1",
+    "capabilities": ["sm86", "sm89"],
+    "gpu": GPU.to_json(),
+    "builder": TensorRtOptions().to_json(),
+}
 
 
 @pytest.fixture
@@ -89,6 +94,18 @@ def test_an_engine_for_another_machine_is_told_apart_with_the_reason(version: st
 def test_an_engine_that_was_built_for_capabilities_fits_every_gpu_of_them() -> None:
     anywhere = {**OPTIONS, "gpu": None}
     assert misfit(anywhere, "10.16.1", replace(GPU, name="RTX 4090", driver="580.1")) is None
+
+
+@pytest.mark.parametrize(("version", "fits"), [("10.16.1", True), ("11.4.0", True), ("10.15.2", False)])
+def test_a_version_compatible_engine_runs_in_later_versions(version: str, fits: bool) -> None:  # noqa: FBT001 - a parameter
+    options = {**OPTIONS, "builder": TensorRtOptions(version_compatible=True).to_json()}
+    assert (misfit(options, version, GPU) is None) == fits
+
+
+@pytest.mark.parametrize(("capability", "fits"), [("sm80", True), ("sm120", True), ("sm75", False)])
+def test_a_hardware_compatible_engine_runs_from_ampere_on(capability: str, fits: bool) -> None:  # noqa: FBT001 - as above
+    options = {**OPTIONS, "builder": TensorRtOptions(hardware_compatible=True).to_json()}
+    assert (misfit(options, "10.16.1", replace(GPU, capability=capability)) is None) == fits
 
 
 def test_every_name_of_the_cuda_runtime_that_is_used_is_there() -> None:

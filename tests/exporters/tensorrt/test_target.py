@@ -65,13 +65,13 @@ def test_a_graph_that_does_not_fit_into_float16_is_refused(exported: Artifact, t
 
 
 @pytest.mark.usefixtures("rtx")
-def test_an_open_batch_is_opened_at_its_usual_size(open_batch: Path, tmp_path: Path) -> None:
+def test_an_open_batch_is_measured_with_one_image(open_batch: Path, tmp_path: Path) -> None:
     folder = tmp_path / "engine"
     folder.mkdir()
-    target = replace(TENSORRT_RTX, options=TensorRtOptions(batches=(1, 4, 8)))
+    target = replace(TENSORRT_RTX, options=TensorRtOptions(largest_batch=8))
     spec = target.build(open_batch, folder, precision="float")
-    assert spec.input.shape == (4, 3, 8, 8)
-    assert [output.shape for output in spec.outputs] == [(4, 4, 6, 6)]
+    assert spec.input.shape == (1, 3, 8, 8)
+    assert [output.shape for output in spec.outputs] == [(1, 4, 6, 6)]
     assert np.dtype(spec.input.dtype) == np.float32
 
 
@@ -80,13 +80,13 @@ def test_an_open_batch_is_opened_at_its_usual_size(open_batch: Path, tmp_path: P
 def test_a_graph_for_one_image_is_opened_where_batches_are_asked_for(
     exported: Artifact, precision: str, tmp_path: Path
 ) -> None:
-    target = replace(TENSORRT_RTX, options=TensorRtOptions(batches=(1, 1, 32), capabilities=("sm86",)))
+    target = replace(TENSORRT_RTX, options=TensorRtOptions(largest_batch=32, capabilities=("sm86",)))
     source = "qdq-tensorrt.onnx" if precision == "int8" else "float.onnx"
     spec = target.build(exported.path(source), tmp_path, precision=precision)
     (given,) = onnx.load(tmp_path / "model.onnx").graph.input
     assert given.type.tensor_type.shape.dim[0].dim_param == "batch"
     assert spec.input.shape[0] == 1
-    assert spec.options["builder"]["batches"] == [1, 1, 32]
+    assert spec.options["builder"]["largest_batch"] == 32
 
 
 def test_what_decides_the_bytes_tells_options_and_capabilities() -> None:

@@ -78,6 +78,7 @@ def report() -> Report:
             speedup=9.33,
             shrink=8.0,
             accuracy_change=-0.0028,
+            agreement=0.9944,
         ),
         stages=(
             _row("baseline", 0.0112, 44_800_000, 0.975, "resnet18: no weights were given"),

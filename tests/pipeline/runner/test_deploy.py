@@ -120,6 +120,18 @@ def test_another_store_gives_the_same_bundle(tiny_recipe: Recipe, first: _Run, k
     assert fresh.deployed.report.bundle.sha256 == first.deployed.report.bundle.sha256
 
 
+def test_what_is_shipped_is_held_against_its_float_network(first: _Run, tiny_recipe: Recipe, kept: Path) -> None:
+    shipped = first.deployed.report
+    assert shipped.quantization is not None
+    assert shipped.verdict.agreement == shipped.quantization.agreement  # INT8 is what is shipped
+
+    build = tiny_recipe.build.model_copy(update={"precision": "float"})
+    floats = _run(tiny_recipe.model_copy(update={"build": build}), Store(kept / "store"), kept / "float")
+
+    assert floats.deployed.report.verdict.agreement == 1.0
+    assert "(float on request; " in floats.deployed.report.verdict.sentence
+
+
 def test_run_py_gives_the_pipelines_own_answer(first: _Run, tiny_data: Path) -> None:
     """The device's script prints the logits that the pipeline's session computes from the same file."""
     from pipeline.catalog import OPENERS, resolve

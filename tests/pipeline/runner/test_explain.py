@@ -236,7 +236,7 @@ def test_each_target_has_its_own_export(planned: Planner, store: Store) -> None:
     plan = planned()
     _pretend_all(store, plan)
     two = replace(plan, targets=(*plan.targets, *plan.targets))
-    assert [told.stage for told in explain(two, store)].count("export") == 2
+    assert [told.stage for told in explain(two, store)].count("export for ort-cpu") == 2
 
 
 def test_explaining_leaves_the_store_as_it_is(planned: Planner, store: Store) -> None:

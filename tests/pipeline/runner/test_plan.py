@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline import catalog
 from pipeline.errors import DataError, EdgewrightError, UnknownNameError, UsageError, WeightsError
+from pipeline.gpu import this_gpu
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
@@ -344,13 +345,28 @@ def test_a_target_that_cannot_be_built_here_is_told_with_what_is_missing(
     )
 
 
-def test_auto_is_what_can_run_here_and_is_said_with_the_reason(planned: Planner) -> None:
+def test_auto_is_what_can_run_here(planned: Planner) -> None:
     plan = planned(targets=["auto"])
     names = [target.name for target in plan.targets]
     assert all(target.cannot_run() is None for target in plan.targets)
     assert plan.fastest_only
-    assert plan.notes[0].startswith(f"target auto is {' and '.join(names)} (")
     assert plan.recipe.targets == (("auto",) if len(names) > 1 else tuple(names))
+
+
+def test_auto_is_what_can_do_what_the_recipe_says(planned: Planner) -> None:
+    if this_gpu() is not None:
+        pytest.skip("there is a GPU here")
+    plan = planned(targets=["auto"], build={"ort_format": True})
+    assert [target.name for target in plan.targets] == ["ort-cpu"]
+    for target in planned(targets=["auto"], build={"precision": "int8"}).targets:
+        assert "int8" in target.precisions
+    with pytest.raises(UsageError, match="no target that runs here builds fp16"):
+        planned(targets=["auto"], build={"precision": "fp16"})
+
+
+def test_a_precision_that_a_target_lacks_is_told_before_anything_is_trained(planned: Planner) -> None:
+    with pytest.raises(UsageError, match="target ort-cpu does not build fp16"):
+        planned(targets=["ort-cpu"], build={"precision": "fp16"})
 
 
 def test_auto_stands_alone(planned: Planner) -> None:
