@@ -153,7 +153,7 @@ class OpenVinoSession:
     def __enter__(self) -> Self:
         """Compile the model for this machine."""
         hints = {
-            "INFERENCE_PRECISION_HINT": self.spec.options["inference_precision"],
+            "INFERENCE_PRECISION_HINT": self.spec.options.get("inference_precision", "f32"),  # older bundles do not say
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self._threads,
         }

@@ -17,6 +17,7 @@ from exporters.target import HALVES
 from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
+from pipeline.errors import ParityError
 from pipeline.quantization.calibrated import read_calibration
 from pipeline.quantization.dialects import dialect_named, saturates
 from pipeline.quantization.groups import groups
@@ -279,7 +280,11 @@ class Search:
         precision = next((half for half in HALVES if half in self._target.precisions), None)
         if precision is None or self._asked != "auto" or self._left_s() <= 0:
             return None
-        engine = self._unquantised(precision)
+        try:
+            engine = self._unquantised(precision)
+        except ParityError as error:  # this network has values that 16 bits do not hold
+            self._chain.progress.note(f"{precision} is left out: {error.what}, {error.got}")
+            return None
         measured = self._chain.measured(engine, self._target)
         return Half(
             precision=precision, measured=measured, ratio=time_ratio(self._chain, engine, self._unquantised("float"))

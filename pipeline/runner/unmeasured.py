@@ -8,6 +8,7 @@ from exporters.target import HALVES, Precision
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
+from pipeline.errors import ParityError
 from pipeline.quantization.calibrated import read_calibration
 from pipeline.quantization.sensitivity import output_noise, outputs_of
 from pipeline.runner.decision import Candidate, Decision, Tried
@@ -28,14 +29,18 @@ _SAFEST: tuple[Precision, ...] = (*HALVES, "float")
 
 
 def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact]) -> Decision:
-    """Build every precision of the target; ship what was asked for, else 16-bit floats.
+    """Build every precision of the target; ship what was asked for, else 16-bit floats, else float.
 
-    What INT8 does to the outputs is computed on this machine's CPU, with the arithmetic that Q/DQ stands for.
+    A network that 16-bit floats cannot hold is told among what was tried, unless they were asked for. What INT8 does to
+    the outputs is computed on this machine's CPU, with the arithmetic that Q/DQ stands for.
 
     Args:
         chain: What is run.
         target: Where it will run.
         artifacts: Holds the calibration.
+
+    Raises:
+        ParityError: when the precision that was asked for does not compute what the network computes.
     """
     section, asked = chain.plan.recipe.export, chain.plan.recipe.build.precision
     candidate = Candidate(
@@ -44,26 +49,43 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
         float_nodes=tuple(sorted(section.float_nodes)),
         kept="export.float_nodes" if section.float_nodes else "",
     )
-    precision = next(one for one in _SAFEST if one in target.precisions) if asked == "auto" else asked
     onnx = {ArtifactKind.ONNX: chain.execute(export_of(chain.plan, candidate), artifacts).artifact}
     noise, agreement = _simulated(chain, artifacts[ArtifactKind.CALIBRATION], candidate)
-    tried = []
-    for one in (one for one in get_args(Precision) if one in target.precisions):
-        source = candidate.file if one == "int8" else FLOAT_MODEL
-        engine = chain.execute(chain.build_stage(target, source=source, precision=one), onnx).artifact
-        tried.append(
-            Tried(
-                label=candidate.label if one == "int8" else one,
-                noise=noise if one == "int8" else None,
-                agreement=agreement if one == "int8" else None,
-                size_bytes=loaded_size(engine),
-                outcome=f"{'shipped' if one == precision else 'built'}, not timed{_products(engine)}",
-            )
+    built, refused = _built(chain, target, candidate, onnx)
+    precision = next(one for one in _SAFEST if one in built) if asked == "auto" else asked
+    if precision in refused:
+        raise refused[precision]
+    tried = [
+        Tried(
+            label=candidate.label if one == "int8" else one,
+            noise=noise if one == "int8" else None,
+            agreement=agreement if one == "int8" else None,
+            size_bytes=loaded_size(engine),
+            outcome=f"{'shipped' if one == precision else 'built'}, not timed{_products(engine)}",
         )
+        for one, engine in built.items()
+    ]
+    tried += [Tried(label=one, outcome=f"refused: {error.what}, {error.got}") for one, error in refused.items()]
     reason = f"{precision} on request" if asked != "auto" else f"{precision}, since nothing can be timed here"
     return Decision(
         precision=precision, reason=f"{reason}: {target.cannot_run()}", candidate=candidate, tried=tuple(tried)
     )
+
+
+def _built(
+    chain: Chain, target: Target, candidate: Candidate, onnx: Mapping[ArtifactKind, Artifact]
+) -> tuple[dict[Precision, Artifact], dict[Precision, ParityError]]:
+    """The engine of each precision, and why one could not be made."""
+    built: dict[Precision, Artifact] = {}
+    refused: dict[Precision, ParityError] = {}
+    wanted: list[Precision] = [one for one in get_args(Precision) if one in target.precisions]
+    for one in wanted:
+        source = candidate.file if one == "int8" else FLOAT_MODEL
+        try:
+            built[one] = chain.execute(chain.build_stage(target, source=source, precision=one), onnx).artifact
+        except ParityError as error:
+            refused[one] = error
+    return built, refused
 
 
 def _products(engine: Artifact) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.catalog import target_named
+from pipeline.errors import ParityError
 from pipeline.progress import SilentProgress
 from pipeline.runner.chain import Chain
 from pipeline.runner.deploy import deploy
@@ -14,6 +15,8 @@ from pipeline.runner.plan import make_plan
 from pipeline.store import Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.recipe import Recipe
     from pipeline.runner.publish import Deployed
 
@@ -48,6 +51,38 @@ def test_every_precision_is_built_and_16_bit_floats_are_shipped(two: tuple[Deplo
     assert list(built) == ["float", "fp16", "mse ranges, tensorrt"]
     assert all(one.size_bytes and one.time_ratio is None for one in built.values())
     assert built["fp16"].outcome.startswith("shipped, not timed; products:")
+
+
+def _without_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this be a network whose values float16 does not hold."""
+
+    def refuse(*_: object) -> None:
+        raise ParityError("the float16 graph does not compute what the float graph computes", got="a difference of 3")
+
+    monkeypatch.setattr("exporters.tensorrt.target.HalfFromFloat", refuse)
+
+
+def _chain(recipe: Recipe, precision: str, store: Store) -> Chain:
+    build = recipe.build.model_copy(update={"precision": precision})
+    changed = recipe.model_copy(update={"skip": ("distill", "prune"), "targets": ("tensorrt-rtx",), "build": build})
+    return Chain(make_plan(changed, store, SilentProgress()), store, SilentProgress(), lambda _: None)
+
+
+def test_a_network_that_16_bits_do_not_hold_is_shipped_in_float(
+    tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without_half(monkeypatch)
+    store = Store(tmp_path / "store")
+    (deployed,) = deploy(_chain(tiny_recipe, "auto", store), out=tmp_path / "out")
+    assert deployed.report.verdict.precision == "float"
+    assert deployed.report.quantization is not None
+    outcomes = {one.label: one.outcome for one in deployed.report.quantization.tried}
+    assert outcomes["fp16"].startswith("refused: the float16 graph does not compute")
+    assert outcomes["float"].startswith("shipped, ")
+
+    with pytest.raises(ParityError, match="the float16 graph does not compute"):
+        deploy(_chain(tiny_recipe, "fp16", store), out=tmp_path / "half")
+    assert not (tmp_path / "half").exists()
 
 
 def test_figures_are_null_with_the_reason_in_every_row(two: tuple[Deployed, ...]) -> None:
