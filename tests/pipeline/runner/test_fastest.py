@@ -35,7 +35,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def _deployed(recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Deployed:
     monkeypatch.chdir(folder)
-    plan = make_plan(recipe.model_copy(update={"targets": ("auto",)}), store, SilentProgress())
+    plan = make_plan(
+        recipe.model_copy(update={"targets": ("auto",), "skip": ("distill", "prune")}), store, SilentProgress()
+    )
     (deployed,) = deploy(Chain(plan, store, SilentProgress(), lambda _outcome: None), out=None)
     return deployed
 
