@@ -39,9 +39,8 @@ def gpu_state() -> dict[str, Json] | None:
     if _known(nvml, lambda: nvml.init_v2() or True) is None:  # no driver, or one without NVML, as on some boards
         return None
     error, bus_id = cuda.cudaDeviceGetPCIBusId(_BUS_ID_BYTES, 0)
-    if int(error) != 0:
-        return None
-    device = _known(nvml, lambda: nvml.device_get_handle_by_pci_bus_id_v2(bus_id.decode().rstrip("\0")))
+    name = None if int(error) != 0 else bus_id.decode().rstrip("\0")
+    device = None if name is None else _known(nvml, lambda: nvml.device_get_handle_by_pci_bus_id_v2(name))
     found = None if device is None else _told(nvml, device)
     _known(nvml, nvml.shutdown)
     return found

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import answer
@@ -21,7 +20,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     generator = random.Random(request["seed"])
     order = load_order(generator)
     with ExitStack() as opened:
-        loaded = {name: LoadedSide(request[name], Path(request[name]["inputs"]), opened) for name in order}
+        loaded = {name: LoadedSide(request[name], opened) for name in order}
         found = in_turn({name: loaded[name] for name in ("a", "b")}, generator, request)
     return {**found, "loaded_first": order[0]}
 

@@ -13,10 +13,9 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks.timing import uncollected
+from benchmarks.timing import read_request, uncollected
 from benchmarks.turns import LoadedSide
 
 _PR_SET_PDEATHSIG = 1
@@ -54,11 +53,9 @@ def main(request_path: str) -> None:
     """Load, then answer until the input ends."""
     _end_with_parent()
     answers = _answers()
-    request: dict[str, Any] = json.loads(Path(request_path).read_text(encoding="utf-8"))
-    if request["affinity"] and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, request["affinity"])
+    request = read_request(request_path)
     with ExitStack() as opened:
-        side = LoadedSide(request, Path(request["inputs"]), opened)
+        side = LoadedSide(request, opened)
         print(json.dumps(side.count), file=answers, flush=True)
         with uncollected():
             for line in sys.stdin:

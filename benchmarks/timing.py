@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 
     from pipeline.session import Array, Session
 
-__all__ = ["WINDOW", "ExtraWork", "Inputs", "answer", "open_engine", "same_outputs", "timed", "uncollected", "warm_up"]
+__all__ = [
+    "WINDOW",
+    "ExtraWork",
+    "Inputs",
+    "answer",
+    "open_engine",
+    "read_request",
+    "same_outputs",
+    "timed",
+    "uncollected",
+    "warm_up",
+]
 
 WINDOW = 20
 """Inferences whose median is compared in the warm-up."""
@@ -32,10 +43,15 @@ _SETTLED = 0.10
 
 def answer(measure: Callable[[dict[str, Any]], dict[str, Any]], request_path: str, result_path: str) -> None:
     """Answer one request, on the cores it names."""
-    request: dict[str, Any] = json.loads(Path(request_path).read_text(encoding="utf-8"))
+    Path(result_path).write_text(json.dumps(measure(read_request(request_path))), encoding="utf-8")
+
+
+def read_request(path: str) -> dict[str, Any]:
+    """What this process is asked; from here on it stays on the cores that are named there."""
+    request: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     if request["affinity"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, request["affinity"])
-    Path(result_path).write_text(json.dumps(measure(request)), encoding="utf-8")
+    return request
 
 
 def open_engine(request: Mapping[str, Any]) -> Session:

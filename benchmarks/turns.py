@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
     from contextlib import ExitStack
-    from pathlib import Path
 
     from pipeline.session import Array, Session
 
@@ -53,13 +53,12 @@ class LoadedSide:
 
     Args:
         request: The engine as :meth:`benchmarks.engine.Engine.to_json` tells it.
-        inputs: Path of its inputs.
         opened: Keeps the session until it closes.
     """
 
-    def __init__(self, request: Mapping[str, Any], inputs: Path, opened: ExitStack) -> None:
+    def __init__(self, request: Mapping[str, Any], opened: ExitStack) -> None:
         self._session: Session = opened.enter_context(open_engine(request))
-        self._inputs = Inputs(inputs, self._session.spec)
+        self._inputs = Inputs(Path(request["inputs"]), self._session.spec)
         self._run: Callable[[Array], tuple[Array, ...]] = self._session.run
         self._expected: dict[int, list[Array]] = {}
         self._checked = self._mismatched = 0

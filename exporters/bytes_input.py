@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exporters.reference import largest_difference, random_images, reference_session
-from pipeline.errors import ParityError
+from exporters.reference import largest_difference, random_images, reference_session, require_parity
 from pipeline.preprocess import normalised
 
 if TYPE_CHECKING:
@@ -105,12 +104,12 @@ def check_bytes(model: Path, path: Path, preprocess: PreprocessSpec) -> float:
         wanted = floats.run(None, {floats.get_inputs()[0].name: normalised(image, spec)[None]})
         found = by_bytes.run(None, {BYTES_INPUT: image[None]})
         worst = max(worst, *map(largest_difference, wanted, found))
-    if worst > _LIMIT:
-        raise ParityError(
-            "the graph with uint8 input does not compute what it was made from",
-            where=model.name,
-            got=f"a difference of {worst:.2g} of the largest output, on {_INPUTS} random images",
-            expected=f"at most {_LIMIT:g}",
-            fix="build with --input float32",
-        )
+    require_parity(
+        worst,
+        _LIMIT,
+        what="the graph with uint8 input does not compute what it was made from",
+        where=model.name,
+        of=f"the largest output, on {_INPUTS} random images",
+        fix="build with --input float32",
+    )
     return worst

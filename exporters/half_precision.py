@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exporters.bytes_input import BYTES_NODES
-from exporters.reference import random_images, reference_session
-from pipeline.errors import ParityError, UsageError
+from exporters.reference import random_images, reference_session, require_parity
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,14 +78,14 @@ def check_half(model: Path, half: Path) -> float:
     wanted, found = ([session.run(None, {name: image[None]}) for image in images] for session in sessions)
     pairs = zip(zip(*wanted, strict=True), zip(*found, strict=True), strict=True)
     worst = max(_difference(np.stack(one), np.stack(other)) for one, other in pairs)
-    if worst > _LIMIT:
-        raise ParityError(
-            "the float16 graph does not compute what the float graph computes",
-            where=model.name,
-            got=f"a difference of {worst:.2g} of how far its outputs move, on {_INPUTS} random inputs",
-            expected=f"at most {_LIMIT:g}",
-            fix="build float or int8: some value of this network does not fit into float16",
-        )
+    require_parity(
+        worst,
+        _LIMIT,
+        what="the float16 graph does not compute what the float graph computes",
+        where=model.name,
+        of=f"how far its outputs move, on {_INPUTS} random inputs",
+        fix="build float or int8: some value of this network does not fit into float16",
+    )
     return worst
 
 

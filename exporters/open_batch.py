@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exporters.reference import largest_difference, random_images, reference_session
-from pipeline.errors import ParityError, UsageError
+from exporters.reference import largest_difference, random_images, reference_session, require_parity
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,7 @@ _LIMIT = 1e-3
 """Largest difference allowed, as a fraction of the largest output: kernels for several images add in another order."""
 
 _IMAGES = 3
+_FIX = "leave build.tensorrt.largest_batch at 1"
 
 
 def has_open_batch(model: Path) -> bool:
@@ -47,14 +48,13 @@ def OpenBatchFromFixed(model: Path, path: Path) -> float:  # noqa: N802 - conver
     """
     import onnx
 
-    fixed = onnx.load(model)
     opened = onnx.load(model)
     graph = opened.graph
     for port in (*graph.input, *graph.output):
         port.type.tensor_type.shape.dim[0].dim_param = _BATCH
     del graph.value_info[:]  # tells the sizes of one image
     _open_reshapes(graph)
-    worst = check_batches(fixed.SerializeToString(), opened.SerializeToString(), where=model.name)
+    worst = check_batches(model, opened.SerializeToString())
     onnx.save(opened, path)
     return worst
 
@@ -80,7 +80,7 @@ def _open_reshapes(graph: Any) -> None:  # noqa: ANN401 - GraphProto
             node.input[1] = name
 
 
-def check_batches(fixed: bytes, opened: bytes, *, where: str) -> float:
+def check_batches(fixed: Path, opened: bytes) -> float:
     """Compare a batch of random images in the opened graph with each of them in the fixed one.
 
     Returns:
@@ -99,17 +99,17 @@ def check_batches(fixed: bytes, opened: bytes, *, where: str) -> float:
     except Exception as error:  # onnxruntime's errors have no common base that it exports
         raise UsageError(
             "this network takes one image at a time: its graph holds sizes of one",
-            where=where,
+            where=fixed.name,
             got=str(error).strip().splitlines()[0],
-            fix="leave build.tensorrt.largest_batch at 1",
+            fix=_FIX,
         ) from error
     worst = max(largest_difference(one, other) for one, other in zip(wanted, found, strict=True))
-    if worst > _LIMIT:
-        raise ParityError(
-            "several images at once are not treated like one after the other",
-            where=where,
-            got=f"a difference of {worst:.2g} of the largest output",
-            expected=f"at most {_LIMIT:g}",
-            fix="leave build.tensorrt.largest_batch at 1",
-        )
+    require_parity(
+        worst,
+        _LIMIT,
+        what="several images at once are not treated like one after the other",
+        where=fixed.name,
+        of="the largest output",
+        fix=_FIX,
+    )
     return worst

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.errors import ParityError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.session import Array
 
-__all__ = ["largest_difference", "random_images", "reference_session"]
+__all__ = ["largest_difference", "random_images", "reference_session", "require_parity"]
 
 
 def reference_session(model: Path | bytes) -> Any:  # noqa: ANN401 - onnxruntime has no types
@@ -41,3 +43,23 @@ def largest_difference(wanted: Array, found: Array) -> float:
         return float("inf")
     difference = float(np.abs(wanted - found).max()) / (float(np.abs(wanted).max()) or 1.0)
     return difference if np.isfinite(difference) else float("inf")
+
+
+def require_parity(difference: float, limit: float, *, what: str, where: str, of: str, fix: str) -> None:
+    """Refuse a converted graph that is further from the one it was made from than its conversion explains.
+
+    Args:
+        difference: That was seen.
+        limit: The largest one allowed.
+        what: Says what does not hold.
+        where: The graph it was made from.
+        of: What the difference is a fraction of, and on which inputs.
+        fix: What to do about it.
+
+    Raises:
+        ParityError: when the difference is beyond the limit.
+    """
+    if difference > limit:
+        raise ParityError(
+            what, where=where, got=f"a difference of {difference:.2g} of {of}", expected=f"at most {limit:g}", fix=fix
+        )

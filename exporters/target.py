@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from pipeline.errors import UsageError
 
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from pipeline.environment import Machine
     from pipeline.session import EngineSpec
 
-__all__ = ["HALVES", "Precision", "Target", "check_precision"]
+__all__ = ["HALVES", "PRECISIONS", "Precision", "Target", "check_precision"]
 
 Precision = Literal["float", "fp16", "bf16", "int8"]
 """What a graph computes in: float32, float16, bfloat16, or 8-bit integers where Q/DQ stands."""
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+"""All of them."""
 
 HALVES: tuple[Precision, ...] = ("fp16", "bf16")
 """The 16-bit floats; a target has one of them at most."""

@@ -146,8 +146,7 @@ def recipe_(recipe: "Recipe") -> None:
     from pipeline.runner.plan import make_plan
     from pipeline.store import Store, default_root
 
-    plan = make_plan(recipe, Store(default_root()), progress())
-    typer.echo(dump_recipe(plan.recipe), nl=False)
+    typer.echo(dump_recipe(make_plan(recipe, Store(default_root()), progress()).recipe), nl=False)
 
 
 @takes_recipe

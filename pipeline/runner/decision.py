@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.artifact import qdq_model
+from pipeline.artifact import FLOAT_MODEL, qdq_model
 from pipeline.quantization.sensitivity import LayerDamage
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class Candidate:
     def file(self) -> str:
         """Its file within an export artifact."""
         return qdq_model(self.dialect)
+
+    def source(self, precision: Precision) -> str:
+        """The file within an export artifact that an engine of that precision is built from."""
+        return self.file if precision == "int8" else FLOAT_MODEL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -99,8 +99,8 @@ def _able(chain: Chain, for_target: Callable[[Target], Finished]) -> list[Finish
 
 def _fastest(chain: Chain, candidates: Sequence[Finished]) -> Finished:
     """The one whose engine is fastest here; its last row tells the comparison."""
-    engines = [(one.target, one.artifacts[ArtifactKind.ENGINE]) for one in candidates]
-    number, told = fastest(chain, [Contender(target=target, engine=engine) for target, engine in engines])
+    contenders = [Contender(target=one.target, engine=one.artifacts[ArtifactKind.ENGINE]) for one in candidates]
+    number, told = fastest(chain, contenders)
     won = candidates[number]
     if told:
         reason = f"target auto: {won.target.name} is shipped, since {told}"
@@ -160,7 +160,7 @@ def _for_target(
     _note(chain, made, Outcome(result=exported, measured=int8, facts=facts))
     build = chain.build_stage(
         target,
-        source=decision.candidate.file if decision.precision == "int8" else FLOAT_MODEL,
+        source=decision.candidate.source(decision.precision),
         precision=decision.precision,
         options=decision.options,
     )

@@ -11,8 +11,8 @@ from benchmarks.engine import Engine, write_inputs
 from benchmarks.margins import EFFORTS, Effort, Margins
 from benchmarks.pairs import PairProtocol
 from exporters import plain
-from exporters.target import HALVES, Precision
-from pipeline.artifact import FLOAT_MODEL, ArtifactKind
+from exporters.target import PRECISIONS, Precision
+from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import read_images, rotating_samples
 from pipeline.errors import UsageError
 from pipeline.report.gate_texts import gate_cells
@@ -35,7 +35,6 @@ __all__ = ["COLUMNS", "Beside", "beside_plain_runtimes", "cells"]
 
 COLUMNS = ("beside", "precision", "its p50", "target", "its p50", "change", "interval", "verdict")
 
-PRECISIONS: tuple[Precision, ...] = ("float", *HALVES, "int8")
 _INPUTS = 16
 
 
@@ -108,7 +107,7 @@ class _Built:
 def _built(chain: Chain, run: Finished, precision: Precision) -> _Built:
     decision = run.made.decision
     assert decision is not None  # noqa: S101 - a finished target has one
-    source = decision.candidate.file if precision == "int8" else FLOAT_MODEL
+    source = decision.candidate.source(precision)
     stage = chain.build_stage(run.target, source=source, precision=precision, options=decision.options)
     engine = chain.execute(stage, {ArtifactKind.ONNX: run.artifacts[ArtifactKind.ONNX]}).artifact
     return _Built(run=run, precision=precision, engine=engine, source=source)
@@ -126,9 +125,9 @@ def _beside(chain: Chain, one: _Built, effort: Effort, protocol: PairProtocol) -
     samples = rotating_samples(parts.dataset.test, _INPUTS)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         ours = engine_on_images(one.engine.root, spec, samples, parts.preprocess, Path(scratch, "own.bin"))
-        for folder, other in _others(chain, one, spec):
-            inputs = Path(scratch, "float.bin")
-            write_inputs(inputs, read_images(samples, parts.preprocess), other)
+        floats, inputs = _taking_floats(chain, spec), Path(scratch, "float.bin")
+        write_inputs(inputs, read_images(samples, parts.preprocess), floats)
+        for folder, other in _others(chain, one, floats):
             theirs = Engine(folder=folder, spec=other, opener=plain.OPENERS[other.target], inputs=inputs)
             seed = chain.plan.recipe.seed
             judged = judge_side_by_side(
@@ -144,14 +143,18 @@ def _beside(chain: Chain, one: _Built, effort: Effort, protocol: PairProtocol) -
             )
 
 
-def _others(chain: Chain, one: _Built, spec: EngineSpec) -> Iterator[tuple[Path, EngineSpec]]:
+def _taking_floats(chain: Chain, spec: EngineSpec) -> EngineSpec:
+    """The spec with the input of the exported graph, which takes no bytes."""
+    height, width = chain.plan.parts.preprocess.size
+    return replace(spec, input=replace(spec.input, name="input", shape=(1, 3, height, width), dtype="float32"))
+
+
+def _others(chain: Chain, one: _Built, floats: EngineSpec) -> Iterator[tuple[Path, EngineSpec]]:
     """Folder and spec of the same network in every plain runtime that computes in that precision by itself.
 
     OpenVINO takes 16-bit floats for a float network where the CPU has them.
     """
     threads = chain.plan.recipe.measure.threads
-    height, width = chain.plan.parts.preprocess.size
-    floats = replace(spec, input=replace(spec.input, name="input", shape=(1, 3, height, width), dtype="float32"))
     for name in plain.plain_runtimes():
         if one.precision == "int8" or plain.computes_in(name) == one.precision:
             yield one.run.artifacts[ArtifactKind.ONNX].root, plain.of_onnx(name, floats, one.source, threads=threads)

@@ -12,7 +12,7 @@ from pipeline.environment import this_machine
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from exporters.target import Target
     from pipeline.progress import Progress
@@ -36,9 +36,7 @@ def targets_of(recipe: Recipe, progress: Progress) -> tuple[Target, ...]:
         targets = _automatic(recipe, progress)
     else:
         targets = tuple(map(target_named, recipe.targets))
-        for key, concerned in _concerned(targets, recipe.build):
-            if not concerned:
-                raise _concerns_none(key, targets)
+        _concerned(targets, recipe.build)
     for target in targets:
         if recipe.build.precision != "auto":
             check_precision(target, recipe.build.precision)
@@ -55,31 +53,34 @@ def _automatic(recipe: Recipe, progress: Progress) -> tuple[Target, ...]:
     targets = tuple(target for target in found if asked in {"auto", *target.precisions})
     if not targets:
         raise UsageError(f"no target that runs here builds {asked}", got=_names(found))
-    for key, concerned in _concerned(targets, recipe.build):
-        if not concerned:
-            raise _concerns_none(key, targets)
+    for concerned in _concerned(targets, recipe.build):
         targets = concerned
     kept = ": all are built, the fastest is kept" if len(targets) > 1 else ""
     progress.note(f"target auto is {_names(targets)} ({reason}){kept}")
     return targets
 
 
-def _concerned(targets: Sequence[Target], section: Build) -> Iterator[tuple[str, tuple[Target, ...]]]:
-    """Each key that is set and concerns some targets alone, with those of the given ones that it changes."""
-    usual = Build()
-    for key in _OF_SOME:
+def _concerned(targets: Sequence[Target], section: Build) -> list[tuple[Target, ...]]:
+    """Of each key that is set and concerns some targets alone, those of the given ones that it changes.
+
+    Raises:
+        UsageError: when it changes none of them.
+    """
+    usual, found = Build(), []
+    for key, takers in _OF_SOME.items():
         told = getattr(section, key)
-        if told != getattr(usual, key):
-            alone = usual.model_copy(update={key: told})
-            yield key, tuple(target for target in targets if target.configured(alone) != target)
-
-
-def _concerns_none(key: str, targets: Sequence[Target]) -> UsageError:
-    return UsageError(
-        f"build.{key} is set, but concerns none of the targets",
-        got=_names(targets),
-        fix=f"name --target {_OF_SOME[key]}, or leave it out",
-    )
+        if told == getattr(usual, key):
+            continue
+        alone = usual.model_copy(update={key: told})
+        concerned = tuple(target for target in targets if target.configured(alone) != target)
+        if not concerned:
+            raise UsageError(
+                f"build.{key} is set, but concerns none of the targets",
+                got=_names(targets),
+                fix=f"name --target {takers}, or leave it out",
+            )
+        found.append(concerned)
+    return found
 
 
 def _names(targets: Sequence[Target]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from exporters.target import HALVES, Precision
-from pipeline.artifact import FLOAT_MODEL, ArtifactKind
+from exporters.target import HALVES, PRECISIONS
+from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
 from pipeline.errors import ParityError
@@ -18,7 +18,7 @@ from pipeline.runner.search import SEARCH_IMAGES, export_of, written
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporters.target import Target
+    from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
     from pipeline.runner.chain import Chain
 
@@ -78,11 +78,10 @@ def _built(
     """The engine of each precision, and why one could not be made."""
     built: dict[Precision, Artifact] = {}
     refused: dict[Precision, ParityError] = {}
-    wanted: list[Precision] = [one for one in get_args(Precision) if one in target.precisions]
-    for one in wanted:
-        source = candidate.file if one == "int8" else FLOAT_MODEL
+    for one in (one for one in PRECISIONS if one in target.precisions):
+        stage = chain.build_stage(target, source=candidate.source(one), precision=one)
         try:
-            built[one] = chain.execute(chain.build_stage(target, source=source, precision=one), onnx).artifact
+            built[one] = chain.execute(stage, onnx).artifact
         except ParityError as error:
             refused[one] = error
     return built, refused
