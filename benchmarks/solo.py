@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.machine_state import BUSY_PRESSURE, BUSY_STEAL, MachineState, StateSampler
-from benchmarks.percentiles import percentiles
-from benchmarks.workers import one_at_a_time, run_worker
+from benchmarks.machine.disturbance import BUSY_PRESSURE, BUSY_STEAL, MachineState, StateSampler
+from benchmarks.statistics.percentiles import percentiles
+from benchmarks.workers.launch import one_at_a_time, run_worker
 from pipeline.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def measure_solo(engine: Engine, profile: Profile, progress: Progress, *, affini
     with one_at_a_time(), progress.track("measuring", profile.processes) as ticker:
         for number in range(profile.processes):
             with StateSampler() as sampler:
-                results.append(run_worker("benchmarks.worker", {**request, "seed": number}))
+                results.append(run_worker("benchmarks.workers.solo_worker", {**request, "seed": number}))
             states.append(sampler.finished())
             ticker.advance()
     record = SoloRecord(processes=tuple(results), states=tuple(states), profile=profile, affinity=affinity)

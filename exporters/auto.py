@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from pipeline.import_path import object_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +20,11 @@ AUTO = "auto"
 _ON_A_GPU = (
     ("exporters.tensorrt.target:TENSORRT", "an NVIDIA GPU with TensorRT"),
     ("exporters.tensorrt.target:TENSORRT_RTX", "an NVIDIA GPU with TensorRT for RTX"),
-    ("exporters.ort_cuda:ORT_CUDA", "an NVIDIA GPU with onnxruntime-gpu"),
+    ("exporters.ort_cuda.target:ORT_CUDA", "an NVIDIA GPU with onnxruntime-gpu"),
 )
 """Best first."""
 
-_ON_THE_CPU = ("exporters.ort_cpu:ORT_CPU", "exporters.openvino:OPENVINO")
+_ON_THE_CPU = ("exporters.ort_cpu.target:ORT_CPU", "exporters.openvino.target:OPENVINO")
 """Neither is always the faster: that depends on the network and the CPU."""
 
 
@@ -39,15 +40,9 @@ def candidates(machine: Machine, *, unable: Callable[[Target], str | None] = _un
         unable: Why a target cannot be built and run; None when it can.
     """
     for path, reason in _ON_A_GPU:
-        target = _resolve(path)
+        target: Target = object_at(path)
         if unable(target) is None:
             return (target,), reason
-    able = tuple(target for target in map(_resolve, _ON_THE_CPU) if unable(target) is None)
+    able = tuple(target for target in map(object_at, _ON_THE_CPU) if unable(target) is None)
     reason = f"no GPU that a runtime here can use; {machine.cpu} ({machine.architecture})"
-    return able or (_resolve(_ON_THE_CPU[0]),), reason
-
-
-def _resolve(path: str) -> Target:
-    module, _, name = path.partition(":")
-    target: Target = getattr(importlib.import_module(module), name)
-    return target
+    return able or (object_at(_ON_THE_CPU[0]),), reason

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from exporters.build_stage import Build
+    from exporters.build_options import Build
     from pipeline.artifact import Json
     from pipeline.environment import Machine
     from pipeline.session import EngineSpec

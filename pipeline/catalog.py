@@ -5,10 +5,10 @@ Values are import paths, resolved when asked for: the runtimes behind them are h
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.errors import UnknownNameError
+from pipeline.import_path import object_at
 from pipeline.tasks.classification import Classification
 
 if TYPE_CHECKING:
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["OPENERS", "TARGETS", "TASKS", "target_named", "task_named"]
 
 TARGETS = {
-    "ort-cpu": "exporters.ort_cpu:ORT_CPU",
-    "openvino": "exporters.openvino:OPENVINO",
-    "ort-cuda": "exporters.ort_cuda:ORT_CUDA",
-    "ort-tensorrt": "exporters.ort_cuda:ORT_TENSORRT",
+    "ort-cpu": "exporters.ort_cpu.target:ORT_CPU",
+    "openvino": "exporters.openvino.target:OPENVINO",
+    "ort-cuda": "exporters.ort_cuda.target:ORT_CUDA",
+    "ort-tensorrt": "exporters.ort_cuda.target:ORT_TENSORRT",
     "tensorrt": "exporters.tensorrt.target:TENSORRT",
     "tensorrt-rtx": "exporters.tensorrt.target:TENSORRT_RTX",
 }
 """Target name to the object that builds for it."""
 
 OPENERS = {
-    "ort-cpu": "exporters.ort_cpu:open_session",
-    "openvino": "exporters.openvino:open_session",
-    "ort-cuda": "exporters.ort_cuda:open_session",
-    "ort-tensorrt": "exporters.ort_cuda:open_session",
+    "ort-cpu": "exporters.ort_cpu.session:open_session",
+    "openvino": "exporters.openvino.session:open_session",
+    "ort-cuda": "exporters.ort_cuda.session:open_session",
+    "ort-tensorrt": "exporters.ort_cuda.session:open_session",
     "tensorrt": "exporters.tensorrt.session:open_session",
     "tensorrt-rtx": "exporters.tensorrt.session:open_session",
 }
@@ -48,7 +48,7 @@ def target_named(name: str) -> Target:
     """
     if name not in TARGETS:
         raise UnknownNameError("target", name, TARGETS, fix="`edgewright targets` lists what can be built here")
-    target: Target = resolve(TARGETS[name])
+    target: Target = object_at(TARGETS[name])
     return target
 
 
@@ -61,9 +61,3 @@ def task_named(name: str) -> Task:
     if name not in TASKS:
         raise UnknownNameError("task", name, TASKS)
     return TASKS[name]
-
-
-def resolve(path: str) -> Any:  # noqa: ANN401 - whatever stands there
-    """The object at ``module:name``."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)

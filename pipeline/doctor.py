@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporters.ort_wheels import mixture
+from exporters.onnxruntime_wheels import mixture
 from pipeline import __version__
 from pipeline.catalog import TARGETS, target_named
 from pipeline.environment import this_machine, usable_cores, versions

@@ -21,7 +21,7 @@ class PreprocessSpec(BaseModel):
 
     The steps, in order: ``resize`` (to a shorter side, or squash), ``crop`` from the centre, scale to [0, 1],
     subtract ``mean``, divide by ``std``, lay out as channels first, float32. An engine whose input is uint8 does all
-    after the crop itself (``exporters.bytes_input``).
+    after the crop itself (``exporters.onnx_forms.bytes_input``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exporters.half_precision import check_half
+from exporters.onnx_forms.half_precision import check_half
 from exporters.tensorrt.options import TensorRtOptions
 from exporters.tensorrt.target import TENSORRT_RTX
 from pipeline.artifact import FLOAT_MODEL, qdq_model

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exporters.half_precision import HalfFromFloat
-from exporters.open_batch import OpenBatchFromFixed, has_open_batch
+from exporters.onnx_forms.half_precision import HalfFromFloat
+from exporters.onnx_forms.open_batch import OpenBatchFromFixed, has_open_batch
 from exporters.target import check_precision
 from exporters.tensorrt.engine import build_engine, chosen_capabilities
 from exporters.tensorrt.flavours import FLAVOURS, Flavour
@@ -28,7 +28,7 @@ from pipeline.store import default_root, foreign_disk_errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporters.build_stage import Build
+    from exporters.build_options import Build
     from pipeline.artifact import Json
     from pipeline.environment import Machine
     from pipeline.gpu import Gpu

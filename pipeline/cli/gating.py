@@ -15,9 +15,9 @@ from pipeline.cli.failures import guarded
 if TYPE_CHECKING:
     from exporters.bundle import Bundle
     from pipeline.data import Dataset
+    from pipeline.gate.two_bundles import GateOptions
     from pipeline.report import Report
     from pipeline.report.comparison import Comparison
-    from pipeline.runner.gate import GateOptions
 
 __all__ = ["COMMANDS", "baseline_app"]
 
@@ -46,8 +46,8 @@ def measure(
     from benchmarks.solo import FULL, QUICK
     from exporters.bundle import read_bundle
     from pipeline.cli.console import out_console, progress, say, table
-    from pipeline.runner.bundle_measure import measure_bundle
-    from pipeline.runner.measurement_texts import measurement_rows
+    from pipeline.measuring.bundle_measurement import measure_bundle
+    from pipeline.measuring.bundle_measurement_texts import measurement_rows
     from pipeline.store import write_atomically
 
     found = read_bundle(bundle)
@@ -125,8 +125,8 @@ def gate(
 def _gate_pair(baseline: Path, candidate: Path, data: str | None, options: "GateOptions", out: Path | None) -> int:
     from exporters.bundle import read_bundle
     from pipeline.cli.console import progress
-    from pipeline.runner.gate import gate as run
-    from pipeline.runner.gate_report import report_of_comparison
+    from pipeline.gate.report import report_of_comparison
+    from pipeline.gate.two_bundles import gate as run
 
     first, second = read_bundle(baseline), read_bundle(candidate)
     dataset = _images(first, data)
@@ -140,11 +140,11 @@ def _gate_accepted(
 ) -> list[int]:
     """Every candidate against its case's accepted baseline; a case without a candidate fails."""
     from exporters.bundle import read_bundle
-    from pipeline.baselines.shelf import Shelf, case_of
     from pipeline.cli.console import progress, say
     from pipeline.errors import BaselineError, UsageError
-    from pipeline.runner.gate_report import report_of_judgement
-    from pipeline.runner.judging import judge
+    from pipeline.gate.against_baselines import judge
+    from pipeline.gate.baselines.shelf import Shelf, case_of
+    from pipeline.gate.report import report_of_judgement
 
     shelf = Shelf(root)
     if not root.is_dir():
@@ -184,7 +184,7 @@ def _gate_accepted(
 
 def _images(bundle: "Bundle", data: str | None) -> "Dataset":
     from pipeline.cli.console import progress
-    from pipeline.runner.bundle_data import images_for
+    from pipeline.measuring.bundle_images import images_for
     from pipeline.store import Store, default_root
 
     return images_for(bundle, data, Store(default_root()), progress())
@@ -218,9 +218,9 @@ def _tell(found: "list[Comparison]", report: "Report", out: Path | None) -> None
 def _gate_options(
     *, effort: str, margins: list[str], threads: int | None, affinity: tuple[int, ...], seed: int
 ) -> "GateOptions":
-    from benchmarks.margins import EFFORTS
-    from benchmarks.pairs import PairProtocol
-    from pipeline.runner.gate import GateOptions
+    from benchmarks.pairs.paired_processes import PairProtocol
+    from benchmarks.statistics.margins import EFFORTS
+    from pipeline.gate.two_bundles import GateOptions
 
     return GateOptions(
         margins=_margins(margins),
@@ -231,7 +231,7 @@ def _gate_options(
     )
 
 
-def _margins(settings: list[str]) -> Any:  # noqa: ANN401 - benchmarks.margins.Margins, imported late
+def _margins(settings: list[str]) -> Any:  # noqa: ANN401 - benchmarks.statistics.margins.Margins, imported late
     """The default margins with what was typed in their place.
 
     Raises:
@@ -239,7 +239,7 @@ def _margins(settings: list[str]) -> Any:  # noqa: ANN401 - benchmarks.margins.M
     """
     from dataclasses import fields
 
-    from benchmarks.margins import Margins
+    from benchmarks.statistics.margins import Margins
     from pipeline.errors import UnknownNameError, UsageError
 
     known = {field.name for field in fields(Margins)}
@@ -311,7 +311,8 @@ def selftest(
     """
     from exporters.bundle import read_bundle
     from pipeline.cli.console import out_console, progress, say, table
-    from pipeline.runner.selftest import COLUMNS, made_for_selftest, rows_of, run_selftest, worst_code
+    from pipeline.gate.selftest import COLUMNS, rows_of, run_selftest, worst_code
+    from pipeline.runner.selftest_bundle import made_for_selftest
     from pipeline.store import Store, default_root
 
     store = Store(default_root())
@@ -338,10 +339,10 @@ def _accept(
 ) -> None:
     """Make BUNDLE the baseline of its case; measured alone, and beside what was accepted before."""
     from exporters.bundle import read_bundle
-    from pipeline.baselines.shelf import Shelf
     from pipeline.cli.console import progress, say
     from pipeline.errors import UsageError
-    from pipeline.runner.judging import accept
+    from pipeline.gate.against_baselines import accept
+    from pipeline.gate.baselines.shelf import Shelf
 
     if not reason.strip():
         raise UsageError("a reason is needed", where="--reason", fix="say why this one may be the yardstick")
@@ -358,8 +359,8 @@ def _list(
     history: Annotated[bool, typer.Option("--history", help="Every acceptance, not only the current one.")] = False,
 ) -> None:
     """List the accepted baselines."""
-    from pipeline.baselines.shelf import Shelf
     from pipeline.cli.console import out_console, say, table
+    from pipeline.gate.baselines.shelf import Shelf
     from pipeline.report import figures
 
     rows = []

@@ -13,7 +13,7 @@ from pipeline.cli.options import takes_recipe
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.runner.publish import Deployed
-    from pipeline.runner.rows import Outcome
+    from pipeline.runner.report_rows import Outcome
 
 __all__ = ["COMMANDS"]
 
@@ -42,12 +42,12 @@ def deploy(
 
     What did not change since an earlier run is taken from the store, so a killed run goes on where it was.
     """  # noqa: D301 - the backslash is click's: keep these lines as they are
-    from pipeline.baselines.shelf import Shelf
+    from pipeline.chain.chain import Chain
+    from pipeline.chain.plan import make_plan
     from pipeline.cli.console import out_console, progress, say
     from pipeline.errors import UsageError
-    from pipeline.runner.chain import Chain
+    from pipeline.gate.baselines.shelf import Shelf
     from pipeline.runner.deploy import deploy as run
-    from pipeline.runner.plan import make_plan
     from pipeline.store import Store, default_root
 
     if out is not None and len(recipe.targets) > 1:
@@ -141,9 +141,9 @@ def recipe_(recipe: "Recipe") -> None:
     edgewright recipe resnet50 --data my_photos > my_recipe.yaml
     edgewright deploy --recipe my_recipe.yaml
     """  # noqa: D301 - click's
+    from pipeline.chain.plan import make_plan
     from pipeline.cli.console import progress
     from pipeline.recipe.reading import dump_recipe
-    from pipeline.runner.plan import make_plan
     from pipeline.store import Store, default_root
 
     typer.echo(dump_recipe(make_plan(recipe, Store(default_root()), progress()).recipe), nl=False)
@@ -158,9 +158,9 @@ def explain(recipe: "Recipe") -> None:
     \b
     edgewright explain resnet50 --set distill.temperature=2
     """  # noqa: D301 - click's
+    from pipeline.chain.plan import make_plan
     from pipeline.cli.console import progress, say
     from pipeline.runner.explain import explain as look
-    from pipeline.runner.plan import make_plan
     from pipeline.store import Store, default_root
 
     store = Store(default_root())
@@ -185,12 +185,12 @@ def compare(
     \b
     edgewright compare resnet50 --target auto --skip distill,prune
     """  # noqa: D301 - click's
-    from benchmarks.margins import EFFORTS
+    from benchmarks.statistics.margins import EFFORTS
+    from pipeline.chain.chain import Chain
+    from pipeline.chain.plan import make_plan
     from pipeline.cli.console import out_console, progress, say, table
     from pipeline.report.comparison import Verdict
-    from pipeline.runner.chain import Chain
-    from pipeline.runner.plan import make_plan
-    from pipeline.runner.runtimes import COLUMNS, beside_plain_runtimes, cells
+    from pipeline.runner.compare_runtimes import COLUMNS, beside_plain_runtimes, cells
     from pipeline.store import Store, default_root
 
     store = Store(default_root())

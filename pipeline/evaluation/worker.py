@@ -5,7 +5,6 @@ Images are decoded by a few threads ahead of the engine; what is kept are the ou
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections import deque
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.import_path import object_at
 from pipeline.preprocess import load_image, preprocess_image
 from pipeline.session import EngineSpec
 
@@ -30,10 +30,8 @@ _REPORT_EVERY = 25
 def main(request_path: str, result_path: str) -> None:
     """Answer one request."""
     request: dict[str, Any] = json.loads(Path(request_path).read_text(encoding="utf-8"))
-    module, _, function = request["opener"].partition(":")
-    opener = getattr(importlib.import_module(module), function)
     rows: list[Array] = []
-    with opener(Path(request["folder"]), EngineSpec.from_json(request["spec"])) as session:
+    with object_at(request["opener"])(Path(request["folder"]), EngineSpec.from_json(request["spec"])) as session:
         for image in _images(request["images"], request["preprocess"], session.spec.input.dtype):
             rows.append(session.run(image[None])[0][0].copy())
             if len(rows) % _REPORT_EVERY == 0:

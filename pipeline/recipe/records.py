@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from exporters.build_stage import Build
-from exporters.export_stage import Export
+from exporters.build_options import Build
 from pipeline.preprocess import PreprocessSpec
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.calibrate import Calibrate
 from pipeline.stages.distill import Distill
+from pipeline.stages.export import Export
 from pipeline.stages.prune import Prune
 
 __all__ = ["SKIPPABLE", "DataSection", "GoalSection", "InputSection", "MeasureSection", "Recipe"]

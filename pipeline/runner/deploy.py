@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
+from pipeline.chain.chain import Chain, network_facts_of
 from pipeline.errors import EdgewrightError
-from pipeline.runner.chain import Chain, network_facts_of
-from pipeline.runner.decide import decide
-from pipeline.runner.fastest import Contender, fastest
+from pipeline.planning.fastest_target import Contender, fastest
+from pipeline.planning.int8_search import export_of
+from pipeline.planning.kept_decision import decide
+from pipeline.planning.untimed_target import decide_unmeasured
 from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
-from pipeline.runner.rows import Outcome, Taught
-from pipeline.runner.search import export_of
-from pipeline.runner.unmeasured import decide_unmeasured
+from pipeline.runner.report_rows import Outcome, Taught
 from pipeline.stage import TrainedNetwork
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
-    from pipeline.baselines.shelf import Shelf
-    from pipeline.runner.measure import Measured
+    from pipeline.chain.engine_measurement import Measured
+    from pipeline.gate.baselines.shelf import Shelf
 
 __all__ = ["Finished", "deploy", "finished"]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.artifact import ArtifactKind
-from pipeline.runner.decide import SEARCH, decision_components, recorded
-from pipeline.runner.execution import cached
-from pipeline.runner.keys import changes, key_components
-from pipeline.runner.search import export_of
+from pipeline.chain.execution import cached
+from pipeline.chain.keys import changes, key_components
+from pipeline.planning.int8_search import export_of
+from pipeline.planning.kept_decision import SEARCH, decision_components, recorded
 from pipeline.stage import Inputs, TrainedNetwork
 from pipeline.subject import Subject
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from exporters.target import Target
     from pipeline.artifact import Artifact, Json
-    from pipeline.runner.plan import Plan
+    from pipeline.chain.plan import Plan
     from pipeline.stage import Stage
     from pipeline.store import Store
     from pipeline.subject import Parts

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from pipeline.chain.execution import cached
 from pipeline.errors import UsageError
-from pipeline.runner.execution import cached
 from pipeline.stage import Inputs
 from pipeline.subject import Subject
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pipeline.runner.chain import Chain
+    from pipeline.chain.chain import Chain
     from pipeline.stage import Stage
     from pipeline.subject import Parts
 

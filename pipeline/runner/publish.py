@@ -6,25 +6,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporters.bundle import Contents, write_bundle
-from pipeline.baselines.shelf import case_of
 from pipeline.environment import this_machine
+from pipeline.gate.against_baselines import judge
+from pipeline.gate.baselines.shelf import case_of
+from pipeline.gate.report import with_judgement
+from pipeline.gate.two_bundles import GateOptions
 from pipeline.recipe.reading import dump_recipe
 from pipeline.report.render import write_reports
-from pipeline.runner.gate import GateOptions
-from pipeline.runner.gate_report import with_judgement
-from pipeline.runner.judging import judge
-from pipeline.runner.rows import make_report
+from pipeline.runner.report_rows import make_report
 from pipeline.store import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from exporters.target import Target
-    from pipeline.baselines.shelf import Shelf
+    from pipeline.chain.chain import Chain
+    from pipeline.gate.baselines.shelf import Shelf
+    from pipeline.planning.precision_decision import Decision
     from pipeline.report import Report
-    from pipeline.runner.chain import Chain
-    from pipeline.runner.decision import Decision
-    from pipeline.runner.rows import Outcome, Taught
+    from pipeline.runner.report_rows import Outcome, Taught
 
 __all__ = ["Deployed", "Made", "publish"]
 

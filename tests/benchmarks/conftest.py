@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.engine import Engine, write_inputs
-from exporters.ort_cpu import ORT_CPU
+from exporters.ort_cpu.target import ORT_CPU
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ OPENERS = """
     import json, os, signal, sys, time
     from pathlib import Path
 
-    from exporters.ort_cpu import OrtCpuSession
+    from exporters.ort_cpu.session import OrtCpuSession
 
     TOLD = []
 
@@ -133,7 +133,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     images = generator.standard_normal((INPUTS, 1, 3, 16, 16)).astype(np.float32)
     images[:, 0, 0, 0, 0] = np.arange(INPUTS)
     write_inputs(folder / "inputs.bin", images, spec)
-    return Engine(folder=folder, spec=spec, opener="exporters.ort_cpu:open_session", inputs=folder / "inputs.bin")
+    return Engine(
+        folder=folder, spec=spec, opener="exporters.ort_cpu.session:open_session", inputs=folder / "inputs.bin"
+    )
 
 
 @pytest.fixture

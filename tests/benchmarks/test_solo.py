@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.engine import Engine
-from benchmarks.machine_state import MachineState
+from benchmarks.machine.disturbance import MachineState
 from benchmarks.solo import Profile, SoloRecord, measure_solo
 from pipeline.errors import IntegrityError
 from pipeline.progress import SilentProgress

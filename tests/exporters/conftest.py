@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from exporters.build_stage import BuildFor
 from exporters.bundle import Contents
-from exporters.export_stage import ExportFor
-from exporters.ort_cpu import ORT_CPU
+from exporters.ort_cpu.target import ORT_CPU
 from pipeline.artifact import Artifact, ArtifactKind
+from pipeline.chain.execution import execute
 from pipeline.models.build import build_network
 from pipeline.models.files import save_network
 from pipeline.progress import SilentProgress
 from pipeline.quantization.dialects import DIALECTS
-from pipeline.runner.execution import execute
 from pipeline.stage import Inputs
+from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import Calibrate
+from pipeline.stages.export import ExportFor
 from pipeline.store import Store
 from pipeline.subject import Parts, Subject
 

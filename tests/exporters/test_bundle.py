@@ -25,7 +25,8 @@ from PIL import Image
 
 from exporters.bundle import Bundle, Contents, read_bundle, write_bundle
 from exporters.device import verify
-from exporters.ort_cpu import ORT_CPU, open_session
+from exporters.ort_cpu.session import open_session
+from exporters.ort_cpu.target import ORT_CPU
 from pipeline.artifact import Artifact, ArtifactKind, sha256_of_file
 from pipeline.environment import Machine, this_machine
 from pipeline.errors import IntegrityError
@@ -54,7 +55,7 @@ import json, os, sys
 from pathlib import Path
 
 from exporters.bundle import Contents, write_bundle
-from exporters.ort_cpu import ORT_CPU
+from exporters.ort_cpu.target import ORT_CPU
 from pipeline.artifact import Artifact, ArtifactKind
 from pipeline.environment import this_machine
 from pipeline.preprocess import PreprocessSpec

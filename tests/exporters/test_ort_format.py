@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from exporters.build_stage import BuildFor
 from exporters.bundle import write_bundle
-from exporters.ort_cpu import ORT_CPU, open_session
-from exporters.ort_operators import write_operator_list
+from exporters.ort_cpu.operator_list import write_operator_list
+from exporters.ort_cpu.session import open_session
+from exporters.ort_cpu.target import ORT_CPU
 from pipeline.environment import this_machine
 from pipeline.errors import EdgewrightError
 from pipeline.session import EngineSpec
+from pipeline.stages.build import BuildFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

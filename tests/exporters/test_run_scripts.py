@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from exporters.build_stage import BuildFor
 from exporters.bundle import Bundle, Contents, write_bundle
 from exporters.device import verify
 from pipeline.artifact import qdq_model
-from pipeline.catalog import OPENERS, TARGETS, resolve, target_named
+from pipeline.catalog import OPENERS, TARGETS, target_named
 from pipeline.environment import this_machine
 from pipeline.gpu import this_gpu
+from pipeline.import_path import object_at
+from pipeline.stages.build import BuildFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,7 @@ def test_its_logits_are_those_of_the_pipelines_session(
 ) -> None:
     done = _run(bundles[name].root, "--json", photo)
     assert (done.returncode, done.stderr) == (0, "")
-    with resolve(OPENERS[name])(bundles[name].root, bundles[name].spec) as session:
+    with object_at(OPENERS[name])(bundles[name].root, bundles[name].spec) as session:
         (wanted,) = session.run(session_parts.preprocess.load(str(photo))[None])
     assert np.array_equal(np.float32(json.loads(done.stdout)["logits"]), wanted[0])
 

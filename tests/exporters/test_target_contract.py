@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from pipeline.artifact import FLOAT_MODEL, Artifact, FileEntry, qdq_model, sha256_of_file
-from pipeline.catalog import OPENERS, TARGETS, resolve, target_named
+from pipeline.catalog import OPENERS, TARGETS, target_named
 from pipeline.environment import this_machine
 from pipeline.errors import UsageError
+from pipeline.import_path import object_at
 from pipeline.session import Array, EngineSpec, Session
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class _Built:
     precision: str
 
     def opened(self) -> Session:
-        opened: Session = resolve(OPENERS[self.spec.target])(self.folder, self.spec)
+        opened: Session = object_at(OPENERS[self.spec.target])(self.folder, self.spec)
         return opened
 
 
@@ -234,7 +235,7 @@ def test_threads_are_what_the_spec_asks_for(runnable: _Built) -> None:
     if "threads" not in runnable.spec.options:
         pytest.skip(f"{runnable.spec.target} has no option for threads")
     one = EngineSpec.from_json({**runnable.spec.to_json(), "options": {**runnable.spec.options, "threads": 1}})
-    with resolve(OPENERS[one.target])(runnable.folder, one) as session:
+    with object_at(OPENERS[one.target])(runnable.folder, one) as session:
         assert session.facts()["threads"] == 1
 
 
@@ -243,7 +244,7 @@ def test_threads_are_what_the_spec_asks_for(runnable: _Built) -> None:
 
 def test_nothing_is_loaded_before_the_block_is_entered(built: _Built, tmp_path: Path) -> None:
     # An empty folder: whoever loads early fails while making the session, not while entering it.
-    session = resolve(OPENERS[built.spec.target])(tmp_path, built.spec)
+    session = object_at(OPENERS[built.spec.target])(tmp_path, built.spec)
     with pytest.raises(Exception, match=r"."):  # noqa: SIM117 - whatever the runtime raises
         with session:
             pytest.fail("a file that is not there was opened")

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.margins import Effort
-from benchmarks.pairs import PairProtocol
+from benchmarks.pairs.paired_processes import PairProtocol
+from benchmarks.statistics.margins import Effort
 from exporters.bundle import Bundle, Contents, read_bundle, write_bundle
 from exporters.device import verify
-from exporters.ort_cpu import ORT_CPU
+from exporters.ort_cpu.target import ORT_CPU
 from pipeline.artifact import ArtifactKind, FileEntry
+from pipeline.chain.execution import execute
 from pipeline.data.dataset import read_images
 from pipeline.data.open import open_dataset
 from pipeline.environment import this_machine
+from pipeline.gate.two_bundles import GateOptions
 from pipeline.models.resolve import resolve_model
 from pipeline.models.source import WeightsSource
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
-from pipeline.runner.execution import execute
-from pipeline.runner.gate import GateOptions
 from pipeline.stage import Inputs
 from pipeline.stages.baseline import Baseline
 from pipeline.store import Store

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import exporters
-from pipeline.catalog import OPENERS, TARGETS, TASKS, resolve, target_named, task_named
+from pipeline.catalog import OPENERS, TARGETS, TASKS, target_named, task_named
 from pipeline.environment import Machine
 from pipeline.errors import UnknownNameError
+from pipeline.import_path import object_at
 from pipeline.quantization.dialects import dialect_named
 
 MACHINES = [
@@ -31,7 +32,7 @@ def test_a_target_is_what_its_entry_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPENERS)
 def test_an_opener_resolves_to_a_function(name: str) -> None:
-    assert callable(resolve(OPENERS[name]))
+    assert callable(object_at(OPENERS[name]))
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporters.half_precision import HalfFromFloat
+from exporters.onnx_forms.half_precision import HalfFromFloat
 from exporters.tensorrt.layers import Layer, check_layers, layers_of, products_by_precision
 from exporters.tensorrt.parsing import parse
 from pipeline.errors import ParityError

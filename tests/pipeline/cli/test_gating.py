@@ -17,23 +17,23 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from exporters.bundle import Bundle, read_bundle
-from pipeline.baselines.shelf import Shelf, case_of
+from pipeline.chain.chain import Chain
+from pipeline.chain.plan import make_plan
 from pipeline.cli import console, gating
 from pipeline.cli.gating import _cores, _gate_accepted, _gate_pair, _margins
 from pipeline.errors import BaselineError, IntegrityError, UnknownNameError, UsageError
+from pipeline.gate.against_baselines import accept
+from pipeline.gate.baselines.shelf import Shelf, case_of
 from pipeline.progress import SilentProgress
 from pipeline.report.render import read_report
 from pipeline.runner import publish
-from pipeline.runner.chain import Chain
 from pipeline.runner.deploy import deploy
-from pipeline.runner.judging import accept
-from pipeline.runner.plan import make_plan
 from pipeline.store import Store
 
 if TYPE_CHECKING:
     from pipeline.data import Dataset
+    from pipeline.gate.two_bundles import GateOptions
     from pipeline.recipe import Recipe
-    from pipeline.runner.gate import GateOptions
 
 Done = subprocess.CompletedProcess[str]
 Edgewright = Callable[..., Done]
@@ -377,7 +377,7 @@ def test_measuring_tells_every_figure_and_writes_the_record(
 
 _CHEAP = """
 import sys
-from benchmarks.margins import EFFORTS, Effort
+from benchmarks.statistics.margins import EFFORTS, Effort
 from pipeline.cli.main import main
 
 EFFORTS["quick"] = Effort(processes=1, looks=1, alpha=0.05, memory_processes=1)

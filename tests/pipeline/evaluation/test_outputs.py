@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from exporters.ort_cpu import ORT_CPU
+from exporters.ort_cpu.target import ORT_CPU
 from pipeline.errors import EdgewrightError
 from pipeline.evaluation import collect_outputs
 from pipeline.preprocess import PreprocessSpec
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset, Sample
     from pipeline.session import EngineSpec
 
-_OPENER = "exporters.ort_cpu:open_session"
+_OPENER = "exporters.ort_cpu.session:open_session"
 
 
 @pytest.fixture(scope="module")

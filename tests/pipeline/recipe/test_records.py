@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from exporters.build_stage import Build, BuildFor
-from exporters.export_stage import Export, ExportFor
+from exporters.build_options import Build
 from pipeline.preprocess import PreprocessSpec
 from pipeline.recipe import GoalSection, InputSection, MeasureSection, Recipe
 from pipeline.recipe.records import SKIPPABLE
+from pipeline.stages.build import BuildFor
+from pipeline.stages.export import Export, ExportFor
 
 BASE = PreprocessSpec(size=(10, 20), resize=30, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), interpolation="bicubic")
 SECTIONS = [name for name, field in Recipe.model_fields.items() if isinstance(field.default, BaseModel)]

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 
 from exporters.bundle import read_bundle
+from pipeline.chain.chain import Chain
+from pipeline.chain.plan import make_plan
 from pipeline.progress import SilentProgress
 from pipeline.report.render import read_report
-from pipeline.runner.chain import Chain
 from pipeline.runner.deploy import deploy
-from pipeline.runner.plan import make_plan
 from pipeline.store import Store
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.runner.publish import Deployed
-    from pipeline.runner.rows import Outcome
+    from pipeline.runner.report_rows import Outcome
 
 STAGES = ("baseline", "distill", "prune", "calibrate", "export", "build")
 
@@ -134,11 +134,12 @@ def test_what_is_shipped_is_held_against_its_float_network(first: _Run, tiny_rec
 
 def test_run_py_gives_the_pipelines_own_answer(first: _Run, tiny_data: Path) -> None:
     """The device's script prints the logits that the pipeline's session computes from the same file."""
-    from pipeline.catalog import OPENERS, resolve
+    from pipeline.catalog import OPENERS
+    from pipeline.import_path import object_at
 
     image = next((tiny_data / "val" / "red").glob("*.png"))
     bundle = read_bundle(first.deployed.folder / "bundle")
-    with resolve(OPENERS["ort-cpu"])(bundle.root, bundle.spec) as session:
+    with object_at(OPENERS["ort-cpu"])(bundle.root, bundle.spec) as session:
         (expected,) = session.run(bundle.preprocess.load(str(image))[None])
 
     done = subprocess.run(

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.chain.keys import key_components, key_of
+from pipeline.chain.plan import Plan, make_plan
+from pipeline.planning.int8_search import export_of
+from pipeline.planning.kept_decision import decision_components, remember
+from pipeline.planning.precision_decision import Candidate, Decision
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
-from pipeline.runner.decide import decision_components, remember
-from pipeline.runner.decision import Candidate, Decision
 from pipeline.runner.explain import explain
-from pipeline.runner.keys import key_components, key_of
-from pipeline.runner.plan import Plan, make_plan
-from pipeline.runner.search import export_of
 from pipeline.stage import Inputs, Stage, TrainedNetwork
 from pipeline.store import KeyRecord, Store
 from pipeline.subject import Parts, Subject

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from exporters.build_stage import BuildFor
-from exporters.export_stage import ExportFor
-from exporters.ort_cpu import ORT_CPU
+from exporters.ort_cpu.target import ORT_CPU
 from pipeline.artifact import Artifact, ArtifactKind
+from pipeline.chain.execution import StageResult, execute
 from pipeline.progress import SilentProgress
-from pipeline.runner.execution import StageResult, execute
 from pipeline.stage import Inputs, Stage, TrainedNetwork
 from pipeline.stages.baseline import Baseline
+from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import Calibrate
 from pipeline.stages.distill import Distill
+from pipeline.stages.export import ExportFor
 from pipeline.stages.prune import Prune
 from pipeline.store import Store
 from pipeline.subject import Parts, Subject

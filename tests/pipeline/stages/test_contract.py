@@ -14,12 +14,12 @@ import pytest
 import exporters
 import pipeline.stages
 from pipeline.artifact import ArtifactKind, FileEntry, canonical_json, qdq_model
+from pipeline.chain.execution import FILES_OF_KIND, execute
+from pipeline.chain.keys import key_components, key_of
 from pipeline.environment import versions
 from pipeline.models.files import load_network
 from pipeline.progress import SilentProgress
 from pipeline.recipe.records import Recipe
-from pipeline.runner.execution import FILES_OF_KIND, execute
-from pipeline.runner.keys import key_components, key_of
 from pipeline.session import EngineSpec
 from pipeline.store import Store
 from pipeline.subject import PARTS, Parts

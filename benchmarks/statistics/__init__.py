@@ -1,0 +1,1 @@
+"""From samples to verdicts: pure functions of what was measured."""

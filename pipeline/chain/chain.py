@@ -1,0 +1,117 @@
+"""What every step of a run shares: executing a stage, and measuring what it made on a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pipeline.artifact import FLOAT_MODEL, ArtifactKind
+from pipeline.chain.engine_measurement import measure
+from pipeline.chain.execution import execute
+from pipeline.chain.measurable_engine import probe_engine
+from pipeline.stage import Inputs
+from pipeline.stages.build import BuildFor
+from pipeline.subject import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporters.target import Precision, Target
+    from pipeline.artifact import Artifact, Json
+    from pipeline.chain.engine_measurement import Measured
+    from pipeline.chain.execution import StageResult
+    from pipeline.chain.plan import Plan
+    from pipeline.progress import Progress
+    from pipeline.runner.report_rows import Outcome
+    from pipeline.stage import Stage, TrainedNetwork
+    from pipeline.store import Store
+    from pipeline.subject import Parts
+
+__all__ = ["Chain", "network_facts_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A plan, and where its work goes.
+
+    Attributes:
+        announce: Called with every stage's outcome as soon as it is measured.
+        fresh: Keys of what this run made itself, rather than found in the store.
+    """
+
+    plan: Plan
+    store: Store
+    progress: Progress
+    announce: Callable[[Outcome], None]
+    fresh: set[str] = field(default_factory=set)
+
+    @property
+    def subject(self) -> Subject:
+        """What the stages work on."""
+        return Subject(parts=self.plan.parts)
+
+    def about(self, parts: Parts) -> Chain:
+        """The same chain for another network: a teacher's."""
+        return replace(self, plan=replace(self.plan, parts=parts))
+
+    def execute(
+        self, stage: Stage, artifacts: Mapping[ArtifactKind, Artifact], teachers: tuple[TrainedNetwork, ...] = ()
+    ) -> StageResult:
+        """The stage's result on the newest artifact of each kind it takes."""
+        inputs = Inputs(artifacts=artifacts, subject=self.subject, teachers=teachers)
+        recipe = self.plan.recipe
+        return execute(stage, inputs, self.store, seed=recipe.seed, progress=self.progress, fresh=self.fresh)
+
+    def build_stage(
+        self, target: Target, *, source: str, precision: Precision, options: Mapping[str, Json] | None = None
+    ) -> BuildFor:
+        """The stage that builds one of an ONNX artifact's files for a target, its input as the recipe wants it.
+
+        Args:
+            target: Where it will run.
+            source: Which file.
+            precision: What the engine computes in.
+            options: Of the runtime, over the target's defaults.
+        """
+        takes_bytes = self.plan.recipe.build.input == "uint8"
+        return BuildFor(
+            target=target.name,
+            source=source,
+            precision=precision,
+            options=dict(options or {}),
+            folded=self.plan.parts.preprocess if takes_bytes else None,
+            builder=target,
+        )
+
+    def engine(
+        self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL, precision: Precision = "float"
+    ) -> Artifact:
+        """What the target loads of an artifact: itself, or what is built from it.
+
+        Args:
+            artifact: An engine, or what an engine can be built from.
+            target: Where.
+            source: Which file of an ONNX artifact.
+            precision: What the engine computes in.
+        """
+        if artifact.kind is ArtifactKind.ENGINE:
+            return artifact
+        return probe_engine(
+            artifact,
+            self.build_stage(target, source=source, precision=precision),
+            lambda stage, inputs: self.execute(stage, inputs).artifact,
+            opset=self.plan.recipe.calibrate.opset,
+        )
+
+    def measured(
+        self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL, precision: Precision = "float"
+    ) -> Measured:
+        """What the artifact is on the target's runtime; arguments as of :meth:`engine`."""
+        engine = self.engine(artifact, target, source=source, precision=precision)
+        return measure(engine, target, self.plan.parts, self.plan.recipe.measure, self.store, self.progress)
+
+
+def network_facts_of(artifacts: Mapping[ArtifactKind, Artifact]) -> dict[str, int]:
+    """Parameters and multiply-accumulates: those of the newest network, which every later form shares."""
+    facts = artifacts[ArtifactKind.NETWORK].facts
+    return {"params": facts["params"], "macs": facts["macs"]}

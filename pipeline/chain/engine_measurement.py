@@ -1,0 +1,130 @@
+"""Measuring an engine for its row in the report: latency and memory in fresh processes, accuracy on the test split.
+
+A measurement is kept in the store under everything that decides it, the machine among them, so that a second run of
+the same thing on the same machine says what the first one found.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.solo import FULL, QUICK, Profile, SoloRecord, measure_solo
+from pipeline.artifact import sha256_of_json
+from pipeline.catalog import OPENERS
+from pipeline.data.dataset import rotating_samples
+from pipeline.environment import this_machine, versions
+from pipeline.evaluation import collect_outputs
+from pipeline.measuring.engine_inputs import engine_on_images
+from pipeline.session import EngineSpec
+from pipeline.tasks import Accuracy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporters.target import Target
+    from pipeline.artifact import Artifact, Json
+    from pipeline.progress import Progress
+    from pipeline.recipe import MeasureSection
+    from pipeline.store import Store
+    from pipeline.subject import Parts
+
+__all__ = ["Measured", "loaded_size", "measure"]
+
+_PROTOCOL = 3
+_PROFILES = {"quick": QUICK, "full": FULL}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What is known of an engine.
+
+    Attributes:
+        engine_sha256: Which artifact was measured.
+        cached: Taken from the store rather than measured now.
+    """
+
+    engine_sha256: str
+    solo: SoloRecord
+    accuracy: Accuracy
+    size_bytes: int
+    cached: bool
+
+    @property
+    def p50_s(self) -> float:
+        """The median latency, seconds."""
+        value = self.solo.latency()[0]["p50"]
+        assert value is not None  # noqa: S101 - every profile makes enough samples for the median
+        return float(value)
+
+
+def measure(
+    engine: Artifact, target: Target, parts: Parts, section: MeasureSection, store: Store, progress: Progress
+) -> Measured:
+    """Latency, memory and accuracy of an engine artifact, from the store where nothing that decides them changed."""
+    spec = EngineSpec.from_json(engine.facts["engine"]).with_threads(section.threads)
+    key = sha256_of_json(_components(engine, spec, target, parts, section))
+    with store.exclusive(f"measure-{key}"):
+        known = store.get_record("measurements", key)
+        if known is not None:
+            return _from_json(known, engine)
+        solo = _solo(engine.root, spec, parts, section, progress)
+        outputs = collect_outputs(
+            engine.root, spec, OPENERS[target.name], parts.dataset.test, parts.preprocess, progress
+        )
+        accuracy = parts.task.score(list(outputs), parts.dataset.test)
+        store.put_record("measurements", key, {"solo": solo.to_json(), "accuracy": asdict(accuracy)})
+    return Measured(
+        engine_sha256=engine.sha256, solo=solo, accuracy=accuracy, size_bytes=loaded_size(engine), cached=False
+    )
+
+
+def loaded_size(engine: Artifact) -> int:
+    """Bytes of the files that the runtime loads of an engine."""
+    loaded = EngineSpec.from_json(engine.facts["engine"]).loaded
+    return sum(entry.size_bytes for entry in engine.files if entry.path in loaded)
+
+
+def _components(
+    engine: Artifact, spec: EngineSpec, target: Target, parts: Parts, section: MeasureSection
+) -> Mapping[str, Json]:
+    return {
+        "protocol": _PROTOCOL,
+        "engine": engine.sha256,
+        "options": dict(spec.options),
+        "machine": this_machine().machine_class,
+        "settings": target.settings(),
+        "profile": asdict(_profile(section)),
+        "test": parts.dataset.split_identity("test"),
+        "preprocess": parts.preprocess.model_dump(mode="json"),
+        "task": parts.task.name,
+        "versions": versions(target.distributions),
+    }
+
+
+def _profile(section: MeasureSection) -> Profile:
+    """The named profile with what the section sets itself."""
+    own = {"processes": section.processes, "iterations": section.iterations}
+    return replace(_PROFILES[section.profile], **{name: value for name, value in own.items() if value is not None})
+
+
+def _solo(folder: Path, spec: EngineSpec, parts: Parts, section: MeasureSection, progress: Progress) -> SoloRecord:
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        samples = rotating_samples(parts.dataset.test)
+        engine = engine_on_images(folder, spec, samples, parts.preprocess, Path(scratch, "inputs.bin"))
+        return measure_solo(engine, _profile(section), progress)
+
+
+def _from_json(value: Mapping[str, Any], engine: Artifact) -> Measured:
+    accuracy = value["accuracy"]
+    return Measured(
+        engine_sha256=engine.sha256,
+        solo=SoloRecord.from_json(value["solo"]),
+        accuracy=Accuracy(
+            **{**accuracy, "per_image": tuple(accuracy["per_image"]), "answers": tuple(accuracy["answers"])}
+        ),
+        size_bytes=loaded_size(engine),
+        cached=True,
+    )

@@ -1,0 +1,203 @@
+"""From a recipe to a plan: every name looked up, every default filled in, every mistake told before work starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporters.auto import AUTO
+from pipeline.catalog import task_named
+from pipeline.chain.targets import targets_of
+from pipeline.data.check import check_images
+from pipeline.data.open import open_dataset
+from pipeline.errors import DataError
+from pipeline.measuring.bundle_images import remember_dataset
+from pipeline.models.recipe import weights_preprocess
+from pipeline.models.resolve import resolve_model, resolve_weights
+from pipeline.preprocess import PreprocessSpec
+from pipeline.subject import Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporters.target import Target
+    from pipeline.data import Dataset
+    from pipeline.models import ModelSource, WeightsSource
+    from pipeline.progress import Progress
+    from pipeline.recipe import InputSection, Recipe
+    from pipeline.stage import Stage
+    from pipeline.store import Store
+
+__all__ = ["DEFAULT_TEACHERS", "Plan", "make_plan"]
+
+DEFAULT_TEACHERS = ("resnet18", "resnet34")
+"""Two networks that learn quickly from few images and err on different ones; seconds an epoch on two cores."""
+
+_EMBEDDED = PreprocessSpec(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+"""For the embedded 8x8 digits: the smallest input that leaves ResNets and VGGs a feature map."""
+
+_CUSTOMARY = PreprocessSpec(size=(224, 224), resize=256)
+"""What ImageNet classifiers are usually trained with; for networks that do not say."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A run that is ready to go.
+
+    Attributes:
+        recipe: Fully resolved: valid input that leads to the same plan.
+        parts: Model, weights, data, preprocessing and task.
+        teachers: The same for each teacher's network.
+        targets: Where the bundles will run.
+        fastest_only: Whether only the fastest of the targets gets a bundle: what ``auto`` asks for.
+        skipped: Stages left out, each with its reason.
+        notes: What the user should know before it starts.
+    """
+
+    recipe: Recipe
+    parts: Parts
+    teachers: tuple[Parts, ...]
+    targets: tuple[Target, ...]
+    fastest_only: bool
+    skipped: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    def network_stages(self) -> tuple[Stage, ...]:
+        """The stages up to and with calibrate, which all targets share, in their order."""
+        recipe = self.recipe
+        stages: tuple[Stage, ...] = (recipe.baseline, recipe.distill, recipe.prune, recipe.calibrate)
+        return tuple(stage for stage in stages if stage.name not in self.skipped)
+
+
+def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
+    """Resolve everything a recipe names; cheap checks first, nothing is trained.
+
+    Raises:
+        UsageError: for whatever does not fit.
+    """
+    targets = targets_of(recipe, progress)
+    task = task_named(recipe.task)
+    model = resolve_model(recipe.model)
+    teacher_models = tuple(resolve_model(name) for name in recipe.distill.teachers or DEFAULT_TEACHERS)
+    cache = store.root / "data"
+    dataset = open_dataset(
+        recipe.data.source,
+        cache=cache,
+        seed=recipe.seed,
+        calibration_images=recipe.data.calibration_images,
+        calibration_list=_path(recipe.data.calibration_list),
+        test_list=_path(recipe.data.test_list),
+        progress=progress,
+    )
+    remember_dataset(store, dataset, recipe.data, seed=recipe.seed)
+    weights = resolve_weights(recipe.weights, model, cache=cache, progress=progress)
+    _check_trainable(recipe, dataset, weights)
+    check_images(dataset, progress, cache=cache)
+    preprocess, notes = _preprocess(recipe, model, weights)
+    skipped = _skipped(recipe, dataset, weights)
+    teachers = () if "distill" in skipped else teacher_models
+    parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
+    return Plan(
+        recipe=_resolved(
+            recipe, targets, preprocess, skipped, teachers=tuple(recipe.distill.teachers or DEFAULT_TEACHERS)
+        ),
+        parts=parts,
+        teachers=tuple(_teacher_parts(parts, teacher, recipe, cache, progress) for teacher in teachers),
+        targets=targets,
+        fastest_only=AUTO in recipe.targets,
+        skipped=skipped,
+        notes=(*_weights_notes(model, weights), *notes),
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _check_trainable(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -> None:
+    if dataset.train or weights.origin != "scratch":
+        return
+    raise DataError(
+        "there are neither weights nor training images",
+        where=recipe.data.source,
+        got=f"{len(dataset.test)} test images; {weights.reason}",
+        expected="a folder with train/, or trained weights",
+        fix="give the weights with --weights FILE",
+    )
+
+
+def _preprocess(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> tuple[PreprocessSpec, tuple[str, ...]]:
+    """The weights' own recipe, the embedded data's size, or custom; then what the user set."""
+    embedded = recipe.data.source == "digits"
+    own = weights_preprocess(model) if weights.origin == "pretrained" or not embedded else None
+    notes: tuple[str, ...] = ()
+    if embedded:
+        base = _EMBEDDED if own is None else _EMBEDDED.model_copy(update={"mean": own.mean, "std": own.std})
+    elif own is not None:
+        base = own
+    else:
+        base = _CUSTOMARY
+        if recipe.input.size is None or recipe.input.mean is None:
+            note = (
+                "preprocessing taken as ImageNet's custom (256, centre 224, its mean and std); "
+                "set input.size, input.mean, input.std, input.resize if the network was trained otherwise"
+            )
+            notes = (note,)
+    return recipe.input.over(_resized(base, recipe.input)), notes
+
+
+def _resized(base: PreprocessSpec, chosen: InputSection) -> PreprocessSpec:
+    """The base with its resize in the proportion of the chosen size: the same part of the image is seen."""
+    if chosen.size is None or chosen.resize is not None or base.resize == "squash":
+        return base
+    size = (chosen.size, chosen.size) if isinstance(chosen.size, int) else chosen.size
+    return base.model_copy(update={"resize": round(base.resize * max(size) / max(base.size))})
+
+
+def _skipped(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -> dict[str, str]:
+    skipped: dict[str, str] = dict.fromkeys(recipe.skip, "skipped on request")
+    if not dataset.train:
+        for name in ("distill", "prune"):
+            skipped.setdefault(name, "no training images")
+    if weights.origin == "file" and recipe.distill.teachers is None:
+        skipped.setdefault("distill", "the network comes trained; name teachers with --set distill.teachers=[...]")
+    return skipped
+
+
+def _resolved(
+    recipe: Recipe,
+    targets: tuple[Target, ...],
+    preprocess: PreprocessSpec,
+    skipped: Mapping[str, str],
+    *,
+    teachers: tuple[str, ...],
+) -> Recipe:
+    """The recipe with every default that depends on the model, the data and the machine filled in.
+
+    Where a measurement has to choose between targets, ``auto`` stays until it has.
+    """
+    from pipeline.recipe import InputSection
+
+    distill = recipe.distill.model_copy(update={"teachers": teachers})
+    baseline = recipe.baseline
+    if baseline.schedule is None:
+        baseline = baseline.model_copy(update={"schedule": distill.schedule})
+    return recipe.model_copy(
+        update={
+            "targets": (targets[0].name,) if recipe.targets == (AUTO,) and len(targets) == 1 else recipe.targets,
+            "input": InputSection.model_validate(preprocess.model_dump()),
+            "baseline": baseline,
+            "distill": distill,
+            "skip": tuple(sorted(skipped)),
+        }
+    )
+
+
+def _teacher_parts(parts: Parts, model: ModelSource, recipe: Recipe, cache: Path, progress: Progress) -> Parts:
+    text = "none" if recipe.weights == "none" or model.origin == "file" else None
+    return replace(parts, model=model, weights=resolve_weights(text, model, cache=cache, progress=progress))
+
+
+def _weights_notes(model: ModelSource, weights: WeightsSource) -> tuple[str, ...]:
+    return (f"{model.name}: {weights.reason}",) if weights.origin == "scratch" and weights.reason else ()

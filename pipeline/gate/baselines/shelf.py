@@ -1,0 +1,135 @@
+"""The folder of baselines.
+
+::
+
+    <root>/waivers.yaml                       optional
+    <root>/<case>/current.json                how many lines the history has, and the last one's hash
+    <root>/<case>/history.jsonl               every acceptance, sealed line to line
+    <root>/<case>/bundles/<sha256[:16]>/      the accepted bundles, runnable: they are run again beside a candidate
+
+A case is a model for a target with an input shape. Numbers of another machine are never compared; bundles are run here.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporters.bundle import read_bundle
+from pipeline.errors import BaselineError, IntegrityError
+from pipeline.gate.baselines.history import History, HistoryLine, append_line, read_history
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporters.bundle import Bundle
+
+__all__ = ["DEFAULT_ROOT", "Shelf", "case_of"]
+
+DEFAULT_ROOT = Path("baselines")
+
+_MARGINS = {"latency p50": 0.02, "memory": 0.02, "size": 0.02, "accuracy": 0.01}
+"""What a loss of each is weighed by: the gate's usual margins."""
+
+_BEST_DAYS, _BEST_LINES = 90, 50
+"""The best accepted one is looked for among so many days and lines."""
+
+
+def case_of(bundle: Bundle) -> str:
+    """What a bundle is compared under: model, target and input, as a folder name."""
+    shape = "x".join(str(side) for side in bundle.spec.input.shape)
+    name = f"{bundle.manifest['model']}--{bundle.manifest['target']}--{shape}"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The baselines below one folder."""
+
+    root: Path
+
+    def cases(self) -> Iterator[tuple[str, History]]:
+        """Every case with its history, sorted by name."""
+        if not self.root.is_dir():
+            return
+        for folder in sorted(path for path in self.root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+            history = read_history(folder)
+            if history is not None:
+                yield folder.name, history
+
+    def history(self, case: str) -> History | None:
+        """The case's history, None where nothing was accepted for it."""
+        return read_history(self.root / case)
+
+    def accepted(self, case: str) -> Bundle:
+        """The bundle that is accepted now.
+
+        Raises:
+            BaselineError: when nothing was accepted for the case.
+            IntegrityError: when its bytes are not those that were accepted.
+        """
+        history = self.history(case)
+        if history is None:
+            known = ", ".join(name for name, _ in self.cases())
+            raise BaselineError(
+                f"no baseline was accepted for {case}",
+                where=str(self.root),
+                got=f"baselines of {known}" if known else "no baseline at all",
+                fix="accept one: edgewright baseline accept BUNDLE --reason '...'",
+            )
+        return self._bundle(case, history.current.bundle)
+
+    def best(self, case: str, *, now: datetime | None = None) -> Bundle | None:
+        """The bundle accepted lately beside which the current one got worst; None when there is no such.
+
+        By the changes that were measured side by side when each was accepted, added up: many small losses of time,
+        memory, size or accuracy, each within its margin, are seen beside it.
+        """
+        history = self.history(case)
+        if history is None:
+            return None
+        since = (now or datetime.now(UTC)) - timedelta(days=_BEST_DAYS)
+        drifts = [history.drift(metric, margin) for metric, margin in _MARGINS.items()]
+        lately = [
+            (max(drift[-1] - drift[number] for drift in drifts), number)
+            for number, line in enumerate(history.lines)
+            if line.time >= since and number >= len(history.lines) - _BEST_LINES
+        ]
+        worst, number = max(lately, default=(0.0, -1))
+        line = history.lines[number]
+        return self._bundle(case, line.bundle) if worst > 0 and line.bundle != history.current.bundle else None
+
+    def _bundle(self, case: str, sha256: str) -> Bundle:
+        bundle = read_bundle(self.root / case / "bundles" / sha256[:16])
+        if bundle.sha256 != sha256:
+            raise IntegrityError(
+                "this is not the bundle that was accepted", where=str(bundle.root), got=bundle.sha256, expected=sha256
+            )
+        return bundle
+
+    def accept(self, bundle: Bundle, line: HistoryLine) -> str:
+        """Copy the bundle in and add the line; returns the case.
+
+        Raises:
+            IntegrityError: when the case's history is damaged: nothing is written then.
+        """
+        case = case_of(bundle)
+        folder = self.root / case
+        read_history(folder)
+        home = folder / "bundles" / bundle.sha256[:16]
+        if not home.exists():
+            temporary = folder / f".{home.name}.{uuid.uuid4().hex[:8]}.tmp"
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copytree(bundle.root, temporary)
+                home.parent.mkdir(parents=True, exist_ok=True)
+                temporary.rename(home)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        append_line(folder, line)
+        return case

@@ -1,0 +1,1 @@
+"""Measuring what can be run: an engine with real inputs, a bundle alone."""

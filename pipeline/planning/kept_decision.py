@@ -1,0 +1,93 @@
+"""Deciding about INT8 once: what was searched for is kept in the store like a stage's result."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from pipeline.artifact import ArtifactKind, canonical_json
+from pipeline.chain.keys import key_of
+from pipeline.environment import this_machine, versions
+from pipeline.planning.int8_search import Search
+from pipeline.planning.precision_decision import Decision
+from pipeline.store import KeyRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporters.target import Target
+    from pipeline.artifact import Artifact, Json
+    from pipeline.chain.chain import Chain
+    from pipeline.chain.engine_measurement import Measured
+    from pipeline.chain.plan import Plan
+    from pipeline.store import Store
+
+__all__ = ["SEARCH", "decide", "decision_components", "recorded", "remember"]
+
+SEARCH = "search"
+"""What stands in place of a stage's name in the key."""
+
+_VERSION = 4
+_FILE = "decision.json"
+
+
+def decision_components(plan: Plan, target: Target, calibration: Artifact) -> dict[str, Json]:
+    """Everything that a decision depends on, the machine that measured among it; see ``key_components``."""
+    recipe, parts = plan.recipe, plan.parts
+    return {
+        "stage": SEARCH,
+        "version": _VERSION,
+        **{name: getattr(recipe, name).model_dump(mode="json") for name in ("export", "build", "goal", "measure")},
+        "seed": recipe.seed,
+        "inputs": {"calibration": calibration.sha256},
+        "target": target.name,
+        "machine": this_machine().machine_class,
+        "subject": {
+            "calibration": parts.dataset.split_identity("calibration"),
+            "test": parts.dataset.split_identity("test"),
+            "preprocess": parts.preprocess.model_dump(mode="json"),
+        },
+        "versions": versions(target.distributions),
+    }
+
+
+def recorded(components: Mapping[str, Json], store: Store) -> Decision | None:
+    """What an earlier run decided about exactly this, or None."""
+    record = store.recall(key_of(components))
+    artifact = None if record is None else store.find(record.artifact_sha256)
+    if artifact is None:
+        return None
+    return Decision.from_json(json.loads(artifact.path(_FILE).read_text(encoding="utf-8")))
+
+
+def remember(components: Mapping[str, Json], decision: Decision, store: Store, *, wall_s: float) -> None:
+    """Keep a decision."""
+    with store.workspace() as folder:
+        (folder / _FILE).write_text(canonical_json(decision.to_json()) + "\n", encoding="utf-8")
+        artifact = store.commit(ArtifactKind.DECISION, folder, {})
+    record = KeyRecord(artifact_sha256=artifact.sha256, components=components, wall_s=wall_s, notes=())
+    store.remember(key_of(components), record)
+
+
+def decide(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], floats: Measured) -> Decision:
+    """The best INT8 form for a target and whether it is shipped: from the store, else searched for.
+
+    Args:
+        chain: What is run.
+        target: Where it will run.
+        artifacts: Holds the calibration.
+        floats: The float graph on the target.
+
+    Raises:
+        AccuracyError: when INT8 is required and does not reach the goal.
+    """
+    components = decision_components(chain.plan, target, artifacts[ArtifactKind.CALIBRATION])
+    with chain.store.exclusive(key_of(components)):
+        known = recorded(components, chain.store)
+        if known is not None:
+            return known
+        start = time.perf_counter()
+        decision = Search(chain, target, artifacts, floats).run()
+        remember(components, decision, chain.store, wall_s=time.perf_counter() - start)
+    return decision

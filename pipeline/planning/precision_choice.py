@@ -1,0 +1,106 @@
+"""Which precision is shipped: decided from measurements, before the build stage runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pipeline.errors import AccuracyError
+
+if TYPE_CHECKING:
+    from exporters.target import Precision
+    from pipeline.chain.engine_measurement import Measured
+    from pipeline.recipe import GoalSection
+
+__all__ = ["Choice", "Half", "choose_precision", "holds"]
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What is shipped and why."""
+
+    precision: Precision
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Half:
+    """The same network in 16-bit floats, on targets that have them; ``ratio``: its time over that of float."""
+
+    precision: Precision
+    measured: Measured
+    ratio: float
+
+
+def choose_precision(
+    asked: Precision | Literal["auto"],
+    floats: Measured,
+    int8: Measured,
+    goal: GoalSection,
+    *,
+    ratio: float | None = None,
+    half: Half | None = None,
+) -> Choice:
+    """INT8 where it holds the accuracy limit and is the fastest on this target; else 16-bit floats; else float.
+
+    Args:
+        asked: The recipe's ``build.precision``; anything but ``auto`` is obeyed.
+        floats: The float graph on the target.
+        int8: The Q/DQ file on the target.
+        goal: The limit, and whether anything but INT8 is a failure.
+        ratio: INT8's time over that of float, measured side by side; None takes that of their medians.
+        half: What 16-bit floats are there; INT8 has to be faster than them too.
+
+    Raises:
+        AccuracyError: when INT8 is required and loses more than the limit, or is not faster.
+    """
+    ratio = int8.p50_s / floats.p50_s if ratio is None else ratio
+    figures = f"INT8 {_change(floats, int8)} and takes {ratio:.2f}x the time of float"
+    agreeing = ""
+    if goal.min_agreement is not None:
+        figures += f", same answers on {100 * _agreement(floats, int8):.2f} %"
+        agreeing = f"same answers on at least {100 * goal.min_agreement:g} %, "
+    if asked != "auto":
+        return Choice(precision=asked, reason=f"{asked} on request; {figures}")
+    least, fallback = 1.0, "float is shipped"
+    precision: Precision = "float"
+    if half is not None:
+        figures += f", {half.precision} {_change(floats, half.measured)} and takes {half.ratio:.2f}x"
+        if holds(floats, half.measured, goal) and half.ratio < 1:
+            least, precision, fallback = half.ratio, half.precision, f"{half.precision} is shipped"
+    if holds(floats, int8, goal) and ratio < least:
+        return Choice(precision="int8", reason=figures)
+    limit = f"at most {100 * goal.max_accuracy_drop:g} points lost, {agreeing}and faster than {precision}"
+    if goal.require == "int8":
+        raise AccuracyError(
+            "INT8 does not reach the goal",
+            got=figures,
+            expected=limit,
+            fix="raise goal.max_accuracy_drop, keep the worst layers float with export.float_nodes, "
+            "or try export.method",
+        )
+    return Choice(precision=precision, reason=f"{fallback}: {figures}; asked were {limit}")
+
+
+def holds(floats: Measured, other: Measured, goal: GoalSection) -> bool:
+    """Whether a form of the network is as accurate, and as like its float form, as the goal asks."""
+    alike = goal.min_agreement is None or _agreement(floats, other) >= goal.min_agreement - _ROUNDING
+    return alike and _drop(floats, other) <= goal.max_accuracy_drop + _ROUNDING
+
+
+def _agreement(floats: Measured, other: Measured) -> float:
+    same = [a == b for a, b in zip(floats.accuracy.answers, other.accuracy.answers, strict=True)]
+    return sum(same) / max(len(same), 1)
+
+
+def _drop(floats: Measured, other: Measured) -> float:
+    return floats.accuracy.value - other.accuracy.value
+
+
+def _change(floats: Measured, other: Measured) -> str:
+    drop = _drop(floats, other)
+    return (
+        f"loses {100 * drop:.2f} points" if drop > 0 else f"gains {-100 * drop:.2f} points" if drop else "loses nothing"
+    )

@@ -1,0 +1,64 @@
+"""Runtime options of the engine that is shipped, tried on the machine."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.solo import QUICK, measure_solo
+from pipeline.data.dataset import rotating_samples
+from pipeline.environment import this_machine
+from pipeline.measuring.engine_inputs import engine_on_images
+from pipeline.session import EngineSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporters.target import Target
+    from pipeline.artifact import Artifact, Json
+    from pipeline.chain.chain import Chain
+
+__all__ = ["best_options"]
+
+_ROUNDS = 3
+_WORTHWHILE = 0.97
+"""Options other than the defaults are taken for a gain beyond the noise of a few processes."""
+_PROFILE = replace(QUICK, processes=1, iterations=120, min_iterations=32, max_s=3.0)
+
+
+def best_options(chain: Chain, target: Target, engine: Artifact) -> Mapping[str, Json]:
+    """Those of the target's variants with which the engine is fastest; empty when the defaults are as fast.
+
+    Faster is a lower median without a higher ninth decile: threads that wait actively are quick on an idle machine and
+    late on a busy one.
+
+    Each runs in processes of its own, in turn and round by round: idle threads of one session that wait actively
+    would slow another in the same process.
+    """
+    parts, section = chain.plan.parts, chain.plan.recipe.measure
+    variants: list[Mapping[str, Json]] = [{}, *target.variants(this_machine())]
+    if section.threads is not None:
+        variants = [variant for variant in variants if "threads" not in variant]
+    spec = EngineSpec.from_json(engine.facts["engine"])
+    found: list[list[list[float]]] = [[] for _ in variants]
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        samples = rotating_samples(parts.dataset.calibration, 16)
+        usual_engine = engine_on_images(engine.root, spec, samples, parts.preprocess, Path(scratch, "inputs.bin"))
+        for _ in range(_ROUNDS if len(variants) > 1 else 0):
+            for variant, rounds in zip(variants, found, strict=True):
+                own = replace(spec, options={**spec.options, **variant})
+                one = replace(usual_engine, spec=own)
+                rounds.append(measure_solo(one, _PROFILE, chain.progress).samples_s())
+    figures = [(median(map(median, rounds)), median(map(_ninth_decile, rounds))) for rounds in found if rounds]
+    if not figures:
+        return {}
+    usual = figures[0]
+    better = [number for number, own in enumerate(figures) if own[0] < _WORTHWHILE * usual[0] and own[1] <= usual[1]]
+    return variants[min(better, key=lambda number: figures[number][0])] if better else {}
+
+
+def _ninth_decile(samples: Sequence[float]) -> float:
+    return sorted(samples)[int(0.9 * (len(samples) - 1))]

@@ -1,0 +1,51 @@
+"""Which of two engines is faster on this machine, side by side: what a search needs and a report does not."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.pairs.paired_processes import PairProtocol, measure_pairs
+from pipeline.data.dataset import rotating_samples
+from pipeline.measuring.engine_inputs import engine_on_images
+from pipeline.session import EngineSpec
+
+if TYPE_CHECKING:
+    from pipeline.artifact import Artifact, Json
+    from pipeline.chain.chain import Chain
+
+__all__ = ["comparison_settings", "time_ratio"]
+
+_PROTOCOL = PairProtocol(target_s=0.8, min_pairs=32, max_pairs=600, max_s=6.0, warmup_s=0.3, warmup_limit=120)
+_PROCESSES = 3
+_VERSION = 1
+"""Of how it is measured: another one, and what was kept is measured again."""
+
+
+def comparison_settings(chain: Chain) -> dict[str, Json]:
+    """What decides a ratio besides the engines and the machine; for keys."""
+    threads = chain.plan.recipe.measure.threads
+    return {"version": _VERSION, "protocol": _PROTOCOL.to_json(), "processes": _PROCESSES, "threads": threads}
+
+
+def time_ratio(chain: Chain, other: Artifact, base: Artifact) -> float:
+    """Median latency of ``other`` over that of ``base``: inferences in turn, in three fresh processes.
+
+    Accurate to about two percent; a gate takes more processes to say more.
+    """
+    parts = chain.plan.parts
+    samples = rotating_samples(parts.dataset.calibration, 16)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        engines = []
+        for number, artifact in enumerate((base, other)):
+            spec = EngineSpec.from_json(artifact.facts["engine"]).with_threads(chain.plan.recipe.measure.threads)
+            path = Path(scratch, f"{number}.bin")
+            engines.append(engine_on_images(artifact.root, spec, samples, parts.preprocess, path))
+        with chain.progress.track("side by side", _PROCESSES) as ticker:
+            found = measure_pairs(
+                engines[0], engines[1], _PROTOCOL, ["pair"] * _PROCESSES, ticker, seed=chain.plan.recipe.seed
+            )
+    return math.exp(median(process.median_change() for process in found))

@@ -1,0 +1,163 @@
+"""What would be shipped beside the plain runtimes on the same network: is all this worth it, on this machine?"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.engine import Engine, write_inputs
+from benchmarks.pairs.paired_processes import PairProtocol
+from benchmarks.statistics.margins import EFFORTS, Effort, Margins
+from exporters import default_runtimes as plain
+from exporters.target import PRECISIONS, Precision
+from pipeline.artifact import ArtifactKind
+from pipeline.data.dataset import read_images, rotating_samples
+from pipeline.errors import UsageError
+from pipeline.gate.latency_looks import judge_side_by_side
+from pipeline.measuring.engine_inputs import engine_on_images
+from pipeline.planning.fastest_target import Contender, fastest
+from pipeline.report.gate_texts import gate_cells
+from pipeline.runner.deploy import finished
+from pipeline.runner.preflight import preflight
+from pipeline.session import EngineSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.artifact import Artifact
+    from pipeline.chain.chain import Chain
+    from pipeline.report.comparison import MetricRow
+    from pipeline.runner.deploy import Finished
+
+__all__ = ["COLUMNS", "Beside", "beside_plain_runtimes", "cells"]
+
+COLUMNS = ("beside", "precision", "its p50", "target", "its p50", "change", "interval", "verdict")
+
+_INPUTS = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """One comparison.
+
+    Attributes:
+        precision: Of both.
+        target: Whose engine would be shipped.
+        runtime: What it stands beside.
+        shipped: Whether it is the precision that would be shipped.
+        p50: Judged as by the gate: the runtime is the baseline, the shipped engine the candidate.
+        unfit: Why the machine could not be judged by.
+    """
+
+    precision: Precision
+    target: str
+    runtime: str
+    shipped: bool
+    p50: MetricRow
+    unfit: tuple[str, ...]
+
+
+def beside_plain_runtimes(
+    chain: Chain, *, effort: Effort = EFFORTS["default"], protocol: PairProtocol | None = None
+) -> Iterator[Beside]:
+    """Run the plan, build every precision from it, and hold each against every runtime that is installed.
+
+    Args:
+        chain: The run; nothing is published. Of the targets of ``auto`` only the fastest of each precision is held.
+        effort: How much evidence.
+        protocol: How each process measures; default: the gate's.
+
+    Raises:
+        UsageError: when none of the targets can run on this machine.
+    """
+    reasons = {target.name: target.cannot_run() for target in chain.plan.targets}
+    if all(reasons.values()):
+        raise UsageError(
+            "none of the targets can run here, so there is nothing to time",
+            got="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
+            fix="add --target ort-cpu or --target auto",
+        )
+    preflight(chain, ())
+    every = replace(chain, plan=replace(chain.plan, fastest_only=False))
+    runs = [one for one in finished(every) if not one.target.cannot_run()]
+    runtimes = plain.plain_runtimes()
+    for precision in PRECISIONS:
+        held = precision in {"float", "int8"} or any(plain.computes_in(name) == precision for name in runtimes)
+        able = [one for one in runs if precision in one.target.precisions] if held else []
+        built = [_built(chain, one, precision) for one in able]
+        if built and chain.plan.fastest_only:
+            number, _ = fastest(chain, [Contender(target=one.run.target, engine=one.engine) for one in built])
+            built = [built[number]]
+        for one in built:
+            yield from _beside(chain, one, effort, protocol or PairProtocol())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Built:
+    """A precision of what a target got: the engine, and the ONNX file it was built from."""
+
+    run: Finished
+    precision: Precision
+    engine: Artifact
+    source: str
+
+
+def _built(chain: Chain, run: Finished, precision: Precision) -> _Built:
+    decision = run.made.decision
+    assert decision is not None  # noqa: S101 - a finished target has one
+    source = decision.candidate.source(precision)
+    stage = chain.build_stage(run.target, source=source, precision=precision, options=decision.options)
+    engine = chain.execute(stage, {ArtifactKind.ONNX: run.artifacts[ArtifactKind.ONNX]}).artifact
+    return _Built(run=run, precision=precision, engine=engine, source=source)
+
+
+def cells(one: Beside) -> tuple[str, ...]:
+    """A text for each of :data:`COLUMNS`."""
+    _, verdict, theirs, ours, change, interval, _ = gate_cells(one.p50)
+    return one.runtime, one.precision, theirs, one.target, ours, change, interval, verdict
+
+
+def _beside(chain: Chain, one: _Built, effort: Effort, protocol: PairProtocol) -> Iterator[Beside]:
+    parts = chain.plan.parts
+    spec = EngineSpec.from_json(one.engine.facts["engine"]).with_threads(chain.plan.recipe.measure.threads)
+    samples = rotating_samples(parts.dataset.test, _INPUTS)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        ours = engine_on_images(one.engine.root, spec, samples, parts.preprocess, Path(scratch, "own.bin"))
+        floats, inputs = _taking_floats(chain, spec), Path(scratch, "float.bin")
+        write_inputs(inputs, read_images(samples, parts.preprocess), floats)
+        for folder, other in _others(chain, one, floats):
+            theirs = Engine(folder=folder, spec=other, opener=plain.OPENERS[other.target], inputs=inputs)
+            seed = chain.plan.recipe.seed
+            judged = judge_side_by_side(
+                theirs, ours, chain.progress, protocol=protocol, margins=Margins(), effort=effort, seed=seed
+            )
+            yield Beside(
+                precision=one.precision,
+                target=one.run.target.name,
+                runtime=other.target,
+                shipped=one.precision == one.run.artifacts[ArtifactKind.ENGINE].facts["precision"],
+                p50=judged.rows[0],
+                unfit=judged.control.reasons,
+            )
+
+
+def _taking_floats(chain: Chain, spec: EngineSpec) -> EngineSpec:
+    """The spec with the input of the exported graph, which takes no bytes."""
+    height, width = chain.plan.parts.preprocess.size
+    return replace(spec, input=replace(spec.input, name="input", shape=(1, 3, height, width), dtype="float32"))
+
+
+def _others(chain: Chain, one: _Built, floats: EngineSpec) -> Iterator[tuple[Path, EngineSpec]]:
+    """Folder and spec of the same network in every plain runtime that computes in that precision by itself.
+
+    OpenVINO takes 16-bit floats for a float network where the CPU has them.
+    """
+    threads = chain.plan.recipe.measure.threads
+    for name in plain.plain_runtimes():
+        if one.precision == "int8" or plain.computes_in(name) == one.precision:
+            yield one.run.artifacts[ArtifactKind.ONNX].root, plain.of_onnx(name, floats, one.source, threads=threads)
+    if one.precision == "float":
+        network = one.run.artifacts[ArtifactKind.NETWORK].root
+        yield network, plain.of_network(floats, chain.plan.parts.model, threads=threads)

@@ -1,0 +1,227 @@
+"""From outcomes to the report's record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline import __version__
+from pipeline.artifact import ArtifactKind
+from pipeline.chain.engine_measurement import loaded_size
+from pipeline.measuring.report_entries import bundle_entry, machine_entry
+from pipeline.report.figures import megabytes
+from pipeline.report.record import (
+    AccuracyFigure,
+    DamageEntry,
+    FloatNode,
+    Latency,
+    Memory,
+    QuantizationEntry,
+    Report,
+    StageRow,
+    TeacherEntry,
+    TriedEntry,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporters.bundle import Bundle
+    from exporters.target import Target
+    from pipeline.chain.engine_measurement import Measured
+    from pipeline.chain.execution import StageResult
+    from pipeline.chain.plan import Plan
+    from pipeline.planning.precision_decision import Decision
+    from pipeline.stage import TrainedNetwork
+
+__all__ = ["Outcome", "Taught", "make_report", "row_of"]
+
+_STAGES = ("baseline", "distill", "prune", "calibrate", "export", "build")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """A stage's result, and what the model was measured to be after it; None where the target cannot run."""
+
+    result: StageResult
+    measured: Measured | None
+    facts: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taught:
+    """A teacher, what it was measured to be (None as above), and how long its training took, seconds."""
+
+    teacher: TrainedNetwork
+    measured: Measured | None
+    wall_s: float
+
+
+def row_of(outcome: Outcome, metric: str, earlier: Sequence[Outcome] = (), *, why_not: str | None = None) -> StageRow:
+    """The report's row of an outcome.
+
+    Args:
+        outcome: Of one stage.
+        metric: The task's.
+        earlier: Outcomes before it, for what was measured then already.
+        why_not: Nothing was measured.
+    """
+    result = outcome.result
+    figures = _unmeasured_figures(outcome, metric, why_not)
+    if outcome.measured is not None:
+        figures = _figures(outcome, outcome.measured, earlier)
+    return StageRow(
+        name=result.stage,
+        status=result.status,
+        wall_s=result.wall_s,
+        params=outcome.facts["params"],
+        macs=outcome.facts["macs"],
+        artifact_sha256=result.artifact.sha256,
+        **figures,
+    )
+
+
+def _unmeasured_figures(outcome: Outcome, metric: str, why_not: str | None) -> dict[str, Any]:
+    artifact = outcome.result.artifact
+    return {
+        "size_bytes": loaded_size(artifact) if artifact.kind is ArtifactKind.ENGINE else None,
+        "accuracy": AccuracyFigure(metric=metric),
+        "notes": (*outcome.result.notes, f"not measured: {why_not}"),
+    }
+
+
+def _figures(outcome: Outcome, measured: Measured, earlier: Sequence[Outcome]) -> dict[str, Any]:
+    twins = [
+        one.result.stage for one in earlier if one.measured and one.measured.engine_sha256 == measured.engine_sha256
+    ]
+    same = (f"runs the same bytes as after {twins[0]}: measured once",) if twins else ()
+    latency, thin = measured.solo.latency()
+    memory, untold = measured.solo.memory_bytes()
+    accuracy = measured.accuracy
+    return {
+        "size_bytes": measured.size_bytes,
+        "latency_s": Latency.model_validate(latency),
+        "memory_bytes": Memory.model_validate(memory),
+        "accuracy": AccuracyFigure(metric=accuracy.metric, value=accuracy.value, n=accuracy.n),
+        "notes": (*outcome.result.notes, *same, *thin, *untold, *measured.solo.warnings()),
+    }
+
+
+def make_report(
+    plan: Plan,
+    target: Target,
+    outcomes: Sequence[Outcome],
+    taught: Sequence[Taught],
+    decision: Decision,
+    bundle: Bundle,
+) -> Report:
+    """Everything that is known of the run for one target."""
+    metric, why_not = plan.parts.task.metric, target.cannot_run()
+    rows = {
+        outcome.result.stage: row_of(outcome, metric, outcomes[:position], why_not=why_not)
+        for position, outcome in enumerate(outcomes)
+    }
+    last = outcomes[-1].measured
+    for name, reason in plan.skipped.items():
+        rows[name] = StageRow(name=name, status="skipped", accuracy=AccuracyFigure(metric=metric), notes=(reason,))
+    stages = tuple(rows[name] for name in _STAGES if name in rows)
+    return Report(
+        edgewright=__version__,
+        model=bundle.manifest["model"],
+        task=plan.parts.task.name,
+        target=target.name,
+        data=plan.parts.dataset.name,
+        machine=machine_entry(),
+        verdict=_verdict(plan, outcomes) if last else _unmeasured(target, decision, outcomes[-1]),
+        stages=stages,
+        teachers=tuple(entry for one in taught if (entry := _teacher_entry(one))),
+        quantization=_quantization(decision, outcomes),
+        bundle=bundle_entry(bundle),
+        conditions=last.solo.processes[0]["facts"] if last else {},
+        warnings=(
+            *plan.notes,
+            *dict.fromkeys(w for one in outcomes if one.measured for w in one.measured.solo.warnings()),
+        ),
+    )
+
+
+def _teacher_entry(taught: Taught) -> TeacherEntry | None:
+    if taught.measured is None:
+        return None
+    return TeacherEntry(
+        model=taught.teacher.source.name,
+        params=taught.teacher.artifact.facts["params"],
+        size_bytes=taught.measured.size_bytes,
+        p50_s=taught.measured.p50_s,
+        accuracy=taught.measured.accuracy.value,
+        wall_s=taught.wall_s,
+    )
+
+
+def _unmeasured(target: Target, decision: Decision, built: Outcome) -> Verdict:
+    size = megabytes(loaded_size(built.result.artifact))
+    return Verdict(
+        status="unmeasured",
+        sentence=f"BUILT {decision.precision} for {target.name}, {size}; not measured here: {target.cannot_run()}",
+        precision=decision.precision,
+    )
+
+
+def _verdict(plan: Plan, outcomes: Sequence[Outcome]) -> Verdict:
+    first, last = outcomes[0].measured, outcomes[-1].measured
+    assert first is not None  # noqa: S101 - where the last can run, the first can
+    assert last is not None  # noqa: S101 - asked before
+    precision = outcomes[-1].result.artifact.facts["precision"]
+    speedup = first.p50_s / last.p50_s
+    shrink = first.size_bytes / last.size_bytes
+    change = last.accuracy.value - first.accuracy.value
+    held = change >= -plan.recipe.goal.max_accuracy_drop - 1e-9
+    lost = f"{abs(100 * change):.2f} points {'lost' if change < 0 else 'gained'}" if change else "no accuracy lost"
+    reason = outcomes[-1].result.notes[0]
+    why = "" if precision == "int8" else f" ({reason})"
+    floats = next(outcome.measured for outcome in outcomes if outcome.result.stage == "calibrate")
+    sentence = (
+        f"{'OK' if held else 'MISSED'} {precision}: {speedup:.2f}x faster at p50, {shrink:.1f}x smaller, {lost} "
+        f"({100 * last.accuracy.value:.2f} % {last.accuracy.metric}){why}"
+    )
+    return Verdict(
+        status="ok" if held else "missed",
+        sentence=sentence,
+        precision=precision,
+        speedup=speedup,
+        shrink=shrink,
+        accuracy_change=change,
+        agreement=_agreement(floats, last),
+    )
+
+
+def _agreement(floats: Measured | None, other: Measured | None) -> float | None:
+    """Fraction of the test images with the same answer; None where one of them was not measured."""
+    if floats is None or other is None or not floats.accuracy.answers:
+        return None
+    pairs = list(zip(floats.accuracy.answers, other.accuracy.answers, strict=True))
+    return sum(a == b for a, b in pairs) / len(pairs)
+
+
+def _quantization(decision: Decision, outcomes: Sequence[Outcome]) -> QuantizationEntry:
+    by_stage = {outcome.result.stage: outcome for outcome in outcomes}
+    floats, int8 = (by_stage[stage].measured for stage in ("calibrate", "export"))
+    candidate = decision.candidate
+    coverage = by_stage["export"].result.artifact.facts["coverage"].get(candidate.dialect, {})
+    kept = frozenset(candidate.float_nodes)
+    return QuantizationEntry(
+        dialect=candidate.dialect,
+        method=candidate.method,
+        agreement=_agreement(floats, int8),
+        float_accuracy=floats.accuracy.value if floats else None,
+        int8_accuracy=int8.accuracy.value if int8 else None,
+        int8_nodes=coverage.get("int8"),
+        total_nodes=coverage.get("total"),
+        float_nodes=tuple(FloatNode(**node) for node in coverage.get("floats", ())),
+        tried=tuple(TriedEntry(**asdict(one)) for one in decision.tried),
+        damages=tuple(
+            DamageEntry(node=one.node, layer=one.layer, noise=one.noise, kept_float=one.node in kept)
+            for one in decision.damages
+        ),
+    )

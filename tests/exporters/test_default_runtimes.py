@@ -1,0 +1,77 @@
+"""The runtimes as they come: the same network in each of them gives the same answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from exporters import default_runtimes as plain
+from exporters.ort_cpu.target import ORT_CPU
+from pipeline.artifact import FLOAT_MODEL, Artifact
+from pipeline.import_path import object_at
+from pipeline.models.build import build_network
+from pipeline.models.files import save_network
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.session import EngineSpec, Session
+    from pipeline.subject import Parts
+
+
+@pytest.fixture(scope="module")
+def floats(exported: Artifact, tmp_path_factory: pytest.TempPathFactory) -> EngineSpec:
+    """How the tiny network's float engine is opened: its input and outputs."""
+    return ORT_CPU.build(exported.path(FLOAT_MODEL), tmp_path_factory.mktemp("engine"), precision="float")
+
+
+def _opened(folder: Path, spec: EngineSpec) -> Session:
+    session: Session = object_at(plain.OPENERS[spec.target])(folder, spec)
+    return session
+
+
+@pytest.fixture(scope="module")
+def batch(session_parts: Parts) -> np.ndarray:
+    return session_parts.preprocess.load(str(session_parts.dataset.test[0].path))[None]
+
+
+def test_onnx_runtime_is_always_there() -> None:
+    assert plain.ONNXRUNTIME in plain.plain_runtimes()
+
+
+@pytest.mark.parametrize("name", plain.plain_runtimes())
+def test_a_runtime_that_reads_onnx_gives_the_engines_answers(
+    exported: Artifact, floats: EngineSpec, batch: np.ndarray, name: str
+) -> None:
+    with _opened(exported.root, plain.of_onnx(plain.ONNXRUNTIME, floats, FLOAT_MODEL)) as session:
+        (wanted,) = session.run(batch)
+    with _opened(exported.root, plain.of_onnx(name, floats, FLOAT_MODEL)) as session:
+        (found,) = session.run(batch)
+        assert session.facts()["runtime"].startswith(name.partition(",")[0])
+    # OpenVINO may choose 16-bit floats by itself where the CPU has them.
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=0.02 * np.abs(wanted).max())
+
+
+def test_pytorch_runs_the_network_of_the_artifact(
+    session_parts: Parts, floats: EngineSpec, batch: np.ndarray, tmp_path: Path
+) -> None:
+    network = build_network(session_parts.model, classes=3).eval()
+    save_network(network, session_parts.model, tmp_path, classes=3)
+    with _opened(tmp_path, plain.of_network(floats, session_parts.model)) as session:
+        (found,) = session.run(batch)
+    import torch
+
+    with torch.inference_mode():
+        np.testing.assert_allclose(found, network(torch.from_numpy(batch)).numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_an_input_of_another_shape_is_refused(exported: Artifact, floats: EngineSpec, batch: np.ndarray) -> None:
+    other = replace(floats, input=replace(floats.input, shape=(2, 3, 8, 8)))
+    with (
+        _opened(exported.root, plain.of_onnx(plain.ONNXRUNTIME, other, FLOAT_MODEL)) as session,
+        pytest.raises(ValueError, match="got float32"),
+    ):
+        session.run(batch)

@@ -1,0 +1,408 @@
+"""What a recipe comes to: names looked up, defaults filled in, stages left out, mistakes told before work starts."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import catalog
+from pipeline.chain.plan import DEFAULT_TEACHERS, Plan, make_plan
+from pipeline.errors import DataError, EdgewrightError, UnknownNameError, UsageError, WeightsError
+from pipeline.gpu import this_gpu
+from pipeline.preprocess import PreprocessSpec
+from pipeline.progress import SilentProgress
+from pipeline.recipe import Recipe
+from pipeline.store import Store
+from pipeline.training.schedule import Schedule
+
+Planner = Callable[..., Plan]
+IMAGENET = PreprocessSpec(size=(224, 224), resize=256)
+CUSTOM_NOTE = (
+    "preprocessing taken as ImageNet's custom (256, centre 224, its mean and std); "
+    "set input.size, input.mean, input.std, input.resize if the network was trained otherwise"
+)
+
+
+def _plan(recipe: Recipe, store: Store) -> Plan:
+    return make_plan(recipe, store, SilentProgress())
+
+
+@pytest.fixture
+def planned(tiny_file: Path, tiny_data: Path, store: Store) -> Planner:
+    """The plan of the tiny network on the colours, without published weights, and with what is given."""
+
+    def plan(**fields: Any) -> Plan:  # noqa: ANN401 - raw input
+        given = {"model": f"{tiny_file}:tiny", "weights": "none", "data": {"source": str(tiny_data)}, **fields}
+        return _plan(Recipe.model_validate(given), store)
+
+    return plan
+
+
+@pytest.fixture(scope="module")
+def digits_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One store for all plans on the embedded digits: they are written once."""
+    return Store(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture
+def weights_file(tmp_path: Path) -> Path:
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "weights.pth")
+    return tmp_path / "weights.pth"
+
+
+@pytest.fixture
+def only_val(tmp_path: Path) -> Path:
+    """A data set without training images."""
+    for name in ("cat", "dog"):
+        folder = tmp_path / "only_val" / "val" / name
+        folder.mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (4, 4), (number, len(name), ord(name[0]))).save(folder / f"{number}.png")
+    return tmp_path / "only_val"
+
+
+# Names and parts
+
+
+def test_the_parts_are_what_the_recipe_names(planned: Planner) -> None:
+    plan = planned()
+    assert (plan.parts.model.origin, plan.parts.model.name) == ("file", "tiny")
+    assert plan.parts.dataset.classes == ("blue", "green", "red")
+    assert plan.parts.weights.origin == "scratch"
+    assert plan.parts.task.name == "classification"
+    assert [target.name for target in plan.targets] == ["ort-cpu"]
+
+
+def test_the_seed_and_the_data_section_decide_the_splits(planned: Planner, tiny_data: Path) -> None:
+    few = planned(data={"source": str(tiny_data), "calibration_images": 6}).parts.dataset
+    assert len(few.calibration) == 6
+    assert planned(seed=1).parts.dataset.calibration != planned(seed=2).parts.dataset.calibration
+
+
+def test_lists_of_images_are_those_of_the_recipe(planned: Planner, tiny_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "calibration.txt").write_text("train/red/003.png\n", encoding="utf-8")
+    (tmp_path / "test.txt").write_text("val/red/001.png\nval/blue/002.png\n", encoding="utf-8")
+    data = planned(
+        data={
+            "source": str(tiny_data),
+            "calibration_list": str(tmp_path / "calibration.txt"),
+            "test_list": str(tmp_path / "test.txt"),
+        }
+    ).parts.dataset
+    assert [sample.name for sample in data.calibration] == ["train/red/003.png"]
+    assert {sample.name for sample in data.test} == {"val/red/001.png", "val/blue/002.png"}
+
+
+def test_two_small_networks_teach_where_no_teacher_is_named(planned: Planner) -> None:
+    plan = planned()
+    assert tuple(teacher.model.name for teacher in plan.teachers) == DEFAULT_TEACHERS
+    assert plan.recipe.distill.teachers == DEFAULT_TEACHERS
+
+
+def test_teachers_share_everything_but_network_and_weights_with_the_student(planned: Planner, tiny_file: Path) -> None:
+    plan = planned(distill={"teachers": [f"{tiny_file}:tiny", "resnet18"]})
+    assert [teacher.model.name for teacher in plan.teachers] == ["tiny", "resnet18"]
+    for teacher in plan.teachers:
+        assert teacher.dataset is plan.parts.dataset
+        assert teacher.preprocess == plan.parts.preprocess
+        assert teacher.weights.origin == "scratch"
+
+
+def test_a_teacher_from_a_file_starts_from_scratch_whatever_weights_the_student_has(
+    planned: Planner, tiny_file: Path, weights_file: Path
+) -> None:
+    plan = planned(weights=str(weights_file), distill={"teachers": [f"{tiny_file}:tiny"]})
+    assert [teacher.weights.origin for teacher in plan.teachers] == ["scratch"]
+
+
+# Which stages run
+
+
+def test_all_stages_run_where_there_are_training_images(planned: Planner) -> None:
+    plan = planned()
+    assert plan.skipped == {}
+    assert [stage.name for stage in plan.network_stages()] == ["baseline", "distill", "prune", "calibrate"]
+
+
+@pytest.mark.parametrize("skip", [["distill"], ["prune"], ["prune", "distill"]])
+def test_a_stage_is_left_out_on_request(planned: Planner, skip: list[str]) -> None:
+    plan = planned(skip=skip)
+    assert plan.skipped == dict.fromkeys(skip, "skipped on request")
+    left = [name for name in ("baseline", "distill", "prune", "calibrate") if name not in skip]
+    assert [stage.name for stage in plan.network_stages()] == left
+
+
+def test_no_teacher_is_looked_for_when_nothing_is_distilled(planned: Planner) -> None:
+    assert planned(skip=["distill"]).teachers == ()
+
+
+def test_without_training_images_nothing_is_trained(planned: Planner, only_val: Path, weights_file: Path) -> None:
+    plan = planned(data={"source": str(only_val)}, weights=str(weights_file), distill={"teachers": ["resnet18"]})
+    assert plan.skipped == {"distill": "no training images", "prune": "no training images"}
+    assert [stage.name for stage in plan.network_stages()] == ["baseline", "calibrate"]
+
+
+def test_a_network_that_comes_trained_is_not_distilled_unless_teachers_are_named(
+    planned: Planner, tiny_file: Path, weights_file: Path
+) -> None:
+    assert planned(weights=str(weights_file)).skipped == {
+        "distill": "the network comes trained; name teachers with --set distill.teachers=[...]"
+    }
+    assert planned(weights=str(weights_file), distill={"teachers": [f"{tiny_file}:tiny"]}).skipped == {}
+
+
+def test_what_the_user_asked_for_is_the_reason_told(planned: Planner, only_val: Path, weights_file: Path) -> None:
+    plan = planned(data={"source": str(only_val)}, weights=str(weights_file), skip=["prune"])
+    assert plan.skipped == {"prune": "skipped on request", "distill": "no training images"}
+
+
+# Preprocessing
+
+
+def test_a_network_from_a_file_gets_imagenets_custom_and_a_note(planned: Planner) -> None:
+    plan = planned()
+    assert plan.parts.preprocess == IMAGENET
+    assert plan.notes[-1] == CUSTOM_NOTE
+
+
+def test_a_user_who_says_size_and_mean_is_told_nothing(planned: Planner) -> None:
+    plan = planned(input={"size": 16, "resize": "squash", "mean": 0.5})
+    assert plan.parts.preprocess == PreprocessSpec(size=(16, 16), mean=(0.5, 0.5, 0.5))
+    assert CUSTOM_NOTE not in plan.notes
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("resnet18", IMAGENET),
+        # https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.efficientnet_b1.html
+        ("efficientnet_b1", PreprocessSpec(size=(240, 240), resize=255)),
+        ("vgg11", IMAGENET),
+    ],
+)
+def test_a_network_of_torchvision_gets_what_its_published_weights_want(
+    planned: Planner, model: str, expected: PreprocessSpec
+) -> None:
+    plan = planned(model=model)
+    assert plan.parts.preprocess == expected
+    assert CUSTOM_NOTE not in plan.notes
+
+
+def test_what_the_user_sets_goes_over_what_the_weights_want(planned: Planner) -> None:
+    plan = planned(model="resnet18", input={"channels": "BGR", "interpolation": "nearest"})
+    assert plan.parts.preprocess == IMAGENET.model_copy(update={"channels": "BGR", "interpolation": "nearest"})
+
+
+@pytest.mark.parametrize("model", ["resnet18", "tiny"])
+def test_the_embedded_digits_are_small_and_squashed(tiny_file: Path, digits_store: Store, model: str) -> None:
+    name = model if model == "resnet18" else f"{tiny_file}:tiny"
+    plan = _plan(Recipe(model=name, weights="none"), digits_store)
+    assert plan.parts.preprocess == PreprocessSpec(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    assert CUSTOM_NOTE not in plan.notes
+
+
+def test_the_size_of_the_embedded_digits_can_be_set(digits_store: Store) -> None:
+    plan = _plan(Recipe.model_validate({"model": "resnet18", "weights": "none", "input": {"size": 64}}), digits_store)
+    assert plan.parts.preprocess.size == (64, 64)
+
+
+def test_an_input_larger_than_what_is_cropped_from_gets_no_black_border(planned: Planner) -> None:
+    # The shorter side is scaled to 256 before the crop: 384 pixels cannot come from it.
+    preprocess = planned(model="resnet18", input={"size": 384}).parts.preprocess
+    assert preprocess.resize == "squash" or preprocess.resize >= 384
+
+
+# The resolved recipe
+
+
+def test_the_resolved_recipe_leads_to_the_same_plan(planned: Planner, store: Store) -> None:
+    plan = planned(model="efficientnet_b1", input={"size": 16, "resize": 20}, skip=["prune"], seed=3)
+    again = _plan(plan.recipe, store)
+    assert again.recipe == plan.recipe
+    assert again.parts == plan.parts
+    assert again.teachers == plan.teachers
+    assert [stage.name for stage in again.network_stages()] == [stage.name for stage in plan.network_stages()]
+
+
+def test_the_resolved_recipe_is_the_same_without_training_images(
+    planned: Planner, store: Store, only_val: Path, weights_file: Path
+) -> None:
+    plan = planned(data={"source": str(only_val)}, weights=str(weights_file))
+    again = _plan(plan.recipe, store)
+    assert again.recipe == plan.recipe
+    assert again.parts == plan.parts
+
+
+def test_the_resolved_recipe_says_the_preprocessing_in_full(planned: Planner) -> None:
+    assert planned(model="resnet18").recipe.input.model_dump() == IMAGENET.model_dump()
+
+
+def test_the_resolved_recipe_says_what_is_skipped(planned: Planner, only_val: Path, weights_file: Path) -> None:
+    plan = planned(data={"source": str(only_val)}, weights=str(weights_file))
+    assert plan.recipe.skip == ("distill", "prune")
+
+
+def test_the_baseline_is_trained_as_the_student_is_without_its_teachers(planned: Planner) -> None:
+    distill = {"schedule": {"epochs": 5, "learning_rate": 0.01}}
+    schedule = planned(distill=distill).recipe.baseline.schedule
+    assert schedule == Schedule(epochs=5, learning_rate=0.01)
+
+
+def test_a_schedule_given_for_the_baseline_is_kept(planned: Planner) -> None:
+    assert planned(baseline={"schedule": {"epochs": 2}}).recipe.baseline.schedule == Schedule(epochs=2)
+
+
+# Notes
+
+
+def test_why_a_network_starts_from_scratch_is_told(planned: Planner) -> None:
+    assert planned().notes[0] == "tiny: no weights were asked for"
+    assert planned(weights=None, skip=["distill"]).notes[0] == "tiny: no weights were given"
+
+
+def test_nothing_is_told_about_weights_that_were_given(planned: Planner, weights_file: Path) -> None:
+    assert planned(weights=str(weights_file), input={"size": 16, "mean": 0.5}).notes == ()
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "message"),
+    [
+        ({"targets": ["ort-cpus"]}, UnknownNameError, "unknown target 'ort-cpus'\n  expected: did you mean ort-cpu"),
+        ({"model": "resnet19"}, UnknownNameError, "unknown model 'resnet19'\n  expected: did you mean resnet1"),
+        (
+            {"distill": {"teachers": ["resnet18", "resnet5"]}},
+            UnknownNameError,
+            "unknown model 'resnet5'\n  expected: did you mean resnet5",
+        ),
+        ({"data": {"source": "nowhere/to/be/found"}}, DataError, "nowhere/to/be/found: there is no such data folder"),
+        ({"weights": "nowhere.pth"}, WeightsError, "nowhere.pth: there is no such weights file"),
+        ({"weights": "pretrained"}, WeightsError, "a model from a file has no pretrained weights"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_told_with_what_is_near(
+    planned: Planner, fields: dict[str, Any], kind: type[EdgewrightError], message: str
+) -> None:
+    with pytest.raises(kind) as raised:
+        planned(**fields)
+    assert message in str(raised.value)
+
+
+def test_names_are_looked_up_before_the_data_are_read(planned: Planner) -> None:
+    for fields in ({"targets": ["nowhere"]}, {"model": "nowhere"}, {"distill": {"teachers": ["nowhere"]}}):
+        with pytest.raises(UnknownNameError, match="'nowhere'"):
+            planned(data={"source": "no/such/folder"}, **fields)
+
+
+def test_neither_weights_nor_training_images_is_an_error_that_says_what_helps(planned: Planner, only_val: Path) -> None:
+    with pytest.raises(DataError) as raised:
+        planned(data={"source": str(only_val)}, weights=None)
+    assert str(raised.value) == (
+        f"{only_val}: there are neither weights nor training images\n"
+        "  got: 16 test images; no weights were given\n"
+        "  expected: a folder with train/, or trained weights\n"
+        "  fix: give the weights with --weights FILE"
+    )
+
+
+def test_an_image_that_cannot_be_decoded_is_told_before_anything_is_trained(
+    planned: Planner, only_val: Path, weights_file: Path
+) -> None:
+    (only_val / "val" / "cat" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(DataError, match=r"val/cat/bad\.png"):
+        planned(data={"source": str(only_val)}, weights=str(weights_file))
+
+
+def test_a_target_that_cannot_be_built_here_is_told_with_what_is_missing(
+    planned: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+        from exporters.ort_cpu.target import OrtCpuTarget
+
+
+        class Elsewhere(OrtCpuTarget):
+            def missing(self):
+                return "the runtime is not installed: pip install runtime"
+
+
+        ELSEWHERE = Elsewhere(name="elsewhere")
+    """
+    (tmp_path / "target_elsewhere.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(catalog.TARGETS, "elsewhere", "target_elsewhere:ELSEWHERE")
+    with pytest.raises(UsageError) as raised:
+        planned(targets=["ort-cpu", "elsewhere"])
+    assert str(raised.value) == (
+        "target elsewhere cannot be built here\n  got: the runtime is not installed: pip install runtime"
+    )
+
+
+def test_auto_is_what_can_run_here(planned: Planner) -> None:
+    plan = planned(targets=["auto"])
+    names = [target.name for target in plan.targets]
+    assert all(target.cannot_run() is None for target in plan.targets)
+    assert plan.fastest_only
+    assert plan.recipe.targets == (("auto",) if len(names) > 1 else tuple(names))
+
+
+def test_auto_is_what_can_do_what_the_recipe_says(planned: Planner) -> None:
+    if this_gpu() is not None:
+        pytest.skip("there is a GPU here")
+    plan = planned(targets=["auto"], build={"ort_format": True})
+    assert [target.name for target in plan.targets] == ["ort-cpu"]
+    for target in planned(targets=["auto"], build={"precision": "int8"}).targets:
+        assert "int8" in target.precisions
+    with pytest.raises(UsageError, match="no target that runs here builds fp16"):
+        planned(targets=["auto"], build={"precision": "fp16"})
+
+
+def test_a_precision_that_a_target_lacks_is_told_before_anything_is_trained(planned: Planner) -> None:
+    with pytest.raises(UsageError, match="target ort-cpu does not build fp16"):
+        planned(targets=["ort-cpu"], build={"precision": "fp16"})
+
+
+def test_auto_stands_alone(planned: Planner) -> None:
+    with pytest.raises(UsageError, match="target auto stands alone"):
+        planned(targets=["auto", "ort-cpu"])
+
+
+def test_options_of_tensorrt_reach_the_target_and_decide_its_key(planned: Planner) -> None:
+    if reason := catalog.target_named("tensorrt-rtx").missing():
+        pytest.skip(reason)
+    build = {"tensorrt": {"capabilities": ["sm89"], "optimization_level": 5}}
+    plain, target = planned(targets=["ort-cpu", "tensorrt-rtx"], build=build).targets
+    assert (target.settings()["capabilities"], target.settings()["optimization_level"]) == (["sm89"], 5)
+    assert plain == catalog.target_named("ort-cpu")
+
+
+@pytest.mark.parametrize(
+    ("build", "targets", "key"),
+    [
+        ({"tensorrt": {"capabilities": ["sm89"]}}, ["ort-cpu"], "tensorrt"),
+        ({"ort_format": True}, ["openvino"], "ort_format"),
+        ({"ort_format": True, "tensorrt": {"optimization_level": 5}}, ["ort-cpu"], "tensorrt"),
+    ],
+)
+def test_options_that_concern_no_target_are_told(
+    planned: Planner, build: dict[str, Any], targets: list[str], key: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"build\.{key} is set, but concerns none of the targets"):
+        planned(targets=targets, build=build)
+
+
+def test_an_option_that_tensorrt_for_rtx_lacks_is_told(planned: Planner) -> None:
+    with pytest.raises(UsageError, match="tensorrt-rtx has no option version_compatible"):
+        planned(targets=["tensorrt-rtx"], build={"tensorrt": {"version_compatible": True}})
+
+
+def test_planning_makes_no_artifact(planned: Planner, store: Store) -> None:
+    planned()
+    assert sorted(path.name for path in store.root.iterdir()) == ["data", "records"]

@@ -1,0 +1,395 @@
+"""A candidate beside what was accepted: the current one, and the best one lately."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from benchmarks.statistics.margins import Effort, Margins
+from exporters.bundle import Bundle
+from pipeline.environment import this_machine
+from pipeline.errors import BaselineError, IntegrityError, RecipeError
+from pipeline.gate.against_baselines import Judgement, _missing, accept, judge
+from pipeline.gate.baselines.history import Figures, HistoryLine, append_line
+from pipeline.gate.baselines.shelf import Shelf, case_of
+from pipeline.gate.two_bundles import GateOptions, decided
+from pipeline.progress import SilentProgress
+from pipeline.report.comparison import Comparison, MetricRow, Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.data import Dataset
+
+Remake = Callable[..., Bundle]
+Judge = Callable[[Shelf, Bundle], Judgement]
+
+NOW = datetime.now(UTC)
+
+
+def _line(bundle: Bundle | str, days_ago: float, change: float = 0.0, **figures: object) -> HistoryLine:
+    known: dict[str, object] = {
+        "machine_class": this_machine().machine_class,
+        "latency_p50_s": 0.0001,
+        "latency_p90_s": 0.0002,
+        "memory_bytes": 10_000_000,
+        "size_bytes": 16_000,
+        "accuracy": 1.0,
+        "test_images": "t" * 64,
+    }
+    return HistoryLine(
+        time=NOW - timedelta(days=days_ago),
+        bundle=bundle if isinstance(bundle, str) else bundle.sha256,
+        reason="a test",
+        figures=Figures.model_validate({**known, **figures}),
+        changes={"latency p50": change} if change else {},
+    )
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "baselines")
+
+
+@pytest.fixture
+def judged(colours: Dataset, cheap: GateOptions) -> Judge:
+    return lambda shelf, candidate: judge(shelf, candidate, colours, cheap, SilentProgress())
+
+
+@pytest.fixture(scope="module")
+def heavier(trained: Bundle, remake: Remake) -> Bundle:
+    """The trained one with convolutions beside it whose sum is weighed with nothing: the same answers, later."""
+    model = onnx.load(trained.root / "model.onnx")
+    graph = model.graph
+    generator = np.random.default_rng(0)
+    (taken,), (given,) = ([one.name for one in graph.input], [one.name for one in graph.output])
+    last = next(node for node in graph.node if given in node.output)
+    last.output[list(last.output).index(given)] = "light"
+    shapes = {"h0": (64, 3, 3, 3), "h1": (64, 64, 3, 3), "h2": (64, 64, 3, 3), "h3": (3, 64, 3, 3)}
+    for name, shape in shapes.items():
+        weight = 0.01 * generator.standard_normal(shape).astype(np.float32)
+        graph.initializer.append(numpy_helper.from_array(weight, f"{name}.weight"))
+        graph.node.append(helper.make_node("Conv", [taken, f"{name}.weight"], [name], pads=[1, 1, 1, 1]))
+        taken = name
+    graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.float32), "nothing"))
+    graph.node.append(helper.make_node("GlobalAveragePool", [taken], ["pooled"]))
+    graph.node.append(helper.make_node("Flatten", ["pooled"], ["flat sum"]))
+    graph.node.append(helper.make_node("Mul", ["flat sum", "nothing"], ["weighed"]))
+    graph.node.append(helper.make_node("Add", ["light", "weighed"], [given]))
+    return remake({"model.onnx": model.SerializeToString()})
+
+
+# What is accepted
+
+
+def test_what_was_accepted_is_the_yardstick(shelf: Shelf, trained: Bundle, judged: Judge) -> None:
+    shelf.accept(trained, _line(trained, 1))
+
+    judgement = judged(shelf, trained)
+
+    assert judgement.comparison.against == "accepted"
+    assert judgement.comparison.baseline == trained.sha256
+    assert judgement.best is None
+    assert judgement.deciding is judgement.comparison
+    assert judgement.comparison.verdict is not Verdict.REGRESSED
+    assert judgement.comparison.missing == ()
+
+
+def test_a_worse_candidate_is_caught_by_what_was_accepted(
+    shelf: Shelf, trained: Bundle, worse: Bundle, judged: Judge
+) -> None:
+    shelf.accept(trained, _line(trained, 1))
+
+    judgement = judged(shelf, worse)
+
+    assert judgement.deciding.exit_code == 8
+    assert "accuracy 66.67 points lost" in judgement.deciding.sentence
+
+
+def test_nothing_accepted_is_an_error_that_names_what_there_is(shelf: Shelf, trained: Bundle, judged: Judge) -> None:
+    with pytest.raises(BaselineError, match="no baseline was accepted for") as raised:
+        judged(shelf, trained)
+
+    assert raised.value.exit_code == 5
+    assert raised.value.what == "no baseline was accepted for net.py-tiny--ort-cpu--1x3x16x16"
+    assert raised.value.got == "no baseline at all"
+
+
+def test_a_damaged_history_is_an_error_and_no_empty_one(shelf: Shelf, trained: Bundle, judged: Judge) -> None:
+    shelf.accept(trained, _line(trained, 1))
+    path = shelf.root / case_of(trained) / "history.jsonl"
+    path.write_text(path.read_text().replace("a test", "a best"))
+
+    with pytest.raises(IntegrityError, match="the history of a baseline is damaged") as raised:
+        judged(shelf, trained)
+
+    assert raised.value.exit_code == 6
+
+
+def test_a_damaged_baseline_is_an_error(shelf: Shelf, trained: Bundle, judged: Judge) -> None:
+    shelf.accept(trained, _line(trained, 1))
+    path = shelf.root / case_of(trained) / "bundles" / trained.sha256[:16] / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-1])
+
+    with pytest.raises(IntegrityError, match="this bundle is not what its manifest says"):
+        judged(shelf, trained)
+
+
+def test_another_bundle_in_the_place_of_the_accepted_one_is_an_error(
+    shelf: Shelf, trained: Bundle, worse: Bundle, judged: Judge
+) -> None:
+    shelf.accept(worse, _line(worse, 1))
+    home = shelf.root / case_of(trained) / "bundles"
+    (home / worse.sha256[:16]).rename(home / trained.sha256[:16])
+    append_line(home.parent, _line(trained, 0))
+
+    with pytest.raises(IntegrityError, match="this is not the bundle that was accepted"):
+        judged(shelf, trained)
+
+
+def test_waivers_that_cannot_be_read_are_an_error_before_the_work(shelf: Shelf, trained: Bundle, judged: Judge) -> None:
+    shelf.accept(trained, _line(trained, 1))
+    (shelf.root / "waivers.yaml").write_text("- {case: all}\n")
+
+    with pytest.raises(RecipeError, match="metric: Field required"):
+        judged(shelf, trained)
+
+
+# Small losses
+
+
+def _ten_small_losses(shelf: Shelf, first: Bundle, last: Bundle) -> None:
+    shelf.accept(first, _line(first, 20))
+    for number in range(1, 10):
+        append_line(shelf.root / case_of(first), _line(f"{number:064x}", 20 - number, 0.018))
+    shelf.accept(last, _line(last, 1, 0.018))
+
+
+def test_ten_accepted_small_losses_are_caught_by_the_best_accepted_one(
+    shelf: Shelf, trained: Bundle, heavier: Bundle, colours: Dataset, cheap: GateOptions
+) -> None:
+    """Beside the tenth nothing is lost; beside the first much is."""
+    _ten_small_losses(shelf, trained, heavier)
+    options = replace(
+        cheap,
+        margins=Margins(latency_p50=0.02, latency_p90=5.0),
+        effort=Effort(processes=4, looks=1, alpha=0.2, memory_processes=1),
+    )
+
+    judgement = judge(shelf, heavier, colours, options, SilentProgress())
+
+    assert judgement.best is not None
+    assert (judgement.comparison.baseline, judgement.best.baseline) == (heavier.sha256, trained.sha256)
+    size = judgement.comparison.metric("size")
+    assert size is not None
+    assert (size.verdict, size.change) == (Verdict.OK, 0)
+    latency = judgement.best.metric("latency p50")
+    assert latency is not None
+    assert latency.limit == 0.04
+    assert (latency.change or 0) > 0.04
+    assert latency.verdict is (Verdict.UNFIT if judgement.best.unfit else Verdict.REGRESSED)
+    assert judgement.deciding is judgement.best
+    assert judgement.best.exit_code == 1
+    assert judgement.best.sentence.startswith("against the best accepted lately: REGRESSED net.py:tiny for ort-cpu: ")
+
+
+@pytest.mark.parametrize(("days_ago", "found"), [(80, True), (120, False)])
+def test_a_fast_one_of_long_ago_is_no_yardstick(
+    shelf: Shelf, trained: Bundle, bigger: Bundle, days_ago: int, *, found: bool
+) -> None:
+    shelf.accept(trained, _line(trained, days_ago))
+    shelf.accept(bigger, _line(bigger, 1, 0.05))
+
+    assert (shelf.best(case_of(trained)) is not None) is found
+
+
+def test_the_fastest_is_found_by_changes_and_not_by_figures_of_other_days(
+    shelf: Shelf, trained: Bundle, bigger: Bundle
+) -> None:
+    """The second was faster beside the first, though its own figure was made on a slower machine."""
+    shelf.accept(trained, _line(trained, 2, latency_p50_s=1e-9))
+    shelf.accept(bigger, _line(bigger, 1, -0.1, latency_p50_s=1.0, machine_class="another"))
+
+    assert shelf.best(case_of(trained)) is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "loss"), [("accuracy", 0.009), ("memory", 0.015), ("size", 0.015), ("latency p50", 0.015)]
+)
+def test_small_losses_of_any_metric_lead_back_to_the_best_one(
+    shelf: Shelf, trained: Bundle, bigger: Bundle, metric: str, loss: float
+) -> None:
+    shelf.accept(trained, _line(trained, 20))
+    for days_ago in range(10, 0, -1):
+        line = _line(bigger, days_ago)
+        shelf.accept(bigger, line.model_copy(update={"changes": {metric: loss}}))
+
+    best = shelf.best(case_of(trained))
+
+    assert best is not None
+    assert best.sha256 == trained.sha256
+
+
+def test_a_best_one_that_is_accepted_again_is_no_other_one(shelf: Shelf, trained: Bundle, bigger: Bundle) -> None:
+    shelf.accept(trained, _line(trained, 3))
+    shelf.accept(bigger, _line(bigger, 2, 0.1))
+    shelf.accept(trained, _line(trained, 1, -0.05))
+
+    assert shelf.best(case_of(trained)) is None
+
+
+# Waivers
+
+
+def _waive(shelf: Shelf, bundle: Bundle, *, most: float, expires: date) -> None:
+    shelf.root.mkdir(exist_ok=True)
+    waiver = {"case": case_of(bundle), "metric": "size", "max_change": most, "reason": "agreed"}
+    waiver["expires"] = expires.isoformat()
+    (shelf.root / "waivers.yaml").write_text(json.dumps([waiver]))
+
+
+def test_a_waived_regression_passes_and_is_still_told(
+    shelf: Shelf, trained: Bundle, bigger: Bundle, judged: Judge
+) -> None:
+    shelf.accept(trained, _line(trained, 1))
+    _waive(shelf, trained, most=5.0, expires=NOW.date() + timedelta(days=2))
+
+    found = judged(shelf, bigger).comparison
+    size = found.metric("size")
+
+    assert size is not None
+    assert (size.verdict, size.waived) == (Verdict.REGRESSED, f"agreed, until {NOW.date() + timedelta(days=2)}")
+    assert found.verdict is not Verdict.REGRESSED
+    assert found.exit_code in {0, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("most", "days", "note"), [(5.0, -2, "a waiver expired on"), (1.0, 2, "worse than the waiver allows, 1")]
+)
+def test_a_waiver_that_expired_or_is_exceeded_lets_nothing_through(  # noqa: PLR0917 - fixtures are arguments
+    shelf: Shelf, trained: Bundle, bigger: Bundle, judged: Judge, most: float, days: int, note: str
+) -> None:
+    shelf.accept(trained, _line(trained, 1))
+    _waive(shelf, trained, most=most, expires=NOW.date() + timedelta(days=days))
+
+    found = judged(shelf, bigger).comparison
+    size = found.metric("size")
+
+    assert (found.verdict, found.exit_code) == (Verdict.REGRESSED, 1)
+    assert size is not None
+    assert size.note.startswith(note)
+
+
+def test_what_is_waived_is_waived_beside_the_best_one_too(
+    shelf: Shelf, trained: Bundle, bigger: Bundle, remake: Remake, judged: Judge
+) -> None:
+    """Else a waiver would let nothing through as soon as the accepted one is not the best."""
+    second = remake({"README.md": b"the same model"})
+    shelf.accept(trained, _line(trained, 2))
+    shelf.accept(second, _line(second, 1, 0.01))
+    _waive(shelf, trained, most=5.0, expires=NOW.date() + timedelta(days=2))
+
+    judgement = judged(shelf, bigger)
+
+    assert judgement.best is not None
+    sizes = [found.metric("size") for found in (judgement.comparison, judgement.best)]
+    assert [row.waived is not None for row in sizes if row] == [True, True]
+    assert Verdict.REGRESSED not in {judgement.comparison.verdict, judgement.best.verdict}
+
+
+# What is not compared
+
+
+def test_figures_of_another_machine_are_never_compared(shelf: Shelf, trained: Bundle, judged: Judge) -> None:
+    """Whatever the history says of that day: what counts is what the accepted bundle does here and now."""
+    impossible = {"latency_p50_s": 1e-12, "latency_p90_s": 1e-12, "memory_bytes": 1, "size_bytes": 1, "accuracy": 2.0}
+    shelf.accept(trained, _line(trained, 1, machine_class="another", **impossible))
+
+    found = judged(shelf, trained).comparison
+
+    assert [row for row in found.metrics if row.verdict is Verdict.REGRESSED and row.gating] == []
+    assert all((row.baseline or 0) > 1e-9 for row in found.metrics)
+    accuracy = found.metric("accuracy")
+    assert accuracy is not None
+    assert (accuracy.baseline or 0) <= 1
+
+
+def test_a_metric_that_disappeared_is_a_regression(shelf: Shelf, trained: Bundle) -> None:
+    shelf.accept(trained, _line(trained, 1))
+    history = shelf.history(case_of(trained))
+    assert history is not None
+    rows = tuple(
+        MetricRow(
+            name=name, unit="s", baseline=1, candidate=candidate, change=None, limit=0.1, method="", verdict=Verdict.OK
+        )
+        for name, candidate in (("latency p50", 1.0), ("memory", None))
+    )
+    found = Comparison(
+        baseline="a", candidate="b", verdict=Verdict.OK, sentence="", exit_code=0, metrics=rows,
+        missing=_missing(history, rows),
+    )  # fmt: skip
+
+    assert found.missing == ("memory", "latency p90")
+    assert decided(found, trained).exit_code == 1
+    assert "memory, latency p90 no longer measured" in decided(found, trained).sentence
+
+
+def test_a_metric_that_the_accepted_one_did_not_have_is_not_missed(shelf: Shelf, trained: Bundle) -> None:
+    shelf.accept(trained, _line(trained, 1, memory_bytes=None, latency_p90_s=None))
+    history = shelf.history(case_of(trained))
+    assert history is not None
+
+    assert _missing(history, ()) == ("latency p50",)
+
+
+# The comparison that counts
+
+
+@pytest.mark.parametrize(
+    ("accepted", "best", "counts"),
+    [(0, 0, "accepted"), (0, 3, "best accepted"), (4, 3, "accepted"), (3, 1, "best accepted"), (1, 8, "best accepted")],
+)
+def test_the_worse_of_the_two_counts(shelf: Shelf, trained: Bundle, accepted: int, best: int, counts: str) -> None:
+    shelf.accept(trained, _line(trained, 1))
+    history = shelf.history(case_of(trained))
+    assert history is not None
+    known = {"baseline": "a", "candidate": "b", "verdict": Verdict.OK, "sentence": "", "metrics": ()}
+    first, second = (
+        Comparison.model_validate({**known, "against": against, "exit_code": code})
+        for against, code in (("accepted", accepted), ("best accepted", best))
+    )
+
+    assert Judgement(comparison=first, best=second, history=history).deciding.against == counts
+
+
+# Accepting
+
+
+def test_accepting_measures_here_and_keeps_the_bundle(shelf: Shelf, trained: Bundle, colours: Dataset) -> None:
+    case, line = accept(shelf, trained, colours, SilentProgress(), reason="the first", now=NOW)
+    history = shelf.history(case)
+
+    assert history is not None
+    assert history.lines == (line,)
+    assert shelf.accepted(case).sha256 == trained.sha256 == line.bundle
+    assert (line.reason, line.time, line.changes, line.verdict) == ("the first", NOW, {}, None)
+    assert line.figures.machine_class == this_machine().machine_class
+    assert (line.figures.accuracy, line.figures.test_images) == (1.0, colours.split_identity("test"))
+    assert line.figures.latency_p50_s > 0
+    assert (line.figures.memory_bytes or 0) > 1 << 20
+
+
+def test_nothing_is_accepted_onto_a_damaged_history(shelf: Shelf, trained: Bundle, colours: Dataset) -> None:
+    shelf.accept(trained, _line(trained, 1))
+    (shelf.root / case_of(trained) / "current.json").unlink()
+
+    with pytest.raises(IntegrityError, match="damaged"):
+        accept(shelf, trained, colours, SilentProgress(), reason="again")

@@ -1,0 +1,168 @@
+"""The search for the best INT8 form: what it tries, what it decides, and that it decides once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.artifact import ArtifactKind
+from pipeline.chain.chain import Chain
+from pipeline.chain.plan import make_plan
+from pipeline.errors import AccuracyError
+from pipeline.planning import int8_search as search_module
+from pipeline.planning.int8_search import Search
+from pipeline.planning.kept_decision import decide, decision_components, recorded
+from pipeline.planning.precision_decision import Candidate, Decision, Tried
+from pipeline.progress import SilentProgress
+from pipeline.recipe import Recipe
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.artifact import Artifact
+
+Calibrated = tuple[Recipe, Store, "Artifact"]
+
+
+@pytest.fixture(scope="module")
+def calibrated(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
+    """A store in which the tiny network is trained and calibrated."""
+    store = Store(tmp_path_factory.mktemp("search") / "cache")
+    recipe = tiny_recipe.model_copy(update={"skip": ("distill", "prune")})
+    chain = Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None)
+    artifacts: dict[ArtifactKind, Any] = {}
+    for stage in chain.plan.network_stages():
+        result = chain.execute(stage, artifacts)
+        artifacts[result.artifact.kind] = result.artifact
+    return recipe, store, artifacts[ArtifactKind.CALIBRATION]
+
+
+@pytest.fixture
+def searched(calibrated: Calibrated, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Decision]:
+    """Decides with what is given in the recipe; times are given too, since a tiny network's are noise."""
+    recipe, store, calibration = calibrated
+
+    def run(ratio: float = 0.5, *, asked: str = "auto", budget_s: float = 60, **fields: Any) -> Decision:  # noqa: ANN401
+        monkeypatch.setattr(search_module, "time_ratio", lambda *_: ratio)
+        monkeypatch.setattr(search_module, "best_options", lambda *_: {})
+        given = {**recipe.model_dump(mode="json", by_alias=True), **fields}
+        given["build"] = {"precision": asked, "budget_s": budget_s}
+        plan = make_plan(Recipe.model_validate(given), store, SilentProgress())
+        chain = Chain(plan, store, SilentProgress(), lambda _: None)
+        floats = chain.measured(calibration, plan.targets[0])
+        return Search(chain, plan.targets[0], {ArtifactKind.CALIBRATION: calibration}, floats).run()
+
+    return run
+
+
+def test_every_format_is_tried_and_the_one_with_the_least_error_is_taken(searched: Callable[..., Decision]) -> None:
+    found = searched(asked="int8", export={"weight_bits": 8})
+    noises = {one.label: one.noise for one in found.tried}
+    assert set(noises) == {f"{method} ranges, ort-x86" for method in ("mse", "minmax", "percentile", "entropy")}
+    assert noises[found.candidate.label] == min(noise for noise in noises.values() if noise is not None)
+
+
+def test_a_format_that_is_asked_for_is_the_only_one(searched: Callable[..., Decision]) -> None:
+    found = searched(asked="int8", export={"method": "minmax", "weight_bits": 7})
+    assert found.candidate == Candidate(method="minmax", dialect="ort-x86-7bit")
+
+
+def test_nodes_that_are_to_stay_float_stay_float_in_every_form(searched: Callable[..., Decision]) -> None:
+    worst = searched(asked="int8").damages[0].node
+    found = searched(asked="int8", export={"float_nodes": [worst]})
+    assert found.candidate.float_nodes == (worst,)
+
+
+def test_without_a_budget_the_first_form_is_taken_as_it_is(searched: Callable[..., Decision]) -> None:
+    found = searched(asked="int8", budget_s=0)
+    assert found.candidate == Candidate(method="mse", dialect="ort-x86")
+    assert found.damages == ()
+
+
+def test_int8_that_is_not_faster_is_not_shipped_and_the_reason_says_so(searched: Callable[..., Decision]) -> None:
+    found = searched(1.25)
+    assert found.precision == "float"
+    assert "1.25x the time of float" in found.reason
+    assert "float is shipped in its place" in [one.outcome for one in found.tried if one.time_ratio]
+
+
+def test_required_int8_that_is_not_faster_is_an_error(searched: Callable[..., Decision]) -> None:
+    with pytest.raises(AccuracyError) as raised:
+        searched(1.25, goal={"require": "int8"})
+    assert raised.value.exit_code == 8
+
+
+class _Ruined(Search):
+    """The error is injected where accuracy is measured: INT8 fails until so many layers are float."""
+
+    needed = 2
+
+    def _measured(self, candidate: Candidate) -> Any:  # noqa: ANN401 - Measured
+        found = super()._measured(candidate)
+        lost = 0.0 if len(candidate.float_nodes) >= self.needed else 0.5
+        return replace(found, accuracy=replace(found.accuracy, value=self._floats.accuracy.value - lost))
+
+
+@pytest.mark.parametrize("needed", [1, 2, 3, 5])
+def test_the_fewest_layers_that_win_the_accuracy_back_are_kept_float(
+    searched: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch, needed: int
+) -> None:
+    monkeypatch.setitem(globals(), "Search", _Ruined)
+    monkeypatch.setattr(_Ruined, "needed", needed)
+    monkeypatch.setattr(search_module, "_FREE_LAYERS", 0)
+    found = searched()
+    assert found.precision == "int8"
+    assert sorted(found.candidate.float_nodes) == sorted(one.node for one in found.damages[:needed])
+
+
+def test_the_worst_layers_stay_float_where_that_takes_no_time(
+    searched: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = searched()
+    assert sorted(found.candidate.float_nodes) == sorted(one.node for one in found.damages[:3])
+    monkeypatch.setattr(search_module, "_AS_FAST", 0.9)
+    assert searched().candidate.float_nodes == ()
+
+
+def test_accuracy_that_nothing_wins_back_ships_float(
+    searched: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "Search", _Ruined)
+    monkeypatch.setattr(_Ruined, "needed", 99)
+    found = searched()
+    assert found.precision == "float"
+    assert "loses 50.00 points" in found.reason
+
+
+def test_a_decision_is_made_once(calibrated: Calibrated, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, store, calibration = calibrated
+    plan = make_plan(recipe, store, SilentProgress())
+    chain = Chain(plan, store, SilentProgress(), lambda _: None)
+    artifacts = {ArtifactKind.CALIBRATION: calibration}
+    floats = chain.measured(calibration, plan.targets[0])
+    first = decide(chain, plan.targets[0], artifacts, floats)
+    monkeypatch.delattr(Search, "run")
+    assert decide(chain, plan.targets[0], artifacts, floats) == first
+    assert recorded(decision_components(plan, plan.targets[0], calibration), store) == first
+
+
+@pytest.mark.parametrize("section", ["export", "build", "goal", "measure"])
+def test_every_key_of_these_sections_decides(calibrated: Calibrated, section: str) -> None:
+    recipe, store, calibration = calibrated
+    plan = make_plan(recipe, store, SilentProgress())
+    components = decision_components(plan, plan.targets[0], calibration)
+    assert set(components[section]) == set(type(getattr(recipe, section)).model_fields)
+
+
+def test_a_decision_comes_back_from_its_json() -> None:
+    decision = Decision(
+        precision="int8",
+        reason="a test",
+        candidate=Candidate(method="mse", dialect="ort-x86", float_nodes=("a", "b"), kept="the 2 worst layers"),
+        options={"spinning": True},
+        tried=(Tried(label="mse ranges, ort-x86", noise=0.1, outcome="shipped"),),
+    )
+    assert Decision.from_json(decision.to_json()) == decision

@@ -1,0 +1,154 @@
+"""Which precision is shipped, and what is said about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.solo import QUICK, SoloRecord
+from pipeline.chain.engine_measurement import Measured
+from pipeline.errors import AccuracyError
+from pipeline.planning.precision_choice import Choice, Half, choose_precision
+from pipeline.recipe import GoalSection
+from pipeline.tasks.task import Accuracy
+
+IMAGES = 1000
+
+
+def _measured(hits: int, milliseconds: int) -> Measured:
+    """An engine that answers so many of 1000 images right and always takes as long."""
+    processes = ({"samples_ns": [milliseconds * 10**6] * 20},)
+    return Measured(
+        engine_sha256="a" * 64,
+        solo=SoloRecord(processes=processes, states=(), profile=QUICK, affinity=()),
+        accuracy=Accuracy(metric="top1", value=hits / IMAGES, n=IMAGES, per_image=(), answers=()),
+        size_bytes=1,
+        cached=False,
+    )
+
+
+def _chosen(
+    asked: Literal["auto", "int8", "float"] = "auto",
+    *,
+    floats: tuple[int, int] = (950, 10),
+    int8: tuple[int, int],
+    **goal: Any,  # noqa: ANN401 - fields of the section
+) -> Choice:
+    return choose_precision(asked, _measured(*floats), _measured(*int8), GoalSection(**goal))
+
+
+def test_int8_that_holds_the_limit_and_is_faster_is_shipped() -> None:
+    assert _chosen(int8=(945, 4)) == Choice(
+        precision="int8", reason="INT8 loses 0.50 points and takes 0.40x the time of float"
+    )
+
+
+def test_int8_that_loses_too_much_is_not_shipped() -> None:
+    assert _chosen(int8=(930, 4)) == Choice(
+        precision="float",
+        reason="float is shipped: INT8 loses 2.00 points and takes 0.40x the time of float; "
+        "asked were at most 1 points lost, and faster than float",
+    )
+
+
+@pytest.mark.parametrize("milliseconds", [10, 12])
+def test_int8_that_is_not_faster_is_not_shipped(milliseconds: int) -> None:
+    choice = _chosen(int8=(950, milliseconds))
+    assert choice.precision == "float"
+    assert f"takes {milliseconds / 10:.2f}x the time of float" in choice.reason
+
+
+def test_int8_may_lose_exactly_the_limit() -> None:
+    # 0.95 - 0.94 is a little more than 0.01 in binary.
+    assert _chosen(int8=(940, 4)).precision == "int8"
+    assert _chosen(int8=(939, 4)).precision == "float"
+
+
+def test_the_limit_is_the_users() -> None:
+    assert _chosen(int8=(930, 4), max_accuracy_drop=0.05).precision == "int8"
+    assert _chosen(int8=(949, 4), max_accuracy_drop=0).precision == "float"
+    assert _chosen(int8=(950, 4), max_accuracy_drop=0).precision == "int8"
+
+
+@pytest.mark.parametrize(
+    ("int8", "told"),
+    [
+        ((930, 4), "INT8 loses 2.00 points and takes 0.40x"),
+        ((950, 10), "INT8 loses nothing and takes 1.00x"),
+        ((955, 11), "INT8 gains 0.50 points and takes 1.10x"),
+    ],
+    ids=["too inaccurate", "too slow", "better and too slow"],
+)
+def test_required_int8_that_misses_the_goal_is_an_error_and_not_a_float_bundle(
+    int8: tuple[int, int], told: str
+) -> None:
+    with pytest.raises(AccuracyError) as raised:
+        _chosen(int8=int8, require="int8")
+    assert str(raised.value) == (
+        "INT8 does not reach the goal\n"
+        f"  got: {told} the time of float\n"
+        "  expected: at most 1 points lost, and faster than float\n"
+        "  fix: raise goal.max_accuracy_drop, keep the worst layers float with export.float_nodes, "
+        "or try export.method"
+    )
+    assert raised.value.exit_code == 8
+
+
+def test_required_int8_that_reaches_the_goal_is_shipped() -> None:
+    assert _chosen(int8=(945, 4), require="int8").precision == "int8"
+
+
+@pytest.mark.parametrize("asked", ["int8", "float"])
+@pytest.mark.parametrize("int8", [(945, 4), (100, 40)], ids=["good", "bad"])
+def test_a_precision_that_was_asked_for_is_shipped_whatever_was_measured(
+    asked: Literal["int8", "float"], int8: tuple[int, int]
+) -> None:
+    choice = _chosen(asked, int8=int8)
+    assert choice.precision == asked
+    assert choice.reason.startswith(f"{asked} on request; INT8 loses ")
+
+
+@given(
+    hits=st.tuples(st.integers(0, IMAGES), st.integers(0, IMAGES)),
+    milliseconds=st.tuples(st.integers(1, 50), st.integers(1, 50)),
+    limit=st.integers(0, IMAGES),
+)
+def test_auto_ships_int8_exactly_when_it_is_faster_and_within_the_limit(
+    hits: tuple[int, int], milliseconds: tuple[int, int], limit: int
+) -> None:
+    choice = _chosen(
+        floats=(hits[0], milliseconds[0]), int8=(hits[1], milliseconds[1]), max_accuracy_drop=limit / IMAGES
+    )
+    within = Fraction(hits[0] - hits[1], IMAGES) <= Fraction(limit, IMAGES)
+    assert (choice.precision == "int8") == (within and milliseconds[1] < milliseconds[0])
+
+
+def _answering(answers: tuple[int, ...], milliseconds: int) -> Measured:
+    measured = _measured(950, milliseconds)
+    return replace(measured, accuracy=replace(measured.accuracy, answers=answers))
+
+
+def test_int8_that_answers_too_differently_is_not_shipped_where_that_is_asked() -> None:
+    floats, int8 = _answering((1, 2, 3, 4), 10), _answering((1, 2, 3, 0), 4)
+    for least, precision in ((None, "int8"), (0.75, "int8"), (0.8, "float")):
+        goal = GoalSection(min_agreement=least)
+        assert choose_precision("auto", floats, int8, goal).precision == precision
+    assert "same answers on 75.00 %" in choose_precision("auto", floats, int8, GoalSection(min_agreement=0.8)).reason
+
+
+@pytest.mark.parametrize(("ratio", "precision"), [(0.6, "int8"), (0.4, "fp16"), (1.1, "int8")])
+def test_int8_has_to_be_faster_than_16_bit_floats_where_there_are_any(ratio: float, precision: str) -> None:
+    half = Half(precision="fp16", measured=_measured(950, 5), ratio=ratio)
+    found = choose_precision("auto", _measured(950, 10), _measured(950, 5), GoalSection(), ratio=0.5, half=half)
+    assert found.precision == precision
+
+
+def test_16_bit_floats_that_lose_too_much_are_not_shipped() -> None:
+    half = Half(precision="fp16", measured=_measured(900, 5), ratio=0.4)
+    found = choose_precision("auto", _measured(950, 10), _measured(900, 9), GoalSection(), ratio=0.9, half=half)
+    assert found.precision == "float"
