@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+# Tests run in so many processes; each uses one core, those that measure take turns.
+WORKERS ?= 2
 UV_VERSION := 0.13.9
 
 BIN   := $(VENV)/bin
@@ -41,7 +43,7 @@ bench: $(READY) ## what the latency gate can and cannot see on this machine (an 
 	$(BIN)/edgewright selftest $(ARGS)
 
 test: $(READY) ## the tests (minutes)
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not slow'
 
 test-full: $(READY) ## all tests, the slow ones too
 	$(BIN)/python -m pytest

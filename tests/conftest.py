@@ -18,9 +18,12 @@ from pipeline.recipe import Recipe
 from pipeline.store import Store
 from pipeline.subject import Parts, Subject
 from pipeline.tasks.classification import Classification
+from pipeline.threads import wait_asleep
 
 if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
+
+wait_asleep()  # before torch is loaded, which no import above does
 
 TINY_SIZE = 16
 TINY_CLASSES = ("blue", "green", "red")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pipeline.errors import EdgewrightError, ResourceError
+from pipeline.threads import users_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,7 +93,7 @@ def _command(module: str) -> list[str]:
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:
     """The user's, but with a fixed hash seed and without helper threads of numeric libraries beside the runtime's."""
-    return {**os.environ, "PYTHONHASHSEED": "0", **dict.fromkeys(_THREAD_POOLS, "1"), **own}
+    return {**users_environment(), "PYTHONHASHSEED": "0", **dict.fromkeys(_THREAD_POOLS, "1"), **own}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import typer
 from pipeline import __version__
 from pipeline.cli import bundles, doctor, gating, listing, runs
 from pipeline.cli.failures import end_well, guarded
+from pipeline.threads import wait_asleep
 
 __all__ = ["app", "main"]
 
@@ -55,5 +56,6 @@ def _common(
 
 def main() -> None:
     """The console script."""
+    wait_asleep()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     end_well(lambda: app(args=arguments), debug="--debug" in sys.argv)  # what no command sees: --help on a full disk

@@ -1,1 +1,1 @@
-"""The chain: which stages run, which come from the store, and what the model is measured to be after each."""
+"""A run from its start to what it leaves: tried beforehand, deployed, explained, published."""

@@ -1,1 +1,1 @@
-"""The stages that work on the network itself, and its calibration."""
+"""The stages, one file each: what makes an artifact from artifacts, and sees no measurement."""
