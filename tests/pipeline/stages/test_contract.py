@@ -81,7 +81,7 @@ def test_every_key_of_its_section_of_the_recipe_is_a_field_of_it(step: Any) -> N
     # A key that is no field would enter no key of the store: changing it would change nothing.
     # What export and build leave open is decided by the search, whose key holds these sections whole.
     if step.stage.name in {"export", "build"}:
-        pytest.skip("its section is in the key of the search: see test_search.py")
+        pytest.skip("its section is in the key of the search: see test_int8_search.py")
     section = type(Recipe.model_fields[step.stage.name].default)
     assert set(section.model_fields) <= set(type(step.stage).model_fields)
 
