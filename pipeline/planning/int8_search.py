@@ -18,7 +18,7 @@ from pipeline.chain.engine_measurement import loaded_size
 from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
 from pipeline.errors import ParityError
-from pipeline.planning.precision_choice import Half, choose_precision, holds
+from pipeline.planning.precision_choice import Half, choose_precision, choose_without_int8, holds
 from pipeline.planning.precision_decision import Candidate, Decision, Tried
 from pipeline.planning.runtime_options import best_options
 from pipeline.planning.time_ratio import time_ratio
@@ -26,6 +26,7 @@ from pipeline.quantization.calibrated import read_calibration
 from pipeline.quantization.dialects import dialect_named, saturates
 from pipeline.quantization.groups import groups
 from pipeline.quantization.sensitivity import layer_damages, output_noise, outputs_of
+from pipeline.quantization.share import int8_share
 from pipeline.stages.export import ExportFor
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pipeline.quantization.calibrated import Calibrated
     from pipeline.quantization.ranges import Method
     from pipeline.quantization.sensitivity import LayerDamage
+    from pipeline.quantization.share import Int8Share
 
 __all__ = ["SEARCH_IMAGES", "Search", "export_of", "written"]
 
@@ -52,6 +54,8 @@ _FASTER = 0.98
 _AS_FAST = 1.02
 """Within the accuracy of the comparison."""
 _FREE_LAYERS = 3
+_LEAST_SHARE = 0.5
+"""Of the multiply-accumulates that are INT8 before layers go back to float: with fewer a form is not called INT8."""
 _SHARES = (0.5, 0.75, 0.9, 0.97, 0.99)
 """Of the damage of all layers together: what the sets of layers kept float take away, one set after the other."""
 
@@ -96,13 +100,16 @@ class Search:
         self._calibrated = read_calibration(artifacts[ArtifactKind.CALIBRATION])
         self._images = list(read_images(parts.dataset.calibration[:SEARCH_IMAGES], parts.preprocess))
         self._tried: dict[Candidate, Tried] = {}
+        self._least_macs = _LEAST_SHARE * self._share(self._formats()[0]).macs
 
     def run(self) -> Decision:
         """Formats, groups, layers, options.
 
         Raises:
-            AccuracyError: when INT8 is required and does not reach the goal.
+            AccuracyError: when INT8 is required and does not reach the goal, or no layer of the network can run in it.
         """
+        if not self._least_macs:
+            return self._without_int8()
         best = self._best_format()
         damages: list[LayerDamage] = []
         if self._left_s() > 0:
@@ -125,7 +132,31 @@ class Search:
             options=best_options(self._chain, self._target, engine) if self._left_s() > 0 else {},
             tried=tuple(self._tried.values()),
             damages=tuple(damages),
+            share=self._share(best),
         )
+
+    def _without_int8(self) -> Decision:
+        """The decision for a network in which nothing can run in INT8: it is float, whatever Q/DQ would be written."""
+        first, half = self._formats()[0], self._half()
+        choice = choose_without_int8(self._asked, self._floats, self._goal, half=half)
+        self._note(first, outcome="no layer of it runs in INT8")
+        return Decision(
+            precision=choice.precision,
+            reason=choice.reason,
+            candidate=first,
+            tried=tuple(self._tried.values()),
+            share=self._share(first),
+        )
+
+    def _share(self, candidate: Candidate) -> Int8Share:
+        return int8_share(self._calibrated.model, dialect_named(candidate.dialect), frozenset(candidate.float_nodes))
+
+    def _is_int8(self, candidate: Candidate) -> bool:
+        """Whether a form still deserves the name; told where it does not."""
+        enough = self._share(candidate).macs >= self._least_macs
+        if not enough:
+            self._note(candidate, outcome="not INT8 any more: most multiplications would be float")
+        return enough
 
     def _left_s(self) -> float:
         return self._budget_s - (time.monotonic() - self._start)
@@ -199,10 +230,11 @@ class Search:
         if not faster:
             return best
         together = _with_float(best, frozenset().union(*(found[name] for name in faster)), " and ".join(faster))
-        return min((*(single[name] for name in faster), together), key=self._ratio)
+        contenders = (*(single[name] for name in faster), together)
+        return min((one for one in contenders if self._is_int8(one)), key=self._ratio)
 
     def _is_faster(self, candidate: Candidate, best: Candidate) -> bool:
-        if self._left_s() <= 0:
+        if self._left_s() <= 0 or not self._is_int8(candidate):
             return False
         faster = self._ratio(candidate) < _FASTER * self._ratio(best)
         self._note(candidate, outcome="faster" if faster else "not faster than the same in INT8")
@@ -215,6 +247,8 @@ class Search:
             if self._left_s() <= 0:
                 break
             candidate = _with_worst(best, damages, count)
+            if not self._is_int8(candidate):
+                break
             if self._ratio(candidate) > _AS_FAST * self._ratio(best):
                 self._note(candidate, outcome="costs time")
                 break
@@ -241,7 +275,7 @@ class Search:
         """The candidate with the fewest layers in float that holds the limit; None when there is none."""
         fails, enough = 0, None
         for count in _counts(damages):
-            if self._left_s() <= 0:
+            if self._left_s() <= 0 or not self._is_int8(_with_worst(best, damages, count)):
                 break
             if self._holds(_with_worst(best, damages, count)):
                 enough = count

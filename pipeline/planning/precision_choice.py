@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.chain.engine_measurement import Measured
     from pipeline.recipe import GoalSection
 
-__all__ = ["Choice", "Half", "choose_precision", "holds"]
+__all__ = ["Choice", "Half", "choose_precision", "choose_without_int8", "holds"]
 
 _ROUNDING = 1e-9
 
@@ -82,6 +82,30 @@ def choose_precision(
             "or try export.method",
         )
     return Choice(precision=precision, reason=f"{fallback}: {figures}; asked were {limit}")
+
+
+def choose_without_int8(
+    asked: Precision | Literal["auto"], floats: Measured, goal: GoalSection, *, half: Half | None = None
+) -> Choice:
+    """16-bit floats or float, for a network of which nothing runs in INT8; arguments as of :func:`choose_precision`.
+
+    Raises:
+        AccuracyError: when INT8 is required.
+    """
+    why = "no layer of this network can run in INT8"
+    if asked == "int8" or goal.require == "int8":
+        raise AccuracyError(
+            "INT8 does not reach the goal",
+            got=why,
+            expected="convolutions or matrix products with constant weights before the output",
+            fix="leave out what asks for INT8; export.float_nodes may name every layer",
+        )
+    if asked != "auto":
+        return Choice(precision=asked, reason=f"{asked} on request; {why}")
+    if half is not None and holds(floats, half.measured, goal) and half.ratio < 1:
+        told = f"{_change(floats, half.measured)} and takes {half.ratio:.2f}x the time of float"
+        return Choice(precision=half.precision, reason=f"{half.precision} is shipped: {why}; {half.precision} {told}")
+    return Choice(precision="float", reason=f"float is shipped: {why}")
 
 
 def holds(floats: Measured, other: Measured, goal: GoalSection) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.artifact import FLOAT_MODEL, qdq_model
 from pipeline.quantization.sensitivity import LayerDamage
+from pipeline.quantization.share import Int8Share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +84,7 @@ class Decision:
         options: Of the runtime, over the target's own defaults.
         tried: Everything that was looked at, in order.
         damages: Layers by what their INT8 does to the output, the worst first.
+        share: How much of the candidate's arithmetic is INT8; None where nothing was measured.
     """
 
     precision: Precision
@@ -91,6 +93,7 @@ class Decision:
     options: Mapping[str, Json] = field(default_factory=dict)
     tried: tuple[Tried, ...] = ()
     damages: tuple[LayerDamage, ...] = ()
+    share: Int8Share | None = None
 
     def to_json(self) -> dict[str, Json]:
         """As JSON."""
@@ -107,4 +110,5 @@ class Decision:
             options=value["options"],
             tried=tuple(Tried(**one) for one in value["tried"]),
             damages=tuple(LayerDamage(**one) for one in value["damages"]),
+            share=None if value["share"] is None else Int8Share(**value["share"]),
         )

@@ -178,6 +178,7 @@ class QuantizationEntry(_Record):
         agreement: Fraction of images with the same answer.
         int8_nodes: Convolutions and matrix products that run in INT8.
         total_nodes: All convolutions and matrix products.
+        int8_macs: Fraction of their multiply-accumulates that are INT8.
         float_nodes: Those that stay float.
         tried: The forms that were looked at, in order.
         damages: Layers, the worst first.
@@ -190,6 +191,7 @@ class QuantizationEntry(_Record):
     int8_accuracy: float | None
     int8_nodes: int | None = None
     total_nodes: int | None = None
+    int8_macs: float | None = None
     float_nodes: tuple[FloatNode, ...] = ()
     tried: tuple[TriedEntry, ...] = ()
     damages: tuple[DamageEntry, ...] = ()

@@ -93,7 +93,8 @@ def int8_text(report: Report) -> str | None:
     )
     text = f"{parity}dialect {found.dialect}, ranges by {found.method}."
     if found.total_nodes is not None:
-        text += f" {found.int8_nodes} of {found.total_nodes} convolutions and matrix products run in INT8."
+        share = "" if found.int8_macs is None else f", {figures.percent(found.int8_macs)} of the multiplications"
+        text += f" {found.int8_nodes} of {found.total_nodes} convolutions and matrix products run in INT8{share}."
     if found.float_nodes:
         text += f" In float: {_by_reason(found.float_nodes)}."
     return text

@@ -218,6 +218,7 @@ def _quantization(decision: Decision, outcomes: Sequence[Outcome]) -> Quantizati
         int8_accuracy=int8.accuracy.value if int8 else None,
         int8_nodes=coverage.get("int8"),
         total_nodes=coverage.get("total"),
+        int8_macs=None if decision.share is None else decision.share.of_macs,
         float_nodes=tuple(FloatNode(**node) for node in coverage.get("floats", ())),
         tried=tuple(TriedEntry(**asdict(one)) for one in decision.tried),
         damages=tuple(
