@@ -78,7 +78,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     """
     targets = targets_of(recipe, progress)
     task = task_named(recipe.task)
-    model = resolve_model(recipe.model)
+    model = replace(resolve_model(recipe.model), output=recipe.network.output)
     teacher_models = tuple(resolve_model(name) for name in recipe.distill.teachers or DEFAULT_TEACHERS)
     cache = store.root / "data"
     dataset = open_dataset(

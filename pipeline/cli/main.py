@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Annotated
 
@@ -57,5 +58,6 @@ def _common(
 def main() -> None:
     """The console script."""
     wait_asleep()
+    logging.captureWarnings("--debug" not in sys.argv)  # a library's warnings are for its users: the code, not a person
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     end_well(lambda: app(args=arguments), debug="--debug" in sys.argv)  # what no command sees: --help on a full disk

@@ -64,7 +64,11 @@ def recipe_from(
     ] = None,
     require: Annotated[
         str | None,
-        typer.Option("--require", help="'int8': fail with exit code 8 rather than ship float when INT8 falls short."),
+        typer.Option(
+            "--require",
+            help="'int8': fail with exit code 8 rather than ship float when INT8 falls short; 'prune': fail with 2 "
+            "rather than leave a network dense that cannot be pruned; or int8,prune.",
+        ),
     ] = None,
     budget: Annotated[
         str | None,
@@ -88,7 +92,7 @@ def recipe_from(
         "targets": target or None,
         "skip": _names(skip),
         "seed": seed,
-        "goal.require": require,
+        "goal.require": _names(require),
         "build.budget_s": _seconds(budget),
         "build.input": input_,
         "build.tensorrt.capabilities": _names(compute),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.report.comparison import Verdict
+from pipeline.report.figures import points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,7 @@ def _told(row: MetricRow) -> str:
     if row.name == "agreement":
         return f"parity: {100 * (1 - row.change):.2f} % same answers (limit {100 * (1 - row.limit):g} %)"
     if row.name == "accuracy":
-        moved = f"{100 * abs(row.change):.2f} points {'lost' if row.change > 0 else 'gained'}" if row.change else "same"
+        moved = f"{points(row.change)} {'lost' if row.change > 0 else 'gained'}" if row.change else "same"
         most = "" if row.high is None or row.verdict is Verdict.REGRESSED else f"at most {100 * row.high:.2f} lost, "
         return f"accuracy {moved} ({most}limit {100 * row.limit:g})"
     worse = row.verdict is Verdict.REGRESSED

@@ -10,6 +10,7 @@ from torch import nn
 
 from pipeline.errors import UsageError
 from pipeline.models import model_file
+from pipeline.models.one_output import answer_with_one_tensor, described
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +45,8 @@ def build_network(source: ModelSource, *, classes: int) -> nn.Module:
         import timm
 
         network: nn.Module = timm.create_model(source.name, pretrained=False, num_classes=classes)
-        return network
-    return _build_from_file(source, classes)
+        return answer_with_one_tensor(network, source.output)
+    return answer_with_one_tensor(_build_from_file(source, classes), source.output)
 
 
 def _build_torchvision(name: str, classes: int) -> nn.Module:
@@ -80,38 +81,47 @@ def _takes_classes(factory: Callable[..., Any]) -> bool:
     )
 
 
-def check_outputs(network: nn.Module, input_shape: tuple[int, ...], *, classes: int) -> None:
+def check_outputs(network: nn.Module, input_shape: tuple[int, ...], *, classes: int, trained: bool = False) -> None:
     """See that the network takes this input and answers with one number per class.
 
     Args:
         network: Its mode is as before afterwards.
         input_shape: With the batch, such as ``(1, 3, 224, 224)``.
         classes: Of the data.
+        trained: Whether it will be trained, and so has to answer for batches in training mode too.
 
     Raises:
         UsageError: before anything is trained on it.
     """
     was_training = {module: module.training for module in network.modules()}
-    network.eval()
-    shown = "x".join(map(str, input_shape))
+    try:
+        _check(network.eval(), input_shape, classes)
+        if trained:
+            _check(network.train(), (2, *input_shape[1:]), classes)
+    finally:
+        for module, training in was_training.items():
+            module.training = training
+
+
+def _check(network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
+    """One call in the network's present mode; its main output is what counts."""
+    shown = "x".join(map(str, shape)) + (" in training mode" if network.training else "")
     try:
         with torch.no_grad():
-            outputs = network(torch.zeros(input_shape))
+            outputs = network(torch.zeros(shape))
+    except UsageError:
+        raise  # it answers no tensor, which is told as it is
     except Exception as error:
         raise UsageError(
             f"the network does not take an input of {shown}",
             got=model_file.describe(error),
             fix="set input.size to what it was made for",
         ) from error
-    finally:
-        for module, training in was_training.items():
-            module.training = training
-    expected = (input_shape[0], classes)
-    found = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-    if found != expected:
+    main = outputs[0] if isinstance(outputs, tuple) else outputs
+    if tuple(main.shape) != (shape[0], classes):
         raise UsageError(
             f"the network does not answer with {classes} classes",
-            got=f"{found} for an input of {shown}",
-            expected=f"one tensor {expected}",
+            got=f"{described(main)} for an input of {shown}",
+            expected=f"one tensor {(shape[0], classes)}",
             fix="let the factory take num_classes, or name the classes the network knows in the data's classes.txt",
         )

@@ -19,6 +19,7 @@ from pipeline.artifact import Json, canonical_json
 from pipeline.errors import IntegrityError
 from pipeline.models.build import build_network
 from pipeline.models.count import count_macs, count_parameters
+from pipeline.models.reparametrised import make_plain
 from pipeline.models.weights import with_versions
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def load_network(folder: Path, source: ModelSource) -> nn.Module:
             expected=canonical_json(document["builder"]),
         )
     network = build_network(source, classes=document["classes"])
+    make_plain(network)  # as every network was before it was written
     _set_numbers(network, document["modules"], folder)
     _set_shapes(network, document["tensors"], folder)
     state = with_versions(_read_weights(folder / WEIGHTS), network)

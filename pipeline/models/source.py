@@ -22,16 +22,19 @@ class ModelSource:
         name: Builder or factory name within the origin.
         file: The user's Python file, for origin ``file``; its content counts, not its place.
         file_sha256: Hash of that file and of what it imports from its own folder.
+        output: Which of several outputs is the answer; None for the customary or the first one.
     """
 
     origin: Literal["torchvision", "timm", "file"]
     name: str
     file: Path | None = field(default=None, compare=False)
     file_sha256: str | None = None
+    output: str | None = None
 
     def identity(self) -> dict[str, Json]:
-        """What decides which network is built."""
-        return {"origin": self.origin, "name": self.name, "file_sha256": self.file_sha256}
+        """What decides which network is built; the output only where one was named, as most networks have one."""
+        named = {} if self.output is None else {"output": self.output}
+        return {"origin": self.origin, "name": self.name, "file_sha256": self.file_sha256, **named}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,6 +27,7 @@ from pipeline.quantization.dialects import dialect_named, saturates
 from pipeline.quantization.groups import groups
 from pipeline.quantization.sensitivity import layer_damages, output_noise, outputs_of
 from pipeline.quantization.share import int8_share
+from pipeline.report.figures import points
 from pipeline.stages.export import ExportFor
 
 if TYPE_CHECKING:
@@ -293,7 +294,7 @@ class Search:
         measured = self._measured(candidate)
         drop = self._floats.accuracy.value - measured.accuracy.value
         held = holds(self._floats, measured, self._goal)
-        lost = f"loses {100 * drop:.2f} points" if drop > self._goal.max_accuracy_drop else "answers too differently"
+        lost = f"loses {points(drop)}" if drop > self._goal.max_accuracy_drop else "answers too differently"
         self._note(candidate, accuracy_drop=drop, outcome="holds the limit" if held else lost)
         return held
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import AccuracyError
+from pipeline.report.figures import points
 
 if TYPE_CHECKING:
     from exporters.target import Precision
@@ -72,8 +73,8 @@ def choose_precision(
             least, precision, fallback = half.ratio, half.precision, f"{half.precision} is shipped"
     if holds(floats, int8, goal) and ratio < least:
         return Choice(precision="int8", reason=figures)
-    limit = f"at most {100 * goal.max_accuracy_drop:g} points lost, {agreeing}and faster than {precision}"
-    if goal.require == "int8":
+    limit = f"at most {points(goal.max_accuracy_drop)} lost, {agreeing}and faster than {precision}"
+    if "int8" in goal.require:
         raise AccuracyError(
             "INT8 does not reach the goal",
             got=figures,
@@ -93,7 +94,7 @@ def choose_without_int8(
         AccuracyError: when INT8 is required.
     """
     why = "no layer of this network can run in INT8"
-    if asked == "int8" or goal.require == "int8":
+    if asked == "int8" or "int8" in goal.require:
         raise AccuracyError(
             "INT8 does not reach the goal",
             got=why,
@@ -125,6 +126,4 @@ def _drop(floats: Measured, other: Measured) -> float:
 
 def _change(floats: Measured, other: Measured) -> str:
     drop = _drop(floats, other)
-    return (
-        f"loses {100 * drop:.2f} points" if drop > 0 else f"gains {-100 * drop:.2f} points" if drop else "loses nothing"
-    )
+    return f"loses {points(drop)}" if drop > 0 else f"gains {points(drop)}" if drop else "loses nothing"

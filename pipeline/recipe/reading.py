@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["dump_recipe", "read_recipe"]
 
 _MAX_BYTES = 1 << 20
+_SPELLINGS = {"model.output": "network.output"}
+"""Keys as people think of them: `model` itself is a name."""
 
 
 def read_recipe(path: Path | None, typed: Mapping[str, Any], settings: Sequence[str] = ()) -> Recipe:
@@ -38,6 +40,7 @@ def read_recipe(path: Path | None, typed: Mapping[str, Any], settings: Sequence[
             _place(value, key, given, where=sources.setdefault(key, "command line"))
     for setting in settings:
         key, equals, text = setting.partition("=")
+        key = _SPELLINGS.get(key.strip(), key)
         if not equals or not key.strip():
             raise RecipeError("--set needs key=value", got=setting, expected="for example --set input.size=128")
         sources[key.strip()] = where = f"--set {setting}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from exporters.build_options import Build
 from pipeline.preprocess import PreprocessSpec
@@ -14,14 +14,30 @@ from pipeline.stages.distill import Distill
 from pipeline.stages.export import Export
 from pipeline.stages.prune import Prune
 
-__all__ = ["SKIPPABLE", "DataSection", "GoalSection", "InputSection", "MeasureSection", "Recipe"]
+__all__ = ["SKIPPABLE", "DataSection", "GoalSection", "InputSection", "MeasureSection", "NetworkSection", "Recipe"]
 
 SKIPPABLE = ("distill", "prune")
 """Stages a run can do without; the others make what the device loads."""
 
 
+def _listed(value: object) -> object:
+    """``int8,prune`` as the list it stands for; nothing is an empty list."""
+    if value is None:
+        return ()
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+
+class NetworkSection(_Section):
+    """What the network's code does not say."""
+
+    output: str | None = Field(
+        default=None,
+        description="which of several outputs is the answer, by name or place; default: logits, or the first",
+    )
 
 
 class DataSection(_Section):
@@ -61,8 +77,10 @@ class GoalSection(_Section):
     min_agreement: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="least share of test images on which INT8 answers like its float network"
     )
-    require: Literal["int8"] | None = Field(
-        default=None, description="'int8': fail rather than ship float when INT8 cannot hold the limit"
+    require: Annotated[tuple[Literal["int8", "prune"], ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        description="'int8': fail rather than ship float when INT8 cannot hold the limit; "
+        "'prune': fail rather than leave a network dense that cannot be pruned",
     )
 
 
@@ -87,6 +105,7 @@ class Recipe(_Section):
     task: Literal["classification"] = "classification"
     data: DataSection = DataSection()
     input: InputSection = InputSection()
+    network: NetworkSection = NetworkSection()
     goal: GoalSection = GoalSection()
     targets: tuple[str, ...] = Field(default=("ort-cpu",), min_length=1)
     skip: tuple[Literal["distill", "prune"], ...] = ()

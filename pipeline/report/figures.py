@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "megabytes", "milliseconds", "percent", "seconds"]
+__all__ = ["count", "megabytes", "milliseconds", "percent", "points", "seconds"]
 
 _NONE = "-"
 
@@ -20,6 +20,13 @@ def megabytes(value_bytes: int | None) -> str:
 def percent(fraction: float | None) -> str:
     """A fraction of 1 as percent with two decimals."""
     return _NONE if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def points(fraction: float) -> str:
+    """A difference of accuracies as percentage points, without sign: ``1 point``, ``0.22 points``."""
+    text = f"{100 * abs(fraction):.2f}"
+    text = text.rstrip("0").rstrip(".") if text.endswith("00") else text
+    return f"{text} {'point' if text == '1' else 'points'}"
 
 
 def count(value: int | None) -> str:

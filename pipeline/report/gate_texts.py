@@ -66,7 +66,7 @@ def _interval(row: MetricRow) -> str:
 
 
 def _limit(row: MetricRow) -> str:
-    return f"-{100 * row.limit:g} points" if row.name in _POINTS else f"+{100 * row.limit:.3g} %"
+    return f"-{figures.points(row.limit)}" if row.name in _POINTS else f"+{100 * row.limit:.3g} %"
 
 
 def gate_notes(found: Comparison) -> list[str]:

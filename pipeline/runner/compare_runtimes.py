@@ -79,7 +79,7 @@ def beside_plain_runtimes(
             got="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
             fix="add --target ort-cpu or --target auto",
         )
-    preflight(chain, ())
+    chain = preflight(chain, ())
     every = replace(chain, plan=replace(chain.plan, fastest_only=False))
     runs = [one for one in finished(every) if not one.target.cannot_run()]
     runtimes = plain.plain_runtimes()

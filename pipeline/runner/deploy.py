@@ -55,7 +55,7 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         target.name: out or Path("deployments", _folder_name(chain.plan.recipe.model), target.name)
         for target in chain.plan.targets
     }
-    preflight(chain, folders.values())
+    chain = preflight(chain, folders.values())
     return tuple(publish(chain, one.target, one.made, folders[one.target.name], shelf) for one in finished(chain))
 
 

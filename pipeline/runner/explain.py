@@ -10,6 +10,8 @@ from pipeline.chain.execution import cached
 from pipeline.chain.keys import changes, key_components
 from pipeline.planning.int8_search import export_of
 from pipeline.planning.kept_decision import SEARCH, decision_components, recorded
+from pipeline.runner.network_trial import known_trial
+from pipeline.runner.preflight import plan_after_trial
 from pipeline.stage import Inputs, TrainedNetwork
 from pipeline.subject import Subject
 
@@ -36,7 +38,14 @@ class Explained:
 
 
 def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
-    """Walk the chain as ``deploy`` would, looking results up instead of making them."""
+    """Walk the chain as ``deploy`` would, looking results up instead of making them.
+
+    Raises:
+        UsageError: when an earlier trial found that the network cannot be pruned, and the goal requires that.
+    """
+    trial = known_trial(plan, store)
+    if trial is not None:
+        plan = plan_after_trial(plan, trial)
     walk = _Walk(plan, store)
     told: list[Explained] = [
         Explained(stage=name, status="skipped", reasons=(reason,)) for name, reason in plan.skipped.items()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.chain.execution import cached
 from pipeline.errors import UsageError
+from pipeline.runner.network_trial import known_trial, try_network
 from pipeline.stage import Inputs
 from pipeline.subject import Subject
 
@@ -15,41 +17,73 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.chain.chain import Chain
-    from pipeline.stage import Stage
+    from pipeline.chain.plan import Plan
+    from pipeline.runner.network_trial import Trial
     from pipeline.subject import Parts
 
-__all__ = ["preflight"]
+__all__ = ["plan_after_trial", "preflight"]
 
 
-def preflight(chain: Chain, folders: Iterable[Path]) -> None:
-    """Try the student and the teachers, unless their first stage is in the store: then they were tried before.
+def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
+    """Try the student and the teachers, unless the store says that they were tried before.
 
     Args:
         chain: What will run.
         folders: Where results will be written; nothing is made there yet.
 
+    Returns:
+        The chain with what was found out in its plan: notes, and no pruning of a network that cannot be pruned.
+
     Raises:
-        UsageError: when a folder cannot be made or written to, a factory fails, or a network does not take the input
-            or answer for the classes.
+        UsageError: when a folder cannot be made or written to, a factory fails, a network does not take the input
+            or answer for the classes, or cannot be pruned where that is required.
         WeightsError: when given weights do not fit.
     """
     for folder in folders:
         _check_writable(folder)
+    plan = chain.plan
+    known = known_trial(plan, chain.store)
+    teachers = [parts for parts in plan.teachers if not _trained_before(chain, parts)]
+    if known is None or teachers:
+        with chain.progress.track("trying the networks", (known is None) + len(teachers)) as ticker:
+            if known is None:
+                known = try_network(plan, plan.parts, chain.store, prune="prune" not in plan.skipped)
+                ticker.advance()
+            for parts in teachers:
+                try_network(plan, parts, chain.store, prune=False)
+                ticker.advance()
+    found = plan_after_trial(plan, known)
+    for note in found.notes[len(plan.notes) :]:
+        chain.progress.note(note)
+    return replace(chain, plan=found)
+
+
+def plan_after_trial(plan: Plan, trial: Trial) -> Plan:
+    """The plan with what its network turned out to be.
+
+    Raises:
+        UsageError: when it cannot be pruned and the goal requires that.
+    """
+    notes = (*plan.notes, *trial.notes)
+    if trial.unprunable is None:
+        return replace(plan, notes=notes)
+    if "prune" in plan.recipe.goal.require:
+        raise UsageError(
+            "this network's channels cannot be pruned",
+            where="prune, which is required",
+            got=trial.unprunable,
+            fix="leave goal.require=prune out: the network then stays dense",
+        )
+    reason = f"the network stays dense: {trial.unprunable}"
+    return replace(plan, skipped={**plan.skipped, "prune": reason}, notes=(*notes, reason))
+
+
+def _trained_before(chain: Chain, parts: Parts) -> bool:
+    """Whether a teacher is in the store: then it was tried before."""
     recipe = chain.plan.recipe
     teaching = recipe.baseline.model_copy(update={"schedule": recipe.distill.teacher_schedule})
-    firsts: list[tuple[Parts, Stage]] = [(chain.plan.parts, recipe.baseline)]
-    firsts += [(parts, teaching) for parts in chain.plan.teachers]
-    untried = [
-        parts
-        for parts, stage in firsts
-        if cached(stage, Inputs(artifacts={}, subject=Subject(parts=parts)), chain.store, seed=recipe.seed) is None
-    ]
-    if not untried:
-        return
-    with chain.progress.track("trying the networks", len(untried)) as ticker:
-        for parts in untried:
-            _try(parts)
-            ticker.advance()
+    inputs = Inputs(artifacts={}, subject=Subject(parts=parts))
+    return cached(teaching, inputs, chain.store, seed=recipe.seed) is not None
 
 
 def _check_writable(folder: Path) -> None:
@@ -58,14 +92,3 @@ def _check_writable(folder: Path) -> None:
         raise UsageError("results cannot be put here", where=str(folder), got=f"{place} is a file", expected="a folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise UsageError("results cannot be put here", where=str(folder), got=f"{place} may not be written to")
-
-
-def _try(parts: Parts) -> None:
-    from pipeline.models.build import build_network, check_outputs
-    from pipeline.models.weights import load_weights
-
-    classes = len(parts.dataset.classes)
-    network = build_network(parts.model, classes=classes)
-    load_weights(network, parts.weights)
-    height, width = parts.preprocess.size
-    check_outputs(network, (1, 3, height, width), classes=classes)

@@ -9,7 +9,7 @@ from pipeline import __version__
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.engine_measurement import loaded_size
 from pipeline.measuring.report_entries import bundle_entry, machine_entry
-from pipeline.report.figures import megabytes
+from pipeline.report.figures import megabytes, points
 from pipeline.report.record import (
     AccuracyFigure,
     DamageEntry,
@@ -177,7 +177,7 @@ def _verdict(plan: Plan, outcomes: Sequence[Outcome]) -> Verdict:
     shrink = first.size_bytes / last.size_bytes
     change = last.accuracy.value - first.accuracy.value
     held = change >= -plan.recipe.goal.max_accuracy_drop - 1e-9
-    lost = f"{abs(100 * change):.2f} points {'lost' if change < 0 else 'gained'}" if change else "no accuracy lost"
+    lost = f"{points(change)} {'lost' if change < 0 else 'gained'}" if change else "no accuracy lost"
     reason = outcomes[-1].result.notes[0]
     why = "" if precision == "int8" else f" ({reason})"
     floats = next(outcome.measured for outcome in outcomes if outcome.result.stage == "calibrate")

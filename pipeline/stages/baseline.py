@@ -28,7 +28,7 @@ class Baseline(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "baseline"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "preprocess", "task")

@@ -11,6 +11,8 @@ from torch import nn
 from pipeline.errors import EdgewrightError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 __all__ = ["ChannelPruner"]
@@ -58,10 +60,13 @@ class ChannelPruner:
                     pruning_ratio=ratio,
                     pruning_ratio_dict=_caps(network, ratio, round_to),
                     iterative_steps=rounds,
-                    ignored_layers=[_last_layer(network, example, outputs)],
+                    ignored_layers=_last_layers(network, example, outputs),
                     round_to=round_to,
+                    forward_fn=_with_auxiliary,
                 )
-            except (RuntimeError, ValueError, AssertionError, ZeroDivisionError) as error:
+            except EdgewrightError:
+                raise
+            except Exception as error:  # the graph trips over what it does not know in as many ways as there are
                 raise self._unprunable(error) from error
 
     def step(self) -> None:
@@ -74,8 +79,10 @@ class ChannelPruner:
         try:
             self._pruner.step()
             with torch.no_grad():
-                self._network(self._example)  # shapes written into forward are met here rather than in training
-        except (RuntimeError, ValueError, AssertionError, ZeroDivisionError) as error:
+                _with_auxiliary(
+                    self._network, self._example
+                )  # shapes written into forward are met here rather than in training
+        except Exception as error:  # as above, and whatever the user's forward raises
             raise self._unprunable(error) from error
         if sum(parameter.numel() for parameter in self._network.parameters()) == before:
             raise self._unprunable("no channel could be removed")
@@ -85,9 +92,16 @@ class ChannelPruner:
         return EdgewrightError(
             "this network's channels cannot be pruned",
             where="prune",
-            got=str(reason) or type(reason).__name__,
+            got=_one_line(reason),
             fix="run without it: --skip prune",
         )
+
+
+def _one_line(reason: object) -> str:
+    """The reason without the lines that only its library's authors can read."""
+    text = (str(reason).strip().splitlines() or [""])[0]
+    kind = f"{type(reason).__name__}: " if isinstance(reason, Exception) else ""
+    return f"{kind}{text}" if text else kind.rstrip(": ")
 
 
 def _caps(network: nn.Module, ratio: float, round_to: int) -> dict[nn.Module, float]:
@@ -101,8 +115,38 @@ def _caps(network: nn.Module, ratio: float, round_to: int) -> dict[nn.Module, fl
     return caps
 
 
-def _last_layer(network: nn.Module, example: Tensor, outputs: int) -> nn.Module:
-    """The layer that makes the classes: the last one to run whose outputs are as many as there are classes."""
+def _with_auxiliary(network: nn.Module, example: Tensor) -> Tensor | tuple[Tensor, ...]:
+    """All the network answers in training, auxiliary classifiers too: their inputs are cut with the trunk's outputs.
+
+    Only modules that hold others are told that they train, since it is they who decide what is answered; a batch norm
+    or a dropout goes on as in evaluation. The network is in eval mode afterwards.
+    """
+    for module in network.modules():
+        module.training = next(module.children(), None) is not None
+    try:
+        answered: Tensor | tuple[Tensor, ...] = network(example)
+    finally:
+        network.eval()
+    return answered
+
+
+def _last_layers(network: nn.Module, example: Tensor, outputs: int) -> list[nn.Module]:
+    """The layers that make the classes: the last one to run whose outputs are as many, and those of auxiliary heads.
+
+    Raises:
+        EdgewrightError: when there is none.
+    """
+    main = _layers_with(network, outputs, lambda: network.eval()(example))
+    if not main:
+        raise EdgewrightError(
+            "no layer with one output a class was found", where="prune", expected=f"a layer with {outputs} outputs"
+        )
+    every = _layers_with(network, outputs, lambda: _with_auxiliary(network, example))
+    return [main[-1], *(layer for layer in every if layer not in main)]
+
+
+def _layers_with(network: nn.Module, outputs: int, forward: Callable[[], object]) -> list[nn.Module]:
+    """The layers with so many outputs, in the order in which a forward pass runs them."""
     seen: list[nn.Module] = []
 
     def remember(module: nn.Module, _inputs: object, _output: object) -> None:
@@ -112,12 +156,8 @@ def _last_layer(network: nn.Module, example: Tensor, outputs: int) -> nn.Module:
     handles = [module.register_forward_hook(remember) for module in network.modules()]
     try:
         with torch.no_grad():
-            network.eval()(example)
+            forward()
     finally:
         for handle in handles:
             handle.remove()
-    if not seen:
-        raise EdgewrightError(
-            "no layer with one output a class was found", where="prune", expected=f"a layer with {outputs} outputs"
-        )
-    return seen[-1]
+    return seen

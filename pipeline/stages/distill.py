@@ -22,7 +22,7 @@ class Distill(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "distill"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "preprocess", "task")

@@ -33,17 +33,21 @@ def starting_network(inputs: Inputs, work: Workspace) -> Start:
     import torch
 
     from pipeline.models.build import build_network
+    from pipeline.models.reparametrised import make_plain
     from pipeline.models.weights import load_weights
 
     subject = inputs.subject
     with torch.random.fork_rng():
         torch.manual_seed(work.seed)
         network = build_network(subject.model, classes=len(subject.classes))
-    if subject.weights.origin == "scratch":
-        return Start(network=network, trained=False, notes=(f"{subject.model.name}: {subject.weights.reason}",))
-    fresh = load_weights(network, subject.weights).fresh_head
-    notes = (f"{subject.model.name}: new head for {len(subject.classes)} classes",) if fresh else ()
-    return Start(network=network, trained=not fresh, notes=notes)
+        probe = torch.randn(1, 3, *subject.preprocess.size)
+    name, scratch = subject.model.name, subject.weights.origin == "scratch"
+    fresh = () if scratch else load_weights(network, subject.weights).fresh_head
+    notes: tuple[str, ...] = (f"{name}: {subject.weights.reason}",) if scratch else ()
+    notes += (f"{name}: new head for {len(subject.classes)} classes",) if fresh else ()
+    plain = make_plain(network, probe)
+    notes += (f"{name}: {len(plain)} weight(s) that were computed from others are plain now",) if plain else ()
+    return Start(network=network, trained=not (scratch or fresh), notes=notes)
 
 
 def network_facts(network: nn.Module, inputs: Inputs) -> dict[str, Json]:

@@ -83,7 +83,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
                     continue
                 inputs = _augmented(inputs, schedule, generator)  # noqa: PLW2901 - the batch as it is seen
                 batch = Batch(*fabric.to_device((indices, inputs, labels)))
-                value = loss(module(batch.inputs), batch)
+                value = _with_auxiliary(module(batch.inputs), batch, loss, schedule.auxiliary_weight)
                 _check_finite(value, description, step=rate.last_epoch)
                 wrapped.zero_grad(set_to_none=True)
                 fabric.backward(value)
@@ -93,6 +93,17 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
                 ticker.advance(status=f"loss {value.item():.3f}")
     reestimate_batch_norm(network, images, batch_size=4 * schedule.batch_size)
     network.to("cpu").eval()
+
+
+def _with_auxiliary(outputs: Tensor | tuple[Tensor, ...], batch: Batch, loss: BatchLoss, weight: float) -> Tensor:
+    """The loss of the main output, and the share of auxiliary classifiers where the network has some."""
+    if isinstance(outputs, torch.Tensor):
+        return loss(outputs, batch)
+    main, *auxiliary = outputs
+    value = loss(main, batch)
+    for other in auxiliary:
+        value = value + weight * loss(other, batch)
+    return value
 
 
 def answers(network: nn.Module, images: TrainingImages, *, batch_size: int, progress: Progress) -> Tensor:

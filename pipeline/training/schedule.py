@@ -19,7 +19,8 @@ class Schedule(BaseModel):
 
     One cycle: Smith and Topin, "Super-Convergence", 2018 (arXiv:1708.07120). AdamW: Loshchilov and Hutter, 2019
     (arXiv:1711.05101). Gradients are clipped because networks without pretrained weights meet their largest gradients
-    in the first steps.
+    in the first steps. Auxiliary classifiers count three tenths: Szegedy et al., "Going Deeper with Convolutions", 2015
+    (arXiv:1409.4842), section 5.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -30,6 +31,9 @@ class Schedule(BaseModel):
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     warmup: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.25, description="fraction of the steps that rise")
     clip_norm: PositiveFloat = Field(default=1.0, description="largest norm of a step's gradient")
+    auxiliary_weight: Annotated[float, Field(ge=0)] = Field(
+        default=0.3, description="weight of each auxiliary classifier's loss, for networks that have such"
+    )
     augment: tuple[Literal["flip", "shift"], ...] = Field(
         default=(), description="'flip' mirrors half of the images, 'shift' moves them by up to an eighth"
     )

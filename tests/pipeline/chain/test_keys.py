@@ -81,6 +81,7 @@ SCHEDULE = {
     "weight_decay": 0.99,
     "warmup": 0.99,
     "clip_norm": 0.99,
+    "auxiliary_weight": 0.99,
     "augment": ["flip"],
 }
 OTHER_VALUES: dict[str, dict[str, Any]] = {

@@ -51,8 +51,8 @@ def test_int8_that_holds_the_limit_and_is_faster_is_shipped() -> None:
 def test_int8_that_loses_too_much_is_not_shipped() -> None:
     assert _chosen(int8=(930, 4)) == Choice(
         precision="float",
-        reason="float is shipped: INT8 loses 2.00 points and takes 0.40x the time of float; "
-        "asked were at most 1 points lost, and faster than float",
+        reason="float is shipped: INT8 loses 2 points and takes 0.40x the time of float; "
+        "asked were at most 1 point lost, and faster than float",
     )
 
 
@@ -78,7 +78,7 @@ def test_the_limit_is_the_users() -> None:
 @pytest.mark.parametrize(
     ("int8", "told"),
     [
-        ((930, 4), "INT8 loses 2.00 points and takes 0.40x"),
+        ((930, 4), "INT8 loses 2 points and takes 0.40x"),
         ((950, 10), "INT8 loses nothing and takes 1.00x"),
         ((955, 11), "INT8 gains 0.50 points and takes 1.10x"),
     ],
@@ -92,7 +92,7 @@ def test_required_int8_that_misses_the_goal_is_an_error_and_not_a_float_bundle(
     assert str(raised.value) == (
         "INT8 does not reach the goal\n"
         f"  got: {told} the time of float\n"
-        "  expected: at most 1 points lost, and faster than float\n"
+        "  expected: at most 1 point lost, and faster than float\n"
         "  fix: raise goal.max_accuracy_drop, keep the worst layers float with export.float_nodes, "
         "or try export.method"
     )

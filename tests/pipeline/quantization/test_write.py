@@ -326,8 +326,8 @@ def test_activations_hold_zero_exactly_and_reach_both_ends(wire: Any, dialect: s
 
 
 def test_a_channel_without_weights_does_no_harm(wire: Any) -> None:  # noqa: ANN401
-    weight = np.ones((2, 3, 1, 1), np.float32)
-    weight[1] = 0
+    weight = np.zeros((2, 3, 1, 1), np.float32)
+    weight[0, 0] = 1  # one product a sum: two would exceed the 16 bits that processors without VNNI add pairs in
     model = _sandwich(wire, weight, np.array([0.5, -0.25], np.float32))
     quantised = QdqFromFloat(model, {"input": Range.of(-1, 1), "a": Range.of(-4, 4)}, dialect_named("ort-x86"))
     image = np.random.default_rng(0).uniform(-1, 1, (1, 3, 8, 8)).astype(np.float32)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.report.figures import count, megabytes, milliseconds, percent, seconds
+from pipeline.report.figures import count, megabytes, milliseconds, percent, points, seconds
 
 _UNITS = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0}
 
@@ -104,3 +104,10 @@ def test_a_duration_is_written_in_seconds_and_minutes(value_s: float, text: str)
 
 def test_a_duration_that_rounds_to_ten_seconds_is_written_like_ten_seconds() -> None:
     assert seconds(9.96) == seconds(10.0) == "10 s"
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"), [(0.01, "1 point"), (0.02, "2 points"), (-0.0022, "0.22 points"), (0.011, "1.10 points")]
+)
+def test_a_difference_of_accuracies_is_told_in_points(fraction: float, text: str) -> None:
+    assert points(fraction) == text

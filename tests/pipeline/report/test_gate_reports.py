@@ -173,7 +173,7 @@ def test_losses_of_accuracy_are_told_in_points_with_their_sign() -> None:
     row = metric("accuracy", unit="1", baseline=0.95, candidate=0.93, change=0.02, low=0.01, high=0.03, limit=0.01)
 
     assert gate_rows(comparison(row))[0] == (
-        "accuracy", "regressed", "95.00 %", "93.00 %", "-2.00 points", "-3.00 points to -1.00 points", "-1 points",
+        "accuracy", "regressed", "95.00 %", "93.00 %", "-2.00 points", "-3.00 points to -1.00 points", "-1 point",
     )  # fmt: skip
 
 

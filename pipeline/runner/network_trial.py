@@ -1,0 +1,166 @@
+"""What a network turns out to be when it is tried for a second: does it answer, can it be pruned, is it one function?
+
+Tried with random images before hours are spent, and remembered: a later run of the same network asks the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.chain.keys import key_of
+from pipeline.environment import versions
+from pipeline.errors import EdgewrightError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from pipeline.artifact import Json
+    from pipeline.chain.plan import Plan
+    from pipeline.store import Store
+    from pipeline.subject import Parts
+
+__all__ = ["Trial", "known_trial", "try_network"]
+
+_VERSION = 1
+_RECORDS = "trials"
+_IMAGES = 4
+_ALONE = 1e-3
+"""Of the largest output: kernels for one image and for several differ in their last places."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """What was found out.
+
+    Attributes:
+        unprunable: Why its channels cannot be pruned; None when they can, or pruning is left out.
+        notes: What the user should know of the network before they believe a figure of it.
+    """
+
+    unprunable: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
+    section = plan.recipe.prune
+    components: dict[str, Json] = {
+        "stage": "trial",
+        "version": _VERSION,
+        "model": parts.model.identity(),
+        "weights": parts.weights.identity(),
+        "classes": len(parts.dataset.classes),
+        "input": list(parts.preprocess.size),
+        "prune": [section.ratio, section.rounds, section.round_to] if prune else None,
+        "trains": _trains(plan, parts),
+        "versions": versions(("torch", "torchvision", "timm", "torch-pruning")),
+    }
+    return key_of(components)
+
+
+def known_trial(plan: Plan, store: Store) -> Trial | None:
+    """What an earlier run found out about the plan's network; None when it was never tried."""
+    value = store.get_record(_RECORDS, _key(plan, plan.parts, prune="prune" not in plan.skipped))
+    return None if value is None else Trial(unprunable=value["unprunable"], notes=tuple(value["notes"]))
+
+
+def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial:
+    """Build a network, load its weights, let it answer, take channels out of it; nothing of it is kept.
+
+    Args:
+        plan: Says how it would be trained and pruned.
+        parts: The network: the student's or a teacher's.
+        store: Where what was found out is remembered.
+        prune: Whether it is to be pruned.
+
+    Raises:
+        UsageError: when a factory fails, or the network does not take the input or answer for the classes.
+        WeightsError: when given weights do not fit.
+    """
+    import torch
+
+    from pipeline.models.build import build_network, check_outputs
+    from pipeline.models.reparametrised import make_plain
+    from pipeline.models.weights import load_weights
+
+    classes = len(parts.dataset.classes)
+    height, width = parts.preprocess.size
+    shape = (1, 3, height, width)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build_network(parts.model, classes=classes)
+        load_weights(network, parts.weights)
+        check_outputs(network, shape, classes=classes, trained=_trains(plan, parts))
+        notes = _doubts(network.eval(), torch.randn(_IMAGES, *shape[1:]))
+        make_plain(network, torch.randn(shape))
+        unprunable = _why_dense(network, plan, shape, classes) if prune else None
+    trial = Trial(unprunable=unprunable, notes=notes)
+    store.put_record(_RECORDS, _key(plan, parts, prune=prune), asdict(trial) | {"notes": list(notes)})
+    return trial
+
+
+def _trains(plan: Plan, parts: Parts) -> bool:
+    return parts.weights.origin == "scratch" or bool({"distill", "prune"} - set(plan.skipped))
+
+
+def _why_dense(network: nn.Module, plan: Plan, shape: tuple[int, ...], classes: int) -> str | None:
+    """Why no channels can be taken out of the network; it is of no use afterwards."""
+    from pipeline.stages.channels import ChannelPruner
+
+    section = plan.recipe.prune
+    try:
+        pruner = ChannelPruner(
+            network,
+            input_shape=shape,
+            outputs=classes,
+            ratio=section.ratio,
+            rounds=section.rounds,
+            round_to=section.round_to,
+        )
+        for _ in range(section.rounds):
+            pruner.step()
+    except EdgewrightError as error:
+        return f"{error.what}: {error.got}" if error.got else error.what
+    return None
+
+
+def _doubts(network: nn.Module, images: Tensor) -> tuple[str, ...]:
+    """Whether the network is one function of one image: figures of one that is not depend on what it saw before."""
+    import torch
+
+    before = {name: buffer.detach().clone() for name, buffer in network.named_buffers()}
+    with torch.no_grad():
+        alone = network(images[:1]).clone()
+        again = network(images[:1]).clone()
+        among = _among_others(network, images)
+    moved = [name for name, buffer in network.named_buffers() if not _same(before[name], buffer, 0.0)]
+    notes = []
+    if moved:
+        more = f" and {len(moved) - 1} more" if len(moved) > 1 else ""
+        notes.append(
+            f"the network changes its own buffers when it answers ({moved[0]}{more}): what it answers depends on the "
+            "images before; is a batch norm left in training mode?"
+        )
+    elif not _same(alone, again, _ALONE):
+        notes.append("the network answers the same image differently each time; is something random left on?")
+    elif among is not None and not _same(alone, among, _ALONE):
+        notes.append(
+            "the network's answer for an image depends on the other images of its batch: on the device, which sees "
+            "one at a time, it is another function than in training"
+        )
+    return tuple(notes)
+
+
+def _among_others(network: nn.Module, images: Tensor) -> Tensor | None:
+    """The answer for the first image as one of several; None for a network that takes one image only."""
+    try:
+        answers: Tensor = network(images)
+    except Exception:  # noqa: BLE001 - any failure of a user's forward; with training ahead it was met before this
+        return None
+    return answers[:1] if len(answers) == len(images) else None
+
+
+def _same(one: Any, other: Any, tolerance: float) -> bool:  # noqa: ANN401 - tensors
+    if not one.is_floating_point():
+        return bool((one == other).all())
+    return bool((one - other).abs().max() <= tolerance * one.abs().max()) if one.numel() else True

@@ -1,0 +1,177 @@
+"""What a network turns out to be before hours are spent on it, and what a run makes of that."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.chain.chain import Chain
+from pipeline.chain.plan import make_plan
+from pipeline.errors import UsageError
+from pipeline.progress import SilentProgress
+from pipeline.runner.explain import explain
+from pipeline.runner.network_trial import Trial, known_trial, try_network
+from pipeline.runner.preflight import preflight
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.chain.plan import Plan
+    from pipeline.recipe import Recipe
+    from pipeline.store import Store
+
+SOURCE = """
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        kind = "plain"
+
+        def __init__(self, n):
+            super().__init__()
+            self.stem, self.bn = nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16)
+            self.mid, self.head, self.side = nn.Conv2d(16, 16, 3), nn.Linear(16, n), nn.Linear(16, n)
+
+        def forward(self, x):
+            if self.kind == "buffers":
+                self.bn.train()
+            x = torch.relu(self.bn(self.stem(x)))
+            if self.kind == "batch":
+                x = x - x.mean(0, keepdim=True) / 2
+            if self.kind == "fixed":
+                x = x.reshape(x.shape[0], 16, 16, 16)
+            x = self.mid(x).mean((2, 3))
+            if self.kind == "auxiliary" and self.training:
+                return self.head(x), self.side(x)
+            if self.kind == "features":
+                return {"features": x, "scores": self.head(x)}
+            if self.kind == "broken" and self.training:
+                return [None, "nothing"]
+            return self.head(x)
+
+
+    def of(kind):
+        def build(num_classes):
+            network = Net(num_classes)
+            network.kind = kind
+            return network
+        return build
+
+
+    def plain(num_classes):
+        return of("plain")(num_classes)
+
+
+    def buffers(num_classes):
+        return of("buffers")(num_classes)
+
+
+    def batch(num_classes):
+        return of("batch")(num_classes)
+
+
+    def fixed(num_classes):
+        return of("fixed")(num_classes)
+
+
+    def auxiliary(num_classes):
+        return of("auxiliary")(num_classes)
+
+
+    def features(num_classes):
+        return of("features")(num_classes)
+
+
+    def broken(num_classes):
+        return of("broken")(num_classes)
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "nets.py"
+    path.write_text(textwrap.dedent(SOURCE), encoding="utf-8")
+    return path
+
+
+def _plan(recipe: Recipe, file: Path, kind: str, store: Store, **fields: object) -> Plan:
+    return make_plan(recipe.model_copy(update={"model": f"{file}:{kind}", **fields}), store, SilentProgress())
+
+
+def _trial(plan: Plan, store: Store) -> Trial:
+    return try_network(plan, plan.parts, store, prune=True)
+
+
+@pytest.mark.parametrize("kind", ["plain", "auxiliary"])
+def test_a_network_that_can_be_pruned_raises_no_doubt(tiny_recipe: Recipe, file: Path, store: Store, kind: str) -> None:
+    assert _trial(_plan(tiny_recipe, file, kind, store), store) == Trial()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("buffers", "changes its own buffers when it answers (bn.running_mean and 2 more)"),
+        ("batch", "depends on the other images of its batch"),
+    ],
+)
+def test_a_network_that_is_no_function_of_one_image_is_told(
+    tiny_recipe: Recipe, file: Path, store: Store, kind: str, words: str
+) -> None:
+    (note,) = _trial(_plan(tiny_recipe, file, kind, store), store).notes
+
+    assert words in note
+
+
+def test_a_network_that_cannot_be_pruned_stays_dense_and_the_plan_says_why(
+    tiny_recipe: Recipe, file: Path, store: Store
+) -> None:
+    chain = Chain(_plan(tiny_recipe, file, "fixed", store), store, SilentProgress(), lambda _: None)
+
+    plan = preflight(chain, ()).plan
+
+    assert "prune" not in [stage.name for stage in plan.network_stages()]
+    assert plan.skipped["prune"].startswith("the network stays dense: this network's channels cannot be pruned: ")
+    assert plan.notes[-1] == plan.skipped["prune"]
+
+
+def test_what_was_found_out_is_remembered_and_explained(tiny_recipe: Recipe, file: Path, store: Store) -> None:
+    plan = _plan(tiny_recipe, file, "fixed", store)
+    assert known_trial(plan, store) is None
+
+    found = _trial(plan, store)
+
+    assert known_trial(plan, store) == found
+    told = {one.stage: one for one in explain(plan, store)}
+    assert told["prune"].status == "skipped"
+    assert told["prune"].reasons[0].startswith("the network stays dense")
+
+
+def test_pruning_that_is_required_and_cannot_be_done_is_an_error_before_any_training(
+    tiny_recipe: Recipe, file: Path, store: Store
+) -> None:
+    goal = tiny_recipe.goal.model_copy(update={"require": ("prune",)})
+    chain = Chain(_plan(tiny_recipe, file, "fixed", store, goal=goal), store, SilentProgress(), lambda _: None)
+
+    with pytest.raises(UsageError, match="this network's channels cannot be pruned") as raised:
+        preflight(chain, ())
+    assert raised.value.exit_code == 2
+
+
+def test_a_named_output_is_the_answer(tiny_recipe: Recipe, file: Path, store: Store) -> None:
+    network = tiny_recipe.network.model_copy(update={"output": "scores"})
+
+    assert _trial(_plan(tiny_recipe, file, "features", store, network=network), store) == Trial()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("features", "the network does not answer with 3 classes"), ("broken", "the network answers no tensor")],
+)
+def test_a_network_whose_answer_is_not_found_is_refused_before_any_training(
+    tiny_recipe: Recipe, file: Path, store: Store, kind: str, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        _trial(_plan(tiny_recipe, file, kind, store), store)
