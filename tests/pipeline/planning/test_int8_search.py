@@ -178,7 +178,7 @@ def test_accuracy_that_nothing_wins_back_ships_float(
     monkeypatch.setattr(_Ruined, "needed", 99)
     found = searched()
     assert found.precision == "float"
-    assert "loses 50.00 points" in found.reason
+    assert "loses 50 points" in found.reason
 
 
 def test_a_decision_is_made_once(calibrated: Calibrated, monkeypatch: pytest.MonkeyPatch) -> None:
