@@ -147,7 +147,7 @@ def _readme(spec: EngineSpec, target: Target, contents: Contents) -> str:
         f"{_told_of_bytes(spec, contents.preprocess)}.\n\n"
         "```\n"
         f"pip install {pinned}\n"
-        "python run.py IMAGE        # the five likeliest classes\n"
+        "python run.py IMAGE        # the five likeliest classes; from Python: `from run import Model`\n"
         "python verify.py           # is this bundle still what was made? (standard library only)\n"
         "```\n\n"
         f"`{spec.model}` is what the runtime loads, `preprocess.json` how an image becomes its input, `classes.txt`\n"

@@ -1,0 +1,123 @@
+"""A bundle as an object: open it, ask it about images, close it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from exporters.bundle import Bundle as VerifiedBundle
+    from pipeline.session import Session
+
+__all__ = ["Answer", "Bundle"]
+
+
+class Answer(NamedTuple):
+    """One class that an image may show: its name, its place in ``classes.txt``, and a share of 1."""
+
+    label: str
+    index: int
+    probability: float
+
+
+class Bundle:
+    """A verified bundle on this machine; its model is loaded at the first image and stays until :meth:`close`.
+
+    Its answers are those of the bundle's own ``run.py``. On a device that has no edgewright, import that one instead:
+    ``from run import Model``.
+    """
+
+    def __init__(self, verified: VerifiedBundle) -> None:
+        self._verified = verified
+        self._session: Session | None = None
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """Read a bundle and see that every byte of it is what its manifest says.
+
+        Raises:
+            EdgewrightError: when it is not.
+        """
+        from exporters.bundle import read_bundle
+
+        return cls(read_bundle(Path(folder)))
+
+    @property
+    def root(self) -> Path:
+        """Its folder."""
+        return self._verified.root
+
+    @property
+    def sha256(self) -> str:
+        """Its identity: the hash of its manifest."""
+        return self._verified.sha256
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes in the order of its outputs."""
+        return self._verified.classes
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What it says of itself: model, target, precision, versions, provenance, files."""
+        return dict(self._verified.manifest)
+
+    def logits(self, image: Path | str | Image) -> NDArray[np.float32]:
+        """The network's outputs for one image, (classes,); an image is a file or one that Pillow has opened.
+
+        Raises:
+            OSError: when a file cannot be read as an image.
+        """
+        from pipeline.preprocess import load_image, preprocess_image
+
+        pixels = load_image(str(image)) if isinstance(image, (str, Path)) else image.convert("RGB")
+        session = self._opened()
+        spec = self._verified.preprocess.model_dump(mode="json")
+        outputs = session.run(preprocess_image(pixels, spec, session.spec.input.dtype)[None])
+        logits: NDArray[np.float32] = outputs[0][0].copy()
+        return logits
+
+    def run(self, image: Path | str | Image, *, top: int = 5) -> tuple[Answer, ...]:
+        """The likeliest classes of one image, the likeliest first.
+
+        Args:
+            image: A file, or an image that Pillow has opened.
+            top: How many, at most.
+
+        Raises:
+            OSError: when a file cannot be read as an image.
+        """
+        import numpy as np
+
+        logits = self.logits(image).astype(np.float64)
+        shares = np.exp(logits - logits.max())
+        shares /= shares.sum()
+        return tuple(
+            Answer(self.classes[index], int(index), float(shares[index]))
+            for index in np.argsort(-logits, kind="stable")[:top]
+        )
+
+    def close(self) -> None:
+        """Release the model; the bundle may be asked again, which loads it anew."""
+        if self._session is not None:
+            self._session.__exit__(None, None, None)
+            self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _opened(self) -> Session:
+        if self._session is None:
+            from pipeline.catalog import OPENERS
+            from pipeline.import_path import object_at
+
+            session: Session = object_at(OPENERS[self._verified.spec.target])(self.root, self._verified.spec)
+            self._session = session.__enter__()
+        return self._session

@@ -1,0 +1,80 @@
+"""``import edgewright``: light, and the same answers as the bundle's own script; its page runs as it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edgewright
+from pipeline.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from conftest import Deployed
+
+ROOT = Path(__file__).parents[3]
+_HEAVY = ("torch", "torchvision", "onnx", "onnxruntime", "numpy", "pydantic", "typer", "rich")
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    code = f"import sys, edgewright; print(sorted({set(_HEAVY)!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_bundle_answers_as_its_own_script_does(deployed: Deployed, workshop: Path) -> None:
+    photo = workshop / "colours/val/red/000.png"
+    code = f"from run import Model; import json; print(json.dumps(Model().run({str(photo)!r}, top=2)))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(deployed.out / 'bundle')!r}); {code}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with edgewright.Bundle.open(deployed.out / "bundle") as bundle:
+        found = bundle.run(photo, top=2)
+        opened = bundle.run(Image.open(photo), top=2)
+
+    assert found == opened
+    assert [(one.label, one.index) for one in found] == [(o["class"], o["index"]) for o in json.loads(done.stdout)]
+    np.testing.assert_allclose(
+        [one.probability for one in found], [o["probability"] for o in json.loads(done.stdout)], rtol=1e-6
+    )
+
+
+def test_a_damaged_bundle_is_refused(deployed: Deployed, tmp_path: Path) -> None:
+    shutil.copytree(deployed.out / "bundle", tmp_path / "bundle")
+    (tmp_path / "bundle" / "classes.txt").write_text("other\n", encoding="utf-8")
+    with pytest.raises(IntegrityError, match="not what its manifest says"):
+        edgewright.verify(tmp_path / "bundle")
+
+
+def test_every_example_of_its_page_runs(
+    deployed: Deployed, workshop: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    for name in ("net.py", "recipe.yaml"):
+        shutil.copy(workshop / name, tmp_path / name)
+    shutil.copytree(workshop / "colours", tmp_path / "colours")
+    shutil.copy(workshop / "colours/val/red/000.png", tmp_path / "photo.png")
+    examples = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/python.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(examples) == 3
+    for example in examples:
+        done = subprocess.run(
+            [sys.executable, "-c", example],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**environment, "EDGEWRIGHT_CACHE": str(deployed.cache)},
+            timeout=200,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout

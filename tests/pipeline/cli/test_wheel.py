@@ -1,0 +1,71 @@
+"""The wheel: one name in site-packages, and the whole chain from it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+_PARTS = ("edgewright", "pipeline", "exporters", "benchmarks")
+_RUN = """
+import sys
+import edgewright
+assert edgewright.__file__.startswith(sys.argv[1]), edgewright.__file__
+from edgewright.pipeline.cli.main import app
+try:
+    app(args=sys.argv[2:])
+except SystemExit as left:
+    assert not left.code, left.code
+assert not {"pipeline", "exporters", "benchmarks"} & set(sys.modules)
+"""
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the wheel puts into site-packages."""
+    root = tmp_path_factory.mktemp("wheel")
+    for name in _PARTS:
+        shutil.copytree(ROOT / name, root / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, root / "source" / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run(
+        [*command, "--wheel-dir", str(root), str(root / "source")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = root.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(root / "site")
+    return root / "site"
+
+
+def test_the_wheel_takes_one_name_and_says_so(unpacked: Path) -> None:
+    (info,) = unpacked.glob("*.dist-info")
+
+    assert {path.name for path in unpacked.iterdir()} == {"edgewright", info.name}
+    assert (info / "top_level.txt").read_text() == "edgewright\n"
+    assert "edgewright = edgewright.__main__:main" in (info / "entry_points.txt").read_text()
+    assert (unpacked / "edgewright" / "py.typed").exists()
+
+
+def test_a_network_goes_through_the_whole_chain_from_the_wheel(
+    unpacked: Path, workshop: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _RUN, str(unpacked), "deploy", "--recipe", "recipe.yaml", "--out", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=workshop,
+        env={**environment, "PYTHONPATH": str(unpacked), "EDGEWRIGHT_CACHE": str(tmp_path / "cache")},
+        timeout=240,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert (out / "bundle" / "manifest.json").exists()
