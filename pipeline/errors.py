@@ -47,6 +47,9 @@ __all__ = [
     "nearest",
 ]
 
+_FEW = 12
+"""Names that may stand in a message all together."""
+
 
 class EdgewrightError(Exception):
     """Base of all errors that are addressed to the user.
@@ -99,9 +102,11 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str], *, fix: str | None = None) -> None:
         known = sorted(known)
         close = nearest(name, known)
+        few = f"one of {', '.join(known)}"
+        many = f"one of {len(known)}, such as {', '.join(nearest(name, known, count=6, likeness=0.0))}"
         super().__init__(
             f"unknown {kind} {name!r}",
-            expected=f"did you mean {' or '.join(close)}?" if close else f"one of {', '.join(known[:12])}",
+            expected=f"did you mean {' or '.join(close)}?" if close else few if len(known) <= _FEW else many,
             fix=fix,
         )
 
@@ -162,6 +167,6 @@ class ContractError(EdgewrightError):
     exit_code = 70
 
 
-def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
-    """The names most like ``name``, best first; empty when nothing is close."""
-    return difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)
+def nearest(name: str, known: Iterable[str], *, count: int = 3, likeness: float = 0.5) -> list[str]:
+    """The names most like ``name``, best first; empty when none is as like as asked, from 0 to 1."""
+    return difflib.get_close_matches(name, list(known), n=count, cutoff=likeness)

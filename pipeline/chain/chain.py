@@ -10,14 +10,13 @@ from pipeline.chain.engine_measurement import measure
 from pipeline.chain.execution import execute
 from pipeline.chain.measurable_engine import probe_engine
 from pipeline.stage import Inputs
-from pipeline.stages.build import BuildFor
 from pipeline.subject import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from exporters.target import Precision, Target
-    from pipeline.artifact import Artifact, Json
+    from pipeline.artifact import Artifact
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
@@ -62,27 +61,6 @@ class Chain:
         recipe = self.plan.recipe
         return execute(stage, inputs, self.store, seed=recipe.seed, progress=self.progress, fresh=self.fresh)
 
-    def build_stage(
-        self, target: Target, *, source: str, precision: Precision, options: Mapping[str, Json] | None = None
-    ) -> BuildFor:
-        """The stage that builds one of an ONNX artifact's files for a target, its input as the recipe wants it.
-
-        Args:
-            target: Where it will run.
-            source: Which file.
-            precision: What the engine computes in.
-            options: Of the runtime, over the target's defaults.
-        """
-        takes_bytes = self.plan.recipe.build.input == "uint8"
-        return BuildFor(
-            target=target.name,
-            source=source,
-            precision=precision,
-            options=dict(options or {}),
-            folded=self.plan.parts.preprocess if takes_bytes else None,
-            builder=target,
-        )
-
     def engine(
         self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL, precision: Precision = "float"
     ) -> Artifact:
@@ -98,7 +76,7 @@ class Chain:
             return artifact
         return probe_engine(
             artifact,
-            self.build_stage(target, source=source, precision=precision),
+            self.plan.build_stage(target, source=source, precision=precision),
             lambda stage, inputs: self.execute(stage, inputs).artifact,
             opset=self.plan.recipe.calibrate.opset,
         )

@@ -16,12 +16,14 @@ from pipeline.measuring.bundle_images import remember_dataset
 from pipeline.models.recipe import weights_preprocess
 from pipeline.models.resolve import resolve_model, resolve_weights
 from pipeline.preprocess import PreprocessSpec
+from pipeline.stages.build import BuildFor
 from pipeline.subject import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporters.target import Target
+    from exporters.target import Precision, Target
+    from pipeline.artifact import Json
     from pipeline.data import Dataset
     from pipeline.models import ModelSource, WeightsSource
     from pipeline.progress import Progress
@@ -68,6 +70,27 @@ class Plan:
         recipe = self.recipe
         stages: tuple[Stage, ...] = (recipe.baseline, recipe.distill, recipe.prune, recipe.calibrate)
         return tuple(stage for stage in stages if stage.name not in self.skipped)
+
+    def build_stage(
+        self, target: Target, *, source: str, precision: Precision, options: Mapping[str, Json] | None = None
+    ) -> BuildFor:
+        """The stage that builds one of an ONNX artifact's files for a target, its input as the recipe wants it.
+
+        Args:
+            target: Where it will run.
+            source: Which file.
+            precision: What the engine computes in.
+            options: Of the runtime, over the target's defaults.
+        """
+        takes_bytes = self.recipe.build.input == "uint8"
+        return BuildFor(
+            target=target.name,
+            source=source,
+            precision=precision,
+            options=dict(options or {}),
+            folded=self.parts.preprocess if takes_bytes else None,
+            builder=target,
+        )
 
 
 def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:

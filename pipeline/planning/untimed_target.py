@@ -79,7 +79,7 @@ def _built(
     built: dict[Precision, Artifact] = {}
     refused: dict[Precision, ParityError] = {}
     for one in (one for one in PRECISIONS if one in target.precisions):
-        stage = chain.build_stage(target, source=candidate.source(one), precision=one)
+        stage = chain.plan.build_stage(target, source=candidate.source(one), precision=one)
         try:
             built[one] = chain.execute(stage, onnx).artifact
         except ParityError as error:

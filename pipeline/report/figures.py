@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "megabytes", "milliseconds", "percent", "points", "seconds"]
+__all__ = ["count", "megabytes", "milliseconds", "percent", "points", "seconds", "speed"]
 
 _NONE = "-"
 
@@ -27,6 +27,11 @@ def points(fraction: float) -> str:
     text = f"{100 * abs(fraction):.2f}"
     text = text.rstrip("0").rstrip(".") if text.endswith("00") else text
     return f"{text} {'point' if text == '1' else 'points'}"
+
+
+def speed(ratio: float) -> str:
+    """How many times as fast, in the word that fits: ``2.10x faster``, ``1.30x slower``."""
+    return f"{ratio:.2f}x faster" if ratio >= 1 else f"{1 / ratio:.2f}x slower"
 
 
 def count(value: int | None) -> str:

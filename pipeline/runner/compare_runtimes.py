@@ -108,7 +108,7 @@ def _built(chain: Chain, run: Finished, precision: Precision) -> _Built:
     decision = run.made.decision
     assert decision is not None  # noqa: S101 - a finished target has one
     source = decision.candidate.source(precision)
-    stage = chain.build_stage(run.target, source=source, precision=precision, options=decision.options)
+    stage = chain.plan.build_stage(run.target, source=source, precision=precision, options=decision.options)
     engine = chain.execute(stage, {ArtifactKind.ONNX: run.artifacts[ArtifactKind.ONNX]}).artifact
     return _Built(run=run, precision=precision, engine=engine, source=source)
 

@@ -158,7 +158,7 @@ def _for_target(
     artifacts[ArtifactKind.ONNX] = exported.artifact
     int8 = _measured(chain, exported.artifact, target, source=decision.candidate.file, precision="int8")
     _note(chain, made, Outcome(result=exported, measured=int8, facts=facts))
-    build = chain.build_stage(
+    build = plan.build_stage(
         target,
         source=decision.candidate.source(decision.precision),
         precision=decision.precision,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from exporters.target import Target
     from pipeline.artifact import Artifact, Json
     from pipeline.chain.plan import Plan
+    from pipeline.planning.precision_decision import Decision
     from pipeline.stage import Stage
     from pipeline.store import Store
     from pipeline.subject import Parts
@@ -60,7 +61,8 @@ def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
                 continue
             teachers = known
         told.append(walk.look(stage, teachers))
-    told += [walk.export(target) for target in plan.targets]
+    for target in plan.targets:
+        told += walk.export_and_build(target)
     return tuple(told)
 
 
@@ -83,18 +85,30 @@ class _Walk:
         self._unknown.pop(stage.gives, None)
         return Explained(stage=stage.name, status="cached", reasons=())
 
-    def export(self, target: Target) -> Explained:
-        """The form that was decided on for a target; without a decision the search comes first."""
-        name = "export" if len(self._plan.targets) == 1 else f"export for {target.name}"
+    def export_and_build(self, target: Target) -> tuple[Explained, Explained]:
+        """A target's own two stages; without a decision on its form the search comes first."""
+        own = "" if len(self._plan.targets) == 1 else f" for {target.name}"
+        exported, decision = self._export(target, f"export{own}")
+        if decision is None or exported.status != "cached":
+            return exported, self._would_run(f"build{own}", "its input comes from export, which would run")
+        stage = self._plan.build_stage(
+            target,
+            source=decision.candidate.source(decision.precision),
+            precision=decision.precision,
+            options=decision.options,
+        )
+        return exported, replace(self.look(stage), stage=f"build{own}")
+
+    def _export(self, target: Target, name: str) -> tuple[Explained, Decision | None]:
         calibration = self._artifacts.get(ArtifactKind.CALIBRATION)
         if calibration is None or ArtifactKind.CALIBRATION in self._unknown:
             maker = self._unknown.get(ArtifactKind.CALIBRATION, "calibrate")
-            return self._would_run(name, f"its input comes from {maker}, which would run")
+            return self._would_run(name, f"its input comes from {maker}, which would run"), None
         components = decision_components(self._plan, target, calibration)
         decision = recorded(components, self._store)
         if decision is None:
-            return self._would_run(name, *self._changes(SEARCH, components))
-        return replace(self.look(export_of(self._plan, decision.candidate)), stage=name)
+            return self._would_run(name, *self._changes(SEARCH, components)), None
+        return replace(self.look(export_of(self._plan, decision.candidate)), stage=name), decision
 
     def waiting(self, stage: Stage, *reasons: str) -> Explained:
         self._unknown[stage.gives] = stage.name

@@ -9,7 +9,7 @@ from pipeline import __version__
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.engine_measurement import loaded_size
 from pipeline.measuring.report_entries import bundle_entry, machine_entry
-from pipeline.report.figures import megabytes, points
+from pipeline.report.figures import megabytes, points, speed
 from pipeline.report.record import (
     AccuracyFigure,
     DamageEntry,
@@ -182,7 +182,7 @@ def _verdict(plan: Plan, outcomes: Sequence[Outcome]) -> Verdict:
     why = "" if precision == "int8" else f" ({reason})"
     floats = next(outcome.measured for outcome in outcomes if outcome.result.stage == "calibrate")
     sentence = (
-        f"{'OK' if held else 'MISSED'} {precision}: {speedup:.2f}x faster at p50, {shrink:.1f}x smaller, {lost} "
+        f"{'OK' if held else 'MISSED'} {precision}: {speed(speedup)} at p50, {shrink:.1f}x smaller, {lost} "
         f"({100 * last.accuracy.value:.2f} % {last.accuracy.metric}){why}"
     )
     return Verdict(

@@ -81,8 +81,8 @@ def test_an_unknown_name_comes_with_the_nearest_ones() -> None:
     assert str(error) == ("unknown target 'ort-cup'\n  expected: did you mean ort-cpu or ort-gpu?\n  fix: see the list")
 
 
-def test_an_unknown_name_that_is_like_no_other_comes_with_the_first_known_ones() -> None:
-    known = [f"name{number:02}" for number in reversed(range(20))]
+def test_an_unknown_name_that_is_like_no_other_of_few_comes_with_all_of_them() -> None:
+    known = [f"name{number:02}" for number in reversed(range(12))]
     listed = ", ".join(f"name{number:02}" for number in range(12))
     assert str(UnknownNameError("model", "zzz", known)) == f"unknown model 'zzz'\n  expected: one of {listed}"
 
@@ -102,3 +102,10 @@ def test_nearest_names_are_known_ones_and_at_most_as_many_as_asked(name: str, kn
     found = nearest(name, known, count=count)
     assert len(found) <= count
     assert set(found) <= set(known)
+
+
+def test_of_many_names_those_nearest_are_shown_and_not_the_first_by_alphabet() -> None:
+    known = [f"alpha_{number}" for number in range(20)] + ["zeta_large", "zeta_small"]
+    expected = UnknownNameError("model", "zt", known).expected
+    assert expected is not None
+    assert expected.startswith("one of 22, such as zeta_")

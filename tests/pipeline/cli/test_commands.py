@@ -263,6 +263,7 @@ def test_explain_says_after_a_run_that_everything_is_there(edgewright: Edgewrigh
         ["baseline", "cached"],
         ["calibrate", "cached"],
         ["export", "cached"],
+        ["build", "cached"],
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.report.figures import count, megabytes, milliseconds, percent, points, seconds
+from pipeline.report.figures import count, megabytes, milliseconds, percent, points, seconds, speed
 
 _UNITS = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0}
 
@@ -111,3 +111,8 @@ def test_a_duration_that_rounds_to_ten_seconds_is_written_like_ten_seconds() -> 
 )
 def test_a_difference_of_accuracies_is_told_in_points(fraction: float, text: str) -> None:
     assert points(fraction) == text
+
+
+@pytest.mark.parametrize(("ratio", "text"), [(2.1, "2.10x faster"), (1.0, "1.00x faster"), (0.77, "1.30x slower")])
+def test_what_takes_longer_is_told_as_slower(ratio: float, text: str) -> None:
+    assert speed(ratio) == text

@@ -92,6 +92,9 @@ def _pretend_all(store: Store, plan: Plan) -> dict[str, Artifact]:
         made[stage.name] = _pretend(store, plan, stage, artifacts, plan.parts, *own)
         artifacts[stage.gives] = made[stage.name]
     for target in plan.targets:
+        build = plan.build_stage(target, source=candidate.source("int8"), precision="int8", options=decision.options)
+        made["build"] = _pretend(store, plan, build, artifacts, plan.parts)
+    for target in plan.targets:
         remember(decision_components(plan, target, made["calibrate"]), decision, store, wall_s=1.0)
     return made
 
@@ -101,13 +104,13 @@ def _told(plan: Plan, store: Store) -> Told:
 
 
 ALL_CACHED: Told = [
-    (name, "cached", ()) for name in ("baseline", "teacher tiny", "distill", "prune", "calibrate", "export")
+    (name, "cached", ()) for name in ("baseline", "teacher tiny", "distill", "prune", "calibrate", "export", "build")
 ]
 
 
 def _after(first: str) -> Told:
     """What is told of the stages behind one that would run."""
-    chain = ["distill", "prune", "calibrate", "export"]
+    chain = ["distill", "prune", "calibrate", "export", "build"]
     behind = chain[chain.index(first) :]
     return [
         (name, "would run", (f"its input comes from {source}, which would run",)) for source, name in pairwise(behind)
@@ -148,8 +151,9 @@ def test_every_changed_field_is_a_reason_of_its_own(planned: Planner, store: Sto
 def test_a_change_at_the_end_leaves_the_stages_before_in_the_store(planned: Planner, store: Store) -> None:
     _pretend_all(store, planned())
     assert _told(planned(export={"method": "minmax"}), store) == [
-        *ALL_CACHED[:-1],
+        *ALL_CACHED[:-2],
         ("export", "would run", ("export.method: auto -> minmax",)),
+        *_after("export"),
     ]
 
 
@@ -166,7 +170,7 @@ def test_what_decides_about_int8_alone_leaves_the_stages_before_in_the_store(
     planned: Planner, store: Store, changed: dict[str, Any], reason: str
 ) -> None:
     _pretend_all(store, planned())
-    assert _told(planned(**changed), store) == [*ALL_CACHED[:-1], ("export", "would run", (reason,))]
+    assert _told(planned(**changed), store) == [*ALL_CACHED[:-2], ("export", "would run", (reason,)), *_after("export")]
 
 
 def test_a_changed_teacher_keeps_the_baseline_and_runs_the_distillation(planned: Planner, store: Store) -> None:
