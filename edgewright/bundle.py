@@ -74,9 +74,9 @@ class Bundle:
         Raises:
             OSError: when a file cannot be read as an image.
         """
-        from pipeline.preprocess import load_image, preprocess_image
+        from pipeline.preprocess import load_image, preprocess_image, upright_rgb
 
-        pixels = load_image(str(image)) if isinstance(image, (str, Path)) else image.convert("RGB")
+        pixels = load_image(str(image)) if isinstance(image, (str, Path)) else upright_rgb(image)
         session = self._opened()
         spec = self._verified.preprocess.model_dump(mode="json")
         outputs = session.run(preprocess_image(pixels, spec, session.spec.input.dtype)[None])

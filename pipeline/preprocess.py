@@ -13,7 +13,7 @@ from numpy.typing import NDArray  # noqa: TC002 - run.py has it at run time
 from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
-__all__ = ["PreprocessSpec", "load_image", "normalised", "preprocess_image"]
+__all__ = ["PreprocessSpec", "load_image", "normalised", "preprocess_image", "upright_rgb"]
 
 
 class PreprocessSpec(BaseModel):
@@ -55,10 +55,15 @@ class PreprocessSpec(BaseModel):
 
 # --- the bundle's run.py starts here ---
 def load_image(path: str) -> Image.Image:
-    """Read an image as 8-bit RGB: upright by its EXIF tag, 16-bit grey scaled instead of clipped."""
+    """Read an image file as :func:`upright_rgb` makes it."""
     with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        image.load()
+        return upright_rgb(opened)
+
+
+def upright_rgb(opened: Image.Image) -> Image.Image:
+    """An opened image as 8-bit RGB: upright by its EXIF tag, 16-bit grey scaled instead of clipped."""
+    image = ImageOps.exif_transpose(opened)
+    image.load()
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     image.info.pop("transparency", None)  # a table of a palette, which RGB has no use for

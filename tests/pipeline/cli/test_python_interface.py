@@ -50,6 +50,20 @@ def test_a_bundle_answers_as_its_own_script_does(deployed: Deployed, workshop: P
     )
 
 
+def test_an_opened_image_is_turned_and_scaled_like_a_file(deployed: Deployed, tmp_path: Path) -> None:
+    grey = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    turned = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 64, 3), np.uint8))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+
+    with edgewright.Bundle.open(deployed.out / "bundle") as bundle:
+        for name in ("grey.png", "turned.png"):
+            with Image.open(tmp_path / name) as opened:
+                np.testing.assert_array_equal(bundle.logits(opened), bundle.logits(tmp_path / name))
+
+
 def test_a_damaged_bundle_is_refused(deployed: Deployed, tmp_path: Path) -> None:
     shutil.copytree(deployed.out / "bundle", tmp_path / "bundle")
     (tmp_path / "bundle" / "classes.txt").write_text("other\n", encoding="utf-8")
