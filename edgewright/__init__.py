@@ -69,8 +69,7 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     """
     from pipeline.chain.chain import Chain
     from pipeline.chain.plan import make_plan
-    from pipeline.cli.options import QUICK
-    from pipeline.recipe import read_recipe
+    from pipeline.recipe.reading import QUICK, read_recipe
     from pipeline.runner.deploy import deploy as run
     from pipeline.store import Store, default_root
 

@@ -101,14 +101,16 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, fix: str | None = None) -> None:
         known = sorted(known)
-        close = nearest(name, known)
-        few = f"one of {', '.join(known)}"
-        many = f"one of {len(known)}, such as {', '.join(nearest(name, known, count=6, likeness=0.0))}"
-        super().__init__(
-            f"unknown {kind} {name!r}",
-            expected=f"did you mean {' or '.join(close)}?" if close else few if len(known) <= _FEW else many,
-            fix=fix,
-        )
+        super().__init__(f"unknown {kind} {name!r}", expected=_suggestion(name, known), fix=fix)
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    """What may have been meant: the nearest names, else all of a few, else some of many."""
+    if close := nearest(name, known):
+        return f"did you mean {' or '.join(close)}?"
+    if len(known) <= _FEW:
+        return f"one of {', '.join(known)}"
+    return f"one of {len(known)}, such as {', '.join(nearest(name, known, count=6, likeness=0.0))}"
 
 
 class DataError(UsageError):

@@ -12,17 +12,7 @@ import typer
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
 
-__all__ = ["QUICK", "recipe_from", "takes_recipe"]
-
-QUICK = {
-    "baseline.schedule.epochs": 1,
-    "distill.schedule.epochs": 1,
-    "distill.teacher_schedule.epochs": 1,
-    "prune.schedule.epochs": 1,
-    "data.calibration_images": 64,
-    "build.budget_s": 20,
-}
-"""What ``--quick`` sets: to see in a minute that everything works; the accuracy then means nothing."""
+__all__ = ["recipe_from", "takes_recipe"]
 
 
 def recipe_from(
@@ -83,7 +73,7 @@ def recipe_from(
     ] = False,
 ) -> "Recipe":
     """The recipe file, overridden by the options, overridden by ``--set``."""
-    from pipeline.recipe import read_recipe
+    from pipeline.recipe.reading import QUICK, read_recipe
 
     typed: dict[str, Any] = {
         "model": model,

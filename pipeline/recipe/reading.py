@@ -15,7 +15,17 @@ from pipeline.recipe.records import Recipe
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["dump_recipe", "read_recipe"]
+__all__ = ["QUICK", "dump_recipe", "read_recipe"]
+
+QUICK = {
+    "baseline.schedule.epochs": 1,
+    "distill.schedule.epochs": 1,
+    "distill.teacher_schedule.epochs": 1,
+    "prune.schedule.epochs": 1,
+    "data.calibration_images": 64,
+    "build.budget_s": 20,
+}
+"""What a quick run sets: to see in a minute that everything works; the accuracy then means nothing."""
 
 _MAX_BYTES = 1 << 20
 _SPELLINGS = {"model.output": "network.output"}

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.cli.options import QUICK, recipe_from, takes_recipe
+from pipeline.cli.options import recipe_from, takes_recipe
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
+from pipeline.recipe.reading import QUICK
 
 if TYPE_CHECKING:
     from pathlib import Path
