@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.machine.disturbance import BUSY_PRESSURE, BUSY_STEAL, MachineState, StateSampler
+from benchmarks.machine.disturbance import BUSY_OTHERS, BUSY_STEAL, MachineState, StateSampler
 from benchmarks.statistics.percentiles import percentiles
 from benchmarks.workers.launch import one_at_a_time, run_worker
 from pipeline.errors import IntegrityError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FULL", "QUICK", "Profile", "SoloRecord", "measure_solo"]
 
-SCHEMA = "edgewright.measurement/1"
+SCHEMA = "edgewright.measurement/2"
 
 _REMEMBERED = 2.0
 """MLPerf's TEST04 allows a tenth on a quiet machine; caches of the processor explain no factor of two."""
@@ -94,9 +94,9 @@ class SoloRecord:
         notes = []
         if not all(process["warmup"]["converged"] for process in self.processes):
             notes.append("warm-up did not settle: the machine was busy")
-        pressure = _worst(state.pressure for state in self.states)
-        if pressure > BUSY_PRESSURE:
-            notes.append(f"tasks waited for a core {100 * pressure:.0f} % of the time: the machine was busy")
+        others = _worst(state.others for state in self.states)
+        if others > BUSY_OTHERS:
+            notes.append(f"other programs took {100 * others:.0f} % of the cores' time: the machine was busy")
         steal = _worst(state.steal for state in self.states)
         if steal > BUSY_STEAL:
             notes.append(f"the hypervisor took {100 * steal:.0f} % of the time")

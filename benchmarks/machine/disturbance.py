@@ -12,10 +12,10 @@ from benchmarks.machine.kernel_counters import clock_mhz, cpu_pressure_us, cpu_t
 if TYPE_CHECKING:
     from pipeline.artifact import Json
 
-__all__ = ["BUSY_PRESSURE", "BUSY_STEAL", "MachineState", "StateSampler"]
+__all__ = ["BUSY_OTHERS", "BUSY_STEAL", "MachineState", "StateSampler"]
 
-BUSY_PRESSURE, BUSY_STEAL = 0.25, 0.05
-"""Shares of the time from which on figures are doubted."""
+BUSY_OTHERS, BUSY_STEAL = 0.10, 0.05
+"""Shares of the cores' time from which on figures are doubted: what other programs and what the hypervisor takes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,13 +23,16 @@ class MachineState:
     """The machine over a stretch of time; None where the kernel does not tell.
 
     Attributes:
-        pressure: Share of the time in which some task waited for a core.
+        pressure: Share of the time in which some task waited for a core; threads of one's own that spin are in it, so
+            that it is told and decides nothing.
+        others: Share of the cores' time that went to programs that are neither this process nor its children.
         steal: Share of the time that the hypervisor took.
         load: Load average over a minute at the end.
         mhz: Mean clock of the cores at the end.
     """
 
     pressure: float | None
+    others: float | None
     steal: float | None
     load: float | None
     mhz: float | None
@@ -44,7 +47,7 @@ class StateSampler:
 
     def __enter__(self) -> Self:
         """Begin."""
-        self._start = time.monotonic()
+        self._start, self._own_s = time.monotonic(), _own_cpu_s()
         self._pressure, self._times = cpu_pressure_us(), cpu_times()
         self.state: MachineState | None = None
         return self
@@ -53,16 +56,23 @@ class StateSampler:
         """End; ``state`` is known from here on."""
         wall_us = max((time.monotonic() - self._start) * 1e6, 1.0)
         pressure, times = cpu_pressure_us(), cpu_times()
-        waited = stolen = None
+        waited = stolen = others = None
         if self._pressure is not None and pressure is not None:
             waited = (pressure - self._pressure) / wall_us
         if self._times and times:
-            stolen_ticks, ticks = (after - before for after, before in zip(times, self._times, strict=True))
+            stolen_ticks, busy, ticks = (after - before for after, before in zip(times, self._times, strict=True))
             stolen = stolen_ticks / max(ticks, 1)
+            own_ticks = (_own_cpu_s() - self._own_s) * os.sysconf("SC_CLK_TCK")
+            others = max(busy - own_ticks, 0.0) / max(ticks, 1)
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-        self.state = MachineState(pressure=waited, steal=stolen, load=load, mhz=clock_mhz())
+        self.state = MachineState(pressure=waited, others=others, steal=stolen, load=load, mhz=clock_mhz())
 
     def finished(self) -> MachineState:
         """The state over the block that has ended."""
         assert self.state is not None  # noqa: S101 - called behind the block
         return self.state
+
+
+def _own_cpu_s() -> float:
+    """Seconds on a core of this process and of its children that have ended."""
+    return sum(os.times()[:4])

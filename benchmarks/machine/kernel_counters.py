@@ -51,14 +51,19 @@ def cpu_pressure_us() -> int | None:
     return int(some.rpartition("total=")[2]) if "total=" in some else None
 
 
-def cpu_times() -> tuple[int, int] | None:
-    """``(stolen by the hypervisor, all)`` of the machine since boot, in ticks."""
+def cpu_times() -> tuple[int, int, int] | None:
+    """``(stolen by the hypervisor, at work, all)`` of the machine's cores since boot, in ticks."""
     try:
         first = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:]
     except OSError:
         return None
     ticks = [int(value) for value in first]
-    return (ticks[7] if len(ticks) > 7 else 0, sum(ticks[:8]))
+    user, nice, system, _idle, _waiting, *interrupts_and_stolen = ticks[:8]
+    return (
+        ticks[7] if len(ticks) > 7 else 0,
+        user + nice + system + sum(interrupts_and_stolen[:2]),
+        sum(ticks[:8]),
+    )
 
 
 def clock_mhz() -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.machine.disturbance import BUSY_PRESSURE, BUSY_STEAL
+from benchmarks.machine.disturbance import BUSY_OTHERS, BUSY_STEAL
 from benchmarks.statistics import holm
 from benchmarks.statistics.paired_proportions import accuracy_drop, agreement_upper_bound
 from benchmarks.statistics.signed_rank import Shift, p_greater, shift
@@ -41,7 +41,8 @@ def judge_control(processes: Sequence[PairProcess], margins: Margins, effort: Ef
     """Whether the machine can tell a difference of the margin from none.
 
     Unfit when the baseline differs from itself by more than half the margin, when the interval of that lies wholly
-    beyond half the margin, or when other work or the hypervisor took too much of the time.
+    beyond half the margin, or when other programs or the hypervisor took too much of the time. What the two sides make
+    each other or the rest of the machine wait is no reason.
     """
     controls = [process.median_change() for process in processes if process.kind == "control"]
     change = shift(controls, alpha=effort.look_alpha)
@@ -52,9 +53,9 @@ def judge_control(processes: Sequence[PairProcess], margins: Margins, effort: Ef
             f"the baseline differs from itself by {_percent(change.estimate)}, more than half the margin of "
             f"{100 * margins.latency_p50:g} %"
         )
-    pressures = [process.state.pressure for process in processes if process.state.pressure is not None]
-    if pressures and median(pressures) > BUSY_PRESSURE:
-        reasons.append(f"tasks waited for a core {100 * median(pressures):.0f} % of the time")
+    others = [process.state.others for process in processes if process.state.others is not None]
+    if others and median(others) > BUSY_OTHERS:
+        reasons.append(f"other programs took {100 * median(others):.0f} % of the cores' time")
     steals = [process.state.steal for process in processes if process.state.steal is not None]
     if steals and median(steals) > BUSY_STEAL:
         reasons.append(f"the hypervisor took {100 * median(steals):.0f} % of the time")

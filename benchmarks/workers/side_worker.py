@@ -39,6 +39,7 @@ def _answered(side: LoadedSide, line: str) -> Any:  # noqa: ANN401 - what become
         case ["warm", row]:
             return side.warm(int(row))
         case ["step", row, check]:
+            side.warm(int(row))  # untimed: its caches held the other engine, its threads slept
             return side.step(int(row), check=check == "1")
         case ["slow", share, inference_ns]:
             side.slow(float(share), int(inference_ns))

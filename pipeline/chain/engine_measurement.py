@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from pipeline.store import Store
     from pipeline.subject import Parts
 
-__all__ = ["Measured", "loaded_size", "measure"]
+__all__ = ["Measured", "loaded_size", "measure", "profile_of"]
 
-_PROTOCOL = 3
+_PROTOCOL = 4
 _PROFILES = {"quick": QUICK, "full": FULL}
 
 
@@ -96,7 +96,7 @@ def _components(
         "options": dict(spec.options),
         "machine": this_machine().machine_class,
         "settings": target.settings(),
-        "profile": asdict(_profile(section)),
+        "profile": asdict(profile_of(section)),
         "test": parts.dataset.split_identity("test"),
         "preprocess": parts.preprocess.model_dump(mode="json"),
         "task": parts.task.name,
@@ -104,7 +104,7 @@ def _components(
     }
 
 
-def _profile(section: MeasureSection) -> Profile:
+def profile_of(section: MeasureSection) -> Profile:
     """The named profile with what the section sets itself."""
     own = {"processes": section.processes, "iterations": section.iterations}
     return replace(_PROFILES[section.profile], **{name: value for name, value in own.items() if value is not None})
@@ -114,7 +114,7 @@ def _solo(folder: Path, spec: EngineSpec, parts: Parts, section: MeasureSection,
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         samples = rotating_samples(parts.dataset.test)
         engine = engine_on_images(folder, spec, samples, parts.preprocess, Path(scratch, "inputs.bin"))
-        return measure_solo(engine, _profile(section), progress)
+        return measure_solo(engine, profile_of(section), progress)
 
 
 def _from_json(value: Mapping[str, Any], engine: Artifact) -> Measured:

@@ -219,6 +219,7 @@ def _point(process: PairProcess) -> ProcessPoint:
         baseline_p50_s=median(process.a_s),
         other_p50_s=median(process.b_s),
         pressure=process.state.pressure,
+        others=process.state.others,
         steal=process.state.steal,
         mhz=process.state.mhz,
     )

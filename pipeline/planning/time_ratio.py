@@ -14,12 +14,15 @@ from pipeline.measuring.engine_inputs import engine_on_images
 from pipeline.session import EngineSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.engine import Engine
     from pipeline.artifact import Artifact, Json
     from pipeline.chain.chain import Chain
 
-__all__ = ["comparison_settings", "time_ratio"]
+__all__ = ["PROTOCOL", "comparison_settings", "engines_of", "time_ratio"]
 
-_PROTOCOL = PairProtocol(target_s=0.8, min_pairs=32, max_pairs=600, max_s=6.0, warmup_s=0.3, warmup_limit=120)
+PROTOCOL = PairProtocol(target_s=0.8, min_pairs=32, max_pairs=600, max_s=6.0, warmup_s=0.3, warmup_limit=120)
 _PROCESSES = 3
 _VERSION = 1
 """Of how it is measured: another one, and what was kept is measured again."""
@@ -28,7 +31,19 @@ _VERSION = 1
 def comparison_settings(chain: Chain) -> dict[str, Json]:
     """What decides a ratio besides the engines and the machine; for keys."""
     threads = chain.plan.recipe.measure.threads
-    return {"version": _VERSION, "protocol": _PROTOCOL.to_json(), "processes": _PROCESSES, "threads": threads}
+    return {"version": _VERSION, "protocol": PROTOCOL.to_json(), "processes": _PROCESSES, "threads": threads}
+
+
+def engines_of(chain: Chain, artifacts: Sequence[Artifact], scratch: Path) -> list[Engine]:
+    """Engine artifacts on calibration images of the run, to be timed with the run's threads; inputs lie in a folder."""
+    parts = chain.plan.parts
+    samples = rotating_samples(parts.dataset.calibration, 16)
+    engines = []
+    for number, artifact in enumerate(artifacts):
+        spec = EngineSpec.from_json(artifact.facts["engine"]).with_threads(chain.plan.recipe.measure.threads)
+        path = scratch / f"{number}.bin"
+        engines.append(engine_on_images(artifact.root, spec, samples, parts.preprocess, path))
+    return engines
 
 
 def time_ratio(chain: Chain, other: Artifact, base: Artifact) -> float:
@@ -36,16 +51,9 @@ def time_ratio(chain: Chain, other: Artifact, base: Artifact) -> float:
 
     Accurate to about two percent; a gate takes more processes to say more.
     """
-    parts = chain.plan.parts
-    samples = rotating_samples(parts.dataset.calibration, 16)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        engines = []
-        for number, artifact in enumerate((base, other)):
-            spec = EngineSpec.from_json(artifact.facts["engine"]).with_threads(chain.plan.recipe.measure.threads)
-            path = Path(scratch, f"{number}.bin")
-            engines.append(engine_on_images(artifact.root, spec, samples, parts.preprocess, path))
+        first, second = engines_of(chain, (base, other), Path(scratch))
         with chain.progress.track("side by side", _PROCESSES) as ticker:
-            found = measure_pairs(
-                engines[0], engines[1], _PROTOCOL, ["pair"] * _PROCESSES, ticker, seed=chain.plan.recipe.seed
-            )
+            seed = chain.plan.recipe.seed
+            found = measure_pairs(first, second, PROTOCOL, ["pair"] * _PROCESSES, ticker, seed=seed)
     return math.exp(median(process.median_change() for process in found))

@@ -75,6 +75,7 @@ class ProcessPoint(_Record):
     baseline_p50_s: float
     other_p50_s: float
     pressure: float | None = None
+    others: float | None = None
     steal: float | None = None
     mhz: float | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "megabytes", "milliseconds", "percent", "points", "seconds", "speed"]
+__all__ = ["count", "megabytes", "milliseconds", "percent", "points", "seconds", "speed", "speed_interval"]
 
 _NONE = "-"
 
@@ -32,6 +32,16 @@ def points(fraction: float) -> str:
 def speed(ratio: float) -> str:
     """How many times as fast, in the word that fits: ``2.10x faster``, ``1.30x slower``."""
     return f"{ratio:.2f}x faster" if ratio >= 1 else f"{1 / ratio:.2f}x slower"
+
+
+def speed_interval(ratio: float, low: float | None, high: float | None) -> str:
+    """The same of medians taken side by side: ``2.10x faster at p50 (2.04 to 2.17 side by side)``."""
+    if low is None or high is None:
+        return f"{speed(ratio)} at p50 (side by side, too few processes for an interval)"
+    if low <= 1 <= high:
+        return f"as fast at p50 ({low:.2f}x to {high:.2f}x side by side)"
+    ends = (low, high) if ratio >= 1 else (1 / high, 1 / low)
+    return f"{speed(ratio)} at p50 ({ends[0]:.2f} to {ends[1]:.2f} side by side)"
 
 
 def count(value: int | None) -> str:

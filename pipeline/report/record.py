@@ -109,7 +109,10 @@ class Verdict(_Record):
     Attributes:
         status: ``ok`` when the goals are held, ``missed`` when not; where a gate was run, what it says.
         sentence: One line for people, with the figures that matter.
-        speedup: Baseline p50 over the shipped p50.
+        speedup: Baseline's median time over that of what is shipped, side by side; null where nothing was measured or
+            the machine could not tell.
+        speedup_low: Lower end of its interval, each end at 95 %; null where there were too few processes.
+        speedup_high: Upper end.
         shrink: Baseline bytes over the shipped bytes.
         accuracy_change: Shipped minus baseline, fraction of 1.
         agreement: Fraction of the test images on which what is shipped answers like its float network.
@@ -119,6 +122,8 @@ class Verdict(_Record):
     sentence: str
     precision: str
     speedup: float | None = None
+    speedup_low: float | None = None
+    speedup_high: float | None = None
     shrink: float | None = None
     accuracy_change: float | None = None
     agreement: float | None = None

@@ -14,6 +14,7 @@ from pipeline.gate.two_bundles import GateOptions
 from pipeline.recipe.reading import dump_recipe
 from pipeline.report.render import write_reports
 from pipeline.runner.report_rows import make_report
+from pipeline.runner.speedup import speedup
 from pipeline.store import write_atomically
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     )
     bundle = write_bundle(made.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")
     assert made.decision is not None  # noqa: S101 - a target's run decides before it ends
-    report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle)
+    baseline, shipped = (outcome.result.artifact for outcome in (made.outcomes[0], made.outcomes[-1]))
+    faster = None if target.cannot_run() else speedup(chain, target, chain.engine(baseline, target), shipped)
+    report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster)
     code = 0
     if shelf is not None and not target.cannot_run() and shelf.history(case_of(bundle)) is not None:
         judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(), chain.progress)

@@ -9,7 +9,7 @@ from pipeline import __version__
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.engine_measurement import loaded_size
 from pipeline.measuring.report_entries import bundle_entry, machine_entry
-from pipeline.report.figures import megabytes, points, speed
+from pipeline.report.figures import megabytes, points, speed_interval
 from pipeline.report.record import (
     AccuracyFigure,
     DamageEntry,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
     from pipeline.planning.precision_decision import Decision
+    from pipeline.runner.speedup import Speedup
     from pipeline.stage import TrainedNetwork
 
 __all__ = ["Outcome", "Taught", "make_report", "row_of"]
@@ -108,15 +109,16 @@ def _figures(outcome: Outcome, measured: Measured, earlier: Sequence[Outcome]) -
     }
 
 
-def make_report(
+def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
     plan: Plan,
     target: Target,
     outcomes: Sequence[Outcome],
     taught: Sequence[Taught],
     decision: Decision,
     bundle: Bundle,
+    speedup: Speedup | None,
 ) -> Report:
-    """Everything that is known of the run for one target."""
+    """Everything that is known of the run for one target; ``speedup`` is None where that cannot run here."""
     metric, why_not = plan.parts.task.metric, target.cannot_run()
     rows = {
         outcome.result.stage: row_of(outcome, metric, outcomes[:position], why_not=why_not)
@@ -133,7 +135,7 @@ def make_report(
         target=target.name,
         data=plan.parts.dataset.name,
         machine=machine_entry(),
-        verdict=_verdict(plan, outcomes) if last else _unmeasured(target, decision, outcomes[-1]),
+        verdict=_verdict(plan, outcomes, speedup) if last and speedup else _unmeasured(target, decision, outcomes[-1]),
         stages=stages,
         teachers=tuple(entry for one in taught if (entry := _teacher_entry(one))),
         quantization=_quantization(decision, outcomes),
@@ -168,12 +170,11 @@ def _unmeasured(target: Target, decision: Decision, built: Outcome) -> Verdict:
     )
 
 
-def _verdict(plan: Plan, outcomes: Sequence[Outcome]) -> Verdict:
+def _verdict(plan: Plan, outcomes: Sequence[Outcome], speedup: Speedup) -> Verdict:
     first, last = outcomes[0].measured, outcomes[-1].measured
     assert first is not None  # noqa: S101 - where the last can run, the first can
     assert last is not None  # noqa: S101 - asked before
     precision = outcomes[-1].result.artifact.facts["precision"]
-    speedup = first.p50_s / last.p50_s
     shrink = first.size_bytes / last.size_bytes
     change = last.accuracy.value - first.accuracy.value
     held = change >= -plan.recipe.goal.max_accuracy_drop - 1e-9
@@ -182,18 +183,26 @@ def _verdict(plan: Plan, outcomes: Sequence[Outcome]) -> Verdict:
     why = "" if precision == "int8" else f" ({reason})"
     floats = next(outcome.measured for outcome in outcomes if outcome.result.stage == "calibrate")
     sentence = (
-        f"{'OK' if held else 'MISSED'} {precision}: {speed(speedup)} at p50, {shrink:.1f}x smaller, {lost} "
+        f"{'OK' if held else 'MISSED'} {precision}: {_told(speedup)}, {shrink:.1f}x smaller, {lost} "
         f"({100 * last.accuracy.value:.2f} % {last.accuracy.metric}){why}"
     )
     return Verdict(
         status="ok" if held else "missed",
         sentence=sentence,
         precision=precision,
-        speedup=speedup,
+        speedup=speedup.ratio,
+        speedup_low=speedup.low,
+        speedup_high=speedup.high,
         shrink=shrink,
         accuracy_change=change,
         agreement=_agreement(floats, last),
     )
+
+
+def _told(speedup: Speedup) -> str:
+    if speedup.ratio is None:
+        return f"how much faster could not be told: {speedup.unfit}"
+    return speed_interval(speedup.ratio, speedup.low, speedup.high)
 
 
 def _agreement(floats: Measured | None, other: Measured | None) -> float | None:

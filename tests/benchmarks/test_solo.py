@@ -22,7 +22,7 @@ Opened = Callable[[str], Engine]
 
 ITERATIONS = 70
 SHORT = Profile(processes=2, iterations=ITERATIONS, min_iterations=64, max_s=5.0, warmup_s=0.0, warmup_limit=40)
-QUIET = MachineState(pressure=0.0, steal=0.0, load=0.0, mhz=None)
+QUIET = MachineState(pressure=0.0, others=0.0, steal=0.0, load=0.0, mhz=None)
 
 
 def _measured(engine: Engine, profile: Profile = SHORT, **options: Any) -> SoloRecord:  # noqa: ANN401 - passed on
@@ -165,7 +165,7 @@ def test_a_record_of_another_schema_is_refused(record: SoloRecord, schema: str |
     ("process", "state", "warning"),
     [
         ({"warmup": {"converged": False}}, QUIET, "warm-up did not settle: the machine was busy"),
-        ({}, replace(QUIET, pressure=0.3), "tasks waited for a core 30 % of the time: the machine was busy"),
+        ({}, replace(QUIET, others=0.3), "other programs took 30 % of the cores' time: the machine was busy"),
         ({}, replace(QUIET, steal=0.07), "the hypervisor took 7 % of the time"),
     ],
 )
@@ -174,7 +174,7 @@ def test_what_makes_figures_doubtful_is_said(process: dict[str, Any], state: Mac
 
 
 def test_a_quiet_machine_or_one_that_tells_nothing_is_no_reason_for_doubt() -> None:
-    silent = MachineState(pressure=None, steal=None, load=None, mhz=None)
+    silent = MachineState(pressure=None, others=None, steal=None, load=None, mhz=None)
 
     assert _record({}, {}, states=(QUIET, silent)).warnings() == []
 

@@ -100,7 +100,8 @@ def test_figures_of_the_machine_only_rise_or_are_not_told() -> None:
     later_pressure, later_times = process.cpu_pressure_us(), process.cpu_times()
 
     assert pressure is None or pressure <= (later_pressure or 0)
-    assert times is None or later_times is None or (0 <= times[0] <= times[1] <= later_times[1])
+    assert times is None or later_times is None or (0 <= times[0] <= times[2] <= later_times[2])
+    assert times is None or later_times is None or (0 <= times[1] <= later_times[1] <= later_times[2])
 
 
 def test_the_clock_is_one_a_processor_can_have_or_not_told() -> None:

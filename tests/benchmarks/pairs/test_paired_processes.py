@@ -196,7 +196,7 @@ def test_two_measurements_at_a_time_wait_for_each_other(opened: Opened, tmp_path
 
 
 def _process(a_s: list[float], b_s: list[float]) -> PairProcess:
-    state = MachineState(pressure=None, steal=None, load=None, mhz=None)
+    state = MachineState(pressure=None, others=None, steal=None, load=None, mhz=None)
     return PairProcess(
         kind="pair", position=0, a_s=tuple(a_s), b_s=tuple(b_s), converged=True, state=state, apart=False, raw={}
     )  # fmt: skip

@@ -27,7 +27,7 @@ MARGINS, DEFAULT = Margins(), EFFORTS["default"]
 QUIET = Control(change=shift([0.0] * 5, alpha=0.05), reasons=())
 
 
-def _process(kind: Kind, position: int, change: float, *, pressure: float = 0.0, steal: float = 0.0) -> PairProcess:
+def _process(kind: Kind, position: int, change: float, *, others: float = 0.0, steal: float = 0.0) -> PairProcess:
     """Sixty-four pairs whose other side takes ``1 + change`` times as long."""
     baseline = tuple(0.01 + 1e-5 * (number % 7) for number in range(64))
     return PairProcess(
@@ -36,7 +36,7 @@ def _process(kind: Kind, position: int, change: float, *, pressure: float = 0.0,
         a_s=baseline,
         b_s=tuple(value * (1 + change) for value in baseline),
         converged=True,
-        state=MachineState(pressure=pressure, steal=steal, load=0.0, mhz=None),
+        state=MachineState(pressure=0.9, others=others, steal=steal, load=0.0, mhz=None),
         apart=False,
         raw={},
     )
@@ -98,7 +98,7 @@ def test_a_quiet_control_is_fit() -> None:
     ("controls", "state", "reason"),
     [
         ([0.03] * 5, {}, "the baseline differs from itself by +3.00 %, more than half the margin of 2 %"),
-        ([0.0] * 5, {"pressure": 0.4}, "tasks waited for a core 40 % of the time"),
+        ([0.0] * 5, {"others": 0.4}, "other programs took 40 % of the cores' time"),
         ([0.0] * 5, {"steal": 0.1}, "the hypervisor took 10 % of the time"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.report.figures import count, megabytes, milliseconds, percent, points, seconds, speed
+from pipeline.report.figures import count, megabytes, milliseconds, percent, points, seconds, speed, speed_interval
 
 _UNITS = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0}
 
@@ -116,3 +116,16 @@ def test_a_difference_of_accuracies_is_told_in_points(fraction: float, text: str
 @pytest.mark.parametrize(("ratio", "text"), [(2.1, "2.10x faster"), (1.0, "1.00x faster"), (0.77, "1.30x slower")])
 def test_what_takes_longer_is_told_as_slower(ratio: float, text: str) -> None:
     assert speed(ratio) == text
+
+
+@pytest.mark.parametrize(
+    ("figures_of_it", "text"),
+    [
+        ((2.1, 2.04, 2.17), "2.10x faster at p50 (2.04 to 2.17 side by side)"),
+        ((0.8, 0.75, 0.85), "1.25x slower at p50 (1.18 to 1.33 side by side)"),
+        ((1.01, 0.98, 1.03), "as fast at p50 (0.98x to 1.03x side by side)"),
+        ((3.0, None, None), "3.00x faster at p50 (side by side, too few processes for an interval)"),
+    ],
+)
+def test_a_speed_is_told_with_its_interval(figures_of_it: tuple[float, float | None, float | None], text: str) -> None:
+    assert speed_interval(*figures_of_it) == text
