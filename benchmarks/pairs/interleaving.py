@@ -97,11 +97,7 @@ class LoadedSide:
 
     def told(self) -> dict[str, Any]:
         """What was checked, and what is in force."""
-        return {
-            "checked": self._checked,
-            "mismatched": self._mismatched,
-            "facts": self._session.facts(),
-        }
+        return {"checked": self._checked, "mismatched": self._mismatched, "facts": self._session.facts()}
 
 
 def load_order(generator: random.Random) -> tuple[str, str]:

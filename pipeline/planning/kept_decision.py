@@ -28,7 +28,7 @@ __all__ = ["SEARCH", "decide", "decision_components", "recorded", "remember"]
 SEARCH = "search"
 """What stands in place of a stage's name in the key."""
 
-_VERSION = 5
+_VERSION = 6
 _FILE = "decision.json"
 
 
