@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.artifact import sha256_of_json
-from pipeline.environment import this_machine, versions
-from pipeline.planning.time_ratio import comparison_settings, time_ratio
+from pipeline.planning.time_ratio import comparison_key, time_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,14 +49,8 @@ def fastest(chain: Chain, contenders: Sequence[Contender]) -> tuple[int, str]:
 
 def _ratio(chain: Chain, other: Contender, base: Contender) -> float:
     """Of their times, side by side; measured once for the same two engines on this machine."""
-    key = sha256_of_json(
-        {
-            "engines": [base.engine.sha256, other.engine.sha256],
-            "settings": comparison_settings(chain),
-            "machine": this_machine().machine_class,
-            "versions": versions((*base.target.distributions, *other.target.distributions)),
-        }
-    )
+    distributions = (*base.target.distributions, *other.target.distributions)
+    key = comparison_key(chain, base.engine, other.engine, distributions)
     with chain.store.exclusive(f"{_RECORDS}-{key}"):
         known = chain.store.get_record(_RECORDS, key)
         if known is not None:

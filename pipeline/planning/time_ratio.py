@@ -9,7 +9,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.pairs.paired_processes import PairProtocol, measure_pairs
+from pipeline.artifact import sha256_of_json
 from pipeline.data.dataset import rotating_samples
+from pipeline.environment import this_machine, versions
 from pipeline.measuring.engine_inputs import engine_on_images
 from pipeline.session import EngineSpec
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact, Json
     from pipeline.chain.chain import Chain
 
-__all__ = ["PROTOCOL", "comparison_settings", "engines_of", "time_ratio"]
+__all__ = ["PROTOCOL", "comparison_key", "comparison_settings", "engines_of", "time_ratio"]
 
 PROTOCOL = PairProtocol(target_s=0.8, min_pairs=32, max_pairs=600, max_s=6.0, warmup_s=0.3, warmup_limit=120)
 _PROCESSES = 3
@@ -32,6 +34,28 @@ def comparison_settings(chain: Chain) -> dict[str, Json]:
     """What decides a ratio besides the engines and the machine; for keys."""
     threads = chain.plan.recipe.measure.threads
     return {"version": _VERSION, "protocol": PROTOCOL.to_json(), "processes": _PROCESSES, "threads": threads}
+
+
+def comparison_key(
+    chain: Chain, base: Artifact, other: Artifact, distributions: Sequence[str], *, processes: int = _PROCESSES
+) -> str:
+    """Under what a comparison of two engines on this machine is kept.
+
+    Args:
+        chain: The run.
+        base: Engine that the other is held against.
+        other: Engine.
+        distributions: Whose versions decide, those of both targets.
+        processes: In how many fresh processes.
+    """
+    return sha256_of_json(
+        {
+            "engines": [base.sha256, other.sha256],
+            "settings": {**comparison_settings(chain), "processes": processes},
+            "machine": this_machine().machine_class,
+            "versions": versions(distributions),
+        }
+    )
 
 
 def engines_of(chain: Chain, artifacts: Sequence[Artifact], scratch: Path) -> list[Engine]:

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.statistics.margins import Effort, Margins
-from pipeline.artifact import sha256_of_json
 from pipeline.chain.engine_measurement import profile_of
-from pipeline.environment import this_machine, versions
 from pipeline.gate.latency_looks import judge_side_by_side
-from pipeline.planning.time_ratio import PROTOCOL, comparison_settings, engines_of
+from pipeline.planning.time_ratio import PROTOCOL, comparison_key, engines_of
 
 if TYPE_CHECKING:
     from exporters.target import Target
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Speedup", "speedup"]
 
 _RECORDS = "speedups"
-_VERSION = 1
 _ALPHA = 0.05
 _PROCESSES = 6
 """At least, unless fewer are asked for: with fewer there is no interval at 95 %."""
@@ -64,16 +61,7 @@ def speedup(chain: Chain, target: Target, baseline: Artifact, shipped: Artifact)
         return Speedup(ratio=1.0, low=1.0, high=1.0)
     section = chain.plan.recipe.measure
     processes = section.processes or max(_PROCESSES, profile_of(section).processes)
-    key = sha256_of_json(
-        {
-            "version": _VERSION,
-            "engines": [baseline.sha256, shipped.sha256],
-            "settings": comparison_settings(chain),
-            "processes": processes,
-            "machine": this_machine().machine_class,
-            "versions": versions(target.distributions),
-        }
-    )
+    key = comparison_key(chain, baseline, shipped, target.distributions, processes=processes)
     with chain.store.exclusive(f"{_RECORDS}-{key}"):
         known = chain.store.get_record(_RECORDS, key)
         if known is not None:
