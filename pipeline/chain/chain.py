@@ -90,6 +90,9 @@ class Chain:
 
 
 def network_facts_of(artifacts: Mapping[ArtifactKind, Artifact]) -> dict[str, int]:
-    """Parameters and multiply-accumulates: those of the newest network, which every later form shares."""
-    facts = artifacts[ArtifactKind.NETWORK].facts
+    """Parameters and multiply-accumulates: those of the newest network, which every later form shares.
+
+    A model that came as an ONNX file has no network; its graph, as it was imported, says them.
+    """
+    facts = artifacts[ArtifactKind.NETWORK if ArtifactKind.NETWORK in artifacts else ArtifactKind.ONNX].facts
     return {"params": facts["params"], "macs": facts["macs"]}

@@ -11,12 +11,15 @@ from pipeline.catalog import task_named
 from pipeline.chain.targets import targets_of
 from pipeline.data.check import check_images
 from pipeline.data.open import open_dataset
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UsageError
 from pipeline.measuring.bundle_images import remember_dataset
+from pipeline.models.onnx_file import read_onnx_file
 from pipeline.models.recipe import weights_preprocess
 from pipeline.models.resolve import resolve_model, resolve_weights
 from pipeline.preprocess import PreprocessSpec
 from pipeline.stages.build import BuildFor
+from pipeline.stages.calibrate import CalibrateGraph
+from pipeline.stages.import_onnx import ImportOnnx
 from pipeline.subject import Parts
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Json
     from pipeline.data import Dataset
     from pipeline.models import ModelSource, WeightsSource
+    from pipeline.models.onnx_file import OnnxFile
     from pipeline.progress import Progress
     from pipeline.recipe import InputSection, Recipe
     from pipeline.stage import Stage
@@ -68,6 +72,8 @@ class Plan:
     def network_stages(self) -> tuple[Stage, ...]:
         """The stages up to and with calibrate, which all targets share, in their order."""
         recipe = self.recipe
+        if self.parts.model.origin == "onnx":
+            return (ImportOnnx(opset=recipe.calibrate.opset), CalibrateGraph())
         stages: tuple[Stage, ...] = (recipe.baseline, recipe.distill, recipe.prune, recipe.calibrate)
         return tuple(stage for stage in stages if stage.name not in self.skipped)
 
@@ -118,7 +124,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     _check_trainable(recipe, dataset, weights)
     check_images(dataset, progress, cache=cache)
     preprocess, notes = _preprocess(recipe, model, weights)
-    skipped = _skipped(recipe, dataset, weights)
+    skipped = _skipped(recipe, dataset, model, weights)
     teachers = () if "distill" in skipped else teacher_models
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
     return Plan(
@@ -150,8 +156,48 @@ def _check_trainable(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -
     )
 
 
+def _assumed(base: PreprocessSpec) -> str:
+    height, width = base.size
+    side = str(height) if height == width else f"{height}x{width}"
+    return (
+        f"preprocessing taken as ImageNet's custom ({base.resize}, centre {side}, its mean and std); "
+        "set input.size, input.mean, input.std, input.resize if the network was trained otherwise"
+    )
+
+
+def _preprocess_of_file(recipe: Recipe, file: OnnxFile) -> tuple[PreprocessSpec, tuple[str, ...]]:
+    """What an ONNX file says of its input, the rest as is customary; then what the user set."""
+    image, chosen = file.image, recipe.input
+    asked = (chosen.size, chosen.size) if isinstance(chosen.size, int) else chosen.size
+    if image.size is not None and asked not in {None, image.size}:
+        raise UsageError(
+            "this ONNX file takes images of one size",
+            where=str(file.path),
+            got=f"input.size = {'x'.join(map(str, asked))}",
+            expected="x".join(map(str, image.size)),
+            fix="leave input.size out, or export the network with open sizes",
+        )
+    usual = _EMBEDDED if recipe.data.source == "digits" else _CUSTOMARY
+    size = image.size or asked or usual.size
+    base = _resized(usual, chosen.model_copy(update={"size": size, "resize": None})).model_copy(update={"size": size})
+    if image.dtype == "uint8":
+        if chosen.mean is not None or chosen.std is not None:
+            raise UsageError(
+                "this ONNX file takes bytes and normalises them itself",
+                where=str(file.path),
+                got="input.mean or input.std",
+                fix="leave them out",
+            )
+        base = base.model_copy(update={"mean": (0.0,) * 3, "std": (1 / 255,) * 3})
+    known = (image.size or chosen.size) is not None and (image.dtype == "uint8" or chosen.mean is not None)
+    notes = () if known or recipe.data.source == "digits" else (_assumed(base),)
+    return chosen.over(base), notes
+
+
 def _preprocess(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> tuple[PreprocessSpec, tuple[str, ...]]:
     """The weights' own recipe, the embedded data's size, or custom; then what the user set."""
+    if model.origin == "onnx" and model.file is not None:
+        return _preprocess_of_file(recipe, read_onnx_file(model.file))
     embedded = recipe.data.source == "digits"
     own = weights_preprocess(model) if weights.origin == "pretrained" or not embedded else None
     notes: tuple[str, ...] = ()
@@ -162,11 +208,7 @@ def _preprocess(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> t
     else:
         base = _CUSTOMARY
         if recipe.input.size is None or recipe.input.mean is None:
-            note = (
-                "preprocessing taken as ImageNet's custom (256, centre 224, its mean and std); "
-                "set input.size, input.mean, input.std, input.resize if the network was trained otherwise"
-            )
-            notes = (note,)
+            notes = (_assumed(base),)
     return recipe.input.over(_resized(base, recipe.input)), notes
 
 
@@ -178,14 +220,31 @@ def _resized(base: PreprocessSpec, chosen: InputSection) -> PreprocessSpec:
     return base.model_copy(update={"resize": round(base.resize * max(size) / max(base.size))})
 
 
-def _skipped(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -> dict[str, str]:
+def _skipped(recipe: Recipe, dataset: Dataset, model: ModelSource, weights: WeightsSource) -> dict[str, str]:
     skipped: dict[str, str] = dict.fromkeys(recipe.skip, "skipped on request")
+    if model.origin == "onnx":
+        _check_untrained(recipe, model)
+        for name in ("distill", "prune"):
+            skipped.setdefault(name, "an ONNX file is not trained: its network is taken as it is")
     if not dataset.train:
         for name in ("distill", "prune"):
             skipped.setdefault(name, "no training images")
     if weights.origin == "file" and recipe.distill.teachers is None:
         skipped.setdefault("distill", "the network comes trained; name teachers with --set distill.teachers=[...]")
     return skipped
+
+
+def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
+    """Refuse what asks for the training of a network that comes as an ONNX file."""
+    asked = {"prune": "prune" in recipe.goal.require, "distill.teachers": recipe.distill.teachers is not None}
+    for key, wanted in asked.items():
+        if wanted and key.partition(".")[0] not in recipe.skip:
+            raise UsageError(
+                "an ONNX file cannot be trained, and so neither distilled nor pruned",
+                where=str(model.file),
+                got=f"{key} is asked for",
+                fix="give the PyTorch network as path/to/file.py:factory with its --weights, or leave that out",
+            )
 
 
 def _resolved(

@@ -10,7 +10,7 @@ __all__ = ["COMMANDS"]
 def models() -> None:
     """List the models that can be named.
 
-    A file of your own is named path/to/file.py:factory.
+    A file of your own is named path/to/file.py:factory or path/to/model.onnx.
     """
     from pipeline.models.names import timm_classifiers, torchvision_classifiers
 

@@ -23,6 +23,7 @@ Start here:
   edgewright deploy resnet50 --data my_photos      on your images: train/<class>/*, val/<class>/*
   edgewright deploy net.py:build --weights w.pth --data my_photos --skip distill,prune
                                                    your trained network: only INT8, ONNX, runtime
+  edgewright deploy model.onnx --data my_photos    the same from an ONNX file, whoever exported it
 \b
 Then:
   edgewright explain resnet50                      what would run again, and why

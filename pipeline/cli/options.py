@@ -19,7 +19,9 @@ def recipe_from(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="MODEL", help="A torchvision classifier, timm/NAME, or path/to/file.py:factory.", show_default=False
+            metavar="MODEL",
+            help="A torchvision classifier, timm/NAME, path/to/file.py:factory, or path/to/model.onnx.",
+            show_default=False,
         ),
     ] = None,
     data: Annotated[

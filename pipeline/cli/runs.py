@@ -39,6 +39,7 @@ def deploy(
     edgewright deploy resnet50
     edgewright deploy mobilenet_v2 --data my_photos --target ort-cpu
     edgewright deploy net.py:build --weights w.safetensors --data my_photos --skip distill,prune
+    edgewright deploy model.onnx --data my_photos
 
     What did not change since an earlier run is taken from the store, so a killed run goes on where it was.
     """  # noqa: D301 - the backslash is click's: keep these lines as they are

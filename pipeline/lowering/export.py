@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import tempfile
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from pipeline.lowering.canonical import canonicalise
+from pipeline.lowering.quiet import quiet
+from pipeline.lowering.tidy import tidied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from torch import nn
 
@@ -44,9 +41,8 @@ def OnnxFromTorch(  # noqa: N802 - conversions are named <Target>From<Source>
         Exception: whatever the exporter meets; torch has no common base for it.
     """
     import onnx
-    import onnxslim
 
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder, _quiet():
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder, quiet():
         path = Path(folder, "model.onnx")
         torch.onnx.export(
             network,
@@ -59,14 +55,8 @@ def OnnxFromTorch(  # noqa: N802 - conversions are named <Target>From<Source>
             external_data=False,
         )
         model = onnx.load(path)
-        model = onnxslim.slim(model)
-        if model is None:
-            model = onnx.load(path)
-    model = onnx.shape_inference.infer_shapes(model)
-    canonicalise(model)
-    _strip(model)
+    model = tidied(model)
     _check_opset(model, opset)
-    onnx.checker.check_model(model, full_check=True)
     return model
 
 
@@ -75,41 +65,3 @@ def _check_opset(model: Any, asked: int) -> None:  # noqa: ANN401 - onnx.ModelPr
     if found != asked:
         message = f"opset {found} came out instead of {asked}: an operator has no form in it"
         raise ValueError(message)
-
-
-def _strip(model: Any) -> None:  # noqa: ANN401 - onnx.ModelProto
-    """Take out what does not compute: source places, versions, comments."""
-    model.producer_name, model.producer_version, model.doc_string, model.domain = "edgewright", "", "", ""
-    del model.metadata_props[:]
-    model.graph.name, model.graph.doc_string = "edgewright", ""
-    del model.graph.metadata_props[:]
-    for item in (
-        *model.graph.node,
-        *model.graph.initializer,
-        *model.graph.value_info,
-        *model.graph.input,
-        *model.graph.output,
-    ):
-        item.doc_string = ""
-        del item.metadata_props[:]
-    del model.functions[:]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporters print and warn about their own progress; what matters is checked on numbers afterwards."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "onnxscript", "onnxslim")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.errors import ParityError
 from pipeline.lowering.export import EXPORTERS, OnnxFromTorch
-from pipeline.lowering.parity import compare, first_difference, probe_inputs
+from pipeline.lowering.parity import TorchReference, compare, first_difference, probe_inputs
 from pipeline.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def lower(
             export = partial(_exported, example=example, exporter=exporter, opset=opset)
             try:
                 model = export(network, ["output"])
-                parity = compare(model, network, inputs, limit=limit)
+                parity = compare(model, TorchReference(network), inputs, limit=limit)
             except Exception as error:  # noqa: BLE001 - neither exporters nor runtime have one; the next is tried
                 refused.append(f"{exporter}: {_first_line(error)}")
                 continue
@@ -96,7 +96,7 @@ def lower(
                     exporter=exporter,
                     max_relative_error=parity.relative_error,
                     checked_inputs=parity.inputs,
-                    notes=(*(f"exporter refused: {reason}" for reason in refused), *_rounding_notes(parity)),
+                    notes=(*(f"exporter refused: {reason}" for reason in refused), *rounding_notes(parity)),
                 )
             by = f"{parity.relative_error:.2g} of the largest output" if parity.finite else "values that are no numbers"
             culprit = _culprit(network, export, inputs, limit)
@@ -110,10 +110,11 @@ def lower(
     )
 
 
-def _rounding_notes(parity: Parity) -> list[str]:
+def rounding_notes(parity: Parity, reference: str = "PyTorch") -> list[str]:
+    """What was left out of the comparison as rounding that the network itself amplifies."""
     return [
-        f"on {name} the graph differs by {error:.2g} of the largest output, PyTorch's own float32 by {own:.2g} from "
-        "float64: this network amplifies rounding there"
+        f"on {name} the graph differs by {error:.2g} of the largest output, {reference}'s own float32 by {own:.2g} "
+        "through rounding alone: this network amplifies rounding there"
         for name, error, own in parity.rounding
     ]
 

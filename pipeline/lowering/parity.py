@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,28 @@ if TYPE_CHECKING:
 
     from pipeline.session import Array
 
-__all__ = ["Parity", "compare", "first_difference", "probe_inputs"]
+__all__ = [
+    "Parity",
+    "Reference",
+    "TorchReference",
+    "compare",
+    "first_difference",
+    "named_images",
+    "probe_inputs",
+    "relative_difference",
+]
+
+
+class Reference(Protocol):
+    """What a graph is held against."""
+
+    def outputs(self, image: Array) -> list[Array]:
+        """Its outputs for one input, float32 (1, 3, height, width)."""
+        ...
+
+    def own_rounding(self, image: Array, outputs: list[Array]) -> float:
+        """How far rounding alone moves these outputs, as a fraction of the largest; 0 where that cannot be told."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,8 +68,13 @@ class Parity:
 def probe_inputs(images: Sequence[Array], shape: tuple[int, ...]) -> list[tuple[str, Array]]:
     """The inputs to compare with, each (1, 3, height, width) float32: real images, zeros, ones and noise."""
     noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    real = [(f"{_IMAGE}{number}", np.asarray(image, dtype=np.float32)) for number, image in enumerate(images)]
-    return [*real, ("zeros", np.zeros(shape, np.float32)), ("ones", np.ones(shape, np.float32)), ("noise", noise)]
+    plain = [("zeros", np.zeros(shape, np.float32)), ("ones", np.ones(shape, np.float32))]
+    return [*named_images(images), *plain, ("noise", noise)]
+
+
+def named_images(images: Sequence[Array]) -> list[tuple[str, Array]]:
+    """Real images, each with the name by which a difference on it is told."""
+    return [(f"{_IMAGE}{number}", np.asarray(image, dtype=np.float32)) for number, image in enumerate(images)]
 
 
 _OWN_ROUNDING = 4.0
@@ -62,21 +88,21 @@ differs by tenths of the output."""
 _IMAGE = "image "
 
 
-def compare(model: Any, network: nn.Module, inputs: Sequence[tuple[str, Array]], *, limit: float) -> Parity:  # noqa: ANN401 - ModelProto
-    """Run the ONNX model and the network on every input.
+def compare(model: Any, reference: Reference, inputs: Sequence[tuple[str, Array]], *, limit: float) -> Parity:  # noqa: ANN401 - ModelProto
+    """Run the ONNX model and what it is held against on every input.
 
     Args:
         model: The graph.
-        network: In eval mode.
+        reference: What it should compute.
         inputs: Named inputs.
-        limit: Differences beyond it are held against the network's own rounding before they count.
+        limit: Differences beyond it are held against the reference's own rounding before they count.
     """
-    expected = [_torch_outputs(network, batch) for _, batch in inputs]
     worst, culprit = 0.0, inputs[0][0]
     rounding = []
-    for (name, batch), wanted, got in zip(inputs, expected, run_onnx(model, (b for _, b in inputs)), strict=True):
-        error = max(_relative(a, b) for a, b in zip(wanted, got, strict=True))
-        own = _own_rounding(network, batch, wanted) if limit < error < 1 else 0.0
+    for (name, batch), got in zip(inputs, run_onnx(model, (b for _, b in inputs)), strict=True):
+        wanted = reference.outputs(batch)
+        error = max(relative_difference(a, b) for a, b in zip(wanted, got, strict=True))
+        own = reference.own_rounding(batch, wanted) if limit < error < 1 else 0.0
         amplified = _MADE_UP * limit if own > limit and not name.startswith(_IMAGE) else 0.0
         if limit < error <= max(_OWN_ROUNDING * own, amplified):
             rounding.append((name, error, own))
@@ -85,20 +111,36 @@ def compare(model: Any, network: nn.Module, inputs: Sequence[tuple[str, Array]],
     return Parity(relative_error=worst, input_name=culprit, inputs=len(inputs), rounding=tuple(rounding))
 
 
-def _own_rounding(network: nn.Module, batch: Array, outputs: Sequence[Array]) -> float:
-    """How far rounding alone moves the network's outputs; 0 for a network that cannot run in float64.
+class TorchReference:
+    """A network of PyTorch.
 
-    The larger of two: float32 against float64, and float64 against itself with every weight moved by half a unit of
-    float32's last place, which is what an exporter does when it folds a batch normalisation into a convolution.
+    Args:
+        network: In eval mode, on the CPU.
     """
-    try:
-        double = copy.deepcopy(network).double()
-        precise = _torch_outputs(double, batch.astype(np.float64))
-        _nudge(double)
-        nudged = _torch_outputs(double, batch.astype(np.float64))
-    except (RuntimeError, TypeError):
-        return 0.0
-    return max(_relative(a, b) for moved in (outputs, nudged) for a, b in zip(precise, moved, strict=True))
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+
+    def outputs(self, image: Array) -> list[Array]:
+        """Its outputs."""
+        return _torch_outputs(self._network, image)
+
+    def own_rounding(self, image: Array, outputs: list[Array]) -> float:
+        """How far rounding alone moves the network's outputs; 0 for a network that cannot run in float64.
+
+        The larger of two: float32 against float64, and float64 against itself with every weight moved by half a unit
+        of float32's last place, which is what an exporter does when it folds a batch normalisation into a convolution.
+        """
+        try:
+            double = copy.deepcopy(self._network).double()
+            precise = _torch_outputs(double, image.astype(np.float64))
+            _nudge(double)
+            nudged = _torch_outputs(double, image.astype(np.float64))
+        except (RuntimeError, TypeError):
+            return 0.0
+        return max(
+            relative_difference(a, b) for moved in (outputs, nudged) for a, b in zip(precise, moved, strict=True)
+        )
 
 
 def _nudge(network: nn.Module) -> None:
@@ -134,7 +176,7 @@ def first_difference(
     for (_, batch), got in zip(inputs, run_onnx(model, [batch for _, batch in inputs]), strict=True):
         wanted = _torch_outputs(taps, batch)
         for name, a, b in zip(names, wanted[1:], got[1:], strict=True):
-            if _relative(a, b) > limit:
+            if relative_difference(a, b) > limit:
                 return name
     return None
 
@@ -182,7 +224,7 @@ def _torch_outputs(network: nn.Module, batch: Array) -> list[Array]:
     return [output.numpy() for output in (outputs if isinstance(outputs, list | tuple) else (outputs,))]
 
 
-def _relative(wanted: Array, got: Array) -> float:
+def relative_difference(wanted: Array, got: Array) -> float:
     """Largest difference over the largest value; infinite for another shape or a value that is not a number."""
     if wanted.shape != got.shape:
         return float("inf")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["resolve_model", "resolve_weights"]
 
-_MODELS = "a torchvision classifier such as resnet50, timm/NAME, or path/to/file.py:factory"
+_MODELS = "a torchvision classifier such as resnet50, timm/NAME, path/to/file.py:factory, or path/to/model.onnx"
 _STATE_DICTS = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 
 
@@ -27,12 +27,13 @@ def resolve_model(text: str) -> ModelSource:
     """Say where the network ``text`` comes from.
 
     Args:
-        text: A torchvision classifier, ``timm/NAME`` (``timm/NAME.TAG`` for certain weights), or
-            ``path/to/file.py:factory``.
+        text: A torchvision classifier, ``timm/NAME`` (``timm/NAME.TAG`` for certain weights),
+            ``path/to/file.py:factory``, or ``path/to/model.onnx``.
 
     Raises:
         UnknownNameError: with the nearest names.
-        UsageError: a model file that is not there, is not Python or defines no such factory; timm not installed.
+        UsageError: a model file that is not there, is not Python or defines no such factory; an ONNX file that
+            cannot be handled; timm not installed.
     """
     if not text:
         raise UsageError("no model named", expected=_MODELS)
@@ -43,13 +44,15 @@ def resolve_model(text: str) -> ModelSource:
         file = Path(path).expanduser()
         model_file.check_factory(file, factory)
         return ModelSource(origin="file", name=factory, file=file, file_sha256=model_file.hash_of_model_file(file))
+    if text.endswith(".onnx"):
+        return _resolve_onnx(Path(text).expanduser())
     known = torchvision_classifiers()
     if text in known:
         return ModelSource(origin="torchvision", name=text)
     if text.partition(".")[0] in timm_source.architectures():
         raise UnknownNameError("model", text, [*known, f"timm/{text}"], fix=f"timm has it: timm/{text}")
     raise UnknownNameError(
-        "model", text, known, fix="`edgewright models` lists all; or timm/NAME, path/file.py:factory"
+        "model", text, known, fix="`edgewright models` lists all; or timm/NAME, path/file.py:factory, path/model.onnx"
     )
 
 
@@ -69,6 +72,13 @@ def _resolve_timm(name: str) -> ModelSource:
     return ModelSource(origin="timm", name=name)
 
 
+def _resolve_onnx(file: Path) -> ModelSource:
+    from pipeline.models.onnx_file import hash_of_onnx_file, read_onnx_file
+
+    read_onnx_file(file)  # refuses what cannot be handled
+    return ModelSource(origin="onnx", name=file.stem, file=file, file_sha256=hash_of_onnx_file(file))
+
+
 def resolve_weights(
     text: str | None, model: ModelSource, *, cache: Path, progress: Progress | None = None
 ) -> WeightsSource:
@@ -76,7 +86,7 @@ def resolve_weights(
 
     Args:
         text: ``pretrained``, ``none``, a ``.safetensors`` file or a state dict saved by ``torch.save``. None:
-            ``pretrained`` where the model has such weights, else ``none``.
+            ``pretrained`` where the model has such weights, else ``none``. An ONNX file has its own and takes no other.
         model: Whose weights.
         cache: Where downloads are kept.
         progress: Where downloads are shown.
@@ -84,6 +94,12 @@ def resolve_weights(
     Raises:
         WeightsError: for a file that is not there or visibly damaged, or a model that has no pretrained weights.
     """
+    if model.origin == "onnx":
+        if text is not None:
+            raise WeightsError(
+                "an ONNX file holds its weights", where=str(model.file), got=text, fix="leave --weights out"
+            )
+        return WeightsSource(origin="file", file=model.file, file_sha256=model.file_sha256)
     if text == "none" or (text is None and model.origin == "file"):
         reason = "no weights were asked for" if text else "no weights were given"
         return WeightsSource(origin="scratch", reason=reason)

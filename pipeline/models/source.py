@@ -18,14 +18,14 @@ class ModelSource:
     """How to build the network.
 
     Attributes:
-        origin: ``torchvision``, ``timm`` or ``file``.
-        name: Builder or factory name within the origin.
-        file: The user's Python file, for origin ``file``; its content counts, not its place.
-        file_sha256: Hash of that file and of what it imports from its own folder.
+        origin: ``torchvision``, ``timm``, ``file`` for a factory in Python, or ``onnx``.
+        name: Builder or factory name within the origin; of an ONNX file its name without suffix.
+        file: The user's file, for the last two; its content counts, not its place.
+        file_sha256: Hash of that file and of what it needs beside it: modules it imports, weights it names.
         output: Which of several outputs is the answer; None for the customary or the first one.
     """
 
-    origin: Literal["torchvision", "timm", "file"]
+    origin: Literal["torchvision", "timm", "file", "onnx"]
     name: str
     file: Path | None = field(default=None, compare=False)
     file_sha256: str | None = None

@@ -12,7 +12,7 @@ from pipeline.quantization.plan import place
 if TYPE_CHECKING:
     from pipeline.quantization.dialects import Dialect
 
-__all__ = ["Int8Share", "int8_share"]
+__all__ = ["Int8Share", "int8_share", "weighted_macs"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,19 +47,23 @@ def int8_share(model: Any, dialect: Dialect, float_nodes: frozenset[str] = froze
     """
     graph = Graph(model)
     placed = place(graph, dialect, float_nodes).units
-    macs = _macs(graph)
+    macs = weighted_macs(model)
     inside = [count for name, count in macs.items() if name in placed]
     return Int8Share(layers=len(inside), total_layers=len(macs), macs=sum(inside), total_macs=sum(macs.values()))
 
 
-def _macs(graph: Graph) -> dict[str, int]:
-    """Weighted node to its multiply-accumulates: every weight is used once for each position it is put to.
+def weighted_macs(model: Any) -> dict[str, int]:  # noqa: ANN401 - ModelProto
+    """Name of each weighted node to its multiply-accumulates: every weight is used once for each position it is put to.
 
     A convolution's positions are those of its output, a transposed one's those of its input; a product has one for
-    each row.
+    each row. Products of two computed values, as in attention, are not weighted and not counted.
+
+    Args:
+        model: A float graph with static shapes.
     """
     from onnx import shape_inference
 
+    graph = Graph(model)
     typed = shape_inference.infer_shapes(graph.model).graph
     shapes = {
         item.name: [side.dim_value for side in item.type.tensor_type.shape.dim]

@@ -97,7 +97,7 @@ class Recipe(_Section):
     """Everything that decides a run."""
 
     schema_: Literal["edgewright.recipe/1"] = Field(default="edgewright.recipe/1", alias="schema")
-    model: str = Field(description="torchvision name, timm/NAME, or path/to/file.py:factory")
+    model: str = Field(description="torchvision name, timm/NAME, path/to/file.py:factory, or path/to/model.onnx")
     weights: str | None = Field(
         default=None,
         description="'pretrained', 'none', a .safetensors or a .pt/.pth state dict; default: pretrained for names",

@@ -125,7 +125,7 @@ def _beside(chain: Chain, one: _Built, effort: Effort, protocol: PairProtocol) -
     samples = rotating_samples(parts.dataset.test, _INPUTS)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         ours = engine_on_images(one.engine.root, spec, samples, parts.preprocess, Path(scratch, "own.bin"))
-        floats, inputs = _taking_floats(chain, spec), Path(scratch, "float.bin")
+        floats, inputs = _taking_floats(chain, one, spec), Path(scratch, "float.bin")
         write_inputs(inputs, read_images(samples, parts.preprocess), floats)
         for folder, other in _others(chain, one, floats):
             theirs = Engine(folder=folder, spec=other, opener=plain.OPENERS[other.target], inputs=inputs)
@@ -143,21 +143,25 @@ def _beside(chain: Chain, one: _Built, effort: Effort, protocol: PairProtocol) -
             )
 
 
-def _taking_floats(chain: Chain, spec: EngineSpec) -> EngineSpec:
+def _taking_floats(chain: Chain, one: _Built, spec: EngineSpec) -> EngineSpec:
     """The spec with the input of the exported graph, which takes no bytes."""
+    import onnx
+
     height, width = chain.plan.parts.preprocess.size
-    return replace(spec, input=replace(spec.input, name="input", shape=(1, 3, height, width), dtype="float32"))
+    graph = onnx.load(one.run.artifacts[ArtifactKind.ONNX].path(one.source), load_external_data=False).graph
+    name = graph.input[0].name
+    return replace(spec, input=replace(spec.input, name=name, shape=(1, 3, height, width), dtype="float32"))
 
 
 def _others(chain: Chain, one: _Built, floats: EngineSpec) -> Iterator[tuple[Path, EngineSpec]]:
     """Folder and spec of the same network in every plain runtime that computes in that precision by itself.
 
-    OpenVINO takes 16-bit floats for a float network where the CPU has them.
+    An ONNX file has no network for PyTorch. OpenVINO takes 16-bit floats for a float network where the CPU has them.
     """
     threads = chain.plan.recipe.measure.threads
     for name in plain.plain_runtimes():
         if one.precision == "int8" or plain.computes_in(name) == one.precision:
             yield one.run.artifacts[ArtifactKind.ONNX].root, plain.of_onnx(name, floats, one.source, threads=threads)
-    if one.precision == "float":
+    if one.precision == "float" and ArtifactKind.NETWORK in one.run.artifacts:
         network = one.run.artifacts[ArtifactKind.NETWORK].root
         yield network, plain.of_network(floats, chain.plan.parts.model, threads=threads)

@@ -173,4 +173,6 @@ def _for_target(
 
 def _folder_name(model: str) -> str:
     """A folder name for a model: its name, the factory of a user's file, with no separators."""
+    if model.endswith(".onnx"):
+        return Path(model).stem
     return model.replace("\\", "/").rpartition(":")[2].replace("/", "-")

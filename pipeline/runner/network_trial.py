@@ -59,7 +59,12 @@ def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
 
 
 def known_trial(plan: Plan, store: Store) -> Trial | None:
-    """What an earlier run found out about the plan's network; None when it was never tried."""
+    """What an earlier run found out about the plan's network; None when it was never tried.
+
+    An ONNX file is tried by its import, which is the first stage and takes seconds.
+    """
+    if plan.parts.model.origin == "onnx":
+        return Trial()
     value = store.get_record(_RECORDS, _key(plan, plan.parts, prune="prune" not in plan.skipped))
     return None if value is None else Trial(unprunable=value["unprunable"], notes=tuple(value["notes"]))
 

@@ -1,7 +1,11 @@
-"""The network as a float ONNX graph, and what its activations look like: all that INT8 needs, for every target."""
+"""The network as a float ONNX graph, and what its activations look like: all that INT8 needs, for every target.
+
+The graph comes from a PyTorch network, or from an ONNX file that was imported.
+"""
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,11 +17,12 @@ from pipeline.stage import Made
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pipeline.artifact import Json
     from pipeline.quantization.observe import Observation
     from pipeline.session import Array
     from pipeline.stage import Inputs, Workspace
 
-__all__ = ["Calibrate"]
+__all__ = ["Calibrate", "CalibrateGraph"]
 
 _COMPARED_IMAGES = 64
 _FEW_IMAGES = 64
@@ -48,44 +53,81 @@ class Calibrate(BaseModel):
             ParityError: when no exporter's graph computes what the network computes.
             DataError: when a calibration image cannot be used.
         """
-        import onnx
-        from safetensors.numpy import save_file
-
         from pipeline.lowering.lower import lower
         from pipeline.models.files import load_network
         from pipeline.models.normalisation import normalisation_doubt
-        from pipeline.quantization.calibrated import MEANS, RANGES
-        from pipeline.quantization.graph import Graph
-        from pipeline.quantization.observe import observe
-        from pipeline.quantization.plan import tensors_to_observe
 
         subject = inputs.subject
-        if not subject.calibration:
-            raise DataError("there are no calibration images", where="calibrate", fix="add images to the data")
+        _check_images(inputs)
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
-        path = work.folder / FLOAT_MODEL
         compared = list(_images(inputs, limit=_COMPARED_IMAGES))
         doubt = normalisation_doubt(network, compared)
-        lowered = lower(subject.task.deployable(network), compared, path, opset=self.opset, progress=work.progress)
-        model = onnx.load(path)
-        graph = Graph(model)
-        count = len(subject.calibration)
-        with work.progress.track("watching activations", 2 * count) as ticker:
-            seen = observe(model, tensors_to_observe(graph), lambda: _images(inputs), ticker, kept=work.kept)
-        ranges = _ranges(seen)
-        (work.folder / RANGES).write_text(canonical_json(ranges) + "\n", encoding="utf-8")
-        means = {name: of.channel_mean.astype("float32") for name, of in seen.items() if of.channel_mean is not None}
-        save_file(means, work.folder / MEANS)
+        lowered = lower(
+            subject.task.deployable(network),
+            compared,
+            work.folder / FLOAT_MODEL,
+            opset=self.opset,
+            progress=work.progress,
+        )
+        watched, doubts = _watch(inputs, work)
         facts = {
             "exporter": lowered.exporter,
             "max_relative_error": lowered.max_relative_error,
             "compared_inputs": lowered.checked_inputs,
-            "images": count,
-            "tensors": len(seen),
+            **watched,
         }
         agreement = f"{lowered.exporter} graph agrees with PyTorch to {lowered.max_relative_error:.1g} of its output"
-        doubts = (*([doubt] if doubt else []), *_doubts(seen, inputs))
-        return Made(facts=facts, notes=(*lowered.notes, agreement, *doubts))
+        return Made(facts=facts, notes=(*lowered.notes, agreement, *([doubt] if doubt else []), *doubts))
+
+
+class CalibrateGraph(BaseModel):
+    """The activations' ranges of a float graph that is there already."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: ClassVar[str] = "calibrate"
+    version: ClassVar[int] = 1
+    takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.ONNX,)
+    gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
+    reads: ClassVar[tuple[str, ...]] = ("calibration", "preprocess")
+    pins: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime", "pillow")
+
+    def run(self, inputs: Inputs, work: Workspace) -> Made:
+        """Write ``float.onnx``, ``ranges.json`` and ``means.safetensors``.
+
+        Raises:
+            DataError: when a calibration image cannot be used.
+        """
+        _check_images(inputs)
+        shutil.copyfile(inputs.artifacts[ArtifactKind.ONNX].path(FLOAT_MODEL), work.folder / FLOAT_MODEL)
+        facts, doubts = _watch(inputs, work)
+        return Made(facts=facts, notes=tuple(doubts))
+
+
+def _check_images(inputs: Inputs) -> None:
+    if not inputs.subject.calibration:
+        raise DataError("there are no calibration images", where="calibrate", fix="add images to the data")
+
+
+def _watch(inputs: Inputs, work: Workspace) -> tuple[dict[str, Json], Sequence[str]]:
+    """Watch the graph in the workspace over the calibration images, write what was seen; facts and doubts."""
+    import onnx
+    from safetensors.numpy import save_file
+
+    from pipeline.quantization.calibrated import MEANS, RANGES
+    from pipeline.quantization.graph import Graph
+    from pipeline.quantization.observe import observe
+    from pipeline.quantization.plan import tensors_to_observe
+
+    model = onnx.load(work.folder / FLOAT_MODEL)
+    graph = Graph(model)
+    count = len(inputs.subject.calibration)
+    with work.progress.track("watching activations", 2 * count) as ticker:
+        seen = observe(model, tensors_to_observe(graph), lambda: _images(inputs), ticker, kept=work.kept)
+    (work.folder / RANGES).write_text(canonical_json(_ranges(seen)) + "\n", encoding="utf-8")
+    means = {name: of.channel_mean.astype("float32") for name, of in seen.items() if of.channel_mean is not None}
+    save_file(means, work.folder / MEANS)
+    return {"images": count, "tensors": len(seen)}, _doubts(seen, inputs)
 
 
 def _images(inputs: Inputs, *, limit: int | None = None) -> Iterator[Array]:

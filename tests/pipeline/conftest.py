@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from benchmarks.pairs.paired_processes import PairProtocol
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 Golden = Callable[[str, str], None]
 Remake = Callable[..., Bundle]
+OnnxNetwork = Callable[..., Any]
 
 _GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -150,3 +152,67 @@ def cheap() -> GateOptions:
         effort=Effort(processes=1, looks=1, alpha=0.05, memory_processes=1),
         protocol=PairProtocol(target_s=0.05, min_pairs=16, max_pairs=16, max_s=2.0, warmup_s=0.0, warmup_limit=40),
     )
+
+
+@pytest.fixture(scope="session")
+def onnx_network() -> OnnxNetwork:
+    """Makes a small classifier of three classes as an ONNX graph, with the habits of one exporter or another."""
+    return _onnx_network
+
+
+def _onnx_network(
+    *,
+    opset: int = 13,
+    shape: tuple[int | str, ...] = (1, 3, 16, 16),
+    dtype: str = "float32",
+    layout: str = "NCHW",
+    initializers_as_inputs: bool = False,
+    constants_as_nodes: bool = False,
+    seed: int = 0,
+) -> Any:  # noqa: ANN401 - ModelProto
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    generator = np.random.default_rng(seed)
+    floats = "float16" if dtype == "float16" else "float32"
+    values = {
+        "kernel": generator.standard_normal((8, 3, 3, 3)) / 4,
+        "scale": generator.uniform(0.5, 1.5, 8),
+        "shift": generator.standard_normal(8) / 4,
+        "mean": generator.standard_normal(8) / 4,
+        "variance": generator.uniform(0.5, 1.5, 8),
+        "weights": generator.standard_normal((3, 8)),
+        "bias": generator.standard_normal(3),
+    }
+    constants = [numpy_helper.from_array(value.astype(floats), name) for name, value in values.items()]
+    nodes, image = [], "image"
+    if dtype == "uint8":
+        nodes += [helper.make_node("Cast", [image], ["cast"], to=TensorProto.FLOAT)]
+        image = "cast"
+    if layout == "NHWC":
+        nodes += [helper.make_node("Transpose", [image], ["first"], perm=[0, 3, 1, 2])]
+        image = "first"
+    nodes += [
+        helper.make_node("Conv", [image, "kernel"], ["map"], kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2]),
+        helper.make_node("BatchNormalization", ["map", "scale", "shift", "mean", "variance"], ["normal"]),
+        helper.make_node("Relu", ["normal"], ["positive"]),
+        helper.make_node("GlobalAveragePool", ["positive"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weights", "bias"], ["scores"], transB=1),
+    ]
+    if constants_as_nodes:
+        nodes = [*(helper.make_node("Constant", [], [one.name], value=one) for one in constants), *nodes]
+    elem = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}
+    inputs = [helper.make_tensor_value_info("image", elem[dtype], shape)]
+    if initializers_as_inputs:
+        inputs += [helper.make_tensor_value_info(one.name, one.data_type, one.dims) for one in constants]
+    graph = helper.make_graph(
+        nodes,
+        "classifier",
+        inputs,
+        [helper.make_tensor_value_info("scores", elem[floats], (shape[0], 3))],
+        [] if constants_as_nodes else constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=3 if opset < 9 else 8)
+    onnx.checker.check_model(model)
+    return model

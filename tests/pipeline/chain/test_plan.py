@@ -406,3 +406,83 @@ def test_an_option_that_tensorrt_for_rtx_lacks_is_told(planned: Planner) -> None
 def test_planning_makes_no_artifact(planned: Planner, store: Store) -> None:
     planned()
     assert sorted(path.name for path in store.root.iterdir()) == ["data", "records"]
+
+
+# An ONNX file
+
+
+@pytest.fixture
+def onnx_file(onnx_network: Callable[..., Any], tmp_path: Path) -> Callable[..., str]:
+    """Writes a small classifier of three classes and gives its path."""
+    import onnx
+
+    def write(**habits: Any) -> str:  # noqa: ANN401 - habits of an exporter
+        onnx.save(onnx_network(**habits), tmp_path / "classifier.onnx")
+        return str(tmp_path / "classifier.onnx")
+
+    return write
+
+
+def test_an_onnx_file_is_neither_distilled_nor_pruned(planned: Planner, onnx_file: Callable[..., str]) -> None:
+    plan = planned(model=onnx_file(), weights=None)
+
+    assert [stage.name for stage in plan.network_stages()] == ["baseline", "calibrate"]
+    assert set(plan.skipped) == {"distill", "prune"}
+    assert plan.parts.model.name == "classifier"
+    assert plan.parts.weights.origin == "file"
+
+
+@pytest.mark.parametrize(
+    ("habits", "chosen", "preprocess"),
+    [
+        ({}, {}, PreprocessSpec(size=(16, 16), resize=18)),
+        ({}, {"mean": 0.5, "resize": "squash"}, PreprocessSpec(size=(16, 16), resize="squash", mean=(0.5, 0.5, 0.5))),
+        ({"shape": (1, 3, "h", "w")}, {}, IMAGENET),
+        ({"shape": (1, 3, "h", "w")}, {"size": 112}, PreprocessSpec(size=(112, 112), resize=128)),
+        (
+            {"shape": (1, 16, 16, 3), "layout": "NHWC", "dtype": "uint8"},
+            {},
+            PreprocessSpec(size=(16, 16), resize=18, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255)),
+        ),
+    ],
+)
+def test_the_preprocessing_of_an_onnx_file(
+    planned: Planner,
+    onnx_file: Callable[..., str],
+    habits: dict[str, Any],
+    chosen: dict[str, Any],
+    preprocess: PreprocessSpec,
+) -> None:
+    plan = planned(model=onnx_file(**habits), weights=None, input=chosen)
+
+    assert plan.parts.preprocess == preprocess
+    assumed = any("preprocessing taken as ImageNet's custom" in note for note in plan.notes)
+    assert assumed == ("mean" not in chosen and habits.get("dtype") != "uint8")
+
+
+@pytest.mark.parametrize(
+    ("habits", "fields", "words"),
+    [
+        ({}, {"input": {"size": 32}}, "takes images of one size"),
+        ({"shape": (1, 16, 16, 3), "layout": "NHWC", "dtype": "uint8"}, {"input": {"std": 0.5}}, "takes bytes"),
+        ({}, {"weights": "pretrained"}, "holds its weights"),
+        ({}, {"goal": {"require": ["prune"]}}, "cannot be trained"),
+        ({}, {"distill": {"teachers": ["resnet18"]}}, "cannot be trained"),
+    ],
+)
+def test_what_does_not_go_with_an_onnx_file(
+    planned: Planner, onnx_file: Callable[..., str], habits: dict[str, Any], fields: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        planned(**{"model": onnx_file(**habits), "weights": None, **fields})
+
+
+def test_the_resolved_recipe_of_an_onnx_file_leads_to_the_same_plan(
+    planned: Planner, onnx_file: Callable[..., str], store: Store
+) -> None:
+    plan = planned(model=onnx_file(), weights=None)
+
+    again = _plan(plan.recipe, store)
+
+    assert again.recipe == plan.recipe
+    assert again.skipped.keys() == plan.skipped.keys()

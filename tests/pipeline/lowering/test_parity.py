@@ -15,7 +15,7 @@ from torch import nn
 
 from pipeline.lowering.cpu import run_onnx
 from pipeline.lowering.export import OnnxFromTorch
-from pipeline.lowering.parity import compare, first_difference, probe_inputs
+from pipeline.lowering.parity import TorchReference, compare, first_difference, probe_inputs
 
 _SHAPE = (1, 3, 4, 4)
 
@@ -54,7 +54,7 @@ def test_the_noise_is_the_same_every_time() -> None:
 
 
 def test_a_model_that_computes_the_same_has_no_error() -> None:
-    found = compare(_times(2.0), nn.Identity().eval(), _filled(0.0), limit=1e-4)
+    found = compare(_times(2.0), TorchReference(nn.Identity().eval()), _filled(0.0), limit=1e-4)
     assert (found.relative_error, found.inputs) == (0.0, 1)
 
 
@@ -62,25 +62,25 @@ def test_a_model_that_computes_the_same_has_no_error() -> None:
 @given(factor=st.floats(-4, 4, width=32), value=st.floats(0.125, 8, width=32))
 def test_the_error_is_the_largest_difference_as_a_fraction_of_the_largest_output(factor: float, value: float) -> None:
     # The network gives its input back, the model the input times the factor.
-    found = compare(_times(factor), nn.Identity(), _filled(value), limit=1e-4)
+    found = compare(_times(factor), TorchReference(nn.Identity()), _filled(value), limit=1e-4)
     assert found.relative_error == pytest.approx(abs(factor - 1), rel=1e-5, abs=1e-6)
 
 
 def test_where_all_outputs_are_zero_the_error_is_absolute() -> None:
     model = _graph([helper.make_node("Add", ["input", "offset"], ["output"])], offset=0.5)
-    assert compare(model, nn.Identity(), _filled(0.0), limit=1e-4).relative_error == pytest.approx(0.5)
+    assert compare(model, TorchReference(nn.Identity()), _filled(0.0), limit=1e-4).relative_error == pytest.approx(0.5)
 
 
 def test_the_input_with_the_largest_error_is_named() -> None:
     model = _graph([helper.make_node("Clip", ["input", "", "top"], ["output"])], top=2.0)
-    found = compare(model, nn.Identity(), _filled(1.0, 8.0, 4.0), limit=1e-4)
+    found = compare(model, TorchReference(nn.Identity()), _filled(1.0, 8.0, 4.0), limit=1e-4)
     assert (found.input_name, found.inputs) == ("input 1", 3)
     assert found.relative_error == pytest.approx(6 / 8)
 
 
 def test_an_output_of_another_shape_is_infinitely_wrong() -> None:
     model = _graph([helper.make_node("Flatten", ["input"], ["output"])])
-    assert compare(model, nn.Identity(), _filled(1.0), limit=1e-4).relative_error == float("inf")
+    assert compare(model, TorchReference(nn.Identity()), _filled(1.0), limit=1e-4).relative_error == float("inf")
 
 
 _ROOT = [helper.make_node("Sqrt", ["input"], ["output"])]
@@ -92,7 +92,7 @@ def test_nan_on_a_single_input_is_never_taken_for_agreement(values: tuple[float,
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
             return batch.abs().sqrt()
 
-    found = compare(_graph(_ROOT), Root(), _filled(*values), limit=1e-4)
+    found = compare(_graph(_ROOT), TorchReference(Root()), _filled(*values), limit=1e-4)
     assert not found.relative_error <= 1e9
     assert found.input_name == f"input {values.index(-4.0)}"
 
@@ -103,7 +103,7 @@ def test_nan_in_a_later_output_is_never_taken_for_agreement() -> None:
             return batch, batch.abs().sqrt()
 
     nodes = [helper.make_node("Identity", ["input"], ["first"]), *_ROOT]
-    found = compare(_graph(nodes, outputs=("first", "output")), Two(), _filled(-4.0), limit=1e-4)
+    found = compare(_graph(nodes, outputs=("first", "output")), TorchReference(Two()), _filled(-4.0), limit=1e-4)
     assert not found.relative_error <= 1e9
 
 
@@ -113,7 +113,7 @@ def test_nan_that_only_the_network_gives_is_an_error_too() -> None:
             return batch.sqrt()
 
     model = _graph([helper.make_node("Abs", ["input"], ["a"]), helper.make_node("Sqrt", ["a"], ["output"])])
-    assert not compare(model, Root(), _filled(-4.0), limit=1e-4).relative_error <= 1e9
+    assert not compare(model, TorchReference(Root()), _filled(-4.0), limit=1e-4).relative_error <= 1e9
 
 
 def test_all_outputs_of_all_batches_come_back() -> None:
@@ -200,7 +200,7 @@ class _Amplified(nn.Module):
 
 def test_a_difference_no_larger_than_the_networks_own_rounding_is_told_apart() -> None:
     # The graph leaves out what cancels: exact where PyTorch's float32 is a thousandth off.
-    found = compare(_times(1.1), _Amplified().eval(), _filled(1.0), limit=1e-4)
+    found = compare(_times(1.1), TorchReference(_Amplified().eval()), _filled(1.0), limit=1e-4)
 
     assert found.relative_error == 0.0
     ((name, error, own),) = found.rounding
@@ -210,4 +210,4 @@ def test_a_difference_no_larger_than_the_networks_own_rounding_is_told_apart() -
 
 
 def test_a_wrong_graph_is_not_excused_by_rounding() -> None:
-    assert compare(_times(1.3), _Amplified().eval(), _filled(1.0), limit=1e-4).relative_error > 0.1
+    assert compare(_times(1.3), TorchReference(_Amplified().eval()), _filled(1.0), limit=1e-4).relative_error > 0.1

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from exporters.ort_cpu.target import ORT_CPU
-from pipeline.artifact import Artifact, ArtifactKind
+from pipeline.artifact import FLOAT_MODEL, Artifact, ArtifactKind
 from pipeline.chain.execution import StageResult, execute
+from pipeline.models.resolve import resolve_model
 from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Stage, TrainedNetwork
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.build import BuildFor
-from pipeline.stages.calibrate import Calibrate
+from pipeline.stages.calibrate import Calibrate, CalibrateGraph
 from pipeline.stages.distill import Distill
 from pipeline.stages.export import ExportFor
+from pipeline.stages.import_onnx import ImportOnnx
 from pipeline.stages.prune import Prune
 from pipeline.store import Store
 from pipeline.subject import Parts, Subject
@@ -37,6 +39,8 @@ _STAGES: dict[str, Stage] = {
     "export": ExportFor(dialects=("ort-x86", "tensorrt")),
     "build": BuildFor(target="ort-cpu", source="qdq-ort-x86.onnx", precision="int8", builder=ORT_CPU),
 }
+_OF_ONNX: dict[str, Stage] = {"baseline of onnx": ImportOnnx(), "calibrate of onnx": CalibrateGraph()}
+"""The first stages of a model that comes as an ONNX file: here the one that the chain itself exported."""
 
 
 class Reading(Subject):
@@ -54,6 +58,7 @@ class Step:
     """One stage of the chain as it was run."""
 
     stage: Stage
+    parts: Parts
     inputs: Inputs
     result: StageResult
     read: frozenset[str]
@@ -61,14 +66,23 @@ class Step:
 
 def run_chain(parts: Parts, root: Path) -> dict[str, Step]:
     """Every stage once, each on the newest artifacts, into a store of its own below ``root``."""
-    store, newest, steps = Store(root), dict[ArtifactKind, Artifact](), {}
-    for name, stage in _STAGES.items():
+    store = Store(root)
+    steps = _run(_STAGES, parts, store)
+    file = steps["export"].result.artifact.path(FLOAT_MODEL)
+    return {**steps, **_run(_OF_ONNX, replace(parts, model=resolve_model(str(file))), store)}
+
+
+def _run(stages: Mapping[str, Stage], parts: Parts, store: Store) -> dict[str, Step]:
+    newest, steps = dict[ArtifactKind, Artifact](), {}
+    for name, stage in stages.items():
         # The baseline doubles as the teacher: another network's baseline is what a teacher is.
         teachers = (TrainedNetwork(source=parts.model, artifact=newest[stage.gives]),) if name == "distill" else ()
         inputs = Inputs(artifacts=dict(newest), subject=Reading(parts=parts), teachers=teachers)
         Reading.noted = []
         result = execute(stage, inputs, store, seed=3, progress=SilentProgress())
-        steps[name] = Step(stage=stage, inputs=inputs, result=result, read=frozenset(Reading.noted))
+        steps[name] = Step(
+            stage=stage, parts=replace(parts), inputs=inputs, result=result, read=frozenset(Reading.noted)
+        )
         newest[stage.gives] = result.artifact
     return steps
 

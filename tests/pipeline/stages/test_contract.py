@@ -27,7 +27,7 @@ from pipeline.subject import PARTS, Parts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_NAMES = ("baseline", "distill", "prune", "calibrate", "export", "build")
+_NAMES = ("baseline", "distill", "prune", "calibrate", "export", "build", "baseline of onnx", "calibrate of onnx")
 _OPTIONAL = re.compile(r"^([\w.-]+).*extra == ")
 
 
@@ -52,7 +52,7 @@ def test_every_stage_there_is_is_held_to_this_contract(chain: Mapping[str, Any])
 
 
 def test_it_says_what_it_is_called_and_its_version(step: Any, request: pytest.FixtureRequest) -> None:  # noqa: ANN401
-    assert step.stage.name == request.node.callspec.params["step"]
+    assert step.stage.name == request.node.callspec.params["step"].removesuffix(" of onnx")
     assert type(step.stage.version) is int
     assert step.stage.version >= 1
 
@@ -77,11 +77,16 @@ def test_its_fields_are_json_and_come_back_the_same(step: Any) -> None:  # noqa:
     assert type(step.stage)(**fields, **excluded) == step.stage
 
 
-def test_every_key_of_its_section_of_the_recipe_is_a_field_of_it(step: Any) -> None:  # noqa: ANN401
+def test_every_key_of_its_section_of_the_recipe_is_a_field_of_it(
+    step: Any,  # noqa: ANN401
+    request: pytest.FixtureRequest,
+) -> None:
     # A key that is no field would enter no key of the store: changing it would change nothing.
     # What export and build leave open is decided by the search, whose key holds these sections whole.
     if step.stage.name in {"export", "build"}:
         pytest.skip("its section is in the key of the search: see test_int8_search.py")
+    if request.node.callspec.params["step"].endswith(" of onnx"):
+        pytest.skip("an ONNX file is not trained, and its opset is a field of the first of the two")
     section = type(Recipe.model_fields[step.stage.name].default)
     assert set(section.model_fields) <= set(type(step.stage).model_fields)
 
@@ -95,7 +100,7 @@ def test_what_its_result_depends_on_is_pinned_by_the_names_of_distributions(step
 
 def test_whoever_builds_the_network_pins_everything_networks_are_built_with(step: Any) -> None:  # noqa: ANN401
     # The forward pass of a torchvision or timm network is code of that distribution.
-    if "model" in step.stage.reads:
+    if "model" in step.stage.reads and ArtifactKind.NETWORK in {step.stage.gives, *step.stage.takes}:
         assert {"torch", "torchvision", "timm"} <= set(step.stage.pins)
 
 
@@ -110,7 +115,7 @@ def test_it_gives_the_kind_of_artifact_it_declares_with_that_kinds_files(step: A
             spec = EngineSpec.from_json(artifact.facts["engine"])
             wanted = {spec.model}
         case ArtifactKind.ONNX:
-            wanted = {"float.onnx", *(qdq_model(dialect) for dialect in step.stage.dialects)}
+            wanted = {"float.onnx", *(qdq_model(dialect) for dialect in getattr(step.stage, "dialects", ()))}
         case _:
             wanted = set(FILES_OF_KIND[artifact.kind])
     assert names == wanted
@@ -162,14 +167,14 @@ def test_asked_again_it_is_taken_from_the_store(step: Any) -> None:  # noqa: ANN
     assert again.notes == step.result.notes
 
 
-def test_it_changes_none_of_its_inputs(step: Any, session_parts: Parts) -> None:  # noqa: ANN401
+def test_it_changes_none_of_its_inputs(step: Any) -> None:  # noqa: ANN401
     artifacts = [*step.inputs.artifacts.values(), *(teacher.artifact for teacher in step.inputs.teachers)]
     for artifact in artifacts:
         for entry in artifact.files:
             assert FileEntry.of(artifact.root, artifact.root / entry.path) == entry
         present = {path.name for path in artifact.root.iterdir()}
         assert present == {entry.path for entry in artifact.files} | {"artifact.json"}
-    assert step.inputs.subject.parts == session_parts
+    assert step.inputs.subject.parts == step.parts
 
 
 def test_it_writes_nowhere_but_into_its_folder(chain: Mapping[str, Any], session_parts: Parts) -> None:

@@ -1,0 +1,113 @@
+"""What the user's file answers under a runtime that rewrites nothing: the reference of everything made from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.errors import UsageError
+from pipeline.lowering.cpu import cpu_session
+from pipeline.lowering.quiet import quiet
+
+if TYPE_CHECKING:
+    from pipeline.models.onnx_file import OnnxFile
+    from pipeline.session import Array
+
+__all__ = ["FileReference"]
+
+
+class FileReference:
+    """The file, fed as it wants to be.
+
+    Args:
+        file: What is known of it.
+        model: Its ModelProto, with weights.
+
+    Raises:
+        UsageError: when ONNX Runtime does not take it.
+    """
+
+    def __init__(self, file: OnnxFile, model: Any) -> None:  # noqa: ANN401 - ModelProto
+        self._file, self._model = file, model
+        self._session = self._opened(model)
+        self._nudged: Any = None
+        self.answer = ""
+        """The output that is compared, once it is chosen."""
+
+    def _opened(self, model: Any) -> Any:  # noqa: ANN401 - ModelProto, InferenceSession
+        try:
+            with quiet():  # it prints before it raises
+                return cpu_session(model, optimised=False)
+        except Exception as error:  # onnxruntime's errors have no common base that it exports
+            raise UsageError(
+                "ONNX Runtime does not take this file", where=str(self._file.path), got=_first_line(error)
+            ) from error
+
+    def answers(self, image: Array) -> dict[str, Array]:
+        """Every output for one image, as the file gives it for the first of its batch.
+
+        Args:
+            image: float32 (1, 3, height, width).
+
+        Raises:
+            UsageError: when the file fails on it, or answers with something else than tensors.
+        """
+        return self._run(self._session, image)
+
+    def _run(self, session: Any, image: Array) -> dict[str, Array]:  # noqa: ANN401 - InferenceSession
+        given = self._file.image
+        batch = image.transpose(0, 2, 3, 1) if given.layout == "NHWC" else image
+        if given.dtype == "uint8":
+            batch = np.clip(np.rint(batch), 0, 255)
+        count = given.batch or 1
+        batch = np.ascontiguousarray(np.repeat(batch, count, axis=0).astype(given.dtype))
+        try:
+            values = session.run(None, {given.name: batch})
+        except Exception as error:  # as above
+            shown = "x".join(map(str, batch.shape))
+            raise UsageError(
+                f"this file does not take an input of {shown}",
+                where=str(self._file.path),
+                got=_first_line(error),
+                fix="set input.size to what it was made for",
+            ) from error
+        named = dict(zip(self._file.outputs, values, strict=True))
+        strange = [name for name, value in named.items() if not isinstance(value, np.ndarray)]
+        if strange:
+            raise UsageError(
+                "this file answers with something else than tensors", where=str(self._file.path), got=strange[0]
+            )
+        return {name: value[:1] if count > 1 and value.ndim else value for name, value in named.items()}
+
+    def outputs(self, image: Array) -> list[Array]:
+        """The chosen answer as float32 (1, classes)."""
+        return [self.answers(image)[self.answer].astype(np.float32).reshape(1, -1)]
+
+    def own_rounding(self, image: Array, outputs: list[Array]) -> float:
+        """How far the answer moves when every weight moves by half a unit of float32's last place."""
+        from pipeline.lowering.parity import relative_difference
+
+        if self._nudged is None:
+            self._nudged = self._opened(_nudged(self._model))
+        moved = self._run(self._nudged, image)[self.answer].astype(np.float32).reshape(1, -1)
+        return relative_difference(outputs[0], moved)
+
+
+def _nudged(model: Any) -> Any:  # noqa: ANN401 - ModelProto
+    import onnx
+    from onnx import TensorProto, numpy_helper
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    generator = np.random.default_rng(0)
+    for item in copy.graph.initializer:
+        if item.data_type == TensorProto.FLOAT:
+            value = numpy_helper.to_array(item)
+            signs = generator.choice([-1.0, 1.0], value.shape)
+            item.CopyFrom(numpy_helper.from_array((value * (1 + signs * 2.0**-24)).astype(np.float32), item.name))
+    return copy
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,326 @@
+"""A user's ONNX file as a model: its identity, the image it takes, and what cannot be handled; nothing of it is run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipeline.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["OPSETS", "ImageInput", "OnnxFile", "hash_of_onnx_file", "load_onnx", "read_onnx_file"]
+
+OPSETS = (7, 24)
+"""Oldest and newest operator set that can be read."""
+
+_LARGEST_BYTES = 2**31 - 1
+"""What one protobuf message may hold, and so what can be rewritten in memory."""
+_OWN_DOMAINS = frozenset({"", "ai.onnx"})
+_QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
+_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_RANDOM = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
+_COLOURS = 3
+_AGAIN = "copy or export it again"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageInput:
+    """The one input of a file.
+
+    Attributes:
+        name: As the file calls it.
+        layout: Where the channels stand.
+        size: Height and width in pixels; None where the file leaves them open.
+        batch: How many images it takes at once; None where it leaves that open.
+        dtype: numpy's name of its type; bytes are pixels from 0 to 255, normalised by the graph itself.
+    """
+
+    name: str
+    layout: Literal["NCHW", "NHWC"]
+    size: tuple[int, int] | None
+    batch: int | None
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnnxFile:
+    """What is known of a file before it is run.
+
+    Attributes:
+        opset: Its operator set.
+        outputs: Names of its outputs, in order.
+    """
+
+    path: Path
+    opset: int
+    image: ImageInput
+    outputs: tuple[str, ...]
+
+
+def read_onnx_file(file: Path) -> OnnxFile:
+    """Look at a file without its weights.
+
+    Raises:
+        UsageError: when it is not there, is no ONNX file, or is of a kind that cannot be handled.
+    """
+    model = _parsed(file)
+    where = str(file)
+    _check_size(model, file)
+    opset = _opset(model, where)
+    _check_operators(model, where)
+    if not model.graph.output:
+        raise UsageError("this graph has no output", where=where)
+    return OnnxFile(
+        path=file, opset=opset, image=_image_input(model, where), outputs=tuple(one.name for one in model.graph.output)
+    )
+
+
+def load_onnx(file: Path) -> Any:  # noqa: ANN401 - ModelProto
+    """The whole model, with the weights that lie beside it and its own functions written out.
+
+    Raises:
+        UsageError: when it cannot be read.
+    """
+    import onnx
+    from onnx import inliner
+
+    try:
+        model = onnx.load(file)
+    except Exception as error:  # protobuf, the file system and onnx's own check of places have no common base
+        raise _unreadable(file, error) from error
+    return inliner.inline_local_functions(model) if model.functions else model
+
+
+def hash_of_onnx_file(file: Path) -> str:
+    """SHA-256 over the file and over the files of weights that it names.
+
+    Raises:
+        UsageError: when one of them is not there.
+    """
+    digest = hashlib.sha256()
+    for name, path in (("", file), *_external_files(_parsed(file), file)):
+        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as opened:
+            while chunk := opened.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _parsed(file: Path) -> Any:  # noqa: ANN401 - ModelProto
+    """The model without weights that lie in other files."""
+    import onnx
+
+    if not file.is_file():
+        parent = file.parent
+        siblings = [str(path) for path in parent.glob("*.onnx")] if parent.is_dir() else []
+        close = nearest(str(file), siblings)
+        raise UsageError(
+            "there is no such ONNX file",
+            where=str(file),
+            got=None if parent.is_dir() else f"{parent} does not exist either",
+            expected=f"did you mean {' or '.join(close)}?" if close else None,
+        )
+    try:
+        model = onnx.load(file, load_external_data=False)
+    except Exception as error:  # protobuf's errors have no common base with the file system's
+        raise _unreadable(file, error) from error
+    if any(isinstance(text, bytes) for text in _texts(model.graph)):  # what protobuf gives for text that is none
+        raise UsageError("this ONNX file is damaged", where=str(file), got="a name that is no text", fix=_AGAIN)
+    if not model.graph.node:
+        raise UsageError("this is no ONNX file, or one without operators", where=str(file), expected="a trained model")
+    return model
+
+
+def _unreadable(file: Path, error: Exception) -> UsageError:
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return UsageError("this ONNX file cannot be read", where=str(file), got=said, fix=_AGAIN)
+
+
+def _external_files(model: Any, file: Path) -> list[tuple[str, Path]]:  # noqa: ANN401 - ModelProto
+    """Name and place of the files beside the model that hold weights, sorted."""
+    names = {
+        entry.value for tensor in _tensors(model.graph) for entry in tensor.external_data if entry.key == "location"
+    }
+    found = []
+    for name in sorted(names):
+        place = PurePosixPath(name)
+        if place.is_absolute() or ".." in place.parts:
+            raise UsageError("this ONNX file keeps weights outside its own folder", where=str(file), got=name)
+        path = file.parent / place
+        if not path.is_file():
+            raise UsageError(
+                "weights of this ONNX file are not there",
+                where=str(file),
+                got=f"no file {name} beside it",
+                fix="copy it there as well: the model was saved with external data",
+            )
+        found.append((name, path))
+    return found
+
+
+def _check_size(model: Any, file: Path) -> None:  # noqa: ANN401 - ModelProto
+    size = file.stat().st_size + sum(path.stat().st_size for _, path in _external_files(model, file))
+    if size > _LARGEST_BYTES:
+        raise UsageError("this ONNX file is too large", where=str(file), got=f"{size / 1e9:.1f} GB", expected="2 GB")
+
+
+def _opset(model: Any, where: str) -> int:  # noqa: ANN401 - ModelProto
+    oldest, newest = OPSETS
+    found = next((entry.version for entry in model.opset_import if entry.domain in _OWN_DOMAINS), 1)
+    if not oldest <= found <= newest:
+        raise UsageError(
+            "this operator set cannot be read",
+            where=where,
+            got=f"opset {found}",
+            expected=f"{oldest} to {newest}",
+            fix="export it again with opset 18, or convert it: onnx.version_converter.convert_version",
+        )
+    return int(found)
+
+
+def _check_operators(model: Any, where: str) -> None:  # noqa: ANN401 - ModelProto
+    """Refuse what is no plain float network."""
+    own = {(function.domain, function.name) for function in model.functions}
+    nodes = [*_nodes(model.graph), *(node for function in model.functions for node in function.node)]
+    foreign = sorted(
+        {
+            f"{node.domain}.{node.op_type}"
+            for node in nodes
+            if node.domain not in _OWN_DOMAINS and (node.domain, node.op_type) not in own
+        }
+    )
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise UsageError(
+            "this ONNX file has operators that are not ONNX's own",
+            where=where,
+            got=", ".join(foreign[:3]) + more,
+            fix="export it without them; a file that a runtime optimised for itself cannot be taken further",
+        )
+    quantised = [node for node in nodes if node.op_type in _QUANTISED or node.op_type.startswith("QLinear")]
+    if quantised:
+        raise UsageError(
+            "this ONNX file is quantised already",
+            where=where,
+            got=f"{len(quantised)} nodes such as {quantised[0].op_type}",
+            fix="give the float file that it was made from",
+        )
+    dice = sorted({node.op_type for node in nodes if node.op_type in _RANDOM})
+    if dice:
+        raise UsageError("this ONNX file answers at random", where=where, got=", ".join(dice))
+    outside = any(node.op_type in _WEIGHTED for node in model.graph.node)
+    if not outside and not model.functions and any(node.op_type in _WEIGHTED for node in nodes):
+        raise UsageError(
+            "this whole network stands inside a branch or a loop",
+            where=where,
+            got=", ".join(sorted({node.op_type for node in model.graph.node if _inner_graphs(node)})),
+            fix="export it without control flow",
+        )
+
+
+def _image_input(model: Any, where: str) -> ImageInput:  # noqa: ANN401 - ModelProto
+    """The one input that is no constant; says what it is where it is no image."""
+    from onnx import TensorProto, helper
+
+    constants = {item.name for item in model.graph.initializer}
+    given = [item for item in model.graph.input if item.name not in constants]
+    names = ", ".join(item.name for item in given)
+    if len(given) != 1:
+        raise UsageError(
+            "this ONNX file takes several inputs" if given else "this ONNX file takes no input",
+            where=where,
+            got=names or "constants only",
+            expected="one image",
+        )
+    (port,) = given
+    tensor = port.type.tensor_type
+    expected = "an image: (batch, 3, height, width) or (batch, height, width, 3)"
+    if not port.type.HasField("tensor_type"):
+        raise UsageError("this input is no tensor", where=f"{where}, input {port.name!r}", expected=expected)
+    dtypes = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8}
+    if tensor.elem_type not in dtypes:
+        got = TensorProto.DataType.Name(tensor.elem_type).lower()
+        raise UsageError(
+            "this input is no image", where=f"{where}, input {port.name!r}", got=got, expected="floats or uint8"
+        )
+    dims = [side.dim_value if side.HasField("dim_value") and side.dim_value > 0 else None for side in tensor.shape.dim]
+    if not tensor.HasField("shape"):
+        dims = [None] * 4
+    layout = _layout(dims, model.graph, port.name)
+    if layout is None:
+        shown = "x".join("?" if side is None else str(side) for side in dims) or "a single number"
+        raise UsageError(
+            "this input is no colour image", where=f"{where}, input {port.name!r}", got=shown, expected=expected
+        )
+    height, width = dims[2:] if layout == "NCHW" else dims[1:3]
+    return ImageInput(
+        name=port.name,
+        layout=layout,
+        size=None if height is None or width is None else (height, width),
+        batch=dims[0],
+        dtype=str(helper.tensor_dtype_to_np_dtype(tensor.elem_type)),
+    )
+
+
+def _layout(dims: list[int | None], graph: Any, name: str) -> Literal["NCHW", "NHWC"] | None:  # noqa: ANN401 - GraphProto
+    """Where three channels stand; where the shape leaves that open, as the first operators take it."""
+    if len(dims) != 4:
+        return None
+    if dims[1] == _COLOURS:
+        return "NCHW"
+    if dims[3] == _COLOURS:
+        return "NHWC"
+    return None if dims[1] is not None and dims[3] is not None else _layout_as_taken(dims, graph, name)
+
+
+def _layout_as_taken(dims: list[int | None], graph: Any, name: str) -> Literal["NCHW", "NHWC"] | None:  # noqa: ANN401 - GraphProto
+    weights = {item.name: item.dims for item in graph.initializer}
+    for node in graph.node:
+        if name in node.input and node.op_type == "Transpose":
+            perm = next((list(one.ints) for one in node.attribute if one.name == "perm"), [])
+            return "NHWC" if perm == [0, 3, 1, 2] and dims[3] is None else None
+        if node.op_type == "Conv" and node.input[1] in weights:
+            group = next((one.i for one in node.attribute if one.name == "group"), 1)
+            channels = weights[node.input[1]][1] * group
+            return "NCHW" if channels == _COLOURS and dims[1] is None else None
+    return None
+
+
+def _nodes(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - GraphProto
+    """All nodes, those of branches and loops too."""
+    for node in graph.node:
+        yield node
+        for inner in _inner_graphs(node):
+            yield from _nodes(inner)
+
+
+def _texts(graph: Any) -> Iterator[str | bytes]:  # noqa: ANN401 - GraphProto
+    """Every name in the graph."""
+    for item in (*graph.input, *graph.output, *graph.initializer):
+        yield item.name
+    for node in _nodes(graph):
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+
+
+def _inner_graphs(node: Any) -> list[Any]:  # noqa: ANN401 - NodeProto
+    return [
+        inner
+        for attribute in node.attribute
+        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs)
+    ]
+
+
+def _tensors(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - GraphProto
+    """All constants: initializers and the values of attributes."""
+    yield from graph.initializer
+    for node in _nodes(graph):
+        for attribute in node.attribute:
+            yield from (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors)
+        for inner in _inner_graphs(node):
+            yield from inner.initializer

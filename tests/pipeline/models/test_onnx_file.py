@@ -1,0 +1,186 @@
+"""What is seen of an ONNX file before it is run: what it takes, and why it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pipeline.errors import UsageError
+from pipeline.models.onnx_file import ImageInput, hash_of_onnx_file, load_onnx, read_onnx_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OnnxNetwork = Callable[..., Any]
+
+
+def _saved(model: Any, folder: Path, name: str = "model.onnx", **how: Any) -> Path:  # noqa: ANN401 - ModelProto
+    onnx.save(model, folder / name, **how)
+    return folder / name
+
+
+def _graph(*nodes: Any, opset: int = 13, inputs: dict[str, tuple[int, tuple[Any, ...]]] | None = None) -> Any:  # noqa: ANN401
+    """A model of these nodes, from ``image`` to ``scores``."""
+    ports = inputs or {"image": (TensorProto.FLOAT, (1, 3, 8, 8))}
+    graph = helper.make_graph(
+        list(nodes),
+        "g",
+        [helper.make_tensor_value_info(name, *port) for name, port in ports.items()],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)],
+    )
+    domains = {"": opset, **{node.domain: 1 for node in nodes if node.domain}}
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid(*entry) for entry in domains.items()])
+
+
+@pytest.mark.parametrize(
+    ("habits", "image"),
+    [
+        ({}, ImageInput(name="image", layout="NCHW", size=(16, 16), batch=1, dtype="float32")),
+        (
+            {"shape": ("n", 3, 16, 24)},
+            ImageInput(name="image", layout="NCHW", size=(16, 24), batch=None, dtype="float32"),
+        ),
+        ({"shape": (4, 3, 16, 16)}, ImageInput(name="image", layout="NCHW", size=(16, 16), batch=4, dtype="float32")),
+        ({"shape": (1, 3, "h", "w")}, ImageInput(name="image", layout="NCHW", size=None, batch=1, dtype="float32")),
+        (
+            {"shape": (1, 16, 24, 3), "layout": "NHWC"},
+            ImageInput(name="image", layout="NHWC", size=(16, 24), batch=1, dtype="float32"),
+        ),
+        (
+            {"shape": (1, 16, 16, 3), "layout": "NHWC", "dtype": "uint8"},
+            ImageInput(name="image", layout="NHWC", size=(16, 16), batch=1, dtype="uint8"),
+        ),
+        (
+            {"shape": ("n", "c", "h", "w")},
+            ImageInput(name="image", layout="NCHW", size=None, batch=None, dtype="float32"),
+        ),
+        (
+            {"shape": ("n", "h", "w", "c"), "layout": "NHWC"},
+            ImageInput(name="image", layout="NHWC", size=None, batch=None, dtype="float32"),
+        ),
+        (
+            {"initializers_as_inputs": True},
+            ImageInput(name="image", layout="NCHW", size=(16, 16), batch=1, dtype="float32"),
+        ),
+        ({"dtype": "float16"}, ImageInput(name="image", layout="NCHW", size=(16, 16), batch=1, dtype="float16")),
+    ],
+)
+def test_the_image_it_takes(
+    onnx_network: OnnxNetwork, tmp_path: Path, habits: dict[str, Any], image: ImageInput
+) -> None:
+    file = read_onnx_file(_saved(onnx_network(**habits), tmp_path))
+
+    assert file.image == image
+    assert file.outputs == ("scores",)
+    assert file.opset == 13
+
+
+_PLAIN = helper.make_node("Relu", ["image"], ["scores"])
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (_graph(_PLAIN, opset=6), "opset 6"),
+        (_graph(_PLAIN, opset=25), "opset 25"),
+        (
+            _graph(helper.make_node("FusedConv", ["image"], ["scores"], domain="com.microsoft")),
+            "com.microsoft.FusedConv",
+        ),
+        (_graph(helper.make_node("QuantizeLinear", ["image", "image"], ["scores"])), "quantised already"),
+        (_graph(helper.make_node("QLinearConv", ["image"] * 8, ["scores"])), "quantised already"),
+        (_graph(helper.make_node("RandomNormalLike", ["image"], ["scores"])), "answers at random"),
+        (
+            _graph(
+                _PLAIN, inputs={"image": (TensorProto.FLOAT, (1, 3, 8, 8)), "mask": (TensorProto.FLOAT, (1, 3, 8, 8))}
+            ),
+            "takes several inputs",
+        ),
+        (_graph(_PLAIN, inputs={"image": (TensorProto.FLOAT, (1, 1, 8, 8))}), "no colour image"),
+        (_graph(_PLAIN, inputs={"image": (TensorProto.FLOAT, (1, 64))}), "1x64"),
+        (_graph(_PLAIN, inputs={"image": (TensorProto.FLOAT, ())}), "a single number"),
+        (_graph(_PLAIN, inputs={"image": (TensorProto.STRING, (1, 3, 8, 8))}), "string"),
+        (_graph(_PLAIN, inputs={"image": (TensorProto.INT64, (1, 3, 8, 8))}), "int64"),
+    ],
+)
+def test_what_cannot_be_handled_is_told_in_one_sentence(tmp_path: Path, model: Any, words: str) -> None:  # noqa: ANN401
+    with pytest.raises(UsageError, match=words) as told:
+        read_onnx_file(_saved(model, tmp_path))
+
+    assert "model.onnx" in str(told.value)
+
+
+def test_a_network_inside_a_branch(tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.ones((2, 3, 1, 1), np.float32), "w")
+    branch = helper.make_graph(
+        [helper.make_node("Conv", ["image", "w"], ["made"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("made", TensorProto.FLOAT, None)],
+    )
+    model = _graph(
+        helper.make_node("Constant", [], ["yes"], value=numpy_helper.from_array(np.array(True), "yes")),
+        helper.make_node("If", ["yes"], ["scores"], then_branch=branch, else_branch=branch),
+    )
+    model.graph.initializer.append(weight)
+
+    with pytest.raises(UsageError, match="inside a branch or a loop"):
+        read_onnx_file(_saved(model, tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph at all", b"\x08\x0a\x12"])
+def test_what_is_no_onnx_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.onnx").write_bytes(content)
+
+    with pytest.raises(UsageError, match="ONNX file"):
+        read_onnx_file(tmp_path / "model.onnx")
+
+
+def test_a_name_that_is_no_text(onnx_network: OnnxNetwork, tmp_path: Path) -> None:
+    content = onnx_network().SerializeToString()
+    (tmp_path / "model.onnx").write_bytes(content.replace(b"pooled", b"\xff\xfe\xffled"))
+
+    with pytest.raises(UsageError, match="a name that is no text"):
+        read_onnx_file(tmp_path / "model.onnx")
+
+
+def test_a_file_that_is_not_there_names_the_nearest(onnx_network: OnnxNetwork, tmp_path: Path) -> None:
+    _saved(onnx_network(), tmp_path, "classifier.onnx")
+
+    with pytest.raises(UsageError, match=r"classifier\.onnx\?"):
+        read_onnx_file(tmp_path / "clasifier.onnx")
+
+
+def test_weights_beside_the_file_are_read_and_part_of_what_it_is(onnx_network: OnnxNetwork, tmp_path: Path) -> None:
+    apart = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
+    inside = _saved(onnx_network(), tmp_path, "inside.onnx")
+    outside = _saved(onnx_network(), tmp_path, "outside.onnx", **apart)
+    first = hash_of_onnx_file(outside)
+
+    assert read_onnx_file(outside).image == read_onnx_file(inside).image
+    kernels = [numpy_helper.to_array(load_onnx(path).graph.initializer[0]) for path in (inside, outside)]
+    assert np.array_equal(*kernels)
+
+    weights = tmp_path / "weights.bin"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert hash_of_onnx_file(outside) != first
+
+    weights.unlink()
+    with pytest.raises(UsageError, match=r"no file weights\.bin beside it"):
+        read_onnx_file(outside)
+
+
+def test_weights_outside_its_folder_are_not_followed(onnx_network: OnnxNetwork, tmp_path: Path) -> None:
+    model = onnx_network()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret.bin")
+
+    with pytest.raises(UsageError, match="outside its own folder"):
+        read_onnx_file(_saved(model, tmp_path))
