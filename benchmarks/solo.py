@@ -89,6 +89,11 @@ class SoloRecord:
             found[phase] = None if None in values else int(median(values))
         return found, ["memory is not told by this system"] if None in found.values() else []
 
+    def cold_start_s(self) -> dict[str, float]:
+        """Importing the runtime, loading and the first inference: medians over the processes, seconds."""
+        phases = ("import", "load", "first")
+        return {phase: median(process[f"{phase}_ns"] for process in self.processes) / 1e9 for phase in phases}
+
     def warnings(self) -> list[str]:
         """What makes these figures doubtful."""
         notes = []

@@ -18,7 +18,7 @@ from pipeline.store import default_root
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Checkup", "TargetState", "examine"]
+__all__ = ["Checkup", "TargetState", "examine", "state_of_target"]
 
 _LIBRARIES = ("torch", "torchvision", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "timm")
 _EVERYWHERE = frozenset({"numpy", "pillow"})
@@ -69,7 +69,7 @@ def examine() -> Checkup:
     return Checkup(
         machine=_machine(store, free),
         libraries=_installed(_LIBRARIES),
-        targets=tuple(_state(name) for name in TARGETS),
+        targets=tuple(state_of_target(name) for name in TARGETS),
         troubles=tuple(troubles),
     )
 
@@ -97,7 +97,8 @@ def _installed(distributions: tuple[str, ...]) -> dict[str, str]:
     return {name: found for name, found in versions(distributions).items() if found is not None}
 
 
-def _state(name: str) -> TargetState:
+def state_of_target(name: str) -> TargetState:
+    """What can be done here for the target of that name."""
     target = target_named(name)
     return TargetState(
         name=name,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,39 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
 def test_a_link_to_nowhere_is_noticed() -> None:
     assert _broken(ROOT / "README.md", "docs/nowhere.md") == "docs/nowhere.md: no such file"
     assert _broken(ROOT / "README.md", "docs/gate.md#nowhere") == "docs/gate.md#nowhere: no such heading"
+
+
+def test_the_example_for_github_actions_types_commands_that_exist() -> None:
+    """Its lines are those of a shell: every target of make, and every command with its options, is there."""
+    import yaml
+    from typer.main import get_command
+
+    from pipeline.cli.main import app
+
+    (job,) = yaml.safe_load((ROOT / "docs" / "examples" / "gate.yml").read_text(encoding="utf-8"))["jobs"].values()
+    lines = [line.strip() for step in job["steps"] for line in step.get("run", "").splitlines()]
+    targets = re.findall(r"\bmake -C \w+ (\w+)", "\n".join(lines))
+    typed = [line.split("edgewright ")[1].split(" || ")[0].split() for line in lines if "/edgewright " in line]
+
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert targets == ["deploy", "deploy"]
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+    ((command, *words),) = typed
+    known = {option for one in get_command(app).commands[command].params for option in one.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_dockerfile_builds_and_its_container_runs() -> None:
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
+        pytest.skip("no Docker here, or its daemon does not run")
+    subprocess.run([docker, "build", "--tag", "edgewright-test", str(ROOT)], check=True)
+    done = subprocess.run(
+        [docker, "run", "--rm", "edgewright-test", "targets"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("ort-cpu ")
 
 
 def test_the_table_of_what_to_open_is_long_and_asks_nothing_twice() -> None:

@@ -1,11 +1,13 @@
 """The commands that have to do with what a run left: report, verify."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: see options.py.
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pipeline.cli.options import JSON
 
 __all__ = ["COMMANDS"]
 
@@ -23,6 +25,7 @@ def report(
 
 def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder with a manifest.json.", show_default=False)],
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Check a bundle against its manifest, byte for byte.
 
@@ -32,6 +35,12 @@ def verify(
     from pipeline.cli.console import say
 
     found = read_bundle(bundle)
+    if as_json:
+        from pipeline.cli.documents import VerifyDocument, print_document
+
+        told = {name: found.manifest[name] for name in ("model", "target", "precision")}
+        print_document(VerifyDocument(sha256=found.sha256, files=len(found.manifest["files"]), **told))
+        return
     say(f"intact  sha256 {found.sha256}", markup=False)
 
 

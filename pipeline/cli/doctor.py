@@ -1,16 +1,32 @@
 """The command that looks at the machine."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: see options.py.
+
+from typing import Annotated
+
+from pipeline.cli.options import JSON
 
 __all__ = ["COMMANDS"]
 
 
-def doctor() -> None:
+def doctor(as_json: Annotated[bool, JSON] = False) -> None:
     """Tell what can be built and run here, and what is missing."""
     from pipeline.cli.console import out_console, say, table
     from pipeline.doctor import examine
 
     found = examine()
+    if as_json:
+        from pipeline.cli.documents import DoctorDocument, print_document, target_entry
+
+        print_document(
+            DoctorDocument(
+                machine=found.machine,
+                libraries=found.libraries,
+                targets=tuple(map(target_entry, found.targets)),
+                troubles=found.troubles,
+            )
+        )
+        return
     for title, values in (("machine", found.machine), ("libraries", found.libraries)):
         width = max(map(len, values), default=0)
         say(title)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.failures import guarded
+from pipeline.cli.options import JSON
 
 if TYPE_CHECKING:
     from exporters.bundle import Bundle
@@ -35,6 +36,7 @@ def measure(
     affinity: Annotated[str | None, _AFFINITY] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Three processes instead of ten.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Write the record with all samples as JSON.")] = None,
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Measure one bundle alone, in fresh processes.
 
@@ -54,13 +56,18 @@ def measure(
     measured = measure_bundle(
         found, _images(found, data), QUICK if quick else FULL, progress(), threads=threads, affinity=_cores(affinity)
     )
-    record = measured.to_json()
+    if out is not None:
+        write_atomically(out, json.dumps(measured.to_json(), allow_nan=False) + "\n")
+    if as_json:
+        from pipeline.cli.documents import measure_document, print_document
+
+        print_document(measure_document(measured))
+        return
     say(f"{found.manifest['model']} for {found.manifest['target']}, {found.manifest['precision']}", markup=False)
     out_console().print(table(("figure", "value"), measurement_rows(measured)))
     for warning in measured.solo.warnings():
         say(f"  note: {warning}", markup=False)
     if out is not None:
-        write_atomically(out, json.dumps(record, allow_nan=False) + "\n")
         say(f"  {out}", markup=False)
 
 
@@ -357,15 +364,22 @@ def _accept(
 def _list(
     baselines: Annotated[Path, _BASELINES] = Path("baselines"),
     history: Annotated[bool, typer.Option("--history", help="Every acceptance, not only the current one.")] = False,
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """List the accepted baselines."""
     from pipeline.cli.console import out_console, say, table
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.report import figures
 
+    cases = {case: found.lines if history else (found.current,) for case, found in Shelf(baselines).cases()}
+    if as_json:
+        from pipeline.cli.documents import BaselineCase, BaselinesDocument, print_document
+
+        print_document(BaselinesDocument(cases=tuple(BaselineCase(case=case, accepted=cases[case]) for case in cases)))
+        return
     rows = []
-    for case, found in Shelf(baselines).cases():
-        for line in found.lines if history else (found.current,):
+    for case, lines in cases.items():
+        for line in lines:
             told = line.figures
             rows.append(
                 (

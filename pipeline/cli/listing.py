@@ -1,34 +1,49 @@
 """The commands that list what there is."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: see options.py.
+
+from typing import Annotated
 
 import typer
+
+from pipeline.cli.options import JSON
 
 __all__ = ["COMMANDS"]
 
 
-def models() -> None:
+def models(as_json: Annotated[bool, JSON] = False) -> None:
     """List the models that can be named.
 
     A file of your own is named path/to/file.py:factory or path/to/model.onnx.
     """
     from pipeline.models.names import timm_classifiers, torchvision_classifiers
 
-    found = timm_classifiers()
-    for name in (*torchvision_classifiers(), *found):
+    own, found = torchvision_classifiers(), timm_classifiers()
+    if as_json:
+        from pipeline.cli.documents import ModelsDocument, print_document
+
+        print_document(ModelsDocument(torchvision=own, timm=found))
+        return
+    for name in (*own, *found):
         typer.echo(name)
     if not found:
         typer.echo("timm/NAME needs the extra: pip install 'edgewright[timm]'", err=True)
 
 
-def targets() -> None:
+def targets(as_json: Annotated[bool, JSON] = False) -> None:
     """List where a bundle can run, and what is missing here."""
-    from pipeline.catalog import TARGETS, target_named
+    from pipeline.catalog import TARGETS
+    from pipeline.doctor import state_of_target
 
-    for name in TARGETS:
-        target = target_named(name)
-        state = target.missing() or (f"can be built here, not run: {why}" if (why := target.cannot_run()) else None)
-        typer.echo(f"{name:<14} {target.description:<36} {state or 'can be built here'}")
+    states = tuple(map(state_of_target, TARGETS))
+    if as_json:
+        from pipeline.cli.documents import TargetsDocument, print_document, target_entry
+
+        print_document(TargetsDocument(targets=tuple(map(target_entry, states))))
+        return
+    for state in states:
+        why = f"can be built here, not run: {state.cannot_run}" if state.cannot_run else "can be built here"
+        typer.echo(f"{state.name:<14} {state.description:<36} {state.missing or why}")
 
 
 COMMANDS = (models, targets)

@@ -31,7 +31,7 @@ Then:
 """
 
 app = typer.Typer(
-    name="edgewright", help=_HELP, rich_markup_mode=None, add_completion=False, no_args_is_help=True,
+    name="edgewright", help=_HELP, rich_markup_mode=None, no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )  # fmt: skip
 

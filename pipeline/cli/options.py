@@ -12,7 +12,26 @@ import typer
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
 
-__all__ = ["recipe_from", "takes_recipe"]
+__all__ = ["JSON", "recipe_from", "takes_recipe"]
+
+JSON = typer.Option("--json", help="Print one JSON document instead of text.")
+"""Its schema is published: docs/schema/commands.schema.json."""
+
+
+def _models(incomplete: str) -> list[str]:
+    """What a shell offers for MODEL."""
+    from pipeline.models.names import timm_classifiers, torchvision_classifiers
+
+    names = timm_classifiers() if incomplete.startswith("timm/") else torchvision_classifiers()
+    files = [str(path) for path in Path().glob(f"{incomplete}*.onnx")] if "*" not in incomplete else []
+    return [*(name for name in names if name.startswith(incomplete)), *sorted(files)]
+
+
+def _targets(incomplete: str) -> list[str]:
+    """What a shell offers for --target."""
+    from pipeline.catalog import TARGETS
+
+    return [name for name in ("auto", *TARGETS) if name.startswith(incomplete)]
 
 
 def recipe_from(
@@ -22,6 +41,7 @@ def recipe_from(
             metavar="MODEL",
             help="A torchvision classifier, timm/NAME, path/to/file.py:factory, or path/to/model.onnx.",
             show_default=False,
+            autocompletion=_models,
         ),
     ] = None,
     data: Annotated[
@@ -37,7 +57,11 @@ def recipe_from(
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="Where it will run, or 'auto' for the best here; may be given several times."),
+        typer.Option(
+            "--target",
+            autocompletion=_targets,
+            help="Where it will run, or 'auto' for the best here; may be given several times.",
+        ),
     ] = None,
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="YAML file; `edgewright recipe MODEL` prints one to start from.")

@@ -2,13 +2,14 @@
 
 # No `from __future__ import annotations` here: see options.py.
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from pipeline.cli.options import takes_recipe
+from pipeline.cli.options import JSON, takes_recipe
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -151,7 +152,7 @@ def recipe_(recipe: "Recipe") -> None:
 
 
 @takes_recipe
-def explain(recipe: "Recipe") -> None:
+def explain(recipe: "Recipe", as_json: Annotated[bool, JSON] = False) -> None:
     """Say which stages would run and why.
 
     The field that changed is named; nothing is run.
@@ -165,7 +166,13 @@ def explain(recipe: "Recipe") -> None:
     from pipeline.store import Store, default_root
 
     store = Store(default_root())
-    for told in look(make_plan(recipe, store, progress()), store):
+    found = look(make_plan(recipe, store, progress()), store)
+    if as_json:
+        from pipeline.cli.documents import ExplainDocument, ExplainedStage, print_document
+
+        print_document(ExplainDocument(stages=tuple(ExplainedStage(**asdict(one)) for one in found)))
+        return
+    for told in found:
         first, *rest = told.reasons or ("",)
         say(f"{told.stage:<24}{told.status:<11}{first}".rstrip(), markup=False)
         for reason in rest:

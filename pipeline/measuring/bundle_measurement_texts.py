@@ -21,15 +21,15 @@ def measurement_rows(measured: BundleMeasurement) -> list[tuple[str, str]]:
     latency, withheld = solo.latency()
     rows = [(f"latency {name}", figures.milliseconds(latency[name])) for name in ("p50", "p90", "p95", "p99")]
     rows += [("", reason) for reason in withheld]
-    processes = solo.processes
+    processes, cold = solo.processes, solo.cold_start_s()
     rows += [
         (
             "samples",
             f"{latency['n']} in {len(processes)} processes, {_checked(processes)} outputs checked, none dropped",
         ),
-        ("import of the runtime", figures.milliseconds(_middle(processes, "import_ns") / 1e9)),
-        ("load", figures.milliseconds(_middle(processes, "load_ns") / 1e9)),
-        ("first inference", figures.milliseconds(_middle(processes, "first_ns") / 1e9)),
+        ("import of the runtime", figures.milliseconds(cold["import"])),
+        ("load", figures.milliseconds(cold["load"])),
+        ("first inference", figures.milliseconds(cold["first"])),
     ]
     memory, _ = solo.memory_bytes()
     rows += [(f"memory after {phase}", figures.megabytes(memory[phase])) for phase in ("import", "load", "run")]
@@ -68,10 +68,6 @@ def _gpu_rows(told: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     if states:
         rows.append(("GPU clocks held back by", ", ".join(held) or "nothing"))
     return rows
-
-
-def _middle(processes: tuple[Any, ...], field: str) -> float:
-    return float(median(process[field] for process in processes))
 
 
 def _checked(processes: tuple[Any, ...]) -> int:

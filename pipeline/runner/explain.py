@@ -146,8 +146,12 @@ class _Walk:
         return self._changes(stage.name, key_components(stage, inputs, seed=self._plan.recipe.seed))
 
     def _changes(self, name: str, now: Mapping[str, Json]) -> tuple[str, ...]:
-        """What differs from the earlier run that differs least."""
-        earlier: list[list[str]] = [changes(record.components, now) for record in self._store.remembered(name)]
+        """What differs from the earlier run that differs least; one that read other parts was of another stage."""
+        earlier = [
+            changes(record.components, now)
+            for record in self._store.remembered(name)
+            if record.components.get("subject", {}).keys() == now.get("subject", {}).keys()
+        ]
         if not earlier:
             return ("it never ran",)
         nearest = min(earlier, key=len)

@@ -76,8 +76,8 @@ def row_of(outcome: Outcome, metric: str, earlier: Sequence[Outcome] = (), *, wh
         name=result.stage,
         status=result.status,
         wall_s=result.wall_s,
-        params=outcome.facts["params"],
-        macs=outcome.facts["macs"],
+        params=outcome.facts["params"] or None,  # a graph may have none
+        macs=outcome.facts["macs"] or None,
         artifact_sha256=result.artifact.sha256,
         **figures,
     )

@@ -134,6 +134,30 @@ def test_version_is_the_packages(edgewright: Edgewright) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"edgewright {__version__}\n", "")
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("edgewright ba", {"baseline"}),
+        ("edgewright baseline ac", {"accept"}),
+        ("edgewright deploy resnet1", {"resnet18", "resnet101", "resnet152"}),
+        ("edgewright deploy resnet18 --target ort-cu", {"ort-cuda"}),
+        ("edgewright deploy resnet18 --recip", {"--recipe"}),
+    ],
+)
+def test_a_shell_is_offered_what_fits(
+    workshop: Path, environment: dict[str, str], words: str, offered: set[str]
+) -> None:
+    asked = {
+        "_EDGEWRIGHT_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = subprocess.run(
+        [str(SCRIPT)], capture_output=True, text=True, check=False, cwd=workshop, env={**environment, **asked}
+    )
+    assert set(done.stdout.split()) == offered
+
+
 def test_models_are_listed_one_a_line(edgewright: Edgewright) -> None:
     done = edgewright("models")
     assert done.returncode == 0

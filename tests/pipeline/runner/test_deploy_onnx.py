@@ -96,3 +96,12 @@ def test_a_file_that_changed_since_it_was_looked_at(recipe: Recipe, file: Path, 
         deploy(Chain(plan, store, SilentProgress(), lambda _: None), out=tmp_path / "out")
 
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_is_not_explained_by_an_onnx_files_import(chain: Chain, tiny_recipe: Recipe) -> None:
+    """Both first stages are called baseline; what one was made from is no earlier run of the other."""
+    (one,) = finished(chain)
+    assert one.artifacts
+    told = {one.stage: one for one in explain(make_plan(tiny_recipe, chain.store, SilentProgress()), chain.store)}
+
+    assert told["baseline"].reasons == ("it never ran",)
