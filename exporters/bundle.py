@@ -40,6 +40,7 @@ class Contents:
     Attributes:
         model: As typed by the user; only its last part is written, paths stay here.
         provenance: Stage name to the artifact it made, and what else tells where the model comes from.
+        assumed: What nobody said and the accuracy rests on.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Contents:
     preprocess: PreprocessSpec
     classes: Sequence[str]
     provenance: Mapping[str, Json]
+    assumed: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,6 +154,7 @@ def _readme(spec: EngineSpec, target: Target, contents: Contents) -> str:
         "```\n\n"
         f"`{spec.model}` is what the runtime loads, `preprocess.json` how an image becomes its input, `classes.txt`\n"
         "the classes in the order of its outputs, `manifest.json` the hash of every file and where they come from.\n"
+        + "".join(f"\nAssumed when it was made, since nobody said otherwise: {text}.\n" for text in contents.assumed)
     )
 
 
@@ -185,7 +188,9 @@ def _write_manifest(
 
 def _public_name(model: str) -> str:
     """A model's name without the folders of this machine."""
-    return model if not model.partition(":")[0].endswith(".py") else model.replace("\\", "/").rpartition("/")[2]
+    return (
+        model if not model.partition(":")[0].endswith((".py", ".onnx")) else model.replace("\\", "/").rpartition("/")[2]
+    )
 
 
 def _publish(work: Path, out: Path) -> None:

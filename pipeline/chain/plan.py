@@ -58,7 +58,8 @@ class Plan:
         targets: Where the bundles will run.
         fastest_only: Whether only the fastest of the targets gets a bundle: what ``auto`` asks for.
         skipped: Stages left out, each with its reason.
-        notes: What the user should know before it starts.
+        assumed: What nobody said and the figures rest on, such as the preprocessing.
+        notes: What else the user should know before it starts.
     """
 
     recipe: Recipe
@@ -67,6 +68,7 @@ class Plan:
     targets: tuple[Target, ...]
     fastest_only: bool
     skipped: Mapping[str, str]
+    assumed: tuple[str, ...]
     notes: tuple[str, ...]
 
     def network_stages(self) -> tuple[Stage, ...]:
@@ -122,8 +124,9 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     remember_dataset(store, dataset, recipe.data, seed=recipe.seed)
     weights = resolve_weights(recipe.weights, model, cache=cache, progress=progress)
     _check_trainable(recipe, dataset, weights)
+    _check_expectation(recipe, targets)
     check_images(dataset, progress, cache=cache)
-    preprocess, notes = _preprocess(recipe, model, weights)
+    preprocess, assumed = _preprocess(recipe, model, weights)
     skipped = _skipped(recipe, dataset, model, weights)
     teachers = () if "distill" in skipped else teacher_models
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
@@ -136,8 +139,20 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
         targets=targets,
         fastest_only=AUTO in recipe.targets,
         skipped=skipped,
-        notes=(*_weights_notes(model, weights), *notes),
+        assumed=assumed,
+        notes=_weights_notes(model, weights),
     )
+
+
+def _check_expectation(recipe: Recipe, targets: tuple[Target, ...]) -> None:
+    """An accuracy that is expected has to be measured."""
+    reasons = [f"{target.name}: {reason}" for target in targets if (reason := target.cannot_run())]
+    if recipe.goal.expect_accuracy is not None and len(reasons) == len(targets):
+        raise UsageError(
+            "an accuracy is expected, and no target can run here to measure it",
+            got="; ".join(reasons),
+            fix="add --target ort-cpu, or leave --expect-accuracy out",
+        )
 
 
 def _path(text: str | None) -> Path | None:
@@ -156,7 +171,7 @@ def _check_trainable(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -
     )
 
 
-def _assumed(base: PreprocessSpec) -> str:
+def _customary(base: PreprocessSpec) -> str:
     height, width = base.size
     side = str(height) if height == width else f"{height}x{width}"
     return (
@@ -190,8 +205,7 @@ def _preprocess_of_file(recipe: Recipe, file: OnnxFile) -> tuple[PreprocessSpec,
             )
         base = base.model_copy(update={"mean": (0.0,) * 3, "std": (1 / 255,) * 3})
     known = (image.size or chosen.size) is not None and (image.dtype == "uint8" or chosen.mean is not None)
-    notes = () if known or recipe.data.source == "digits" else (_assumed(base),)
-    return chosen.over(base), notes
+    return chosen.over(base), () if known or recipe.data.source == "digits" else (_customary(base),)
 
 
 def _preprocess(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> tuple[PreprocessSpec, tuple[str, ...]]:
@@ -200,7 +214,7 @@ def _preprocess(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> t
         return _preprocess_of_file(recipe, read_onnx_file(model.file))
     embedded = recipe.data.source == "digits"
     own = weights_preprocess(model) if weights.origin == "pretrained" or not embedded else None
-    notes: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
     if embedded:
         base = _EMBEDDED if own is None else _EMBEDDED.model_copy(update={"mean": own.mean, "std": own.std})
     elif own is not None:
@@ -208,8 +222,8 @@ def _preprocess(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> t
     else:
         base = _CUSTOMARY
         if recipe.input.size is None or recipe.input.mean is None:
-            notes = (_assumed(base),)
-    return recipe.input.over(_resized(base, recipe.input)), notes
+            assumed = (_customary(base),)
+    return recipe.input.over(_resized(base, recipe.input)), assumed
 
 
 def _resized(base: PreprocessSpec, chosen: InputSection) -> PreprocessSpec:

@@ -86,6 +86,14 @@ def recipe_from(
             "rather than leave a network dense that cannot be pruned; or int8,prune.",
         ),
     ] = None,
+    expect_accuracy: Annotated[
+        str | None,
+        typer.Option(
+            "--expect-accuracy",
+            metavar="SHARE",
+            help="Such as 76%: end with exit code 8 before anything is built where the network as given makes less.",
+        ),
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option("--budget", help="Time for trying INT8 forms, such as 30s or 5m; default two minutes."),
@@ -109,6 +117,7 @@ def recipe_from(
         "skip": _names(skip),
         "seed": seed,
         "goal.require": _names(require),
+        "goal.expect_accuracy": expect_accuracy,
         "build.budget_s": _seconds(budget),
         "build.input": input_,
         "build.tensorrt.capabilities": _names(compute),

@@ -61,6 +61,8 @@ def deploy(
     store = Store(default_root())
     plan = make_plan(recipe, store, progress())
     say(f"[bold]{escape(recipe.model)}[/] on {escape(plan.parts.dataset.name)} for {', '.join(recipe.targets)}")
+    for note in plan.assumed:
+        say(f"  assumed: {note}", markup=False)
     for note in plan.notes:
         say(f"  note: {note}", markup=False)
     ran: list[str] = []
@@ -99,7 +101,7 @@ def _show(deployed: "Deployed") -> None:
     """The table of all stages, the verdict, and where everything is."""
     from pipeline.cli.console import out_console, say, table
     from pipeline.report.gate_texts import GATE_COLUMNS, gate_rows
-    from pipeline.report.texts import STAGE_COLUMNS, TEACHER_COLUMNS, stage_cells, teacher_rows
+    from pipeline.report.texts import STAGE_COLUMNS, TEACHER_COLUMNS, beside_verdict, stage_cells, teacher_rows
 
     report = deployed.report
     say("")
@@ -114,6 +116,8 @@ def _show(deployed: "Deployed") -> None:
     say("")
     colour = _COLOURS.get(report.verdict.status, "yellow")
     say(f"[{colour}]{escape(report.verdict.sentence)}[/]")
+    for label, text in beside_verdict(report):
+        say(f"  {label}: {text}", markup=False)
     for path in deployed.files:
         say(f"  {path}{'/' if path.is_dir() else ''}", markup=False)
     say(f"  bundle sha256 {report.bundle.sha256}")
@@ -203,7 +207,7 @@ def compare(
 
     store = Store(default_root())
     plan = make_plan(recipe, store, progress())
-    for note in plan.notes:
+    for note in (*plan.assumed, *plan.notes):
         say(f"  note: {note}", markup=False)
     chain = Chain(plan, store, progress(), lambda outcome: say(_stage_line(outcome), markup=False))
     found = []
@@ -220,4 +224,39 @@ def compare(
             raise typer.Exit(code)
 
 
-COMMANDS = (deploy, recipe_, explain, compare)
+@takes_recipe
+def preprocess(recipe: "Recipe") -> None:
+    """Find out how a trained network wants to be fed.
+
+    The usual sizes, normalisations and orders of channels are tried on calibration images, with their labels; the test
+    images are not looked at. For a network whose baseline is far below what it made in its training.
+
+    \b
+    edgewright preprocess net.py:build --weights w.pth --data my_photos
+    """  # noqa: D301 - click's
+    from pipeline.chain.plan import make_plan
+    from pipeline.cli.console import out_console, progress, say, table
+    from pipeline.report.figures import percent
+    from pipeline.runner.preprocess_search import try_preprocessings
+    from pipeline.store import Store, default_root
+
+    plan = make_plan(recipe, Store(default_root()), progress())
+    found = try_preprocessings(plan, progress())
+    rows = [
+        (
+            one.name,
+            percent(one.accuracy),
+            str(one.images),
+            f"{one.loss:.2f}",
+            "x".join(map(str, one.spec.size)),
+            str(one.spec.resize),
+            one.spec.channels,
+        )
+        for one in found
+    ]
+    columns = ("normalisation", "accuracy", "images", "loss", "size", "resize", "channels")
+    out_console().print(table(columns, rows))
+    say(f"\nthe best: {found[0].settings()}", markup=False)
+
+
+COMMANDS = (deploy, recipe_, explain, compare, preprocess)

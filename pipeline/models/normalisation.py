@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["normalisation_doubt"]
 
-_SHIFT = 1.5
+_SHIFT = 0.8
 _SPREAD = 3.0
-"""Other photographs of the same kind move the mean by tenths of a deviation and the variance by tens of percent; a
-forgotten division by 255, by 0.25 or a swapped range move them beyond these."""
+"""All channels together, weighted by their variance: one dead channel then says nothing.
+
+Seen on three networks with real weights (MobileNet V1 and V2, a ResNet-20) and their own images. Rightly fed: means off
+by 0.16 to 0.19 deviations, variances 0.68 to 1.7 times those of the training. Channels swapped: no more than that, so
+this cannot see it. Without a normalisation: 0.3 to 1.1, or 0.05 to 0.45 times; with another network's: 0.14 times, or
+4.6 to 8.5; without the division by 255: means off by 57 and more.
+"""
 
 
 def normalisation_doubt(network: nn.Module, images: Sequence[Array]) -> str | None:
@@ -49,9 +54,9 @@ def normalisation_doubt(network: nn.Module, images: Sequence[Array]) -> str | No
         return None
     trained = met[0][0]
     seen = torch.cat([values for _, values in met], dim=1)
-    deviation = (trained.running_var + trained.eps).sqrt()
-    shift = float(((seen.mean(dim=1) - trained.running_mean) / deviation).square().mean().sqrt())
-    spread = float((seen.var(dim=1) / deviation.square()).median())
+    variance = trained.running_var + trained.eps
+    shift = float(((seen.mean(dim=1) - trained.running_mean).square().sum() / variance.sum()).sqrt())
+    spread = float(seen.var(dim=1).sum() / variance.sum())
     if shift <= _SHIFT and 1 / _SPREAD <= spread <= _SPREAD:
         return None
     return (

@@ -27,6 +27,17 @@ def _listed(value: object) -> object:
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
+def _share(value: object) -> object:
+    """``40%`` as the fraction it stands for."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not text.endswith("%"):
+        return value
+    try:
+        return float(text[:-1]) / 100
+    except ValueError:
+        return value
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
@@ -76,6 +87,11 @@ class GoalSection(_Section):
     )
     min_agreement: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="least share of test images on which INT8 answers like its float network"
+    )
+    expect_accuracy: Annotated[float, Field(ge=0, le=1), BeforeValidator(_share)] | None = Field(
+        default=None,
+        description="what the baseline makes where it is fed rightly, as 0.4 or 40%; the run ends where it makes less "
+        "than chance explains",
     )
     require: Annotated[tuple[Literal["int8", "prune"], ...], BeforeValidator(_listed)] = Field(
         default=(),

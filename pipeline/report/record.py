@@ -244,6 +244,8 @@ class Report(_Record):
     conditions: dict[str, Json] = Field(
         default_factory=dict, description="what the runtime was told: threads, spinning, arena and the like"
     )
+    assumed: tuple[str, ...] = Field(default=(), description="what nobody said and the figures rest on")
+    doubts: tuple[str, ...] = Field(default=(), description="why the network may be fed otherwise than in its training")
     warnings: tuple[str, ...] = ()
 
     def stage(self, name: str) -> StageRow | None:

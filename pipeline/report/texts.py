@@ -136,6 +136,11 @@ def damage_rows(report: Report, count: int = 10) -> list[tuple[str, ...]]:
     ]
 
 
+def beside_verdict(report: Report) -> list[tuple[str, str]]:
+    """What has to be read together with the verdict: what was assumed, and why it may be wrong."""
+    return [("assumed", text) for text in report.assumed] + [("doubt", text) for text in report.doubts]
+
+
 def notes(report: Report) -> list[tuple[str, str]]:
     """Every note with the stage it belongs to, empty for those of the whole run."""
     return [("", warning) for warning in report.warnings] + [

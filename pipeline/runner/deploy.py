@@ -14,6 +14,7 @@ from pipeline.planning.fastest_target import Contender, fastest
 from pipeline.planning.int8_search import export_of
 from pipeline.planning.kept_decision import decide
 from pipeline.planning.untimed_target import decide_unmeasured
+from pipeline.runner.baseline_doubts import check_expectation
 from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
 from pipeline.runner.report_rows import Outcome, Taught
@@ -72,6 +73,8 @@ def finished(chain: Chain) -> Iterator[Finished]:
         result = chain.execute(stage, artifacts, teachers)
         artifacts[result.artifact.kind] = result.artifact
         measured = _measured(chain, result.artifact, first)
+        if stage.name == "baseline" and measured is not None:
+            check_expectation(chain.plan, measured)
         _note(chain, shared, Outcome(result=result, measured=measured, facts=network_facts_of(artifacts)))
     for_target = partial(_for_target, chain, shared=shared, common=artifacts, measured_on=first)
     if chain.plan.fastest_only:

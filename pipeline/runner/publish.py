@@ -78,6 +78,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
             "weights": plan.parts.weights.identity(),
             "data": {"name": plan.parts.dataset.name, **splits},
         },
+        assumed=plan.assumed,
     )
     bundle = write_bundle(made.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")
     assert made.decision is not None  # noqa: S101 - a target's run decides before it ends

@@ -23,6 +23,7 @@ from pipeline.report.record import (
     TriedEntry,
     Verdict,
 )
+from pipeline.runner.baseline_doubts import doubts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,6 +142,8 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         quantization=_quantization(decision, outcomes),
         bundle=bundle_entry(bundle),
         conditions=last.solo.processes[0]["facts"] if last else {},
+        assumed=plan.assumed,
+        doubts=doubts_of(plan, outcomes),
         warnings=(
             *plan.notes,
             *dict.fromkeys(w for one in outcomes if one.measured for w in one.measured.solo.warnings()),

@@ -34,7 +34,7 @@ class Calibrate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "calibrate"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
     reads: ClassVar[tuple[str, ...]] = ("model", "calibration", "preprocess", "task")
@@ -74,6 +74,7 @@ class Calibrate(BaseModel):
             "exporter": lowered.exporter,
             "max_relative_error": lowered.max_relative_error,
             "compared_inputs": lowered.checked_inputs,
+            "doubt": doubt,
             **watched,
         }
         agreement = f"{lowered.exporter} graph agrees with PyTorch to {lowered.max_relative_error:.1g} of its output"

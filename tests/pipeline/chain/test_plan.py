@@ -168,13 +168,13 @@ def test_what_the_user_asked_for_is_the_reason_told(planned: Planner, only_val: 
 def test_a_network_from_a_file_gets_imagenets_custom_and_a_note(planned: Planner) -> None:
     plan = planned()
     assert plan.parts.preprocess == IMAGENET
-    assert plan.notes[-1] == CUSTOM_NOTE
+    assert plan.assumed == (CUSTOM_NOTE,)
 
 
 def test_a_user_who_says_size_and_mean_is_told_nothing(planned: Planner) -> None:
     plan = planned(input={"size": 16, "resize": "squash", "mean": 0.5})
     assert plan.parts.preprocess == PreprocessSpec(size=(16, 16), mean=(0.5, 0.5, 0.5))
-    assert CUSTOM_NOTE not in plan.notes
+    assert CUSTOM_NOTE not in (*plan.assumed, *plan.notes)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_network_of_torchvision_gets_what_its_published_weights_want(
 ) -> None:
     plan = planned(model=model)
     assert plan.parts.preprocess == expected
-    assert CUSTOM_NOTE not in plan.notes
+    assert CUSTOM_NOTE not in (*plan.assumed, *plan.notes)
 
 
 def test_what_the_user_sets_goes_over_what_the_weights_want(planned: Planner) -> None:
@@ -204,7 +204,7 @@ def test_the_embedded_digits_are_small_and_squashed(tiny_file: Path, digits_stor
     name = model if model == "resnet18" else f"{tiny_file}:tiny"
     plan = _plan(Recipe(model=name, weights="none"), digits_store)
     assert plan.parts.preprocess == PreprocessSpec(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-    assert CUSTOM_NOTE not in plan.notes
+    assert CUSTOM_NOTE not in (*plan.assumed, *plan.notes)
 
 
 def test_the_size_of_the_embedded_digits_can_be_set(digits_store: Store) -> None:
@@ -456,7 +456,7 @@ def test_the_preprocessing_of_an_onnx_file(
     plan = planned(model=onnx_file(**habits), weights=None, input=chosen)
 
     assert plan.parts.preprocess == preprocess
-    assumed = any("preprocessing taken as ImageNet's custom" in note for note in plan.notes)
+    assumed = any("preprocessing taken as ImageNet's custom" in note for note in plan.assumed)
     assert assumed == ("mean" not in chosen and habits.get("dtype") != "uint8")
 
 

@@ -1,0 +1,110 @@
+"""Whether the network is fed as in its training: what speaks against it, found before anybody believes a verdict.
+
+A verdict compares with the baseline. One that is fed wrongly loses most of its accuracy before the comparison starts,
+and everything behind it is then "no accuracy lost".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import median
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from pipeline.artifact import ArtifactKind
+from pipeline.data.dataset import rotating_samples
+from pipeline.errors import AccuracyError
+from pipeline.report.figures import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.chain.engine_measurement import Measured
+    from pipeline.chain.plan import Plan
+    from pipeline.data import Dataset
+    from pipeline.runner.report_rows import Outcome
+
+__all__ = ["check_expectation", "doubts_of"]
+
+_ENLARGED = 2.0
+_REDUCED = 16.0
+"""An image is fed at twice its own size or at a sixteenth of it: photographs of a telephone are reduced by 10 to 14."""
+_LEARNED = 0.2
+"""Of the way from guessing to perfection."""
+_CHANCE = 0.01
+"""An accuracy this unlikely under the one that is expected is told to be another."""
+
+
+def check_expectation(plan: Plan, baseline: Measured) -> None:
+    """Hold the baseline against the accuracy that the user expects of it.
+
+    Raises:
+        AccuracyError: when it is lower than the number of test images explains (exact binomial, one-sided, 1 %).
+    """
+    from scipy.stats import binom
+
+    expected, found = plan.recipe.goal.expect_accuracy, baseline.accuracy
+    if expected is None or binom.cdf(round(found.value * found.n), found.n, expected) >= _CHANCE:
+        return
+    raise AccuracyError(
+        "the network as given is less accurate than expected",
+        where="baseline",
+        got=f"{percent(found.value)} {found.metric} on {found.n} test images",
+        expected=percent(expected),
+        fix=f"is it fed as in its training? `edgewright preprocess {plan.recipe.model}` tries the usual ways",
+    )
+
+
+def doubts_of(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """What speaks against the preprocessing, or the training; empty when nothing does.
+
+    Args:
+        plan: Of the run.
+        outcomes: Its stages, the baseline first.
+    """
+    found = [_near_chance(plan, outcomes[0].measured), _other_sizes(plan)]
+    found += [
+        one.result.artifact.facts.get("doubt")
+        for one in outcomes
+        if one.result.artifact.kind is ArtifactKind.CALIBRATION
+    ]
+    return tuple(doubt for doubt in found if doubt)
+
+
+def _near_chance(plan: Plan, baseline: Measured | None) -> str | None:
+    if baseline is None:
+        return None
+    guess, value = _commonest(plan.parts.dataset), baseline.accuracy.value
+    if value - guess >= _LEARNED * (1 - guess):
+        return None
+    why = (
+        "it has hardly learned anything: raise baseline.schedule.epochs"
+        if plan.parts.weights.origin == "scratch"
+        else f"is it fed as in its training? `edgewright preprocess {plan.recipe.model}` tries the usual ways"
+    )
+    return f"the baseline is right on {percent(value)}, guessing the commonest class on {percent(guess)}: {why}"
+
+
+def _commonest(dataset: Dataset) -> float:
+    counts = Counter(sample.label for sample in dataset.test)
+    return max(counts.values()) / len(dataset.test)
+
+
+def _other_sizes(plan: Plan) -> str | None:
+    """Images much smaller or larger than what the network is fed; those of the embedded data are meant to be."""
+    if plan.recipe.data.source == "digits":
+        return None
+    own = median(_shorter_side(sample.path) for sample in rotating_samples(plan.parts.dataset.test))
+    fed = min(plan.parts.preprocess.size)
+    if fed < _ENLARGED * own and own < _REDUCED * fed:
+        return None
+    return (
+        f"the images are about {own:.0f} pixels on their shorter side and are fed at {fed}: was the network trained "
+        f"so? input.size is the key, `edgewright preprocess {plan.recipe.model}` tries others"
+    )
+
+
+def _shorter_side(path: object) -> int:
+    with Image.open(str(path)) as opened:
+        return min(opened.size)

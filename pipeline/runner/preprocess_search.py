@@ -1,0 +1,245 @@
+"""Which of the usual preprocessings a trained network was trained with: tried on calibration images and their labels.
+
+The test split is not looked at. First every size with every normalisation on few images, then the best of these with
+the channels in both orders and with and without a centre crop on more.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.data.dataset import read_image
+from pipeline.errors import DataError, UsageError
+from pipeline.preprocess import PreprocessSpec, normalised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.chain.plan import Plan
+    from pipeline.data import Sample
+    from pipeline.progress import Progress
+    from pipeline.session import Array
+
+__all__ = ["Tried", "try_preprocessings"]
+
+NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "ImageNet's": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "to -1..1": ((0.5,) * 3, (0.5,) * 3),
+    "to 0..1": ((0.0,) * 3, (1.0,) * 3),
+    "0..255": ((0.0,) * 3, (1 / 255,) * 3),
+    "0..255 less ImageNet's mean": ((0.485, 0.456, 0.406), (1 / 255,) * 3),
+}
+"""Those that published networks are trained with: torchvision's, TensorFlow's, none, raw bytes, Caffe's."""
+
+_FEW, _MANY = 64, 256
+_BEST = 3
+_BATCH = 16
+_CROPPED = 256 / 224
+_USUAL_SIZES = (224, 32)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """A preprocessing and what the network makes of images prepared so.
+
+    Attributes:
+        name: Of its normalisation.
+        accuracy: Fraction of the images.
+        loss: Mean cross-entropy, by which equal accuracies are told apart.
+        images: How many.
+    """
+
+    spec: PreprocessSpec
+    name: str
+    accuracy: float
+    loss: float
+    images: int
+
+    def settings(self) -> str:
+        """As typed for ``deploy``."""
+        height, width = self.spec.size
+        size = str(height) if height == width else f"[{height},{width}]"
+        values = {
+            "size": size,
+            "resize": str(self.spec.resize),
+            "mean": _short(self.spec.mean),
+            "std": _short(self.spec.std),
+            "channels": self.spec.channels,
+        }
+        return " ".join(f"--set {shlex.quote(f'input.{key}={value}')}" for key, value in values.items())
+
+
+def _short(values: Sequence[float]) -> str:
+    told = [f"{value:.6g}" for value in values]
+    return told[0] if len(set(told)) == 1 else f"[{','.join(told)}]"
+
+
+def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
+    """Every candidate with its accuracy, the best first.
+
+    Args:
+        plan: Its network, weights and calibration images; its preprocessing is one of the candidates.
+        progress: Told of each of them.
+
+    Raises:
+        UsageError: when the network is not trained, or takes none of the candidates.
+        DataError: when there are no calibration images.
+    """
+    if plan.parts.weights.origin == "scratch":
+        raise UsageError(
+            "a network that is not trained answers the same however it is fed",
+            got=plan.parts.weights.reason,
+            fix="give its weights with --weights",
+        )
+    samples = plan.parts.dataset.calibration[:_MANY]
+    if not samples:
+        raise DataError("there are no calibration images", where=plan.recipe.data.source, fix="add images to the data")
+    few = samples[:: max(1, len(samples) // _FEW)][:_FEW]
+    answers = _network(plan)
+    base = plan.parts.preprocess
+    first = _grown(base, _sizes(plan, samples))
+    found: list[Tried] = []
+    refused = ""
+    variants_each = 4
+    with progress.track("trying preprocessings", len(first) + _BEST * variants_each) as ticker:
+        for name, spec in first:
+            try:
+                found.append(_tried(answers, name, spec, few))
+            except UsageError as error:
+                refused = str(error)
+            ticker.advance()
+        if not found:
+            raise UsageError("the network takes none of the usual sizes", got=refused, fix="set input.size")
+        best = sorted(found, key=_rank)[:_BEST]
+        judged = []
+        for one in best:
+            for spec in _variants(one.spec):
+                judged.append(_tried(answers, one.name, spec, samples))
+                ticker.advance()
+    rest = [one for one in found if one not in best]
+    return sorted(judged, key=_rank) + sorted(rest, key=_rank)
+
+
+def _rank(one: Tried) -> tuple[float, float]:
+    return -one.accuracy, one.loss
+
+
+def _sizes(plan: Plan, samples: Sequence[Sample]) -> list[tuple[int, int]]:
+    """The plan's, that of the images where it can be one, and the usual ones; of a file with one size that alone."""
+    from PIL import Image
+
+    from pipeline.models.onnx_file import read_onnx_file
+
+    model = plan.parts.model
+    own = read_onnx_file(model.file).image.size if model.origin == "onnx" and model.file is not None else None
+    if own is not None:
+        return [own]
+    shorter = []
+    for sample in samples[:_FEW]:
+        with Image.open(sample.path) as opened:
+            shorter.append(min(opened.size))
+    side = round(median(shorter))
+    sizes = [plan.parts.preprocess.size]
+    sizes += [(side, side)] if 16 <= side <= 512 else []
+    return list(dict.fromkeys([*sizes, *((usual, usual) for usual in _USUAL_SIZES)]))
+
+
+def _grown(base: PreprocessSpec, sizes: Sequence[tuple[int, int]]) -> list[tuple[str, PreprocessSpec]]:
+    """Every size with every normalisation, and the plan's own."""
+    told = {(base.mean, base.std): "the plan's", **{pair: name for name, pair in NORMALISATIONS.items()}}
+    return [
+        (name, base.model_copy(update={"size": size, "resize": "squash", "mean": mean, "std": std}))
+        for size in sizes
+        for (mean, std), name in told.items()
+    ]
+
+
+def _variants(spec: PreprocessSpec) -> list[PreprocessSpec]:
+    """Both orders of the channels, with and without the customary centre crop."""
+    resizes: tuple[Any, ...] = ("squash", round(_CROPPED * max(spec.size)))
+    return [
+        spec.model_copy(update={"channels": channels, "resize": resize})
+        for channels in ("RGB", "BGR")
+        for resize in resizes
+    ]
+
+
+def _tried(answers: Callable[[Array], Array], name: str, spec: PreprocessSpec, samples: Sequence[Sample]) -> Tried:
+    fields = spec.model_dump(mode="json")
+    hits, losses = 0, []
+    for start in range(0, len(samples), _BATCH):
+        part = samples[start : start + _BATCH]
+        batch = np.stack([normalised(read_image(sample, spec, "uint8"), fields) for sample in part])
+        logits = answers(batch).astype(np.float64)
+        labels = np.array([sample.label for sample in part])
+        hits += int((logits.argmax(axis=1) == labels).sum())
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        likely = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        losses += list(-likely[np.arange(len(part)), labels])
+    return Tried(spec=spec, name=name, accuracy=hits / len(samples), loss=float(np.mean(losses)), images=len(samples))
+
+
+def _network(plan: Plan) -> Callable[[Array], Array]:
+    """A function from inputs, float32 (images, 3, height, width), to scores, (images, classes).
+
+    It raises a UsageError for a size that the network does not take.
+    """
+    parts = plan.parts
+    return _of_onnx(plan) if parts.model.origin == "onnx" else _of_torch(plan)
+
+
+def _of_torch(plan: Plan) -> Callable[[Array], Array]:
+    import torch
+
+    from pipeline.models.build import build_network
+    from pipeline.models.model_file import describe
+    from pipeline.models.weights import load_weights
+
+    parts = plan.parts
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build_network(parts.model, classes=len(parts.dataset.classes))
+    if load_weights(network, parts.weights).fresh_head:
+        raise UsageError(
+            "these weights are for other classes, so that no preprocessing can be told from another",
+            where=plan.recipe.model,
+            fix="give weights that were trained on the data's classes",
+        )
+    network.eval()
+
+    def answers(batch: Array) -> Array:
+        try:
+            with torch.inference_mode():
+                scores: Array = network(torch.from_numpy(batch)).numpy()
+        except Exception as error:  # whatever a user's forward raises
+            raise UsageError("the network does not take this", got=describe(error)) from error
+        return scores
+
+    return answers
+
+
+def _of_onnx(plan: Plan) -> Callable[[Array], Array]:
+    from pipeline.lowering.onnx_import.answer_form import chosen_output
+    from pipeline.lowering.onnx_import.file_reference import FileReference
+    from pipeline.models.onnx_file import load_onnx, read_onnx_file
+
+    parts = plan.parts
+    assert parts.model.file is not None  # noqa: S101 - an ONNX model has one
+    file = read_onnx_file(parts.model.file)
+    reference = FileReference(file, load_onnx(parts.model.file))
+
+    def answers(batch: Array) -> Array:
+        if not reference.answer:
+            told = reference.answers(batch[:1])
+            classes = len(parts.dataset.classes)
+            reference.answer = chosen_output(
+                told, asked=parts.model.output, classes=classes, where=str(parts.model.file)
+            )
+        return np.concatenate([reference.outputs(image[None])[0] for image in batch])
+
+    return answers

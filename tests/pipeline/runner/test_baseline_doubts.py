@@ -1,0 +1,182 @@
+"""A baseline that is fed wrongly is told beside the verdict, and where an accuracy was expected it ends the run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from exporters.bundle import read_bundle
+from pipeline.artifact import ArtifactKind
+from pipeline.chain.chain import Chain
+from pipeline.chain.plan import make_plan
+from pipeline.errors import AccuracyError, RecipeError, UsageError
+from pipeline.progress import SilentProgress
+from pipeline.recipe import Recipe
+from pipeline.recipe.reading import read_recipe
+from pipeline.runner.baseline_doubts import check_expectation, doubts_of
+from pipeline.runner.deploy import deploy
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from exporters.bundle import Bundle
+    from pipeline.chain.plan import Plan
+
+NEAR_CHANCE = "guessing the commonest class on 33.33 %"
+
+
+@pytest.fixture(scope="module")
+def file(trained: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network that tells the three colours apart when it is fed with mean 0.5 and deviation 0.25."""
+    return Path(shutil.copyfile(trained.root.with_name("float.onnx"), tmp_path_factory.mktemp("given") / "tiny.onnx"))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("doubts-store"))
+
+
+def _plan(file: Path, tiny_recipe: Recipe, store: Store, **fields: Any) -> Plan:  # noqa: ANN401 - sections
+    value = {**tiny_recipe.model_dump(by_alias=True), "model": str(file), "distill": {}, **fields}
+    return make_plan(Recipe.model_validate(value), store, SilentProgress())
+
+
+def _measured(value: float, n: int = 72) -> Any:  # noqa: ANN401 - as far as it is looked at
+    return SimpleNamespace(accuracy=SimpleNamespace(value=value, n=n, metric="top1"))
+
+
+def _outcomes(value: float | None, doubt: str | None = None) -> Any:  # noqa: ANN401 - as above
+    def outcome(kind: ArtifactKind, measured: Any, **facts: Any) -> Any:  # noqa: ANN401 - as above
+        return SimpleNamespace(
+            measured=measured, result=SimpleNamespace(artifact=SimpleNamespace(kind=kind, facts=facts))
+        )
+
+    return [
+        outcome(ArtifactKind.NETWORK, None if value is None else _measured(value)),
+        outcome(ArtifactKind.CALIBRATION, None, doubt=doubt),
+    ]
+
+
+def test_a_good_baseline_raises_no_doubt(file: Path, tiny_recipe: Recipe, store: Store) -> None:
+    assert doubts_of(_plan(file, tiny_recipe, store), _outcomes(0.9)) == ()
+    assert doubts_of(_plan(file, tiny_recipe, store), _outcomes(None)) == ()
+
+
+@pytest.mark.parametrize(("value", "doubted"), [(0.33, True), (0.45, True), (0.48, False)])
+def test_a_baseline_near_chance_is_doubted(
+    file: Path, tiny_recipe: Recipe, store: Store, value: float, *, doubted: bool
+) -> None:
+    told = doubts_of(_plan(file, tiny_recipe, store), _outcomes(value))
+
+    assert [NEAR_CHANCE in doubt and "`edgewright preprocess " in doubt for doubt in told] == [True] * doubted
+
+
+def test_a_network_that_was_trained_here_is_told_to_have_learned_too_little(tiny_recipe: Recipe, store: Store) -> None:
+    (doubt,) = doubts_of(make_plan(tiny_recipe, store, SilentProgress()), _outcomes(0.34))
+
+    assert "hardly learned anything: raise baseline.schedule.epochs" in doubt
+
+
+def test_what_the_first_layer_sees_is_told_too(file: Path, tiny_recipe: Recipe, store: Store) -> None:
+    assert doubts_of(_plan(file, tiny_recipe, store), _outcomes(0.9, "other values")) == ("other values",)
+
+
+@pytest.mark.parametrize(("side", "doubted"), [(8, True), (16, False), (250, False), (256, True)])
+def test_images_of_quite_another_size_are_doubted(
+    file: Path, tiny_recipe: Recipe, store: Store, tmp_path: Path, side: int, *, doubted: bool
+) -> None:
+    """The network takes 16 pixels."""
+    for split in ("train", "val"):
+        for number, name in enumerate(("blue", "green", "red")):
+            (tmp_path / "images" / split / name).mkdir(parents=True)
+            for copy in range(20):
+                image = Image.new("RGB", (side, side + 3), (number, copy, len(split)))
+                image.save(tmp_path / "images" / split / name / f"{copy}.png")
+    plan = _plan(file, tiny_recipe, store, data={"source": str(tmp_path / "images")})
+
+    told = doubts_of(plan, _outcomes(0.9))
+
+    assert [doubt.startswith(f"the images are about {side} pixels") for doubt in told] == [True] * doubted
+
+
+# The accuracy that is expected
+
+
+@pytest.mark.parametrize(
+    ("expected", "value"), [(None, 0.1), (0.5, 0.5), (0.5, 0.9), (0.5, 0.4), (1.0, 1.0), (0.0, 0.0)]
+)
+def test_what_chance_explains_is_no_mismatch(
+    file: Path, tiny_recipe: Recipe, store: Store, expected: float | None, value: float
+) -> None:
+    check_expectation(_plan(file, tiny_recipe, store, goal={"expect_accuracy": expected}), _measured(value))
+
+
+@pytest.mark.parametrize(("expected", "value", "n"), [(0.5, 0.3, 72), (1.0, 71 / 72, 72), (0.5, 0.45, 2000)])
+def test_less_than_that_is_one(
+    file: Path, tiny_recipe: Recipe, store: Store, expected: float, value: float, n: int
+) -> None:
+    plan = _plan(file, tiny_recipe, store, goal={"expect_accuracy": expected})
+
+    with pytest.raises(AccuracyError, match="less accurate than expected") as told:
+        check_expectation(plan, _measured(value, n))
+
+    assert told.value.exit_code == 8
+    assert "edgewright preprocess" in (told.value.fix or "")
+
+
+def test_it_is_typed_as_a_share_or_in_percent() -> None:
+    for text in ("40%", "0.4", 0.4):
+        recipe = read_recipe(None, {"model": "resnet18", "goal.expect_accuracy": text})
+        assert recipe.goal.expect_accuracy == pytest.approx(0.4)
+    for text in ("40x", "x%", 40, "140%"):
+        with pytest.raises(RecipeError, match=r"goal\.expect_accuracy"):
+            read_recipe(None, {"model": "resnet18", "goal.expect_accuracy": text})
+
+
+def test_it_cannot_be_expected_where_nothing_can_be_measured(
+    file: Path, tiny_recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from exporters.ort_cpu.target import OrtCpuTarget
+
+    monkeypatch.setattr(OrtCpuTarget, "cannot_run", lambda _: "a test")
+
+    with pytest.raises(UsageError, match="no target can run here to measure it"):
+        _plan(file, tiny_recipe, store, goal={"expect_accuracy": 0.9})
+
+
+# The whole run
+
+
+def test_a_wrongly_fed_network_ends_before_anything_is_built(
+    file: Path, tiny_recipe: Recipe, store: Store, tmp_path: Path
+) -> None:
+    fed = {"input": {"size": 16, "resize": "squash", "mean": 0.5, "std": 100.0}, "goal": {"expect_accuracy": 0.9}}
+    told: list[str] = []
+    plan = _plan(file, tiny_recipe, store, **fed)
+
+    with pytest.raises(AccuracyError, match="less accurate than expected"):
+        deploy(Chain(plan, store, SilentProgress(), lambda one: told.append(one.result.stage)), out=tmp_path / "out")
+
+    assert told == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_assumed_and_doubted_stands_beside_the_verdict_everywhere(
+    file: Path, tiny_recipe: Recipe, store: Store, tmp_path: Path
+) -> None:
+    plan = _plan(file, tiny_recipe, store, input={"resize": "squash", "std": 100.0})
+    (deployed,) = deploy(Chain(plan, store, SilentProgress(), lambda _: None), out=tmp_path)
+    report = deployed.report
+
+    (assumed,) = report.assumed
+    assert "preprocessing taken as ImageNet's custom" in assumed
+    assert any(NEAR_CHANCE in doubt for doubt in report.doubts)
+    first = (tmp_path / "report.md").read_text(encoding="utf-8").partition("# ")[0]
+    assert f"- assumed: {assumed}\n" in first
+    assert "- doubt: " in first
+    assert assumed.replace("'", "&#39;") in (tmp_path / "report.html").read_text(encoding="utf-8").partition("<h1>")[0]
+    assert assumed in (read_bundle(tmp_path / "bundle").root / "README.md").read_text(encoding="utf-8")
