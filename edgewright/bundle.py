@@ -96,8 +96,9 @@ class Bundle:
         import numpy as np
 
         logits = self.logits(image).astype(np.float64)
-        shares = np.exp(logits - logits.max())
-        shares /= shares.sum()
+        given = self._verified.manifest.get("answers") == "probabilities"
+        shares = np.maximum(logits, 0) if given else np.exp(logits - logits.max())
+        shares /= shares.sum() or 1.0
         return tuple(
             Answer(self.classes[index], int(index), float(shares[index]))
             for index in np.argsort(-logits, kind="stable")[:top]

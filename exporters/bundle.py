@@ -40,6 +40,7 @@ class Contents:
     Attributes:
         model: As typed by the user; only its last part is written, paths stay here.
         provenance: Stage name to the artifact it made, and what else tells where the model comes from.
+        answers: What the outputs are: ``logits``, or ``probabilities`` of a network that ends in softmax or sigmoid.
         assumed: What nobody said and the accuracy rests on.
     """
 
@@ -48,6 +49,7 @@ class Contents:
     preprocess: PreprocessSpec
     classes: Sequence[str]
     provenance: Mapping[str, Json]
+    answers: str = "logits"
     assumed: Sequence[str] = ()
 
 
@@ -162,7 +164,8 @@ def _told_of_bytes(spec: EngineSpec, preprocess: PreprocessSpec) -> str:
     """What a device that feeds bytes has to know, which is less than ``preprocess.json`` says."""
     if spec.input.dtype != "uint8":
         return ""
-    return f":\nthe bytes of an image in the order {preprocess.channels}; mean and standard deviation are in the model"
+    order = "of a gray image" if preprocess.channels == "gray" else f"of an image in the order {preprocess.channels}"
+    return f":\nthe bytes {order}; mean and standard deviation are in the model"
 
 
 def _write_manifest(
@@ -177,6 +180,7 @@ def _write_manifest(
         "target": target.name,
         "precision": engine.facts["precision"],
         "dialect": engine.facts["dialect"],
+        "answers": contents.answers,
         "engine": spec.to_json(),
         "machine": {"architectures": architectures, "isa": list(machine.isa)},
         "versions": versions(target.runtime),

@@ -11,9 +11,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - run.py has it at run time
 from PIL import Image, ImageOps
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-__all__ = ["PreprocessSpec", "load_image", "normalised", "preprocess_image", "upright_rgb"]
+__all__ = ["CHANNELS", "PreprocessSpec", "load_image", "normalised", "preprocess_image", "upright_rgb"]
+
+CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
+"""How many channels an input of each kind has."""
+
+_Positive = Annotated[float, Field(gt=0)]
 
 
 class PreprocessSpec(BaseModel):
@@ -31,22 +36,50 @@ class PreprocessSpec(BaseModel):
         default="squash",
         description="length of the shorter side before the centre crop, or 'squash': straight to size, ratio ignored",
     )
-    mean: tuple[float, float, float] = Field(default=(0.485, 0.456, 0.406), description="per channel, of [0, 1]")
-    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+    mean: tuple[float, float, float] | tuple[float] = Field(
+        default=(0.485, 0.456, 0.406), description="per channel, of [0, 1]"
+    )
+    std: tuple[_Positive, _Positive, _Positive] | tuple[_Positive] = Field(
         default=(0.229, 0.224, 0.225), description="per channel, of [0, 1]"
     )
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
-    channels: Literal["RGB", "BGR"] = "RGB"
+    channels: Literal["RGB", "BGR", "gray"] = Field(
+        default="RGB", description="their order, or 'gray' for a network of one channel"
+    )
 
     @field_validator("size", mode="before")
     @classmethod
     def _one_number_is_a_square(cls, value: Any) -> Any:  # noqa: ANN401 - raw input
         return (value, value) if isinstance(value, int) else value
 
-    @field_validator("mean", "std", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _one_number_serves_all_channels(cls, value: Any) -> Any:  # noqa: ANN401 - raw input
-        return (value,) * 3 if isinstance(value, int | float) else value
+    def _one_number_serves_all_channels(cls, fields: Any) -> Any:  # noqa: ANN401 - raw input
+        """Also: what nobody said of a gray image is the mean of what colours have."""
+        if not isinstance(fields, dict):
+            return fields
+        count, found = CHANNELS.get(fields.get("channels", "RGB"), 3), dict(fields)
+        for name in ("mean", "std"):
+            value = found.get(name)
+            if isinstance(value, int | float):
+                found[name] = (value,) * count
+            elif value is None and count == 1:
+                found[name] = (round(sum(cls.model_fields[name].default) / 3, 3),)
+        return found
+
+    @model_validator(mode="after")
+    def _every_channel_has_its_own(self) -> PreprocessSpec:
+        count = CHANNELS[self.channels]
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != count:
+                message = f"{name} has {len(values)} values, {self.channels} images have {count} channel(s)"
+                raise ValueError(message)
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the network's input: (1, channels, height, width)."""
+        return (1, CHANNELS[self.channels], *self.size)
 
     def load(self, path: str, dtype: str = "float32") -> NDArray[Any]:
         """The input for one image file, as an engine of that input type takes it: see :func:`preprocess_image`."""
@@ -73,8 +106,8 @@ def upright_rgb(opened: Image.Image) -> Image.Image:
 def preprocess_image(image: Image.Image, spec: dict[str, Any], dtype: str = "float32") -> NDArray[Any]:
     """The network's input for an RGB image, by the fields of ``preprocess.json``.
 
-    Of type uint8 it is the image's bytes, (height, width, 3), which the graph normalises itself; of any other the
-    normalised image, (3, height, width).
+    Of type uint8 it is the image's bytes, (height, width, channels), which the graph normalises itself; of any other
+    the normalised image, (channels, height, width). Channels are three, or one of a gray image.
     """
     height, width = spec["size"]
     resample = Image.Resampling[spec["interpolation"].upper()]
@@ -92,13 +125,15 @@ def preprocess_image(image: Image.Image, spec: dict[str, Any], dtype: str = "flo
         top = round((high - height) / 2) if high >= height else -((height - high) // 2)
         image = image.crop((left, top, left + width, top + height))
     pixels = np.asarray(image)
+    if spec["channels"] == "gray":
+        pixels = np.asarray(image.convert("L"))[:, :, None]
     if spec["channels"] == "BGR":
         pixels = pixels[:, :, ::-1]
     return np.ascontiguousarray(pixels) if dtype == "uint8" else normalised(pixels, spec)
 
 
 def normalised(pixels: NDArray[np.uint8], spec: dict[str, Any]) -> NDArray[np.float32]:
-    """The bytes of an image, (height, width, 3), as float32 (3, height, width)."""
+    """The bytes of an image, (height, width, channels), as float32 (channels, height, width)."""
     mean = np.asarray(spec["mean"], dtype=np.float32)
     std = np.asarray(spec["std"], dtype=np.float32)
     values = (pixels.astype(np.float32) / np.float32(255) - mean) / std

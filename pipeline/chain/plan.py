@@ -17,6 +17,7 @@ from pipeline.models.onnx_file import read_onnx_file
 from pipeline.models.recipe import weights_preprocess
 from pipeline.models.resolve import resolve_model, resolve_weights
 from pipeline.preprocess import PreprocessSpec
+from pipeline.recipe import InputSection
 from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import CalibrateGraph
 from pipeline.stages.import_onnx import ImportOnnx
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.models import ModelSource, WeightsSource
     from pipeline.models.onnx_file import OnnxFile
     from pipeline.progress import Progress
-    from pipeline.recipe import InputSection, Recipe
+    from pipeline.recipe import Recipe
     from pipeline.stage import Stage
     from pipeline.store import Store
 
@@ -192,7 +193,16 @@ def _preprocess_of_file(recipe: Recipe, file: OnnxFile) -> tuple[PreprocessSpec,
             expected="x".join(map(str, image.size)),
             fix="leave input.size out, or export the network with open sizes",
         )
+    gray = image.channels == 1
+    if chosen.channels is not None and gray != (chosen.channels == "gray"):
+        raise UsageError(
+            f"this ONNX file takes images of {image.channels} channel(s)",
+            where=str(file.path),
+            got=f"input.channels = {chosen.channels}",
+            fix="leave input.channels out",
+        )
     usual = _EMBEDDED if recipe.data.source == "digits" else _CUSTOMARY
+    usual = InputSection(channels="gray").over(usual) if gray else usual
     size = image.size or asked or usual.size
     base = _resized(usual, chosen.model_copy(update={"size": size, "resize": None})).model_copy(update={"size": size})
     if image.dtype == "uint8":
@@ -203,7 +213,8 @@ def _preprocess_of_file(recipe: Recipe, file: OnnxFile) -> tuple[PreprocessSpec,
                 got="input.mean or input.std",
                 fix="leave them out",
             )
-        base = base.model_copy(update={"mean": (0.0,) * 3, "std": (1 / 255,) * 3})
+        count = image.channels
+        base = base.model_copy(update={"mean": (0.0,) * count, "std": (1 / 255,) * count})
     known = (image.size or chosen.size) is not None and (image.dtype == "uint8" or chosen.mean is not None)
     return chosen.over(base), () if known or recipe.data.source == "digits" else (_customary(base),)
 
@@ -273,8 +284,6 @@ def _resolved(
 
     Where a measurement has to choose between targets, ``auto`` stays until it has.
     """
-    from pipeline.recipe import InputSection
-
     distill = recipe.distill.model_copy(update={"teachers": teachers})
     baseline = recipe.baseline
     if baseline.schedule is None:

@@ -45,8 +45,8 @@ def build_network(source: ModelSource, *, classes: int) -> nn.Module:
         import timm
 
         network: nn.Module = timm.create_model(source.name, pretrained=False, num_classes=classes)
-        return answer_with_one_tensor(network, source.output)
-    return answer_with_one_tensor(_build_from_file(source, classes), source.output)
+        return answer_with_one_tensor(network, source.output, source.one_number)
+    return answer_with_one_tensor(_build_from_file(source, classes), source.output, source.one_number)
 
 
 def _build_torchvision(name: str, classes: int) -> nn.Module:
@@ -115,7 +115,7 @@ def _check(network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
         raise UsageError(
             f"the network does not take an input of {shown}",
             got=model_file.describe(error),
-            fix="set input.size to what it was made for",
+            fix=_advice(network, shape),
         ) from error
     main = outputs[0] if isinstance(outputs, tuple) else outputs
     if tuple(main.shape) != (shape[0], classes):
@@ -125,3 +125,17 @@ def _check(network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
             expected=f"one tensor {(shape[0], classes)}",
             fix="let the factory take num_classes, or name the classes the network knows in the data's classes.txt",
         )
+
+
+def _advice(network: nn.Module, shape: tuple[int, ...]) -> str:
+    """What to set for a network that does not take this shape."""
+    for channels, words in ((1, "input.channels=gray"), (3, "input.channels=RGB")):
+        if shape[1] == channels:
+            continue
+        try:
+            with torch.no_grad():
+                network(torch.zeros(shape[0], channels, *shape[2:]))
+        except Exception:  # noqa: BLE001, S112 - whatever a network raises: then this is not it
+            continue
+        return f"it takes images of {channels} channel(s): set {words}"
+    return "set input.size to what it was made for"

@@ -12,13 +12,18 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["answer_with_one_tensor", "described", "split_outputs"]
+    from pipeline.models.source import OneNumber
+
+__all__ = ["answer_with_one_tensor", "described", "kind_of_one_number", "split_outputs"]
+
+_VIEWS = ("Squeeze", "Unsqueeze", "View", "UnsafeView", "Reshape", "Select", "Clone")
+"""Steps of autograd that move values and leave them as they are."""
 
 _CUSTOMARY = ("logits", "out", "output")
 """What networks call their answer, in the order they are looked for."""
 
 
-def answer_with_one_tensor(network: nn.Module, name: str | None) -> nn.Module:
+def answer_with_one_tensor(network: nn.Module, name: str | None, one_number: OneNumber | None = None) -> nn.Module:
     """Let the network answer its main output alone, and in training mode ``(main, *auxiliary)`` where there are more.
 
     Done by a hook, so that the network's modules and the names of its weights stay what its builder made them.
@@ -26,16 +31,45 @@ def answer_with_one_tensor(network: nn.Module, name: str | None) -> nn.Module:
     Args:
         network: Changed in place, and returned.
         name: Of the main output, or its place in a tuple; None for the customary or the first one.
+        one_number: Where it answers with one number for two classes, what that is; it then answers with two.
     """
 
     def pick(module: nn.Module, _inputs: object, outputs: Any) -> Any:  # noqa: ANN401 - whatever a network answers
         if isinstance(outputs, torch.Tensor) and name is None:
-            return outputs
+            return outputs if one_number is None else _two_scores(outputs, one_number)
         main, auxiliary = split_outputs(outputs, name)
+        if one_number is not None:
+            main, auxiliary = _two_scores(main, one_number), tuple(_two_scores(one, one_number) for one in auxiliary)
         return (main, *auxiliary) if module.training and auxiliary else main
 
     network.register_forward_hook(pick)
     return network
+
+
+def _two_scores(outputs: Tensor, one_number: OneNumber) -> Tensor:
+    """(batch, 2) for (batch, 1) or (batch,): logits whose softmax is the sigmoid of the one, or both probabilities."""
+    column = outputs.reshape(-1, 1)
+    if one_number == "probability":
+        return torch.cat((1 - column, column), dim=1)
+    return torch.cat((-0.5 * column, 0.5 * column), dim=1)
+
+
+def kind_of_one_number(network: nn.Module, images: Tensor) -> OneNumber | None:
+    """What the one number is that a network answers each image with; None when it answers with something else.
+
+    A probability where the last step is a sigmoid, whether a module or a call in ``forward``.
+
+    Args:
+        network: In evaluation mode.
+        images: A few inputs, (batch, ...).
+    """
+    outputs = network(images.clone().requires_grad_())
+    if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) not in {(len(images), 1), (len(images),)}:
+        return None
+    step = outputs.grad_fn
+    while step is not None and step.name().startswith(_VIEWS):
+        step = step.next_functions[0][0] if step.next_functions else None
+    return "probability" if step is not None and step.name().startswith("SigmoidBackward") else "logit"
 
 
 def split_outputs(outputs: object, name: str | None) -> tuple[Tensor, tuple[Tensor, ...]]:

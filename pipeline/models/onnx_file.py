@@ -25,7 +25,7 @@ _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
-_COLOURS = 3
+_CHANNELS = (3, 1)
 _AGAIN = "copy or export it again"
 
 
@@ -36,6 +36,7 @@ class ImageInput:
     Attributes:
         name: As the file calls it.
         layout: Where the channels stand.
+        channels: Three, or one of gray images.
         size: Height and width in pixels; None where the file leaves them open.
         batch: How many images it takes at once; None where it leaves that open.
         dtype: numpy's name of its type; bytes are pixels from 0 to 255, normalised by the graph itself.
@@ -43,6 +44,7 @@ class ImageInput:
 
     name: str
     layout: Literal["NCHW", "NHWC"]
+    channels: int
     size: tuple[int, int] | None
     batch: int | None
     dtype: str
@@ -240,7 +242,7 @@ def _image_input(model: Any, where: str) -> ImageInput:  # noqa: ANN401 - ModelP
         )
     (port,) = given
     tensor = port.type.tensor_type
-    expected = "an image: (batch, 3, height, width) or (batch, height, width, 3)"
+    expected = "an image: (batch, channels, height, width) or (batch, height, width, channels) of 3 channels, or of 1"
     if not port.type.HasField("tensor_type"):
         raise UsageError("this input is no tensor", where=f"{where}, input {port.name!r}", expected=expected)
     dtypes = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8}
@@ -252,43 +254,51 @@ def _image_input(model: Any, where: str) -> ImageInput:  # noqa: ANN401 - ModelP
     dims = [side.dim_value if side.HasField("dim_value") and side.dim_value > 0 else None for side in tensor.shape.dim]
     if not tensor.HasField("shape"):
         dims = [None] * 4
-    layout = _layout(dims, model.graph, port.name)
-    if layout is None:
+    found = _layout(dims, model.graph, port.name)
+    if found is None:
         shown = "x".join("?" if side is None else str(side) for side in dims) or "a single number"
-        raise UsageError(
-            "this input is no colour image", where=f"{where}, input {port.name!r}", got=shown, expected=expected
-        )
+        raise UsageError("this input is no image", where=f"{where}, input {port.name!r}", got=shown, expected=expected)
+    layout, channels = found
     height, width = dims[2:] if layout == "NCHW" else dims[1:3]
     return ImageInput(
         name=port.name,
         layout=layout,
+        channels=channels,
         size=None if height is None or width is None else (height, width),
         batch=dims[0],
         dtype=str(helper.tensor_dtype_to_np_dtype(tensor.elem_type)),
     )
 
 
-def _layout(dims: list[int | None], graph: Any, name: str) -> Literal["NCHW", "NHWC"] | None:  # noqa: ANN401 - GraphProto
-    """Where three channels stand; where the shape leaves that open, as the first operators take it."""
+_Layout = tuple[Literal["NCHW", "NHWC"], int]
+
+
+def _layout(dims: list[int | None], graph: Any, name: str) -> _Layout | None:  # noqa: ANN401 - GraphProto
+    """Where the channels stand, and how many; where the shape leaves that open, as the first operators take it."""
     if len(dims) != 4:
         return None
-    if dims[1] == _COLOURS:
-        return "NCHW"
-    if dims[3] == _COLOURS:
-        return "NHWC"
+    for channels in _CHANNELS:
+        if dims[1] == channels:
+            return "NCHW", channels
+        if dims[3] == channels:
+            return "NHWC", channels
     return None if dims[1] is not None and dims[3] is not None else _layout_as_taken(dims, graph, name)
 
 
-def _layout_as_taken(dims: list[int | None], graph: Any, name: str) -> Literal["NCHW", "NHWC"] | None:  # noqa: ANN401 - GraphProto
+def _layout_as_taken(dims: list[int | None], graph: Any, name: str) -> _Layout | None:  # noqa: ANN401 - GraphProto
     weights = {item.name: item.dims for item in graph.initializer}
+    moved = False
     for node in graph.node:
         if name in node.input and node.op_type == "Transpose":
             perm = next((list(one.ints) for one in node.attribute if one.name == "perm"), [])
-            return "NHWC" if perm == [0, 3, 1, 2] and dims[3] is None else None
+            if perm != [0, 3, 1, 2] or dims[3] is not None:
+                return None
+            moved = True
         if node.op_type == "Conv" and node.input[1] in weights:
             group = next((one.i for one in node.attribute if one.name == "group"), 1)
             channels = weights[node.input[1]][1] * group
-            return "NCHW" if channels == _COLOURS and dims[1] is None else None
+            fits = channels in _CHANNELS and (moved or dims[1] is None)
+            return ("NHWC" if moved else "NCHW", channels) if fits else None
     return None
 
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
 
-__all__ = ["ModelSource", "WeightsSource"]
+__all__ = ["ModelSource", "OneNumber", "WeightsSource"]
+
+OneNumber = Literal["logit", "probability"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +25,8 @@ class ModelSource:
         file: The user's file, for the last two; its content counts, not its place.
         file_sha256: Hash of that file and of what it needs beside it: modules it imports, weights it names.
         output: Which of several outputs is the answer; None for the customary or the first one.
+        one_number: What a network of two classes answers with where it answers with one number, which is the second
+            class's; None where it has one for each.
     """
 
     origin: Literal["torchvision", "timm", "file", "onnx"]
@@ -30,10 +34,16 @@ class ModelSource:
     file: Path | None = field(default=None, compare=False)
     file_sha256: str | None = None
     output: str | None = None
+    one_number: OneNumber | None = None
+
+    def last_outputs(self, classes: int) -> int:
+        """How many outputs the layer has that answers for so many classes."""
+        return classes if self.one_number is None else 1
 
     def identity(self) -> dict[str, Json]:
-        """What decides which network is built; the output only where one was named, as most networks have one."""
-        named = {} if self.output is None else {"output": self.output}
+        """What decides which network is built; of how it answers only what most networks do not need to say."""
+        told = {"output": self.output, "one_number": self.one_number}
+        named = {name: value for name, value in told.items() if value is not None}
         return {"origin": self.origin, "name": self.name, "file_sha256": self.file_sha256, **named}
 
 

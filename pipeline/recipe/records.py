@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from exporters.build_options import Build
-from pipeline.preprocess import PreprocessSpec
+from pipeline.preprocess import CHANNELS, PreprocessSpec
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.calibrate import Calibrate
 from pipeline.stages.distill import Distill
@@ -69,14 +69,25 @@ class InputSection(_Section):
     resize: PositiveInt | Literal["squash"] | None = Field(
         default=None, description="shorter side before the centre crop, or 'squash' straight to size"
     )
-    mean: float | tuple[float, float, float] | None = None
-    std: float | tuple[float, float, float] | None = None
+    mean: float | tuple[float, float, float] | tuple[float] | None = None
+    std: float | tuple[float, float, float] | tuple[float] | None = None
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
-    channels: Literal["RGB", "BGR"] | None = None
+    channels: Literal["RGB", "BGR", "gray"] | None = Field(
+        default=None, description="their order, or 'gray' for a network of one channel"
+    )
 
     def over(self, base: PreprocessSpec) -> PreprocessSpec:
         """``base`` with what is given here in its place."""
-        return PreprocessSpec.model_validate({**base.model_dump(), **self.model_dump(exclude_none=True)})
+        return PreprocessSpec.model_validate({**base.model_dump(), **self._fitting(base)})
+
+    def _fitting(self, base: PreprocessSpec) -> dict[str, Any]:
+        """What is given, and the base's mean and deviation for another number of channels."""
+        given = self.model_dump(exclude_none=True)
+        count = CHANNELS[self.channels or base.channels]
+        for name, values in (("mean", base.mean), ("std", base.std)):
+            if len(values) != count:
+                given.setdefault(name, round(sum(values) / len(values), 3))
+        return given
 
 
 class GoalSection(_Section):

@@ -147,10 +147,10 @@ def _taking_floats(chain: Chain, one: _Built, spec: EngineSpec) -> EngineSpec:
     """The spec with the input of the exported graph, which takes no bytes."""
     import onnx
 
-    height, width = chain.plan.parts.preprocess.size
+    shape = chain.plan.parts.preprocess.shape
     graph = onnx.load(one.run.artifacts[ArtifactKind.ONNX].path(one.source), load_external_data=False).graph
     name = graph.input[0].name
-    return replace(spec, input=replace(spec.input, name=name, shape=(1, 3, height, width), dtype="float32"))
+    return replace(spec, input=replace(spec.input, name=name, shape=shape, dtype="float32"))
 
 
 def _others(chain: Chain, one: _Built, floats: EngineSpec) -> Iterator[tuple[Path, EngineSpec]]:

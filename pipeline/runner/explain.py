@@ -10,8 +10,8 @@ from pipeline.chain.execution import cached
 from pipeline.chain.keys import changes, key_components
 from pipeline.planning.int8_search import export_of
 from pipeline.planning.kept_decision import SEARCH, decision_components, recorded
-from pipeline.runner.network_trial import known_trial
-from pipeline.runner.preflight import plan_after_trial
+from pipeline.runner.network_trial import Trial, known_trial
+from pipeline.runner.preflight import plan_after_trials
 from pipeline.stage import Inputs, TrainedNetwork
 from pipeline.subject import Subject
 
@@ -44,9 +44,10 @@ def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
     Raises:
         UsageError: when an earlier trial found that the network cannot be pruned, and the goal requires that.
     """
-    trial = known_trial(plan, store)
-    if trial is not None:
-        plan = plan_after_trial(plan, trial)
+    student = known_trial(plan, plan.parts, store, prune="prune" not in plan.skipped)
+    if student is not None:
+        others = [known_trial(plan, parts, store, prune=False) or Trial() for parts in plan.teachers]
+        plan = plan_after_trials(plan, [student, *others])
     walk = _Walk(plan, store)
     told: list[Explained] = [
         Explained(stage=name, status="skipped", reasons=(reason,)) for name, reason in plan.skipped.items()

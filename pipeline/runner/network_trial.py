@@ -5,7 +5,7 @@ Tried with random images before hours are spent, and remembered: a later run of 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.chain.keys import key_of
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
     from pipeline.chain.plan import Plan
+    from pipeline.models.source import OneNumber
     from pipeline.store import Store
     from pipeline.subject import Parts
 
 __all__ = ["Trial", "known_trial", "try_network"]
 
-_VERSION = 1
+_VERSION = 2
 _RECORDS = "trials"
 _IMAGES = 4
 _ALONE = 1e-3
@@ -35,10 +36,12 @@ class Trial:
 
     Attributes:
         unprunable: Why its channels cannot be pruned; None when they can, or pruning is left out.
+        one_number: What it answers with where it answers for two classes with one number.
         notes: What the user should know of the network before they believe a figure of it.
     """
 
     unprunable: str | None = None
+    one_number: OneNumber | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -50,7 +53,7 @@ def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
         "model": parts.model.identity(),
         "weights": parts.weights.identity(),
         "classes": len(parts.dataset.classes),
-        "input": list(parts.preprocess.size),
+        "input": list(parts.preprocess.shape),
         "prune": [section.ratio, section.rounds, section.round_to] if prune else None,
         "trains": _trains(plan, parts),
         "versions": versions(("torch", "torchvision", "timm", "torch-pruning")),
@@ -58,15 +61,15 @@ def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
     return key_of(components)
 
 
-def known_trial(plan: Plan, store: Store) -> Trial | None:
-    """What an earlier run found out about the plan's network; None when it was never tried.
+def known_trial(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial | None:
+    """What an earlier run found out about a network; None when it was never tried. Arguments as of `try_network`.
 
     An ONNX file is tried by its import, which is the first stage and takes seconds.
     """
-    if plan.parts.model.origin == "onnx":
+    if parts.model.origin == "onnx":
         return Trial()
-    value = store.get_record(_RECORDS, _key(plan, plan.parts, prune="prune" not in plan.skipped))
-    return None if value is None else Trial(unprunable=value["unprunable"], notes=tuple(value["notes"]))
+    value = store.get_record(_RECORDS, _key(plan, parts, prune=prune))
+    return None if value is None else Trial(**{**value, "notes": tuple(value["notes"])})
 
 
 def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial:
@@ -89,26 +92,55 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
     from pipeline.models.weights import load_weights
 
     classes = len(parts.dataset.classes)
-    height, width = parts.preprocess.size
-    shape = (1, 3, height, width)
+    shape = parts.preprocess.shape
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build_network(parts.model, classes=classes)
+        images = torch.randn(_IMAGES, *shape[1:])
+        one_number = _one_number(build_network(parts.model, classes=classes), images) if classes == 2 else None
+        model = replace(parts.model, one_number=one_number)
+        network = build_network(model, classes=classes)
         load_weights(network, parts.weights)
         check_outputs(network, shape, classes=classes, trained=_trains(plan, parts))
-        notes = _doubts(network.eval(), torch.randn(_IMAGES, *shape[1:]))
+        notes = (*_told_of_answers(plan, parts, network.eval(), images, one_number), *_doubts(network, images))
         make_plain(network, torch.randn(shape))
-        unprunable = _why_dense(network, plan, shape, classes) if prune else None
-    trial = Trial(unprunable=unprunable, notes=notes)
+        unprunable = _why_dense(network, plan, shape, model.last_outputs(classes)) if prune else None
+    trial = Trial(unprunable=unprunable, one_number=one_number, notes=notes)
     store.put_record(_RECORDS, _key(plan, parts, prune=prune), asdict(trial) | {"notes": list(notes)})
     return trial
+
+
+def _one_number(network: nn.Module, images: Tensor) -> OneNumber | None:
+    from pipeline.models.one_output import kind_of_one_number
+
+    try:
+        return kind_of_one_number(network.eval(), images)
+    except Exception:  # noqa: BLE001 - any failure of a user's forward, which the check behind this tells as it is
+        return None
+
+
+def _told_of_answers(
+    plan: Plan, parts: Parts, network: nn.Module, images: Tensor, one_number: OneNumber | None
+) -> tuple[str, ...]:
+    """What is done with answers that are no logits of all classes."""
+    import torch
+
+    name, told = parts.model.name, []
+    if one_number is not None:
+        second = parts.dataset.classes[1]
+        told.append(f"{name}: answers with one {one_number}, taken as that of {second!r}; here it gives one for each")
+    with torch.no_grad():
+        answers = list(network(images).numpy())
+    if parts.task.gives_probabilities(answers):
+        how = "it is trained on their logarithm, and " if _trains(plan, parts) else ""
+        told.append(f"{name}: answers with probabilities; {how}the bundle gives them as they are")
+    return tuple(told)
 
 
 def _trains(plan: Plan, parts: Parts) -> bool:
     return parts.weights.origin == "scratch" or bool({"distill", "prune"} - set(plan.skipped))
 
 
-def _why_dense(network: nn.Module, plan: Plan, shape: tuple[int, ...], classes: int) -> str | None:
+def _why_dense(network: nn.Module, plan: Plan, shape: tuple[int, ...], outputs: int) -> str | None:
     """Why no channels can be taken out of the network; it is of no use afterwards."""
     from pipeline.stages.channels import ChannelPruner
 
@@ -117,7 +149,7 @@ def _why_dense(network: nn.Module, plan: Plan, shape: tuple[int, ...], classes: 
         pruner = ChannelPruner(
             network,
             input_shape=shape,
-            outputs=classes,
+            outputs=outputs,
             ratio=section.ratio,
             rounds=section.rounds,
             round_to=section.round_to,

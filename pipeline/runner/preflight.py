@@ -6,14 +6,11 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.chain.execution import cached
 from pipeline.errors import UsageError
 from pipeline.runner.network_trial import known_trial, try_network
-from pipeline.stage import Inputs
-from pipeline.subject import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from pipeline.chain.chain import Chain
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.runner.network_trial import Trial
     from pipeline.subject import Parts
 
-__all__ = ["plan_after_trial", "preflight"]
+__all__ = ["plan_after_trials", "preflight"]
 
 
 def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
@@ -42,48 +39,55 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
     for folder in folders:
         _check_writable(folder)
     plan = chain.plan
-    known = known_trial(plan, chain.store)
-    teachers = [parts for parts in plan.teachers if not _trained_before(chain, parts)]
-    if known is None or teachers:
-        with chain.progress.track("trying the networks", (known is None) + len(teachers)) as ticker:
-            if known is None:
-                known = try_network(plan, plan.parts, chain.store, prune="prune" not in plan.skipped)
-                ticker.advance()
-            for parts in teachers:
-                try_network(plan, parts, chain.store, prune=False)
-                ticker.advance()
-    found = plan_after_trial(plan, known)
+    asked = [(plan.parts, "prune" not in plan.skipped), *((parts, False) for parts in plan.teachers)]
+    trials = [known_trial(plan, parts, chain.store, prune=prune) for parts, prune in asked]
+    if None in trials:
+        with chain.progress.track("trying the networks", trials.count(None)) as ticker:
+            for number, (parts, prune) in enumerate(asked):
+                if trials[number] is None:
+                    trials[number] = try_network(plan, parts, chain.store, prune=prune)
+                    ticker.advance()
+    found = plan_after_trials(plan, [trial for trial in trials if trial is not None])
     for note in found.notes[len(plan.notes) :]:
         chain.progress.note(note)
     return replace(chain, plan=found)
 
 
-def plan_after_trial(plan: Plan, trial: Trial) -> Plan:
-    """The plan with what its network turned out to be.
+def plan_after_trials(plan: Plan, trials: Sequence[Trial]) -> Plan:
+    """The plan with what its networks turned out to be.
+
+    Args:
+        plan: As made before any network was built.
+        trials: Of the student, then of each teacher.
 
     Raises:
-        UsageError: when it cannot be pruned and the goal requires that.
+        UsageError: when the student cannot be pruned and the goal requires that.
     """
-    notes = (*plan.notes, *trial.notes)
-    if trial.unprunable is None:
+    student, *others = trials
+    plan = replace(
+        plan,
+        parts=_answering(plan.parts, student),
+        teachers=tuple(_answering(parts, trial) for parts, trial in zip(plan.teachers, others, strict=True)),
+    )
+    notes = (*plan.notes, *student.notes)
+    if student.unprunable is None:
         return replace(plan, notes=notes)
     if "prune" in plan.recipe.goal.require:
         raise UsageError(
             "this network's channels cannot be pruned",
             where="prune, which is required",
-            got=trial.unprunable,
+            got=student.unprunable,
             fix="leave goal.require=prune out: the network then stays dense",
         )
-    reason = f"the network stays dense: {trial.unprunable}"
+    reason = f"the network stays dense: {student.unprunable}"
     return replace(plan, skipped={**plan.skipped, "prune": reason}, notes=(*notes, reason))
 
 
-def _trained_before(chain: Chain, parts: Parts) -> bool:
-    """Whether a teacher is in the store: then it was tried before."""
-    recipe = chain.plan.recipe
-    teaching = recipe.baseline.model_copy(update={"schedule": recipe.distill.teacher_schedule})
-    inputs = Inputs(artifacts={}, subject=Subject(parts=parts))
-    return cached(teaching, inputs, chain.store, seed=recipe.seed) is not None
+def _answering(parts: Parts, trial: Trial) -> Parts:
+    """The parts with how their network answers, which decides what is built of it."""
+    return (
+        parts if trial.one_number is None else replace(parts, model=replace(parts.model, one_number=trial.one_number))
+    )
 
 
 def _check_writable(folder: Path) -> None:

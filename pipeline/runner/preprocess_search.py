@@ -7,7 +7,7 @@ the channels in both orders and with and without a centre crop on more.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from pipeline.data.dataset import read_image
 from pipeline.errors import DataError, UsageError
 from pipeline.preprocess import PreprocessSpec, normalised
+from pipeline.recipe import InputSection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Tried", "try_preprocessings"]
 
-NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+_Colours = tuple[float, float, float]
+
+NORMALISATIONS: dict[str, tuple[_Colours, _Colours]] = {
     "ImageNet's": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "to -1..1": ((0.5,) * 3, (0.5,) * 3),
     "to 0..1": ((0.0,) * 3, (1.0,) * 3),
@@ -151,7 +154,10 @@ def _sizes(plan: Plan, samples: Sequence[Sample]) -> list[tuple[int, int]]:
 
 def _grown(base: PreprocessSpec, sizes: Sequence[tuple[int, int]]) -> list[tuple[str, PreprocessSpec]]:
     """Every size with every normalisation, and the plan's own."""
-    told = {(base.mean, base.std): "the plan's", **{pair: name for name, pair in NORMALISATIONS.items()}}
+    told = {(base.mean, base.std): "the plan's"}
+    for name, (mean, std) in NORMALISATIONS.items():
+        fitting = InputSection(channels="gray").over(PreprocessSpec(size=base.size, mean=mean, std=std))
+        told[(fitting.mean, fitting.std) if base.channels == "gray" else (mean, std)] = name
     return [
         (name, base.model_copy(update={"size": size, "resize": "squash", "mean": mean, "std": std}))
         for size in sizes
@@ -160,11 +166,11 @@ def _grown(base: PreprocessSpec, sizes: Sequence[tuple[int, int]]) -> list[tuple
 
 
 def _variants(spec: PreprocessSpec) -> list[PreprocessSpec]:
-    """Both orders of the channels, with and without the customary centre crop."""
+    """Both orders of colours, with and without the customary centre crop."""
     resizes: tuple[Any, ...] = ("squash", round(_CROPPED * max(spec.size)))
     return [
         spec.model_copy(update={"channels": channels, "resize": resize})
-        for channels in ("RGB", "BGR")
+        for channels in (("gray",) if spec.channels == "gray" else ("RGB", "BGR"))
         for resize in resizes
     ]
 
@@ -198,12 +204,16 @@ def _of_torch(plan: Plan) -> Callable[[Array], Array]:
 
     from pipeline.models.build import build_network
     from pipeline.models.model_file import describe
+    from pipeline.models.one_output import kind_of_one_number
     from pipeline.models.weights import load_weights
 
-    parts = plan.parts
+    parts, classes = plan.parts, len(plan.parts.dataset.classes)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build_network(parts.model, classes=len(parts.dataset.classes))
+        probe = torch.randn(2, *parts.preprocess.shape[1:])
+        network = build_network(parts.model, classes=classes).eval()
+        one_number = kind_of_one_number(network, probe) if classes == 2 else None
+        network = build_network(replace(parts.model, one_number=one_number), classes=classes)
     if load_weights(network, parts.weights).fresh_head:
         raise UsageError(
             "these weights are for other classes, so that no preprocessing can be told from another",
@@ -224,14 +234,15 @@ def _of_torch(plan: Plan) -> Callable[[Array], Array]:
 
 
 def _of_onnx(plan: Plan) -> Callable[[Array], Array]:
-    from pipeline.lowering.onnx_import.answer_form import chosen_output
+    from pipeline.lowering.onnx_import.answer_form import chosen_output, kind_of_one_number
     from pipeline.lowering.onnx_import.file_reference import FileReference
     from pipeline.models.onnx_file import load_onnx, read_onnx_file
 
     parts = plan.parts
     assert parts.model.file is not None  # noqa: S101 - an ONNX model has one
     file = read_onnx_file(parts.model.file)
-    reference = FileReference(file, load_onnx(parts.model.file))
+    model = load_onnx(parts.model.file)
+    reference = FileReference(file, model)
 
     def answers(batch: Array) -> Array:
         if not reference.answer:
@@ -240,6 +251,9 @@ def _of_onnx(plan: Plan) -> Callable[[Array], Array]:
             reference.answer = chosen_output(
                 told, asked=parts.model.output, classes=classes, where=str(parts.model.file)
             )
+            if classes == 2:
+                shape = told[reference.answer].shape
+                reference.one_number = kind_of_one_number(model, reference.answer, shape)
         return np.concatenate([reference.outputs(image[None])[0] for image in batch])
 
     return answers

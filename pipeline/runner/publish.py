@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporters.target import Target
+    from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.planning.precision_decision import Decision
@@ -37,6 +38,10 @@ class Made:
     outcomes: list[Outcome] = field(default_factory=list)
     taught: tuple[Taught, ...] = ()
     decision: Decision | None = None
+
+    def of(self, stage: str) -> Artifact:
+        """What a stage that ran has made."""
+        return next(one.result.artifact for one in self.outcomes if one.result.stage == stage)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +83,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
             "weights": plan.parts.weights.identity(),
             "data": {"name": plan.parts.dataset.name, **splits},
         },
+        answers="probabilities" if made.of("calibrate").facts["probabilities"] else "logits",
         assumed=plan.assumed,
     )
     bundle = write_bundle(made.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")

@@ -28,7 +28,7 @@ class Baseline(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "baseline"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "preprocess", "task")
@@ -48,6 +48,7 @@ class Baseline(BaseModel):
         from pipeline.models.files import save_network
         from pipeline.stages.start import network_facts, starting_network
         from pipeline.training.images import TrainingImages
+        from pipeline.training.logits import reader_of_logits
         from pipeline.training.loop import train
 
         subject = inputs.subject
@@ -57,8 +58,10 @@ class Baseline(BaseModel):
             schedule = self.schedule or Schedule()
             images = TrainingImages(subject.train, subject.preprocess, work.progress)
 
+            read = reader_of_logits(subject.task, start.network, images)
+
             def loss(outputs: Tensor, batch: Batch) -> Tensor:
-                return subject.task.loss(outputs, batch.labels)
+                return subject.task.loss(read(outputs), batch.labels)
 
             train(
                 start.network,

@@ -6,7 +6,7 @@ The graph comes from a PyTorch network, or from an ONNX file that was imported.
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +26,7 @@ __all__ = ["Calibrate", "CalibrateGraph"]
 
 _COMPARED_IMAGES = 64
 _FEW_IMAGES = 64
+_ASKED_IMAGES = 16
 
 
 class Calibrate(BaseModel):
@@ -90,7 +91,7 @@ class CalibrateGraph(BaseModel):
     version: ClassVar[int] = 1
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.ONNX,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
-    reads: ClassVar[tuple[str, ...]] = ("calibration", "preprocess")
+    reads: ClassVar[tuple[str, ...]] = ("calibration", "preprocess", "task")
     pins: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime", "pillow")
 
     def run(self, inputs: Inputs, work: Workspace) -> Made:
@@ -128,7 +129,15 @@ def _watch(inputs: Inputs, work: Workspace) -> tuple[dict[str, Json], Sequence[s
     (work.folder / RANGES).write_text(canonical_json(_ranges(seen)) + "\n", encoding="utf-8")
     means = {name: of.channel_mean.astype("float32") for name, of in seen.items() if of.channel_mean is not None}
     save_file(means, work.folder / MEANS)
-    return {"images": count, "tensors": len(seen)}, _doubts(seen, inputs)
+    facts = {"images": count, "tensors": len(seen), "probabilities": _gives_probabilities(model, inputs)}
+    return facts, _doubts(seen, inputs)
+
+
+def _gives_probabilities(model: Any, inputs: Inputs) -> bool:  # noqa: ANN401 - ModelProto
+    from pipeline.lowering.cpu import run_onnx
+
+    answers = [outputs[0][0] for outputs in run_onnx(model, _images(inputs, limit=_ASKED_IMAGES))]
+    return inputs.subject.task.gives_probabilities(answers)
 
 
 def _images(inputs: Inputs, *, limit: int | None = None) -> Iterator[Array]:

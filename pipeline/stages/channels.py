@@ -26,7 +26,7 @@ class ChannelPruner:
     Args:
         network: Pruned in place; in eval mode, on the CPU.
         input_shape: With the batch: (1, 3, height, width).
-        outputs: Number of classes; the layer that makes them keeps its outputs.
+        outputs: Of the layer that answers, which keeps them: the number of classes, or one.
         ratio: Fraction of every layer's channels to remove in all.
         rounds: In so many calls of :meth:`step`.
         round_to: Channel numbers stay multiples of this.
@@ -139,7 +139,7 @@ def _last_layers(network: nn.Module, example: Tensor, outputs: int) -> list[nn.M
     main = _layers_with(network, outputs, lambda: network.eval()(example))
     if not main:
         raise EdgewrightError(
-            "no layer with one output a class was found", where="prune", expected=f"a layer with {outputs} outputs"
+            "the layer that answers was not found", where="prune", expected=f"a layer with {outputs} output(s)"
         )
     every = _layers_with(network, outputs, lambda: _with_auxiliary(network, example))
     return [main[-1], *(layer for layer in every if layer not in main)]

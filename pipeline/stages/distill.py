@@ -22,7 +22,7 @@ class Distill(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "distill"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "preprocess", "task")
@@ -59,6 +59,7 @@ class Distill(BaseModel):
         teachers = [load_network(teacher.artifact.root, teacher.source) for teacher in inputs.teachers]
         loss = taught_loss(
             subject.task,
+            start.network,
             teachers,
             images,
             self.schedule,

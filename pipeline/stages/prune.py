@@ -58,6 +58,7 @@ class Prune(BaseModel):
         before = network_facts(dense, inputs)
         loss = taught_loss(
             subject.task,
+            network,
             [dense],
             images,
             self.schedule,
@@ -65,11 +66,10 @@ class Prune(BaseModel):
             temperature=self.temperature,
             progress=work.progress,
         )
-        height, width = subject.preprocess.size
         pruner = ChannelPruner(
             network,
-            input_shape=(1, 3, height, width),
-            outputs=len(subject.classes),
+            input_shape=subject.preprocess.shape,
+            outputs=subject.model.last_outputs(len(subject.classes)),
             ratio=self.ratio,
             rounds=self.rounds,
             round_to=self.round_to,

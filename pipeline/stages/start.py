@@ -40,7 +40,7 @@ def starting_network(inputs: Inputs, work: Workspace) -> Start:
     with torch.random.fork_rng():
         torch.manual_seed(work.seed)
         network = build_network(subject.model, classes=len(subject.classes))
-        probe = torch.randn(1, 3, *subject.preprocess.size)
+        probe = torch.randn(subject.preprocess.shape)
     name, scratch = subject.model.name, subject.weights.origin == "scratch"
     fresh = () if scratch else load_weights(network, subject.weights).fresh_head
     notes: tuple[str, ...] = (f"{name}: {subject.weights.reason}",) if scratch else ()
@@ -54,5 +54,5 @@ def network_facts(network: nn.Module, inputs: Inputs) -> dict[str, Json]:
     """Parameters and multiply-accumulates of one image, for the report."""
     from pipeline.models.count import count_macs, count_parameters
 
-    height, width = inputs.subject.preprocess.size
-    return {"params": count_parameters(network), "macs": count_macs(network, (1, 3, height, width))}
+    shape = inputs.subject.preprocess.shape
+    return {"params": count_parameters(network), "macs": count_macs(network, shape)}

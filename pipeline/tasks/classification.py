@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Classification"]
 
+_ADDS_UP = 1e-3
+"""Probabilities of float32 add up to 1 within this."""
+
 
 class Classification:
     """Networks that give (batch, classes) logits."""
@@ -54,6 +57,10 @@ class Classification:
         target = torch.stack([functional.softmax(logits / temperature, dim=1) for logits in teachers]).mean(dim=0)
         predicted = functional.log_softmax(student / temperature, dim=1)
         return functional.kl_div(predicted, target, reduction="batchmean") * temperature**2
+
+    def gives_probabilities(self, outputs: Sequence[Array]) -> bool:
+        """Whether every image's answers are at least 0 and add up to 1: the network ends in softmax."""
+        return all(bool((one >= 0).all()) and abs(float(one.sum()) - 1) < _ADDS_UP for one in outputs)
 
     def score(self, outputs: Sequence[Array], samples: Sequence[Sample]) -> Accuracy:
         """Top-1: the fraction of images whose largest logit is their label's."""

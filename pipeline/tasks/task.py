@@ -53,6 +53,10 @@ class Task(Protocol):
         """How far the student's outputs are from the teachers' (mean over an ensemble), a scalar."""
         ...
 
+    def gives_probabilities(self, outputs: Sequence[Array]) -> bool:
+        """Whether outputs collected image by image are probabilities rather than logits."""
+        ...
+
     def score(self, outputs: Sequence[Array], samples: Sequence[Sample]) -> Accuracy:
         """The metric over outputs collected image by image, ``outputs[i]`` (classes,) for ``samples[i]``."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,10 +71,10 @@ class TrainingImages:
 
     @staticmethod
     def _keep(samples: Sequence[Sample], preprocess: PreprocessSpec, progress: Progress) -> Tensor | None:
-        height, width = preprocess.size
-        if len(samples) * 3 * height * width * 4 > _KEPT_BYTES:
+        shape = (len(samples), *preprocess.shape[1:])
+        if math.prod(shape) * 4 > _KEPT_BYTES:
             return None
-        inputs = np.empty((len(samples), 3, height, width), dtype=np.float32)
+        inputs = np.empty(shape, dtype=np.float32)
         with progress.track("reading training images", len(samples)) as ticker:
             for row, sample in enumerate(samples):
                 inputs[row] = read_image(sample, preprocess)

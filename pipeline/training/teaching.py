@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pipeline.training.logits import reader_of_logits
 from pipeline.training.loop import answers
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["taught_loss"]
 
 def taught_loss(  # noqa: PLR0913 - as train
     task: Task,
+    student: nn.Module,
     teachers: Sequence[nn.Module],
     images: TrainingImages,
     schedule: Schedule,
@@ -32,11 +34,13 @@ def taught_loss(  # noqa: PLR0913 - as train
     temperature: float,
     progress: Progress,
 ) -> BatchLoss:
-    """The loss ``(1 - weight) * labels + weight * teachers``.
+    """The loss ``(1 - weight) * labels + weight * teachers`` of a student; probabilities are read as logits.
 
     Without augmentation a teacher's answer to an image never changes: it is asked once for every image. With
     augmentation it is asked for what the student sees.
     """
+    read = reader_of_logits(task, student, images)
+    readers = [reader_of_logits(task, teacher, images) for teacher in teachers]
     known = (
         None
         if schedule.augment
@@ -49,8 +53,10 @@ def taught_loss(  # noqa: PLR0913 - as train
                 said = [teacher.to(batch.inputs.device).eval()(batch.inputs) for teacher in teachers]
         else:
             said = [rows[batch.indices.cpu()].to(outputs.device) for rows in known]
-        labels = task.loss(outputs, batch.labels)
-        taught = task.distillation_loss(outputs, said, temperature=temperature)
+        said = [reader(rows) for reader, rows in zip(readers, said, strict=True)]
+        logits = read(outputs)
+        labels = task.loss(logits, batch.labels)
+        taught = task.distillation_loss(logits, said, temperature=temperature)
         return (1 - weight) * labels + weight * taught
 
     return loss

@@ -345,3 +345,38 @@ def test_a_spec_does_not_change() -> None:
     spec = _spec(size=7)
     with pytest.raises(ValidationError, match="frozen"):
         spec.size = (8, 8)
+
+
+# Gray
+
+
+@settings(deadline=None)
+@given(pixels=IMAGES, size=st.tuples(SIDES, SIDES), mean=FRACTIONS)
+def test_a_gray_input_is_pillows_gray_of_the_resized_image(
+    pixels: NDArray[np.uint8], size: tuple[int, int], mean: float
+) -> None:
+    spec = _spec(size=size, channels="gray", mean=mean, std=0.5)
+    found = _ours(pixels, spec)
+    gray = np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR).convert("L"))
+
+    assert found.shape == spec.shape[1:] == (1, *size)
+    np.testing.assert_array_equal(
+        found[0], (gray.astype(np.float32) / np.float32(255) - np.float32(mean)) / np.float32(0.5)
+    )
+
+
+def test_the_values_of_a_gray_image_stay_what_they_are() -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    image = preprocess.upright_rgb(Image.fromarray(values))
+    spec = _spec(size=16, channels="gray", mean=0, std=1)
+
+    assert np.array_equal(preprocess_image(image, spec.model_dump(mode="json"), "uint8")[:, :, 0], values)
+
+
+def test_a_gray_image_has_one_mean_and_deviation() -> None:
+    assert (_spec(size=8, channels="gray").mean, _spec(size=8, channels="gray").std) == ((0.449,), (0.226,))
+    assert _spec(size=8, channels="gray", mean=0.5).mean == (0.5,)
+    assert _spec(size=8, mean=0.5).mean == (0.5, 0.5, 0.5)
+    for wrong in ({"channels": "gray", "mean": (0.1, 0.2, 0.3)}, {"mean": (0.1,)}):
+        with pytest.raises(ValidationError, match="mean has"):
+            _spec(size=8, **wrong)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pipeline.models.source import OneNumber
     from pipeline.session import Array
 
-__all__ = ["chosen_output", "give_one_answer"]
+__all__ = ["chosen_output", "give_one_answer", "kind_of_one_number", "two_scores"]
+
+_MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast"})
 
 _CUSTOMARY = "logits"
 
@@ -49,22 +54,45 @@ def chosen_output(answers: Mapping[str, Array], *, asked: str | None, classes: i
 
 
 def _scores(answer: Array, classes: int) -> bool:
-    return answer.dtype.kind == "f" and answer.size == classes
+    """One score for each class, or one for two: that of the second."""
+    return answer.dtype.kind == "f" and (answer.size == classes or (classes == 2 and answer.size == 1))
+
+
+def kind_of_one_number(model: Any, name: str, shape: Sequence[int]) -> OneNumber | None:  # noqa: ANN401 - ModelProto
+    """What the one number is that the graph answers with; None where it answers with several."""
+    if int(np.prod(shape)) != 1:
+        return None
+    maker = {output: node for node in model.graph.node for output in node.output}
+    while name in maker and maker[name].op_type in _MOVES:
+        name = maker[name].input[0]
+    return "probability" if name in maker and maker[name].op_type == "Sigmoid" else "logit"
+
+
+def two_scores(column: Array, one_number: OneNumber) -> Array:
+    """(1, 2) for one number: as :func:`pipeline.models.one_output.answer_with_one_tensor` does for networks."""
+    first = 1 - column if one_number == "probability" else -0.5 * column
+    second = column if one_number == "probability" else 0.5 * column
+    return np.concatenate((first, second), axis=1)
 
 
 def _named(answers: Mapping[str, Array]) -> str:
     return ", ".join(f"{name} {answer.dtype}{list(answer.shape)}" for name, answer in answers.items())
 
 
-def give_one_answer(model: Any, name: str, shape: Sequence[int]) -> None:  # noqa: ANN401 - ModelProto
+def give_one_answer(
+    model: Any,  # noqa: ANN401 - ModelProto
+    name: str,
+    shape: Sequence[int],
+    one_number: OneNumber | None = None,
+) -> None:
     """Rewrite in place: the output of that name alone, as (1, classes), and only what it needs.
 
     Args:
         model: Computes in float32.
         name: Of the output.
         shape: That the file gave for one image, such as (1, 1000, 1, 1).
+        one_number: Where that is one number for two classes, what it is.
     """
-    import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
     graph, classes = model.graph, int(np.prod(shape))
@@ -73,6 +101,8 @@ def give_one_answer(model: Any, name: str, shape: Sequence[int]) -> None:  # noq
         answer = f"{name}_scores"
         graph.initializer.append(numpy_helper.from_array(np.array([1, classes], np.int64), f"{answer}_shape"))
         graph.node.append(helper.make_node("Reshape", [name, f"{answer}_shape"], [answer], name=answer))
+    if one_number is not None:
+        answer, classes = _append_two_scores(graph, answer, one_number), 2
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(answer, TensorProto.FLOAT, (1, classes)))
     needed, kept = {answer}, []
@@ -82,6 +112,25 @@ def give_one_answer(model: Any, name: str, shape: Sequence[int]) -> None:  # noq
             kept.append(node)
     del graph.node[:]
     graph.node.extend(reversed(kept))
+
+
+def _append_two_scores(graph: Any, answer: str, one_number: OneNumber) -> str:  # noqa: ANN401 - GraphProto
+    """Nodes that compute :func:`two_scores`; returns the name of what they give."""
+    from onnx import helper, numpy_helper
+
+    made = f"{answer}_of_both"
+    one, half = (numpy_helper.from_array(np.array([[value]], np.float32), f"{made}_{value}") for value in (1.0, 0.5))
+    first, second = f"{made}_first", f"{made}_second"
+    if one_number == "probability":
+        graph.initializer.append(one)
+        graph.node.append(helper.make_node("Sub", [one.name, answer], [first], name=first))
+        second = answer
+    else:
+        graph.initializer.append(half)
+        graph.node.append(helper.make_node("Mul", [answer, half.name], [second], name=second))
+        graph.node.append(helper.make_node("Neg", [second], [first], name=first))
+    graph.node.append(helper.make_node("Concat", [first, second], [made], name=made, axis=1))
+    return made
 
 
 def _taken(node: Any) -> set[str]:  # noqa: ANN401 - NodeProto

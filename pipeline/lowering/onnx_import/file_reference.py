@@ -8,10 +8,12 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.lowering.cpu import cpu_session
+from pipeline.lowering.onnx_import.answer_form import two_scores
 from pipeline.lowering.quiet import quiet
 
 if TYPE_CHECKING:
     from pipeline.models.onnx_file import OnnxFile
+    from pipeline.models.source import OneNumber
     from pipeline.session import Array
 
 __all__ = ["FileReference"]
@@ -34,6 +36,8 @@ class FileReference:
         self._nudged: Any = None
         self.answer = ""
         """The output that is compared, once it is chosen."""
+        self.one_number: OneNumber | None = None
+        """What that is, where it is one number for two classes."""
 
     def _opened(self, model: Any) -> Any:  # noqa: ANN401 - ModelProto, InferenceSession
         try:
@@ -82,7 +86,11 @@ class FileReference:
 
     def outputs(self, image: Array) -> list[Array]:
         """The chosen answer as float32 (1, classes)."""
-        return [self.answers(image)[self.answer].astype(np.float32).reshape(1, -1)]
+        return [self._scores(self.answers(image))]
+
+    def _scores(self, answers: dict[str, Array]) -> Array:
+        scores = answers[self.answer].astype(np.float32).reshape(1, -1)
+        return scores if self.one_number is None else two_scores(scores, self.one_number)
 
     def own_rounding(self, image: Array, outputs: list[Array]) -> float:
         """How far the answer moves when every weight moves by half a unit of float32's last place."""
@@ -90,8 +98,7 @@ class FileReference:
 
         if self._nudged is None:
             self._nudged = self._opened(_nudged(self._model))
-        moved = self._run(self._nudged, image)[self.answer].astype(np.float32).reshape(1, -1)
-        return relative_difference(outputs[0], moved)
+        return relative_difference(outputs[0], self._scores(self._run(self._nudged, image)))
 
 
 def _nudged(model: Any) -> Any:  # noqa: ANN401 - ModelProto

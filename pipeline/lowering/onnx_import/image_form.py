@@ -15,7 +15,7 @@ _MOVES = frozenset({"Transpose", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 def take_float_image(model: Any, image: ImageInput, size: tuple[int, int]) -> None:  # noqa: ANN401 - ModelProto
-    """Rewrite in place so that the input is float32 (1, 3, height, width) under the file's own name.
+    """Rewrite in place so that the input is float32 (1, channels, height, width) under the file's own name.
 
     Channels last become a transposition, or go with one that the graph begins with. Bytes become floats of the same
     values, 0 to 255. All sizes that were inferred for the old form are taken out.
@@ -29,7 +29,7 @@ def take_float_image(model: Any, image: ImageInput, size: tuple[int, int]) -> No
 
     graph = model.graph
     del graph.input[:]
-    graph.input.append(helper.make_tensor_value_info(image.name, TensorProto.FLOAT, (1, 3, *size)))
+    graph.input.append(helper.make_tensor_value_info(image.name, TensorProto.FLOAT, (1, image.channels, *size)))
     del graph.value_info[:]
     if image.batch is not None and image.batch > 1:
         _take_one_image(graph, image.batch)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.errors import ParityError, UsageError
 from pipeline.lowering.lower import PARITY_LIMIT, rounding_notes
-from pipeline.lowering.onnx_import.answer_form import chosen_output, give_one_answer
+from pipeline.lowering.onnx_import.answer_form import chosen_output, give_one_answer, kind_of_one_number
 from pipeline.lowering.onnx_import.file_reference import FileReference
 from pipeline.lowering.onnx_import.float32 import compute_in_float32
 from pipeline.lowering.onnx_import.image_form import take_float_image
@@ -86,13 +86,16 @@ def FloatFromOnnx(  # noqa: N802, PLR0913 - conversions are named <Target>From<S
     reference = FileReference(file, model)
     answers = reference.answers(images[0])
     reference.answer = chosen_output(answers, asked=output, classes=classes, where=where)
+    shape = answers[reference.answer].shape
+    if classes == 2:
+        reference.one_number = kind_of_one_number(model, reference.answer, shape)
     _check_answers(reference, images[0], where)
     plain = onnx.ModelProto()
     plain.CopyFrom(model)
     plain.ir_version = max(plain.ir_version, _LEAST_IR)
     halves = compute_in_float32(plain)
     take_float_image(plain, file.image, (images[0].shape[2], images[0].shape[3]))
-    give_one_answer(plain, reference.answer, answers[reference.answer].shape)
+    give_one_answer(plain, reference.answer, shape, reference.one_number)
     limit = _HALF_LIMIT if halves else PARITY_LIMIT
     inputs = _inputs(images, file.image)
     refused: list[str] = []
@@ -116,7 +119,7 @@ def FloatFromOnnx(  # noqa: N802, PLR0913 - conversions are named <Target>From<S
                     opset=number,
                     max_relative_error=parity.relative_error,
                     checked_inputs=parity.inputs,
-                    notes=_notes(file, parity, reference.answer, refused, halves=halves),
+                    notes=_notes(file, parity, reference, refused, halves=halves),
                 )
             by = f"{parity.relative_error:.2g} of the largest output" if parity.finite else "values that are no numbers"
             refused.append(f"{name}: differs by {by} on {parity.input_name}")
@@ -155,11 +158,15 @@ def _inputs(images: Sequence[Array], image: ImageInput) -> list[tuple[str, Array
     return [*named_images(images), ("zeros", np.zeros_like(pixels)), ("noise", pixels)]
 
 
-def _notes(file: OnnxFile, parity: Parity, answer: str, refused: Sequence[str], *, halves: bool) -> tuple[str, ...]:
-    image = file.image
+def _notes(
+    file: OnnxFile, parity: Parity, reference: FileReference, refused: Sequence[str], *, halves: bool
+) -> tuple[str, ...]:
+    image, answer = file.image, reference.answer
     told: list[Any] = [f"form refused: {reason}" for reason in refused]
     if len(file.outputs) > 1:
         told.append(f"of {len(file.outputs)} outputs {answer!r} is the answer; --set network.output=NAME takes another")
+    if reference.one_number is not None:
+        told.append(f"the file answers with one {reference.one_number}, taken as that of the second class")
     if halves:
         told.append("its 16-bit floats are float32 here, from which every precision is built")
     if image.batch is not None and image.batch > 1:

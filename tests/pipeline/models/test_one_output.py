@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import UsageError
-from pipeline.models.one_output import answer_with_one_tensor, described, split_outputs
+from pipeline.models.one_output import answer_with_one_tensor, described, kind_of_one_number, split_outputs
 
 LOGITS, OTHER, FEATURES = torch.zeros(2, 3), torch.ones(2, 3), torch.ones(2, 64)
 
@@ -86,3 +86,57 @@ def test_a_description_says_kind_names_and_shapes() -> None:
     assert described((LOGITS, FEATURES)) == "tuple with 0 (2, 3), 1 (2, 64)"
     assert described(LOGITS) == "(2, 3)"
     assert described(3) == "int with no tensor"
+
+
+class _One(nn.Module):
+    """One number an image, in the way that is asked for."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.head, self.way = nn.Linear(4, 3 if way == "three" else 1), way
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        numbers: torch.Tensor = self.head(inputs)
+        match self.way:
+            case "sigmoid":
+                return numbers.sigmoid()
+            case "sigmoid squeezed":
+                return numbers.sigmoid().squeeze(1)
+            case "squeezed":
+                return numbers.squeeze(1)
+            case "sigmoid in between":
+                return 4 * numbers.sigmoid() - 2
+            case _:
+                return numbers
+
+
+@pytest.mark.parametrize(
+    ("way", "kind"),
+    [
+        ("plain", "logit"),
+        ("squeezed", "logit"),
+        ("sigmoid", "probability"),
+        ("sigmoid squeezed", "probability"),
+        ("sigmoid in between", "logit"),
+        ("three", None),
+    ],
+)
+def test_what_one_number_is(way: str, kind: str | None) -> None:
+    network = _One(way).eval()
+    for frozen in (False, True):
+        network.requires_grad_(not frozen)
+        assert kind_of_one_number(network, torch.randn(4, 4)) == kind
+
+
+@pytest.mark.parametrize("way", ["plain", "squeezed", "sigmoid", "sigmoid squeezed"])
+def test_one_number_becomes_one_for_each_class_that_mean_the_same(way: str) -> None:
+    inputs, network = torch.randn(5, 4), _One(way).eval()
+    alone = network(inputs).reshape(-1)
+    kind = kind_of_one_number(network, inputs)
+
+    both = answer_with_one_tensor(network, None, kind)(inputs)
+
+    assert both.shape == (5, 2)
+    shares = both if kind == "probability" else both.softmax(dim=1)
+    torch.testing.assert_close(shares[:, 1], alone if kind == "probability" else alone.sigmoid())
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(5))

@@ -40,34 +40,43 @@ def _graph(*nodes: Any, opset: int = 13, inputs: dict[str, tuple[int, tuple[Any,
 @pytest.mark.parametrize(
     ("habits", "image"),
     [
-        ({}, ImageInput(name="image", layout="NCHW", size=(16, 16), batch=1, dtype="float32")),
+        ({}, ImageInput(name="image", layout="NCHW", channels=3, size=(16, 16), batch=1, dtype="float32")),
         (
             {"shape": ("n", 3, 16, 24)},
-            ImageInput(name="image", layout="NCHW", size=(16, 24), batch=None, dtype="float32"),
+            ImageInput(name="image", layout="NCHW", channels=3, size=(16, 24), batch=None, dtype="float32"),
         ),
-        ({"shape": (4, 3, 16, 16)}, ImageInput(name="image", layout="NCHW", size=(16, 16), batch=4, dtype="float32")),
-        ({"shape": (1, 3, "h", "w")}, ImageInput(name="image", layout="NCHW", size=None, batch=1, dtype="float32")),
+        (
+            {"shape": (4, 3, 16, 16)},
+            ImageInput(name="image", layout="NCHW", channels=3, size=(16, 16), batch=4, dtype="float32"),
+        ),
+        (
+            {"shape": (1, 3, "h", "w")},
+            ImageInput(name="image", layout="NCHW", channels=3, size=None, batch=1, dtype="float32"),
+        ),
         (
             {"shape": (1, 16, 24, 3), "layout": "NHWC"},
-            ImageInput(name="image", layout="NHWC", size=(16, 24), batch=1, dtype="float32"),
+            ImageInput(name="image", layout="NHWC", channels=3, size=(16, 24), batch=1, dtype="float32"),
         ),
         (
             {"shape": (1, 16, 16, 3), "layout": "NHWC", "dtype": "uint8"},
-            ImageInput(name="image", layout="NHWC", size=(16, 16), batch=1, dtype="uint8"),
+            ImageInput(name="image", layout="NHWC", channels=3, size=(16, 16), batch=1, dtype="uint8"),
         ),
         (
             {"shape": ("n", "c", "h", "w")},
-            ImageInput(name="image", layout="NCHW", size=None, batch=None, dtype="float32"),
+            ImageInput(name="image", layout="NCHW", channels=3, size=None, batch=None, dtype="float32"),
         ),
         (
             {"shape": ("n", "h", "w", "c"), "layout": "NHWC"},
-            ImageInput(name="image", layout="NHWC", size=None, batch=None, dtype="float32"),
+            ImageInput(name="image", layout="NHWC", channels=3, size=None, batch=None, dtype="float32"),
         ),
         (
             {"initializers_as_inputs": True},
-            ImageInput(name="image", layout="NCHW", size=(16, 16), batch=1, dtype="float32"),
+            ImageInput(name="image", layout="NCHW", channels=3, size=(16, 16), batch=1, dtype="float32"),
         ),
-        ({"dtype": "float16"}, ImageInput(name="image", layout="NCHW", size=(16, 16), batch=1, dtype="float16")),
+        (
+            {"dtype": "float16"},
+            ImageInput(name="image", layout="NCHW", channels=3, size=(16, 16), batch=1, dtype="float16"),
+        ),
     ],
 )
 def test_the_image_it_takes(
@@ -101,7 +110,7 @@ _PLAIN = helper.make_node("Relu", ["image"], ["scores"])
             ),
             "takes several inputs",
         ),
-        (_graph(_PLAIN, inputs={"image": (TensorProto.FLOAT, (1, 1, 8, 8))}), "no colour image"),
+        (_graph(_PLAIN, inputs={"image": (TensorProto.FLOAT, (1, 4, 8, 8))}), "1x4x8x8"),
         (_graph(_PLAIN, inputs={"image": (TensorProto.FLOAT, (1, 64))}), "1x64"),
         (_graph(_PLAIN, inputs={"image": (TensorProto.FLOAT, ())}), "a single number"),
         (_graph(_PLAIN, inputs={"image": (TensorProto.STRING, (1, 3, 8, 8))}), "string"),
@@ -113,6 +122,13 @@ def test_what_cannot_be_handled_is_told_in_one_sentence(tmp_path: Path, model: A
         read_onnx_file(_saved(model, tmp_path))
 
     assert "model.onnx" in str(told.value)
+
+
+@pytest.mark.parametrize(("shape", "layout"), [((1, 1, 8, 9), "NCHW"), ((None, 8, 9, 1), "NHWC")])
+def test_an_image_of_one_channel(tmp_path: Path, shape: tuple[Any, ...], layout: str) -> None:
+    image = read_onnx_file(_saved(_graph(_PLAIN, inputs={"image": (TensorProto.FLOAT, shape)}), tmp_path)).image
+
+    assert (image.layout, image.channels, image.size) == (layout, 1, (8, 9))
 
 
 def test_a_network_inside_a_branch(tmp_path: Path) -> None:

@@ -185,3 +185,14 @@ def test_a_full_preprocessing_given_as_input_wins_over_any_base(other: dict[str,
 @pytest.mark.parametrize("record", [GoalSection, MeasureSection, InputSection])
 def test_a_section_can_be_left_empty(record: type[BaseModel]) -> None:
     assert record.model_validate({}) == record()
+
+
+def test_gray_over_colours_has_one_mean_and_what_is_given_stays() -> None:
+    from pipeline.preprocess import PreprocessSpec
+    from pipeline.recipe import InputSection
+
+    base = PreprocessSpec(size=(8, 8), mean=(0.1, 0.2, 0.3), std=(0.5, 0.5, 0.5))
+
+    assert InputSection(channels="gray").over(base).mean == (0.2,)
+    assert InputSection(channels="gray", mean=0.7).over(base).mean == (0.7,)
+    assert InputSection(channels="RGB").over(InputSection(channels="gray").over(base)).std == (0.5, 0.5, 0.5)

@@ -139,11 +139,11 @@ def test_a_network_that_cannot_be_pruned_stays_dense_and_the_plan_says_why(
 
 def test_what_was_found_out_is_remembered_and_explained(tiny_recipe: Recipe, file: Path, store: Store) -> None:
     plan = _plan(tiny_recipe, file, "fixed", store)
-    assert known_trial(plan, store) is None
+    assert known_trial(plan, plan.parts, store, prune=True) is None
 
     found = _trial(plan, store)
 
-    assert known_trial(plan, store) == found
+    assert known_trial(plan, plan.parts, store, prune=True) == found
     told = {one.stage: one for one in explain(plan, store)}
     assert told["prune"].status == "skipped"
     assert told["prune"].reasons[0].startswith("the network stays dense")

@@ -154,7 +154,7 @@ class _NoLayers(nn.Module):
 
 
 def test_a_network_without_a_layer_of_the_classes_says_so() -> None:
-    with pytest.raises(EdgewrightError, match="no layer with one output a class was found") as raised:
+    with pytest.raises(EdgewrightError, match="the layer that answers was not found") as raised:
         _pruner(_NoLayers())
     assert raised.value.where == "prune"
     assert raised.value.expected == "a layer with 3 outputs"

@@ -50,6 +50,7 @@ def _loss(
 ) -> BatchLoss:
     return taught_loss(
         _TASK,
+        teachers[0],  # only asked whether it answers with probabilities
         teachers,
         images,
         schedule or Schedule(),
@@ -109,7 +110,7 @@ def test_without_augmentation_every_teacher_is_asked_once_for_every_image(
     loss = _loss(teachers, images)
     for _ in range(3):
         loss(outputs, batch)
-    assert asked[0] == len(images)
+    assert asked[0] == len(images) + 2 * 4  # as student and as teacher it was asked what its answers are
 
 
 def test_with_augmentation_the_teachers_see_what_the_student_sees(

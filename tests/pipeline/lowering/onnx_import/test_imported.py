@@ -237,6 +237,24 @@ def test_classes_instead_of_scores(onnx_network: OnnxNetwork, imported: Import) 
         imported(model)
 
 
+@pytest.mark.parametrize("ending", [[], ["Sigmoid"], ["Sigmoid", "Flatten"]], ids=str)
+def test_one_number_for_two_classes_becomes_one_for_each(imported: Import, ending: list[str]) -> None:
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["t0"], axes=[1, 2, 3], keepdims=1),
+        *(helper.make_node(kind, [f"t{at}"], [f"t{at + 1}"]) for at, kind in enumerate(ending)),
+    ]
+    model = _model(nodes, (1, 1, 8, 8), opset=13)
+    model.graph.output[0].name = f"t{len(ending)}"
+    images = [image[:, :1] + np.float32(at) for at, image in enumerate(_images(size=(8, 8)))]
+    found, graph = imported(model, images=images, classes=2)
+
+    one, both = _answers(model, images[2]).item(), _answers(graph, images[2])
+    assert both.shape == (1, 2)
+    wanted = [1 - one, one] if ending else [-one / 2, one / 2]
+    np.testing.assert_allclose(both[0], wanted, rtol=1e-5)
+    assert any("one " + ("probability" if ending else "logit") in note for note in found.notes)
+
+
 # What does not run, or not as one function
 
 
