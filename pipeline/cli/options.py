@@ -144,18 +144,26 @@ def _seconds(text: str | None) -> float | None:
         raise UsageError("--budget is no duration", got=text, expected="such as 30s, 5m or 90") from error
 
 
-def takes_recipe(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, whose first parameter is a recipe, the options of :func:`recipe_from` before its own."""
-    shared = inspect.signature(recipe_from).parameters
-    own = dict(list(inspect.signature(command).parameters.items())[1:])
+def takes_recipe(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, whose first parameter is a recipe, the options of :func:`recipe_from` before its own.
 
-    def with_options(**values: Any) -> None:  # noqa: ANN401 - whatever the options hold
-        command(recipe_from(**{name: values[name] for name in shared}), **{name: values[name] for name in own})
+    Args:
+        without: Names of those that would do nothing in this command.
+    """
+    shared = {name: one for name, one in inspect.signature(recipe_from).parameters.items() if name not in without}
 
-    parameters = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*shared.values(), *own.values())
-    ]
-    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    with_options.__name__, with_options.__doc__ = command.__name__, command.__doc__
-    return with_options
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        own = dict(list(inspect.signature(command).parameters.items())[1:])
+
+        def with_options(**values: Any) -> None:  # noqa: ANN401 - whatever the options hold
+            command(recipe_from(**{name: values[name] for name in shared}), **{name: values[name] for name in own})
+
+        parameters = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*shared.values(), *own.values())
+        ]
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        with_options.__name__, with_options.__doc__ = command.__name__, command.__doc__
+        return with_options
+
+    return give

@@ -20,8 +20,11 @@ __all__ = ["COMMANDS"]
 
 _COLOURS = {"ok": "green", "improved": "green", "missed": "red", "regressed": "red"}
 
+_OF_WHAT_FOLLOWS = ("target", "skip", "input_", "require", "expect_accuracy", "budget", "compute", "quick")
+"""Options that say nothing about the network and its images."""
 
-@takes_recipe
+
+@takes_recipe()
 def deploy(
     recipe: "Recipe",
     out: Annotated[
@@ -137,7 +140,7 @@ def _show_targets(results: "tuple[Deployed, ...]") -> None:
     say(f"  {page}", markup=False)
 
 
-@takes_recipe
+@takes_recipe()
 def recipe_(recipe: "Recipe") -> None:
     """Print the fully resolved recipe as YAML.
 
@@ -155,7 +158,7 @@ def recipe_(recipe: "Recipe") -> None:
     typer.echo(dump_recipe(make_plan(recipe, Store(default_root()), progress()).recipe), nl=False)
 
 
-@takes_recipe
+@takes_recipe()
 def explain(recipe: "Recipe", as_json: Annotated[bool, JSON] = False) -> None:
     """Say which stages would run and why.
 
@@ -183,7 +186,7 @@ def explain(recipe: "Recipe", as_json: Annotated[bool, JSON] = False) -> None:
             say(f"{'':<35}{reason}", markup=False)
 
 
-@takes_recipe
+@takes_recipe(without=("compute",))
 def compare(
     recipe: "Recipe",
     fewer: Annotated[bool, typer.Option("--fewer", help="Six processes and one look a comparison.")] = False,
@@ -224,7 +227,7 @@ def compare(
             raise typer.Exit(code)
 
 
-@takes_recipe
+@takes_recipe(without=_OF_WHAT_FOLLOWS)
 def preprocess(recipe: "Recipe") -> None:
     """Find out how a trained network wants to be fed.
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import RecipeError
 from pipeline.recipe.mistakes import explain_mistake
 from pipeline.recipe.records import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["QUICK", "dump_recipe", "read_recipe"]
 
@@ -28,6 +29,7 @@ QUICK = {
 """What a quick run sets: to see in a minute that everything works; the accuracy then means nothing."""
 
 _MAX_BYTES = 1 << 20
+_COMMENT_WIDTH = 100
 _SPELLINGS = {"model.output": "network.output"}
 """Keys as people think of them: `model` itself is a name."""
 
@@ -63,10 +65,22 @@ def read_recipe(path: Path | None, typed: Mapping[str, Any], settings: Sequence[
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML; valid input again: ``read_recipe(dump_recipe(r)) == r``."""
-    value = recipe.model_dump(mode="json", by_alias=True)
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-    return text
+    """The recipe as YAML, with what each key is for; valid input again: ``read_recipe(dump_recipe(r)) == r``."""
+    return "\n".join(_lines(recipe, recipe.model_dump(mode="json", by_alias=True), "")) + "\n"
+
+
+def _lines(section: BaseModel, values: Mapping[str, Any], margin: str) -> Iterator[str]:
+    """A section's keys, each below what its schema says of it."""
+    for name, field in type(section).model_fields.items():
+        key, inner = field.alias or name, getattr(section, name)
+        for line in textwrap.wrap(field.description or "", _COMMENT_WIDTH - len(margin) - 2):
+            yield f"{margin}# {line}"
+        if isinstance(inner, BaseModel):
+            yield f"{margin}{key}:"
+            yield from _lines(inner, values[key], f"{margin}  ")
+        else:
+            text: str = yaml.dump({key: values[key]}, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+            yield from (f"{margin}{line}" for line in text.splitlines())
 
 
 class _Dumper(yaml.SafeDumper):

@@ -69,9 +69,15 @@ class InputSection(_Section):
     resize: PositiveInt | Literal["squash"] | None = Field(
         default=None, description="shorter side before the centre crop, or 'squash' straight to size"
     )
-    mean: float | tuple[float, float, float] | tuple[float] | None = None
-    std: float | tuple[float, float, float] | tuple[float] | None = None
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    mean: float | tuple[float, float, float] | tuple[float] | None = Field(
+        default=None, description="subtracted from every channel, of [0, 1]; one number serves all"
+    )
+    std: float | tuple[float, float, float] | tuple[float] | None = Field(
+        default=None, description="every channel is divided by it, of [0, 1]; one number serves all"
+    )
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = Field(
+        default=None, description="how images are resized: nearest, bilinear, bicubic or lanczos"
+    )
     channels: Literal["RGB", "BGR", "gray"] | None = Field(
         default=None, description="their order, or 'gray' for a network of one channel"
     )
@@ -123,20 +129,24 @@ class MeasureSection(_Section):
 class Recipe(_Section):
     """Everything that decides a run."""
 
-    schema_: Literal["edgewright.recipe/1"] = Field(default="edgewright.recipe/1", alias="schema")
+    schema_: Literal["edgewright.recipe/1"] = Field(
+        default="edgewright.recipe/1", alias="schema", description="what this file is"
+    )
     model: str = Field(description="torchvision name, timm/NAME, path/to/file.py:factory, or path/to/model.onnx")
     weights: str | None = Field(
         default=None,
         description="'pretrained', 'none', a .safetensors or a .pt/.pth state dict; default: pretrained for names",
     )
-    task: Literal["classification"] = "classification"
+    task: Literal["classification"] = Field(default="classification", description="one class an image")
     data: DataSection = DataSection()
     input: InputSection = InputSection()
     network: NetworkSection = NetworkSection()
     goal: GoalSection = GoalSection()
-    targets: tuple[str, ...] = Field(default=("ort-cpu",), min_length=1)
-    skip: tuple[Literal["distill", "prune"], ...] = ()
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    targets: tuple[str, ...] = Field(
+        default=("ort-cpu",), min_length=1, description="where it will run, or 'auto'; `edgewright targets` lists them"
+    )
+    skip: tuple[Literal["distill", "prune"], ...] = Field(default=(), description="stages that are left out")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(default=0, description="the only source of randomness")
     baseline: Baseline = Baseline()
     distill: Distill = Distill()
     prune: Prune = Prune()

@@ -32,7 +32,7 @@ class Prune(BaseModel):
     rounds: PositiveInt = Field(default=1, description="the channels go in so many steps, each with its recovery")
     round_to: PositiveInt = Field(default=8, description="channel numbers stay multiples of this: what kernels like")
     schedule: Schedule = Schedule(epochs=10)
-    temperature: PositiveFloat = 4.0
+    temperature: PositiveFloat = Field(default=4.0, description="softens the answers before they are compared")
     weight: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.7, description="share of the dense network's answers in the loss; the labels have the rest"
     )

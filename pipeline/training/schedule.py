@@ -26,9 +26,9 @@ class Schedule(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: PositiveInt = Field(default=5, description="passes over the training images")
-    batch_size: Annotated[int, Field(ge=2)] = 32
+    batch_size: Annotated[int, Field(ge=2)] = Field(default=32, description="images a step")
     learning_rate: PositiveFloat = Field(default=1e-3, description="the peak of the cycle")
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.05, description="AdamW's, of every parameter")
     warmup: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.25, description="fraction of the steps that rise")
     clip_norm: PositiveFloat = Field(default=1.0, description="largest norm of a step's gradient")
     auxiliary_weight: Annotated[float, Field(ge=0)] = Field(

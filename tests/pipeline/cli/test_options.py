@@ -97,13 +97,21 @@ def test_a_command_that_takes_a_recipe_has_the_shared_options_and_then_its_own()
     def command(recipe: Recipe, out: int = 3) -> None:
         """What it does."""
 
-    taken = takes_recipe(command)
+    taken = takes_recipe()(command)
     shared = list(inspect.signature(recipe_from).parameters)
     parameters = inspect.signature(taken).parameters
     assert list(parameters) == [*shared, "out"]
     assert parameters["out"].default == 3
     assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in parameters.values())
     assert (taken.__name__, taken.__doc__) == ("command", "What it does.")
+
+
+def test_options_that_would_do_nothing_are_left_out() -> None:
+    def command(recipe: Recipe) -> None:
+        """What it does."""
+
+    parameters = inspect.signature(takes_recipe(without=("quick", "compute"))(command)).parameters
+    assert set(inspect.signature(recipe_from).parameters) - set(parameters) == {"quick", "compute"}
 
 
 def test_a_command_that_takes_a_recipe_is_handed_it_with_its_own_options() -> None:
@@ -113,5 +121,5 @@ def test_a_command_that_takes_a_recipe_is_handed_it_with_its_own_options() -> No
         seen.append((recipe, out))
 
     nothing = dict.fromkeys(inspect.signature(recipe_from).parameters)
-    takes_recipe(command)(**{**nothing, "model": "resnet18", "quick": False, "out": 4})
+    takes_recipe()(command)(**{**nothing, "model": "resnet18", "quick": False, "out": 4})
     assert seen == [(Recipe(model="resnet18"), 4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -402,7 +403,8 @@ def test_a_recipe_comes_back_from_its_dump(recipe: Recipe) -> None:
 
 
 def test_a_dump_names_every_key_in_the_order_of_the_records() -> None:
-    dumped = dump_recipe(Recipe(model="a")).splitlines()
+    whole = dump_recipe(Recipe(model="a")).splitlines()
+    dumped = [line for line in whole if not line.lstrip().startswith("#")]
     assert dumped[:5] == ["schema: edgewright.recipe/1", "model: a", "weights: null", "task: classification", "data:"]
     top = [line.partition(":")[0] for line in dumped if not line.startswith((" ", "-"))]
     assert top == [field.alias or name for name, field in Recipe.model_fields.items()]
@@ -410,3 +412,12 @@ def test_a_dump_names_every_key_in_the_order_of_the_records() -> None:
 
 def test_a_dump_keeps_letters_of_all_languages_readable() -> None:
     assert "model: größe" in dump_recipe(Recipe(model="größe"))
+
+
+def test_a_printed_recipe_says_what_every_key_is_for() -> None:
+    lines = dump_recipe(Recipe.model_validate({"model": "resnet18", "baseline": {"schedule": {}}})).splitlines()
+    keys = [number for number, line in enumerate(lines) if re.match(r" *[a-z_]+: \S", line)]
+
+    assert len(keys) > 50
+    assert [lines[number] for number in keys if not lines[number - 1].lstrip().startswith("# ")] == []
+    assert max(map(len, lines)) <= 100

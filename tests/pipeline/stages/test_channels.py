@@ -157,7 +157,7 @@ def test_a_network_without_a_layer_of_the_classes_says_so() -> None:
     with pytest.raises(EdgewrightError, match="the layer that answers was not found") as raised:
         _pruner(_NoLayers())
     assert raised.value.where == "prune"
-    assert raised.value.expected == "a layer with 3 outputs"
+    assert raised.value.expected == "a layer with 3 output(s)"
 
 
 class _HardWired(nn.Module):
