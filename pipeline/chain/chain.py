@@ -9,6 +9,7 @@ from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.chain.engine_measurement import measure
 from pipeline.chain.execution import execute
 from pipeline.chain.measurable_engine import probe_engine
+from pipeline.chain.phases import Phases
 from pipeline.stage import Inputs
 from pipeline.subject import Subject
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "network_facts_of"]
 
+_TOLD = frozenset({"baseline", "distill", "prune", "calibrate"})
+"""Stages whose time is told by their own name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -36,6 +40,7 @@ class Chain:
     Attributes:
         announce: Called with every stage's outcome as soon as it is measured.
         fresh: Keys of what this run made itself, rather than found in the store.
+        phases: Where its time goes.
     """
 
     plan: Plan
@@ -43,6 +48,7 @@ class Chain:
     progress: Progress
     announce: Callable[[Outcome], None]
     fresh: set[str] = field(default_factory=set)
+    phases: Phases = field(default_factory=Phases)
 
     @property
     def subject(self) -> Subject:
@@ -58,8 +64,9 @@ class Chain:
     ) -> StageResult:
         """The stage's result on the newest artifact of each kind it takes."""
         inputs = Inputs(artifacts=artifacts, subject=self.subject, teachers=teachers)
-        recipe = self.plan.recipe
-        return execute(stage, inputs, self.store, seed=recipe.seed, progress=self.progress, fresh=self.fresh)
+        seed = self.plan.recipe.seed
+        with self.phases.during(stage.name if stage.name in _TOLD else "lowering and building"):
+            return execute(stage, inputs, self.store, seed=seed, progress=self.progress, fresh=self.fresh)
 
     def engine(
         self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL, precision: Precision = "float"
@@ -86,7 +93,8 @@ class Chain:
     ) -> Measured:
         """What the artifact is on the target's runtime; arguments as of :meth:`engine`."""
         engine = self.engine(artifact, target, source=source, precision=precision)
-        return measure(engine, target, self.plan.parts, self.plan.recipe.measure, self.store, self.progress)
+        with self.phases.during("measuring"):
+            return measure(engine, target, self.plan.parts, self.plan.recipe.measure, self.store, self.progress)
 
 
 def network_facts_of(artifacts: Mapping[ArtifactKind, Artifact]) -> dict[str, int]:

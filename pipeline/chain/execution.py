@@ -87,7 +87,8 @@ def execute(
             return replace(known, status="ran") if fresh and key in fresh else known
         with store.workspace() as folder, store.kept(key) as kept:
             start = time.perf_counter()
-            made = stage.run(inputs, Workspace(folder=folder, seed=seed, progress=progress, kept=kept))
+            with progress.track(stage.name, 0):  # moves where the stage itself has nothing to count
+                made = stage.run(inputs, Workspace(folder=folder, seed=seed, progress=progress, kept=kept))
             _verify(stage, inputs, folder)
             artifact = store.commit(stage.gives, folder, made.facts)
             wall_s = time.perf_counter() - start

@@ -96,7 +96,10 @@ def recipe_from(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option("--budget", help="Time for trying INT8 forms, such as 30s or 5m; default two minutes."),
+        typer.Option(
+            "--budget",
+            help="Time for trying INT8 forms, such as 30s or 5m; training and measuring are not in it; default 2m.",
+        ),
     ] = None,
     compute: Annotated[
         str | None,

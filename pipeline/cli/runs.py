@@ -48,6 +48,7 @@ def deploy(
     What did not change since an earlier run is taken from the store, so a killed run goes on where it was.
     """  # noqa: D301 - the backslash is click's: keep these lines as they are
     from pipeline.chain.chain import Chain
+    from pipeline.chain.phases import Phases
     from pipeline.chain.plan import make_plan
     from pipeline.cli.console import out_console, progress, say
     from pipeline.errors import UsageError
@@ -61,8 +62,9 @@ def deploy(
             got=f"{len(recipe.targets)} targets",
             fix="leave --out away: each target gets deployments/MODEL/TARGET",
         )
-    store = Store(default_root())
-    plan = make_plan(recipe, store, progress())
+    store, phases = Store(default_root()), Phases()
+    with phases.during("reading model and data"):
+        plan = make_plan(recipe, store, progress())
     say(f"[bold]{escape(recipe.model)}[/] on {escape(plan.parts.dataset.name)} for {', '.join(recipe.targets)}")
     for note in plan.assumed:
         say(f"  assumed: {note}", markup=False)
@@ -75,11 +77,13 @@ def deploy(
         if outcome.result.status == "ran" or (outcome.measured is not None and not outcome.measured.cached):
             ran.append(outcome.result.stage)
 
-    results = run(Chain(plan, store, progress(), announce), out=out, shelf=Shelf(baselines))
+    chain = Chain(plan, store, progress(), announce, phases=phases)
+    results = run(chain, out=out, shelf=Shelf(baselines))
     if not ran:
         say("nothing to do: every stage and every figure came from the store")
     for deployed in results:
         _show(deployed)
+    _show_time(results[-1], recipe)
     if len(results) > 1:
         _show_targets(results)
     out_console().file.flush()
@@ -104,7 +108,14 @@ def _show(deployed: "Deployed") -> None:
     """The table of all stages, the verdict, and where everything is."""
     from pipeline.cli.console import out_console, say, table
     from pipeline.report.gate_texts import GATE_COLUMNS, gate_rows
-    from pipeline.report.texts import STAGE_COLUMNS, TEACHER_COLUMNS, beside_verdict, stage_cells, teacher_rows
+    from pipeline.report.texts import (
+        STAGE_COLUMNS,
+        TEACHER_COLUMNS,
+        at_a_glance,
+        beside_verdict,
+        stage_cells,
+        teacher_rows,
+    )
 
     report = deployed.report
     say("")
@@ -119,11 +130,26 @@ def _show(deployed: "Deployed") -> None:
     say("")
     colour = _COLOURS.get(report.verdict.status, "yellow")
     say(f"[{colour}]{escape(report.verdict.sentence)}[/]")
+    for text in at_a_glance(report):
+        say(f"  {text}", markup=False)
     for label, text in beside_verdict(report):
         say(f"  {label}: {text}", markup=False)
     for path in deployed.files:
         say(f"  {path}{'/' if path.is_dir() else ''}", markup=False)
     say(f"  bundle sha256 {report.bundle.sha256}")
+
+
+def _show_time(deployed: "Deployed", recipe: "Recipe") -> None:
+    """Where the time of the run went, and how much of it --budget is about."""
+    from pipeline.cli.console import say
+    from pipeline.report.figures import seconds
+    from pipeline.report.texts import time_spent
+
+    if spent := time_spent(deployed.report):
+        say(
+            f"  took {spent} (looking for the INT8 form may take --budget {seconds(recipe.build.budget_s)})",
+            markup=False,
+        )
 
 
 def _show_targets(results: "tuple[Deployed, ...]") -> None:

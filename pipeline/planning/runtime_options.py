@@ -9,10 +9,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.solo import QUICK, measure_solo
-from pipeline.data.dataset import rotating_samples
 from pipeline.environment import this_machine
-from pipeline.measuring.engine_inputs import engine_on_images
-from pipeline.session import EngineSpec
+from pipeline.planning.time_ratio import engines_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,15 +36,14 @@ def best_options(chain: Chain, target: Target, engine: Artifact) -> Mapping[str,
     Each runs in processes of its own, in turn and round by round: idle threads of one session that wait actively
     would slow another in the same process.
     """
-    parts, section = chain.plan.parts, chain.plan.recipe.measure
+    section = chain.plan.recipe.measure
     variants: list[Mapping[str, Json]] = [{}, *target.variants(this_machine())]
     if section.threads is not None:
         variants = [variant for variant in variants if "threads" not in variant]
-    spec = EngineSpec.from_json(engine.facts["engine"])
     found: list[list[list[float]]] = [[] for _ in variants]
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        samples = rotating_samples(parts.dataset.calibration, 16)
-        usual_engine = engine_on_images(engine.root, spec, samples, parts.preprocess, Path(scratch, "inputs.bin"))
+        (usual_engine,) = engines_of(chain, (engine,), Path(scratch))
+        spec = usual_engine.spec
         for _ in range(_ROUNDS if len(variants) > 1 else 0):
             for variant, rounds in zip(variants, found, strict=True):
                 own = replace(spec, options={**spec.options, **variant})

@@ -58,10 +58,11 @@ def waterfall(report: Report) -> tuple[Chart, ...]:
         _bars(rows, "Size of what is loaded", lambda row: row.size_bytes, figures.megabytes),
         _bars(
             rows,
-            "Memory: resident after running, and the peak as a pale tail",
+            "Memory: the peak, its pale tail given back before the end",
             lambda row: row.memory_bytes.run,
             figures.megabytes,
             tail=lambda row: row.memory_bytes.peak,
+            labelled_by_tail=True,
         ),
         _bars(
             rows,
@@ -85,26 +86,31 @@ def layer_damages(report: Report, count: int = 20) -> Chart | None:
     most = max(damages[0].noise, 1e-9)
     for place, damage in enumerate(damages):
         axes.barh(place, damage.noise, height=0.66, color=_INT8 if damage.kept_float else _FLOAT)
-        text = figures.percent(damage.noise)
+        text = figures.fine_percent(damage.noise)
         axes.text(damage.noise + 0.01 * most, place, text, va="center", ha="left", fontsize=8.5, color=_INK)
     axes.set_yticks(range(len(damages)), [damage.layer for damage in damages], fontsize=8.5)
     axes.set_xlim(0, 1.15 * most)
     axes.set_ylim(len(damages) - 0.4, -0.6)
     axes.set_title(title, loc="left", fontsize=9.5, color=_INK)
-    words = title + ": " + ", ".join(f"{damage.layer} {figures.percent(damage.noise)}" for damage in damages)
+    words = title + ": " + ", ".join(f"{damage.layer} {figures.fine_percent(damage.noise)}" for damage in damages)
     return Chart(title=title, svg=svg_text(figure), words=words)
 
 
-def _bars(
+def _bars(  # noqa: PLR0913 - what is drawn, and how
     rows: Sequence[StageRow],
     title: str,
     value_of: Callable[[StageRow], float | int | None],
     written: Callable[[Any], str],
     *,
     tail: Callable[[StageRow], float | int | None] | None = None,
+    labelled_by_tail: bool = False,
     zoomed: bool = False,
 ) -> Chart | None:
-    """Horizontal bars from zero; None when nothing was measured. ``zoomed`` starts the axis near the smallest."""
+    """Horizontal bars from zero; None when nothing was measured.
+
+    ``labelled_by_tail`` writes the figure at the tail's end, where the table has that one; ``zoomed`` starts the axis
+    near the smallest.
+    """
     measured = [(row, value) for row in rows if (value := value_of(row)) is not None]
     if not measured:
         return None
@@ -116,12 +122,14 @@ def _bars(
     for place, ((row, value), end) in enumerate(zip(measured, tails, strict=True)):
         axes.barh(place, end - left, left=left, height=0.62, color=_TAIL)
         axes.barh(place, value - left, left=left, height=0.62, color=_INT8 if row.name in _INT8_STAGES else _FLOAT)
-        axes.text(end + 0.02 * span, place, written(value), va="center", ha="left", fontsize=9, color=_INK)
+        told = written(end if labelled_by_tail else value)
+        axes.text(end + 0.02 * span, place, told, va="center", ha="left", fontsize=9, color=_INK)
     axes.set_yticks(range(len(measured)), [row.name for row, _ in measured])
     axes.set_xlim(left, left + 1.32 * span)
     axes.set_ylim(len(measured) - 0.4, -0.6)
     axes.set_title(title + (f" (axis from {written(left)})" if left else ""), loc="left", fontsize=9.5, color=_INK)
-    words = title + ": " + ", ".join(f"{row.name} {written(value)}" for row, value in measured)
+    ends = tails if labelled_by_tail else values
+    words = title + ": " + ", ".join(f"{row.name} {written(end)}" for (row, _), end in zip(measured, ends, strict=True))
     return Chart(title=title, svg=svg_text(figure), words=words)
 
 

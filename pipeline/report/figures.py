@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "megabytes", "milliseconds", "percent", "points", "seconds", "speed", "speed_interval"]
+import math
+
+__all__ = [
+    "count",
+    "fine_percent",
+    "megabytes",
+    "milliseconds",
+    "percent",
+    "points",
+    "seconds",
+    "signed_points",
+    "speed",
+    "speed_interval",
+]
 
 _NONE = "-"
 
@@ -20,6 +33,18 @@ def megabytes(value_bytes: int | None) -> str:
 def percent(fraction: float | None) -> str:
     """A fraction of 1 as percent with two decimals."""
     return _NONE if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def fine_percent(fraction: float | None) -> str:
+    """A fraction of 1 as percent with two significant digits where two decimals would hide it: ``0.0031 %``."""
+    if fraction is None or abs(fraction) >= 0.001 or fraction == 0:
+        return percent(fraction)
+    return f"{100 * fraction:.{min(9, 1 - math.floor(math.log10(100 * abs(fraction))))}f} %"
+
+
+def signed_points(fraction: float) -> str:
+    """A difference of accuracies as percentage points with its sign: ``+0.22``."""
+    return f"{100 * fraction:+.2f}"
 
 
 def points(fraction: float) -> str:

@@ -8,7 +8,7 @@ from pipeline.report.charts import Chart, blank_axes, own_style, svg_text
 from pipeline.report.comparison import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.report.comparison import Comparison, MetricRow, ProcessPoint
     from pipeline.report.record import HistoryPoint, StageRow
@@ -133,9 +133,7 @@ def pareto(rows: Sequence[StageRow]) -> Chart | None:
     seen: dict[tuple[float, float], list[str]] = {}
     for name, x, y in points:
         seen.setdefault((x, y), []).append(name)
-    for (x, y), names in seen.items():
-        axes.plot([x], [y], "o", color=_PAIR, markersize=6)
-        axes.annotate(", ".join(names), (x, y), textcoords="offset points", xytext=(6, 5), fontsize=8.5, color=_INK)
+    axes.plot([x for x, _ in seen], [y for _, y in seen], "o", color=_PAIR, markersize=_MARKER)
     axes.set_xlim(0, 1.35 * max(x for _, x, _ in points))
     low, high = min(y for *_, y in points), max(y for *_, y in points)
     room = max(high - low, 0.5)
@@ -144,8 +142,43 @@ def pareto(rows: Sequence[StageRow]) -> Chart | None:
     axes.set_xlabel("latency p50, ms", fontsize=8.5, color=_MUTED)
     axes.set_ylabel(f"{rows[0].accuracy.metric}, %", fontsize=8.5, color=_MUTED)
     axes.set_title("Accuracy against latency", loc="left", fontsize=9.5, color=_INK)
+    _label_apart(figure, axes, {point: ", ".join(names) for point, names in seen.items()})
     words = "Accuracy against latency: " + ", ".join(f"{name} {x:.2f} ms {y:.2f} %" for name, x, y in points)
     return Chart(title="Accuracy against latency", svg=svg_text(figure), words=words)
+
+
+_MARKER = 6
+_PLACES: tuple[tuple[float, float, str, str], ...] = (
+    (6, 5, "left", "bottom"), (6, -5, "left", "top"), (-6, 5, "right", "bottom"), (-6, -5, "right", "top"),
+    (0, 10, "center", "bottom"), (0, -10, "center", "top"), (10, 16, "left", "bottom"), (10, -16, "left", "top"),
+    (-10, 16, "right", "bottom"), (-10, -16, "right", "top"), (10, 28, "left", "bottom"), (10, -28, "left", "top"),
+)  # fmt: skip
+"""Where a label may stand beside its point: away from it in points, and aligned so; the first that is free is taken."""
+
+
+def _label_apart(figure: Any, axes: Any, labels: Mapping[tuple[float, float], str]) -> None:  # noqa: ANN401 - matplotlib
+    """Write a label beside each point, on none of the others and on no other point."""
+    figure.draw_without_rendering()  # from here on places on the paper are known
+    taken = [_around(axes.transData.transform(point), figure) for point in labels]
+    for point, text in sorted(labels.items()):
+        note = axes.annotate(text, point, (0, 0), textcoords="offset points", fontsize=8.5, color=_INK)
+        for right, up, horizontally, vertically in _PLACES:
+            note.set(position=(right, up), horizontalalignment=horizontally, verticalalignment=vertically)
+            box = note.get_window_extent()
+            inside = (
+                axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and axes.bbox.y0 <= box.y0 <= box.y1 <= axes.bbox.y1
+            )
+            if inside and not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(box)
+
+
+def _around(place: Any, figure: Any) -> Any:  # noqa: ANN401 - matplotlib
+    """The box of a marker at a place on the paper."""
+    from matplotlib.transforms import Bbox
+
+    half = _MARKER / 2 * figure.dpi / 72
+    return Bbox.from_extents(place[0] - half, place[1] - half, place[0] + half, place[1] + half)
 
 
 @own_style()

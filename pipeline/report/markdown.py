@@ -18,7 +18,8 @@ __all__ = ["line", "render_markdown", "table"]
 def render_markdown(report: Report) -> str:
     """The verdict first, then the stages, then everything a figure depends on."""
     parts = [f"**{line(report.verdict.sentence)}**", f"# {line(report.model)} for {line(report.target)}"]
-    if beside := texts.beside_verdict(report):
+    beside = [*(("", told) for told in texts.at_a_glance(report)), *texts.beside_verdict(report)]
+    if beside:
         parts.insert(1, _list(beside))
     for found in (report.gate, report.best):
         parts += _gate(found) if found is not None else []

@@ -19,6 +19,7 @@ __all__ = [
     "Latency",
     "MachineEntry",
     "Memory",
+    "PairedChange",
     "QuantizationEntry",
     "Report",
     "StageRow",
@@ -101,6 +102,15 @@ class MachineEntry(_Record):
     system: str
     class_: str = Field(alias="class")
     versions: dict[str, str | None]
+
+
+class PairedChange(_Record):
+    """How much more accurate one stage is than another on the same images, with Newcombe's 95 % interval."""
+
+    change: float
+    low: float
+    high: float
+    n: Annotated[int, Field(gt=0)]
 
 
 class Verdict(_Record):
@@ -241,9 +251,14 @@ class Report(_Record):
     gate: Comparison | None = Field(default=None, description="the shipped bundle against the accepted baseline")
     best: Comparison | None = Field(default=None, description="the same against the best one accepted lately")
     history: tuple[HistoryPoint, ...] = ()
+    phases_s: dict[str, float] = Field(
+        default_factory=dict, description="where this run's time went; what came from the store took none"
+    )
     conditions: dict[str, Json] = Field(
         default_factory=dict, description="what the runtime was told: threads, spinning, arena and the like"
     )
+    shipped_change: PairedChange | None = Field(default=None, description="what is shipped against the baseline")
+    taught_change: PairedChange | None = Field(default=None, description="distill against the baseline")
     assumed: tuple[str, ...] = Field(default=(), description="what nobody said and the figures rest on")
     doubts: tuple[str, ...] = Field(default=(), description="why the network may be fed otherwise than in its training")
     warnings: tuple[str, ...] = ()

@@ -9,21 +9,27 @@ from pipeline.report import figures
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.report.record import FloatNode, Report, StageRow
+    from pipeline.report.record import FloatNode, PairedChange, Report, StageRow
 
 __all__ = [
     "DAMAGE_COLUMNS",
     "STAGE_COLUMNS",
     "TEACHER_COLUMNS",
     "TRIED_COLUMNS",
+    "at_a_glance",
+    "beside_verdict",
     "damage_rows",
     "int8_text",
     "measured_where",
     "notes",
     "stage_cells",
     "teacher_rows",
+    "time_spent",
     "tried_rows",
 ]
+
+_SHORT_S = 0.5
+"""Phases that took less are left out of a sentence."""
 
 STAGE_COLUMNS = ("stage", "", "p50", "p90", "p95", "p99", "size", "memory peak", "params", "MACs", "accuracy", "took")
 """The second column says whether the stage ran."""
@@ -115,7 +121,7 @@ def tried_rows(report: Report) -> list[tuple[str, ...]]:
     return [
         (
             one.label,
-            figures.percent(one.noise),
+            figures.fine_percent(one.noise),
             figures.percent(one.agreement),
             "-" if one.time_ratio is None else f"{one.time_ratio:.2f}x",
             "-" if one.accuracy_drop is None else f"{-100 * one.accuracy_drop:+.2f} points",
@@ -131,9 +137,24 @@ def damage_rows(report: Report, count: int = 10) -> list[tuple[str, ...]]:
     if report.quantization is None:
         return []
     return [
-        (one.layer, one.node, figures.percent(one.noise), "float" if one.kept_float else "INT8")
+        (one.layer, one.node, figures.fine_percent(one.noise), "float" if one.kept_float else "INT8")
         for one in report.quantization.damages[:count]
     ]
+
+
+def at_a_glance(report: Report) -> list[str]:
+    """What distillation and the whole run did to accuracy, each with its interval, for whoever reads no further."""
+    asked = (
+        ("what is shipped, against the baseline", report.shipped_change),
+        ("what the teachers brought, distill against baseline", report.taught_change),
+    )
+    return [f"{label}: {_change(found)}" for label, found in asked if found is not None]
+
+
+def _change(found: PairedChange) -> str:
+    ends = f"{figures.signed_points(found.low)} to {figures.signed_points(found.high)}"
+    shown = "" if found.low > 0 or found.high < 0 else "; a difference is not shown"
+    return f"{figures.signed_points(found.change)} points of accuracy (95 %: {ends}, {found.n} images{shown})"
 
 
 def beside_verdict(report: Report) -> list[tuple[str, str]]:
@@ -148,6 +169,13 @@ def notes(report: Report) -> list[tuple[str, str]]:
     ]
 
 
+def time_spent(report: Report) -> str:
+    """Where the run's time went, the longest phase first; empty where it was not counted."""
+    phases = sorted(report.phases_s.items(), key=lambda phase: -phase[1])
+    told = [f"{name} {figures.seconds(value)}" for name, value in phases if value >= _SHORT_S]
+    return f"{figures.seconds(sum(report.phases_s.values()))}: {', '.join(told)}" if told else ""
+
+
 def measured_where(report: Report) -> list[tuple[str, str]]:
     """Everything the figures depend on, a label and a text each."""
     machine, bundle = report.machine, report.bundle
@@ -160,5 +188,6 @@ def measured_where(report: Report) -> list[tuple[str, str]]:
         ("versions", f"edgewright {report.edgewright}, {versions}"),
         *([("in force", in_force)] if in_force else []),
         ("data", report.data),
+        *([("time", spent)] if (spent := time_spent(report)) else []),
         ("bundle", f"{bundle.path}/, {figures.megabytes(bundle.size_bytes)}, sha256 {bundle.sha256}"),
     ]

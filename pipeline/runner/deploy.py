@@ -68,7 +68,8 @@ def finished(chain: Chain) -> Iterator[Finished]:
     first = next((target for target in targets if not target.cannot_run()), targets[0])
     for stage in chain.plan.network_stages():
         if stage.name == "distill":
-            shared.taught = _teachers(chain, first)
+            with chain.phases.during("teachers", whole=True):
+                shared.taught = _teachers(chain, first)
         teachers = tuple(one.teacher for one in shared.taught) if stage.name == "distill" else ()
         result = chain.execute(stage, artifacts, teachers)
         artifacts[result.artifact.kind] = result.artifact
@@ -155,7 +156,8 @@ def _for_target(
         ]
     facts = network_facts_of(artifacts)
     floats = _measured(chain, artifacts[ArtifactKind.CALIBRATION], target)
-    decision = decide(chain, target, artifacts, floats) if floats else decide_unmeasured(chain, target, artifacts)
+    with chain.phases.during("looking for the INT8 form", whole=True):
+        decision = decide(chain, target, artifacts, floats) if floats else decide_unmeasured(chain, target, artifacts)
     made.decision = decision
     exported = chain.execute(export_of(plan, decision.candidate), artifacts)
     artifacts[ArtifactKind.ONNX] = exported.artifact

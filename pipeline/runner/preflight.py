@@ -42,7 +42,10 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
     asked = [(plan.parts, "prune" not in plan.skipped), *((parts, False) for parts in plan.teachers)]
     trials = [known_trial(plan, parts, chain.store, prune=prune) for parts, prune in asked]
     if None in trials:
-        with chain.progress.track("trying the networks", trials.count(None)) as ticker:
+        with (
+            chain.phases.during("trying the networks"),
+            chain.progress.track("trying the networks", trials.count(None)) as ticker,
+        ):
             for number, (parts, prune) in enumerate(asked):
                 if trials[number] is None:
                     trials[number] = try_network(plan, parts, chain.store, prune=prune)

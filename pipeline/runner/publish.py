@@ -89,11 +89,14 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     bundle = write_bundle(made.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")
     assert made.decision is not None  # noqa: S101 - a target's run decides before it ends
     baseline, shipped = (outcome.result.artifact for outcome in (made.outcomes[0], made.outcomes[-1]))
-    faster = None if target.cannot_run() else speedup(chain, target, chain.engine(baseline, target), shipped)
+    with chain.phases.during("timing side by side", whole=True):
+        faster = None if target.cannot_run() else speedup(chain, target, chain.engine(baseline, target), shipped)
     report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster)
+    report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     code = 0
     if shelf is not None and not target.cannot_run() and shelf.history(case_of(bundle)) is not None:
-        judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(), chain.progress)
+        with chain.phases.during("gate", whole=True):
+            judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(), chain.progress)
         report = with_judgement(report, judgement)
         code = judgement.deciding.exit_code
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe

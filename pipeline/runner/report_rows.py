@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.statistics.paired_proportions import accuracy_drop
 from pipeline import __version__
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.engine_measurement import loaded_size
@@ -16,6 +17,7 @@ from pipeline.report.record import (
     FloatNode,
     Latency,
     Memory,
+    PairedChange,
     QuantizationEntry,
     Report,
     StageRow,
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "Taught", "make_report", "row_of"]
 
+_ALPHA = 0.025
+"""Of each end of an interval at 95 %."""
 _STAGES = ("baseline", "distill", "prune", "calibrate", "export", "build")
 
 
@@ -142,6 +146,8 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         quantization=_quantization(decision, outcomes),
         bundle=bundle_entry(bundle),
         conditions=last.solo.processes[0]["facts"] if last else {},
+        shipped_change=_paired(outcomes[0].measured, last),
+        taught_change=_paired(*(_measured_of(outcomes, name) for name in ("baseline", "distill"))),
         assumed=plan.assumed,
         doubts=doubts_of(plan, outcomes),
         warnings=(
@@ -149,6 +155,18 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
             *dict.fromkeys(w for one in outcomes if one.measured for w in one.measured.solo.warnings()),
         ),
     )
+
+
+def _measured_of(outcomes: Sequence[Outcome], stage: str) -> Measured | None:
+    return next((one.measured for one in outcomes if one.result.stage == stage), None)
+
+
+def _paired(before: Measured | None, after: Measured | None) -> PairedChange | None:
+    """The change of accuracy on the same images; None where one of them was not measured."""
+    if before is None or after is None:
+        return None
+    drop = accuracy_drop(before.accuracy.per_image, after.accuracy.per_image, alpha=_ALPHA)
+    return PairedChange(change=-drop.estimate, low=-drop.high, high=-drop.low, n=drop.n)
 
 
 def _teacher_entry(taught: Taught) -> TeacherEntry | None:

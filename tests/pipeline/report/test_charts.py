@@ -173,3 +173,22 @@ def test_a_name_is_drawn_letter_by_letter(report: Report, name: str) -> None:
     # Dollars are the plotting library's mark for formulas.
     rows = (report.stages[0].model_copy(update={"name": name}), *report.stages[2:])
     assert name in _texts(waterfall(report.model_copy(update={"stages": rows}))[1])
+
+
+def test_labels_of_points_that_lie_close_are_written_apart() -> None:
+    from itertools import combinations
+
+    from pipeline.report.charts import blank_axes
+    from pipeline.report.gate_charts import _label_apart
+
+    points = {(0.36, 99.3): "build", (0.43, 99.3): "export", (1.0, 99.3): "prune, calibrate", (1.1, 99.25): "distill"}
+    figure, axes = blank_axes(4.6, 2.6)
+    axes.plot([x for x, _ in points], [y for _, y in points], "o")
+    axes.set_xlim(0, 4.7)
+    axes.set_ylim(98.9, 99.6)
+
+    _label_apart(figure, axes, points)
+
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert [text.get_text() for text in axes.texts] == [points[point] for point in sorted(points)]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.report.figures import count, megabytes, milliseconds, percent, points, seconds, speed, speed_interval
+from pipeline.report.figures import (
+    count,
+    fine_percent,
+    megabytes,
+    milliseconds,
+    percent,
+    points,
+    seconds,
+    speed,
+    speed_interval,
+)
 
 _UNITS = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0}
 
@@ -129,3 +139,14 @@ def test_what_takes_longer_is_told_as_slower(ratio: float, text: str) -> None:
 )
 def test_a_speed_is_told_with_its_interval(figures_of_it: tuple[float, float | None, float | None], text: str) -> None:
     assert speed_interval(*figures_of_it) == text
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [
+        (None, "-"), (0.0, "0.00 %"), (0.5, "50.00 %"), (0.001, "0.10 %"), (0.00099, "0.099 %"), (0.000031, "0.0031 %"),
+        (1.234e-7, "0.000012 %"), (1e-30, "0.000000000 %"),
+    ],
+)  # fmt: skip
+def test_a_small_fraction_keeps_two_digits(fraction: float | None, text: str) -> None:
+    assert fine_percent(fraction) == text

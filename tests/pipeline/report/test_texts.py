@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.report import texts
+from pipeline.report.record import PairedChange
 from pipeline.report.texts import (
     STAGE_COLUMNS,
     TEACHER_COLUMNS,
@@ -123,3 +125,25 @@ def test_a_machine_whose_instruction_sets_are_unknown_has_no_empty_brackets(repo
         "machine",
         "Some CPU, 8 cores, 32 GiB, Linux on x86_64; class 0123456789abcdef",
     )
+
+
+def test_changes_of_accuracy_come_with_their_intervals(report: Report) -> None:
+    shipped = PairedChange(change=0.0022, low=-0.009, high=0.014, n=449)
+    taught = PairedChange(change=-0.02, low=-0.03, high=-0.01, n=449)
+    told = texts.at_a_glance(report.model_copy(update={"shipped_change": shipped, "taught_change": taught}))
+
+    first, second = told
+    assert first.startswith("what is shipped, against the baseline: +0.22 points of accuracy (95 %: -0.90 to +1.40, ")
+    assert first.endswith("449 images; a difference is not shown)")
+    assert second.startswith("what the teachers brought, distill against baseline: -2.00 points of accuracy ")
+    assert second.endswith("(95 %: -3.00 to -1.00, 449 images)")
+    assert texts.at_a_glance(report.model_copy(update={"shipped_change": None, "taught_change": None})) == []
+
+
+def test_the_time_is_told_with_the_longest_phase_first(report: Report) -> None:
+    phases = {"baseline": 120.0, "measuring": 61.0, "calibrate": 0.2}
+
+    assert texts.time_spent(report.model_copy(update={"phases_s": phases})) == (
+        "3 min 1 s: baseline 2 min 0 s, measuring 1 min 1 s"
+    )
+    assert texts.time_spent(report.model_copy(update={"phases_s": {}})) == ""

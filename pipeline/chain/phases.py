@@ -1,0 +1,49 @@
+"""Where the time of a run goes."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Phases"]
+
+
+class Phases:
+    """Seconds by phase. Of phases within a phase each keeps its own, unless the outer one takes them as a whole."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, float] = {}
+        self._inner: list[float] = []
+        """For every open phase, how long phases within it took so far."""
+        self._whole = 0
+
+    @contextmanager
+    def during(self, name: str, *, whole: bool = False) -> Iterator[None]:
+        """Count the ``with`` block's time for a phase.
+
+        Args:
+            name: Of the phase; it may come several times.
+            whole: Whether phases within it are part of it rather than told beside it.
+        """
+        if self._whole:
+            yield
+            return
+        self._whole += whole
+        self._inner.append(0.0)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            took = time.perf_counter() - start
+            self._whole -= whole
+            self._spent[name] = self._spent.get(name, 0.0) + took - self._inner.pop()
+            if self._inner:
+                self._inner[-1] += took
+
+    def spent_s(self) -> Mapping[str, float]:
+        """Phase to seconds, in the order in which they first ended."""
+        return dict(self._spent)
