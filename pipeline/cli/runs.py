@@ -81,9 +81,9 @@ def deploy(
     results = run(chain, out=out, shelf=Shelf(baselines))
     if not ran:
         say("nothing to do: every stage and every figure came from the store")
+    _show_time(results[-1], recipe)
     for deployed in results:
         _show(deployed)
-    _show_time(results[-1], recipe)
     if len(results) > 1:
         _show_targets(results)
     out_console().file.flush()

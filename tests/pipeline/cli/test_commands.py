@@ -306,6 +306,9 @@ def test_a_run_prints_every_stage_its_verdict_and_where_everything_is(deployed: 
     assert lines[1] == "  note: tiny: no weights were given"
     stages = ["baseline", "calibrate", "export", "build"]
     assert [line.split()[0] for line in lines[2:6]] == stages
+    assert re.fullmatch(
+        r"  took [\d.]+ s: .*\bmeasuring [\d.]+ s.* \(looking for the INT8 form may take .*\)", lines[6]
+    )
     assert report.verdict.sentence in lines
     names = ("bundle", "report.json", "report.md", "report.html", "junit.xml", "recipe.yaml")
     places = [deployed.out / name for name in names]
