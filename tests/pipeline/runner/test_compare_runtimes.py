@@ -25,6 +25,9 @@ _FEW = Effort(processes=2, looks=1, alpha=0.05, memory_processes=1)
 _SHORT = PairProtocol(min_pairs=16, max_pairs=16, target_s=0.01, warmup_s=0.0, warmup_limit=40)
 
 
+pytestmark = pytest.mark.slow  # the whole chain, and every installed runtime timed beside it
+
+
 @pytest.fixture(scope="module")
 def found(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> list[Beside]:
     folder: Path = tmp_path_factory.mktemp("runtimes")
