@@ -44,6 +44,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "WeightsError",
+    "first_line",
     "nearest",
 ]
 
@@ -167,6 +168,11 @@ class ContractError(EdgewrightError):
     """A stage or target did something else than it declared: a defect, addressed to its author."""
 
     exit_code = 70
+
+
+def first_line(error: Exception) -> str:
+    """What a foreign error says, without what only its library's authors can read; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3, likeness: float = 0.5) -> list[str]:

@@ -13,7 +13,6 @@ from pipeline.data.check import check_images
 from pipeline.data.open import open_dataset
 from pipeline.errors import DataError, UsageError
 from pipeline.measuring.bundle_images import remember_dataset
-from pipeline.models.onnx_file import read_onnx_file
 from pipeline.models.recipe import weights_preprocess
 from pipeline.models.resolve import resolve_model, resolve_weights
 from pipeline.preprocess import PreprocessSpec
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Json
     from pipeline.data import Dataset
     from pipeline.models import ModelSource, WeightsSource
-    from pipeline.models.onnx_file import OnnxFile
+    from pipeline.models.onnx_file import ImageInput
     from pipeline.progress import Progress
     from pipeline.recipe import Recipe
     from pipeline.stage import Stage
@@ -181,14 +180,14 @@ def _customary(base: PreprocessSpec) -> str:
     )
 
 
-def _preprocess_of_file(recipe: Recipe, file: OnnxFile) -> tuple[PreprocessSpec, tuple[str, ...]]:
+def _preprocess_of_file(recipe: Recipe, image: ImageInput, *, where: str) -> tuple[PreprocessSpec, tuple[str, ...]]:
     """What an ONNX file says of its input, the rest as is customary; then what the user set."""
-    image, chosen = file.image, recipe.input
+    chosen = recipe.input
     asked = (chosen.size, chosen.size) if isinstance(chosen.size, int) else chosen.size
     if image.size is not None and asked not in {None, image.size}:
         raise UsageError(
             "this ONNX file takes images of one size",
-            where=str(file.path),
+            where=where,
             got=f"input.size = {'x'.join(map(str, asked))}",
             expected="x".join(map(str, image.size)),
             fix="leave input.size out, or export the network with open sizes",
@@ -197,19 +196,20 @@ def _preprocess_of_file(recipe: Recipe, file: OnnxFile) -> tuple[PreprocessSpec,
     if chosen.channels is not None and gray != (chosen.channels == "gray"):
         raise UsageError(
             f"this ONNX file takes images of {image.channels} channel(s)",
-            where=str(file.path),
+            where=where,
             got=f"input.channels = {chosen.channels}",
             fix="leave input.channels out",
         )
     usual = _EMBEDDED if recipe.data.source == "digits" else _CUSTOMARY
     usual = InputSection(channels="gray").over(usual) if gray else usual
     size = image.size or asked or usual.size
-    base = _resized(usual, chosen.model_copy(update={"size": size, "resize": None})).model_copy(update={"size": size})
+    sized = InputSection(size=size)
+    base = sized.over(_resized(usual, sized))
     if image.dtype == "uint8":
         if chosen.mean is not None or chosen.std is not None:
             raise UsageError(
                 "this ONNX file takes bytes and normalises them itself",
-                where=str(file.path),
+                where=where,
                 got="input.mean or input.std",
                 fix="leave them out",
             )
@@ -221,8 +221,8 @@ def _preprocess_of_file(recipe: Recipe, file: OnnxFile) -> tuple[PreprocessSpec,
 
 def _preprocess(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> tuple[PreprocessSpec, tuple[str, ...]]:
     """The weights' own recipe, the embedded data's size, or custom; then what the user set."""
-    if model.origin == "onnx" and model.file is not None:
-        return _preprocess_of_file(recipe, read_onnx_file(model.file))
+    if model.image is not None:
+        return _preprocess_of_file(recipe, model.image, where=str(model.file))
     embedded = recipe.data.source == "digits"
     own = weights_preprocess(model) if weights.origin == "pretrained" or not embedded else None
     assumed: tuple[str, ...] = ()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["canonicalise", "drop_unused_constants"]
+from pipeline.models.onnx_file import inner_graphs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["canonicalise", "drop_unused_constants", "names_used"]
 
 
 def canonicalise(model: Any) -> None:  # noqa: ANN401 - ModelProto
@@ -37,19 +42,19 @@ def canonicalise(model: Any) -> None:  # noqa: ANN401 - ModelProto
 
 def drop_unused_constants(graph: Any) -> None:  # noqa: ANN401 - GraphProto
     """Remove the initializers that no node, no branch within a node and no output names."""
-    used = _names_used(graph) | {output.name for output in graph.output}
+    used = names_used(graph.node) | {output.name for output in graph.output}
     kept = [item for item in graph.initializer if item.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
 
 
-def _names_used(graph: Any) -> set[str]:  # noqa: ANN401 - GraphProto
+def names_used(nodes: Iterable[Any]) -> set[str]:
+    """The tensors that nodes take, those of their branches and loops too."""
     names: set[str] = set()
-    for node in graph.node:
+    for node in nodes:
         names.update(node.input)
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                names |= _names_used(inner) | {output.name for output in inner.output}
+        for inner in inner_graphs(node):
+            names |= names_used(inner.node) | {output.name for output in inner.output}
     return names
 
 

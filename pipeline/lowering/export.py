@@ -10,6 +10,7 @@ import torch
 
 from pipeline.lowering.quiet import quiet
 from pipeline.lowering.tidy import tidied
+from pipeline.models.onnx_file import opset_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,7 @@ def OnnxFromTorch(  # noqa: N802 - conversions are named <Target>From<Source>
 
 
 def _check_opset(model: Any, asked: int) -> None:  # noqa: ANN401 - onnx.ModelProto
-    found = next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
+    found = opset_of(model)
     if found != asked:
         message = f"opset {found} came out instead of {asked}: an operator has no form in it"
         raise ValueError(message)

@@ -98,9 +98,8 @@ def lower(
                     checked_inputs=parity.inputs,
                     notes=(*(f"exporter refused: {reason}" for reason in refused), *rounding_notes(parity)),
                 )
-            by = f"{parity.relative_error:.2g} of the largest output" if parity.finite else "values that are no numbers"
             culprit = _culprit(network, export, inputs, limit)
-            refused.append(f"{exporter}: differs by {by} on {parity.input_name}, first at {culprit}")
+            refused.append(f"{exporter}: {parity.difference}, first at {culprit}")
     raise ParityError(
         "the exported graph does not compute what the network computes",
         where="lowering to ONNX",

@@ -64,6 +64,12 @@ class Parity:
         """Whether both gave numbers, of the same shapes, everywhere."""
         return math.isfinite(self.relative_error)
 
+    @property
+    def difference(self) -> str:
+        """The same in words: by how much, on which input."""
+        by = f"{self.relative_error:.2g} of the largest output" if self.finite else "values that are no numbers"
+        return f"differs by {by} on {self.input_name}"
+
 
 def probe_inputs(images: Sequence[Array], shape: tuple[int, ...]) -> list[tuple[str, Array]]:
     """The inputs to compare with, each (1, 3, height, width) float32: real images, zeros, ones and noise."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError, nearest
+from pipeline.models.missing_file import missing_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,15 +54,7 @@ def check_factory(file: Path, name: str) -> None:
 
 def _parse(file: Path) -> ast.Module:
     if not file.is_file():
-        parent = file.parent
-        siblings = [str(path) for path in parent.glob("*.py")] if parent.is_dir() else []
-        close = nearest(str(file), siblings)
-        raise UsageError(
-            "there is no such model file",
-            where=str(file),
-            got=None if parent.is_dir() else f"{parent} does not exist either",
-            expected=f"did you mean {' or '.join(close)}?" if close else _FORM,
-        )
+        raise missing_file("model file", file, otherwise=_FORM)
     try:
         return ast.parse(file.read_bytes(), filename=str(file))
     except (SyntaxError, ValueError) as error:

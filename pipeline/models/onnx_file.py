@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline.errors import UsageError, nearest
+from pipeline.artifact import sha256_of_file, sha256_of_json
+from pipeline.errors import UsageError, first_line
+from pipeline.models.missing_file import missing_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-__all__ = ["OPSETS", "ImageInput", "OnnxFile", "hash_of_onnx_file", "load_onnx", "read_onnx_file"]
+__all__ = ["OPSETS", "ImageInput", "OnnxFile", "inner_graphs", "load_onnx", "opset_of", "read_onnx_file"]
 
 OPSETS = (7, 24)
 """Oldest and newest operator set that can be read."""
@@ -57,12 +59,14 @@ class OnnxFile:
     Attributes:
         opset: Its operator set.
         outputs: Names of its outputs, in order.
+        sha256: Over the file and over the files of weights that it names.
     """
 
     path: Path
     opset: int
     image: ImageInput
     outputs: tuple[str, ...]
+    sha256: str
 
 
 def read_onnx_file(file: Path) -> OnnxFile:
@@ -73,13 +77,18 @@ def read_onnx_file(file: Path) -> OnnxFile:
     """
     model = _parsed(file)
     where = str(file)
-    _check_size(model, file)
+    external = _external_files(model, file)
+    _check_size(file, external)
     opset = _opset(model, where)
     _check_operators(model, where)
     if not model.graph.output:
         raise UsageError("this graph has no output", where=where)
     return OnnxFile(
-        path=file, opset=opset, image=_image_input(model, where), outputs=tuple(one.name for one in model.graph.output)
+        path=file,
+        opset=opset,
+        image=_image_input(model, where),
+        outputs=tuple(one.name for one in model.graph.output),
+        sha256=sha256_of_json([[name, sha256_of_file(path)] for name, path in (("", file), *external)]),
     )
 
 
@@ -99,35 +108,12 @@ def load_onnx(file: Path) -> Any:  # noqa: ANN401 - ModelProto
     return inliner.inline_local_functions(model) if model.functions else model
 
 
-def hash_of_onnx_file(file: Path) -> str:
-    """SHA-256 over the file and over the files of weights that it names.
-
-    Raises:
-        UsageError: when one of them is not there.
-    """
-    digest = hashlib.sha256()
-    for name, path in (("", file), *_external_files(_parsed(file), file)):
-        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as opened:
-            while chunk := opened.read(1 << 20):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _parsed(file: Path) -> Any:  # noqa: ANN401 - ModelProto
     """The model without weights that lie in other files."""
     import onnx
 
     if not file.is_file():
-        parent = file.parent
-        siblings = [str(path) for path in parent.glob("*.onnx")] if parent.is_dir() else []
-        close = nearest(str(file), siblings)
-        raise UsageError(
-            "there is no such ONNX file",
-            where=str(file),
-            got=None if parent.is_dir() else f"{parent} does not exist either",
-            expected=f"did you mean {' or '.join(close)}?" if close else None,
-        )
+        raise missing_file("ONNX file", file)
     try:
         model = onnx.load(file, load_external_data=False)
     except Exception as error:  # protobuf's errors have no common base with the file system's
@@ -140,8 +126,7 @@ def _parsed(file: Path) -> Any:  # noqa: ANN401 - ModelProto
 
 
 def _unreadable(file: Path, error: Exception) -> UsageError:
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return UsageError("this ONNX file cannot be read", where=str(file), got=said, fix=_AGAIN)
+    return UsageError("this ONNX file cannot be read", where=str(file), got=first_line(error), fix=_AGAIN)
 
 
 def _external_files(model: Any, file: Path) -> list[tuple[str, Path]]:  # noqa: ANN401 - ModelProto
@@ -166,15 +151,15 @@ def _external_files(model: Any, file: Path) -> list[tuple[str, Path]]:  # noqa: 
     return found
 
 
-def _check_size(model: Any, file: Path) -> None:  # noqa: ANN401 - ModelProto
-    size = file.stat().st_size + sum(path.stat().st_size for _, path in _external_files(model, file))
+def _check_size(file: Path, external: list[tuple[str, Path]]) -> None:
+    size = file.stat().st_size + sum(path.stat().st_size for _, path in external)
     if size > _LARGEST_BYTES:
         raise UsageError("this ONNX file is too large", where=str(file), got=f"{size / 1e9:.1f} GB", expected="2 GB")
 
 
 def _opset(model: Any, where: str) -> int:  # noqa: ANN401 - ModelProto
     oldest, newest = OPSETS
-    found = next((entry.version for entry in model.opset_import if entry.domain in _OWN_DOMAINS), 1)
+    found = opset_of(model)
     if not oldest <= found <= newest:
         raise UsageError(
             "this operator set cannot be read",
@@ -183,7 +168,12 @@ def _opset(model: Any, where: str) -> int:  # noqa: ANN401 - ModelProto
             expected=f"{oldest} to {newest}",
             fix="export it again with opset 18, or convert it: onnx.version_converter.convert_version",
         )
-    return int(found)
+    return found
+
+
+def opset_of(model: Any) -> int:  # noqa: ANN401 - ModelProto
+    """The version of ONNX's own operators that a model is written in; 1 where it does not say."""
+    return next((int(entry.version) for entry in model.opset_import if entry.domain in _OWN_DOMAINS), 1)
 
 
 def _check_operators(model: Any, where: str) -> None:  # noqa: ANN401 - ModelProto
@@ -221,7 +211,7 @@ def _check_operators(model: Any, where: str) -> None:  # noqa: ANN401 - ModelPro
         raise UsageError(
             "this whole network stands inside a branch or a loop",
             where=where,
-            got=", ".join(sorted({node.op_type for node in model.graph.node if _inner_graphs(node)})),
+            got=", ".join(sorted({node.op_type for node in model.graph.node if inner_graphs(node)})),
             fix="export it without control flow",
         )
 
@@ -306,7 +296,7 @@ def _nodes(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - GraphProto
     """All nodes, those of branches and loops too."""
     for node in graph.node:
         yield node
-        for inner in _inner_graphs(node):
+        for inner in inner_graphs(node):
             yield from _nodes(inner)
 
 
@@ -318,7 +308,8 @@ def _texts(graph: Any) -> Iterator[str | bytes]:  # noqa: ANN401 - GraphProto
         yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
 
 
-def _inner_graphs(node: Any) -> list[Any]:  # noqa: ANN401 - NodeProto
+def inner_graphs(node: Any) -> list[Any]:  # noqa: ANN401 - NodeProto
+    """The graphs of a node's branches or loop."""
     return [
         inner
         for attribute in node.attribute
@@ -332,5 +323,5 @@ def _tensors(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - GraphProto
     for node in _nodes(graph):
         for attribute in node.attribute:
             yield from (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors)
-        for inner in _inner_graphs(node):
+        for inner in inner_graphs(node):
             yield from inner.initializer

@@ -73,10 +73,10 @@ def _resolve_timm(name: str) -> ModelSource:
 
 
 def _resolve_onnx(file: Path) -> ModelSource:
-    from pipeline.models.onnx_file import hash_of_onnx_file, read_onnx_file
+    from pipeline.models.onnx_file import read_onnx_file
 
-    read_onnx_file(file)  # refuses what cannot be handled
-    return ModelSource(origin="onnx", name=file.stem, file=file, file_sha256=hash_of_onnx_file(file))
+    found = read_onnx_file(file)
+    return ModelSource(origin="onnx", name=file.stem, file=file, file_sha256=found.sha256, image=found.image)
 
 
 def resolve_weights(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.artifact import Json
+    from pipeline.models.onnx_file import ImageInput
 
 __all__ = ["ModelSource", "OneNumber", "WeightsSource"]
 
@@ -24,6 +25,7 @@ class ModelSource:
         name: Builder or factory name within the origin; of an ONNX file its name without suffix.
         file: The user's file, for the last two; its content counts, not its place.
         file_sha256: Hash of that file and of what it needs beside it: modules it imports, weights it names.
+        image: What an ONNX file takes; None for the others.
         output: Which of several outputs is the answer; None for the customary or the first one.
         one_number: What a network of two classes answers with where it answers with one number, which is the second
             class's; None where it has one for each.
@@ -33,6 +35,7 @@ class ModelSource:
     name: str
     file: Path | None = field(default=None, compare=False)
     file_sha256: str | None = None
+    image: ImageInput | None = field(default=None, compare=False)
     output: str | None = None
     one_number: OneNumber | None = None
 

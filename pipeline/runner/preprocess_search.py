@@ -136,12 +136,9 @@ def _sizes(plan: Plan, samples: Sequence[Sample]) -> list[tuple[int, int]]:
     """The plan's, that of the images where it can be one, and the usual ones; of a file with one size that alone."""
     from PIL import Image
 
-    from pipeline.models.onnx_file import read_onnx_file
-
-    model = plan.parts.model
-    own = read_onnx_file(model.file).image.size if model.origin == "onnx" and model.file is not None else None
-    if own is not None:
-        return [own]
+    image = plan.parts.model.image
+    if image is not None and image.size is not None:
+        return [image.size]
     shorter = []
     for sample in samples[:_FEW]:
         with Image.open(sample.path) as opened:
@@ -195,8 +192,7 @@ def _network(plan: Plan) -> Callable[[Array], Array]:
 
     It raises a UsageError for a size that the network does not take.
     """
-    parts = plan.parts
-    return _of_onnx(plan) if parts.model.origin == "onnx" else _of_torch(plan)
+    return _of_onnx(plan) if plan.parts.model.origin == "onnx" else _of_torch(plan)
 
 
 def _of_torch(plan: Plan) -> Callable[[Array], Array]:
@@ -234,26 +230,16 @@ def _of_torch(plan: Plan) -> Callable[[Array], Array]:
 
 
 def _of_onnx(plan: Plan) -> Callable[[Array], Array]:
-    from pipeline.lowering.onnx_import.answer_form import chosen_output, kind_of_one_number
     from pipeline.lowering.onnx_import.file_reference import FileReference
     from pipeline.models.onnx_file import load_onnx, read_onnx_file
 
     parts = plan.parts
     assert parts.model.file is not None  # noqa: S101 - an ONNX model has one
-    file = read_onnx_file(parts.model.file)
-    model = load_onnx(parts.model.file)
-    reference = FileReference(file, model)
+    reference = FileReference(read_onnx_file(parts.model.file), load_onnx(parts.model.file))
 
     def answers(batch: Array) -> Array:
         if not reference.answer:
-            told = reference.answers(batch[:1])
-            classes = len(parts.dataset.classes)
-            reference.answer = chosen_output(
-                told, asked=parts.model.output, classes=classes, where=str(parts.model.file)
-            )
-            if classes == 2:
-                shape = told[reference.answer].shape
-                reference.one_number = kind_of_one_number(model, reference.answer, shape)
+            reference.choose_answer(batch[:1], asked=parts.model.output, classes=len(parts.dataset.classes))
         return np.concatenate([reference.outputs(image[None])[0] for image in batch])
 
     return answers

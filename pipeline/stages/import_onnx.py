@@ -45,7 +45,7 @@ class ImportOnnx(BaseModel):
 
         from pipeline.data.dataset import read_images
         from pipeline.lowering.onnx_import.imported import FloatFromOnnx
-        from pipeline.models.onnx_file import hash_of_onnx_file, read_onnx_file
+        from pipeline.models.onnx_file import read_onnx_file
         from pipeline.quantization.share import weighted_macs
 
         subject = inputs.subject
@@ -54,9 +54,9 @@ class ImportOnnx(BaseModel):
             raise UsageError(f"the file of model {source.name!r} is not known", fix="give it as path/to/model.onnx")
         if not subject.calibration:
             raise DataError("there are no calibration images", where="baseline", fix="add images to the data")
-        if hash_of_onnx_file(source.file) != source.file_sha256:
-            raise UsageError("the ONNX file changed while it was in use", where=str(source.file), fix="start again")
         file = read_onnx_file(source.file)
+        if file.sha256 != source.file_sha256:
+            raise UsageError("the ONNX file changed while it was in use", where=str(source.file), fix="start again")
         imported = FloatFromOnnx(
             file,
             list(read_images(subject.calibration[:_COMPARED_IMAGES], subject.preprocess)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import UsageError
+from pipeline.lowering.canonical import names_used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,7 +109,7 @@ def give_one_answer(
     needed, kept = {answer}, []
     for node in reversed(graph.node):
         if needed & set(node.output):
-            needed |= _taken(node)
+            needed |= names_used([node])
             kept.append(node)
     del graph.node[:]
     graph.node.extend(reversed(kept))
@@ -131,14 +132,3 @@ def _append_two_scores(graph: Any, answer: str, one_number: OneNumber) -> str:  
         graph.node.append(helper.make_node("Neg", [second], [first], name=first))
     graph.node.append(helper.make_node("Concat", [first, second], [made], name=made, axis=1))
     return made
-
-
-def _taken(node: Any) -> set[str]:  # noqa: ANN401 - NodeProto
-    """The tensors a node takes, those of its branches and loops too."""
-    names = set(node.input)
-    for attribute in node.attribute:
-        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-            names |= {output.name for output in inner.output}
-            for own in inner.node:
-                names |= _taken(own)
-    return names

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, first_line
 from pipeline.lowering.cpu import cpu_session
-from pipeline.lowering.onnx_import.answer_form import two_scores
+from pipeline.lowering.onnx_import.answer_form import chosen_output, kind_of_one_number, two_scores
 from pipeline.lowering.quiet import quiet
 
 if TYPE_CHECKING:
@@ -45,14 +45,31 @@ class FileReference:
                 return cpu_session(model, optimised=False)
         except Exception as error:  # onnxruntime's errors have no common base that it exports
             raise UsageError(
-                "ONNX Runtime does not take this file", where=str(self._file.path), got=_first_line(error)
+                "ONNX Runtime does not take this file", where=str(self._file.path), got=first_line(error)
             ) from error
+
+    def choose_answer(self, image: Array, *, asked: str | None, classes: int) -> tuple[int, ...]:
+        """Settle which output is the answer; returns the shape that the file gives it in.
+
+        Args:
+            image: float32 (1, channels, height, width).
+            asked: As of :func:`chosen_output`.
+            classes: Of the data.
+
+        Raises:
+            UsageError: as of :func:`chosen_output` and :meth:`answers`.
+        """
+        answers = self.answers(image)
+        self.answer = chosen_output(answers, asked=asked, classes=classes, where=str(self._file.path))
+        shape = answers[self.answer].shape
+        self.one_number = kind_of_one_number(self._model, self.answer, shape) if classes == 2 else None
+        return shape
 
     def answers(self, image: Array) -> dict[str, Array]:
         """Every output for one image, as the file gives it for the first of its batch.
 
         Args:
-            image: float32 (1, 3, height, width).
+            image: float32 (1, channels, height, width).
 
         Raises:
             UsageError: when the file fails on it, or answers with something else than tensors.
@@ -73,7 +90,7 @@ class FileReference:
             raise UsageError(
                 f"this file does not take an input of {shown}",
                 where=str(self._file.path),
-                got=_first_line(error),
+                got=first_line(error),
                 fix="set input.size to what it was made for",
             ) from error
         named = dict(zip(self._file.outputs, values, strict=True))
@@ -114,7 +131,3 @@ def _nudged(model: Any) -> Any:  # noqa: ANN401 - ModelProto
             signs = generator.choice([-1.0, 1.0], value.shape)
             item.CopyFrom(numpy_helper.from_array((value * (1 + signs * 2.0**-24)).astype(np.float32), item.name))
     return copy
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.models.onnx_file import inner_graphs
+
 __all__ = ["compute_in_float32"]
 
 
@@ -44,8 +46,8 @@ def _graph(graph: Any) -> bool:  # noqa: ANN401 - GraphProto
                 changed = True
             if attribute.HasField("t"):
                 changed |= _tensor(attribute.t)
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                changed |= _graph(inner)
+        for inner in inner_graphs(node):
+            changed |= _graph(inner)
     return changed
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import ParityError, UsageError
+from pipeline.errors import ParityError, UsageError, first_line
 from pipeline.lowering.lower import PARITY_LIMIT, rounding_notes
-from pipeline.lowering.onnx_import.answer_form import chosen_output, give_one_answer, kind_of_one_number
+from pipeline.lowering.onnx_import.answer_form import give_one_answer
 from pipeline.lowering.onnx_import.file_reference import FileReference
 from pipeline.lowering.onnx_import.float32 import compute_in_float32
 from pipeline.lowering.onnx_import.image_form import take_float_image
@@ -84,11 +84,7 @@ def FloatFromOnnx(  # noqa: N802, PLR0913 - conversions are named <Target>From<S
     where = str(file.path)
     model = load_onnx(file.path)
     reference = FileReference(file, model)
-    answers = reference.answers(images[0])
-    reference.answer = chosen_output(answers, asked=output, classes=classes, where=where)
-    shape = answers[reference.answer].shape
-    if classes == 2:
-        reference.one_number = kind_of_one_number(model, reference.answer, shape)
+    shape = reference.choose_answer(images[0], asked=output, classes=classes)
     _check_answers(reference, images[0], where)
     plain = onnx.ModelProto()
     plain.CopyFrom(model)
@@ -109,7 +105,7 @@ def FloatFromOnnx(  # noqa: N802, PLR0913 - conversions are named <Target>From<S
             except UsageError:
                 raise  # the file itself fails on an input
             except Exception as error:  # noqa: BLE001 - converters and runtimes have no common base; the next is tried
-                refused.append(f"{name}: {(str(error).strip().splitlines() or [type(error).__name__])[0]}")
+                refused.append(f"{name}: {first_line(error)}")
                 continue
             finally:
                 ticker.advance()
@@ -121,8 +117,7 @@ def FloatFromOnnx(  # noqa: N802, PLR0913 - conversions are named <Target>From<S
                     checked_inputs=parity.inputs,
                     notes=_notes(file, parity, reference, refused, halves=halves),
                 )
-            by = f"{parity.relative_error:.2g} of the largest output" if parity.finite else "values that are no numbers"
-            refused.append(f"{name}: differs by {by} on {parity.input_name}")
+            refused.append(f"{name}: {parity.difference}")
     raise ParityError(
         "no form of this ONNX file computes what the file computes",
         where=where,

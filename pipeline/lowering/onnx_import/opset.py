@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.lowering.onnx_import.constants import constants_as_initializers
+from pipeline.models.onnx_file import opset_of
 
 __all__ = ["in_opset", "opsets_to_try"]
 
@@ -36,8 +37,7 @@ def in_opset(model: Any, opset: int) -> Any:  # noqa: ANN401 - ModelProto
     import onnx
     from onnx import helper, version_converter
 
-    own = next((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), 1)
-    if own < opset:
+    if opset_of(model) < opset:
         converted = version_converter.convert_version(model, opset)
     else:
         converted = onnx.ModelProto()

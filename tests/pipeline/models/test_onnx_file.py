@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import UsageError
-from pipeline.models.onnx_file import ImageInput, hash_of_onnx_file, load_onnx, read_onnx_file
+from pipeline.models.onnx_file import ImageInput, load_onnx, read_onnx_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,7 +176,7 @@ def test_weights_beside_the_file_are_read_and_part_of_what_it_is(onnx_network: O
     apart = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
     inside = _saved(onnx_network(), tmp_path, "inside.onnx")
     outside = _saved(onnx_network(), tmp_path, "outside.onnx", **apart)
-    first = hash_of_onnx_file(outside)
+    first = read_onnx_file(outside).sha256
 
     assert read_onnx_file(outside).image == read_onnx_file(inside).image
     kernels = [numpy_helper.to_array(load_onnx(path).graph.initializer[0]) for path in (inside, outside)]
@@ -184,7 +184,7 @@ def test_weights_beside_the_file_are_read_and_part_of_what_it_is(onnx_network: O
 
     weights = tmp_path / "weights.bin"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
-    assert hash_of_onnx_file(outside) != first
+    assert read_onnx_file(outside).sha256 != first
 
     weights.unlink()
     with pytest.raises(UsageError, match=r"no file weights\.bin beside it"):
