@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING, Literal
+
+from PIL import Image
 
 from pipeline.artifact import sha256_of_json
 from pipeline.errors import DataError
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array
 
-__all__ = ["Dataset", "Sample", "SplitName", "read_image", "read_images", "rotating_samples"]
+__all__ = ["Dataset", "Sample", "SplitName", "read_image", "read_images", "rotating_samples", "shorter_side"]
 
 SplitName = Literal["train", "calibration", "test"]
 
@@ -77,6 +80,15 @@ def read_image(sample: Sample, preprocess: PreprocessSpec, dtype: str = "float32
         raise DataError(
             "this image cannot be decoded", where=str(sample.path), got=str(error), fix="replace or remove the file"
         ) from error
+
+
+def shorter_side(samples: Sequence[Sample]) -> float:
+    """The median of the images' shorter sides, pixels; only their headers are read."""
+    sides = []
+    for sample in samples:
+        with Image.open(sample.path) as opened:
+            sides.append(min(opened.size))
+    return median(sides)
 
 
 def rotating_samples(samples: Sequence[Sample], count: int = 64) -> tuple[Sample, ...]:

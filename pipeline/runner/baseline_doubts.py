@@ -7,13 +7,10 @@ and everything behind it is then "no accuracy lost".
 from __future__ import annotations
 
 from collections import Counter
-from statistics import median
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from pipeline.artifact import ArtifactKind
-from pipeline.data.dataset import rotating_samples
+from pipeline.data.dataset import rotating_samples, shorter_side
 from pipeline.errors import AccuracyError
 from pipeline.report.figures import percent
 
@@ -95,7 +92,7 @@ def _other_sizes(plan: Plan) -> str | None:
     """Images much smaller or larger than what the network is fed; those of the embedded data are meant to be."""
     if plan.recipe.data.source == "digits":
         return None
-    own = median(_shorter_side(sample.path) for sample in rotating_samples(plan.parts.dataset.test))
+    own = shorter_side(rotating_samples(plan.parts.dataset.test))
     fed = min(plan.parts.preprocess.size)
     if fed < _ENLARGED * own and own < _REDUCED * fed:
         return None
@@ -103,8 +100,3 @@ def _other_sizes(plan: Plan) -> str | None:
         f"the images are about {own:.0f} pixels on their shorter side and are fed at {fed}: was the network trained "
         f"so? input.size is the key, `edgewright preprocess {plan.recipe.model}` tries others"
     )
-
-
-def _shorter_side(path: object) -> int:
-    with Image.open(str(path)) as opened:
-        return min(opened.size)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.data.dataset import read_image
+from pipeline.data.dataset import read_image, rotating_samples, shorter_side
 from pipeline.errors import DataError, UsageError
 from pipeline.preprocess import PreprocessSpec, normalised
 from pipeline.recipe import InputSection
@@ -102,27 +101,31 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
     samples = plan.parts.dataset.calibration[:_MANY]
     if not samples:
         raise DataError("there are no calibration images", where=plan.recipe.data.source, fix="add images to the data")
-    few = samples[:: max(1, len(samples) // _FEW)][:_FEW]
+    few = rotating_samples(samples, _FEW)
     answers = _network(plan)
     base = plan.parts.preprocess
-    first = _grown(base, _sizes(plan, samples))
+    sizes, normalisations = _sizes(plan, samples), _normalisations(base)
     found: list[Tried] = []
     refused = ""
-    variants_each = 4
-    with progress.track("trying preprocessings", len(first) + _BEST * variants_each) as ticker:
-        for name, spec in first:
-            try:
-                found.append(_tried(answers, name, spec, few))
-            except UsageError as error:
-                refused = str(error)
-            ticker.advance()
+    with progress.track(
+        "trying preprocessings", len(sizes) * len(normalisations) + _BEST * len(_variants(base))
+    ) as ticker:
+        for size in sizes:
+            sized = base.model_copy(update={"size": size, "resize": "squash"})
+            images = _Images(few, sized)
+            for name, normalisation in normalisations.items():
+                try:
+                    found.append(_tried(answers, name, sized.model_copy(update=normalisation), images))
+                except UsageError as error:
+                    refused = str(error)
+                ticker.advance()
         if not found:
             raise UsageError("the network takes none of the usual sizes", got=refused, fix="set input.size")
         best = sorted(found, key=_rank)[:_BEST]
         judged = []
         for one in best:
             for spec in _variants(one.spec):
-                judged.append(_tried(answers, one.name, spec, samples))
+                judged.append(_tried(answers, one.name, spec, _Images(samples, spec)))
                 ticker.advance()
     rest = [one for one in found if one not in best]
     return sorted(judged, key=_rank) + sorted(rest, key=_rank)
@@ -134,32 +137,22 @@ def _rank(one: Tried) -> tuple[float, float]:
 
 def _sizes(plan: Plan, samples: Sequence[Sample]) -> list[tuple[int, int]]:
     """The plan's, that of the images where it can be one, and the usual ones; of a file with one size that alone."""
-    from PIL import Image
-
     image = plan.parts.model.image
     if image is not None and image.size is not None:
         return [image.size]
-    shorter = []
-    for sample in samples[:_FEW]:
-        with Image.open(sample.path) as opened:
-            shorter.append(min(opened.size))
-    side = round(median(shorter))
+    side = round(shorter_side(samples[:_FEW]))
     sizes = [plan.parts.preprocess.size]
     sizes += [(side, side)] if 16 <= side <= 512 else []
     return list(dict.fromkeys([*sizes, *((usual, usual) for usual in _USUAL_SIZES)]))
 
 
-def _grown(base: PreprocessSpec, sizes: Sequence[tuple[int, int]]) -> list[tuple[str, PreprocessSpec]]:
-    """Every size with every normalisation, and the plan's own."""
-    told = {(base.mean, base.std): "the plan's"}
+def _normalisations(base: PreprocessSpec) -> dict[str, dict[str, Any]]:
+    """Name to mean and std, for so many channels: the usual ones, and the plan's own where it is none of these."""
+    names = {(base.mean, base.std): "the plan's"}
     for name, (mean, std) in NORMALISATIONS.items():
-        fitting = InputSection(channels="gray").over(PreprocessSpec(size=base.size, mean=mean, std=std))
-        told[(fitting.mean, fitting.std) if base.channels == "gray" else (mean, std)] = name
-    return [
-        (name, base.model_copy(update={"size": size, "resize": "squash", "mean": mean, "std": std}))
-        for size in sizes
-        for (mean, std), name in told.items()
-    ]
+        fitting = InputSection(channels=base.channels).over(PreprocessSpec(size=base.size, mean=mean, std=std))
+        names[fitting.mean, fitting.std] = name
+    return {name: {"mean": mean, "std": std} for (mean, std), name in names.items()}
 
 
 def _variants(spec: PreprocessSpec) -> list[PreprocessSpec]:
@@ -172,19 +165,23 @@ def _variants(spec: PreprocessSpec) -> list[PreprocessSpec]:
     ]
 
 
-def _tried(answers: Callable[[Array], Array], name: str, spec: PreprocessSpec, samples: Sequence[Sample]) -> Tried:
-    fields = spec.model_dump(mode="json")
-    hits, losses = 0, []
-    for start in range(0, len(samples), _BATCH):
-        part = samples[start : start + _BATCH]
-        batch = np.stack([normalised(read_image(sample, spec, "uint8"), fields) for sample in part])
-        logits = answers(batch).astype(np.float64)
-        labels = np.array([sample.label for sample in part])
-        hits += int((logits.argmax(axis=1) == labels).sum())
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        likely = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        losses += list(-likely[np.arange(len(part)), labels])
-    return Tried(spec=spec, name=name, accuracy=hits / len(samples), loss=float(np.mean(losses)), images=len(samples))
+class _Images:
+    """Labelled images as bytes, resized and cropped; decoded once for all normalisations."""
+
+    def __init__(self, samples: Sequence[Sample], spec: PreprocessSpec) -> None:
+        self.pixels = [read_image(sample, spec, "uint8") for sample in samples]
+        self.labels = np.array([sample.label for sample in samples])
+
+
+def _tried(answers: Callable[[Array], Array], name: str, spec: PreprocessSpec, images: _Images) -> Tried:
+    from scipy.special import log_softmax
+
+    fields, count = spec.model_dump(mode="json"), len(images.labels)
+    batches = [images.pixels[start : start + _BATCH] for start in range(0, count, _BATCH)]
+    logits = np.concatenate([answers(np.stack([normalised(one, fields) for one in batch])) for batch in batches])
+    likely = log_softmax(logits.astype(np.float64), axis=1)[np.arange(count), images.labels]
+    hits = int((logits.argmax(axis=1) == images.labels).sum())
+    return Tried(spec=spec, name=name, accuracy=hits / count, loss=float(-likely.mean()), images=count)
 
 
 def _network(plan: Plan) -> Callable[[Array], Array]:
