@@ -81,6 +81,12 @@ class TrainingImages:
                 ticker.advance()
         return torch.from_numpy(inputs)
 
+    def first(self, count: int) -> Tensor:
+        """The inputs of the first images, (at most count, channels, height, width): for a look at a network."""
+        if self._kept is not None:
+            return self._kept[:count]
+        return torch.stack([self._decoded[index][0] for index in range(min(count, len(self)))])
+
     def batches(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Batches in the given order; the last one may be smaller.
 

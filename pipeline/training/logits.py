@@ -31,9 +31,8 @@ def reader_of_logits(task: Task, network: nn.Module, images: TrainingImages) -> 
         images: Of the training.
     """
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    _, inputs, _ = next(images.batches(torch.arange(min(_IMAGES, len(images))), _IMAGES))
     with torch.no_grad():
-        outputs = network.eval()(inputs.to(device))
+        outputs = network.eval()(images.first(_IMAGES).to(device))
     return _logarithm if task.gives_probabilities(list(outputs.cpu().numpy())) else _as_they_are
 
 

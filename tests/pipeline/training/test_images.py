@@ -158,3 +158,11 @@ def test_reading_is_told_of_image_by_image(samples: tuple[Sample, ...]) -> None:
     progress = _Counting()
     TrainingImages(samples, _PREPROCESS, progress)
     assert (progress.done, progress.total) == (_COUNT, _COUNT)
+
+
+@pytest.mark.parametrize("count", [1, 3, _COUNT, _COUNT + 5])
+def test_the_first_images_are_those_of_the_first_batch(kept: TrainingImages, anew: TrainingImages, count: int) -> None:
+    ((_, inputs, _),) = _walk(kept, list(range(min(count, _COUNT))), _COUNT)
+
+    for images in (kept, anew):
+        assert torch.equal(images.first(count), inputs)
