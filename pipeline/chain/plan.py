@@ -132,7 +132,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
     return Plan(
         recipe=_resolved(
-            recipe, targets, preprocess, skipped, teachers=tuple(recipe.distill.teachers or DEFAULT_TEACHERS)
+            recipe, targets, preprocess, skipped, model, teachers=tuple(recipe.distill.teachers or DEFAULT_TEACHERS)
         ),
         parts=parts,
         teachers=tuple(_teacher_parts(parts, teacher, recipe, cache, progress) for teacher in teachers),
@@ -272,11 +272,17 @@ def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
             )
 
 
+def _settled_by(model: ModelSource) -> set[str]:
+    """Keys of the input that an ONNX file decides and that no recipe may: it normalises bytes itself."""
+    return {"mean", "std"} if model.image is not None and model.image.dtype == "uint8" else set()
+
+
 def _resolved(
     recipe: Recipe,
     targets: tuple[Target, ...],
     preprocess: PreprocessSpec,
     skipped: Mapping[str, str],
+    model: ModelSource,
     *,
     teachers: tuple[str, ...],
 ) -> Recipe:
@@ -291,7 +297,7 @@ def _resolved(
     return recipe.model_copy(
         update={
             "targets": (targets[0].name,) if recipe.targets == (AUTO,) and len(targets) == 1 else recipe.targets,
-            "input": InputSection.model_validate(preprocess.model_dump()),
+            "input": InputSection.model_validate(preprocess.model_dump(exclude=_settled_by(model))),
             "baseline": baseline,
             "distill": distill,
             "skip": tuple(sorted(skipped)),

@@ -92,13 +92,13 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     with chain.phases.during("timing side by side", whole=True):
         faster = None if target.cannot_run() else speedup(chain, target, chain.engine(baseline, target), shipped)
     report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster)
-    report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     code = 0
     if shelf is not None and not target.cannot_run() and shelf.history(case_of(bundle)) is not None:
         with chain.phases.during("gate", whole=True):
             judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(), chain.progress)
         report = with_judgement(report, judgement)
         code = judgement.deciding.exit_code
+    report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
     write_atomically(folder / "recipe.yaml", dump_recipe(recipe))
     written = write_reports(report, folder)

@@ -15,12 +15,15 @@ def compute_in_float32(model: Any) -> bool:  # noqa: ANN401 - ModelProto
     """Rewrite in place: every float of another width becomes float32, in constants, types and casts.
 
     Returns:
-        Whether there was anything to rewrite.
+        Whether there were floats of 16 bits among them, whose own rounding is the file's.
     """
-    changed = _graph(model.graph)
-    if changed:
+    from onnx import TensorProto
+
+    found: set[int] = set()
+    _rewrite(model.graph, found)
+    if found:
         del model.graph.value_info[:]
-    return changed
+    return bool(found & {TensorProto.FLOAT16, TensorProto.BFLOAT16})
 
 
 def _others() -> frozenset[int]:
@@ -29,32 +32,31 @@ def _others() -> frozenset[int]:
     return frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE})
 
 
-def _graph(graph: Any) -> bool:  # noqa: ANN401 - GraphProto
+def _rewrite(graph: Any, found: set[int]) -> None:  # noqa: ANN401 - GraphProto
+    """Rewrite a graph and those within it; adds the types that were there to ``found``."""
     from onnx import TensorProto
 
-    others, changed = _others(), False
+    others = _others()
     for item in graph.initializer:
-        changed |= _tensor(item)
+        _rewrite_tensor(item, found)
     for port in (*graph.input, *graph.output):
         if port.type.tensor_type.elem_type in others:
+            found.add(port.type.tensor_type.elem_type)
             port.type.tensor_type.elem_type = TensorProto.FLOAT
-            changed = True
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.name in {"to", "dtype"} and attribute.i in others:
+                found.add(attribute.i)
                 attribute.i = TensorProto.FLOAT
-                changed = True
             if attribute.HasField("t"):
-                changed |= _tensor(attribute.t)
+                _rewrite_tensor(attribute.t, found)
         for inner in inner_graphs(node):
-            changed |= _graph(inner)
-    return changed
+            _rewrite(inner, found)
 
 
-def _tensor(tensor: Any) -> bool:  # noqa: ANN401 - TensorProto
+def _rewrite_tensor(tensor: Any, found: set[int]) -> None:  # noqa: ANN401 - TensorProto
     from onnx import numpy_helper
 
-    if tensor.data_type not in _others():
-        return False
-    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
-    return True
+    if tensor.data_type in _others():
+        found.add(tensor.data_type)
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))

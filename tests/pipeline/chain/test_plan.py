@@ -477,12 +477,14 @@ def test_what_does_not_go_with_an_onnx_file(
         planned(**{"model": onnx_file(**habits), "weights": None, **fields})
 
 
+@pytest.mark.parametrize("habits", [{}, {"shape": (1, 16, 16, 3), "layout": "NHWC", "dtype": "uint8"}], ids=str)
 def test_the_resolved_recipe_of_an_onnx_file_leads_to_the_same_plan(
-    planned: Planner, onnx_file: Callable[..., str], store: Store
+    planned: Planner, onnx_file: Callable[..., str], store: Store, habits: dict[str, Any]
 ) -> None:
-    plan = planned(model=onnx_file(), weights=None)
+    plan = planned(model=onnx_file(**habits), weights=None)
 
     again = _plan(plan.recipe, store)
 
     assert again.recipe == plan.recipe
+    assert again.parts.preprocess == plan.parts.preprocess
     assert again.skipped.keys() == plan.skipped.keys()

@@ -150,6 +150,31 @@ def test_a_file_of_half_precision(onnx_network: OnnxNetwork, imported: Import) -
     assert any("16-bit floats are float32 here" in note for note in found.notes)
 
 
+def test_a_file_of_double_precision_is_held_to_the_exact_limit(
+    imported: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only files of 16 bits have rounding of their own: a thousandth of the largest answer is too much here."""
+    mean = helper.make_node("ReduceMean", ["image"], ["pooled"], axes=[2, 3], keepdims=0)
+    model = _model([mean, helper.make_node("Add", ["pooled", "bias"], ["scores"])], (1, 3, 8, 8), opset=13)
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 3)), "bias"))
+    for port in (model.graph.input[0], model.graph.output[0]):
+        port.type.tensor_type.elem_type = TensorProto.DOUBLE
+    images = _images(size=(8, 8))
+
+    found, _ = imported(model, images=images)
+    assert found.max_relative_error < 1e-5
+    assert not any("16-bit" in note for note in found.notes)
+
+    def moved(graph: Any, *, simplify: bool) -> Any:  # noqa: ANN401 - ModelProto
+        bias = next(item for item in graph.graph.initializer if item.name == "bias")
+        bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(2e-3), "bias"))
+        return graph
+
+    monkeypatch.setattr(module, "tidied", moved)
+    with pytest.raises(ParityError, match="no form of this ONNX file"):
+        imported(model, images=images)
+
+
 def test_weights_beside_the_file(onnx_network: OnnxNetwork, imported: Import) -> None:
     apart = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
     model = onnx_network()
