@@ -93,16 +93,11 @@ class Bundle:
         Raises:
             OSError: when a file cannot be read as an image.
         """
-        import numpy as np
+        from exporters.device.classification import likeliest
 
-        logits = self.logits(image).astype(np.float64)
-        given = self._verified.manifest.get("answers") == "probabilities"
-        shares = np.maximum(logits, 0) if given else np.exp(logits - logits.max())
-        shares /= shares.sum() or 1.0
-        return tuple(
-            Answer(self.classes[index], int(index), float(shares[index]))
-            for index in np.argsort(-logits, kind="stable")[:top]
-        )
+        answers = self._verified.manifest.get("answers", "logits")
+        found = likeliest(self.logits(image), answers, self.classes, top)
+        return tuple(Answer(one["class"], one["index"], one["probability"]) for one in found)
 
     def close(self) -> None:
         """Release the model; the bundle may be asked again, which loads it anew."""

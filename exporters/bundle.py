@@ -116,13 +116,12 @@ def read_bundle(root: Path) -> Bundle:
 
 
 def _write_texts(work: Path, spec: EngineSpec, target: Target, contents: Contents) -> None:
-    source = Path(__file__).parent.parent.joinpath("pipeline", "preprocess.py").read_text(encoding="utf-8")
-    functions = source[source.index(_START) + len(_START) : source.index(_END)].strip()
-    functions = re.sub(r"NDArray\[[\w.]+\]", "NDArray", functions)
     template = (_DEVICE / "run.py.template").read_text(encoding="utf-8")
     filled = {
-        "@@PREPROCESS@@": functions,
+        "@@PREPROCESS@@": _part_for_devices(Path(__file__).parent.parent / "pipeline" / "preprocess.py"),
         "@@RUNTIME@@": (_DEVICE / target.run_template).read_text(encoding="utf-8").strip(),
+        "@@READING@@": _part_for_devices(_DEVICE / f"{contents.task}.py"),
+        "@@MODEL@@": (_DEVICE / f"run_{contents.task}.py.template").read_text(encoding="utf-8").strip(),
         "@@NEEDS@@": _needs(target),
     }
     for name, text in filled.items():
@@ -134,6 +133,13 @@ def _write_texts(work: Path, spec: EngineSpec, target: Target, contents: Content
     )
     (work / "classes.txt").write_bytes("".join(f"{name}\n" for name in contents.classes).encode())
     (work / "README.md").write_text(_readme(spec, target, contents), encoding="utf-8")
+
+
+def _part_for_devices(module: Path) -> str:
+    """The functions of a module of ours that stand in ``run.py`` too."""
+    source = module.read_text(encoding="utf-8")
+    functions = source[source.index(_START) + len(_START) : source.index(_END)].strip()
+    return re.sub(r"NDArray\[[\w.]+\]", "NDArray", functions)
 
 
 def _needs(target: Target) -> str:
@@ -151,7 +157,7 @@ def _readme(spec: EngineSpec, target: Target, contents: Contents) -> str:
         f"{_told_of_bytes(spec, contents.preprocess)}.\n\n"
         "```\n"
         f"pip install {pinned}\n"
-        "python run.py IMAGE        # the five likeliest classes; from Python: `from run import Model`\n"
+        "python run.py IMAGE        # what the model says of it (--help); from Python: `from run import Model`\n"
         "python verify.py           # is this bundle still what was made? (standard library only)\n"
         "```\n\n"
         f"`{spec.model}` is what the runtime loads, `preprocess.json` how an image becomes its input, `classes.txt`\n"

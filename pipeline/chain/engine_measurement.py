@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Measured", "loaded_size", "measure", "profile_of"]
 
-_PROTOCOL = 4
+_PROTOCOL = 5
 _PROFILES = {"quick": QUICK, "full": FULL}
 
 
@@ -74,8 +74,8 @@ def measure(
         outputs = collect_outputs(
             engine.root, spec, OPENERS[target.name], parts.dataset.test, parts.preprocess, progress
         )
-        accuracy = parts.task.score(list(outputs), parts.dataset.test)
-        store.put_record("measurements", key, {"solo": solo.to_json(), "accuracy": asdict(accuracy)})
+        accuracy = parts.task.score(outputs, parts.dataset.test)
+        store.put_record("measurements", key, {"solo": solo.to_json(), "accuracy": accuracy.to_json()})
     return Measured(
         engine_sha256=engine.sha256, solo=solo, accuracy=accuracy, size_bytes=loaded_size(engine), cached=False
     )
@@ -118,13 +118,10 @@ def _solo(folder: Path, spec: EngineSpec, parts: Parts, section: MeasureSection,
 
 
 def _from_json(value: Mapping[str, Any], engine: Artifact) -> Measured:
-    accuracy = value["accuracy"]
     return Measured(
         engine_sha256=engine.sha256,
         solo=SoloRecord.from_json(value["solo"]),
-        accuracy=Accuracy(
-            **{**accuracy, "per_image": tuple(accuracy["per_image"]), "answers": tuple(accuracy["answers"])}
-        ),
+        accuracy=Accuracy.from_json(value["accuracy"]),
         size_bytes=loaded_size(engine),
         cached=True,
     )

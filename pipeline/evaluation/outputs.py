@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.data import Sample
     from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
-    from pipeline.session import Array, EngineSpec
+    from pipeline.session import EngineSpec, Outputs
 
 __all__ = ["collect_outputs"]
 
@@ -31,7 +31,7 @@ def collect_outputs(
     samples: Sequence[Sample],
     preprocess: PreprocessSpec,
     progress: Progress,
-) -> Array:
+) -> list[Outputs]:
     """Run every sample through the engine, one at a time.
 
     Args:
@@ -43,13 +43,13 @@ def collect_outputs(
         progress: Told of every image.
 
     Returns:
-        The first output without its batch axis, stacked: (images, ...).
+        The outputs of each sample, in the order of the samples.
 
     Raises:
         EdgewrightError: with the process's last words when it failed.
     """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        request, result = Path(scratch, "request.json"), Path(scratch, "outputs.npy")
+        request, result = Path(scratch, "request.json"), Path(scratch, "outputs.npz")
         request.write_text(
             json.dumps(
                 {
@@ -63,8 +63,9 @@ def collect_outputs(
             encoding="utf-8",
         )
         _run(request, result, total=len(samples), progress=progress)
-        outputs: Array = np.load(result, allow_pickle=False)
-        return outputs
+        with np.load(result, allow_pickle=False) as found:
+            stacked = [found[f"arr_{number}"] for number in range(len(found.files))]
+        return list(zip(*stacked, strict=True))
 
 
 def _run(request: Path, result: Path, *, total: int, progress: Progress) -> None:

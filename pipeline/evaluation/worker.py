@@ -1,4 +1,4 @@
-"""``python -m pipeline.evaluation.worker REQUEST.json OUTPUTS.npy``: one engine over a list of images.
+"""``python -m pipeline.evaluation.worker REQUEST.json OUTPUTS.npz``: one engine over a list of images.
 
 Images are decoded by a few threads ahead of the engine; what is kept are the outputs alone.
 """
@@ -21,7 +21,7 @@ from pipeline.session import EngineSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.session import Array
+    from pipeline.session import Array, Outputs
 
 _AHEAD = 16
 _REPORT_EVERY = 25
@@ -30,14 +30,14 @@ _REPORT_EVERY = 25
 def main(request_path: str, result_path: str) -> None:
     """Answer one request."""
     request: dict[str, Any] = json.loads(Path(request_path).read_text(encoding="utf-8"))
-    rows: list[Array] = []
+    rows: list[Outputs] = []
     with object_at(request["opener"])(Path(request["folder"]), EngineSpec.from_json(request["spec"])) as session:
         for image in _images(request["images"], request["preprocess"], session.spec.input.dtype):
-            rows.append(session.run(image[None])[0][0].copy())
+            rows.append(tuple(output[0].copy() for output in session.run(image[None])))
             if len(rows) % _REPORT_EVERY == 0:
                 print(_REPORT_EVERY, flush=True)  # noqa: T201 - the parent reads it
     print(len(rows) % _REPORT_EVERY, flush=True)  # noqa: T201 - as above
-    np.save(result_path, np.stack(rows), allow_pickle=False)
+    np.savez(result_path, *(np.stack(output) for output in zip(*rows, strict=True)))
 
 
 def _images(paths: list[str], preprocess: dict[str, Any], dtype: str) -> Iterator[Array]:

@@ -14,6 +14,7 @@ from benchmarks.pairs.paired_processes import PairProcess, PairProtocol
 from benchmarks.statistics.margins import EFFORTS, Effort, Margins
 from benchmarks.statistics.non_inferiority import change_of, judge_accuracy, judge_memory, judge_size
 from benchmarks.workers.launch import one_at_a_time, run_worker
+from pipeline.catalog import task_named
 from pipeline.errors import ParityError
 from pipeline.gate.latency_looks import judge_side_by_side
 from pipeline.gate.verdicts import exit_code, overall, sentence
@@ -166,7 +167,8 @@ def _still_figures(
             ticker.advance()
     scores = [score_bundle(side.bundle, dataset, progress, engine=side.engine) for side in sides]
     first, second = scores
-    same = sum(a == b for a, b in zip(first.answers, second.answers, strict=True))
+    task = task_named(sides[0].bundle.manifest["task"])
+    same = sum(task.alike(first.decisions, second.decisions))
     sizes = [loaded_bytes(side.bundle) for side in sides]
     return (
         _memory(rounds, options),

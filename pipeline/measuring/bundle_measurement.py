@@ -105,7 +105,7 @@ def score_bundle(bundle: Bundle, dataset: Dataset, progress: Progress, *, engine
     """Accuracy over the test split, the outputs brought into the order of the data set's classes."""
     task = task_named(bundle.manifest["task"])
     outputs = collect_outputs(bundle.root, engine.spec, engine.opener, dataset.test, bundle.preprocess, progress)
-    return task.score(task.in_order(list(outputs), bundle.classes, dataset.classes), dataset.test)
+    return task.score(task.in_order(outputs, bundle.classes, dataset.classes), dataset.test)
 
 
 def loaded_bytes(bundle: Bundle) -> int:

@@ -18,7 +18,8 @@ from pipeline.chain.engine_measurement import loaded_size
 from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
 from pipeline.errors import ParityError
-from pipeline.planning.precision_choice import Half, choose_precision, choose_without_int8, holds
+from pipeline.planning.accuracy_limit import AccuracyLimit
+from pipeline.planning.precision_choice import Half, choose_precision, choose_without_int8
 from pipeline.planning.precision_decision import Candidate, Decision, Tried
 from pipeline.planning.runtime_options import best_options
 from pipeline.planning.time_ratio import time_ratio
@@ -29,6 +30,7 @@ from pipeline.quantization.sensitivity import layer_damages, output_noise, outpu
 from pipeline.quantization.share import int8_share
 from pipeline.report.figures import points
 from pipeline.stages.export import ExportFor
+from pipeline.tasks import agreement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,7 +98,8 @@ class Search:
     ) -> None:
         self._chain, self._target, self._artifacts, self._floats = chain, target, artifacts, floats
         recipe, parts = chain.plan.recipe, chain.plan.parts
-        self._section, self._asked, self._goal = recipe.export, recipe.build.precision, recipe.goal
+        self._section, self._asked = recipe.export, recipe.build.precision
+        self._limit = AccuracyLimit(goal=recipe.goal, task=chain.plan.parts.task)
         self._start, self._budget_s = time.monotonic(), recipe.build.budget_s
         self._calibrated = read_calibration(artifacts[ArtifactKind.CALIBRATION])
         self._images = list(read_images(parts.dataset.calibration[:SEARCH_IMAGES], parts.preprocess))
@@ -121,7 +124,7 @@ class Search:
             if not self._holds(best):
                 best = self._accurate(base, damages) or best
         choice = choose_precision(
-            self._asked, self._floats, self._measured(best), self._goal, ratio=self._ratio(best), half=self._half()
+            self._asked, self._floats, self._measured(best), self._limit, ratio=self._ratio(best), half=self._half()
         )
         int8 = choice.precision == "int8"
         self._note(best, outcome="shipped" if int8 else f"{choice.precision} is shipped in its place")
@@ -139,7 +142,7 @@ class Search:
     def _without_int8(self) -> Decision:
         """The decision for a network in which nothing can run in INT8: it is float, whatever Q/DQ would be written."""
         first, half = self._formats()[0], self._half()
-        choice = choose_without_int8(self._asked, self._floats, self._goal, half=half)
+        choice = choose_without_int8(self._asked, self._floats, self._limit, half=half)
         self._note(first, outcome="no layer of it runs in INT8")
         return Decision(
             precision=choice.precision,
@@ -188,6 +191,7 @@ class Search:
         first, *others = self._formats()
         if self._left_s() <= 0:
             return first
+        task = self._chain.plan.parts.task
         reference = outputs_of(self._calibrated.model, self._images)
         best, least_early, least = first, math.inf, math.inf
         with self._chain.progress.track("INT8 formats", 1 + len(others)) as ticker:
@@ -204,8 +208,8 @@ class Search:
                     continue
                 outputs += outputs_of(model, self._images[_FIRST_IMAGES:])
                 noise = output_noise(outputs, reference)
-                agreement = self._chain.plan.parts.task.agreement(outputs, reference)
-                self._note(candidate, noise=noise, agreement=agreement, outcome="more error than the best")
+                alike = agreement(task, task.decide(outputs), task.decide(reference))
+                self._note(candidate, noise=noise, agreement=alike, outcome="more error than the best")
                 least_early = min(least_early, early)
                 if noise < least:
                     best, least = candidate, noise
@@ -293,8 +297,8 @@ class Search:
     def _holds(self, candidate: Candidate) -> bool:
         measured = self._measured(candidate)
         drop = self._floats.accuracy.value - measured.accuracy.value
-        held = holds(self._floats, measured, self._goal)
-        lost = f"loses {points(drop)}" if drop > self._goal.max_accuracy_drop else "answers too differently"
+        held = self._limit.holds(self._floats, measured)
+        lost = f"loses {points(drop)}" if drop > self._limit.goal.max_accuracy_drop else "answers too differently"
         self._note(candidate, accuracy_drop=drop, outcome="holds the limit" if held else lost)
         return held
 

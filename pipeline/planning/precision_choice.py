@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import AccuracyError
+from pipeline.planning.accuracy_limit import drop
 from pipeline.report.figures import points
 
 if TYPE_CHECKING:
     from exporters.target import Precision
     from pipeline.chain.engine_measurement import Measured
-    from pipeline.recipe import GoalSection
+    from pipeline.planning.accuracy_limit import AccuracyLimit
 
-__all__ = ["Choice", "Half", "choose_precision", "choose_without_int8", "holds"]
-
-_ROUNDING = 1e-9
+__all__ = ["Choice", "Half", "choose_precision", "choose_without_int8"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +38,7 @@ def choose_precision(
     asked: Precision | Literal["auto"],
     floats: Measured,
     int8: Measured,
-    goal: GoalSection,
+    limit: AccuracyLimit,
     *,
     ratio: float | None = None,
     half: Half | None = None,
@@ -50,18 +49,19 @@ def choose_precision(
         asked: The recipe's ``build.precision``; anything but ``auto`` is obeyed.
         floats: The float graph on the target.
         int8: The Q/DQ file on the target.
-        goal: The limit, and whether anything but INT8 is a failure.
+        limit: What may be lost, and whether anything but INT8 is a failure.
         ratio: INT8's time over that of float, measured side by side; None takes that of their medians.
         half: What 16-bit floats are there; INT8 has to be faster than them too.
 
     Raises:
         AccuracyError: when INT8 is required and loses more than the limit, or is not faster.
     """
+    goal = limit.goal
     ratio = int8.p50_s / floats.p50_s if ratio is None else ratio
     figures = f"INT8 {_change(floats, int8)} and takes {ratio:.2f}x the time of float"
     agreeing = ""
     if goal.min_agreement is not None:
-        figures += f", same answers on {100 * _agreement(floats, int8):.2f} %"
+        figures += f", same answers on {100 * limit.agreement(floats, int8):.2f} %"
         agreeing = f"same answers on at least {100 * goal.min_agreement:g} %, "
     if asked != "auto":
         return Choice(precision=asked, reason=f"{asked} on request; {figures}")
@@ -69,24 +69,24 @@ def choose_precision(
     precision: Precision = "float"
     if half is not None:
         figures += f", {half.precision} {_change(floats, half.measured)} and takes {half.ratio:.2f}x"
-        if holds(floats, half.measured, goal) and half.ratio < 1:
+        if limit.holds(floats, half.measured) and half.ratio < 1:
             least, precision, fallback = half.ratio, half.precision, f"{half.precision} is shipped"
-    if holds(floats, int8, goal) and ratio < least:
+    if limit.holds(floats, int8) and ratio < least:
         return Choice(precision="int8", reason=figures)
-    limit = f"at most {points(goal.max_accuracy_drop)} lost, {agreeing}and faster than {precision}"
+    asked_were = f"at most {points(goal.max_accuracy_drop)} lost, {agreeing}and faster than {precision}"
     if "int8" in goal.require:
         raise AccuracyError(
             "INT8 does not reach the goal",
             got=figures,
-            expected=limit,
+            expected=asked_were,
             fix="raise goal.max_accuracy_drop, keep the worst layers float with export.float_nodes, "
             "or try export.method",
         )
-    return Choice(precision=precision, reason=f"{fallback}: {figures}; asked were {limit}")
+    return Choice(precision=precision, reason=f"{fallback}: {figures}; asked were {asked_were}")
 
 
 def choose_without_int8(
-    asked: Precision | Literal["auto"], floats: Measured, goal: GoalSection, *, half: Half | None = None
+    asked: Precision | Literal["auto"], floats: Measured, limit: AccuracyLimit, *, half: Half | None = None
 ) -> Choice:
     """16-bit floats or float, for a network of which nothing runs in INT8; arguments as of :func:`choose_precision`.
 
@@ -94,7 +94,7 @@ def choose_without_int8(
         AccuracyError: when INT8 is required.
     """
     why = "no layer of this network can run in INT8"
-    if asked == "int8" or "int8" in goal.require:
+    if asked == "int8" or "int8" in limit.goal.require:
         raise AccuracyError(
             "INT8 does not reach the goal",
             got=why,
@@ -103,27 +103,12 @@ def choose_without_int8(
         )
     if asked != "auto":
         return Choice(precision=asked, reason=f"{asked} on request; {why}")
-    if half is not None and holds(floats, half.measured, goal) and half.ratio < 1:
+    if half is not None and limit.holds(floats, half.measured) and half.ratio < 1:
         told = f"{_change(floats, half.measured)} and takes {half.ratio:.2f}x the time of float"
         return Choice(precision=half.precision, reason=f"{half.precision} is shipped: {why}; {half.precision} {told}")
     return Choice(precision="float", reason=f"float is shipped: {why}")
 
 
-def holds(floats: Measured, other: Measured, goal: GoalSection) -> bool:
-    """Whether a form of the network is as accurate, and as like its float form, as the goal asks."""
-    alike = goal.min_agreement is None or _agreement(floats, other) >= goal.min_agreement - _ROUNDING
-    return alike and _drop(floats, other) <= goal.max_accuracy_drop + _ROUNDING
-
-
-def _agreement(floats: Measured, other: Measured) -> float:
-    same = [a == b for a, b in zip(floats.accuracy.answers, other.accuracy.answers, strict=True)]
-    return sum(same) / max(len(same), 1)
-
-
-def _drop(floats: Measured, other: Measured) -> float:
-    return floats.accuracy.value - other.accuracy.value
-
-
 def _change(floats: Measured, other: Measured) -> str:
-    drop = _drop(floats, other)
-    return f"loses {points(drop)}" if drop > 0 else f"gains {points(drop)}" if drop else "loses nothing"
+    lost = drop(floats, other)
+    return f"loses {points(lost)}" if lost > 0 else f"gains {points(lost)}" if lost else "loses nothing"

@@ -14,6 +14,7 @@ from pipeline.planning.int8_search import SEARCH_IMAGES, export_of, written
 from pipeline.planning.precision_decision import Candidate, Decision, Tried
 from pipeline.quantization.calibrated import read_calibration
 from pipeline.quantization.sensitivity import output_noise, outputs_of
+from pipeline.tasks import agreement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,7 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
         kept="export.float_nodes" if section.float_nodes else "",
     )
     onnx = {ArtifactKind.ONNX: chain.execute(export_of(chain.plan, candidate), artifacts).artifact}
-    noise, agreement = _simulated(chain, artifacts[ArtifactKind.CALIBRATION], candidate)
+    noise, alike = _simulated(chain, artifacts[ArtifactKind.CALIBRATION], candidate)
     built, refused = _built(chain, target, candidate, onnx)
     precision = next(one for one in _SAFEST if one in built) if asked == "auto" else asked
     if precision in refused:
@@ -59,7 +60,7 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
         Tried(
             label=candidate.label if one == "int8" else one,
             noise=noise if one == "int8" else None,
-            agreement=agreement if one == "int8" else None,
+            agreement=alike if one == "int8" else None,
             size_bytes=loaded_size(engine),
             outcome=f"{'shipped' if one == precision else 'built'}, not timed{_products(engine)}",
         )
@@ -99,4 +100,5 @@ def _simulated(chain: Chain, calibration: Artifact, candidate: Candidate) -> tup
     images = list(read_images(parts.dataset.calibration[:SEARCH_IMAGES], parts.preprocess))
     quantised = written(chain.plan, calibrated, candidate)
     reference, outputs = outputs_of(calibrated.model, images), outputs_of(quantised, images, exact=True)
-    return output_noise(outputs, reference), parts.task.agreement(outputs, reference)
+    task = parts.task
+    return output_noise(outputs, reference), agreement(task, task.decide(outputs), task.decide(reference))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from pipeline.lowering.cpu import run_onnx
 from pipeline.quantization.graph import WEIGHTED, Graph
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pipeline.artifact import Json
     from pipeline.progress import Progress
-    from pipeline.session import Array
+    from pipeline.session import Array, Outputs
 
 __all__ = ["LayerDamage", "layer_damages", "output_noise", "outputs_of"]
 
@@ -79,19 +80,27 @@ def layer_damages(
     return sorted(found, key=lambda damage: -damage.noise)
 
 
-def outputs_of(model: Any, images: Sequence[Array], *, exact: bool = False) -> list[Array]:  # noqa: ANN401 - ModelProto
-    """The first output for every image, without its batch axis.
+def outputs_of(model: Any, images: Iterable[Array], *, exact: bool = False) -> list[Outputs]:  # noqa: ANN401 - ModelProto
+    """The outputs for every image.
 
     Args:
         model: Float or Q/DQ.
         images: Each with its batch axis.
         exact: Run Q/DQ as written; else with the fused kernels that a device runs.
     """
-    return [outputs[0][0] for outputs in run_onnx(model, images, optimised=not exact)]
+    return [tuple(output[0] for output in outputs) for outputs in run_onnx(model, images, optimised=not exact)]
 
 
-def output_noise(outputs: Sequence[Array], reference: Sequence[Array]) -> float:
-    """Energy of the difference over energy of the reference, over all images together."""
-    changed = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(outputs, reference, strict=True))
+def output_noise(outputs: Sequence[Outputs], reference: Sequence[Outputs]) -> float:
+    """Energy of the difference over energy of the reference, over all images together.
+
+    Of several outputs the mean: boxes in pixels do not drown scores below 1.
+    """
+    pairs = zip(zip(*outputs, strict=True), zip(*reference, strict=True), strict=True)
+    return fmean(_noise(ours, theirs) for ours, theirs in pairs)
+
+
+def _noise(output: Sequence[Array], reference: Sequence[Array]) -> float:
+    changed = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(output, reference, strict=True))
     whole = sum(float(np.sum(b.astype(np.float64) ** 2)) for b in reference)
     return changed / max(whole, 1e-30)

@@ -6,7 +6,6 @@ and everything behind it is then "no accuracy lost".
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.plan import Plan
-    from pipeline.data import Dataset
     from pipeline.runner.report_rows import Outcome
 
 __all__ = ["check_expectation", "doubts_of"]
@@ -72,7 +70,7 @@ def doubts_of(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
 def _near_chance(plan: Plan, baseline: Measured | None) -> str | None:
     if baseline is None:
         return None
-    guess, value = _commonest(plan.parts.dataset), baseline.accuracy.value
+    guess, value = plan.parts.task.blind_score(plan.parts.dataset.test), baseline.accuracy.value
     if value - guess >= _LEARNED * (1 - guess):
         return None
     why = (
@@ -80,12 +78,7 @@ def _near_chance(plan: Plan, baseline: Measured | None) -> str | None:
         if plan.parts.weights.origin == "scratch"
         else f"is it fed as in its training? `edgewright preprocess {plan.recipe.model}` tries the usual ways"
     )
-    return f"the baseline is right on {percent(value)}, guessing the commonest class on {percent(guess)}: {why}"
-
-
-def _commonest(dataset: Dataset) -> float:
-    counts = Counter(sample.label for sample in dataset.test)
-    return max(counts.values()) / len(dataset.test)
+    return f"the baseline is right on {percent(value)}, {plan.parts.task.blind_answer} on {percent(guess)}: {why}"
 
 
 def _other_sizes(plan: Plan) -> str | None:

@@ -129,7 +129,7 @@ def _told_of_answers(
         second = parts.dataset.classes[1]
         told.append(f"{name}: answers with one {one_number}, taken as that of {second!r}; here it gives one for each")
     with torch.no_grad():
-        answers = list(network(images).numpy())
+        answers = [(row,) for row in network(images).numpy()]
     if parts.task.gives_probabilities(answers):
         how = "it is trained on their logarithm, and " if _trains(plan, parts) else ""
         told.append(f"{name}: answers with probabilities; {how}the bundle gives them as they are")

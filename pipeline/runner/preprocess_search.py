@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.data import Sample
     from pipeline.progress import Progress
     from pipeline.session import Array
+    from pipeline.tasks import Task
 
 __all__ = ["Tried", "try_preprocessings"]
 
@@ -115,7 +116,7 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
             images = _Images(few, sized)
             for name, normalisation in normalisations.items():
                 try:
-                    found.append(_tried(answers, name, sized.model_copy(update=normalisation), images))
+                    found.append(_tried(plan.parts.task, answers, name, sized.model_copy(update=normalisation), images))
                 except UsageError as error:
                     refused = str(error)
                 ticker.advance()
@@ -125,7 +126,7 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
         judged = []
         for one in best:
             for spec in _variants(one.spec):
-                judged.append(_tried(answers, one.name, spec, _Images(samples, spec)))
+                judged.append(_tried(plan.parts.task, answers, one.name, spec, _Images(samples, spec)))
                 ticker.advance()
     rest = [one for one in found if one not in best]
     return sorted(judged, key=_rank) + sorted(rest, key=_rank)
@@ -170,18 +171,21 @@ class _Images:
 
     def __init__(self, samples: Sequence[Sample], spec: PreprocessSpec) -> None:
         self.pixels = [read_image(sample, spec, "uint8") for sample in samples]
-        self.labels = np.array([sample.label for sample in samples])
+        self.samples = samples
 
 
-def _tried(answers: Callable[[Array], Array], name: str, spec: PreprocessSpec, images: _Images) -> Tried:
-    from scipy.special import log_softmax
-
-    fields, count = spec.model_dump(mode="json"), len(images.labels)
+def _tried(task: Task, answers: Callable[[Array], Array], name: str, spec: PreprocessSpec, images: _Images) -> Tried:
+    fields, count = spec.model_dump(mode="json"), len(images.samples)
     batches = [images.pixels[start : start + _BATCH] for start in range(0, count, _BATCH)]
-    logits = np.concatenate([answers(np.stack([normalised(one, fields) for one in batch])) for batch in batches])
-    likely = log_softmax(logits.astype(np.float64), axis=1)[np.arange(count), images.labels]
-    hits = int((logits.argmax(axis=1) == images.labels).sum())
-    return Tried(spec=spec, name=name, accuracy=hits / count, loss=float(-likely.mean()), images=count)
+    rows = np.concatenate([answers(np.stack([normalised(one, fields) for one in batch])) for batch in batches])
+    outputs = [(row,) for row in rows]
+    return Tried(
+        spec=spec,
+        name=name,
+        accuracy=task.score(outputs, images.samples).value,
+        loss=task.mean_loss(outputs, images.samples),
+        images=count,
+    )
 
 
 def _network(plan: Plan) -> Callable[[Array], Array]:

@@ -26,6 +26,7 @@ from pipeline.report.record import (
     Verdict,
 )
 from pipeline.runner.baseline_doubts import doubts_of
+from pipeline.tasks import agreement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pipeline.planning.precision_decision import Decision
     from pipeline.runner.speedup import Speedup
     from pipeline.stage import TrainedNetwork
+    from pipeline.tasks import Task
 
 __all__ = ["Outcome", "Taught", "make_report", "row_of"]
 
@@ -143,7 +145,7 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         verdict=_verdict(plan, outcomes, speedup) if last and speedup else _unmeasured(target, decision, outcomes[-1]),
         stages=stages,
         teachers=tuple(entry for one in taught if (entry := _teacher_entry(one))),
-        quantization=_quantization(decision, outcomes),
+        quantization=_quantization(plan.parts.task, decision, outcomes),
         bundle=bundle_entry(bundle),
         conditions=last.solo.processes[0]["facts"] if last else {},
         shipped_change=_paired(outcomes[0].measured, last),
@@ -216,7 +218,7 @@ def _verdict(plan: Plan, outcomes: Sequence[Outcome], speedup: Speedup) -> Verdi
         speedup_high=speedup.high,
         shrink=shrink,
         accuracy_change=change,
-        agreement=_agreement(floats, last),
+        agreement=_agreement(plan.parts.task, floats, last),
     )
 
 
@@ -226,15 +228,14 @@ def _told(speedup: Speedup) -> str:
     return speed_interval(speedup.ratio, speedup.low, speedup.high)
 
 
-def _agreement(floats: Measured | None, other: Measured | None) -> float | None:
+def _agreement(task: Task, floats: Measured | None, other: Measured | None) -> float | None:
     """Fraction of the test images with the same answer; None where one of them was not measured."""
-    if floats is None or other is None or not floats.accuracy.answers:
+    if floats is None or other is None or not floats.accuracy.decisions:
         return None
-    pairs = list(zip(floats.accuracy.answers, other.accuracy.answers, strict=True))
-    return sum(a == b for a, b in pairs) / len(pairs)
+    return agreement(task, floats.accuracy.decisions, other.accuracy.decisions)
 
 
-def _quantization(decision: Decision, outcomes: Sequence[Outcome]) -> QuantizationEntry:
+def _quantization(task: Task, decision: Decision, outcomes: Sequence[Outcome]) -> QuantizationEntry:
     by_stage = {outcome.result.stage: outcome for outcome in outcomes}
     floats, int8 = (by_stage[stage].measured for stage in ("calibrate", "export"))
     candidate = decision.candidate
@@ -243,7 +244,7 @@ def _quantization(decision: Decision, outcomes: Sequence[Outcome]) -> Quantizati
     return QuantizationEntry(
         dialect=candidate.dialect,
         method=candidate.method,
-        agreement=_agreement(floats, int8),
+        agreement=_agreement(task, floats, int8),
         float_accuracy=floats.accuracy.value if floats else None,
         int8_accuracy=int8.accuracy.value if int8 else None,
         int8_nodes=coverage.get("int8"),

@@ -134,10 +134,9 @@ def _watch(inputs: Inputs, work: Workspace) -> tuple[dict[str, Json], Sequence[s
 
 
 def _gives_probabilities(model: Any, inputs: Inputs) -> bool:  # noqa: ANN401 - ModelProto
-    from pipeline.lowering.cpu import run_onnx
+    from pipeline.quantization.sensitivity import outputs_of
 
-    answers = [outputs[0][0] for outputs in run_onnx(model, _images(inputs, limit=_ASKED_IMAGES))]
-    return inputs.subject.task.gives_probabilities(answers)
+    return inputs.subject.task.gives_probabilities(outputs_of(model, _images(inputs, limit=_ASKED_IMAGES)))
 
 
 def _images(inputs: Inputs, *, limit: int | None = None) -> Iterator[Array]:

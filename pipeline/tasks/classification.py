@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from pipeline.artifact import Json
     from pipeline.data import Sample
-    from pipeline.session import Array
+    from pipeline.session import Array, Outputs
 
 __all__ = ["Classification"]
 
@@ -28,6 +30,7 @@ class Classification:
 
     name = "classification"
     metric = "top1"
+    blind_answer = "guessing the commonest class"
 
     def deployable(self, network: nn.Module) -> nn.Module:
         """The network itself: logits out, softmax is left to the reader (it changes no decision)."""
@@ -58,17 +61,28 @@ class Classification:
         predicted = functional.log_softmax(student / temperature, dim=1)
         return functional.kl_div(predicted, target, reduction="batchmean") * temperature**2
 
-    def gives_probabilities(self, outputs: Sequence[Array]) -> bool:
+    def gives_probabilities(self, outputs: Sequence[Outputs]) -> bool:
         """Whether every image's answers are at least 0 and add up to 1: the network ends in softmax."""
-        return all(bool((one >= 0).all()) and abs(float(one.sum()) - 1) < _ADDS_UP for one in outputs)
+        return all(bool((one >= 0).all()) and abs(float(one.sum()) - 1) < _ADDS_UP for one in _logits(outputs))
 
-    def score(self, outputs: Sequence[Array], samples: Sequence[Sample]) -> Accuracy:
+    def score(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> Accuracy:
         """Top-1: the fraction of images whose largest logit is their label's."""
-        answers = tuple(int(np.argmax(logits)) for logits in outputs)
-        hits = tuple(float(answer == sample.label) for answer, sample in zip(answers, samples, strict=True))
-        return Accuracy(metric=self.metric, value=sum(hits) / len(hits), n=len(hits), per_image=hits, answers=answers)
+        classes = self.decide(outputs)
+        hits = tuple(float(one == sample.label) for one, sample in zip(classes, samples, strict=True))
+        return Accuracy(metric=self.metric, value=sum(hits) / len(hits), n=len(hits), per_image=hits, decisions=classes)
 
-    def in_order(self, outputs: Sequence[Array], have: Sequence[str], want: Sequence[str]) -> Sequence[Array]:
+    def blind_score(self, samples: Sequence[Sample]) -> float:
+        """The share of the commonest class."""
+        return max(Counter(sample.label for sample in samples).values()) / len(samples)
+
+    def mean_loss(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> float:
+        """Mean cross-entropy, nats."""
+        from scipy.special import log_softmax
+
+        likely = log_softmax(np.stack(_logits(outputs)).astype(np.float64), axis=1)
+        return -float(np.mean([row[sample.label] for row, sample in zip(likely, samples, strict=True)]))
+
+    def in_order(self, outputs: Sequence[Outputs], have: Sequence[str], want: Sequence[str]) -> Sequence[Outputs]:
         """The logits with their columns in the wanted order.
 
         Raises:
@@ -85,9 +99,17 @@ class Classification:
                 expected="those of the data",
             )
         columns = [place[name] for name in want]
-        return [logits[columns] for logits in outputs]
+        return [(logits[columns],) for logits in _logits(outputs)]
 
-    def agreement(self, outputs: Sequence[Array], reference: Sequence[Array]) -> float:
-        """Fraction of images with the same largest logit in both."""
-        same = [int(np.argmax(a) == np.argmax(b)) for a, b in zip(outputs, reference, strict=True)]
-        return sum(same) / len(same)
+    def decide(self, outputs: Sequence[Outputs]) -> tuple[Json, ...]:
+        """The index of each image's largest logit."""
+        return tuple(int(np.argmax(logits)) for logits in _logits(outputs))
+
+    def alike(self, first: Sequence[Json], second: Sequence[Json]) -> tuple[bool, ...]:
+        """Whether both say the same class."""
+        return tuple(a == b for a, b in zip(first, second, strict=True))
+
+
+def _logits(outputs: Sequence[Outputs]) -> list[Array]:
+    """The one output of each image, (classes,)."""
+    return [logits for (logits,) in outputs]

@@ -33,7 +33,7 @@ def reader_of_logits(task: Task, network: nn.Module, images: TrainingImages) -> 
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     with torch.no_grad():
         outputs = network.eval()(images.first(_IMAGES).to(device))
-    return _logarithm if task.gives_probabilities(list(outputs.cpu().numpy())) else _as_they_are
+    return _logarithm if task.gives_probabilities([(row,) for row in outputs.cpu().numpy()]) else _as_they_are
 
 
 def _as_they_are(outputs: Tensor) -> Tensor:

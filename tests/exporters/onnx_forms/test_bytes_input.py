@@ -52,7 +52,8 @@ def _built(run: Run, exported: Artifact, parts: Parts, name: str, precision: str
 def _outputs(engine: Artifact, parts: Parts) -> np.ndarray:
     spec = EngineSpec.from_json(engine.facts["engine"])
     samples, opener = parts.dataset.test, OPENERS[spec.target]
-    return collect_outputs(engine.root, spec, opener, samples, parts.preprocess, SilentProgress())
+    collected = collect_outputs(engine.root, spec, opener, samples, parts.preprocess, SilentProgress())
+    return np.stack([logits for (logits,) in collected])
 
 
 @pytest.mark.parametrize("source", [FLOAT_MODEL, qdq_model("ort-x86"), qdq_model("tensorrt")])

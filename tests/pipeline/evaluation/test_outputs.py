@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.data.dataset import Dataset, Sample
-    from pipeline.session import EngineSpec
+    from pipeline.session import EngineSpec, Outputs
 
 _OPENER = "exporters.ort_cpu.session:open_session"
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EngineSpec]:
-    """Some linear function of the pixels, as a float engine of the CPU target, and its folder."""
+    """Some linear function of the pixels and its largest value, as a float engine of the CPU target; its folder."""
     weight = np.random.default_rng(0).standard_normal((3, 768)).astype(np.float32) / 768
     nodes = [
         helper.make_node("Flatten", ["input"], ["flat"]),
         helper.make_node("Gemm", ["flat", "w"], ["logits"], transB=1),
-        helper.make_node("ReduceMax", ["logits"], ["largest"], keepdims=0),
+        helper.make_node("ReduceMax", ["logits"], ["largest"], keepdims=1),
     ]
     graph = helper.make_graph(
         nodes,
@@ -41,7 +41,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EngineSpec]:
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 16, 16])],
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 3]),
-            helper.make_tensor_value_info("largest", TensorProto.FLOAT, []),
+            helper.make_tensor_value_info("largest", TensorProto.FLOAT, [1, 1]),
         ],
         [numpy_helper.from_array(weight, "w")],
     )
@@ -78,7 +78,7 @@ def _collect(
     *,
     opener: str = _OPENER,
     progress: _Progress | None = None,
-) -> np.ndarray:
+) -> list[Outputs]:
     folder, spec = engine
     return collect_outputs(folder, spec, opener, samples, preprocess, progress or _Progress())
 
@@ -89,9 +89,11 @@ def test_they_are_what_the_runtime_gives_here_image_by_image_in_the_order_asked_
     samples = tiny_dataset.test[::-2]
     found = _collect(engine, samples, tiny_preprocess)
     session = onnxruntime.InferenceSession(engine[0] / engine[1].model, providers=["CPUExecutionProvider"])
-    wanted = [session.run(["logits"], {"input": tiny_preprocess.load(str(s.path))[None]})[0][0] for s in samples]
-    assert found.shape == (len(samples), 3)
-    np.testing.assert_array_equal(found, wanted)
+    assert len(found) == len(samples)
+    for sample, (logits, largest) in zip(samples, found, strict=True):
+        wanted = session.run(["logits"], {"input": tiny_preprocess.load(str(sample.path))[None]})[0][0]
+        np.testing.assert_array_equal(logits, wanted)
+        np.testing.assert_array_equal(largest, [wanted.max()])
 
 
 def test_every_image_is_told_of(
@@ -113,7 +115,7 @@ def test_no_place_of_this_process_matters(
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "__init__.py").write_text("raise SystemExit('the wrong one')\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert _collect(engine, tiny_dataset.test[:2], tiny_preprocess).shape == (2, 3)
+    assert len(_collect(engine, tiny_dataset.test[:2], tiny_preprocess)) == 2
 
 
 def _fails(

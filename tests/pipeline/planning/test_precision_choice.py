@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from benchmarks.solo import QUICK, SoloRecord
 from pipeline.chain.engine_measurement import Measured
 from pipeline.errors import AccuracyError
+from pipeline.planning.accuracy_limit import AccuracyLimit
 from pipeline.planning.precision_choice import Choice, Half, choose_precision
 from pipeline.recipe import GoalSection
-from pipeline.tasks.task import Accuracy
+from pipeline.tasks import Accuracy
+from pipeline.tasks.classification import Classification
 
 IMAGES = 1000
 
@@ -26,10 +28,14 @@ def _measured(hits: int, milliseconds: int) -> Measured:
     return Measured(
         engine_sha256="a" * 64,
         solo=SoloRecord(processes=processes, states=(), profile=QUICK, affinity=()),
-        accuracy=Accuracy(metric="top1", value=hits / IMAGES, n=IMAGES, per_image=(), answers=()),
+        accuracy=Accuracy(metric="top1", value=hits / IMAGES, n=IMAGES, per_image=(), decisions=()),
         size_bytes=1,
         cached=False,
     )
+
+
+def _limit(**goal: Any) -> AccuracyLimit:  # noqa: ANN401 - fields of the section
+    return AccuracyLimit(goal=GoalSection(**goal), task=Classification())
 
 
 def _chosen(
@@ -39,7 +45,7 @@ def _chosen(
     int8: tuple[int, int],
     **goal: Any,  # noqa: ANN401 - fields of the section
 ) -> Choice:
-    return choose_precision(asked, _measured(*floats), _measured(*int8), GoalSection(**goal))
+    return choose_precision(asked, _measured(*floats), _measured(*int8), _limit(**goal))
 
 
 def test_int8_that_holds_the_limit_and_is_faster_is_shipped() -> None:
@@ -130,25 +136,24 @@ def test_auto_ships_int8_exactly_when_it_is_faster_and_within_the_limit(
 
 def _answering(answers: tuple[int, ...], milliseconds: int) -> Measured:
     measured = _measured(950, milliseconds)
-    return replace(measured, accuracy=replace(measured.accuracy, answers=answers))
+    return replace(measured, accuracy=replace(measured.accuracy, decisions=answers))
 
 
 def test_int8_that_answers_too_differently_is_not_shipped_where_that_is_asked() -> None:
     floats, int8 = _answering((1, 2, 3, 4), 10), _answering((1, 2, 3, 0), 4)
     for least, precision in ((None, "int8"), (0.75, "int8"), (0.8, "float")):
-        goal = GoalSection(min_agreement=least)
-        assert choose_precision("auto", floats, int8, goal).precision == precision
-    assert "same answers on 75.00 %" in choose_precision("auto", floats, int8, GoalSection(min_agreement=0.8)).reason
+        assert choose_precision("auto", floats, int8, _limit(min_agreement=least)).precision == precision
+    assert "same answers on 75.00 %" in choose_precision("auto", floats, int8, _limit(min_agreement=0.8)).reason
 
 
 @pytest.mark.parametrize(("ratio", "precision"), [(0.6, "int8"), (0.4, "fp16"), (1.1, "int8")])
 def test_int8_has_to_be_faster_than_16_bit_floats_where_there_are_any(ratio: float, precision: str) -> None:
     half = Half(precision="fp16", measured=_measured(950, 5), ratio=ratio)
-    found = choose_precision("auto", _measured(950, 10), _measured(950, 5), GoalSection(), ratio=0.5, half=half)
+    found = choose_precision("auto", _measured(950, 10), _measured(950, 5), _limit(), ratio=0.5, half=half)
     assert found.precision == precision
 
 
 def test_16_bit_floats_that_lose_too_much_are_not_shipped() -> None:
     half = Half(precision="fp16", measured=_measured(900, 5), ratio=0.4)
-    found = choose_precision("auto", _measured(950, 10), _measured(900, 9), GoalSection(), ratio=0.9, half=half)
+    found = choose_precision("auto", _measured(950, 10), _measured(900, 9), _limit(), ratio=0.9, half=half)
     assert found.precision == "float"

@@ -70,14 +70,13 @@ def test_a_corrected_networks_outputs_are_not_shifted(wire: Any) -> None:  # noq
         seen = observe(model, tensors_to_observe(Graph(model)), lambda: images, ticker)
     ranges = {tensor: METHODS["minmax"](of.histogram) for tensor, of in seen.items()}
     means = {tensor: of.channel_mean for tensor, of in seen.items() if of.channel_mean is not None}
-    reference = np.stack(outputs_of(model, images))
+    reference = np.stack([output for (output,) in outputs_of(model, images)])
     plain, corrected = (
         np.abs(
-            np.stack(
-                outputs_of(QdqFromFloat(model, ranges, dialect_named("ort-x86-7bit"), means=own), images, exact=True)
-            ).mean(axis=0)
+            np.stack([output for (output,) in outputs_of(written, images, exact=True)]).mean(axis=0)
             - reference.mean(axis=0)
         ).mean()
         for own in ({}, means)
+        for written in [QdqFromFloat(model, ranges, dialect_named("ort-x86-7bit"), means=own)]
     )
     assert corrected < 0.5 * plain

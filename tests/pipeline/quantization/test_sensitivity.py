@@ -56,9 +56,14 @@ def test_a_spent_budget_looks_at_no_further_layer(tiny: Any) -> None:  # noqa: A
 
 
 def test_noise_is_energy_over_energy() -> None:
-    reference = [np.array([3.0, 4.0]), np.array([0.0, 5.0])]
+    reference = [(np.array([3.0, 4.0]),), (np.array([0.0, 5.0]),)]
     assert output_noise(reference, reference) == 0
-    assert output_noise([np.array([3.0, 5.0]), np.array([0.0, 5.0])], reference) == pytest.approx(1 / 50)
+    assert output_noise([(np.array([3.0, 5.0]),), (np.array([0.0, 5.0]),)], reference) == pytest.approx(1 / 50)
+
+
+def test_large_numbers_of_one_output_do_not_drown_another() -> None:
+    reference = [(np.array([300.0, 400.0]), np.array([1.0]))]
+    assert output_noise([(np.array([300.0, 400.0]), np.array([0.0]))], reference) == pytest.approx(1 / 2)
 
 
 @pytest.mark.parametrize("node", ["stem", "side", "depthwise"])
@@ -87,7 +92,7 @@ def test_the_guard_changes_nothing(request: pytest.FixtureRequest, name: str) ->
             opset_imports=[helper.make_opsetid("", 18)],
             ir_version=9,
         )
-        np.testing.assert_array_equal(outputs_of(alone, [values])[0], values[0])
+        np.testing.assert_array_equal(outputs_of(alone, [values])[0][0], values[0])
 
 
 def test_only_what_stands_alone_between_int8_layers_is_guarded(rich: Any) -> None:  # noqa: ANN401

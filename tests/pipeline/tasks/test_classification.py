@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,8 +15,11 @@ from hypothesis.extra import numpy as hnp
 from torch import nn
 
 from pipeline.data.dataset import Sample
+from pipeline.tasks import Accuracy, agreement
 from pipeline.tasks.classification import Classification
-from pipeline.tasks.task import Accuracy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _TASK = Classification()
 _SHAPES = st.tuples(st.integers(1, 6), st.integers(2, 5))
@@ -120,6 +125,15 @@ def _samples(labels: list[int]) -> list[Sample]:
     return [Sample(path=Path("x"), name=str(i), label=label, sha256=str(i)) for i, label in enumerate(labels)]
 
 
+def _alone(outputs: Iterable[np.ndarray]) -> list[tuple[np.ndarray]]:
+    """Each image's one output."""
+    return [(output,) for output in outputs]
+
+
+def _agreement(ours: Iterable[np.ndarray], theirs: Iterable[np.ndarray]) -> float:
+    return agreement(_TASK, *(_TASK.decide(_alone(one)) for one in (ours, theirs)))
+
+
 def test_the_score_is_the_fraction_of_images_whose_largest_logit_is_the_labels() -> None:
     outputs = [
         np.array([0.1, 2.0, -1.0]),
@@ -127,8 +141,8 @@ def test_the_score_is_the_fraction_of_images_whose_largest_logit_is_the_labels()
         np.array([-3.0, -2.0, -1.0]),
         np.array([1.0, 0, 0]),
     ]
-    assert _TASK.score(outputs, _samples([1, 1, 2, 0])) == Accuracy(
-        metric="top1", value=0.75, n=4, per_image=(1.0, 0.0, 1.0, 1.0), answers=(1, 0, 2, 0)
+    assert _TASK.score(_alone(outputs), _samples([1, 1, 2, 0])) == Accuracy(
+        metric="top1", value=0.75, n=4, per_image=(1.0, 0.0, 1.0, 1.0), decisions=(1, 0, 2, 0)
     )
 
 
@@ -136,8 +150,8 @@ def test_the_score_is_the_fraction_of_images_whose_largest_logit_is_the_labels()
 @given(_labelled())
 def test_the_score_is_the_mean_of_what_the_images_contribute(case: tuple[np.ndarray, np.ndarray]) -> None:
     logits, labels = case
-    found = _TASK.score(list(logits), _samples(labels.tolist()))
-    assert found.answers == tuple(logits.argmax(axis=1))
+    found = _TASK.score(_alone(logits), _samples(labels.tolist()))
+    assert found.decisions == tuple(logits.argmax(axis=1))
     assert found.n == len(labels) == len(found.per_image)
     assert found.value == pytest.approx(np.mean(logits.argmax(axis=1) == labels))
     assert found.value == pytest.approx(np.mean(found.per_image))
@@ -145,23 +159,41 @@ def test_the_score_is_the_mean_of_what_the_images_contribute(case: tuple[np.ndar
 
 def test_outputs_and_samples_of_different_number_are_never_scored() -> None:
     with pytest.raises(ValueError, match="argument"):
-        _TASK.score([np.zeros(3)], _samples([0, 1]))
+        _TASK.score(_alone([np.zeros(3)]), _samples([0, 1]))
 
 
 def test_agreement_is_the_fraction_of_images_on_which_both_decide_the_same() -> None:
     ours = [np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 0.0])]
     theirs = [np.array([9.0, 8.0]), np.array([0.2, 0.1]), np.array([-1.0, -2.0])]
-    assert _TASK.agreement(ours, theirs) == pytest.approx(2 / 3)
+    assert _TASK.alike(*(_TASK.decide(_alone(one)) for one in (ours, theirs))) == (True, False, True)
+    assert _agreement(ours, theirs) == pytest.approx(2 / 3)
 
 
 @_quick
 @given(_taught())
 def test_agreement_is_symmetric_and_complete_with_oneself(case: tuple[np.ndarray, list[np.ndarray]]) -> None:
     ours, (theirs, *_) = case
-    assert _TASK.agreement(list(ours), list(theirs)) == _TASK.agreement(list(theirs), list(ours))
-    assert _TASK.agreement(list(ours), list(ours)) == 1.0
+    assert _agreement(ours, theirs) == _agreement(theirs, ours)
+    assert _agreement(ours, ours) == 1.0
 
 
 def test_the_deployable_form_is_the_network_itself() -> None:
     network = nn.Linear(2, 3)
     assert _TASK.deployable(network) is network
+
+
+def test_without_looking_the_commonest_class_is_the_best_answer() -> None:
+    assert _TASK.blind_score(_samples([2, 0, 2, 1])) == 0.5
+
+
+@_quick
+@given(_labelled())
+def test_the_mean_loss_is_that_of_training(case: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, labels = case
+    trained_on = _TASK.loss(torch.from_numpy(logits).double(), torch.from_numpy(labels))
+    assert _TASK.mean_loss(_alone(logits), _samples(labels.tolist())) == pytest.approx(float(trained_on), abs=1e-6)
+
+
+def test_what_was_scored_survives_json() -> None:
+    found = _TASK.score(_alone([np.zeros(3), np.ones(3)]), _samples([0, 1]))
+    assert Accuracy.from_json(json.loads(json.dumps(found.to_json()))) == found
