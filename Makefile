@@ -23,6 +23,8 @@ help: ## list the targets
 
 setup: $(READY) ## install everything into .venv (done by every other target when needed)
 
+# Bytecode is made here, once: where PYTHONDONTWRITEBYTECODE is set, as in many images, every process that imports
+# torch would compile 3,000 files, for ten seconds on a small machine.
 $(READY): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; give one with PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V); give another with PYTHON=..." >&2; exit 2; }
@@ -30,8 +32,6 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	# Bytecode is made here, once: where PYTHONDONTWRITEBYTECODE is set, as in many images, every process that imports
-	# torch would compile 3,000 files, for ten seconds on a small machine.
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --compile-bytecode --editable .
 	@touch $@
 

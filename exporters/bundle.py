@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact, Json
     from pipeline.environment import Machine
 
-__all__ = ["Bundle", "Contents", "read_bundle", "write_bundle"]
+__all__ = ["Bundle", "Contents", "read_bundle", "run_script", "write_bundle"]
 
 _DEVICE = Path(__file__).parent / "device"
 _START, _END = "# --- the bundle's run.py starts here ---\n", "# --- the bundle's run.py ends here ---"
@@ -116,23 +116,33 @@ def read_bundle(root: Path) -> Bundle:
 
 
 def _write_texts(work: Path, spec: EngineSpec, target: Target, contents: Contents) -> None:
-    template = (_DEVICE / "run.py.template").read_text(encoding="utf-8")
-    filled = {
-        "@@PREPROCESS@@": _part_for_devices(Path(__file__).parent.parent / "pipeline" / "preprocess.py"),
-        "@@RUNTIME@@": (_DEVICE / target.run_template).read_text(encoding="utf-8").strip(),
-        "@@READING@@": _part_for_devices(_DEVICE / f"{contents.task}.py"),
-        "@@MODEL@@": (_DEVICE / f"run_{contents.task}.py.template").read_text(encoding="utf-8").strip(),
-        "@@NEEDS@@": _needs(target),
-    }
-    for name, text in filled.items():
-        template = template.replace(name, text)
-    (work / "run.py").write_text(template, encoding="utf-8")
+    (work / "run.py").write_text(run_script(target, contents.task), encoding="utf-8")
     shutil.copyfile(_DEVICE / "verify.py", work / "verify.py")
     (work / "preprocess.json").write_text(
         canonical_json(contents.preprocess.model_dump(mode="json")) + "\n", encoding="utf-8"
     )
     (work / "classes.txt").write_bytes("".join(f"{name}\n" for name in contents.classes).encode())
     (work / "README.md").write_text(_readme(spec, target, contents), encoding="utf-8")
+
+
+def run_script(target: Target, task: str) -> str:
+    """The text of ``run.py``: what the runtime, the preprocessing and the task need, in one file.
+
+    Args:
+        target: Whose runtime.
+        task: Name of the task, whose outputs it reads.
+    """
+    template = (_DEVICE / "run.py.template").read_text(encoding="utf-8")
+    filled = {
+        "@@PREPROCESS@@": _part_for_devices(Path(__file__).parent.parent / "pipeline" / "preprocess.py"),
+        "@@RUNTIME@@": (_DEVICE / target.run_template).read_text(encoding="utf-8").strip(),
+        "@@READING@@": _part_for_devices(_DEVICE / f"{task}.py"),
+        "@@MODEL@@": (_DEVICE / f"run_{task}.py.template").read_text(encoding="utf-8").strip(),
+        "@@NEEDS@@": _needs(target),
+    }
+    for name, text in filled.items():
+        template = template.replace(name, text)
+    return template
 
 
 def _part_for_devices(module: Path) -> str:

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from pipeline.artifact import Json  # noqa: TC001 - Opener is made at run time
 
-__all__ = ["Array", "EngineSpec", "Opener", "Outputs", "Session", "TensorSpec", "TimedByGpu"]
+__all__ = ["WITHIN_A_RUN", "Array", "EngineSpec", "Opener", "Outputs", "Session", "TensorSpec", "TimedByGpu"]
 
 Array = NDArray[Any]
+
+WITHIN_A_RUN = "within a run"
+"""Value of the option ``spinning``: threads wait actively while an inference runs, and sleep between two."""
 
 Outputs = tuple[Array, ...]
 """What a model gives for one image: every output in the model's order, each without its batch axis."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from benchmarks.machine.disturbance import MachineState, StateSampler
-from benchmarks.pairs.stopped_sides import disturb_each_other, measure_apart
+from benchmarks.pairs.stopped_sides import measure_apart, of_two_runtimes, resting
 from benchmarks.workers.launch import one_at_a_time, run_worker
 from pipeline.errors import IntegrityError
 
@@ -66,6 +67,7 @@ class PairProcess:
         converged: Whether both had settled in the warm-up.
         state: The machine meanwhile.
         apart: Whether both ran in processes of their own.
+        instances: How often each engine was loaded; pair ``i`` is of instances ``i % instances``.
         raw: The worker's whole answer.
     """
 
@@ -77,15 +79,21 @@ class PairProcess:
     state: MachineState
     apart: bool
     raw: Mapping[str, Any]
+    instances: int = 1
 
     def median_change(self) -> float:
-        """Median of the pairs' log ratios candidate/baseline."""
-        return float(np.median(np.log(np.asarray(self.b_s) / np.asarray(self.a_s))))
+        """Median of the pairs' log ratios candidate/baseline; of several instances the mean of theirs."""
+        changes = np.log(np.asarray(self.b_s) / np.asarray(self.a_s))
+        return fmean(float(np.median(changes[number :: self.instances])) for number in range(self.instances))
 
     def quantile_change(self, share: float) -> float:
         """Log ratio of the two samples' quantiles, such as 0.9."""
-        a, b = (np.percentile(samples, 100 * share, method="higher") for samples in (self.a_s, self.b_s))
-        return float(np.log(b / a))
+        changes = []
+        for number in range(self.instances):
+            own = (samples[number :: self.instances] for samples in (self.a_s, self.b_s))
+            a, b = (np.percentile(samples, 100 * share, method="higher") for samples in own)
+            changes.append(float(np.log(b / a)))
+        return fmean(changes)
 
 
 def measure_pairs(
@@ -106,7 +114,9 @@ def measure_pairs(
     """
     order = list(kinds)
     random.Random(seed).shuffle(order)
-    apart = disturb_each_other(baseline, candidate)
+    apart = of_two_runtimes(baseline, candidate)
+    if not apart:
+        baseline, candidate = resting(baseline), resting(candidate)
     found = []
     with one_at_a_time():
         for position, kind in enumerate(order):
@@ -142,4 +152,5 @@ def _process(kind: Kind, position: int, raw: Mapping[str, Any], state: MachineSt
         state=state,
         apart=apart,
         raw=raw,
+        instances=raw.get("instances", 1),
     )

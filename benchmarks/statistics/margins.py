@@ -65,7 +65,7 @@ class Effort:
 
 
 EFFORTS = {
-    "quick": Effort(processes=6, looks=1, alpha=0.05, memory_processes=6),
+    "quick": Effort(processes=7, looks=2, alpha=0.05, memory_processes=6),
     "default": Effort(processes=10, looks=2, alpha=0.05, memory_processes=6),
     "strict": Effort(processes=20, looks=2, alpha=0.01, memory_processes=10),
 }

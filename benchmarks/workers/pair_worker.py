@@ -9,20 +9,39 @@ from __future__ import annotations
 import random
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
-from benchmarks.pairs.interleaving import LoadedSide, in_turn, load_order
+from benchmarks.pairs.interleaving import Instances, LoadedSide, in_turn, load_order
 from benchmarks.workers.timed_inference import answer
+from pipeline.session import EngineSpec
+
+_MOST_INSTANCES, _ROOM_BYTES = 8, 128 << 20
+"""Each side is loaded so often as there is room for, and once where the models are large: their time depends little on
+where they lie."""
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Load both in random order, then time them in turn."""
+    """Load both in random order, small ones several times, then time them in turn."""
     generator = random.Random(request["seed"])
-    order = load_order(generator)
+    first, second = load_order(generator)
+    count = max(1, min(_MOST_INSTANCES, _ROOM_BYTES // _size(request) // 2 * 2))
+    instances: dict[str, list[LoadedSide]] = {"a": [], "b": []}
     with ExitStack() as opened:
-        loaded = {name: LoadedSide(request[name], opened) for name in order}
-        found = in_turn({name: loaded[name] for name in ("a", "b")}, generator, request)
-    return {**found, "loaded_first": order[0]}
+        for number in range(count):
+            for name in (first, second) if number % 2 == 0 else (second, first):
+                instances[name].append(LoadedSide(request[name], opened))
+        found = in_turn({name: Instances(sides) for name, sides in instances.items()}, generator, request)
+    return {**found, "loaded_first": first, "instances": count}
+
+
+def _size(request: dict[str, Any]) -> int:
+    """Bytes of both models."""
+    return sum(
+        Path(request[name]["folder"], file).stat().st_size
+        for name in ("a", "b")
+        for file in EngineSpec.from_json(request[name]["spec"]).loaded
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.environment import usable_cores
-from pipeline.session import EngineSpec, check_batch
+from pipeline.session import WITHIN_A_RUN, EngineSpec, check_batch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,8 @@ class OrtCpuSession:
     """A model in ONNX Runtime's CPU provider.
 
     Options of the spec: ``threads`` (None: all usable cores), ``spinning`` (whether idle threads burn their core
-    while they wait: quicker alone, slower beside other work), ``arena`` (whether memory is kept between runs).
+    while they wait: quicker alone, slower beside other work; or :data:`~pipeline.session.WITHIN_A_RUN`), ``arena``
+    (whether memory is kept between runs).
     """
 
     def __init__(self, folder: Path, spec: EngineSpec) -> None:
@@ -42,6 +43,8 @@ class OrtCpuSession:
         options.add_session_config_entry(
             "session.intra_op.allow_spinning", "1" if self.spec.options["spinning"] else "0"
         )
+        if self.spec.options["spinning"] == WITHIN_A_RUN:
+            options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = self._runtime.InferenceSession(str(self._path), options, providers=["CPUExecutionProvider"])
         return self
 
@@ -60,7 +63,7 @@ class OrtCpuSession:
             "runtime": f"onnxruntime {self._runtime.__version__}",
             "providers": list(self._session.get_providers()),
             "threads": self._threads,
-            "spinning": bool(self.spec.options["spinning"]),
+            "spinning": self.spec.options["spinning"],
             "arena": bool(self.spec.options["arena"]),
             "graph_level": "as built" if self._path.suffix == ".ort" else "all",
         }

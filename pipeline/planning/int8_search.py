@@ -19,8 +19,8 @@ from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
 from pipeline.errors import ParityError
 from pipeline.planning.accuracy_limit import AccuracyLimit
+from pipeline.planning.decision_record import Candidate, Decision, Tried
 from pipeline.planning.precision_choice import Half, choose_precision, choose_without_int8
-from pipeline.planning.precision_decision import Candidate, Decision, Tried
 from pipeline.planning.runtime_options import best_options
 from pipeline.planning.time_ratio import time_ratio
 from pipeline.quantization.calibrated import read_calibration

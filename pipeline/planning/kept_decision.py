@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import ArtifactKind, canonical_json
 from pipeline.chain.keys import key_of
 from pipeline.environment import this_machine, versions
+from pipeline.planning.decision_record import Decision
 from pipeline.planning.int8_search import Search
-from pipeline.planning.precision_decision import Decision
 from pipeline.store import KeyRecord
 
 if TYPE_CHECKING:

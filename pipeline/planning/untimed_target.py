@@ -10,8 +10,8 @@ from pipeline.chain.engine_measurement import loaded_size
 from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
 from pipeline.errors import ParityError
+from pipeline.planning.decision_record import Candidate, Decision, Tried
 from pipeline.planning.int8_search import SEARCH_IMAGES, export_of, written
-from pipeline.planning.precision_decision import Candidate, Decision, Tried
 from pipeline.quantization.calibrated import read_calibration
 from pipeline.quantization.sensitivity import output_noise, outputs_of
 from pipeline.tasks import agreement

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporters.target import Target
     from pipeline.artifact import Artifact, Json
     from pipeline.chain.plan import Plan
-    from pipeline.planning.precision_decision import Decision
+    from pipeline.planning.decision_record import Decision
     from pipeline.stage import Stage
     from pipeline.store import Store
     from pipeline.subject import Parts

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
     from pipeline.gate.baselines.shelf import Shelf
-    from pipeline.planning.precision_decision import Decision
+    from pipeline.planning.decision_record import Decision
     from pipeline.report import Report
     from pipeline.runner.report_rows import Outcome, Taught
 

@@ -23,7 +23,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from exporters.bundle import Bundle, Contents, read_bundle, write_bundle
+from exporters.bundle import Bundle, Contents, read_bundle, run_script, write_bundle
 from exporters.device import verify
 from exporters.ort_cpu.session import open_session
 from exporters.ort_cpu.target import ORT_CPU
@@ -223,17 +223,13 @@ def test_nothing_that_was_written_here_names_the_host_or_the_user(bundle: Bundle
 
 def test_the_scripts_are_this_projects_text_and_nothing_else(bundle: Bundle) -> None:
     assert (bundle.root / "verify.py").read_bytes() == Path(verify.__file__).read_bytes()
-    template = Path(verify.__file__).with_name("run.py.template").read_text(encoding="utf-8")
-    parts = {"RUNTIME": ORT_CPU.run_template, "MODEL": "run_classification.py.template"}
-    for name, file in parts.items():
-        text = Path(verify.__file__).with_name(file).read_text(encoding="utf-8")
-        template = template.replace(f"@@{name}@@", text.strip())
-    template = template.replace("@@NEEDS@@", "onnxruntime, numpy and Pillow")
-    first, second, third = re.split("@@PREPROCESS@@|@@READING@@", template)
     script = (bundle.root / "run.py").read_text(encoding="utf-8")
-    assert script.startswith(first)
-    assert second in script
-    assert script.endswith(third)
+    assert script == run_script(ORT_CPU, "classification")
+    template = Path(verify.__file__).with_name("run.py.template").read_text(encoding="utf-8")
+    before, *between, after = re.split(r"@@[A-Z]+@@", template.replace("@@NEEDS@@", "onnxruntime, numpy and Pillow"))
+    assert script.startswith(before)
+    assert script.endswith(after)
+    assert [text for text in between if text not in script] == []
 
 
 def test_no_text_holds_an_absolute_path(bundle: Bundle) -> None:

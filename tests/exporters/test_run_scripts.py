@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from exporters.bundle import Bundle, Contents, write_bundle
+from exporters.bundle import Bundle, Contents, run_script, write_bundle
 from exporters.device import verify
 from pipeline.artifact import qdq_model
-from pipeline.catalog import OPENERS, TARGETS, target_named
+from pipeline.catalog import OPENERS, TARGETS, TASKS, target_named
 from pipeline.environment import this_machine
 from pipeline.gpu import this_gpu
 from pipeline.import_path import object_at
@@ -83,12 +83,13 @@ def _flip_a_byte(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_the_script_of_every_target_is_python_and_has_no_gap(name: str, contents: Contents) -> None:
-    folder = Path(verify.__file__).parent
-    text = (folder / "run.py.template").read_text(encoding="utf-8")
-    runtime = (folder / target_named(name).run_template).read_text(encoding="utf-8")
-    tree = ast.parse(text.replace("@@RUNTIME@@", runtime).replace("@@PREPROCESS@@", ""))
-    assert "open_model" in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+@pytest.mark.parametrize("task", TASKS)
+def test_the_script_of_every_target_is_python_and_has_no_gap(name: str, task: str) -> None:
+    text = run_script(target_named(name), task)
+    assert "@@" not in text
+    tree = ast.parse(text)
+    assert {"open_model", "add_options", "answer"} < {one.name for one in tree.body if isinstance(one, ast.FunctionDef)}
+    assert "Model" in {one.name for one in tree.body if isinstance(one, ast.ClassDef)}
 
 
 @pytest.mark.parametrize("name", _ON_CPU)

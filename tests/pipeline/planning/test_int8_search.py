@@ -12,9 +12,9 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import AccuracyError
 from pipeline.planning import int8_search as search_module
+from pipeline.planning.decision_record import Candidate, Decision, Tried
 from pipeline.planning.int8_search import Search
 from pipeline.planning.kept_decision import decide, decision_components, recorded
-from pipeline.planning.precision_decision import Candidate, Decision, Tried
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.store import Store

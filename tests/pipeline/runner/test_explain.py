@@ -15,9 +15,9 @@ from PIL import Image
 
 from pipeline.chain.keys import key_components, key_of
 from pipeline.chain.plan import Plan, make_plan
+from pipeline.planning.decision_record import Candidate, Decision
 from pipeline.planning.int8_search import export_of
 from pipeline.planning.kept_decision import decision_components, remember
-from pipeline.planning.precision_decision import Candidate, Decision
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.explain import explain
