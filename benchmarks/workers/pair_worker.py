@@ -25,7 +25,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Load both in random order, small ones several times, then time them in turn."""
     generator = random.Random(request["seed"])
     first, second = load_order(generator)
-    count = max(1, min(_MOST_INSTANCES, _ROOM_BYTES // _size(request) // 2 * 2))
+    count = instances_for(_size(request))
     instances: dict[str, list[LoadedSide]] = {"a": [], "b": []}
     with ExitStack() as opened:
         for number in range(count):
@@ -33,6 +33,15 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
                 instances[name].append(LoadedSide(request[name], opened))
         found = in_turn({name: Instances(sides) for name, sides in instances.items()}, generator, request)
     return {**found, "loaded_first": first, "instances": count}
+
+
+def instances_for(size_bytes: int) -> int:
+    """How often each side is loaded: an even number of times, or once.
+
+    Args:
+        size_bytes: Of both models together.
+    """
+    return max(1, min(_MOST_INSTANCES, _ROOM_BYTES // size_bytes // 2 * 2))
 
 
 def _size(request: dict[str, Any]) -> int:

@@ -20,6 +20,7 @@ from benchmarks.engine import Engine
 from benchmarks.machine.disturbance import MachineState
 from benchmarks.pairs.paired_processes import Kind, PairProcess, PairProtocol, measure_pairs
 from benchmarks.workers.launch import one_at_a_time, run_worker
+from benchmarks.workers.pair_worker import instances_for
 from pipeline.errors import IntegrityError
 
 Opened = Callable[[str], Engine]
@@ -197,12 +198,9 @@ def test_two_measurements_at_a_time_wait_for_each_other(opened: Opened, tmp_path
     assert first["when"] >= released
 
 
-def test_a_large_model_is_loaded_once_a_side(opened: Opened, tmp_path: Path) -> None:
-    large = opened("watched")
-    with (large.folder / large.spec.model).open("ab") as file:
-        file.truncate(70 << 20)
-    (process,) = _measured(large, large, ["control"])
-    assert process.instances == 1
+@pytest.mark.parametrize(("megabytes", "count"), [(1, 8), (16, 8), (30, 4), (50, 2), (100, 1), (1000, 1)])
+def test_large_models_are_loaded_less_often(megabytes: int, count: int) -> None:
+    assert instances_for(megabytes << 20) == count
 
 
 def test_offsets_of_instances_that_cancel_change_nothing() -> None:
