@@ -64,13 +64,16 @@ class LoadedSide:
     Args:
         request: The engine as :meth:`benchmarks.engine.Engine.to_json` tells it.
         opened: Keeps the session until it closes.
+        expected: What the warm-up gave for each input; shared by instances of the same engine.
     """
 
-    def __init__(self, request: Mapping[str, Any], opened: ExitStack) -> None:
+    def __init__(
+        self, request: Mapping[str, Any], opened: ExitStack, expected: dict[int, list[Array]] | None = None
+    ) -> None:
         self._session: Session = opened.enter_context(open_engine(request))
         self._inputs = Inputs(Path(request["inputs"]), self._session.spec)
         self._run: Callable[[Array], tuple[Array, ...]] = self._session.run
-        self._expected: dict[int, list[Array]] = {}
+        self._expected = {} if expected is None else expected
         self._checked = self._mismatched = 0
 
     @property

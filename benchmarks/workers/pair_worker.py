@@ -10,11 +10,14 @@ import random
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.pairs.interleaving import Instances, LoadedSide, in_turn, load_order
 from benchmarks.workers.timed_inference import answer
 from pipeline.session import EngineSpec
+
+if TYPE_CHECKING:
+    from pipeline.session import Array
 
 _MOST_INSTANCES, _ROOM_BYTES = 8, 128 << 20
 """Each side is loaded so often as there is room for, and once where the models are large: their time depends little on
@@ -27,10 +30,11 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     first, second = load_order(generator)
     count = instances_for(_size(request))
     instances: dict[str, list[LoadedSide]] = {"a": [], "b": []}
+    expected: dict[str, dict[int, list[Array]]] = {"a": {}, "b": {}}
     with ExitStack() as opened:
         for number in range(count):
             for name in (first, second) if number % 2 == 0 else (second, first):
-                instances[name].append(LoadedSide(request[name], opened))
+                instances[name].append(LoadedSide(request[name], opened, expected[name]))
         found = in_turn({name: Instances(sides) for name, sides in instances.items()}, generator, request)
     return {**found, "loaded_first": first, "instances": count}
 
