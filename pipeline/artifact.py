@@ -39,6 +39,8 @@ _CHUNK_BYTES = 1 << 20
 class ArtifactKind(StrEnum):
     """What an artifact is, and so which files it holds."""
 
+    ANSWERS = "answers"
+    """``answers.safetensors``: what a teacher says of every view of every training image."""
     NETWORK = "network"
     """``architecture.json`` and ``weights.safetensors``: a PyTorch network that needs no pickle to load."""
     CALIBRATION = "calibration"

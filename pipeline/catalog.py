@@ -34,6 +34,7 @@ OPENERS = {
     "ort-tensorrt": "exporters.ort_cuda.session:open_session",
     "tensorrt": "exporters.tensorrt.session:open_session",
     "tensorrt-rtx": "exporters.tensorrt.session:open_session",
+    "ensemble": "exporters.ensemble:open_session",
 }
 """Target name to the function that opens what was built: ``(folder, EngineSpec) -> Session``."""
 

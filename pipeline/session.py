@@ -63,7 +63,13 @@ class EngineSpec:
 
     @property
     def loaded(self) -> tuple[str, ...]:
-        """The files that the runtime reads: the model, and the weights that OpenVINO keeps beside its ``.xml``."""
+        """The files that the runtime reads: the model, and the weights that OpenVINO keeps beside its ``.xml``.
+
+        Of an ensemble those of all members, each in its folder.
+        """
+        if "members" in self.options:
+            members = [EngineSpec.from_json(member["spec"]) for member in self.options["members"]]
+            return tuple(f"{number}/{file}" for number, member in enumerate(members) for file in member.loaded)
         weights = (f"{self.model.removesuffix('.xml')}.bin",) if self.model.endswith(".xml") else ()
         return (self.model, *weights)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress
     from pipeline.subject import Subject
 
-__all__ = ["Inputs", "Made", "Stage", "TrainedNetwork", "Workspace"]
+__all__ = ["Inputs", "Made", "Stage", "Teacher", "TrainedNetwork", "Workspace"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,18 +30,38 @@ class TrainedNetwork:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Teacher:
+    """Who a student learns from.
+
+    Attributes:
+        name: For people.
+        answers: What it says of every view of every training image.
+        network: Itself, for losses on what is inside; None where only its answers are known.
+    """
+
+    name: str
+    answers: Artifact
+    network: TrainedNetwork | None = None
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """All there is of it."""
+        return (self.answers, *((self.network.artifact,) if self.network else ()))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
     """What a stage works on.
 
     Attributes:
         artifacts: The newest artifact of each kind the stage ``takes``.
         subject: The model, data, preprocessing and task of the run, restricted to what the stage ``reads``.
-        teachers: Trained networks to learn from, for a stage that asks for them.
+        teachers: To learn from, for a stage that asks for them.
     """
 
     artifacts: Mapping[ArtifactKind, Artifact]
     subject: Subject
-    teachers: tuple[TrainedNetwork, ...] = ()
+    teachers: tuple[Teacher, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Drop", "accuracy_drop", "agreement_upper_bound"]
+__all__ = ["Drop", "accuracy_drop", "agreement_upper_bound", "mcnemar"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,3 +96,18 @@ def agreement_upper_bound(same: int, n: int, *, alpha: float) -> float:
     from scipy import stats
 
     return 1.0 if same == n else float(stats.beta.ppf(1 - alpha, same + 1, n - same))
+
+
+def mcnemar(lost: int, won: int) -> float:
+    """The chance of so uneven a split of the images that only one of two models gets right, were both as good.
+
+    McNemar, "Note on the sampling error of the difference between correlated proportions or percentages", 1947; exact,
+    two-sided; 1 where there are none.
+
+    Args:
+        lost: Images that only the first answers right.
+        won: Images that only the second answers right.
+    """
+    from scipy.stats import binomtest
+
+    return float(binomtest(won, lost + won).pvalue) if lost + won else 1.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.chain.plan import Plan
     from pipeline.progress import Progress
     from pipeline.runner.report_rows import Outcome
-    from pipeline.stage import Stage, TrainedNetwork
+    from pipeline.stage import Stage, Teacher
     from pipeline.store import Store
     from pipeline.subject import Parts
 
@@ -60,7 +60,7 @@ class Chain:
         return replace(self, plan=replace(self.plan, parts=parts))
 
     def execute(
-        self, stage: Stage, artifacts: Mapping[ArtifactKind, Artifact], teachers: tuple[TrainedNetwork, ...] = ()
+        self, stage: Stage, artifacts: Mapping[ArtifactKind, Artifact], teachers: tuple[Teacher, ...] = ()
     ) -> StageResult:
         """The stage's result on the newest artifact of each kind it takes."""
         inputs = Inputs(artifacts=artifacts, subject=self.subject, teachers=teachers)

@@ -72,7 +72,7 @@ def measure(
             return _from_json(known, engine)
         solo = _solo(engine.root, spec, parts, section, progress)
         outputs = collect_outputs(
-            engine.root, spec, OPENERS[target.name], parts.dataset.test, parts.preprocess, progress
+            engine.root, spec, OPENERS[spec.target], parts.dataset.test, parts.preprocess, progress
         )
         accuracy = parts.task.score(outputs, parts.dataset.test)
         store.put_record("measurements", key, {"solo": solo.to_json(), "accuracy": accuracy.to_json()})

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["FILES_OF_KIND", "StageResult", "cached", "execute"]
 
 FILES_OF_KIND: dict[ArtifactKind, frozenset[str]] = {
+    ArtifactKind.ANSWERS: frozenset({"answers.safetensors"}),
     ArtifactKind.NETWORK: frozenset({"architecture.json", "weights.safetensors"}),
     ArtifactKind.CALIBRATION: frozenset({FLOAT_MODEL, "ranges.json", "means.safetensors"}),
     ArtifactKind.ONNX: frozenset({FLOAT_MODEL}),
@@ -108,7 +109,8 @@ def _verify(stage: Stage, inputs: Inputs, folder: Path) -> None:
             got=", ".join(sorted(present)) or "no file",
             expected=", ".join(sorted(FILES_OF_KIND[stage.gives])),
         )
-    for artifact in (*inputs.artifacts.values(), *(teacher.artifact for teacher in inputs.teachers)):
+    taught_by = (artifact for teacher in inputs.teachers for artifact in teacher.artifacts)
+    for artifact in (*inputs.artifacts.values(), *taught_by):
         for entry in artifact.files:
             path = artifact.root / entry.path
             if not path.is_file() or FileEntry.of(artifact.root, path) != entry:

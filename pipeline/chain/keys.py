@@ -32,7 +32,12 @@ def key_components(stage: Stage, inputs: Inputs, *, seed: int) -> dict[str, Json
         "seed": seed,
         "inputs": {str(kind): inputs.artifacts[kind].sha256 for kind in stage.takes},
         "teachers": [
-            {"source": teacher.source.identity(), "artifact": teacher.artifact.sha256} for teacher in inputs.teachers
+            {
+                "answers": teacher.answers.sha256,
+                "network": teacher.network and teacher.network.artifact.sha256,
+                "source": teacher.network and teacher.network.source.identity(),
+            }
+            for teacher in inputs.teachers
         ],
         "subject": inputs.subject.restricted(stage.reads).identity(),
         "versions": {"python": python_version(), **versions(stage.pins)},

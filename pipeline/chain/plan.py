@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from exporters.auto import AUTO
 from pipeline.catalog import task_named
 from pipeline.chain.targets import targets_of
+from pipeline.chain.teachers import DEFAULT_TEACHERS, answer_files, named_teachers, teacher_parts
 from pipeline.data.check import check_images
 from pipeline.data.open import open_dataset
 from pipeline.errors import DataError, UsageError
@@ -17,6 +18,7 @@ from pipeline.models.recipe import weights_preprocess
 from pipeline.models.resolve import resolve_model, resolve_weights
 from pipeline.preprocess import PreprocessSpec
 from pipeline.recipe import InputSection
+from pipeline.stages.answers import AskTeacher, TakeAnswers
 from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import CalibrateGraph
 from pipeline.stages.import_onnx import ImportOnnx
@@ -35,10 +37,7 @@ if TYPE_CHECKING:
     from pipeline.stage import Stage
     from pipeline.store import Store
 
-__all__ = ["DEFAULT_TEACHERS", "Plan", "make_plan"]
-
-DEFAULT_TEACHERS = ("resnet18", "resnet34")
-"""Two networks that learn quickly from few images and err on different ones; seconds an epoch on two cores."""
+__all__ = ["Plan", "make_plan"]
 
 _EMBEDDED = PreprocessSpec(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 """For the embedded 8x8 digits: the smallest input that leaves ResNets and VGGs a feature map."""
@@ -55,6 +54,7 @@ class Plan:
         recipe: Fully resolved: valid input that leads to the same plan.
         parts: Model, weights, data, preprocessing and task.
         teachers: The same for each teacher's network.
+        answer_files: Teachers of which only answers are known.
         targets: Where the bundles will run.
         fastest_only: Whether only the fastest of the targets gets a bundle: what ``auto`` asks for.
         skipped: Stages left out, each with its reason.
@@ -65,6 +65,7 @@ class Plan:
     recipe: Recipe
     parts: Parts
     teachers: tuple[Parts, ...]
+    answer_files: tuple[TakeAnswers, ...]
     targets: tuple[Target, ...]
     fastest_only: bool
     skipped: Mapping[str, str]
@@ -78,6 +79,11 @@ class Plan:
             return (ImportOnnx(opset=recipe.calibrate.opset), CalibrateGraph())
         stages: tuple[Stage, ...] = (recipe.baseline, recipe.distill, recipe.prune, recipe.calibrate)
         return tuple(stage for stage in stages if stage.name not in self.skipped)
+
+    def question(self) -> AskTeacher:
+        """What each teacher is asked before distill."""
+        schedule = self.recipe.distill.schedule
+        return AskTeacher(views=schedule.asked_views, augment=schedule.augment)
 
     def build_stage(
         self, target: Target, *, source: str, precision: Precision, options: Mapping[str, Json] | None = None
@@ -110,7 +116,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     targets = targets_of(recipe, progress)
     task = task_named(recipe.task)
     model = replace(resolve_model(recipe.model), output=recipe.network.output)
-    teacher_models = tuple(resolve_model(name) for name in recipe.distill.teachers or DEFAULT_TEACHERS)
+    named = named_teachers(recipe)
     cache = store.root / "data"
     dataset = open_dataset(
         recipe.data.source,
@@ -128,14 +134,15 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     check_images(dataset, progress, cache=cache)
     preprocess, assumed = _preprocess(recipe, model, weights)
     skipped = _skipped(recipe, dataset, model, weights)
-    teachers = () if "distill" in skipped else teacher_models
+    teachers = () if "distill" in skipped else named
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
     return Plan(
         recipe=_resolved(
             recipe, targets, preprocess, skipped, model, teachers=tuple(recipe.distill.teachers or DEFAULT_TEACHERS)
         ),
         parts=parts,
-        teachers=tuple(_teacher_parts(parts, teacher, recipe, cache, progress) for teacher in teachers),
+        teachers=tuple(teacher_parts(parts, *teacher, recipe, cache, progress) for teacher in teachers),
+        answer_files=() if "distill" in skipped else answer_files(recipe),
         targets=targets,
         fastest_only=AUTO in recipe.targets,
         skipped=skipped,
@@ -255,7 +262,7 @@ def _skipped(recipe: Recipe, dataset: Dataset, model: ModelSource, weights: Weig
         for name in ("distill", "prune"):
             skipped.setdefault(name, "no training images")
     if weights.origin == "file" and recipe.distill.teachers is None:
-        skipped.setdefault("distill", "the network comes trained; name teachers with --set distill.teachers=[...]")
+        skipped.setdefault("distill", "the network comes trained; name teachers with --teacher")
     return skipped
 
 
@@ -292,8 +299,9 @@ def _resolved(
     """
     distill = recipe.distill.model_copy(update={"teachers": teachers})
     baseline = recipe.baseline
-    if baseline.schedule is None:
-        baseline = baseline.model_copy(update={"schedule": distill.schedule})
+    if baseline.schedule is None:  # the same views too: what distillation brings is the teachers' doing alone
+        same = distill.schedule.model_copy(update={"views": distill.schedule.asked_views})
+        baseline = baseline.model_copy(update={"schedule": same})
     return recipe.model_copy(
         update={
             "targets": (targets[0].name,) if recipe.targets == (AUTO,) and len(targets) == 1 else recipe.targets,
@@ -303,11 +311,6 @@ def _resolved(
             "skip": tuple(sorted(skipped)),
         }
     )
-
-
-def _teacher_parts(parts: Parts, model: ModelSource, recipe: Recipe, cache: Path, progress: Progress) -> Parts:
-    text = "none" if recipe.weights == "none" or model.origin == "file" else None
-    return replace(parts, model=model, weights=resolve_weights(text, model, cache=cache, progress=progress))
 
 
 def _weights_notes(model: ModelSource, weights: WeightsSource) -> tuple[str, ...]:

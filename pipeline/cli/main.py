@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.cli import bundles, doctor, gating, listing, runs
+from pipeline.cli import bundles, doctor, gating, listing, runs, sharing
 from pipeline.cli.failures import end_well, guarded
 from pipeline.threads import wait_asleep
 
@@ -24,6 +24,8 @@ Start here:
   edgewright deploy net.py:build --weights w.pth --data my_photos --skip distill,prune
                                                    your trained network: only INT8, ONNX, runtime
   edgewright deploy model.onnx --data my_photos    the same from an ONNX file, whoever exported it
+  edgewright deploy resnet18 --data my_photos --teacher resnet101 --teacher vgg16
+                                                   one small network learns from several large ones
 \b
 Then:
   edgewright explain resnet50                      what would run again, and why
@@ -35,7 +37,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )  # fmt: skip
 
-for command in (*runs.COMMANDS, *gating.COMMANDS, *bundles.COMMANDS, *listing.COMMANDS, *doctor.COMMANDS):
+_COMMANDS = (runs, gating, bundles, listing, doctor, sharing)
+for command in (command for module in _COMMANDS for command in module.COMMANDS):
     app.command(name=command.__name__.rstrip("_"))(guarded(command))
 app.add_typer(gating.baseline_app)
 

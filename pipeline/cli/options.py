@@ -94,6 +94,27 @@ def recipe_from(
             help="Such as 76%: end with exit code 8 before anything is built where the network as given makes less.",
         ),
     ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--teacher",
+            metavar="MODEL[@WEIGHTS]",
+            help="A network to learn from, such as resnet101, vgg16@pretrained or big.py:build@big.safetensors; may be "
+            "given several times: then MODEL learns from all of them together.",
+        ),
+    ] = None,
+    student: Annotated[
+        str | None,
+        typer.Option(
+            "--student",
+            metavar="NAME",
+            help="Deploy this network instead, and let MODEL with its weights be its teacher.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", help="Train so many students without and with teachers, for mean and spread."),
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -110,8 +131,15 @@ def recipe_from(
     ] = False,
 ) -> "Recipe":
     """The recipe file, overridden by the options, overridden by ``--set``."""
+    from pipeline.errors import UsageError
     from pipeline.recipe.reading import QUICK, read_recipe
 
+    teachers = list(teacher or ())
+    if student is not None:
+        if model is None:
+            raise UsageError("--student needs a MODEL, which is its teacher", got=student)
+        teachers.insert(0, f"{model}@{weights}" if weights else model)
+        model, weights = student, None
     typed: dict[str, Any] = {
         "model": model,
         "data.source": data,
@@ -121,6 +149,8 @@ def recipe_from(
         "seed": seed,
         "goal.require": _names(require),
         "goal.expect_accuracy": expect_accuracy,
+        "distill.teachers": teachers or None,
+        "measure.seeds": seeds,
         "build.budget_s": _seconds(budget),
         "build.input": input_,
         "build.tensorrt.capabilities": _names(compute),

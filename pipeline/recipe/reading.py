@@ -79,7 +79,13 @@ def _lines(section: BaseModel, values: Mapping[str, Any], margin: str) -> Iterat
             yield f"{margin}{key}:"
             yield from _lines(inner, values[key], f"{margin}  ")
         else:
-            text: str = yaml.dump({key: values[key]}, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+            text: str = yaml.dump(
+                {key: values[key]},
+                Dumper=_Dumper,
+                sort_keys=False,
+                allow_unicode=True,
+                default_flow_style=None if isinstance(inner, dict) else False,
+            )
             yield from (f"{margin}{line}" for line in text.splitlines())
 
 

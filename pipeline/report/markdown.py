@@ -27,7 +27,9 @@ def render_markdown(report: Report) -> str:
         rows = [texts.stage_cells(row) for row in report.stages]
         parts += ["## What every stage bought and cost", table(texts.STAGE_COLUMNS, rows)]
     if report.teachers:
-        parts += ["## What the teachers gained and cost", table(texts.TEACHER_COLUMNS, texts.teacher_rows(report))]
+        parts += ["## Ensemble or student", table(texts.TEACHER_COLUMNS, texts.teacher_rows(report))]
+        parts[-1:-1] = [line(report.ensemble.sentence)] if report.ensemble else []
+        parts += [table(texts.SEED_COLUMNS, rows) for rows in [texts.seed_rows(report)] if rows]
     if int8 := texts.int8_text(report):
         parts += ["## INT8", line(int8)]
         parts += [table(texts.TRIED_COLUMNS, rows) for rows in [texts.tried_rows(report)] if rows]

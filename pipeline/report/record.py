@@ -146,8 +146,51 @@ class TeacherEntry(_Record):
     params: int
     size_bytes: int
     p50_s: float
+    memory_bytes: _Bytes = None
     accuracy: float
+    calibration_error: float | None = None
     wall_s: float
+
+
+class SeedEntry(_Record):
+    """The student's accuracy from one seed, without and with its teachers."""
+
+    seed: int
+    untaught: float
+    distilled: float
+
+
+class EnsembleEntry(_Record):
+    """The teachers together, as they would run, and what the student has of them.
+
+    Attributes:
+        members: How many networks.
+        accuracy: Of their averaged probabilities on the test split.
+        p50_s: All members one after another, seconds.
+        memory_bytes: Peak of a process that holds them all.
+        agreement: Share of the test images on which the distilled student answers like the ensemble.
+        way: How far the student came from untaught to the ensemble, a fraction of 1; null where the ensemble is not
+            more accurate than the untaught student.
+        times_faster: The ensemble's median time over that of the distilled student.
+        p_value: That untaught and distilled student are equally good (McNemar, exact, two-sided).
+        calibration_error: Of untaught student, distilled student and ensemble.
+        sentence: All that in words.
+        seeds: Both students from other seeds, where that was asked for.
+    """
+
+    members: Annotated[int, Field(gt=0)]
+    accuracy: float
+    p50_s: float
+    size_bytes: int
+    memory_bytes: _Bytes = None
+    params: int
+    agreement: float
+    way: float | None = None
+    times_faster: float
+    p_value: float
+    calibration_error: tuple[float | None, float | None, float | None]
+    sentence: str
+    seeds: tuple[SeedEntry, ...] = ()
 
 
 class FloatNode(_Record):
@@ -246,6 +289,7 @@ class Report(_Record):
     verdict: Verdict
     stages: tuple[StageRow, ...] = Field(description="empty in the report of a gate alone")
     teachers: tuple[TeacherEntry, ...] = ()
+    ensemble: EnsembleEntry | None = None
     quantization: QuantizationEntry | None = None
     bundle: BundleEntry
     gate: Comparison | None = Field(default=None, description="the shipped bundle against the accepted baseline")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from pipeline.report import figures
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAMAGE_COLUMNS",
+    "SEED_COLUMNS",
     "STAGE_COLUMNS",
     "TEACHER_COLUMNS",
     "TRIED_COLUMNS",
@@ -22,6 +24,7 @@ __all__ = [
     "int8_text",
     "measured_where",
     "notes",
+    "seed_rows",
     "stage_cells",
     "teacher_rows",
     "time_spent",
@@ -39,7 +42,9 @@ TRIED_COLUMNS = ("INT8 form", "error", "same answers", "time of float", "accurac
 
 DAMAGE_COLUMNS = ("layer", "ONNX node", "error when it alone is INT8", "runs in")
 
-TEACHER_COLUMNS = ("teacher", "accuracy", "p50", "size", "params", "training took")
+SEED_COLUMNS = ("seed", "without teachers", "distilled", "points gained")
+
+TEACHER_COLUMNS = ("network", "accuracy", "p50", "size", "memory peak", "params", "confidence off by", "training took")
 
 
 def stage_cells(row: StageRow) -> tuple[str, ...]:
@@ -61,16 +66,35 @@ def teacher_rows(report: Report) -> list[tuple[str, ...]]:
     """The ensemble, then the student that learned from it: what one network in place of many gained and cost."""
     rows: list[tuple[str, ...]] = [
         (
-            teacher.model,
+            f"teacher {teacher.model}",
             figures.percent(teacher.accuracy),
             figures.milliseconds(teacher.p50_s),
             figures.megabytes(teacher.size_bytes),
+            figures.megabytes(teacher.memory_bytes),
             figures.count(teacher.params),
+            figures.percent(teacher.calibration_error),
             figures.seconds(teacher.wall_s),
         )
         for teacher in report.teachers
     ]
-    for name, label in (("baseline", "student without teachers"), ("distill", "student that learned from them")):
+    found = report.ensemble
+    errors: Sequence[float | None] = (None, None)
+    if found is not None:
+        *errors, ensemble_error = found.calibration_error
+        rows.append(
+            (
+                f"ensemble of {found.members}",
+                figures.percent(found.accuracy),
+                figures.milliseconds(found.p50_s),
+                figures.megabytes(found.size_bytes),
+                figures.megabytes(found.memory_bytes),
+                figures.count(found.params),
+                figures.percent(ensemble_error),
+                figures.seconds(sum(teacher.wall_s for teacher in report.teachers)),
+            )
+        )
+    students = (("baseline", "student without teachers"), ("distill", "student that learned from them"))
+    for (name, label), error in zip(students, errors, strict=True):
         row = report.stage(name)
         if rows and row is not None and row.status != "skipped":
             rows.append(
@@ -79,10 +103,30 @@ def teacher_rows(report: Report) -> list[tuple[str, ...]]:
                     figures.percent(row.accuracy.value),
                     figures.milliseconds(row.latency_s.p50),
                     figures.megabytes(row.size_bytes),
+                    figures.megabytes(row.memory_bytes.peak),
                     figures.count(row.params),
+                    figures.percent(error),
                     figures.seconds(row.wall_s),
                 )
             )
+    return rows
+
+
+def seed_rows(report: Report) -> list[tuple[str, ...]]:
+    """Both students from every seed, and their mean and spread; empty where there was one seed."""
+    seeds = report.ensemble.seeds if report.ensemble else ()
+    if len(seeds) < 2:
+        return []
+    columns = [[one.untaught for one in seeds], [one.distilled for one in seeds]]
+    columns.append([distilled - untaught for untaught, distilled in zip(*columns, strict=True)])
+    rows: list[tuple[str, ...]] = [
+        (str(one.seed), figures.percent(one.untaught), figures.percent(one.distilled), figures.signed_points(gain))
+        for one, gain in zip(seeds, columns[2], strict=True)
+    ]
+    rows.append(
+        ("mean", *(figures.percent(fmean(column)) for column in columns[:2]), figures.signed_points(fmean(columns[2])))
+    )
+    rows.append(("standard deviation", *(f"{100 * stdev(column):.2f}" for column in columns)))
     return rows
 
 
@@ -144,11 +188,12 @@ def damage_rows(report: Report, count: int = 10) -> list[tuple[str, ...]]:
 
 def at_a_glance(report: Report) -> list[str]:
     """What distillation and the whole run did to accuracy, each with its interval, for whoever reads no further."""
+    told = [report.ensemble.sentence] if report.ensemble else []
     asked = (
         ("what is shipped, against the baseline", report.shipped_change),
         ("what the teachers brought, distill against baseline", report.taught_change),
     )
-    return [f"{label}: {_change(found)}" for label, found in asked if found is not None]
+    return told + [f"{label}: {_change(found)}" for label, found in asked if found is not None]
 
 
 def _change(found: PairedChange) -> str:

@@ -18,7 +18,7 @@ from pipeline.runner.baseline_doubts import check_expectation
 from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
 from pipeline.runner.report_rows import Outcome, Taught
-from pipeline.stage import TrainedNetwork
+from pipeline.stage import Teacher, TrainedNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,8 +70,10 @@ def finished(chain: Chain) -> Iterator[Finished]:
         if stage.name == "distill":
             with chain.phases.during("teachers", whole=True):
                 shared.taught = _teachers(chain, first)
-        teachers = tuple(one.teacher for one in shared.taught) if stage.name == "distill" else ()
-        result = chain.execute(stage, artifacts, teachers)
+        if stage.name == "distill":
+            with chain.phases.during("teachers", whole=True):
+                shared.teachers = _asked(chain, shared.taught)
+        result = chain.execute(stage, artifacts, shared.teachers if stage.name == "distill" else ())
         artifacts[result.artifact.kind] = result.artifact
         measured = _measured(chain, result.artifact, first)
         if stage.name == "baseline" and measured is not None:
@@ -126,6 +128,16 @@ def _note(chain: Chain, made: Made, outcome: Outcome) -> None:
     chain.announce(outcome)
 
 
+def _asked(chain: Chain, taught: Sequence[Taught]) -> tuple[Teacher, ...]:
+    """The teachers with what they say of every view that the student will see."""
+    found = []
+    for parts, one in zip(chain.plan.teachers, taught, strict=True):
+        answers = chain.about(parts).execute(chain.plan.question(), {ArtifactKind.NETWORK: one.teacher.artifact})
+        found.append(Teacher(name=parts.model.name, answers=answers.artifact, network=one.teacher))
+    files = (Teacher(name=one.file.stem, answers=chain.execute(one, {}).artifact) for one in chain.plan.answer_files)
+    return (*found, *files)
+
+
 def _teachers(chain: Chain, target: Target) -> tuple[Taught, ...]:
     """Each teacher is its own network's baseline, trained with the teachers' schedule."""
     recipe = chain.plan.recipe
@@ -149,7 +161,7 @@ def _for_target(
     plan, artifacts = chain.plan, dict(common)
     if len(plan.targets) > 1:
         chain.progress.note(f"for {target.name}")
-    made = Made(outcomes=list(shared.outcomes), taught=shared.taught)
+    made = Made(outcomes=list(shared.outcomes), taught=shared.taught, teachers=shared.teachers)
     if target.name != measured_on.name:
         made.outcomes = [
             replace(outcome, measured=_measured(chain, outcome.result.artifact, target)) for outcome in shared.outcomes

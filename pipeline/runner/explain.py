@@ -12,7 +12,7 @@ from pipeline.planning.int8_search import export_of
 from pipeline.planning.kept_decision import SEARCH, decision_components, recorded
 from pipeline.runner.network_trial import Trial, known_trial
 from pipeline.runner.preflight import plan_after_trials
-from pipeline.stage import Inputs, TrainedNetwork
+from pipeline.stage import Inputs, Teacher, TrainedNetwork
 from pipeline.subject import Subject
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from exporters.target import Target
     from pipeline.artifact import Artifact, Json
+    from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
     from pipeline.planning.decision_record import Decision
     from pipeline.stage import Stage
@@ -53,12 +54,12 @@ def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
         Explained(stage=name, status="skipped", reasons=(reason,)) for name, reason in plan.skipped.items()
     ]
     for stage in plan.network_stages():
-        teachers: tuple[TrainedNetwork, ...] = ()
+        teachers: tuple[Teacher, ...] = ()
         if stage.name == "distill":
             known, found = walk.teachers()
             told += found
             if known is None:
-                told.append(walk.waiting(stage, "its teachers have to be trained first"))
+                told.append(walk.waiting(stage, "its teachers have to be trained and asked first"))
                 continue
             teachers = known
         told.append(walk.look(stage, teachers))
@@ -74,7 +75,7 @@ class _Walk:
         self._unknown: dict[ArtifactKind, str] = {}
         """Kinds whose newest artifact would be made by a stage that has to run, with that stage's name."""
 
-    def look(self, stage: Stage, teachers: tuple[TrainedNetwork, ...] = ()) -> Explained:
+    def look(self, stage: Stage, teachers: tuple[Teacher, ...] = ()) -> Explained:
         for kind in stage.takes:
             if kind in self._unknown:
                 return self.waiting(stage, f"its input comes from {self._unknown[kind]}, which would run")
@@ -118,25 +119,43 @@ class _Walk:
     def _would_run(self, name: str, *reasons: str) -> Explained:
         return Explained(stage=name, status="would run", reasons=reasons)
 
-    def teachers(self) -> tuple[tuple[TrainedNetwork, ...] | None, list[Explained]]:
-        """The trained teachers, None when one has to be trained; and a line for each of them."""
+    def teachers(self) -> tuple[tuple[Teacher, ...] | None, list[Explained]]:
+        """The teachers with their answers, None when one has to be trained or asked; and a line for each of them."""
         recipe = self._plan.recipe
         stage = recipe.baseline.model_copy(update={"schedule": recipe.distill.teacher_schedule})
+        question = self._plan.question()
         known, told = [], []
         for parts in self._plan.teachers:
             inputs = self._inputs(stage, parts)
             found = cached(stage, inputs, self._store, seed=recipe.seed)
-            reasons = () if found else self._reasons(stage, inputs)
-            told.append(
-                Explained(
-                    stage=f"teacher {parts.model.name}", status="cached" if found else "would run", reasons=reasons
-                )
+            name = parts.model.name
+            told.append(self._told(f"teacher {name}", stage, inputs, found))
+            if found is None:
+                continue
+            asked = Inputs(
+                artifacts={ArtifactKind.NETWORK: found.artifact},
+                subject=Subject(parts=parts).restricted(question.reads),
             )
-            if found:
-                known.append(TrainedNetwork(source=parts.model, artifact=found.artifact))
-        return (tuple(known) if len(known) == len(self._plan.teachers) else None), told
+            answers = cached(question, asked, self._store, seed=recipe.seed)
+            told.append(self._told(f"answers of {name}", question, asked, answers))
+            if answers is not None:
+                network = TrainedNetwork(source=parts.model, artifact=found.artifact)
+                known.append(Teacher(name=name, answers=answers.artifact, network=network))
+        for taken in self._plan.answer_files:
+            inputs = self._inputs(taken, self._plan.parts)
+            found = cached(taken, inputs, self._store, seed=recipe.seed)
+            told.append(self._told(f"answers of {taken.file.stem}", taken, inputs, found))
+            if found is not None:
+                known.append(Teacher(name=taken.file.stem, answers=found.artifact))
+        count = len(self._plan.teachers) + len(self._plan.answer_files)
+        return (tuple(known) if len(known) == count else None), told
 
-    def _inputs(self, stage: Stage, parts: Parts, teachers: tuple[TrainedNetwork, ...] = ()) -> Inputs:
+    def _told(self, name: str, stage: Stage, inputs: Inputs, found: StageResult | None) -> Explained:
+        if found is not None:
+            return Explained(stage=name, status="cached", reasons=())
+        return Explained(stage=name, status="would run", reasons=self._reasons(stage, inputs))
+
+    def _inputs(self, stage: Stage, parts: Parts, teachers: tuple[Teacher, ...] = ()) -> Inputs:
         return Inputs(
             artifacts={kind: self._artifacts[kind] for kind in stage.takes},
             subject=Subject(parts=parts).restricted(stage.reads),

@@ -13,6 +13,12 @@ from pipeline.gate.report import with_judgement
 from pipeline.gate.two_bundles import GateOptions
 from pipeline.recipe.reading import dump_recipe
 from pipeline.report.render import write_reports
+from pipeline.runner.ensemble_or_student import (
+    Students,
+    ensemble_entry,
+    measured_ensemble,
+    students_of_other_seeds,
+)
 from pipeline.runner.report_rows import make_report
 from pipeline.runner.speedup import speedup
 from pipeline.store import write_atomically
@@ -26,7 +32,9 @@ if TYPE_CHECKING:
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.planning.decision_record import Decision
     from pipeline.report import Report
+    from pipeline.report.record import EnsembleEntry
     from pipeline.runner.report_rows import Outcome, Taught
+    from pipeline.stage import Teacher
 
 __all__ = ["Deployed", "Made", "publish"]
 
@@ -37,6 +45,7 @@ class Made:
 
     outcomes: list[Outcome] = field(default_factory=list)
     taught: tuple[Taught, ...] = ()
+    teachers: tuple[Teacher, ...] = ()
     decision: Decision | None = None
 
     def of(self, stage: str) -> Artifact:
@@ -91,7 +100,8 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     baseline, shipped = (outcome.result.artifact for outcome in (made.outcomes[0], made.outcomes[-1]))
     with chain.phases.during("timing side by side", whole=True):
         faster = None if target.cannot_run() else speedup(chain, target, chain.engine(baseline, target), shipped)
-    report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster)
+    together = _ensemble(chain, target, made)
+    report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together)
     code = 0
     if shelf is not None and not target.cannot_run() and shelf.history(case_of(bundle)) is not None:
         with chain.phases.during("gate", whole=True):
@@ -108,3 +118,19 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         files=(bundle.root, *written, folder / "recipe.yaml"),
         exit_code=code if code in {1, 8} else 0,
     )
+
+
+def _ensemble(chain: Chain, target: Target, made: Made) -> EnsembleEntry | None:
+    """The teachers together beside the student; None where nothing was distilled or nothing can be measured."""
+    measured = {one.result.stage: one.measured for one in made.outcomes}
+    untaught, distilled = measured.get("baseline"), measured.get("distill")
+    if untaught is None or distilled is None or not made.taught or len(made.taught) < len(made.teachers):
+        return None
+    with chain.phases.during("teachers", whole=True):
+        ensemble = measured_ensemble(chain, target, made.taught, made.teachers)
+        if ensemble is None:
+            return None
+        recipe = chain.plan.recipe
+        first = Students(seed=recipe.seed, untaught=untaught, distilled=distilled)
+        others = students_of_other_seeds(chain, target, made.teachers, recipe.measure.seeds)
+    return ensemble_entry(chain.plan.parts.task, ensemble, made.taught, (first, *others))

@@ -14,6 +14,7 @@ from pipeline.report.figures import megabytes, points, speed_interval
 from pipeline.report.record import (
     AccuracyFigure,
     DamageEntry,
+    EnsembleEntry,
     FloatNode,
     Latency,
     Memory,
@@ -59,7 +60,12 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taught:
-    """A teacher, what it was measured to be (None as above), and how long its training took, seconds."""
+    """A teacher.
+
+    Attributes:
+        measured: What it was measured to be; None as above.
+        wall_s: How long its training took, seconds.
+    """
 
     teacher: TrainedNetwork
     measured: Measured | None
@@ -124,6 +130,7 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
     decision: Decision,
     bundle: Bundle,
     speedup: Speedup | None,
+    ensemble: EnsembleEntry | None = None,
 ) -> Report:
     """Everything that is known of the run for one target; ``speedup`` is None where that cannot run here."""
     metric, why_not = plan.parts.task.metric, target.cannot_run()
@@ -145,6 +152,7 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         verdict=_verdict(plan, outcomes, speedup) if last and speedup else _unmeasured(target, decision, outcomes[-1]),
         stages=stages,
         teachers=tuple(entry for one in taught if (entry := _teacher_entry(one))),
+        ensemble=ensemble,
         quantization=_quantization(plan.parts.task, decision, outcomes),
         bundle=bundle_entry(bundle),
         conditions=last.solo.processes[0]["facts"] if last else {},
@@ -179,7 +187,9 @@ def _teacher_entry(taught: Taught) -> TeacherEntry | None:
         params=taught.teacher.artifact.facts["params"],
         size_bytes=taught.measured.size_bytes,
         p50_s=taught.measured.p50_s,
+        memory_bytes=taught.measured.solo.memory_bytes()[0].get("peak"),
         accuracy=taught.measured.accuracy.value,
+        calibration_error=taught.measured.accuracy.calibration_error,
         wall_s=taught.wall_s,
     )
 

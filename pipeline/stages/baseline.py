@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pipeline.stage import Inputs, Workspace
-    from pipeline.training.loop import Batch
+    from pipeline.training.images import Batch
 
 __all__ = ["Baseline"]
 
@@ -28,7 +28,7 @@ class Baseline(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "baseline"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "preprocess", "task")
@@ -61,7 +61,7 @@ class Baseline(BaseModel):
             read = reader_of_logits(subject.task, start.network, images)
 
             def loss(outputs: Tensor, batch: Batch) -> Tensor:
-                return subject.task.loss(read(outputs), batch.labels)
+                return subject.task.loss(read(outputs), batch.labels, smoothing=schedule.label_smoothing)
 
             train(
                 start.network,
@@ -71,6 +71,7 @@ class Baseline(BaseModel):
                 seed=work.seed,
                 progress=work.progress,
                 description=f"training {subject.model.name}",
+                kept=work.kept,
             )
             notes = (*notes, f"{subject.model.name}: trained for {schedule.epochs} epochs on the data")
         save_network(start.network, subject.model, work.folder, classes=len(subject.classes))

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import Field
 
 from pipeline.artifact import ArtifactKind
 from pipeline.stage import Made
+from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from pipeline.stage import Inputs, Workspace
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from pipeline.stage import Inputs, Teacher, Workspace
 
 __all__ = ["Distill"]
 
 
-class Distill(BaseModel):
+class Distill(Teaching):
     """Distillation from one teacher or an ensemble into the network itself, starting where the baseline started."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     name: ClassVar[str] = "distill"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "preprocess", "task")
@@ -31,51 +34,61 @@ class Distill(BaseModel):
     teachers: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="models to learn from, each trained on the data first where its weights do not fit it; "
-        "default: two small networks, and no distillation where trained weights are given",
+        description="to learn from: MODEL or MODEL@WEIGHTS, trained on the data first where its weights do not fit it, "
+        "or a file of answers; default: two small networks, and no distillation where trained weights are given",
     )
     teacher_schedule: Schedule = Schedule()
     schedule: Schedule = Schedule(epochs=8)
-    temperature: PositiveFloat = Field(default=4.0, description="softens the answers before they are compared")
-    weight: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.7, description="share of the teachers in the loss; the labels have the rest"
-    )
 
     def run(self, inputs: Inputs, work: Workspace) -> Made:
         """Train the student; write it.
 
         Raises:
             DataError: when there are no training images.
+            UsageError: when layers are to be compared and no teacher has any that fit.
         """
-        from pipeline.models.files import load_network, save_network
+        from pipeline.models.files import save_network
         from pipeline.stages.start import network_facts, starting_network
+        from pipeline.training.feature_pairs import feature_losses
         from pipeline.training.images import TrainingImages
         from pipeline.training.loop import train
-        from pipeline.training.teaching import taught_loss
+        from pipeline.training.teacher_answers import TeacherAnswers
+        from pipeline.training.teaching import TaughtLoss
 
         subject = inputs.subject
         start = starting_network(inputs, work)
         images = TrainingImages(subject.train, subject.preprocess, work.progress)
-        teachers = [load_network(teacher.artifact.root, teacher.source) for teacher in inputs.teachers]
-        loss = taught_loss(
+        answers = [TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers]
+        schedule = self.schedule.model_copy(update={"views": self.schedule.asked_views})
+        loss = TaughtLoss(
             subject.task,
             start.network,
-            teachers,
             images,
-            self.schedule,
-            weight=self.weight,
-            temperature=self.temperature,
-            progress=work.progress,
+            answers,
+            self,
+            smoothing=self.schedule.label_smoothing,
+            features=feature_losses(self, start.network, lambda: _networks(inputs.teachers), images),
         )
         train(
             start.network,
             images,
-            self.schedule,
+            schedule,
             loss,
             seed=work.seed,
             progress=work.progress,
             description=f"distilling {subject.model.name}",
+            kept=work.kept,
         )
+        if loss.features is not None:
+            loss.features.release()
         save_network(start.network, subject.model, work.folder, classes=len(subject.classes))
-        names = " and ".join(teacher.source.name for teacher in inputs.teachers)
+        names = " and ".join(teacher.name for teacher in inputs.teachers)
         return Made(facts=network_facts(start.network, inputs), notes=(f"learned from {names}",))
+
+
+def _networks(teachers: Sequence[Teacher]) -> list[nn.Module]:
+    """Those that are there: of some only answers are known."""
+    from pipeline.models.files import load_network
+
+    there = [teacher.network for teacher in teachers if teacher.network is not None]
+    return [load_network(network.artifact.root, network.source) for network in there]

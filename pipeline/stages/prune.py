@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 from pipeline.artifact import ArtifactKind
 from pipeline.stage import Made
+from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -16,13 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["Prune"]
 
 
-class Prune(BaseModel):
+class Prune(Teaching):
     """Structured pruning with recovery: the dense network is the teacher of the pruned one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     name: ClassVar[str] = "prune"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "preprocess", "task")
@@ -32,10 +31,6 @@ class Prune(BaseModel):
     rounds: PositiveInt = Field(default=1, description="the channels go in so many steps, each with its recovery")
     round_to: PositiveInt = Field(default=8, description="channel numbers stay multiples of this: what kernels like")
     schedule: Schedule = Schedule(epochs=10)
-    temperature: PositiveFloat = Field(default=4.0, description="softens the answers before they are compared")
-    weight: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.7, description="share of the dense network's answers in the loss; the labels have the rest"
-    )
 
     def run(self, inputs: Inputs, work: Workspace) -> Made:
         """Prune, recover; write the network.
@@ -47,25 +42,29 @@ class Prune(BaseModel):
         from pipeline.models.files import load_network, save_network
         from pipeline.stages.channels import ChannelPruner
         from pipeline.stages.start import network_facts
+        from pipeline.training.feature_pairs import feature_losses
         from pipeline.training.images import TrainingImages
+        from pipeline.training.logits import reader_of_logits
         from pipeline.training.loop import train
-        from pipeline.training.teaching import taught_loss
+        from pipeline.training.teacher_answers import ask
+        from pipeline.training.teaching import TaughtLoss
 
         subject = inputs.subject
         folder = inputs.artifacts[ArtifactKind.NETWORK].root
         images = TrainingImages(subject.train, subject.preprocess, work.progress)
         dense, network = (load_network(folder, subject.model) for _ in range(2))
         before = network_facts(dense, inputs)
-        loss = taught_loss(
-            subject.task,
-            network,
-            [dense],
+        said = ask(
+            dense,
+            reader_of_logits(subject.task, dense, images),
             images,
-            self.schedule,
-            weight=self.weight,
-            temperature=self.temperature,
+            views=self.schedule.asked_views,
+            augment=self.schedule.augment,
+            batch_size=4 * self.schedule.batch_size,
             progress=work.progress,
+            kept=work.kept,
         )
+        schedule = self.schedule.model_copy(update={"views": self.schedule.asked_views})
         pruner = ChannelPruner(
             network,
             input_shape=subject.preprocess.shape,
@@ -76,16 +75,23 @@ class Prune(BaseModel):
         )
         for number in range(1, self.rounds + 1):
             pruner.step()
+            features = feature_losses(self, network, lambda: [dense], images)
+            loss = TaughtLoss(
+                subject.task, network, images, [said], self, smoothing=schedule.label_smoothing, features=features
+            )
             suffix = f" ({number}/{self.rounds})" if self.rounds > 1 else ""
             train(
                 network,
                 images,
-                self.schedule,
+                schedule,
                 loss,
                 seed=work.seed + number,
                 progress=work.progress,
                 description=f"recovering {subject.model.name}{suffix}",
+                kept=work.kept,
             )
+            if features is not None:
+                features.release()
         save_network(network, subject.model, work.folder, classes=len(subject.classes))
         facts = network_facts(network, inputs)
         note = f"parameters {before['params'] / 1e6:.2f} M -> {facts['params'] / 1e6:.2f} M"

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from pipeline.artifact import Json
     from pipeline.data import Sample
     from pipeline.session import Array, Outputs
+    from pipeline.tasks.distillation.teaching import Teaching
 
 __all__ = ["Classification"]
 
+_BINS = 15
 _ADDS_UP = 1e-3
 """Probabilities of float32 add up to 1 within this."""
 
@@ -36,30 +38,35 @@ class Classification:
         """The network itself: logits out, softmax is left to the reader (it changes no decision)."""
         return network
 
-    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy of (batch, classes) logits against (batch,) labels, a scalar."""
         from torch.nn import functional
 
-        return functional.cross_entropy(outputs, labels)
+        return functional.cross_entropy(outputs, labels, label_smoothing=smoothing)
 
-    def distillation_loss(self, student: Tensor, teachers: Sequence[Tensor], *, temperature: float) -> Tensor:
-        """Kullback-Leibler divergence to the mean of the teachers' softened distributions, a scalar.
-
-        Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv:1503.02531), sections 2
-        and 5: an ensemble is distilled from the arithmetic mean of its members' probabilities; the factor
-        ``temperature ** 2`` keeps the gradient's size independent of the temperature.
+    def distillation_loss(
+        self, student: Tensor, teachers: Sequence[Tensor], labels: Tensor, teaching: Teaching
+    ) -> Tensor:
+        """The weighted sum of the losses that are asked for, each against what the teachers say together; a scalar.
 
         Args:
             student: Logits, (batch, classes).
             teachers: One (batch, classes) tensor of logits for each teacher.
-            temperature: Softens both distributions; above 0.
+            labels: (batch,).
+            teaching: Which losses, and how.
         """
-        import torch
-        from torch.nn import functional
+        from pipeline.tasks.distillation.losses import LOSSES
+        from pipeline.tasks.distillation.soft_targets import soft_targets, standardised
 
-        target = torch.stack([functional.softmax(logits / temperature, dim=1) for logits in teachers]).mean(dim=0)
-        predicted = functional.log_softmax(student / temperature, dim=1)
-        return functional.kl_div(predicted, target, reduction="batchmean") * temperature**2
+        if teaching.standardise:
+            student, teachers = standardised(student), [standardised(one) for one in teachers]
+        targets = soft_targets(teachers, temperature=teaching.temperature, weighting=teaching.weighting)
+        terms = [
+            weight * LOSSES[name](student, targets, labels, temperature=teaching.temperature)
+            for name, weight in teaching.losses.items()
+            if name in LOSSES
+        ]
+        return sum(terms, start=student.new_zeros(()))
 
     def gives_probabilities(self, outputs: Sequence[Outputs]) -> bool:
         """Whether every image's answers are at least 0 and add up to 1: the network ends in softmax."""
@@ -69,7 +76,22 @@ class Classification:
         """Top-1: the fraction of images whose largest logit is their label's."""
         classes = self.decide(outputs)
         hits = tuple(float(one == sample.label) for one, sample in zip(classes, samples, strict=True))
-        return Accuracy(metric=self.metric, value=sum(hits) / len(hits), n=len(hits), per_image=hits, decisions=classes)
+        return Accuracy(
+            metric=self.metric,
+            value=sum(hits) / len(hits),
+            n=len(hits),
+            per_image=hits,
+            decisions=classes,
+            calibration_error=_calibration_error(self._shares(outputs).max(axis=1), np.array(hits)),
+        )
+
+    def _shares(self, outputs: Sequence[Outputs]) -> Array:
+        """Probabilities, (images, classes)."""
+        from scipy.special import softmax
+
+        rows: Array = np.stack(_logits(outputs)).astype(np.float64)
+        shares: Array = rows if self.gives_probabilities(outputs) else softmax(rows, axis=1)
+        return shares
 
     def blind_score(self, samples: Sequence[Sample]) -> float:
         """The share of the commonest class."""
@@ -108,6 +130,16 @@ class Classification:
     def alike(self, first: Sequence[Json], second: Sequence[Json]) -> tuple[bool, ...]:
         """Whether both say the same class."""
         return tuple(a == b for a, b in zip(first, second, strict=True))
+
+
+def _calibration_error(confidence: Array, hits: Array) -> float:
+    """Expected calibration error over 15 bins of equal width.
+
+    Guo et al., "On Calibration of Modern Neural Networks", 2017 (arXiv:1706.04599), equation 3.
+    """
+    bins = np.clip(np.ceil(confidence * _BINS).astype(int) - 1, 0, _BINS - 1)
+    gaps = [abs(float((hits - confidence)[bins == one].sum())) for one in range(_BINS)]
+    return sum(gaps) / len(hits)
 
 
 def _logits(outputs: Sequence[Outputs]) -> list[Array]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Json
     from pipeline.data import Sample
     from pipeline.session import Outputs
+    from pipeline.tasks.distillation.teaching import Teaching
 
 __all__ = ["Accuracy", "Task", "agreement"]
 
@@ -29,6 +30,8 @@ class Accuracy:
         per_image: What each image contributed (1.0 hit, 0.0 miss), in the order of the split: for paired comparisons.
         decisions: What was decided for each image, as JSON in the task's own form (classification: the class's index),
             in the same order: for the agreement of two models, see :meth:`Task.alike`.
+        calibration_error: How far the model's confidence is from how often it is right, a fraction of 1; None where
+            the task has no such figure.
     """
 
     metric: str
@@ -36,6 +39,7 @@ class Accuracy:
     n: int
     per_image: tuple[float, ...]
     decisions: tuple[Json, ...]
+    calibration_error: float | None = None
 
     def to_json(self) -> dict[str, Json]:
         """As JSON."""
@@ -70,12 +74,14 @@ class Task(Protocol):
         """The network as it is exported: static shapes, one tensor in, a tuple of tensors or one tensor out."""
         ...
 
-    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """The training loss of a batch, a scalar. For classification outputs are (batch, classes) logits."""
         ...
 
-    def distillation_loss(self, student: Tensor, teachers: Sequence[Tensor], *, temperature: float) -> Tensor:
-        """How far the student's outputs are from the teachers' (mean over an ensemble), a scalar."""
+    def distillation_loss(
+        self, student: Tensor, teachers: Sequence[Tensor], labels: Tensor, teaching: Teaching
+    ) -> Tensor:
+        """How far the student's outputs are from what the teachers say together, a scalar."""
         ...
 
     def gives_probabilities(self, outputs: Sequence[Outputs]) -> bool:

@@ -64,7 +64,8 @@ def _moments(
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     seen = 0
     with torch.no_grad():
-        for _, inputs, _ in images.batches(order, batch_size):
+        for batch in images.batches(order, batch_size):
+            inputs = batch.inputs
             if len(inputs) == 1:
                 continue
             network(inputs.to(device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from pipeline.data.dataset import read_image
 from pipeline.environment import usable_cores
 from pipeline.errors import DataError
+from pipeline.training.augmentation import augmented
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,15 +23,33 @@ if TYPE_CHECKING:
     from pipeline.data import Sample
     from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
+    from pipeline.training.schedule import Augmentation
 
-__all__ = ["TrainingImages"]
+__all__ = ["Batch", "TrainingImages"]
 
 _KEPT_BYTES = 1 << 30
-"""Sets whose inputs need less are decoded once and kept; larger ones are decoded anew in every epoch."""
+"""Sets whose pixels need less are decoded once and kept; larger ones are decoded anew in every epoch."""
 
 
-class _Decoded(Dataset[tuple["Tensor", int]]):
-    """Decodes a sample when it is asked for."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some images.
+
+    Attributes:
+        indices: Which images of the split these are, (batch,); always on the CPU.
+        inputs: As a network sees them, float32 (batch, channels, height, width).
+        labels: (batch,).
+        view: Which view of the images these are.
+    """
+
+    indices: Tensor
+    inputs: Tensor
+    labels: Tensor
+    view: int
+
+
+class _Decoded(Dataset["Tensor"]):
+    """Decodes a sample when it is asked for: uint8 (channels, height, width)."""
 
     def __init__(self, samples: Sequence[Sample], preprocess: PreprocessSpec) -> None:
         self._samples = samples
@@ -38,9 +58,9 @@ class _Decoded(Dataset[tuple["Tensor", int]]):
     def __len__(self) -> int:
         return len(self._samples)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        sample = self._samples[index]
-        return torch.from_numpy(read_image(sample, self._preprocess)), sample.label
+    def __getitem__(self, index: int) -> Tensor:
+        pixels = read_image(self._samples[index], self._preprocess, "uint8")
+        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)  # a copy: Pillow lends its own memory
 
 
 class TrainingImages:
@@ -63,44 +83,53 @@ class TrainingImages:
                 fix="add training images, or give --weights and --skip distill,prune",
             )
         self._decoded = _Decoded(samples, preprocess)
+        self._mean, self._std = (
+            torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (preprocess.mean, preprocess.std)
+        )
         self.labels = torch.tensor([sample.label for sample in samples])
-        self._kept = self._keep(samples, preprocess, progress)
+        self._kept = self._keep(preprocess, progress)
 
     def __len__(self) -> int:
         return len(self._decoded)
 
-    @staticmethod
-    def _keep(samples: Sequence[Sample], preprocess: PreprocessSpec, progress: Progress) -> Tensor | None:
-        shape = (len(samples), *preprocess.shape[1:])
-        if math.prod(shape) * 4 > _KEPT_BYTES:
+    def _keep(self, preprocess: PreprocessSpec, progress: Progress) -> Tensor | None:
+        shape = (len(self._decoded), *preprocess.shape[1:])
+        if math.prod(shape) > _KEPT_BYTES:
             return None
-        inputs = np.empty(shape, dtype=np.float32)
-        with progress.track("reading training images", len(samples)) as ticker:
-            for row, sample in enumerate(samples):
-                inputs[row] = read_image(sample, preprocess)
+        pixels = torch.from_numpy(np.empty(shape, dtype=np.uint8))
+        with progress.track("reading training images", len(self._decoded)) as ticker:
+            for row in range(len(self._decoded)):
+                pixels[row] = self._decoded[row]
                 ticker.advance()
-        return torch.from_numpy(inputs)
+        return pixels
 
     def first(self, count: int) -> Tensor:
         """The inputs of the first images, (at most count, channels, height, width): for a look at a network."""
         if self._kept is not None:
-            return self._kept[:count]
-        return torch.stack([self._decoded[index][0] for index in range(min(count, len(self)))])
+            return self._normalised(self._kept[:count])
+        return self._normalised(torch.stack([self._decoded[index] for index in range(min(count, len(self)))]))
 
-    def batches(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def batches(
+        self, order: Tensor, batch_size: int, *, view: int = 0, augment: Sequence[Augmentation] = ()
+    ) -> Iterator[Batch]:
         """Batches in the given order; the last one may be smaller.
 
         Args:
             order: Indices into the split, (n,).
             batch_size: Images a batch.
-
-        Yields:
-            ``(indices, inputs, labels)``: (batch,), float32 (batch, 3, height, width), (batch,).
+            view: Which view of every image.
+            augment: What changes from view to view; nothing: every view is the image itself.
         """
         chunks: tuple[Tensor, ...] = torch.split(order, batch_size)
+        for chunk, pixels in zip(chunks, self._pixels(chunks), strict=True):
+            inputs = self._normalised(augmented(pixels, chunk, view, augment))
+            yield Batch(indices=chunk, inputs=inputs, labels=self.labels[chunk], view=view)
+
+    def _pixels(self, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The bytes of each chunk, uint8 (chunk, channels, height, width)."""
         if self._kept is not None:
             for chunk in chunks:
-                yield chunk, self._kept[chunk], self.labels[chunk]
+                yield self._kept[chunk]
             return
         loader = DataLoader(
             self._decoded, batch_sampler=[chunk.tolist() for chunk in chunks], num_workers=usable_cores()
@@ -108,10 +137,14 @@ class TrainingImages:
         decoded = iter(loader)
         for chunk in chunks:
             try:
-                inputs, labels = next(decoded)
+                pixels = next(decoded)
             except DataError:
                 # A worker's error arrives as a text with its traceback; read here, it names the file again.
                 for index in chunk.tolist():
                     self._decoded[index]
                 raise
-            yield chunk, inputs, labels
+            yield pixels
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        """As :func:`pipeline.preprocess.normalised` to the bit."""
+        return (pixels.float() / 255 - self._mean) / self._std

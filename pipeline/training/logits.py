@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.tasks import Task
     from pipeline.training.images import TrainingImages
 
-__all__ = ["reader_of_logits"]
+__all__ = ["logarithm", "reader_of_logits"]
 
 _IMAGES = 4
 
@@ -33,12 +33,13 @@ def reader_of_logits(task: Task, network: nn.Module, images: TrainingImages) -> 
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     with torch.no_grad():
         outputs = network.eval()(images.first(_IMAGES).to(device))
-    return _logarithm if task.gives_probabilities([(row,) for row in outputs.cpu().numpy()]) else _as_they_are
+    return logarithm if task.gives_probabilities([(row,) for row in outputs.cpu().numpy()]) else _as_they_are
 
 
 def _as_they_are(outputs: Tensor) -> Tensor:
     return outputs
 
 
-def _logarithm(outputs: Tensor) -> Tensor:
+def logarithm(outputs: Tensor) -> Tensor:
+    """Logits of probabilities: their softmax is they themselves."""
     return outputs.clamp(min=torch.finfo(outputs.dtype).tiny).log()

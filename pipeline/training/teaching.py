@@ -4,59 +4,59 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from torch import nn
 
 from pipeline.training.logits import reader_of_logits
-from pipeline.training.loop import answers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from pipeline.progress import Progress
     from pipeline.tasks import Task
-    from pipeline.training.images import TrainingImages
-    from pipeline.training.loop import Batch, BatchLoss
-    from pipeline.training.schedule import Schedule
+    from pipeline.tasks.distillation.teaching import Teaching
+    from pipeline.training.feature_pairs import FeatureLosses
+    from pipeline.training.images import Batch, TrainingImages
+    from pipeline.training.teacher_answers import TeacherAnswers
 
-__all__ = ["taught_loss"]
+__all__ = ["TaughtLoss"]
 
 
-def taught_loss(  # noqa: PLR0913 - as train
-    task: Task,
-    student: nn.Module,
-    teachers: Sequence[nn.Module],
-    images: TrainingImages,
-    schedule: Schedule,
-    *,
-    weight: float,
-    temperature: float,
-    progress: Progress,
-) -> BatchLoss:
-    """The loss ``(1 - weight) * labels + weight * teachers`` of a student; probabilities are read as logits.
+class TaughtLoss(nn.Module):
+    """``(1 - weight) * labels + weight * teachers`` of a student; probabilities are read as logits.
 
-    Without augmentation a teacher's answer to an image never changes: it is asked once for every image. With
-    augmentation it is asked for what the student sees.
+    Args:
+        task: Its losses.
+        student: Is looked at once, to see what it answers with.
+        images: Of the training.
+        answers: What each teacher says of every view.
+        teaching: Which losses, and how strongly.
+        smoothing: Of the labels.
+        features: What is compared inside the networks, where that is asked for.
     """
-    read = reader_of_logits(task, student, images)
-    readers = [reader_of_logits(task, teacher, images) for teacher in teachers]
-    known = (
-        None
-        if schedule.augment
-        else [answers(teacher, images, batch_size=4 * schedule.batch_size, progress=progress) for teacher in teachers]
-    )
 
-    def loss(outputs: Tensor, batch: Batch) -> Tensor:
-        if known is None:
-            with torch.no_grad():
-                said = [teacher.to(batch.inputs.device).eval()(batch.inputs) for teacher in teachers]
-        else:
-            said = [rows[batch.indices.cpu()].to(outputs.device) for rows in known]
-        said = [reader(rows) for reader, rows in zip(readers, said, strict=True)]
-        logits = read(outputs)
-        labels = task.loss(logits, batch.labels)
-        taught = task.distillation_loss(logits, said, temperature=temperature)
-        return (1 - weight) * labels + weight * taught
+    def __init__(  # noqa: PLR0913 - as train
+        self,
+        task: Task,
+        student: nn.Module,
+        images: TrainingImages,
+        answers: Sequence[TeacherAnswers],
+        teaching: Teaching,
+        *,
+        smoothing: float = 0.0,
+        features: FeatureLosses | None = None,
+    ) -> None:
+        super().__init__()
+        self._task, self._answers, self._teaching, self._smoothing = task, answers, teaching, smoothing
+        self._read = reader_of_logits(task, student, images)
+        self.features = features
 
-    return loss
+    def forward(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """A scalar for the student's outputs, (batch, classes)."""
+        logits = self._read(outputs)
+        labels = self._task.loss(logits, batch.labels, smoothing=self._smoothing)
+        said = [answers.said(batch.indices, batch.view).to(logits.device) for answers in self._answers]
+        taught = self._task.distillation_loss(logits, said, batch.labels, self._teaching)
+        if self.features is not None:
+            taught = taught + self.features(batch)
+        return (1 - self._teaching.weight) * labels + self._teaching.weight * taught

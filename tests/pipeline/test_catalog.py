@@ -22,7 +22,7 @@ MACHINES = [
 
 
 def test_every_target_can_be_opened_and_nothing_else_can() -> None:
-    assert set(OPENERS) == set(TARGETS)
+    assert set(OPENERS) == {*TARGETS, "ensemble"}  # which is measured and never shipped
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.statistics.paired_proportions import accuracy_drop, agreement_upper_bound
+from benchmarks.statistics.paired_proportions import accuracy_drop, agreement_upper_bound, mcnemar
 
 _TWO_SIDED_95 = 0.025
 
@@ -64,3 +66,12 @@ def test_the_agreements_bound_is_the_exact_binomial_one(same: int, n: int) -> No
 
 def test_full_agreement_has_no_smaller_bound_than_one() -> None:
     assert agreement_upper_bound(20, 20, alpha=0.05) == 1.0
+
+
+@pytest.mark.parametrize(("lost", "won"), [(0, 0), (3, 3), (0, 5), (2, 9), (40, 60)])
+def test_mcnemar_is_the_chance_of_so_uneven_a_split_of_fair_coins(lost: int, won: int) -> None:
+    n = lost + won
+    chances = [math.comb(n, k) / 2**n for k in range(n + 1)]
+    wanted = sum(chance for chance in chances if chance <= chances[won] * (1 + 1e-9))
+    assert mcnemar(lost, won) == pytest.approx(wanted)
+    assert mcnemar(won, lost) == pytest.approx(wanted)

@@ -16,7 +16,7 @@ from pipeline.chain.execution import FILES_OF_KIND, StageResult, cached, execute
 from pipeline.errors import ContractError
 from pipeline.models.source import ModelSource
 from pipeline.progress import SilentProgress
-from pipeline.stage import Inputs, Made, TrainedNetwork, Workspace
+from pipeline.stage import Inputs, Made, Teacher, TrainedNetwork, Workspace
 from pipeline.store import Store
 
 if TYPE_CHECKING:
@@ -309,10 +309,11 @@ def test_a_stage_that_harms_its_input_is_told_which_file(
 
 def test_a_stage_that_changes_a_teacher_is_told_so(inputs: Inputs, store: Store) -> None:
     artifact = _commit(store, ArtifactKind.NETWORK, "weights.safetensors")
-    teacher = TrainedNetwork(source=ModelSource(origin="torchvision", name="resnet18"), artifact=artifact)
+    network = TrainedNetwork(source=ModelSource(origin="torchvision", name="resnet18"), artifact=artifact)
+    teacher = Teacher(name="resnet18", answers=artifact, network=network)
 
     def work(inputs: Inputs, work: Workspace) -> Made:
-        _overwrite(inputs.teachers[0].artifact.path("weights.safetensors"))
+        _overwrite(inputs.teachers[0].answers.path("weights.safetensors"))
         return _writes("a")(inputs, work)
 
     with pytest.raises(ContractError, match="stage 'tried' changed its input"):

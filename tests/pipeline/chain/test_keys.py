@@ -20,7 +20,8 @@ from pipeline.chain.keys import changes, key_components, key_of
 from pipeline.data.dataset import Dataset, Sample
 from pipeline.models.source import ModelSource, WeightsSource
 from pipeline.preprocess import PreprocessSpec
-from pipeline.stage import Inputs, Stage, TrainedNetwork
+from pipeline.stage import Inputs, Stage, Teacher, TrainedNetwork
+from pipeline.stages.answers import AskTeacher
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import Calibrate
@@ -53,15 +54,17 @@ def _artifact(kind: ArtifactKind, content: str = "content") -> Artifact:
     return Artifact(kind=kind, files=(entry,), facts={}, root=Path("here"))
 
 
-TEACHER = TrainedNetwork(
+NETWORK = TrainedNetwork(
     source=ModelSource(origin="torchvision", name="resnet50"), artifact=_artifact(ArtifactKind.NETWORK)
 )
+TEACHER = Teacher(name="resnet50", answers=_artifact(ArtifactKind.ANSWERS), network=NETWORK)
 INPUTS = Inputs(
     artifacts={kind: _artifact(kind) for kind in ArtifactKind}, subject=Subject(parts=EVERYTHING), teachers=(TEACHER,)
 )
 STAGES: dict[str, Any] = {
     "baseline": Baseline(schedule=Schedule()),
     "distill": Distill(teachers=("resnet50",)),
+    "answers": AskTeacher(views=1),
     "prune": Prune(),
     "calibrate": Calibrate(),
     "export": ExportFor(dialects=("ort-x86",)),
@@ -83,6 +86,17 @@ SCHEDULE = {
     "clip_norm": 0.99,
     "auxiliary_weight": 0.99,
     "augment": ["flip"],
+    "views": 9,
+    "optimizer": "sgd",
+    "label_smoothing": 0.99,
+    "ema": 0.99,
+}
+TEACHING = {
+    "temperature": 9.9,
+    "weight": 0.99,
+    "losses": {"kd": 0.5},
+    "standardise": True,
+    "weighting": "confidence",
 }
 OTHER_VALUES: dict[str, dict[str, Any]] = {
     "baseline": {"schedule": SCHEDULE},
@@ -90,10 +104,10 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
         "teachers": ["resnet34"],
         "teacher_schedule": SCHEDULE,
         "schedule": SCHEDULE,
-        "temperature": 9.9,
-        "weight": 0.99,
+        **TEACHING,
     },
-    "prune": {"ratio": 0.99, "rounds": 9, "round_to": 99, "schedule": SCHEDULE, "temperature": 9.9, "weight": 0.99},
+    "answers": {"views": 9, "augment": ["flip"]},
+    "prune": {"ratio": 0.99, "rounds": 9, "round_to": 99, "schedule": SCHEDULE, **TEACHING},
     "calibrate": {"opset": 20},
     "export": {"method": "minmax", "bias_correction": False, "float_nodes": ["node"], "dialects": ["ort-arm"]},
     "build": {
@@ -204,12 +218,14 @@ def test_a_part_of_the_subject_changes_the_key_where_the_stage_reads_it_and_only
     [
         (),
         (TEACHER, TEACHER),
-        (replace(TEACHER, source=replace(TEACHER.source, name="resnet101")),),
-        (replace(TEACHER, artifact=_artifact(ArtifactKind.NETWORK, "other")),),
+        (replace(TEACHER, answers=_artifact(ArtifactKind.ANSWERS, "other")),),
+        (replace(TEACHER, network=replace(NETWORK, source=replace(NETWORK.source, name="resnet101"))),),
+        (replace(TEACHER, network=replace(NETWORK, artifact=_artifact(ArtifactKind.NETWORK, "other"))),),
+        (replace(TEACHER, network=None),),
     ],
-    ids=["none", "one more", "another network", "other weights"],
+    ids=["none", "one more", "other answers", "another network", "other weights", "answers alone"],
 )
-def test_the_teachers_change_the_key(teachers: tuple[TrainedNetwork, ...]) -> None:
+def test_the_teachers_change_the_key(teachers: tuple[Teacher, ...]) -> None:
     assert _key(STAGES["distill"], replace(INPUTS, teachers=teachers)) != _key(STAGES["distill"])
 
 
@@ -259,7 +275,7 @@ def test_places_names_and_reasons_do_not_change_the_key(stage: Stage) -> None:
     other = Inputs(
         artifacts={kind: replace(one, root=Path("elsewhere")) for kind, one in INPUTS.artifacts.items()},
         subject=Subject(parts=parts),
-        teachers=(replace(TEACHER, artifact=replace(TEACHER.artifact, root=Path("elsewhere"))),),
+        teachers=(replace(TEACHER, answers=replace(TEACHER.answers, root=Path("elsewhere"))),),
     )
     assert _key(stage, other) == _key(stage)
 
@@ -289,6 +305,7 @@ from pipeline.models.source import ModelSource, WeightsSource
 from pipeline.preprocess import PreprocessSpec
 from pipeline.chain.keys import key_components, key_of
 from pipeline.stage import Inputs
+from pipeline.stages.answers import AskTeacher
 from pipeline.stages.baseline import Baseline
 from pipeline.subject import Parts, Subject
 from pipeline.tasks.classification import Classification

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from pipeline import catalog
-from pipeline.chain.plan import DEFAULT_TEACHERS, Plan, make_plan
+from pipeline.chain.plan import Plan, make_plan
+from pipeline.chain.teachers import DEFAULT_TEACHERS
 from pipeline.errors import DataError, EdgewrightError, UnknownNameError, UsageError, WeightsError
 from pipeline.gpu import this_gpu
 from pipeline.preprocess import PreprocessSpec
@@ -152,7 +153,7 @@ def test_a_network_that_comes_trained_is_not_distilled_unless_teachers_are_named
     planned: Planner, tiny_file: Path, weights_file: Path
 ) -> None:
     assert planned(weights=str(weights_file)).skipped == {
-        "distill": "the network comes trained; name teachers with --set distill.teachers=[...]"
+        "distill": "the network comes trained; name teachers with --teacher"
     }
     assert planned(weights=str(weights_file), distill={"teachers": [f"{tiny_file}:tiny"]}).skipped == {}
 
@@ -251,7 +252,7 @@ def test_the_resolved_recipe_says_what_is_skipped(planned: Planner, only_val: Pa
 def test_the_baseline_is_trained_as_the_student_is_without_its_teachers(planned: Planner) -> None:
     distill = {"schedule": {"epochs": 5, "learning_rate": 0.01}}
     schedule = planned(distill=distill).recipe.baseline.schedule
-    assert schedule == Schedule(epochs=5, learning_rate=0.01)
+    assert schedule == Schedule(epochs=5, learning_rate=0.01, views=4)  # the views that teachers are asked about
 
 
 def test_a_schedule_given_for_the_baseline_is_kept(planned: Planner) -> None:

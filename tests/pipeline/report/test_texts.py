@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.report import texts
-from pipeline.report.record import PairedChange
+from pipeline.report.record import EnsembleEntry, PairedChange, SeedEntry
 from pipeline.report.texts import (
     STAGE_COLUMNS,
     TEACHER_COLUMNS,
+    at_a_glance,
     int8_text,
     measured_where,
     notes,
+    seed_rows,
     stage_cells,
     teacher_rows,
 )
@@ -45,25 +47,75 @@ def test_the_teachers_are_told_with_the_student_they_could_not_teach(report: Rep
     # Distillation was skipped: there is no student that learned from them.
     rows = [dict(zip(TEACHER_COLUMNS, row, strict=True)) for row in teacher_rows(report)]
     assert rows[0] == {
-        "teacher": "resnet34",
+        "network": "teacher resnet34",
         "accuracy": "98.00 %",
         "p50": "21.0 ms",
         "size": "87.3 MB",
+        "memory peak": "-",
         "params": "21.8 M",
+        "confidence off by": "-",
         "training took": "1 min 28 s",
     }
-    assert [row["teacher"] for row in rows[1:]] == ["student without teachers"]
+    assert [row["network"] for row in rows[1:]] == ["student without teachers"]
 
 
 def test_the_student_stands_below_its_teachers_before_and_after_it_learned_from_them(report: Report) -> None:
     learned = report.stages[2].model_copy(update={"name": "distill"})
     taught = report.model_copy(update={"stages": (report.stages[0], learned)})
     rows = [dict(zip(TEACHER_COLUMNS, row, strict=True)) for row in teacher_rows(taught)]
-    assert [(row["teacher"], row["accuracy"]) for row in rows] == [
-        ("resnet34", "98.00 %"),
+    assert [(row["network"], row["accuracy"]) for row in rows] == [
+        ("teacher resnet34", "98.00 %"),
         ("student without teachers", "97.50 %"),
         ("student that learned from them", "97.78 %"),
     ]
+
+
+def _together(*seeds: tuple[float, float]) -> EnsembleEntry:
+    return EnsembleEntry(
+        members=2,
+        accuracy=0.99,
+        p50_s=0.042,
+        size_bytes=180_000_000,
+        memory_bytes=300_000_000,
+        params=43_600_000,
+        agreement=0.97,
+        way=0.5,
+        times_faster=14.0,
+        p_value=0.003,
+        calibration_error=(0.05, 0.02, 0.01),
+        sentence="the student keeps 50 % of what the ensemble gains at 1/14 of its latency",
+        seeds=tuple(SeedEntry(seed=number, untaught=a, distilled=b) for number, (a, b) in enumerate(seeds)),
+    )
+
+
+def test_the_ensemble_stands_between_its_members_and_the_students(report: Report) -> None:
+    whole = report.model_copy(update={"ensemble": _together((0.9, 0.95))})
+    row = dict(zip(TEACHER_COLUMNS, teacher_rows(whole)[1], strict=True))
+    assert row == {
+        "network": "ensemble of 2",
+        "accuracy": "99.00 %",
+        "p50": "42.0 ms",
+        "size": "180 MB",
+        "memory peak": "300 MB",
+        "params": "43.6 M",
+        "confidence off by": "1.00 %",
+        "training took": "1 min 28 s",
+    }
+    assert teacher_rows(whole)[2][6] == "5.00 %"
+    assert at_a_glance(whole)[0] == whole.ensemble.sentence
+
+
+def test_seeds_have_their_mean_and_spread(report: Report) -> None:
+    whole = report.model_copy(update={"ensemble": _together((0.90, 0.95), (0.92, 0.95), (0.91, 0.95))})
+    assert seed_rows(whole)[-2:] == [
+        ("mean", "91.00 %", "95.00 %", "+4.00"),
+        ("standard deviation", "1.00", "0.00", "1.00"),
+    ]
+
+
+def test_one_seed_has_no_table(report: Report) -> None:
+    assert seed_rows(report.model_copy(update={"ensemble": _together((0.90, 0.95))})) == []
+    assert seed_rows(report) == []
 
 
 def test_without_teachers_there_is_nothing_to_tell_of_them(report: Report) -> None:

@@ -83,6 +83,15 @@ def test_pruning_takes_parameters_and_bytes_away(first: _Run) -> None:
     assert (pruned.size_bytes or 0) < (dense.size_bytes or 0)
 
 
+def test_one_teacher_alone_is_the_ensemble(first: _Run) -> None:
+    report = first.deployed.report
+    assert report.ensemble is not None
+    assert report.ensemble.members == 1
+    assert report.ensemble.accuracy == report.teachers[0].accuracy
+    assert [(one.seed, one.untaught) for one in report.ensemble.seeds] == [(0, report.stages[0].accuracy.value)]
+    assert report.ensemble.sentence in (first.deployed.folder / "report.md").read_text(encoding="utf-8")
+
+
 def test_the_written_report_is_the_returned_one(first: _Run) -> None:
     assert read_report(first.deployed.folder) == first.deployed.report
 
@@ -171,3 +180,20 @@ def test_the_bundle_names_no_place_and_nobody(first: _Run, kept: Path, tiny_file
     content = b"".join(path.read_bytes() for path in (first.deployed.folder / "bundle").iterdir())
 
     assert [word for word in words if word.encode() in content and len(word) > 1] == []
+
+
+@pytest.mark.slow
+def test_several_teachers_are_measured_together_and_seeds_repeat_both_students(
+    tiny_recipe: Recipe, tiny_file: Path, tmp_path: Path
+) -> None:
+    distill = tiny_recipe.distill.model_copy(update={"teachers": (f"{tiny_file}:tiny", f"{tiny_file}:tiny")})
+    measure = tiny_recipe.measure.model_copy(update={"seeds": 2})
+    recipe = tiny_recipe.model_copy(update={"distill": distill, "measure": measure, "skip": ("prune",)})
+    report = _run(recipe, Store(tmp_path / "store"), tmp_path / "out").deployed.report
+    found = report.ensemble
+    assert found is not None
+    assert found.members == 2
+    assert found.size_bytes == sum(teacher.size_bytes for teacher in report.teachers)
+    assert found.p50_s > min(teacher.p50_s for teacher in report.teachers)
+    assert [one.seed for one in found.seeds] == [0, 1]
+    assert "standard deviation" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")

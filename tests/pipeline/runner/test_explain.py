@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.artifact import ArtifactKind
 from pipeline.chain.keys import key_components, key_of
 from pipeline.chain.plan import Plan, make_plan
 from pipeline.planning.decision_record import Candidate, Decision
@@ -21,12 +22,12 @@ from pipeline.planning.kept_decision import decision_components, remember
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.explain import explain
-from pipeline.stage import Inputs, Stage, TrainedNetwork
+from pipeline.stage import Inputs, Stage, Teacher, TrainedNetwork
 from pipeline.store import KeyRecord, Store
 from pipeline.subject import Parts, Subject
 
 if TYPE_CHECKING:
-    from pipeline.artifact import Artifact, ArtifactKind
+    from pipeline.artifact import Artifact
 
 Planner = Callable[..., Plan]
 Told = list[tuple[str, str, tuple[str, ...]]]
@@ -62,7 +63,7 @@ def _pretend(
     stage: Stage,
     artifacts: dict[ArtifactKind, Artifact],
     parts: Parts,
-    *teachers: TrainedNetwork,
+    *teachers: Teacher,
 ) -> Artifact:
     """Leave in the store what a run of the stage leaves there; the files are made up."""
     inputs = Inputs(artifacts=artifacts, subject=Subject(parts=parts), teachers=teachers)
@@ -80,10 +81,12 @@ def _pretend_all(store: Store, plan: Plan) -> dict[str, Artifact]:
     made: dict[str, Artifact] = {}
     artifacts: dict[ArtifactKind, Artifact] = {}
     teaching = plan.recipe.baseline.model_copy(update={"schedule": plan.recipe.distill.teacher_schedule})
-    teachers = [
-        TrainedNetwork(source=parts.model, artifact=_pretend(store, plan, teaching, {}, parts))
-        for parts in plan.teachers
-    ]
+    teachers = []
+    for parts in plan.teachers:
+        trained = _pretend(store, plan, teaching, {}, parts)
+        answers = _pretend(store, plan, plan.question(), {ArtifactKind.NETWORK: trained}, parts)
+        network = TrainedNetwork(source=parts.model, artifact=trained)
+        teachers.append(Teacher(name=parts.model.name, answers=answers, network=network))
     method = plan.recipe.export.method
     candidate = Candidate(method="mse" if method == "auto" else method, dialect="ort-x86")
     decision = Decision(precision="int8", reason="a test", candidate=candidate)
@@ -104,7 +107,8 @@ def _told(plan: Plan, store: Store) -> Told:
 
 
 ALL_CACHED: Told = [
-    (name, "cached", ()) for name in ("baseline", "teacher tiny", "distill", "prune", "calibrate", "export", "build")
+    (name, "cached", ())
+    for name in ("baseline", "teacher tiny", "answers of tiny", "distill", "prune", "calibrate", "export", "build")
 ]
 
 
@@ -121,7 +125,7 @@ def test_on_an_empty_store_everything_would_run_and_never_ran(planned: Planner, 
     assert _told(planned(), store) == [
         ("baseline", "would run", ("it never ran",)),
         ("teacher tiny", "would run", ("it never ran",)),
-        ("distill", "would run", ("its teachers have to be trained first",)),
+        ("distill", "would run", ("its teachers have to be trained and asked first",)),
         *_after("distill"),
     ]
 
@@ -136,7 +140,7 @@ def test_a_changed_field_is_named_and_the_stages_behind_wait_for_theirs(planned:
     _pretend_all(store, planned())
     plan = planned(prune={"ratio": 0.25})
     assert _told(plan, store) == [
-        *ALL_CACHED[:3],
+        *ALL_CACHED[:4],
         ("prune", "would run", ("prune.ratio: 0.5 -> 0.25",)),
         *_after("prune"),
     ]
@@ -179,7 +183,7 @@ def test_a_changed_teacher_keeps_the_baseline_and_runs_the_distillation(planned:
     assert _told(plan, store) == [
         ("baseline", "cached", ()),
         ("teacher tiny", "would run", ("baseline.schedule.epochs: 3 -> 7",)),
-        ("distill", "would run", ("its teachers have to be trained first",)),
+        ("distill", "would run", ("its teachers have to be trained and asked first",)),
         *_after("distill"),
     ]
 
@@ -213,7 +217,7 @@ def test_a_result_that_was_removed_is_told_as_such(planned: Planner, store: Stor
     plan = planned()
     shutil.rmtree(_pretend_all(store, plan)["prune"].root)
     assert _told(plan, store) == [
-        *ALL_CACHED[:3],
+        *ALL_CACHED[:4],
         ("prune", "would run", ("its result is no longer in the store",)),
         *_after("prune"),
     ]
@@ -232,7 +236,7 @@ def test_a_stage_that_is_left_out_is_told_first_with_the_reason(planned: Planner
     _pretend_all(store, plan)
     assert _told(plan, store) == [
         ("distill", "skipped", ("skipped on request",)),
-        *(told for told in ALL_CACHED if told[0] not in {"distill", "teacher tiny"}),
+        *(told for told in ALL_CACHED if told[0] not in {"distill", "teacher tiny", "answers of tiny"}),
     ]
 
 

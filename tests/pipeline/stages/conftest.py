@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from exporters.ort_cpu.target import ORT_CPU
-from pipeline.artifact import FLOAT_MODEL, Artifact, ArtifactKind
+from pipeline.artifact import FLOAT_MODEL, Artifact, ArtifactKind, sha256_of_file
 from pipeline.chain.execution import StageResult, execute
 from pipeline.models.resolve import resolve_model
 from pipeline.progress import SilentProgress
-from pipeline.stage import Inputs, Stage, TrainedNetwork
+from pipeline.stage import Inputs, Stage, Teacher, TrainedNetwork
+from pipeline.stages.answers import AskTeacher, TakeAnswers
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import Calibrate, CalibrateGraph
@@ -24,6 +25,8 @@ from pipeline.stages.prune import Prune
 from pipeline.store import Store
 from pipeline.subject import Parts, Subject
 from pipeline.training.schedule import Schedule
+from pipeline.training.shared_answers import write_shared
+from pipeline.training.teacher_answers import TeacherAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 _SCHEDULE = Schedule(epochs=6, batch_size=8, learning_rate=1e-2, augment=("flip",))
 _STAGES: dict[str, Stage] = {
     "baseline": Baseline(schedule=_SCHEDULE),
+    "answers": AskTeacher(views=2, augment=("flip",)),
     "distill": Distill(schedule=_SCHEDULE, teacher_schedule=_SCHEDULE),
     "prune": Prune(schedule=_SCHEDULE),
     "calibrate": Calibrate(),
@@ -69,14 +73,21 @@ def run_chain(parts: Parts, root: Path) -> dict[str, Step]:
     store = Store(root)
     steps = _run(_STAGES, parts, store)
     file = steps["export"].result.artifact.path(FLOAT_MODEL)
-    return {**steps, **_run(_OF_ONNX, replace(parts, model=resolve_model(str(file))), store)}
+    of_onnx = _run(_OF_ONNX, replace(parts, model=resolve_model(str(file))), store)
+    shared = root.with_name(f"{root.name}.safetensors")
+    said = TeacherAnswers.load(steps["answers"].result.artifact.root).said(torch.arange(len(parts.dataset.train)), 0)
+    write_shared(shared, said, samples=parts.dataset.train, classes=parts.dataset.classes, model="tiny")
+    taken = TakeAnswers(file=shared, file_sha256=sha256_of_file(shared))
+    return {**steps, **of_onnx, **_run({"answers of file": taken}, parts, store)}
 
 
 def _run(stages: Mapping[str, Stage], parts: Parts, store: Store) -> dict[str, Step]:
     newest, steps = dict[ArtifactKind, Artifact](), {}
     for name, stage in stages.items():
         # The baseline doubles as the teacher: another network's baseline is what a teacher is.
-        teachers = (TrainedNetwork(source=parts.model, artifact=newest[stage.gives]),) if name == "distill" else ()
+        network = TrainedNetwork(source=parts.model, artifact=newest[stage.gives]) if name == "distill" else None
+        teacher = network and Teacher(name="tiny", answers=newest[ArtifactKind.ANSWERS], network=network)
+        teachers = (teacher,) if teacher else ()
         inputs = Inputs(artifacts=dict(newest), subject=Reading(parts=parts), teachers=teachers)
         Reading.noted = []
         result = execute(stage, inputs, store, seed=3, progress=SilentProgress())
@@ -108,7 +119,7 @@ def chain_again(
 def inputs(session_parts: Parts) -> Any:  # noqa: ANN401 - a function
     """Makes inputs: the tiny parts with some of them replaced, and the artifacts a stage takes."""
 
-    def make(*artifacts: Artifact, teachers: tuple[TrainedNetwork, ...] = (), **changed: Any) -> Inputs:  # noqa: ANN401
+    def make(*artifacts: Artifact, teachers: tuple[Teacher, ...] = (), **changed: Any) -> Inputs:  # noqa: ANN401
         parts = Parts(
             **{
                 name: changed.get(name, getattr(session_parts, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,18 +16,17 @@ from pipeline.errors import DataError
 from pipeline.models.build import build_network
 from pipeline.models.files import load_network, save_network
 from pipeline.progress import SilentProgress
-from pipeline.stage import Inputs, Made, TrainedNetwork, Workspace
+from pipeline.stage import Inputs, Made, Teacher, TrainedNetwork, Workspace
+from pipeline.stages.answers import AskTeacher
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.distill import Distill
+from pipeline.subject import Parts, Subject
 from pipeline.training.images import TrainingImages
-from pipeline.training.loop import answers
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from pipeline.subject import Parts
 
 _SHORT = Schedule(epochs=2, batch_size=16, learning_rate=3e-3)
 
@@ -36,14 +36,23 @@ def _run(stage: Distill | Baseline, inputs: Inputs, folder: Path) -> Made:
     return stage.run(inputs, Workspace(folder=folder, seed=3, progress=SilentProgress()))
 
 
+def _teacher(name: str, parts: Parts, network: Artifact, folder: Path) -> Teacher:
+    """The network, asked about the images as they are."""
+    folder.mkdir()
+    inputs = Inputs(artifacts={ArtifactKind.NETWORK: network}, subject=Subject(parts=parts))
+    AskTeacher(views=1).run(inputs, Workspace(folder=folder, seed=0, progress=SilentProgress()))
+    answers = Artifact.of_folder(ArtifactKind.ANSWERS, folder, {})
+    return Teacher(name=name, answers=answers, network=TrainedNetwork(source=parts.model, artifact=network))
+
+
 @pytest.fixture
-def teacher(chain: Mapping[str, Any], session_parts: Parts) -> TrainedNetwork:
+def teacher(chain: Mapping[str, Any], session_parts: Parts, tmp_path: Path) -> Teacher:
     """The chain's baseline, as a teacher."""
-    return TrainedNetwork(source=session_parts.model, artifact=chain["baseline"].result.artifact)
+    return _teacher("tiny", session_parts, chain["baseline"].result.artifact, tmp_path / "asked")
 
 
 @pytest.fixture
-def stubborn(session_parts: Parts, tmp_path: Path) -> TrainedNetwork:
+def stubborn(session_parts: Parts, tmp_path: Path) -> Teacher:
     """A teacher that calls every image green, whatever its label."""
     network = build_network(session_parts.model, classes=3)
     with torch.no_grad():
@@ -52,20 +61,22 @@ def stubborn(session_parts: Parts, tmp_path: Path) -> TrainedNetwork:
     folder = tmp_path / "stubborn"
     folder.mkdir()
     save_network(network, session_parts.model, folder, classes=3)
-    return TrainedNetwork(source=session_parts.model, artifact=Artifact.of_folder(ArtifactKind.NETWORK, folder, {}))
+    network = Artifact.of_folder(ArtifactKind.NETWORK, folder, {})
+    return _teacher("stubborn", session_parts, network, tmp_path / "stubborn says")
 
 
 def _said(folder: Path, parts: Parts) -> torch.Tensor:
     """The class a stored network calls each training image."""
     images = TrainingImages(parts.dataset.train, parts.preprocess, SilentProgress())
     network = load_network(folder, parts.model)
-    return answers(network, images, batch_size=32, progress=SilentProgress()).argmax(dim=1)
+    with torch.no_grad():
+        return network.eval()(images.first(len(images))).argmax(dim=1)
 
 
 def test_with_the_teachers_alone_the_student_says_what_they_say_and_not_what_the_labels_say(
     inputs: Any,  # noqa: ANN401
     session_parts: Parts,
-    stubborn: TrainedNetwork,
+    stubborn: Teacher,
     tmp_path: Path,
 ) -> None:
     _run(Distill(schedule=_SHORT, weight=1.0), inputs(teachers=(stubborn,)), tmp_path / "out")
@@ -75,7 +86,7 @@ def test_with_the_teachers_alone_the_student_says_what_they_say_and_not_what_the
 def test_without_the_teachers_share_it_is_the_baselines_training_to_the_bit(
     inputs: Any,  # noqa: ANN401
     session_parts: Parts,
-    stubborn: TrainedNetwork,
+    stubborn: Teacher,
     tmp_path: Path,
 ) -> None:
     # So that what distillation gains is the teachers' doing: same start, same order, same augmentation.
@@ -94,12 +105,12 @@ def test_the_student_tells_the_colours_apart(chain: Mapping[str, Any], session_p
 
 def test_all_teachers_are_named_in_the_note(
     inputs: Any,  # noqa: ANN401
-    teacher: TrainedNetwork,
-    stubborn: TrainedNetwork,
+    teacher: Teacher,
+    stubborn: Teacher,
     tmp_path: Path,
 ) -> None:
     made = _run(Distill(schedule=_SHORT), inputs(teachers=(teacher, stubborn)), tmp_path / "out")
-    assert made.notes == ("learned from tiny and tiny",)
+    assert made.notes == ("learned from tiny and stubborn",)
 
 
 def test_the_facts_are_the_students(chain: Mapping[str, Any]) -> None:
@@ -110,19 +121,19 @@ def test_the_facts_are_the_students(chain: Mapping[str, Any]) -> None:
 def test_the_teachers_are_not_changed_while_they_are_listened_to(
     inputs: Any,  # noqa: ANN401
     session_parts: Parts,
-    stubborn: TrainedNetwork,
+    stubborn: Teacher,
     tmp_path: Path,
 ) -> None:
-    before = load_network(stubborn.artifact.root, session_parts.model).state_dict()
+    before = load_network(stubborn.network.artifact.root, session_parts.model).state_dict()
     _run(Distill(schedule=_SHORT), inputs(teachers=(stubborn,)), tmp_path / "out")
-    after = load_network(stubborn.artifact.root, session_parts.model).state_dict()
+    after = load_network(stubborn.network.artifact.root, session_parts.model).state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
 def test_without_training_images_it_is_said_what_to_do(
     inputs: Any,  # noqa: ANN401
     session_parts: Parts,
-    teacher: TrainedNetwork,
+    teacher: Teacher,
     tmp_path: Path,
 ) -> None:
     full = session_parts.dataset
@@ -155,7 +166,8 @@ def test_a_student_may_differ_from_its_teacher(
     folder.mkdir()
     network: nn.Module = build_network(source, classes=3)
     save_network(network, source, folder, classes=3)
-    other = TrainedNetwork(source=source, artifact=Artifact.of_folder(ArtifactKind.NETWORK, folder, {}))
+    trained = Artifact.of_folder(ArtifactKind.NETWORK, folder, {})
+    other = _teacher("wide", replace(session_parts, model=source), trained, tmp_path / "asked")
     made = _run(Distill(schedule=_SHORT), inputs(teachers=(other,)), tmp_path / "out")
     assert made.notes == ("learned from wide",)
     assert load_network(tmp_path / "out", session_parts.model).head.out_features == 3

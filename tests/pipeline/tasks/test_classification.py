@@ -17,6 +17,7 @@ from torch import nn
 from pipeline.data.dataset import Sample
 from pipeline.tasks import Accuracy, agreement
 from pipeline.tasks.classification import Classification
+from pipeline.tasks.distillation.teaching import Teaching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +26,7 @@ _TASK = Classification()
 _SHAPES = st.tuples(st.integers(1, 6), st.integers(2, 5))
 _LOGIT = st.floats(-20, 20, width=32)
 _TEMPERATURE = st.floats(0.5, 10)
+_NOT_LOOKED_AT = torch.zeros(0, dtype=torch.int64)
 _quick = settings(max_examples=50, deadline=None)
 
 
@@ -49,9 +51,13 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def _teaching(temperature: float) -> Teaching:
+    return Teaching(temperature=temperature)
+
+
 def _distilled(student: np.ndarray, teachers: list[np.ndarray], temperature: float) -> float:
     tensors = [torch.from_numpy(logits) for logits in teachers]
-    return float(_TASK.distillation_loss(torch.from_numpy(student), tensors, temperature=temperature))
+    return float(_TASK.distillation_loss(torch.from_numpy(student), tensors, _NOT_LOOKED_AT, _teaching(temperature)))
 
 
 @_quick
@@ -117,7 +123,7 @@ def test_the_gradients_size_does_not_depend_on_a_high_temperature() -> None:
     teacher = torch.tensor([[1.0, -1.0, 0.0]], dtype=torch.float64)
     for temperature in (100.0, 1000.0):
         student = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
-        _TASK.distillation_loss(student, [teacher], temperature=temperature).backward()
+        _TASK.distillation_loss(student, [teacher], _NOT_LOOKED_AT, _teaching(temperature)).backward()
         torch.testing.assert_close(student.grad, -teacher / 3, rtol=0.02, atol=5e-3)
 
 
@@ -134,6 +140,26 @@ def _agreement(ours: Iterable[np.ndarray], theirs: Iterable[np.ndarray]) -> floa
     return agreement(_TASK, *(_TASK.decide(_alone(one)) for one in (ours, theirs)))
 
 
+def _calibration_error(logits: np.ndarray, labels: list[int]) -> float:
+    """Guo et al., 2017, equation 3, bin by bin."""
+    shares = _softmax(logits)
+    confidence, hits = shares.max(axis=1), shares.argmax(axis=1) == labels
+    total = 0.0
+    for number in range(15):
+        inside = (confidence > number / 15) & (confidence <= (number + 1) / 15)
+        if inside.any():
+            total += inside.sum() / len(labels) * abs(hits[inside].mean() - confidence[inside].mean())
+    return total
+
+
+@_quick
+@given(_labelled())
+def test_the_calibration_error_is_the_papers(case: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, labels = case
+    found = _TASK.score(_alone(logits), _samples(labels.tolist())).calibration_error
+    assert found == pytest.approx(_calibration_error(logits, labels.tolist()), abs=1e-9)
+
+
 def test_the_score_is_the_fraction_of_images_whose_largest_logit_is_the_labels() -> None:
     outputs = [
         np.array([0.1, 2.0, -1.0]),
@@ -142,7 +168,12 @@ def test_the_score_is_the_fraction_of_images_whose_largest_logit_is_the_labels()
         np.array([1.0, 0, 0]),
     ]
     assert _TASK.score(_alone(outputs), _samples([1, 1, 2, 0])) == Accuracy(
-        metric="top1", value=0.75, n=4, per_image=(1.0, 0.0, 1.0, 1.0), decisions=(1, 0, 2, 0)
+        metric="top1",
+        value=0.75,
+        n=4,
+        per_image=(1.0, 0.0, 1.0, 1.0),
+        decisions=(1, 0, 2, 0),
+        calibration_error=pytest.approx(_calibration_error(np.stack(outputs), [1, 1, 2, 0])),
     )
 
 

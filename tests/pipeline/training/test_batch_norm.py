@@ -36,7 +36,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> TrainingImages:
 @pytest.fixture(scope="module")
 def pixels(images: TrainingImages) -> np.ndarray:
     """All inputs, (images, 3, 8, 8)."""
-    return next(images.batches(torch.arange(_COUNT), _COUNT))[1].numpy().astype(np.float64)
+    return next(images.batches(torch.arange(_COUNT), _COUNT)).inputs.numpy().astype(np.float64)
 
 
 def _first_layer() -> nn.BatchNorm2d:

@@ -50,7 +50,7 @@ def anew(samples: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch) -> Traini
 
 
 def _walk(images: TrainingImages, order: list[int], batch_size: int) -> list[tuple[torch.Tensor, ...]]:
-    return list(images.batches(torch.tensor(order), batch_size))
+    return [(one.indices, one.inputs, one.labels) for one in images.batches(torch.tensor(order), batch_size)]
 
 
 @settings(deadline=None)

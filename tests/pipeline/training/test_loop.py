@@ -11,15 +11,17 @@ import torch
 from torch import nn
 
 from pipeline.errors import EdgewrightError
-from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.training.batch_norm import reestimate_batch_norm
-from pipeline.training.images import TrainingImages
-from pipeline.training.loop import Batch, BatchLoss, answers, train
+from pipeline.training.images import Batch, TrainingImages
+from pipeline.training.loop import BatchLoss, train
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.data.dataset import Dataset
+    from pipeline.preprocess import PreprocessSpec
 
 
 @pytest.fixture
@@ -104,7 +106,8 @@ def test_training_leaves_the_global_generator_as_it_was(images: TrainingImages) 
 
 def test_the_loss_falls_until_the_colours_are_told_apart(images: TrainingImages) -> None:
     def loss_and_hits(network: nn.Module) -> tuple[float, float]:
-        outputs = answers(network, images, batch_size=32, progress=SilentProgress())
+        with torch.no_grad():
+            outputs = network.eval()(images.first(len(images)))
         hits = (outputs.argmax(dim=1) == images.labels).double().mean()
         return float(nn.functional.cross_entropy(outputs, images.labels)), float(hits)
 
@@ -174,14 +177,14 @@ def test_progress_reaches_its_total_and_tells_the_loss(images: TrainingImages) -
 
 
 class _Scalar(nn.Module):
-    """One parameter, whose answer is itself."""
+    """One parameter, a matrix of one, whose answer is itself."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.value = nn.Parameter(torch.ones((), dtype=torch.float64))
+        self.value = nn.Parameter(torch.ones((1, 1), dtype=torch.float64))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.value.expand(len(inputs))
+        return self.value.expand(len(inputs), 1)
 
 
 def _rates(images: TrainingImages, schedule: Schedule, progress: _Progress | None = None) -> np.ndarray:
@@ -256,66 +259,119 @@ def test_gradients_are_clipped(images: TrainingImages) -> None:
     assert network.value.grad.item() == pytest.approx(0.25, rel=1e-4)  # unclipped: 32, one for each image
 
 
-def _seen(images: TrainingImages, schedule: Schedule) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Each batch as the network saw it, with the images it was made of."""
-    pairs = []
+def test_norms_and_biases_do_not_decay(images: TrainingImages) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(768, 3))
+    before = _state(network)
+    _train(
+        network,
+        images,
+        Schedule(epochs=1, learning_rate=0.1, weight_decay=0.5),
+        lambda outputs, _batch: (0 * outputs).sum(),
+    )
+    assert torch.equal(network[1].bias, before["1.bias"])
+    assert network[1].weight.abs().sum().item() < 0.99 * before["1.weight"].abs().sum().item()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_every_optimiser_learns_to_tell_the_colours_apart(images: TrainingImages, optimizer: str) -> None:
+    rate = 0.05 if optimizer == "sgd" else 3e-3
+    schedule = Schedule.model_validate({"epochs": 6, "learning_rate": rate, "optimizer": optimizer})
+    network = _train(_network(), images, schedule)
+    with torch.no_grad():
+        said = network(images.first(len(images))).argmax(dim=1)
+    assert float((said == images.labels).double().mean()) > 0.9
+
+
+def test_the_moving_average_is_that_of_the_weights_after_each_step(images: TrainingImages) -> None:
+    decay, values = 0.6, list[float]()
+    network = _Scalar()
+
+    def loss(outputs: torch.Tensor, _batch: Batch) -> torch.Tensor:
+        values.append(network.value.item())
+        return (0 * outputs).sum()
+
+    schedule = Schedule(epochs=2, learning_rate=0.02, weight_decay=0.5)
+    _train(network, images, schedule.model_copy(update={"ema": decay}), loss)
+    rates = _one_cycle(schedule, 6)
+    after = [*values[1:], values[-1] * (1 - 0.5 * rates[-1])]
+    average = after[0]
+    for value in after[1:]:
+        average = decay * average + (1 - decay) * value
+    assert network.value.item() == pytest.approx(average, rel=1e-6)
+
+
+class _Killed(Exception):  # noqa: N818 - stands for a signal
+    """The training ends here."""
+
+
+@pytest.mark.parametrize("at", [1, 3, 4, 7, 11])
+@pytest.mark.parametrize("fields", [{}, {"optimizer": "sgd", "ema": 0.9}, {"augment": ("flip", "shift", "erase")}])
+def test_a_training_that_was_killed_goes_on_to_the_same_bits(
+    images: TrainingImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, fields: dict[str, object]
+) -> None:
+    monkeypatch.setattr("pipeline.training.checkpoint._EVERY_S", 0.0)
+    schedule = Schedule.model_validate({"epochs": 3, "batch_size": 24, **fields})
+
+    def run(folder: Path, network: nn.Module, stop: int | None) -> None:
+        calls = [0]
+
+        def loss(outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+            calls[0] += 1
+            if calls[0] - 1 == stop:
+                raise _Killed
+            return _cross_entropy(outputs, batch)
+
+        train(network, images, schedule, loss, seed=5, progress=SilentProgress(), description="a training", kept=folder)
+
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = _network()
+    run(tmp_path / "whole", whole, None)
+    with pytest.raises(_Killed):
+        run(tmp_path / "killed", _network(), at)
+    resumed = _network()
+    run(tmp_path / "killed", resumed, None)
+    assert _same(_state(whole), _state(resumed))
+
+
+def test_what_is_left_is_never_half_a_file(images: TrainingImages, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    train(
+        _network(),
+        images,
+        Schedule(epochs=1),
+        _cross_entropy,
+        seed=0,
+        progress=SilentProgress(),
+        description="a training",
+        kept=kept,
+    )
+    assert [path.name for path in kept.iterdir()] == ["a-training-training.safetensors"]
+
+
+def test_a_loss_with_parameters_is_trained_too(images: TrainingImages) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+
+        def forward(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+            return _cross_entropy(self.scale * outputs, batch)
+
+    loss = Scaled()
+    _train(_network(), images, Schedule(epochs=2), loss)
+    assert loss.scale.item() != 1.0
+
+
+@pytest.mark.parametrize(("views", "seen"), [(None, 4), (2, 2), (1, 1)])
+def test_an_image_has_as_many_views_as_were_asked_for(images: TrainingImages, views: int | None, seen: int) -> None:
+    found: dict[int, set[bytes]] = {}
 
     def loss(outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        original = next(images.batches(batch.indices.cpu(), len(batch.indices)))[1]
-        pairs.append((batch.inputs.cpu().numpy(), original.numpy()))
+        for index, row in zip(batch.indices.tolist(), batch.inputs, strict=True):
+            found.setdefault(index, set()).add(row.numpy().tobytes())
         return outputs.sum()
 
-    _train(_Scalar(), images, schedule, loss)
-    return pairs
-
-
-def test_without_augmentation_the_images_are_seen_as_they_are(images: TrainingImages) -> None:
-    for seen, original in _seen(images, Schedule(epochs=2)):
-        np.testing.assert_array_equal(seen, original)
-
-
-def test_flip_mirrors_about_half_of_the_images_and_changes_nothing_else(images: TrainingImages) -> None:
-    mirrored = []
-    for seen, original in _seen(images, Schedule(epochs=2, augment=("flip",))):
-        for one, other in zip(seen, original, strict=True):
-            mirrored.append(np.array_equal(one, other[:, :, ::-1]))
-            assert mirrored[-1] or np.array_equal(one, other)
-    assert 0.35 < np.mean(mirrored) < 0.65
-
-
-def _shift(seen: np.ndarray, original: np.ndarray) -> tuple[int, int]:
-    """By how many rows and columns ``original`` was moved, values that leave one side coming in at the other."""
-    height, width = original.shape[-2:]
-    for down in range(-height // 2, height // 2):
-        for right in range(-width // 2, width // 2):
-            if np.array_equal(seen, np.roll(original, (down, right), axis=(-2, -1))):
-                return down, right
-    pytest.fail("the images were not only moved")
-
-
-def test_shift_moves_a_batch_by_up_to_an_eighth(images: TrainingImages) -> None:
-    shifts = [_shift(*pair) for pair in _seen(images, Schedule(epochs=4, batch_size=8, augment=("shift",)))]
-    assert {abs(step) for shift in shifts for step in shift} == {0, 1, 2}
-    assert any(down != right for down, right in shifts)
-
-
-def test_shift_moves_by_an_eighth_of_each_side(tiny_dataset: Dataset) -> None:
-    wide = TrainingImages(tiny_dataset.train, PreprocessSpec(size=(16, 48)), SilentProgress())
-    shifts = [_shift(*pair) for pair in _seen(wide, Schedule(epochs=1, batch_size=8, augment=("shift",)))]
-    assert max(abs(down) for down, _ in shifts) <= 2
-    assert 2 < max(abs(right) for _, right in shifts) <= 6
-
-
-def test_answers_are_the_outputs_in_eval_mode_in_the_order_of_the_split(images: TrainingImages) -> None:
-    network = _network().train()
-    found = answers(network, images, batch_size=40, progress=SilentProgress())
-    with torch.no_grad():
-        wanted = network.eval()(next(images.batches(torch.arange(96), 96))[1])
-    torch.testing.assert_close(found, wanted)
-    assert not found.requires_grad
-
-
-def test_asking_tells_of_every_image(images: TrainingImages) -> None:
-    progress = _Progress()
-    answers(_network(), images, batch_size=40, progress=progress)
-    assert (progress.done, progress.total) == (96, 96)
+    _train(_Scalar(), images, Schedule(epochs=4, augment=("shift", "erase"), views=views), loss)
+    assert max(len(views) for views in found.values()) == seen

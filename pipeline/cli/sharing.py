@@ -1,0 +1,63 @@
+"""The command by which a teacher's answers leave the house without the teacher."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.options import takes_recipe
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+
+__all__ = ["COMMANDS"]
+
+
+@takes_recipe(
+    without=(
+        "target",
+        "skip",
+        "input_",
+        "require",
+        "expect_accuracy",
+        "teacher",
+        "student",
+        "seeds",
+        "budget",
+        "compute",
+        "quick",
+    )
+)
+def answers(
+    recipe: "Recipe",
+    out: Annotated[Path, typer.Option("--out", help="File to write, such as theirs.safetensors.")],
+) -> None:
+    """Write what a network says of the images to a file, for a student elsewhere.
+
+    Network and weights stay here; whoever has the same images, by the same names, distills from the file alone.
+
+    \b
+    edgewright answers big.py:build --weights big.safetensors --data shared --out theirs.safetensors
+    edgewright deploy resnet18 --data shared --teacher theirs.safetensors --teacher ours.safetensors
+    """  # noqa: D301 - click's
+    from pipeline.chain.chain import Chain
+    from pipeline.chain.plan import make_plan
+    from pipeline.cli.console import progress, say
+    from pipeline.errors import UsageError
+    from pipeline.runner.share_answers import share_answers
+    from pipeline.store import Store, default_root
+
+    if out.suffix != ".safetensors" or not out.parent.is_dir():
+        raise UsageError(
+            "--out names no file that can be written",
+            got=str(out),
+            expected="a name that ends in .safetensors, in a folder that is there",
+        )
+    store = Store(default_root())
+    alone = recipe.model_copy(update={"skip": ("distill", "prune")})
+    plan = make_plan(alone, store, progress())
+    count = share_answers(Chain(plan, store, progress(), lambda _outcome: None), out)
+    say(f"answers of {plan.parts.model.name} to {count} images: {out}", markup=False)
+
+
+COMMANDS = (answers,)

@@ -1,0 +1,166 @@
+"""The teachers together as they would run, and what one student in their place gains and costs."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from benchmarks.statistics.paired_proportions import accuracy_drop, mcnemar
+from exporters.ensemble import ensemble_spec
+from pipeline.artifact import ArtifactKind
+from pipeline.catalog import OPENERS
+from pipeline.chain.engine_measurement import measure
+from pipeline.report.record import EnsembleEntry, SeedEntry
+from pipeline.session import EngineSpec
+from pipeline.tasks import agreement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporters.target import Target
+    from pipeline.artifact import Artifact
+    from pipeline.chain.chain import Chain
+    from pipeline.chain.engine_measurement import Measured
+    from pipeline.runner.report_rows import Taught
+    from pipeline.stage import Teacher
+    from pipeline.tasks import Task
+
+__all__ = ["Students", "ensemble_entry", "measured_ensemble", "students_of_other_seeds"]
+
+_ALPHA = 0.05
+_ANY_ALPHA = 0.025
+"""Of the interval's ends, which are not used here."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Students:
+    """The same network trained for the same steps without and with its teachers, from one seed."""
+
+    seed: int
+    untaught: Measured
+    distilled: Measured
+
+
+def measured_ensemble(
+    chain: Chain, target: Target, taught: Sequence[Taught], teachers: Sequence[Teacher]
+) -> Measured | None:
+    """All teachers in one process, one after another, their probabilities averaged; None where the target cannot run.
+
+    Args:
+        chain: The run.
+        target: Where they would run.
+        taught: The teachers.
+        teachers: The same with their answers, which say what kind of output each has.
+    """
+    if target.cannot_run() or not taught:
+        return None
+    if len(taught) == 1:
+        return taught[0].measured
+    engines = [
+        chain.about(parts).engine(one.teacher.artifact, target)
+        for parts, one in zip(chain.plan.teachers, taught, strict=True)
+    ]
+    parts = chain.plan.parts
+    whole = _joined(chain, engines, [_gives(one) for one in teachers])
+    with chain.phases.during("measuring"):
+        return measure(whole, target, parts, chain.plan.recipe.measure, chain.store, chain.progress)
+
+
+def _gives(teacher: Teacher) -> str:
+    return "probabilities" if teacher.answers.facts["probabilities"] else "logits"
+
+
+def _joined(chain: Chain, engines: Sequence[Artifact], gives: Sequence[str]) -> Artifact:
+    """One engine artifact of all members, each in a folder of its number."""
+    specs = [EngineSpec.from_json(engine.facts["engine"]) for engine in engines]
+    members = [(spec, OPENERS[spec.target], kind) for spec, kind in zip(specs, gives, strict=True)]
+    with chain.store.workspace() as folder:
+        for number, engine in enumerate(engines):
+            shutil.copytree(engine.root, folder / str(number))
+        facts = {"engine": ensemble_spec(members).to_json(), "precision": "float", "dialect": None}
+        return chain.store.commit(ArtifactKind.ENGINE, folder, facts)
+
+
+def students_of_other_seeds(
+    chain: Chain, target: Target, teachers: Sequence[Teacher], seeds: int
+) -> tuple[Students, ...]:
+    """Baseline and distillation again, each from further seeds; the teachers stay.
+
+    Args:
+        chain: The run, whose seed is the first.
+        target: On which both are scored.
+        teachers: With their answers.
+        seeds: How many, that of the run counted.
+    """
+    found = []
+    recipe = chain.plan.recipe
+    for seed in range(recipe.seed + 1, recipe.seed + seeds):
+        own = replace(chain, plan=replace(chain.plan, recipe=recipe.model_copy(update={"seed": seed})))
+        untaught = own.execute(recipe.baseline, {}).artifact
+        distilled = own.execute(recipe.distill, {}, tuple(teachers)).artifact
+        chain.progress.note(f"seed {seed}: trained without and with teachers")
+        found.append(
+            Students(seed=seed, untaught=own.measured(untaught, target), distilled=own.measured(distilled, target))
+        )
+    return tuple(found)
+
+
+def ensemble_entry(
+    task: Task, ensemble: Measured, taught: Sequence[Taught], students: Sequence[Students]
+) -> EnsembleEntry:
+    """What the report says of it.
+
+    Args:
+        task: Compares answers.
+        ensemble: As of :func:`measured_ensemble`.
+        taught: Its members.
+        students: That of the run first.
+    """
+    untaught, distilled = students[0].untaught, students[0].distilled
+    gained = ensemble.accuracy.value - untaught.accuracy.value
+    way = (distilled.accuracy.value - untaught.accuracy.value) / gained if gained > 0 else None
+    drop = accuracy_drop(untaught.accuracy.per_image, distilled.accuracy.per_image, alpha=_ANY_ALPHA)
+    p_value = mcnemar(drop.lost, drop.won)
+    faster = ensemble.p50_s / distilled.p50_s
+    memory = ensemble.solo.memory_bytes()[0].get("peak")
+    return EnsembleEntry(
+        members=len(taught),
+        accuracy=ensemble.accuracy.value,
+        p50_s=ensemble.p50_s,
+        size_bytes=ensemble.size_bytes,
+        memory_bytes=memory,
+        params=sum(one.teacher.artifact.facts["params"] for one in taught),
+        agreement=agreement(task, distilled.accuracy.decisions, ensemble.accuracy.decisions),
+        way=way,
+        times_faster=faster,
+        p_value=p_value,
+        calibration_error=(
+            untaught.accuracy.calibration_error,
+            distilled.accuracy.calibration_error,
+            ensemble.accuracy.calibration_error,
+        ),
+        sentence=_sentence(-drop.estimate, p_value, way, faster, gained),
+        seeds=tuple(
+            SeedEntry(seed=one.seed, untaught=one.untaught.accuracy.value, distilled=one.distilled.accuracy.value)
+            for one in students
+        ),
+    )
+
+
+def _sentence(change: float, p_value: float, way: float | None, faster: float, gained: float) -> str:
+    """The answer to "ensemble or student?" for whoever reads no further."""
+    told = f"p = {p_value:.2g}" if p_value >= 0.001 else "p below 0.001"
+    cost = f"at 1/{faster:.0f} of its latency" if faster >= 2 else f"at {1 / faster:.2f} of its latency"
+    if p_value >= _ALPHA:
+        above = f"{100 * gained:.1f} points above" if gained > 0 else "no better than"
+        return (
+            f"no difference between the student with and without teachers can be shown ({100 * change:+.1f} points, "
+            f"{told}); the ensemble is {above} the student without teachers"
+        )
+    if change < 0:
+        return f"the teachers did harm: {-100 * change:.1f} more images in a hundred wrong than without them ({told})"
+    more = f"{100 * change:.1f} more images in a hundred right than without teachers ({told})"
+    if way is None:
+        return f"the student is better than the ensemble, {cost}; {more}"
+    return f"the student keeps {100 * way:.0f} % of what the ensemble gains {cost}; {more}"

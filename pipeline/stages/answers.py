@@ -1,0 +1,102 @@
+"""What a teacher says of the training images, asked once for all students and all runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from pipeline.artifact import ArtifactKind
+from pipeline.stage import Made
+from pipeline.training.schedule import Augmentation  # noqa: TC001 - pydantic reads annotations
+
+if TYPE_CHECKING:
+    from pipeline.stage import Inputs, Workspace
+
+__all__ = ["AskTeacher", "TakeAnswers"]
+
+_IMAGES_A_PASS = 128
+
+
+class AskTeacher(BaseModel):
+    """A teacher's answers to every view of every training image."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str] = "answers"
+    version: ClassVar[int] = 1
+    takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
+    gives: ClassVar[ArtifactKind] = ArtifactKind.ANSWERS
+    reads: ClassVar[tuple[str, ...]] = ("model", "train", "preprocess", "task")
+    pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "lightning-fabric", "pillow")
+
+    views: PositiveInt
+    augment: tuple[Augmentation, ...] = ()
+
+    def run(self, inputs: Inputs, work: Workspace) -> Made:
+        """Ask; write the answers.
+
+        Raises:
+            DataError: when there are no training images.
+        """
+        from pipeline.models.files import load_network
+        from pipeline.training.images import TrainingImages
+        from pipeline.training.logits import logarithm, reader_of_logits
+        from pipeline.training.teacher_answers import ask
+
+        subject = inputs.subject
+        images = TrainingImages(subject.train, subject.preprocess, work.progress)
+        network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
+        read = reader_of_logits(subject.task, network, images)
+        answers = ask(
+            network,
+            read,
+            images,
+            views=self.views,
+            augment=self.augment,
+            batch_size=_IMAGES_A_PASS,
+            progress=work.progress,
+            kept=work.kept,
+        )
+        answers.save(work.folder)
+        return Made(
+            facts={
+                "images": len(images),
+                "views": self.views,
+                "classes": answers.classes,
+                "probabilities": read is logarithm,
+            }
+        )
+
+
+class TakeAnswers(BaseModel):
+    """Answers that a teacher's owner wrote down, to the images as they are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str] = "answers"
+    version: ClassVar[int] = 1
+    takes: ClassVar[tuple[ArtifactKind, ...]] = ()
+    gives: ClassVar[ArtifactKind] = ArtifactKind.ANSWERS
+    reads: ClassVar[tuple[str, ...]] = ("train",)
+    pins: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
+
+    file: Path = Field(exclude=True)
+    file_sha256: str
+
+    def run(self, inputs: Inputs, work: Workspace) -> Made:
+        """Find every training image in the file; write the answers.
+
+        Raises:
+            WeightsError: when it is no file of answers.
+            DataError: when it says nothing of an image or a class.
+        """
+        from pipeline.training.shared_answers import read_shared
+
+        subject = inputs.subject
+        answers = read_shared(self.file).about(subject.train, subject.classes)
+        answers.save(work.folder)
+        return Made(
+            facts={"images": len(subject.train), "views": 1, "classes": answers.classes, "probabilities": False}
+        )

@@ -1,0 +1,1 @@
+"""Losses by which a classifier learns from what its teachers say, one file each."""

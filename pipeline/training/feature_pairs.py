@@ -1,0 +1,199 @@
+"""Losses on what is inside the networks: pairs of layers of student and teacher, found by their resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor
+
+    from pipeline.tasks.distillation.teaching import Teaching
+    from pipeline.training.images import Batch, TrainingImages
+
+__all__ = ["FeatureLosses", "LayerPair", "attention", "feature_losses", "pairs_by_resolution"]
+
+_NAMES = ("features", "attention")
+_LOOKED_AT = 2
+"""Images by which layers are paired."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerPair:
+    """Two layers that are compared.
+
+    Attributes:
+        student: Name of the layer in the student.
+        teacher: Name of the layer in the teacher.
+        channels: Of each.
+    """
+
+    student: str
+    teacher: str
+    channels: tuple[int, int]
+
+
+def pairs_by_resolution(student: nn.Module, teacher: nn.Module, images: Tensor) -> list[LayerPair]:
+    """For every resolution that both have, the last layer of each that gives it.
+
+    Args:
+        student: Network; is left in evaluation mode.
+        teacher: Likewise.
+        images: A few inputs, (batch, channels, height, width).
+
+    Raises:
+        UsageError: when they have none in common.
+    """
+    ours, theirs = (_last_of_each_resolution(network, images) for network in (student, teacher))
+    common = [size for size in ours if size in theirs]
+    if not common:
+        raise UsageError(
+            "student and teacher have no layers of the same resolution, so that none can be compared",
+            got=f"{sorted(ours)} and {sorted(theirs)}",
+            fix="leave 'features' and 'attention' out of distill.losses, or take a teacher of the same strides",
+        )
+    return [
+        LayerPair(student=ours[size][0], teacher=theirs[size][0], channels=(ours[size][1], theirs[size][1]))
+        for size in common
+    ]
+
+
+def _last_of_each_resolution(network: nn.Module, images: Tensor) -> dict[tuple[int, int], tuple[str, int]]:
+    """Resolution, largest first, to the name and channels of the last layer that gives it; 1x1 has no resolution."""
+    found: dict[tuple[int, int], tuple[str, int]] = {}
+
+    def note(name: str, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1:
+            found[output.shape[-2], output.shape[-1]] = (name, output.shape[1])
+
+    hooks = [
+        module.register_forward_hook(lambda _module, _inputs, output, name=name: note(name, output))
+        for name, module in network.named_modules()
+        if name
+    ]
+    try:
+        with torch.no_grad():
+            network.eval()(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return dict(sorted(found.items(), reverse=True))
+
+
+def feature_losses(
+    teaching: Teaching,
+    student: nn.Module,
+    teachers: Callable[[], Sequence[nn.Module]],
+    images: TrainingImages,
+) -> FeatureLosses | None:
+    """What of the losses is about layers, ready to watch the student; None where nothing is.
+
+    Args:
+        teaching: Names the losses, of all kinds, with their weights.
+        student: Is watched.
+        teachers: Loads those networks that are there; called where they are needed.
+        images: Of the training.
+
+    Raises:
+        UsageError: when layers are to be compared and no teacher's network is there, or none has layers that fit.
+    """
+    wanted: dict[str, float] = {name: weight for name, weight in teaching.losses.items() if name in _NAMES}
+    if not wanted:
+        return None
+    networks = teachers()
+    if not networks:
+        raise UsageError(
+            "layers can be compared with a teacher's network only, and there are answers alone",
+            got=f"losses has {', '.join(wanted)}",
+            fix="leave them out, or name a network as teacher",
+        )
+    return FeatureLosses(student, networks, images.first(_LOOKED_AT), wanted)
+
+
+class FeatureLosses(nn.Module):
+    """What layers of the student lack to those of the teachers, watched while the student runs.
+
+    The teachers run beside the student on the same inputs: their features are too large to be kept.
+
+    ``features``: mean squared difference after a learned 1x1 projection of the student's channels; Romero et al.,
+    "FitNets", 2014 (arXiv:1412.6550), section 2.2, here all pairs at once and each divided by the energy of the
+    teacher's features, so that no pair drowns another. ``attention``: squared difference of the normalised maps of
+    squared activations, Zagoruyko and Komodakis, "Paying More Attention to Attention", 2017 (arXiv:1612.03928),
+    equation 2.
+
+    Args:
+        student: Is watched; the hooks stay as long as this object.
+        teachers: Networks; are not trained.
+        images: A few inputs, to find the pairs by.
+        weights: Of ``features`` and ``attention``; what is lacking is not compared.
+    """
+
+    def __init__(
+        self, student: nn.Module, teachers: Sequence[nn.Module], images: Tensor, weights: Mapping[str, float]
+    ) -> None:
+        super().__init__()
+        self._weights = {name: weights[name] for name in _NAMES if name in weights}
+        self._teachers = [teacher.eval().requires_grad_(requires_grad=False) for teacher in teachers]
+        self.pairs = [pairs_by_resolution(student, teacher, images) for teacher in teachers]
+        self._ours = _Watch(student, {pair.student for pairs in self.pairs for pair in pairs})
+        self._theirs = [
+            _Watch(teacher, {pair.teacher for pair in pairs})
+            for teacher, pairs in zip(teachers, self.pairs, strict=True)
+        ]
+        projected = [pair for pairs in self.pairs for pair in pairs if "features" in self._weights]
+        self.projections = nn.ModuleList(nn.Conv2d(*pair.channels, kernel_size=1, bias=False) for pair in projected)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """A scalar, after the student has run on the batch."""
+        total = batch.inputs.new_zeros(())
+        projections = iter(self.projections)
+        for teacher, watch, pairs in zip(self._teachers, self._theirs, self.pairs, strict=True):
+            with torch.no_grad():
+                teacher.to(batch.inputs.device)(batch.inputs)
+            for pair in pairs:
+                ours, theirs = self._ours.seen[pair.student], watch.seen[pair.teacher]
+                if "features" in self._weights:
+                    projected = next(projections)(ours)
+                    energy = theirs.pow(2).mean().clamp(min=1e-12)
+                    total = total + self._weights["features"] * functional.mse_loss(projected, theirs) / energy
+                if "attention" in self._weights:
+                    total = (
+                        total
+                        + self._weights["attention"] * (attention(ours) - attention(theirs)).pow(2).sum(dim=1).mean()
+                    )
+        return total / len(self._teachers)
+
+    def release(self) -> None:
+        """Watch no longer; the student is as it was."""
+        for watch in (self._ours, *self._theirs):
+            watch.release()
+
+
+def attention(features: Tensor) -> Tensor:
+    """Where a layer looks: the sum of its squared channels, of length 1, (batch, height * width)."""
+    return functional.normalize(features.pow(2).mean(dim=1).flatten(start_dim=1), dim=1)
+
+
+class _Watch:
+    """Remembers the outputs of some layers of a network."""
+
+    def __init__(self, network: nn.Module, names: set[str]) -> None:
+        self.seen: dict[str, Tensor] = {}
+        self._hooks = [
+            network.get_submodule(name).register_forward_hook(
+                lambda _module, _inputs, output, name=name: self.seen.__setitem__(name, output)
+            )
+            for name in names
+        ]
+
+    def release(self) -> None:
+        for hook in self._hooks:
+            hook.remove()

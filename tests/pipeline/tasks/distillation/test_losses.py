@@ -1,0 +1,130 @@
+"""Every loss against its paper's formula written down another way, and its slope against finite differences."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pipeline.tasks.distillation.losses import LOSSES
+from pipeline.tasks.distillation.soft_targets import soft_targets, standardised
+
+_quick = settings(max_examples=40, deadline=None)
+_T = st.floats(0.5, 8)
+
+
+@st.composite
+def _cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits of a student and of a teacher, no two alike, and labels."""
+    images, classes = draw(st.integers(2, 5)), draw(st.integers(3, 6))
+    seed = draw(st.integers(0, 10_000))
+    generator = np.random.default_rng(seed)
+    labels = draw(hnp.arrays(np.int64, images, elements=st.integers(0, classes - 1)))
+    return generator.normal(0, 3, (images, classes)), generator.normal(0, 3, (images, classes)), labels
+
+
+def _softmax(values: np.ndarray) -> np.ndarray:
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def _kd(student: np.ndarray, targets: np.ndarray, _labels: np.ndarray, temperature: float) -> float:
+    mine = _softmax(student / temperature)
+    return temperature**2 * sum(
+        targets[i, c] * math.log(targets[i, c] / mine[i, c]) for i, c in np.ndindex(*mine.shape)
+    ) / len(mine)  # fmt: skip
+
+
+def _dist(student: np.ndarray, targets: np.ndarray, _labels: np.ndarray, temperature: float) -> float:
+    mine = _softmax(student / temperature)
+    rows = [1 - np.corrcoef(a, b)[0, 1] for a, b in zip(mine, targets, strict=True)]
+    columns = [1 - np.corrcoef(a, b)[0, 1] for a, b in zip(mine.T, targets.T, strict=True)]
+    return temperature**2 * (np.mean(rows) + np.mean(columns))
+
+
+def _dkd(student: np.ndarray, targets: np.ndarray, labels: np.ndarray, temperature: float) -> float:
+    mine, total = _softmax(student / temperature), 0.0
+    for i, label in enumerate(labels):
+        others = [c for c in range(mine.shape[1]) if c != label]
+        mine_binary, their_binary = ((row[label], 1 - row[label]) for row in (mine[i], targets[i]))
+        target = sum(q * math.log(q / p) for p, q in zip(mine_binary, their_binary, strict=True))
+        mine_rest, their_rest = (row[others] / row[others].sum() for row in (mine[i], targets[i]))
+        total += target + 8 * sum(q * math.log(q / p) for p, q in zip(mine_rest, their_rest, strict=True))
+    return temperature**2 * total / len(labels)
+
+
+_FORMULAS: dict[str, Any] = {"kd": _kd, "dist": _dist, "dkd": _dkd}
+
+
+def test_every_loss_has_its_formula_here() -> None:
+    assert set(_FORMULAS) == set(LOSSES)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@_quick
+@given(case=_cases(), temperature=_T)
+def test_it_is_its_papers_formula(
+    name: str, case: tuple[np.ndarray, np.ndarray, np.ndarray], temperature: float
+) -> None:
+    student, teacher, labels = case
+    targets = _softmax(teacher / temperature)
+    found = LOSSES[name](
+        torch.from_numpy(student), torch.from_numpy(targets), torch.from_numpy(labels), temperature=temperature
+    )
+    assert float(found) == pytest.approx(_FORMULAS[name](student, targets, labels, temperature), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_its_slope_is_that_of_finite_differences(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    student = torch.randn(4, 5, dtype=torch.float64, generator=generator, requires_grad=True)
+    targets = torch.randn(4, 5, dtype=torch.float64, generator=generator).softmax(dim=1)
+    labels = torch.tensor([0, 3, 2, 4])
+    assert torch.autograd.gradcheck(lambda logits: LOSSES[name](logits, targets, labels, temperature=2.0), (student,))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_student_that_says_what_its_teacher_says_has_nothing_to_learn(name: str) -> None:
+    logits = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    targets = (logits.detach() / 3).softmax(dim=1)
+    value = LOSSES[name](logits, targets, torch.tensor([0, 1, 2, 3, 0, 1]), temperature=3.0)
+    value.backward()
+    assert value.item() == pytest.approx(0, abs=1e-6)
+    assert float(logits.grad.abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_answers_of_a_sure_student_are_still_finite(name: str) -> None:
+    student = torch.tensor([[90.0, -90.0, 0.0], [0.0, 80.0, -80.0]], requires_grad=True)
+    targets = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    value = LOSSES[name](student, targets, torch.tensor([0, 1]), temperature=1.0)
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(student.grad).all()
+
+
+@_quick
+@given(case=_cases())
+def test_standardised_logits_have_mean_0_and_deviation_1(case: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    found = standardised(torch.from_numpy(case[0])).numpy()
+    np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-9)
+    np.testing.assert_allclose(found.std(axis=1), 1, atol=1e-5)
+
+
+def test_teachers_are_averaged_alike_by_confidence_or_by_given_weights() -> None:
+    sure, unsure = torch.tensor([[8.0, 0.0]]), torch.tensor([[0.0, 0.5]])
+    one, other = (logits.softmax(dim=1) for logits in (sure, unsure))
+    mean = {
+        weighting: soft_targets([sure, unsure], temperature=1.0, weighting=weighting)
+        for weighting in ("uniform", "confidence", (3.0, 1.0))
+    }
+    torch.testing.assert_close(mean["uniform"], (one + other) / 2)
+    torch.testing.assert_close(mean[3.0, 1.0], (3 * one + other) / 4)
+    shares = [float(one.max()), float(other.max())]
+    torch.testing.assert_close(mean["confidence"], (shares[0] * one + shares[1] * other) / sum(shares))

@@ -1,0 +1,121 @@
+"""What teachers are remembered to have said: what they said, about the view it was said of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.progress import SilentProgress
+from pipeline.training.images import TrainingImages
+from pipeline.training.teacher_answers import TeacherAnswers, ask
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.data.dataset import Dataset
+    from pipeline.preprocess import PreprocessSpec
+    from pipeline.training.schedule import Augmentation
+
+
+@pytest.fixture
+def images(tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec) -> TrainingImages:
+    return TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress())
+
+
+def _network(classes: int = 3) -> nn.Module:
+    """Looks at every pixel; would answer at random in training mode."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(768, classes)).train()
+
+
+def _ask(
+    network: nn.Module,
+    images: TrainingImages,
+    *,
+    views: int = 1,
+    augment: tuple[Augmentation, ...] = (),
+    kept: Path | None = None,
+) -> TeacherAnswers:
+    return ask(
+        network,
+        lambda outputs: outputs,
+        images,
+        views=views,
+        augment=augment,
+        batch_size=40,
+        progress=SilentProgress(),
+        kept=kept,
+    )
+
+
+def test_they_are_the_outputs_in_eval_mode_up_to_a_shift(images: TrainingImages) -> None:
+    network = _network()
+    said = _ask(network, images).said(torch.arange(96), 0)
+    with torch.no_grad():
+        wanted = network.eval()(images.first(96))
+    torch.testing.assert_close(said.softmax(dim=1), wanted.softmax(dim=1), atol=2e-3, rtol=0)
+    assert said.dtype == torch.float32
+    assert float(said.max(dim=1).values.abs().max()) == 0
+
+
+def test_every_view_is_answered_for_itself(images: TrainingImages) -> None:
+    network = _network()
+    answers = _ask(network, images, views=3, augment=("flip", "shift"))
+    order = torch.tensor([50, 3, 17])
+    for view in range(3):
+        (batch,) = images.batches(order, 3, view=view, augment=("flip", "shift"))
+        with torch.no_grad():
+            wanted = network(batch.inputs)
+        found = answers.said(order, view)
+        torch.testing.assert_close(found.softmax(dim=1), wanted.softmax(dim=1), atol=2e-3, rtol=0)
+    assert not torch.equal(answers.said(order, 0), answers.said(order, 1))
+    assert torch.equal(answers.said(order, 4), answers.said(order, 1))
+
+
+@pytest.mark.parametrize("classes", [3, 100, 1000])
+def test_they_survive_being_written(classes: int, tmp_path: Path) -> None:
+    answers = TeacherAnswers.of(torch.randn(6, 2, classes, generator=torch.Generator().manual_seed(0)))
+    answers.save(tmp_path)
+    again = TeacherAnswers.load(tmp_path)
+    assert again.classes == classes
+    assert again.views == 2
+    assert torch.equal(again.said(torch.arange(6), 1), answers.said(torch.arange(6), 1))
+
+
+def test_of_many_classes_the_likeliest_are_kept_and_the_rest_shares_what_is_left() -> None:
+    logits = 3 * torch.randn(8, 1, 1000, generator=torch.Generator().manual_seed(0))
+    said = TeacherAnswers.of(logits).said(torch.arange(8), 0).softmax(dim=1)
+    wanted = logits[:, 0].softmax(dim=1)
+    top = wanted.topk(100, dim=1).indices
+    torch.testing.assert_close(said.gather(1, top), wanted.gather(1, top), atol=1e-3, rtol=2e-2)
+    rest = said.scatter(1, top, torch.nan)
+    for row, whole in zip(rest, wanted.scatter(1, top, 0.0), strict=True):
+        left = row[~row.isnan()]
+        assert left.unique().numel() == 1
+        assert float(left.sum()) == pytest.approx(float(whole.sum()), rel=2e-2)
+
+
+def test_they_are_small(images: TrainingImages, tmp_path: Path) -> None:
+    _ask(_network(), images, views=4, augment=("flip",)).save(tmp_path)
+    assert (tmp_path / "answers.safetensors").stat().st_size < 96 * 4 * 3 * 2 + 500
+
+
+def test_a_run_that_was_killed_goes_on_with_the_next_view(images: TrainingImages, tmp_path: Path) -> None:
+    network, asked = _network(), list[int]()
+
+    def count(_module: nn.Module, inputs: tuple[torch.Tensor], _output: torch.Tensor) -> None:
+        asked.append(len(inputs[0]))
+        if sum(asked) == 96 + 40:
+            raise KeyboardInterrupt
+
+    hook = network.register_forward_hook(count)
+    with pytest.raises(KeyboardInterrupt):
+        _ask(network, images, views=3, augment=("flip",), kept=tmp_path)
+    found = _ask(network, images, views=3, augment=("flip",), kept=tmp_path)
+    hook.remove()
+    assert sum(asked) == 96 + 40 + 2 * 96
+    whole = _ask(network, images, views=3, augment=("flip",))
+    assert torch.equal(found.logits, whole.logits)
