@@ -32,7 +32,7 @@ def answers(
     recipe: "Recipe",
     out: Annotated[Path, typer.Option("--out", help="File to write, such as theirs.safetensors.")],
 ) -> None:
-    """Write what a network says of the images to a file, for a student elsewhere.
+    """Write what a network says of the images to a file.
 
     Network and weights stay here; whoever has the same images, by the same names, distills from the file alone.
 
