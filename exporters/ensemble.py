@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from exporters.device.classification import softmax
 from pipeline.import_path import object_at
 from pipeline.session import EngineSpec, TensorSpec, check_batch
 
@@ -69,21 +70,14 @@ class EnsembleSession:
     def run(self, batch: Array) -> tuple[Array, ...]:
         """The mean of the members' probabilities, float32 (batch, classes)."""
         check_batch(batch, self.spec.input)
-        said = [_probabilities(session.run(batch)[0], gives) for session, gives in self._members]
-        mean: Array = np.stack(said).mean(axis=0, dtype=np.float32)
+        said = [(session.run(batch)[0], gives) for session, gives in self._members]
+        shares = [output if gives == "probabilities" else softmax(output) for output, gives in said]
+        mean: Array = np.stack(shares).mean(axis=0, dtype=np.float32)
         return (mean,)
 
     def facts(self) -> dict[str, Json]:
         """What is in force for each."""
         return {"members": [session.facts() for session, _ in self._members]}
-
-
-def _probabilities(output: Array, gives: str) -> Array:
-    if gives == "probabilities":
-        return output
-    powers: Any = np.exp(output - output.max(axis=1, keepdims=True))
-    shares: Array = powers / powers.sum(axis=1, keepdims=True)
-    return shares
 
 
 def open_session(folder: Path, spec: EngineSpec) -> EnsembleSession:

@@ -11,9 +11,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["likeliest"]
+__all__ = ["likeliest", "softmax"]
 
 # --- the bundle's run.py starts here ---
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities over the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: NDArray[Any] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def likeliest(output: NDArray[Any], answers: str, classes: Sequence[str], top: int) -> list[dict[str, Any]]:
@@ -21,9 +28,12 @@ def likeliest(output: NDArray[Any], answers: str, classes: Sequence[str], top: i
 
     output: (classes,); answers: logits, or probabilities where the network ends in softmax; top: how many at most.
     """
-    values = output.astype(np.float64)
-    shares = np.maximum(values, 0) if answers == "probabilities" else np.exp(values - values.max())
-    shares /= shares.sum() or 1.0
+    shares = output.astype(np.float64)
+    if answers == "probabilities":
+        shares = np.maximum(shares, 0)
+        shares /= shares.sum() or 1.0
+    else:
+        shares = softmax(shares)
     best = np.argsort(-output, kind="stable")[:top]
     return [{"class": classes[i], "index": int(i), "probability": float(shares[i])} for i in best]
 

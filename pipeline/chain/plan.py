@@ -300,8 +300,7 @@ def _resolved(
     distill = recipe.distill.model_copy(update={"teachers": teachers})
     baseline = recipe.baseline
     if baseline.schedule is None:  # the same views too: what distillation brings is the teachers' doing alone
-        same = distill.schedule.model_copy(update={"views": distill.schedule.asked_views})
-        baseline = baseline.model_copy(update={"schedule": same})
+        baseline = baseline.model_copy(update={"schedule": distill.schedule.with_teachers()})
     return recipe.model_copy(
         update={
             "targets": (targets[0].name,) if recipe.targets == (AUTO,) and len(targets) == 1 else recipe.targets,

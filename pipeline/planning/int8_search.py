@@ -18,7 +18,7 @@ from pipeline.chain.engine_measurement import loaded_size
 from pipeline.data.dataset import read_images
 from pipeline.environment import this_machine
 from pipeline.errors import ParityError
-from pipeline.planning.accuracy_limit import AccuracyLimit
+from pipeline.planning.accuracy_limit import AccuracyLimit, drop
 from pipeline.planning.decision_record import Candidate, Decision, Tried
 from pipeline.planning.precision_choice import Half, choose_precision, choose_without_int8
 from pipeline.planning.runtime_options import best_options
@@ -99,7 +99,7 @@ class Search:
         self._chain, self._target, self._artifacts, self._floats = chain, target, artifacts, floats
         recipe, parts = chain.plan.recipe, chain.plan.parts
         self._section, self._asked = recipe.export, recipe.build.precision
-        self._limit = AccuracyLimit(goal=recipe.goal, task=chain.plan.parts.task)
+        self._limit = AccuracyLimit(goal=recipe.goal, task=parts.task)
         self._start, self._budget_s = time.monotonic(), recipe.build.budget_s
         self._calibrated = read_calibration(artifacts[ArtifactKind.CALIBRATION])
         self._images = list(read_images(parts.dataset.calibration[:SEARCH_IMAGES], parts.preprocess))
@@ -191,7 +191,7 @@ class Search:
         first, *others = self._formats()
         if self._left_s() <= 0:
             return first
-        task = self._chain.plan.parts.task
+        task = self._limit.task
         reference = outputs_of(self._calibrated.model, self._images)
         best, least_early, least = first, math.inf, math.inf
         with self._chain.progress.track("INT8 formats", 1 + len(others)) as ticker:
@@ -296,10 +296,10 @@ class Search:
 
     def _holds(self, candidate: Candidate) -> bool:
         measured = self._measured(candidate)
-        drop = self._floats.accuracy.value - measured.accuracy.value
+        lost = drop(self._floats, measured)
         held = self._limit.holds(self._floats, measured)
-        lost = f"loses {points(drop)}" if drop > self._limit.goal.max_accuracy_drop else "answers too differently"
-        self._note(candidate, accuracy_drop=drop, outcome="holds the limit" if held else lost)
+        why = f"loses {points(lost)}" if lost > self._limit.goal.max_accuracy_drop else "answers too differently"
+        self._note(candidate, accuracy_drop=lost, outcome="holds the limit" if held else why)
         return held
 
     # Engines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.report import figures
 
@@ -64,52 +64,49 @@ def stage_cells(row: StageRow) -> tuple[str, ...]:
 
 def teacher_rows(report: Report) -> list[tuple[str, ...]]:
     """The ensemble, then the student that learned from it: what one network in place of many gained and cost."""
-    rows: list[tuple[str, ...]] = [
-        (
-            f"teacher {teacher.model}",
-            figures.percent(teacher.accuracy),
-            figures.milliseconds(teacher.p50_s),
-            figures.megabytes(teacher.size_bytes),
-            figures.megabytes(teacher.memory_bytes),
-            figures.count(teacher.params),
-            figures.percent(teacher.calibration_error),
-            figures.seconds(teacher.wall_s),
+    rows = [
+        _network_row(
+            f"teacher {one.model}",
+            (one.accuracy, one.p50_s, one.size_bytes, one.memory_bytes, one.params, one.calibration_error, one.wall_s),
         )
-        for teacher in report.teachers
+        for one in report.teachers
     ]
     found = report.ensemble
     errors: Sequence[float | None] = (None, None)
     if found is not None:
-        *errors, ensemble_error = found.calibration_error
+        *errors, error = found.calibration_error
+        wall_s = sum(one.wall_s for one in report.teachers)
         rows.append(
-            (
+            _network_row(
                 f"ensemble of {found.members}",
-                figures.percent(found.accuracy),
-                figures.milliseconds(found.p50_s),
-                figures.megabytes(found.size_bytes),
-                figures.megabytes(found.memory_bytes),
-                figures.count(found.params),
-                figures.percent(ensemble_error),
-                figures.seconds(sum(teacher.wall_s for teacher in report.teachers)),
+                (found.accuracy, found.p50_s, found.size_bytes, found.memory_bytes, found.params, error, wall_s),
             )
         )
     students = (("baseline", "student without teachers"), ("distill", "student that learned from them"))
     for (name, label), error in zip(students, errors, strict=True):
         row = report.stage(name)
         if rows and row is not None and row.status != "skipped":
+            latency, memory = row.latency_s.p50, row.memory_bytes.peak
             rows.append(
-                (
-                    label,
-                    figures.percent(row.accuracy.value),
-                    figures.milliseconds(row.latency_s.p50),
-                    figures.megabytes(row.size_bytes),
-                    figures.megabytes(row.memory_bytes.peak),
-                    figures.count(row.params),
-                    figures.percent(error),
-                    figures.seconds(row.wall_s),
+                _network_row(
+                    label, (row.accuracy.value, latency, row.size_bytes, memory, row.params, error, row.wall_s)
                 )
             )
     return rows
+
+
+def _network_row(label: str, values: Sequence[Any]) -> tuple[str, ...]:
+    """One network, a text for each of :data:`TEACHER_COLUMNS`; a value for each but the first of these."""
+    written = (
+        figures.percent,
+        figures.milliseconds,
+        figures.megabytes,
+        figures.megabytes,
+        figures.count,
+        figures.percent,
+        figures.seconds,
+    )
+    return (label, *(write(value) for write, value in zip(written, values, strict=True)))
 
 
 def seed_rows(report: Report) -> list[tuple[str, ...]]:

@@ -67,13 +67,12 @@ def finished(chain: Chain) -> Iterator[Finished]:
     targets = chain.plan.targets
     first = next((target for target in targets if not target.cannot_run()), targets[0])
     for stage in chain.plan.network_stages():
+        teachers: tuple[Teacher, ...] = ()
         if stage.name == "distill":
             with chain.phases.during("teachers", whole=True):
                 shared.taught = _teachers(chain, first)
-        if stage.name == "distill":
-            with chain.phases.during("teachers", whole=True):
-                shared.teachers = _asked(chain, shared.taught)
-        result = chain.execute(stage, artifacts, shared.teachers if stage.name == "distill" else ())
+                teachers = shared.teachers = _asked(chain, shared.taught)
+        result = chain.execute(stage, artifacts, teachers)
         artifacts[result.artifact.kind] = result.artifact
         measured = _measured(chain, result.artifact, first)
         if stage.name == "baseline" and measured is not None:

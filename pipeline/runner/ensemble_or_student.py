@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchmarks.statistics.paired_proportions import accuracy_drop, mcnemar
+from benchmarks.statistics.paired_proportions import mcnemar
 from exporters.ensemble import ensemble_spec
 from pipeline.artifact import ArtifactKind
 from pipeline.catalog import OPENERS
@@ -22,15 +22,12 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
     from pipeline.chain.engine_measurement import Measured
-    from pipeline.runner.report_rows import Taught
-    from pipeline.stage import Teacher
+    from pipeline.stage import Teacher, TrainedNetwork
     from pipeline.tasks import Task
 
 __all__ = ["Students", "ensemble_entry", "measured_ensemble", "students_of_other_seeds"]
 
 _ALPHA = 0.05
-_ANY_ALPHA = 0.025
-"""Of the interval's ends, which are not used here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,29 +39,27 @@ class Students:
     distilled: Measured
 
 
-def measured_ensemble(
-    chain: Chain, target: Target, taught: Sequence[Taught], teachers: Sequence[Teacher]
-) -> Measured | None:
-    """All teachers in one process, one after another, their probabilities averaged; None where the target cannot run.
+def measured_ensemble(chain: Chain, target: Target, teachers: Sequence[Teacher]) -> Measured | None:
+    """All teachers in one process, one after another, their probabilities averaged.
+
+    None where the target cannot run, or where of one of them only answers are known.
 
     Args:
         chain: The run.
         target: Where they would run.
-        taught: The teachers.
-        teachers: The same with their answers, which say what kind of output each has.
+        teachers: With their answers, which say what kind of output each has.
     """
-    if target.cannot_run() or not taught:
+    networks = [teacher.network for teacher in teachers if teacher.network is not None]
+    if target.cannot_run() or not networks or len(networks) < len(teachers):
         return None
-    if len(taught) == 1:
-        return taught[0].measured
-    engines = [
-        chain.about(parts).engine(one.teacher.artifact, target)
-        for parts, one in zip(chain.plan.teachers, taught, strict=True)
-    ]
-    parts = chain.plan.parts
+    about = [chain.about(parts) for parts in chain.plan.teachers]
+    if len(networks) == 1:
+        return about[0].measured(networks[0].artifact, target)
+    engines = [own.engine(network.artifact, target) for own, network in zip(about, networks, strict=True)]
     whole = _joined(chain, engines, [_gives(one) for one in teachers])
+    plan = chain.plan
     with chain.phases.during("measuring"):
-        return measure(whole, target, parts, chain.plan.recipe.measure, chain.store, chain.progress)
+        return measure(whole, target, plan.parts, plan.recipe.measure, chain.store, chain.progress)
 
 
 def _gives(teacher: Teacher) -> str:
@@ -107,30 +102,31 @@ def students_of_other_seeds(
 
 
 def ensemble_entry(
-    task: Task, ensemble: Measured, taught: Sequence[Taught], students: Sequence[Students]
+    task: Task, ensemble: Measured, members: Sequence[TrainedNetwork], students: Sequence[Students]
 ) -> EnsembleEntry:
     """What the report says of it.
 
     Args:
         task: Compares answers.
         ensemble: As of :func:`measured_ensemble`.
-        taught: Its members.
+        members: Its networks.
         students: That of the run first.
     """
     untaught, distilled = students[0].untaught, students[0].distilled
     gained = ensemble.accuracy.value - untaught.accuracy.value
-    way = (distilled.accuracy.value - untaught.accuracy.value) / gained if gained > 0 else None
-    drop = accuracy_drop(untaught.accuracy.per_image, distilled.accuracy.per_image, alpha=_ANY_ALPHA)
-    p_value = mcnemar(drop.lost, drop.won)
+    change = distilled.accuracy.value - untaught.accuracy.value
+    way = change / gained if gained > 0 else None
+    pairs = list(zip(untaught.accuracy.per_image, distilled.accuracy.per_image, strict=True))
+    p_value = mcnemar(lost=sum(a > b for a, b in pairs), won=sum(a < b for a, b in pairs))
     faster = ensemble.p50_s / distilled.p50_s
     memory = ensemble.solo.memory_bytes()[0].get("peak")
     return EnsembleEntry(
-        members=len(taught),
+        members=len(members),
         accuracy=ensemble.accuracy.value,
         p50_s=ensemble.p50_s,
         size_bytes=ensemble.size_bytes,
         memory_bytes=memory,
-        params=sum(one.teacher.artifact.facts["params"] for one in taught),
+        params=sum(one.artifact.facts["params"] for one in members),
         agreement=agreement(task, distilled.accuracy.decisions, ensemble.accuracy.decisions),
         way=way,
         times_faster=faster,
@@ -140,7 +136,7 @@ def ensemble_entry(
             distilled.accuracy.calibration_error,
             ensemble.accuracy.calibration_error,
         ),
-        sentence=_sentence(-drop.estimate, p_value, way, faster, gained),
+        sentence=_sentence(change, p_value, way, faster, gained),
         seeds=tuple(
             SeedEntry(seed=one.seed, untaught=one.untaught.accuracy.value, distilled=one.distilled.accuracy.value)
             for one in students

@@ -124,13 +124,14 @@ def _ensemble(chain: Chain, target: Target, made: Made) -> EnsembleEntry | None:
     """The teachers together beside the student; None where nothing was distilled or nothing can be measured."""
     measured = {one.result.stage: one.measured for one in made.outcomes}
     untaught, distilled = measured.get("baseline"), measured.get("distill")
-    if untaught is None or distilled is None or not made.taught or len(made.taught) < len(made.teachers):
+    if untaught is None or distilled is None:
         return None
     with chain.phases.during("teachers", whole=True):
-        ensemble = measured_ensemble(chain, target, made.taught, made.teachers)
+        ensemble = measured_ensemble(chain, target, made.teachers)
         if ensemble is None:
             return None
         recipe = chain.plan.recipe
         first = Students(seed=recipe.seed, untaught=untaught, distilled=distilled)
         others = students_of_other_seeds(chain, target, made.teachers, recipe.measure.seeds)
-    return ensemble_entry(chain.plan.parts.task, ensemble, made.taught, (first, *others))
+    members = [one.teacher for one in made.taught]
+    return ensemble_entry(chain.plan.parts.task, ensemble, members, (first, *others))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
 from pipeline.errors import DataError
+from pipeline.stages.answers import AskTeacher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from pipeline.chain.chain import Chain
 
 __all__ = ["share_answers"]
-
-_IMAGES_A_PASS = 128
 
 
 def share_answers(chain: Chain, out: Path) -> int:
@@ -31,22 +31,16 @@ def share_answers(chain: Chain, out: Path) -> int:
     """
     import torch
 
-    from pipeline.models.files import load_network
-    from pipeline.training.images import TrainingImages
-    from pipeline.training.logits import reader_of_logits
     from pipeline.training.shared_answers import write_shared
-    from pipeline.training.teacher_answers import ask
+    from pipeline.training.teacher_answers import TeacherAnswers
 
-    parts = chain.plan.parts
-    samples = (*parts.dataset.train, *parts.dataset.calibration)
+    dataset = chain.plan.parts.dataset
+    samples = (*dataset.train, *dataset.calibration)
     if not samples:
         raise DataError("there are no images to answer", where=chain.plan.recipe.data.source)
-    trained = chain.execute(chain.plan.recipe.baseline, {}).artifact
-    assert trained.kind is ArtifactKind.NETWORK  # noqa: S101 - what a baseline gives
-    network = load_network(trained.root, parts.model)
-    images = TrainingImages(samples, parts.preprocess, chain.progress)
-    read = reader_of_logits(parts.task, network, images)
-    answers = ask(network, read, images, views=1, augment=(), batch_size=_IMAGES_A_PASS, progress=chain.progress)
-    logits = answers.said(torch.arange(len(samples)), 0)
-    write_shared(out, logits, samples=samples, classes=parts.dataset.classes, model=parts.model.name)
+    network = chain.execute(chain.plan.recipe.baseline, {}).artifact
+    about_all = chain.about(replace(chain.plan.parts, dataset=replace(dataset, train=samples)))
+    answers = about_all.execute(AskTeacher(views=1), {ArtifactKind.NETWORK: network}).artifact
+    logits = TeacherAnswers.load(answers.root).said(torch.arange(len(samples)), 0)
+    write_shared(out, logits, samples=samples, classes=dataset.classes, model=chain.plan.parts.model.name)
     return len(samples)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AskTeacher", "TakeAnswers"]
 
-_IMAGES_A_PASS = 128
-
 
 class AskTeacher(BaseModel):
     """A teacher's answers to every view of every training image."""
@@ -55,7 +53,6 @@ class AskTeacher(BaseModel):
             images,
             views=self.views,
             augment=self.augment,
-            batch_size=_IMAGES_A_PASS,
             progress=work.progress,
             kept=work.kept,
         )

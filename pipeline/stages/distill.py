@@ -59,7 +59,7 @@ class Distill(Teaching):
         start = starting_network(inputs, work)
         images = TrainingImages(subject.train, subject.preprocess, work.progress)
         answers = [TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers]
-        schedule = self.schedule.model_copy(update={"views": self.schedule.asked_views})
+        schedule = self.schedule.with_teachers()
         loss = TaughtLoss(
             subject.task,
             start.network,

@@ -64,7 +64,7 @@ class Prune(Teaching):
             progress=work.progress,
             kept=work.kept,
         )
-        schedule = self.schedule.model_copy(update={"views": self.schedule.asked_views})
+        schedule = self.schedule.with_teachers()
         pruner = ChannelPruner(
             network,
             input_shape=subject.preprocess.shape,

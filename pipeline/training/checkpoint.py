@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pipeline.training.tensor_file import read_tensors, write_tensors
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -43,11 +45,8 @@ class Checkpoints:
         """
         if self._file is None or not self._file.is_file():
             return 0
-        from safetensors import safe_open
-
-        with safe_open(self._file, framework="pt") as file:
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            told = json.loads(file.metadata()["state"])
+        found, texts = read_tensors(self._file)
+        told = json.loads(texts["state"])
         for name, module in tensors.items():
             if module is not None:
                 module.load_state_dict(_below(found, name))
@@ -65,8 +64,6 @@ class Checkpoints:
         """Write the state, at most once a minute unless it has to be now; whole or not at all."""
         if self._file is None or not (now or time.monotonic() - self._left >= _EVERY_S):
             return
-        from safetensors.torch import save_file
-
         kept: dict[str, Tensor] = {"random": torch.get_rng_state()}
         for name, module in tensors.items():
             if module is not None:
@@ -78,15 +75,8 @@ class Checkpoints:
                     kept[f"optimizer.{number}.{field}"] = value.detach().cpu().clone()
                 else:
                     others.setdefault(number, {})[field] = value
-        work = self._file.with_suffix(".tmp")
-        save_file(kept, work, metadata={"state": json.dumps({"steps": steps, "optimizer": others})})
-        work.replace(self._file)
+        write_tensors(self._file, kept, {"state": json.dumps({"steps": steps, "optimizer": others})})
         self._left = time.monotonic()
-
-    def forget(self) -> None:
-        """The training is done."""
-        if self._file is not None:
-            self._file.unlink(missing_ok=True)
 
 
 def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

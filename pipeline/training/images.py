@@ -96,7 +96,7 @@ class TrainingImages:
         shape = (len(self._decoded), *preprocess.shape[1:])
         if math.prod(shape) > _KEPT_BYTES:
             return None
-        pixels = torch.from_numpy(np.empty(shape, dtype=np.uint8))
+        pixels = torch.empty(shape, dtype=torch.uint8)
         with progress.track("reading training images", len(self._decoded)) as ticker:
             for row in range(len(self._decoded)):
                 pixels[row] = self._decoded[row]

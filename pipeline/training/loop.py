@@ -79,7 +79,9 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     with torch.random.fork_rng(), progress.track(description, steps) as ticker:
         torch.manual_seed(seed)
         module, wrapped = fabric.setup(network.train(), optimizer)
-        _to(fabric.device, loss, average)
+        for other in (state["loss"], average):
+            if other is not None:
+                other.to(fabric.device)
         done = checkpoints.restore(state, optimizer)
         ticker.advance(done)
         for epoch in range(done // max(1, an_epoch), schedule.epochs):
@@ -133,12 +135,6 @@ def _average(network: nn.Module, decay: float) -> torch.optim.swa_utils.Averaged
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
-
-
-def _to(device: torch.device, *movable: object) -> None:
-    for one in movable:
-        if isinstance(one, nn.Module):
-            one.to(device)
 
 
 def _on(fabric: Fabric, batch: Batch) -> Batch:

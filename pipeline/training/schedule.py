@@ -16,8 +16,8 @@ Augmentation = Literal["flip", "shift", "colour", "erase", "randaugment", "trivi
 _START, _END = 1 / 25, 1e-4
 """The rate begins at this fraction of the peak, and ends at that fraction of its beginning."""
 
-
 _ASKED_VIEWS = 4
+"""As many as cost little beside a training of a few epochs."""
 
 
 class Schedule(BaseModel):
@@ -66,10 +66,14 @@ class Schedule(BaseModel):
 
     @property
     def asked_views(self) -> int:
-        """About how many views of each image a teacher is asked."""
+        """How many views of each image a teacher is asked about."""
         if not self.augment:
             return 1
         return self.views or min(self.epochs, _ASKED_VIEWS)
+
+    def with_teachers(self) -> Schedule:
+        """The same on the very views that teachers are asked about."""
+        return self.model_copy(update={"views": self.asked_views})
 
     def view_of(self, epoch: int) -> int:
         """Which view of the images an epoch, counted from 0, sees."""

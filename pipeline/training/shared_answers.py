@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import DataError, WeightsError
+from pipeline.training.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,17 +80,13 @@ def write_shared(path: Path, logits: Tensor, *, samples: Sequence[Sample], class
         classes: In the order of the columns.
         model: Whose answers, for people.
     """
-    from safetensors.torch import save_file
-
     told = {
         "schema": SCHEMA,
         "model": model,
         "images": json.dumps([sample.name for sample in samples]),
         "classes": json.dumps(list(classes)),
     }
-    work = path.with_name(f".{path.name}.tmp")
-    save_file({"logits": logits.half().contiguous()}, work, metadata=told)
-    work.replace(path)
+    write_tensors(path, {"logits": logits.half()}, told)
 
 
 def read_shared(path: Path) -> SharedAnswers:
@@ -98,15 +95,14 @@ def read_shared(path: Path) -> SharedAnswers:
     Raises:
         WeightsError: when it is none.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, framework="pt") as file:
-            told = file.metadata() or {}
-            logits = file.get_tensor("logits") if told.get("schema") == SCHEMA else None
+        tensors, told = read_tensors(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError("this file of answers cannot be read", where=str(path), got=str(error)) from error
-    if logits is None:
+    logits = tensors.get("logits")
+    if logits is None or told.get("schema") != SCHEMA:
         raise WeightsError(
             "this is no file of answers",
             where=str(path),

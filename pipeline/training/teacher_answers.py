@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from lightning_fabric import Fabric
 
+from pipeline.training.tensor_file import read_tensors, write_tensors
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ANSWERS_FILE", "TeacherAnswers", "ask"]
 
 ANSWERS_FILE = "answers.safetensors"
+_IMAGES_A_PASS = 128
 _ALL_UP_TO = 100
 """With at most so many classes every logit is kept, with more the largest so many."""
 
@@ -57,7 +60,8 @@ class TeacherAnswers:
             logits: (images, views, classes).
         """
         classes = logits.shape[2]
-        logits = logits.float() - logits.amax(dim=2, keepdim=True).float()
+        logits = logits.float()
+        logits = logits - logits.amax(dim=2, keepdim=True)
         if classes <= _ALL_UP_TO:
             return cls(logits=logits.half(), places=None, rest=None, classes=classes)
         largest, places = logits.topk(_ALL_UP_TO, dim=2)
@@ -80,21 +84,20 @@ class TeacherAnswers:
 
     def save(self, folder: Path) -> None:
         """Write :data:`ANSWERS_FILE`."""
-        from safetensors.torch import save_file
-
         tensors = {"logits": self.logits, "places": self.places, "rest": self.rest}
-        kept = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
-        save_file(kept, folder / ANSWERS_FILE, metadata={"classes": str(self.classes)})
+        there = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+        write_tensors(folder / ANSWERS_FILE, there, {"classes": str(self.classes)})
 
     @classmethod
     def load(cls, folder: Path) -> TeacherAnswers:
         """Inverse of :meth:`save`."""
-        from safetensors import safe_open
-
-        with safe_open(folder / ANSWERS_FILE, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            classes = int(file.metadata()["classes"])
-        return cls(logits=tensors["logits"], places=tensors.get("places"), rest=tensors.get("rest"), classes=classes)
+        tensors, texts = read_tensors(folder / ANSWERS_FILE)
+        return cls(
+            logits=tensors["logits"],
+            places=tensors.get("places"),
+            rest=tensors.get("rest"),
+            classes=int(texts["classes"]),
+        )
 
 
 def ask(  # noqa: PLR0913 - whom, about what, how
@@ -104,7 +107,7 @@ def ask(  # noqa: PLR0913 - whom, about what, how
     *,
     views: int,
     augment: Sequence[Augmentation],
-    batch_size: int,
+    batch_size: int = _IMAGES_A_PASS,
     progress: Progress,
     kept: Path | None = None,
 ) -> TeacherAnswers:
@@ -136,7 +139,8 @@ def ask(  # noqa: PLR0913 - whom, about what, how
                 ticker.advance(len(batch.inputs))
             found.append(TeacherAnswers.of(torch.cat(rows)[:, None]))
             if place is not None:
-                _leave(found[-1], place)
+                place.mkdir(exist_ok=True)
+                found[-1].save(place)
     network.to("cpu")
     return TeacherAnswers(
         logits=torch.cat([one.logits for one in found], dim=1),
@@ -149,11 +153,3 @@ def ask(  # noqa: PLR0913 - whom, about what, how
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     there = [part for part in parts if part is not None]
     return torch.cat(there, dim=1) if there else None
-
-
-def _leave(answers: TeacherAnswers, place: Path) -> None:
-    """Whole or not at all: a reader never meets half a file."""
-    work = place.with_suffix(".tmp")
-    work.mkdir(exist_ok=True)
-    answers.save(work)
-    work.rename(place)
