@@ -149,7 +149,9 @@ class FeatureLosses(nn.Module):
             for teacher, pairs in zip(teachers, self.pairs, strict=True)
         ]
         projected = [pair for pairs in self.pairs for pair in pairs if "features" in self._weights]
-        self.projections = nn.ModuleList(nn.Conv2d(*pair.channels, kernel_size=1, bias=False) for pair in projected)
+        with torch.random.fork_rng(devices=[]):  # the same call trains to the same bits, whatever was drawn before
+            torch.manual_seed(0)
+            self.projections = nn.ModuleList(nn.Conv2d(*pair.channels, kernel_size=1, bias=False) for pair in projected)
 
     def forward(self, batch: Batch) -> Tensor:
         """A scalar, after the student has run on the batch."""

@@ -71,6 +71,17 @@ def test_features_are_compared_after_the_projection_relative_to_their_energy(bat
     assert found == pytest.approx(2.0 * ((projected - theirs) ** 2).mean() / (theirs**2).mean(), rel=1e-4)
 
 
+def test_projections_start_alike_and_leave_the_global_generator_as_it_was(batch: Batch) -> None:
+    student, teacher = _network(4, 6), _network(8, 10)
+    before = torch.random.get_rng_state()
+    first = FeatureLosses(student, [teacher], batch.inputs, {"features": 1.0})
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.randn(5)
+    second = FeatureLosses(student, [teacher], batch.inputs, {"features": 1.0})
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_the_student_and_the_projection_learn_and_the_teacher_does_not(batch: Batch) -> None:
     student, teacher = _network(4, 6), _network(8, 10)
     losses = FeatureLosses(student, [teacher], batch.inputs, {"features": 1.0, "attention": 1.0})
