@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
 
-__all__ = ["Machine", "this_machine", "usable_cores", "versions"]
+__all__ = ["Machine", "processes_together", "python_version", "this_machine", "usable_cores", "versions"]
 
 ISA_FLAGS = (
     "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8",
@@ -53,6 +53,11 @@ class Machine:
             "isa": list(self.isa),
             "system": self.system,
         }
+
+
+def processes_together() -> int:
+    """How many processes ``torchrun`` started for this run; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def usable_cores() -> int:

@@ -98,8 +98,8 @@ class Stage(Protocol):
         version: Raised whenever the same inputs would give another result; enters the key.
         takes: Kinds of the artifacts it needs.
         gives: Kind of the artifact it makes.
-        reads: Which parts of the subject it reads: of ``model``, ``weights``, ``train``, ``calibration``,
-            ``preprocess``, ``task``. Only these enter its key and only these can be read.
+        reads: Which parts of the subject it reads: of ``model``, ``weights``, ``train``, ``validation``,
+            ``calibration``, ``preprocess``, ``task``. Only these enter its key and only these can be read.
         pins: Distributions whose versions decide the result; enter the key.
     """
 

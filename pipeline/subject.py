@@ -30,7 +30,7 @@ class Parts:
     task: Task
 
 
-PARTS = ("model", "weights", "train", "calibration", "preprocess", "task")
+PARTS = ("model", "weights", "train", "validation", "calibration", "preprocess", "task")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,7 @@ class Subject:
                 return self.parts.model.identity()
             case "weights":
                 return self.parts.weights.identity()
-            case "train" | "calibration":
+            case "train" | "validation" | "calibration":
                 return self.parts.dataset.split_identity(part)
             case "preprocess":
                 return self.parts.preprocess.model_dump(mode="json")
@@ -109,6 +109,12 @@ class Subject:
         """The training images."""
         self._check("train")
         return self.parts.dataset.train
+
+    @property
+    def validation(self) -> tuple[Sample, ...]:
+        """Held back from the training images; may be empty."""
+        self._check("validation")
+        return self.parts.dataset.validation
 
     @property
     def calibration(self) -> tuple[Sample, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.artifact import FLOAT_MODEL, Artifact, ArtifactKind, FileEntry
+from pipeline.chain.followers import call_followers
 from pipeline.chain.keys import key_components, key_of
 from pipeline.errors import ContractError
 from pipeline.stage import Inputs, Workspace
@@ -88,6 +89,7 @@ def execute(
             return replace(known, status="ran") if fresh and key in fresh else known
         with store.workspace() as folder, store.kept(key) as kept:
             start = time.perf_counter()
+            call_followers(stage, inputs, seed=seed, kept=kept)
             with progress.track(stage.name, 0):  # moves where the stage itself has nothing to count
                 made = stage.run(inputs, Workspace(folder=folder, seed=seed, progress=progress, kept=kept))
             _verify(stage, inputs, folder)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import sha256_of_json
-from pipeline.environment import python_version, versions
+from pipeline.chain.followers import TRAINING_STAGES
+from pipeline.environment import processes_together, python_version, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,9 +23,12 @@ _SCHEMA = 1
 def key_components(stage: Stage, inputs: Inputs, *, seed: int) -> dict[str, Json]:
     """Everything that decides the result of ``stage`` on ``inputs``, as JSON.
 
-    Places, times, host and user names are not in it: the same work elsewhere has the same key.
+    Places, times, host and user names are not in it: the same work elsewhere has the same key. The number of processes
+    that train together is, since it multiplies the size of a step.
     """
-    return {
+    together = processes_together()
+    shared = {"processes": together} if together > 1 and stage.name in TRAINING_STAGES else {}
+    return shared | {
         "schema": _SCHEMA,
         "stage": stage.name,
         "version": stage.version,

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from exporters.auto import AUTO
 from pipeline.catalog import task_named
+from pipeline.chain.preprocessing import preprocess_of
 from pipeline.chain.targets import targets_of
 from pipeline.chain.teachers import DEFAULT_TEACHERS, answer_files, named_teachers, teacher_parts
+from pipeline.data.balance import imbalance
 from pipeline.data.check import check_images
 from pipeline.data.open import open_dataset
 from pipeline.errors import DataError, UsageError
 from pipeline.measuring.bundle_images import remember_dataset
-from pipeline.models.recipe import weights_preprocess
 from pipeline.models.resolve import resolve_model, resolve_weights
-from pipeline.preprocess import PreprocessSpec
-from pipeline.recipe import InputSection
+from pipeline.preprocess_section import InputSection
 from pipeline.stages.answers import AskTeacher, TakeAnswers
 from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import CalibrateGraph
@@ -31,19 +31,12 @@ if TYPE_CHECKING:
     from pipeline.artifact import Json
     from pipeline.data import Dataset
     from pipeline.models import ModelSource, WeightsSource
-    from pipeline.models.onnx_file import ImageInput
     from pipeline.progress import Progress
     from pipeline.recipe import Recipe
     from pipeline.stage import Stage
     from pipeline.store import Store
 
 __all__ = ["Plan", "make_plan"]
-
-_EMBEDDED = PreprocessSpec(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-"""For the embedded 8x8 digits: the smallest input that leaves ResNets and VGGs a feature map."""
-
-_CUSTOMARY = PreprocessSpec(size=(224, 224), resize=256)
-"""What ImageNet classifiers are usually trained with; for networks that do not say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,6 +118,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
         calibration_images=recipe.data.calibration_images,
         calibration_list=_path(recipe.data.calibration_list),
         test_list=_path(recipe.data.test_list),
+        validation=recipe.data.validation,
         progress=progress,
     )
     remember_dataset(store, dataset, recipe.data, seed=recipe.seed)
@@ -132,22 +126,23 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     _check_trainable(recipe, dataset, weights)
     _check_expectation(recipe, targets)
     check_images(dataset, progress, cache=cache)
-    preprocess, assumed = _preprocess(recipe, model, weights)
+    preprocess, assumed = preprocess_of(recipe, model, weights)
     skipped = _skipped(recipe, dataset, model, weights)
-    teachers = () if "distill" in skipped else named
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
+    teachers = {
+        teacher.text: teacher_parts(parts, teacher, recipe, cache, progress)
+        for teacher in (() if "distill" in skipped else named)
+    }
     return Plan(
-        recipe=_resolved(
-            recipe, targets, preprocess, skipped, model, teachers=tuple(recipe.distill.teachers or DEFAULT_TEACHERS)
-        ),
+        recipe=_resolved(recipe, targets, parts, skipped, teachers),
         parts=parts,
-        teachers=tuple(teacher_parts(parts, *teacher, recipe, cache, progress) for teacher in teachers),
+        teachers=tuple(teachers.values()),
         answer_files=() if "distill" in skipped else answer_files(recipe),
         targets=targets,
         fastest_only=AUTO in recipe.targets,
         skipped=skipped,
         assumed=assumed,
-        notes=_weights_notes(model, weights),
+        notes=(*_weights_notes(model, weights), *_data_notes(dataset, skipped)),
     )
 
 
@@ -176,80 +171,6 @@ def _check_trainable(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -
         expected="a folder with train/, or trained weights",
         fix="give the weights with --weights FILE",
     )
-
-
-def _customary(base: PreprocessSpec) -> str:
-    height, width = base.size
-    side = str(height) if height == width else f"{height}x{width}"
-    return (
-        f"preprocessing taken as ImageNet's custom ({base.resize}, centre {side}, its mean and std); "
-        "set input.size, input.mean, input.std, input.resize if the network was trained otherwise"
-    )
-
-
-def _preprocess_of_file(recipe: Recipe, image: ImageInput, *, where: str) -> tuple[PreprocessSpec, tuple[str, ...]]:
-    """What an ONNX file says of its input, the rest as is customary; then what the user set."""
-    chosen = recipe.input
-    asked = (chosen.size, chosen.size) if isinstance(chosen.size, int) else chosen.size
-    if image.size is not None and asked not in {None, image.size}:
-        raise UsageError(
-            "this ONNX file takes images of one size",
-            where=where,
-            got=f"input.size = {'x'.join(map(str, asked))}",
-            expected="x".join(map(str, image.size)),
-            fix="leave input.size out, or export the network with open sizes",
-        )
-    gray = image.channels == 1
-    if chosen.channels is not None and gray != (chosen.channels == "gray"):
-        raise UsageError(
-            f"this ONNX file takes images of {image.channels} channel(s)",
-            where=where,
-            got=f"input.channels = {chosen.channels}",
-            fix="leave input.channels out",
-        )
-    usual = _EMBEDDED if recipe.data.source == "digits" else _CUSTOMARY
-    usual = InputSection(channels="gray").over(usual) if gray else usual
-    size = image.size or asked or usual.size
-    sized = InputSection(size=size)
-    base = sized.over(_resized(usual, sized))
-    if image.dtype == "uint8":
-        if chosen.mean is not None or chosen.std is not None:
-            raise UsageError(
-                "this ONNX file takes bytes and normalises them itself",
-                where=where,
-                got="input.mean or input.std",
-                fix="leave them out",
-            )
-        count = image.channels
-        base = base.model_copy(update={"mean": (0.0,) * count, "std": (1 / 255,) * count})
-    known = (image.size or chosen.size) is not None and (image.dtype == "uint8" or chosen.mean is not None)
-    return chosen.over(base), () if known or recipe.data.source == "digits" else (_customary(base),)
-
-
-def _preprocess(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> tuple[PreprocessSpec, tuple[str, ...]]:
-    """The weights' own recipe, the embedded data's size, or custom; then what the user set."""
-    if model.image is not None:
-        return _preprocess_of_file(recipe, model.image, where=str(model.file))
-    embedded = recipe.data.source == "digits"
-    own = weights_preprocess(model) if weights.origin == "pretrained" or not embedded else None
-    assumed: tuple[str, ...] = ()
-    if embedded:
-        base = _EMBEDDED if own is None else _EMBEDDED.model_copy(update={"mean": own.mean, "std": own.std})
-    elif own is not None:
-        base = own
-    else:
-        base = _CUSTOMARY
-        if recipe.input.size is None or recipe.input.mean is None:
-            assumed = (_customary(base),)
-    return recipe.input.over(_resized(base, recipe.input)), assumed
-
-
-def _resized(base: PreprocessSpec, chosen: InputSection) -> PreprocessSpec:
-    """The base with its resize in the proportion of the chosen size: the same part of the image is seen."""
-    if chosen.size is None or chosen.resize is not None or base.resize == "squash":
-        return base
-    size = (chosen.size, chosen.size) if isinstance(chosen.size, int) else chosen.size
-    return base.model_copy(update={"resize": round(base.resize * max(size) / max(base.size))})
 
 
 def _skipped(recipe: Recipe, dataset: Dataset, model: ModelSource, weights: WeightsSource) -> dict[str, str]:
@@ -287,29 +208,43 @@ def _settled_by(model: ModelSource) -> set[str]:
 def _resolved(
     recipe: Recipe,
     targets: tuple[Target, ...],
-    preprocess: PreprocessSpec,
+    parts: Parts,
     skipped: Mapping[str, str],
-    model: ModelSource,
-    *,
-    teachers: tuple[str, ...],
+    teachers: Mapping[str, Parts],
 ) -> Recipe:
     """The recipe with every default that depends on the model, the data and the machine filled in.
 
     Where a measurement has to choose between targets, ``auto`` stays until it has.
     """
-    distill = recipe.distill.model_copy(update={"teachers": teachers})
+    preprocess = parts.preprocess
+    distill = recipe.distill.model_copy(
+        update={
+            "teachers": tuple(recipe.distill.teachers or DEFAULT_TEACHERS),
+            "teacher_input": {
+                text: InputSection.model_validate(own.preprocess.model_dump())
+                for text, own in teachers.items()
+                if own.preprocess != preprocess
+            },
+        }
+    )
     baseline = recipe.baseline
     if baseline.schedule is None:  # the same views too: what distillation brings is the teachers' doing alone
         baseline = baseline.model_copy(update={"schedule": distill.schedule.with_teachers()})
     return recipe.model_copy(
         update={
             "targets": (targets[0].name,) if recipe.targets == (AUTO,) and len(targets) == 1 else recipe.targets,
-            "input": InputSection.model_validate(preprocess.model_dump(exclude=_settled_by(model))),
+            "input": InputSection.model_validate(preprocess.model_dump(exclude=_settled_by(parts.model))),
             "baseline": baseline,
             "distill": distill,
             "skip": tuple(sorted(skipped)),
         }
     )
+
+
+def _data_notes(dataset: Dataset, skipped: Mapping[str, str]) -> tuple[str, ...]:
+    """What of the data is told to those whose networks learn from it."""
+    uneven = None if {"distill", "prune"} <= skipped.keys() else imbalance(dataset)
+    return (uneven,) if uneven else ()
 
 
 def _weights_notes(model: ModelSource, weights: WeightsSource) -> tuple[str, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import sha256_of_file
-from pipeline.errors import WeightsError
+from pipeline.chain.preprocessing import preprocess_of, resized
+from pipeline.errors import UsageError, WeightsError
 from pipeline.models.resolve import resolve_model, resolve_weights
+from pipeline.preprocess_section import InputSection
 from pipeline.stages.answers import TakeAnswers
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.subject import Parts
 
-__all__ = ["DEFAULT_TEACHERS", "answer_files", "named_teachers", "teacher_parts"]
+__all__ = ["DEFAULT_TEACHERS", "NamedTeacher", "answer_files", "named_teachers", "teacher_parts"]
 
 DEFAULT_TEACHERS = ("resnet18", "resnet34")
 """Two networks that learn quickly from few images and err on different ones; seconds an epoch on two cores."""
@@ -25,20 +27,42 @@ DEFAULT_TEACHERS = ("resnet18", "resnet34")
 _WEIGHTS = (".safetensors", ".pt", ".pth")
 
 
-def named_teachers(recipe: Recipe) -> tuple[tuple[ModelSource, str | None], ...]:
-    """Each teacher's network and what was said of its weights: ``resnet101``, ``vgg16@pretrained``, ``a.py:b@w.pth``.
+@dataclass(frozen=True, slots=True)
+class NamedTeacher:
+    """A teacher's network as the recipe names it, and what it says of its weights."""
+
+    text: str
+    model: ModelSource
+    weights: str | None
+
+
+def named_teachers(recipe: Recipe) -> tuple[NamedTeacher, ...]:
+    """Each teacher that is a network: ``resnet101``, ``vgg16@pretrained``, ``a.py:b@w.pth``.
 
     Raises:
-        UsageError: for a name that leads nowhere.
+        UsageError: for a name that leads nowhere, and for the input of a teacher that is not named.
     """
+    texts = recipe.distill.teachers or DEFAULT_TEACHERS
+    stray = [text for text in recipe.distill.teacher_input if text not in texts]
+    if stray:
+        raise UsageError(
+            "distill.teacher_input is about a teacher that is not named",
+            got=stray[0],
+            expected=f"one of {', '.join(texts)}",
+        )
+    twice = [text for number, text in enumerate(texts) if text in texts[:number]]
+    if twice:
+        raise UsageError(
+            "a teacher is named twice", got=twice[0], fix="name it once; distill.weighting weighs teachers"
+        )
     found = []
-    for text in recipe.distill.teachers or DEFAULT_TEACHERS:
+    for text in texts:
         if _is_file_of_answers(text):
             continue
         name, at, weights = text.rpartition("@")
         if not at or not (weights in {"pretrained", "none"} or weights.endswith(_WEIGHTS)):
             name, weights = text, ""  # a sign within the name of a folder
-        found.append((resolve_model(name), weights or None))
+        found.append(NamedTeacher(text, resolve_model(name), weights or None))
     return tuple(found)
 
 
@@ -63,22 +87,32 @@ def _is_file_of_answers(text: str) -> bool:
     return text.endswith(".safetensors") and "@" not in text
 
 
-def teacher_parts(
-    parts: Parts, model: ModelSource, weights: str | None, recipe: Recipe, cache: Path, progress: Progress
-) -> Parts:
-    """What a teacher's own run is about: everything of the student's but network and weights.
+def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Path, progress: Progress) -> Parts:
+    """What a teacher's own run is about: everything of the student's but network, weights and how that is fed.
+
+    A teacher whose published weights are taken is fed as those want it, at the student's size where the user gave one;
+    any other one as the student. What the recipe's ``distill.teacher_input`` says comes first.
 
     Args:
         parts: Of the student.
-        model: The teacher's network.
-        weights: What was said of its weights; None: as for the student, and none for a network of one's own.
-        recipe: Of the run.
+        teacher: Its network, and what was said of its weights; None: as for the student, and none for a network of
+            one's own.
+        recipe: Of the run, as the user gave it.
         cache: Where downloads are kept.
         progress: Where they are shown.
 
     Raises:
         WeightsError: for weights that cannot be used.
     """
-    if weights is None and (recipe.weights == "none" or model.origin == "file"):
+    weights = teacher.weights
+    if weights is None and (recipe.weights == "none" or teacher.model.origin == "file"):
         weights = "none"
-    return replace(parts, model=model, weights=resolve_weights(weights, model, cache=cache, progress=progress))
+    found = resolve_weights(weights, teacher.model, cache=cache, progress=progress)
+    preprocess = parts.preprocess
+    if found.origin == "pretrained":
+        sized = recipe.model_copy(update={"input": InputSection(size=recipe.input.size)})
+        preprocess, _ = preprocess_of(sized, teacher.model, found)
+    own = recipe.distill.teacher_input.get(teacher.text)
+    if own is not None:
+        preprocess = own.over(resized(preprocess, own))
+    return replace(parts, model=teacher.model, weights=found, preprocess=preprocess)

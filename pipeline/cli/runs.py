@@ -45,8 +45,17 @@ def deploy(
     edgewright deploy net.py:build --weights w.safetensors --data my_photos --skip distill,prune
     edgewright deploy model.onnx --data my_photos
 
-    What did not change since an earlier run is taken from the store, so a killed run goes on where it was.
+    What did not change since an earlier run is taken from the store, so a killed run goes on where it was. Started by
+    `torchrun --no-python edgewright deploy ...`, all its processes train together.
     """  # noqa: D301 - the backslash is click's: keep these lines as they are
+    from pipeline.chain.followers import led
+
+    with led() as leading:
+        if leading:
+            _deploy(recipe, out, baselines)
+
+
+def _deploy(recipe: "Recipe", out: Path | None, baselines: Path) -> None:
     from pipeline.chain.chain import Chain
     from pipeline.chain.phases import Phases
     from pipeline.chain.plan import make_plan

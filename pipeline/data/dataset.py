@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dataset", "Sample", "SplitName", "read_image", "read_images", "rotating_samples", "shorter_side"]
 
-SplitName = Literal["train", "calibration", "test"]
+SplitName = Literal["train", "validation", "calibration", "test"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,12 +42,13 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
-    """Three disjoint splits of labelled images.
+    """Disjoint splits of labelled images.
 
     Attributes:
         name: For people; not part of the identity.
         classes: Class names in the order of the network's outputs.
         train: May be empty: then nothing can be trained.
+        validation: Held back from training to judge its epochs by; empty unless asked for.
         calibration: For ranges, sensitivity and pruning decisions; never scored.
         test: Scored, and nothing else.
     """
@@ -55,12 +56,18 @@ class Dataset:
     name: str = field(compare=False)
     classes: tuple[str, ...]
     train: tuple[Sample, ...]
+    validation: tuple[Sample, ...] = ()
     calibration: tuple[Sample, ...]
     test: tuple[Sample, ...]
 
     def split(self, name: SplitName) -> tuple[Sample, ...]:
         """The samples of one split."""
-        return {"train": self.train, "calibration": self.calibration, "test": self.test}[name]
+        return {
+            "train": self.train,
+            "validation": self.validation,
+            "calibration": self.calibration,
+            "test": self.test,
+        }[name]
 
     def split_identity(self, name: SplitName) -> str:
         """Hash over the class names and the split's images with their labels, in order."""

@@ -15,7 +15,8 @@ A part is drawn by class with the run's seed: ``calibration_images`` images, at 
 name the test and the calibration images instead; what they name is taken out of everything else.
 
 An image that stands in two splits, by its bytes, stays where it is scored and leaves the other with a note: test keeps
-it before calibration, calibration before train.
+it before calibration, calibration before train. Of what is left of train a share of each class may be held back to
+judge the epochs of a training by: validation.
 """
 
 from __future__ import annotations
@@ -50,12 +51,14 @@ class SplitOptions:
         calibration_images: At most so many images to calibrate on.
         calibration_list: Text file of paths relative to the data set, one a line: the calibration images.
         test_list: The same for the test images.
+        validation: Share of the training images, class by class, that is held back from training.
     """
 
     seed: int = 0
     calibration_images: int = 512
     calibration_list: Path | None = None
     test_list: Path | None = None
+    validation: float = 0.0
 
 
 def open_folder(root: Path, options: SplitOptions, index: FileIndex, progress: Progress, *, name: str) -> Dataset:
@@ -138,7 +141,7 @@ def _samples(
 def _split(
     pools: dict[str, tuple[Sample, ...]], root: Path, options: SplitOptions, progress: Progress
 ) -> dict[str, tuple[Sample, ...]]:
-    """The three splits, disjoint by content and none of test and calibration empty."""
+    """All splits, disjoint by content and none of test and calibration empty."""
     everything = {sample.name: sample for pool in pools.values() for sample in pool}
     test = _listed(options.test_list, everything, root)
     calibration = _listed(options.calibration_list, everything, root)
@@ -168,7 +171,11 @@ def _split(
                 got=f"{len(everything)} images in all",
                 fix="add images; 10 and more of each class are a start",
             )
-    return {"train": train, "calibration": calibration, "test": test}
+    validation: tuple[Sample, ...] = ()
+    if options.validation:
+        validation, train = stratified(train, round(options.validation * len(train)), seed=options.seed)
+        train = drop_shared(train, of="train", others={"validation": validation}, progress=progress)
+    return {"train": train, "validation": validation, "calibration": calibration, "test": test}
 
 
 def _calibration(

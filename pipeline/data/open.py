@@ -28,6 +28,7 @@ def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
     calibration_images: int = 512,
     calibration_list: Path | None = None,
     test_list: Path | None = None,
+    validation: float = 0.0,
     progress: Progress | None = None,
 ) -> Dataset:
     """Open ``digits``, an image folder, or a torchvision data set by name (``torchvision:CIFAR10`` or ``CIFAR10``).
@@ -42,6 +43,7 @@ def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
         calibration_images: At most so many images to calibrate on.
         calibration_list: Text file of paths relative to the data set: the calibration images.
         test_list: The same for the test images.
+        validation: Share of the training images that is held back to judge trainings by.
         progress: Where hashing and notes are reported; nowhere by default.
 
     Raises:
@@ -54,7 +56,11 @@ def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
     progress = progress or SilentProgress()
     root, name = _root_and_name(text, cache, progress)
     options = SplitOptions(
-        seed=seed, calibration_images=calibration_images, calibration_list=calibration_list, test_list=test_list
+        seed=seed,
+        calibration_images=calibration_images,
+        calibration_list=calibration_list,
+        test_list=test_list,
+        validation=validation,
     )
     with FileIndex(cache) as index:
         return open_folder(root, options, index, progress, name=name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from exporters.build_options import Build
-from pipeline.preprocess import CHANNELS, PreprocessSpec
+from pipeline.preprocess_section import InputSection
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.calibrate import Calibrate
 from pipeline.stages.distill import Distill
@@ -56,44 +56,13 @@ class DataSection(_Section):
 
     source: str = Field(default="digits", description="'digits', a folder, or the name of a torchvision data set")
     calibration_images: PositiveInt = Field(default=512, description="at most so many images calibrate")
+    validation: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="share of the training images, class by class, that is held back from training; the epoch that "
+        "is best on them is kept",
+    )
     calibration_list: str | None = Field(default=None, description="file with one relative image path a line")
     test_list: str | None = Field(default=None, description="file with one relative image path a line")
-
-
-class InputSection(_Section):
-    """Overrides of the preprocessing; what is not given comes from the weights' own recipe or the data."""
-
-    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
-        default=None, description="pixels: one side, or [height, width]"
-    )
-    resize: PositiveInt | Literal["squash"] | None = Field(
-        default=None, description="shorter side before the centre crop, or 'squash' straight to size"
-    )
-    mean: float | tuple[float, float, float] | tuple[float] | None = Field(
-        default=None, description="subtracted from every channel, of [0, 1]; one number serves all"
-    )
-    std: float | tuple[float, float, float] | tuple[float] | None = Field(
-        default=None, description="every channel is divided by it, of [0, 1]; one number serves all"
-    )
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = Field(
-        default=None, description="how images are resized: nearest, bilinear, bicubic or lanczos"
-    )
-    channels: Literal["RGB", "BGR", "gray"] | None = Field(
-        default=None, description="their order, or 'gray' for a network of one channel"
-    )
-
-    def over(self, base: PreprocessSpec) -> PreprocessSpec:
-        """``base`` with what is given here in its place."""
-        return PreprocessSpec.model_validate({**base.model_dump(), **self._fitting(base)})
-
-    def _fitting(self, base: PreprocessSpec) -> dict[str, Any]:
-        """What is given, and the base's mean and deviation for another number of channels."""
-        given = self.model_dump(exclude_none=True)
-        count = CHANNELS[self.channels or base.channels]
-        for name, values in (("mean", base.mean), ("std", base.std)):
-            if len(values) != count:
-                given.setdefault(name, round(sum(values) / len(values), 3))
-        return given
 
 
 class GoalSection(_Section):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.report import gate_charts, gate_texts, texts
 from pipeline.report.charts import layer_damages, waterfall
+from pipeline.report.training_charts import learning_curves
 
 if TYPE_CHECKING:
     from pipeline.report.charts import Chart
@@ -33,6 +34,7 @@ def render_html(report: Report) -> str:
         report=report,
         charts=waterfall(report),
         damages=layer_damages(report),
+        curves=learning_curves(report),
         more_charts=_present(gate_charts.memory_phases(report.stages), gate_charts.pareto(report.stages)),
         gates=[(found, _gate_charts(found)) for found in (report.gate, report.best) if found is not None],
         history=gate_charts.history(report.history),

@@ -11,6 +11,7 @@ from pipeline.report.html import render_html
 from pipeline.report.junit import render_junit
 from pipeline.report.markdown import render_markdown
 from pipeline.report.record import Report
+from pipeline.report.training_files import render_training_csv
 from pipeline.store import write_atomically
 
 if TYPE_CHECKING:
@@ -20,13 +21,23 @@ __all__ = ["read_report", "write_reports"]
 
 
 def write_reports(report: Report, folder: Path) -> tuple[Path, ...]:
-    """Write ``report.json``, ``report.md``, ``report.html`` and ``junit.xml`` into the folder; returns their paths."""
+    """Write ``report.json``, ``report.md``, ``report.html``, ``junit.xml`` and the curves of what was trained.
+
+    Args:
+        report: Of a run or a gate.
+        folder: Written to.
+
+    Returns:
+        The paths of what was written.
+    """
     texts = {
         "report.json": report.model_dump_json(by_alias=True, indent=1) + "\n",
         "report.md": render_markdown(report),
         "report.html": render_html(report),
         "junit.xml": render_junit(report),
     }
+    if report.trainings:
+        texts["training.csv"] = render_training_csv(report)
     for name, text in texts.items():
         write_atomically(folder / name, text)
     return tuple(folder / name for name in texts)

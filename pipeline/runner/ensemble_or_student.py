@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmarks.statistics.paired_proportions import mcnemar
-from exporters.ensemble import ensemble_spec
+from exporters.ensemble import Member, ensemble_spec
 from pipeline.artifact import ArtifactKind
 from pipeline.catalog import OPENERS
 from pipeline.chain.engine_measurement import measure
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
     from pipeline.chain.engine_measurement import Measured
+    from pipeline.preprocess import PreprocessSpec
     from pipeline.stage import Teacher, TrainedNetwork
     from pipeline.tasks import Task
 
@@ -55,9 +56,12 @@ def measured_ensemble(chain: Chain, target: Target, teachers: Sequence[Teacher])
     about = [chain.about(parts) for parts in chain.plan.teachers]
     if len(networks) == 1:
         return about[0].measured(networks[0].artifact, target)
+    plan = chain.plan
+    if any(_geometry(parts.preprocess) != _geometry(plan.parts.preprocess) for parts in plan.teachers):
+        chain.progress.note("the ensemble is not measured as a whole: its members want images of other sizes")
+        return None
     engines = [own.engine(network.artifact, target) for own, network in zip(about, networks, strict=True)]
     whole = _joined(chain, engines, [_gives(one) for one in teachers])
-    plan = chain.plan
     with chain.phases.during("measuring"):
         return measure(whole, target, plan.parts, plan.recipe.measure, chain.store, chain.progress)
 
@@ -66,10 +70,33 @@ def _gives(teacher: Teacher) -> str:
     return "probabilities" if teacher.answers.facts["probabilities"] else "logits"
 
 
+def _geometry(preprocess: PreprocessSpec) -> PreprocessSpec:
+    """What of it decides which pixels are seen: all but the normalisation."""
+    count = len(preprocess.mean)
+    return preprocess.model_copy(update={"mean": (0.0,) * count, "std": (1.0,) * count})
+
+
+def _renormalising(
+    ours: PreprocessSpec, theirs: PreprocessSpec, dtype: str
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Scale and offset of each channel from inputs of the student to those of a teacher; None where they are alike.
+
+    An engine that takes bytes normalises them itself.
+    """
+    if dtype == "uint8" or (ours.mean, ours.std) == (theirs.mean, theirs.std):
+        return None, None
+    scale = tuple(a / b for a, b in zip(ours.std, theirs.std, strict=True))
+    offset = tuple((a - b) / std for a, b, std in zip(ours.mean, theirs.mean, theirs.std, strict=True))
+    return scale, offset
+
+
 def _joined(chain: Chain, engines: Sequence[Artifact], gives: Sequence[str]) -> Artifact:
     """One engine artifact of all members, each in a folder of its number."""
-    specs = [EngineSpec.from_json(engine.facts["engine"]) for engine in engines]
-    members = [(spec, OPENERS[spec.target], kind) for spec, kind in zip(specs, gives, strict=True)]
+    members = []
+    for engine, kind, parts in zip(engines, gives, chain.plan.teachers, strict=True):
+        spec = EngineSpec.from_json(engine.facts["engine"])
+        scale, offset = _renormalising(chain.plan.parts.preprocess, parts.preprocess, spec.input.dtype)
+        members.append(Member(spec=spec, opener=OPENERS[spec.target], gives=kind, scale=scale, offset=offset))
     with chain.store.workspace() as folder:
         for number, engine in enumerate(engines):
             shutil.copytree(engine.root, folder / str(number))

@@ -13,6 +13,7 @@ from pipeline.gate.report import with_judgement
 from pipeline.gate.two_bundles import GateOptions
 from pipeline.recipe.reading import dump_recipe
 from pipeline.report.render import write_reports
+from pipeline.report.training_files import write_tensorboard
 from pipeline.runner.ensemble_or_student import (
     Students,
     ensemble_entry,
@@ -111,7 +112,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
     write_atomically(folder / "recipe.yaml", dump_recipe(recipe))
-    written = write_reports(report, folder)
+    written = (*write_reports(report, folder), *write_tensorboard(report, folder / "tensorboard"))
     return Deployed(
         report=report,
         folder=folder,

@@ -26,6 +26,7 @@ from pipeline.report.record import (
     TriedEntry,
     Verdict,
 )
+from pipeline.report.training_record import TrainingEntry
 from pipeline.runner.baseline_doubts import doubts_of
 from pipeline.tasks import agreement
 
@@ -153,6 +154,7 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         stages=stages,
         teachers=tuple(entry for one in taught if (entry := _teacher_entry(one))),
         ensemble=ensemble,
+        trainings=_trainings(outcomes, taught),
         quantization=_quantization(plan.parts.task, decision, outcomes),
         bundle=bundle_entry(bundle),
         conditions=last.solo.processes[0]["facts"] if last else {},
@@ -177,6 +179,17 @@ def _paired(before: Measured | None, after: Measured | None) -> PairedChange | N
         return None
     drop = accuracy_drop(before.accuracy.per_image, after.accuracy.per_image, alpha=_ALPHA)
     return PairedChange(change=-drop.estimate, low=-drop.high, high=-drop.low, n=drop.n)
+
+
+def _trainings(outcomes: Sequence[Outcome], taught: Sequence[Taught]) -> tuple[TrainingEntry, ...]:
+    """The curves that networks carry with them, those of the teachers first."""
+    told = [("teacher", one.teacher.artifact) for one in taught]
+    told += [(one.result.stage, one.result.artifact) for one in outcomes]
+    return tuple(
+        TrainingEntry.model_validate({"stage": stage, **curve})
+        for stage, artifact in told
+        for curve in artifact.facts.get("training", ())
+    )
 
 
 def _teacher_entry(taught: Taught) -> TeacherEntry | None:

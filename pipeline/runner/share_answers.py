@@ -35,7 +35,7 @@ def share_answers(chain: Chain, out: Path) -> int:
     from pipeline.training.teacher_answers import TeacherAnswers
 
     dataset = chain.plan.parts.dataset
-    samples = (*dataset.train, *dataset.calibration)
+    samples = (*dataset.train, *dataset.validation, *dataset.calibration)
     if not samples:
         raise DataError("there are no images to answer", where=chain.plan.recipe.data.source)
     network = chain.execute(chain.plan.recipe.baseline, {}).artifact

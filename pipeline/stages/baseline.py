@@ -13,6 +13,7 @@ from pipeline.training.schedule import Schedule
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pipeline.artifact import Json
     from pipeline.stage import Inputs, Workspace
     from pipeline.training.images import Batch
 
@@ -28,10 +29,10 @@ class Baseline(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "baseline"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
-    reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "preprocess", "task")
+    reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "validation", "preprocess", "task")
     pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "lightning-fabric", "pillow")
 
     schedule: Schedule | None = Field(
@@ -47,13 +48,16 @@ class Baseline(BaseModel):
         """
         from pipeline.models.files import save_network
         from pipeline.stages.start import network_facts, starting_network
+        from pipeline.training.curve import curve_to_json
         from pipeline.training.images import TrainingImages
         from pipeline.training.logits import reader_of_logits
         from pipeline.training.loop import train
+        from pipeline.training.validation import Validation
 
         subject = inputs.subject
         start = starting_network(inputs, work)
         notes = start.notes
+        training: tuple[Json, ...] = ()
         if not start.trained:
             schedule = self.schedule or Schedule()
             images = TrainingImages(subject.train, subject.preprocess, work.progress)
@@ -61,9 +65,9 @@ class Baseline(BaseModel):
             read = reader_of_logits(subject.task, start.network, images)
 
             def loss(outputs: Tensor, batch: Batch) -> Tensor:
-                return subject.task.loss(read(outputs), batch.labels, smoothing=schedule.label_smoothing)
+                return subject.task.loss(read(outputs), batch, smoothing=schedule.label_smoothing)
 
-            train(
+            epochs = train(
                 start.network,
                 images,
                 schedule,
@@ -72,7 +76,9 @@ class Baseline(BaseModel):
                 progress=work.progress,
                 description=f"training {subject.model.name}",
                 kept=work.kept,
+                validation=Validation.of(subject, work.progress),
             )
-            notes = (*notes, f"{subject.model.name}: trained for {schedule.epochs} epochs on the data")
+            training = (curve_to_json(subject.model.name, epochs),)
+            notes = (*notes, f"{subject.model.name}: trained for {len(epochs)} epochs on the data")
         save_network(start.network, subject.model, work.folder, classes=len(subject.classes))
-        return Made(facts=network_facts(start.network, inputs), notes=notes)
+        return Made(facts=network_facts(start.network, inputs, training), notes=notes)

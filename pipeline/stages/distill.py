@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from pipeline.artifact import ArtifactKind
+from pipeline.preprocess_section import InputSection  # noqa: TC001 - pydantic reads annotations
 from pipeline.stage import Made
 from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.schedule import Schedule
@@ -25,10 +26,10 @@ class Distill(Teaching):
     """Distillation from one teacher or an ensemble into the network itself, starting where the baseline started."""
 
     name: ClassVar[str] = "distill"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
-    reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "preprocess", "task")
+    reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "validation", "preprocess", "task")
     pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "lightning-fabric", "pillow")
 
     teachers: tuple[str, ...] | None = Field(
@@ -36,6 +37,11 @@ class Distill(Teaching):
         min_length=1,
         description="to learn from: MODEL or MODEL@WEIGHTS, trained on the data first where its weights do not fit it, "
         "or a file of answers; default: two small networks, and no distillation where trained weights are given",
+    )
+    teacher_input: dict[str, InputSection] = Field(
+        default={},
+        description="how a teacher, as it is named in teachers, is fed where not as its published weights or the "
+        "student want it: the keys of input",
     )
     teacher_schedule: Schedule = Schedule()
     schedule: Schedule = Schedule(epochs=8)
@@ -49,11 +55,13 @@ class Distill(Teaching):
         """
         from pipeline.models.files import save_network
         from pipeline.stages.start import network_facts, starting_network
+        from pipeline.training.curve import curve_to_json
         from pipeline.training.feature_pairs import feature_losses
         from pipeline.training.images import TrainingImages
         from pipeline.training.loop import train
         from pipeline.training.teacher_answers import TeacherAnswers
         from pipeline.training.teaching import TaughtLoss
+        from pipeline.training.validation import Validation
 
         subject = inputs.subject
         start = starting_network(inputs, work)
@@ -69,7 +77,7 @@ class Distill(Teaching):
             smoothing=self.schedule.label_smoothing,
             features=feature_losses(self, start.network, lambda: _networks(inputs.teachers), images),
         )
-        train(
+        epochs = train(
             start.network,
             images,
             schedule,
@@ -78,12 +86,14 @@ class Distill(Teaching):
             progress=work.progress,
             description=f"distilling {subject.model.name}",
             kept=work.kept,
+            validation=Validation.of(subject, work.progress),
         )
         if loss.features is not None:
             loss.features.release()
         save_network(start.network, subject.model, work.folder, classes=len(subject.classes))
         names = " and ".join(teacher.name for teacher in inputs.teachers)
-        return Made(facts=network_facts(start.network, inputs), notes=(f"learned from {names}",))
+        training = (curve_to_json(f"{subject.model.name}, taught", epochs),)
+        return Made(facts=network_facts(start.network, inputs, training), notes=(f"learned from {names}",))
 
 
 def _networks(teachers: Sequence[Teacher]) -> list[nn.Module]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
     from pipeline.artifact import Json
@@ -50,9 +52,10 @@ def starting_network(inputs: Inputs, work: Workspace) -> Start:
     return Start(network=network, trained=not (scratch or fresh), notes=notes)
 
 
-def network_facts(network: nn.Module, inputs: Inputs) -> dict[str, Json]:
-    """Parameters and multiply-accumulates of one image, for the report."""
+def network_facts(network: nn.Module, inputs: Inputs, training: Sequence[Json] = ()) -> dict[str, Json]:
+    """Parameters and multiply-accumulates of one image, and the curves of what was trained, for the report."""
     from pipeline.models.count import count_macs, count_parameters
 
     shape = inputs.subject.preprocess.shape
-    return {"params": count_parameters(network), "macs": count_macs(network, shape)}
+    counted: dict[str, Json] = {"params": count_parameters(network), "macs": count_macs(network, shape)}
+    return counted | ({"training": list(training)} if training else {})

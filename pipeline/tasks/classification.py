@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.data import Sample
     from pipeline.session import Array, Outputs
     from pipeline.tasks.distillation.teaching import Teaching
+    from pipeline.training.images import Batch
 
 __all__ = ["Classification"]
 
@@ -38,21 +39,27 @@ class Classification:
         """The network itself: logits out, softmax is left to the reader (it changes no decision)."""
         return network
 
-    def loss(self, outputs: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy of (batch, classes) logits against (batch,) labels, a scalar."""
+    def loss(self, outputs: Tensor, batch: Batch, *, smoothing: float = 0.0) -> Tensor:
+        """Cross-entropy of (batch, classes) logits against the labels, mixed as the images are; a scalar."""
         from torch.nn import functional
 
-        return functional.cross_entropy(outputs, labels, label_smoothing=smoothing)
+        if batch.mixed is None:
+            return functional.cross_entropy(outputs, batch.labels, label_smoothing=smoothing)
+        own, other = (
+            functional.cross_entropy(outputs, labels, label_smoothing=smoothing, reduction="none")
+            for labels in (batch.labels, batch.mixed.labels)
+        )
+        return (batch.mixed.share * own + (1 - batch.mixed.share) * other).mean()
 
     def distillation_loss(
-        self, student: Tensor, teachers: Sequence[Tensor], labels: Tensor, teaching: Teaching
+        self, student: Tensor, teachers: Sequence[Tensor], batch: Batch, teaching: Teaching
     ) -> Tensor:
         """The weighted sum of the losses that are asked for, each against what the teachers say together; a scalar.
 
         Args:
             student: Logits, (batch, classes).
             teachers: One (batch, classes) tensor of logits for each teacher.
-            labels: (batch,).
+            batch: Whose labels some losses look at.
             teaching: Which losses, and how.
         """
         from pipeline.tasks.distillation.losses import LOSSES
@@ -62,7 +69,7 @@ class Classification:
             student, teachers = standardised(student), [standardised(one) for one in teachers]
         targets = soft_targets(teachers, temperature=teaching.temperature, weighting=teaching.weighting)
         terms = [
-            weight * LOSSES[name](student, targets, labels, temperature=teaching.temperature)
+            weight * LOSSES[name](student, targets, batch.labels, temperature=teaching.temperature)
             for name, weight in teaching.losses.items()
             if name in LOSSES
         ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.data import Sample
     from pipeline.session import Outputs
     from pipeline.tasks.distillation.teaching import Teaching
+    from pipeline.training.images import Batch
 
 __all__ = ["Accuracy", "Task", "agreement"]
 
@@ -74,12 +75,12 @@ class Task(Protocol):
         """The network as it is exported: static shapes, one tensor in, a tuple of tensors or one tensor out."""
         ...
 
-    def loss(self, outputs: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    def loss(self, outputs: Tensor, batch: Batch, *, smoothing: float = 0.0) -> Tensor:
         """The training loss of a batch, a scalar. For classification outputs are (batch, classes) logits."""
         ...
 
     def distillation_loss(
-        self, student: Tensor, teachers: Sequence[Tensor], labels: Tensor, teaching: Teaching
+        self, student: Tensor, teachers: Sequence[Tensor], batch: Batch, teaching: Teaching
     ) -> Tensor:
         """How far the student's outputs are from what the teachers say together, a scalar."""
         ...

@@ -65,10 +65,10 @@ def _moments(
     seen = 0
     with torch.no_grad():
         for batch in images.batches(order, batch_size):
-            inputs = batch.inputs
+            inputs = batch.on(device).inputs
             if len(inputs) == 1:
                 continue
-            network(inputs.to(device))
+            network(inputs)
             seen += len(inputs)
             for number, layer in enumerate(layers):
                 mean, variance = (value.double() for value in _running(layer))

@@ -1,83 +1,142 @@
-"""The state of a training on disk: what a killed one goes on from, to the bit."""
+"""The state of a training, and its file: what a killed one goes on from, to the bit."""
 
 from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pipeline.training.curve import Epoch
 from pipeline.training.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor, nn
 
-__all__ = ["Checkpoints"]
+    from pipeline.artifact import Json
+
+__all__ = ["Best", "Checkpoints", "TrainingState"]
 
 _FILE = "training.safetensors"
 _EVERY_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best epoch so far, counted from 0, and the network's tensors after it."""
+
+    epoch: int
+    tensors: Mapping[str, Tensor]
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """Everything the next step depends on besides the recipe.
+
+    Pixels and order are not among it: both come from the numbers of image, view and epoch.
+
+    Attributes:
+        modules: Whose tensors count: the network, its moving average, a loss that learns.
+        optimizer: Of their parameters.
+        steps: That are done.
+        losses: Of the steps of this epoch, added up.
+        epochs: That are done.
+        best: Of them, where images are held back.
+    """
+
+    modules: Mapping[str, nn.Module]
+    optimizer: torch.optim.Optimizer
+    steps: int = 0
+    losses: float = 0.0
+    epochs: list[Epoch] = field(default_factory=list)
+    best: Best | None = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is kept as tensors, on the CPU."""
+        kept: dict[str, Tensor] = {"random": torch.get_rng_state()}
+        for name, module in self.modules.items():
+            kept |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+        for number, values in self.optimizer.state_dict()["state"].items():
+            kept |= {f"optimizer.{number}.{name}": value for name, value in values.items() if _is_tensor(value)}
+        if self.best is not None:
+            kept |= {f"best.{key}": value for key, value in self.best.tensors.items()}
+        return {name: value.detach().cpu().clone() for name, value in kept.items()}
+
+    def told(self) -> dict[str, Json]:
+        """What is kept as JSON."""
+        plain = {
+            number: {name: value for name, value in values.items() if not _is_tensor(value)}
+            for number, values in self.optimizer.state_dict()["state"].items()
+        }
+        return {
+            "steps": self.steps,
+            "losses": self.losses,
+            "epochs": [epoch.to_json() for epoch in self.epochs],
+            "best": self.best.epoch if self.best else None,
+            "optimizer": plain,
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
+        """Inverse of :meth:`tensors` and :meth:`told`."""
+        for name, module in self.modules.items():
+            module.load_state_dict(_below(tensors, name))
+        state = {int(number): dict(values) for number, values in told["optimizer"].items()}
+        for name, value in _below(tensors, "optimizer").items():
+            place, _, entry = name.partition(".")
+            state.setdefault(int(place), {})[entry] = value
+        parameters = [one for group in self.optimizer.param_groups for one in group["params"]]
+        for number, values in state.items():
+            values.update(_laid_out_as(parameters[number], values))
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        torch.set_rng_state(tensors["random"])
+        self.steps, self.losses = told["steps"], told["losses"]
+        self.epochs = [Epoch(**epoch) for epoch in told["epochs"]]
+        self.best = None if told["best"] is None else Best(told["best"], _below(tensors, "best"))
+
+
 class Checkpoints:
     """Where one training leaves its state; a new one with the same folder finds it there.
-
-    Weights, the optimiser's state, their moving average, the state of the random numbers, and how many steps are done.
-    Pixels and order need none: both come from the numbers of image, view and epoch.
 
     Args:
         folder: Outlives the process; None: nothing is left.
         name: Tells trainings that share the folder from one another.
+        writes: Whether this process leaves it; others only find it.
     """
 
-    def __init__(self, folder: Path | None, name: str) -> None:
+    def __init__(self, folder: Path | None, name: str, *, writes: bool = True) -> None:
         self._file = folder / f"{name}-{_FILE}" if folder else None
         self._left = time.monotonic()
+        self._writes = writes
 
-    def restore(self, tensors: dict[str, nn.Module | None], optimizer: torch.optim.Optimizer) -> int:
-        """Put everything back in place; returns how many steps were done, 0 where nothing was left.
-
-        Args:
-            tensors: Name to module, whose state is replaced.
-            optimizer: Likewise.
-        """
+    def restore(self, state: TrainingState) -> None:
+        """Put everything back in place where something was left."""
         if self._file is None or not self._file.is_file():
-            return 0
-        found, texts = read_tensors(self._file)
-        told = json.loads(texts["state"])
-        for name, module in tensors.items():
-            if module is not None:
-                module.load_state_dict(_below(found, name))
-        state = {int(number): dict(values) for number, values in told["optimizer"].items()}
-        for name, value in _below(found, "optimizer").items():
-            number, _, field = name.partition(".")
-            state.setdefault(int(number), {})[field] = value
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        torch.set_rng_state(found["random"])
-        return int(told["steps"])
-
-    def leave(
-        self, steps: int, tensors: dict[str, nn.Module | None], optimizer: torch.optim.Optimizer, *, now: bool = False
-    ) -> None:
-        """Write the state, at most once a minute unless it has to be now; whole or not at all."""
-        if self._file is None or not (now or time.monotonic() - self._left >= _EVERY_S):
             return
-        kept: dict[str, Tensor] = {"random": torch.get_rng_state()}
-        for name, module in tensors.items():
-            if module is not None:
-                kept |= {f"{name}.{key}": value.detach().cpu().clone() for key, value in module.state_dict().items()}
-        others: dict[int, dict[str, Any]] = {}
-        for number, values in optimizer.state_dict()["state"].items():
-            for field, value in values.items():
-                if isinstance(value, torch.Tensor):
-                    kept[f"optimizer.{number}.{field}"] = value.detach().cpu().clone()
-                else:
-                    others.setdefault(number, {})[field] = value
-        write_tensors(self._file, kept, {"state": json.dumps({"steps": steps, "optimizer": others})})
+        tensors, texts = read_tensors(self._file)
+        state.restore(tensors, json.loads(texts["state"]))
+
+    def leave(self, state: TrainingState, *, now: bool = False) -> None:
+        """Write the state, at most once a minute unless it has to be now; whole or not at all."""
+        if self._file is None or not self._writes or not (now or time.monotonic() - self._left >= _EVERY_S):
+            return
+        write_tensors(self._file, state.tensors(), {"state": json.dumps(state.told())})
         self._left = time.monotonic()
 
 
-def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+def _laid_out_as(parameter: Tensor, values: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Those that belong element by element to the parameter, in its order in memory: fused optimisers rely on it."""
+    alike = {name: value for name, value in values.items() if _is_tensor(value) and value.shape == parameter.shape}
+    return {name: torch.empty_like(parameter, device=value.device).copy_(value) for name, value in alike.items()}
+
+
+def _below(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from pipeline.data.dataset import read_image
 from pipeline.environment import usable_cores
 from pipeline.errors import DataError
 from pipeline.training.augmentation import augmented
+from pipeline.training.mixing import MIXED_KINDS, Mixed, mixed, partners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,12 +41,21 @@ class Batch:
         inputs: As a network sees them, float32 (batch, channels, height, width).
         labels: (batch,).
         view: Which view of the images these are.
+        mixed: What was mixed into them, where anything was.
     """
 
     indices: Tensor
     inputs: Tensor
     labels: Tensor
     view: int
+    mixed: Mixed | None = None
+
+    def on(self, device: torch.device) -> Batch:
+        """The same there, its inputs with the channels last in memory, as convolutions like them."""
+        inputs, labels = (one.to(device, non_blocking=True) for one in (self.inputs, self.labels))
+        mixed = self.mixed and Mixed(self.mixed.labels.to(device), self.mixed.share.to(device))
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return replace(self, inputs=inputs, labels=labels, mixed=mixed)
 
 
 class _Decoded(Dataset["Tensor"]):
@@ -120,10 +130,22 @@ class TrainingImages:
             view: Which view of every image.
             augment: What changes from view to view; nothing: every view is the image itself.
         """
-        chunks: tuple[Tensor, ...] = torch.split(order, batch_size)
-        for chunk, pixels in zip(chunks, self._pixels(chunks), strict=True):
-            inputs = self._normalised(augmented(pixels, chunk, view, augment))
-            yield Batch(indices=chunk, inputs=inputs, labels=self.labels[chunk], view=view)
+        chunks: tuple[Tensor, ...] = torch.split(order, batch_size) if len(order) else ()
+        if not MIXED_KINDS.intersection(augment):
+            for chunk, pixels in zip(chunks, self._pixels(chunks), strict=True):
+                inputs = self._seen(pixels, chunk, view, augment)
+                yield Batch(indices=chunk, inputs=inputs, labels=self.labels[chunk], view=view)
+            return
+        others = [partners(chunk, view, len(self)) for chunk in chunks]
+        both = [torch.cat(pair) for pair in zip(chunks, others, strict=True)]
+        for chunk, other, whole, pixels in zip(chunks, others, both, self._pixels(both), strict=True):
+            seen = self._seen(pixels, whole, view, augment)
+            inputs, share = mixed(seen[: len(chunk)], seen[len(chunk) :], chunk, view, augment)
+            within = Mixed(labels=self.labels[other], share=share)
+            yield Batch(indices=chunk, inputs=inputs, labels=self.labels[chunk], view=view, mixed=within)
+
+    def _seen(self, pixels: Tensor, indices: Tensor, view: int, augment: Sequence[Augmentation]) -> Tensor:
+        return self._normalised(augmented(pixels, indices, view, augment))
 
     def _pixels(self, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
         """The bytes of each chunk, uint8 (chunk, channels, height, width)."""

@@ -1,33 +1,34 @@
-"""The training loop: one for fitting, distilling and recovering, on whatever device lightning-fabric finds."""
+"""The training loop: one for fitting, distilling and recovering, on whatever devices there are."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from pipeline.errors import EdgewrightError
 from pipeline.training.batch_norm import reestimate_batch_norm
-from pipeline.training.checkpoint import Checkpoints
-from pipeline.training.images import Batch
+from pipeline.training.checkpoint import Best, Checkpoints, TrainingState
+from pipeline.training.curve import Epoch, best_of
+from pipeline.training.hardware import fabric_for
+from pipeline.training.optimizer import moving_average, optimizer_of
+from pipeline.training.order import Order
+from pipeline.training.ranks import Ranks, peers_may_end
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lightning_fabric import Fabric
     from torch import Tensor
 
-    from pipeline.progress import Progress
-    from pipeline.training.images import TrainingImages
+    from pipeline.progress import Progress, Ticker
+    from pipeline.training.images import Batch, TrainingImages
     from pipeline.training.schedule import Schedule
+    from pipeline.training.validation import Validation
 
 __all__ = ["BatchLoss", "train"]
-
-_MOMENTA = (0.9, 0.99)
-"""Second moments over a hundred steps instead of a thousand: a short training ends before those would have settled,
-and a ResNet-50 from scratch then came out anywhere between 92 and 99 %."""
 
 
 class BatchLoss(Protocol):
@@ -48,11 +49,13 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     progress: Progress,
     description: str,
     kept: Path | None = None,
-) -> None:
+    validation: Validation | None = None,
+) -> tuple[Epoch, ...]:
     """Train ``network`` in place; it ends in eval mode on the CPU, with batch-norm statistics of its final weights.
 
     Order of the images and dropout come from ``seed`` alone, the pixels from the numbers of image and view: the same
-    call gives the same bits on the same machine, killed and resumed or not.
+    call gives the same bits on the same machine, killed and resumed or not. Started by ``torchrun``, each process takes
+    its part of every step, and steps are as many times larger.
 
     Args:
         network: Is trained.
@@ -63,104 +66,141 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
         progress: Told of every step.
         description: For people; names the training within ``kept``.
         kept: Where the state is left at every epoch and every minute; None: nowhere.
+        validation: Chooses the epoch whose weights are kept, and when to end; None: the last one.
+
+    Returns:
+        What each epoch came to.
 
     Raises:
-        EdgewrightError: when the loss is no longer finite; the step is named and the network is not usable.
+        EdgewrightError: when loss or gradient is no longer finite: the step is named, and the network is as it was
+            before it; or when a process that trains along has ended.
     """
-    fabric = Fabric(accelerator="auto", devices=1)
-    optimizer = _optimizer(network, loss, schedule)
-    full, rest = divmod(len(images), schedule.batch_size)
-    an_epoch = full + (rest > 1)  # batch norm cannot learn from one image: a rest of one is left out
-    steps = schedule.epochs * an_epoch
-    rate = schedule.rate_at(steps)
-    average = _average(network, schedule.ema)
-    checkpoints = Checkpoints(kept, description.replace(" ", "-").replace("/", "-"))
-    state = {"network": network, "loss": loss if isinstance(loss, nn.Module) else None, "average": average}
-    with torch.random.fork_rng(), progress.track(description, steps) as ticker:
-        torch.manual_seed(seed)
-        module, wrapped = fabric.setup(network.train(), optimizer)
-        for other in (state["loss"], average):
-            if other is not None:
-                other.to(fabric.device)
-        done = checkpoints.restore(state, optimizer)
-        ticker.advance(done)
-        for epoch in range(done // max(1, an_epoch), schedule.epochs):
-            order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
-            order = order[(done - epoch * an_epoch) * schedule.batch_size :]
-            view = schedule.view_of(epoch)
-            for batch in images.batches(order, schedule.batch_size, view=view, augment=schedule.augment):
-                if len(batch.indices) == 1:
-                    continue
+    ranks = Ranks.here()
+    fabric = fabric_for(schedule.precision, ranks)
+    order = Order(
+        labels=images.labels, batch_size=schedule.batch_size, seed=seed, balanced=schedule.balanced, ranks=ranks
+    )
+    total = schedule.epochs * order.steps
+    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    step = _Step(network, loss, schedule)
+    optimizer = optimizer_of(step, schedule)
+    average = moving_average(network, schedule.ema)
+    learned = {"step": step} | ({"average": average} if average is not None else {})
+    state = TrainingState(learned, optimizer)
+    name = description.replace(" ", "-").replace("/", "-")
+    checkpoints = Checkpoints(kept, name, writes=ranks.first)
+    with torch.random.fork_rng(), progress.track(description, total) as ticker, peers_may_end():
+        torch.manual_seed(seed + ranks.number)
+        module, wrapped = fabric.setup(step, optimizer)
+        if average is not None:
+            average.to(fabric.device)
+        checkpoints.restore(state)
+        ranks.wait()  # nobody writes what another one still reads
+        ticker.advance(state.steps)
+        while len(state.epochs) < schedule.epochs and not _is_over(state, schedule):
+            number = len(state.epochs)
+            rate = schedule.rate_at(total)
+            indices = order.epoch(number, after=state.steps - number * order.steps)
+            view = schedule.view_of(number)
+            for batch in images.batches(indices, schedule.batch_size, view=view, augment=schedule.augment):
                 for group in optimizer.param_groups:
-                    group["lr"] = schedule.learning_rate * rate(done)
-                here = _on(fabric, batch)
-                value = _with_auxiliary(module(here.inputs), here, loss, schedule.auxiliary_weight)
-                spoken = _finite(value, description, step=done)
+                    group["lr"] = schedule.learning_rate * rate(state.steps)
                 wrapped.zero_grad(set_to_none=True)
+                value = module(_Whole(batch.on(fabric.device)))
                 fabric.backward(value)
-                fabric.clip_gradients(module, wrapped, max_norm=schedule.clip_norm)
+                norm = fabric.clip_gradients(module, wrapped, max_norm=schedule.clip_norm, error_if_nonfinite=False)
+                spoken = _finite(value, norm, fabric, where=f"{description}, step {state.steps}")
                 wrapped.step()
                 if average is not None:
                     average.update_parameters(network)
-                done += 1
+                state.steps += 1
+                state.losses += spoken
                 ticker.advance(status=f"loss {spoken:.3f}")
-                checkpoints.leave(done, state, optimizer)
-            checkpoints.leave(done, state, optimizer, now=True)
-    if average is not None:
+                checkpoints.leave(state)
+            _end_epoch(state, network if average is None else average.module, order.steps, validation, ranks, ticker)
+            checkpoints.leave(state, now=True)
+    if state.best is not None:
+        network.load_state_dict(state.best.tensors)
+    elif average is not None:
         network.load_state_dict(average.module.state_dict())
     reestimate_batch_norm(network, images, batch_size=4 * schedule.batch_size)
-    network.to("cpu").eval()
+    network.to("cpu").to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    return tuple(state.epochs)
 
 
-def _optimizer(network: nn.Module, loss: BatchLoss, schedule: Schedule) -> torch.optim.Optimizer:
-    """Of the network's parameters and the loss's own; norms and biases, which have one dimension, do not decay."""
-    parameters = [*network.parameters(), *(loss.parameters() if isinstance(loss, nn.Module) else ())]
-    groups: list[dict[str, Any]] = [
-        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": schedule.weight_decay},
-        {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    match schedule.optimizer:
-        case "adamw":
-            return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=_MOMENTA, fused=True)
-        case "adam":
-            return torch.optim.Adam(groups, lr=schedule.learning_rate, betas=_MOMENTA, fused=True)
-        case "sgd":
-            return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True, fused=True)
+class _Whole:
+    """A batch that stays as it is: wrappers look for tensors in collections and records, and copy those they find."""
+
+    __slots__ = ("batch",)
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
 
 
-def _average(network: nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel | None:
-    if not decay:
-        return None
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+class _Step(nn.Module):
+    """From a batch to its loss: one module, so that every wrapper around it sees all that is learned."""
 
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    def __init__(self, network: nn.Module, loss: BatchLoss, schedule: Schedule) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self._called = (torch.compile(network) if schedule.compiled else network,)  # a tuple: no second submodule
+        self._auxiliary_weight = schedule.auxiliary_weight
+
+    def forward(self, whole: _Whole) -> Tensor:
+        """The loss of the main output, and the share of auxiliary classifiers where the network has some."""
+        batch = whole.batch
+        outputs = self._called[0](batch.inputs)
+        if isinstance(outputs, torch.Tensor):
+            return self.loss(outputs, batch)
+        main, *auxiliary = outputs
+        value = self.loss(main, batch)
+        for other in auxiliary:
+            value = value + self._auxiliary_weight * self.loss(other, batch)
+        return value
 
 
-def _on(fabric: Fabric, batch: Batch) -> Batch:
-    inputs, labels = fabric.to_device((batch.inputs, batch.labels))
-    return Batch(indices=batch.indices, inputs=inputs, labels=labels, view=batch.view)
-
-
-def _with_auxiliary(outputs: Tensor | tuple[Tensor, ...], batch: Batch, loss: BatchLoss, weight: float) -> Tensor:
-    """The loss of the main output, and the share of auxiliary classifiers where the network has some."""
-    if isinstance(outputs, torch.Tensor):
-        return loss(outputs, batch)
-    main, *auxiliary = outputs
-    value = loss(main, batch)
-    for other in auxiliary:
-        value = value + weight * loss(other, batch)
-    return value
-
-
-def _finite(value: Tensor, description: str, *, step: int) -> float:
-    """The loss as a number."""
-    spoken = value.item()  # the one wait for the device in a step
-    if not math.isfinite(spoken):
-        raise EdgewrightError(
-            "training diverged: the loss is no longer finite",
-            where=f"{description}, step {step}",
-            got=str(spoken),
-            fix="lower the learning rate, for example --set distill.schedule.learning_rate=3e-4",
-        )
+def _finite(value: Tensor, norm: Tensor | None, fabric: Fabric, *, where: str) -> float:
+    """The loss as a number; the gradient's length is looked at too, before it moves any weight."""
+    assert norm is not None  # noqa: S101 - clipping by norm returns it
+    told = torch.stack([value.detach().float(), norm.detach().float()])
+    spoken, length = told.tolist()  # the one wait for the device in a step
+    scaled = getattr(fabric._precision, "scaler", None) is not None  # noqa: SLF001 - a scaler leaves such steps out itself
+    for what, figure in (("loss", spoken), ("gradient", length)):
+        if not math.isfinite(figure) and not (scaled and what == "gradient"):
+            raise EdgewrightError(
+                f"training diverged: the {what} is no longer finite",
+                where=where,
+                got=str(figure),
+                fix="lower the learning rate, for example --set distill.schedule.learning_rate=3e-4",
+            )
     return float(spoken)
+
+
+def _end_epoch(
+    state: TrainingState,
+    network: nn.Module,
+    steps: int,
+    validation: Validation | None,
+    ranks: Ranks,
+    ticker: Ticker,
+) -> None:
+    """Note what the epoch came to; remember the network where it is the best so far."""
+    score = None if validation is None else ranks.as_the_first_says(validation.score(network))
+    rate = state.optimizer.param_groups[0]["lr"]
+    mean = state.losses / max(1, steps)
+    state.epochs.append(Epoch(steps=state.steps, loss=mean, learning_rate=rate, validation=score))
+    state.losses = 0.0
+    if score is None:
+        return
+    ticker.advance(0, status=f"loss {mean:.3f}, validation {100 * score:.2f} %")
+    if best_of(state.epochs) == len(state.epochs) - 1:
+        tensors = {key: tensor.detach().cpu().clone() for key, tensor in network.state_dict().items()}
+        state.best = Best(len(state.epochs) - 1, tensors)
+
+
+def _is_over(state: TrainingState, schedule: Schedule) -> bool:
+    """Whether patience has run out."""
+    if state.best is None or schedule.patience is None:
+        return False
+    return len(state.epochs) - 1 - state.best.epoch >= schedule.patience

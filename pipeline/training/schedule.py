@@ -10,31 +10,40 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 __all__ = ["Augmentation", "Schedule"]
 
-Augmentation = Literal["flip", "shift", "colour", "erase", "randaugment", "trivialaugment"]
-"""See :func:`pipeline.training.augmentation.augmented`."""
+Augmentation = Literal["flip", "shift", "colour", "erase", "randaugment", "trivialaugment", "mixup", "cutmix"]
+"""See :func:`pipeline.training.augmentation.augmented` and :func:`pipeline.training.mixing.mixed`."""
 
 _START, _END = 1 / 25, 1e-4
 """The rate begins at this fraction of the peak, and ends at that fraction of its beginning."""
+
+_MILESTONES = (0.5, 0.75)
+"""A step curve falls to a tenth at these fractions of a training: He et al., 2015 (arXiv:1512.03385), section 4.2."""
 
 _ASKED_VIEWS = 4
 """As many as cost little beside a training of a few epochs."""
 
 
 class Schedule(BaseModel):
-    """An optimiser under a learning rate that rises and falls once, along half cosines.
+    """An optimiser under a learning rate that rises and falls, on views of the images.
 
     One cycle: Smith and Topin, "Super-Convergence", 2018 (arXiv:1708.07120). AdamW: Loshchilov and Hutter, 2019
     (arXiv:1711.05101). Gradients are clipped because networks without pretrained weights meet their largest gradients
     in the first steps. Auxiliary classifiers count three tenths: Szegedy et al., "Going Deeper with Convolutions", 2015
     (arXiv:1409.4842), section 5. Smoothed labels: the same, "Rethinking the Inception Architecture", 2015
-    (arXiv:1512.00567), section 7.
+    (arXiv:1512.00567), section 7. Cosine: Loshchilov and Hutter, "SGDR", 2017 (arXiv:1608.03983), equation 5, without
+    restarts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: PositiveInt = Field(default=5, description="passes over the training images")
     batch_size: Annotated[int, Field(ge=2)] = Field(default=32, description="images a step")
-    learning_rate: PositiveFloat = Field(default=1e-3, description="the peak of the cycle")
+    learning_rate: PositiveFloat = Field(default=1e-3, description="its peak")
+    curve: Literal["one-cycle", "cosine", "step", "constant"] = Field(
+        default="one-cycle",
+        description="after the rise the learning rate falls along half a cosine ('one-cycle', which also rises along "
+        "one; 'cosine'), to a tenth after half and three quarters of the steps ('step'), or never ('constant')",
+    )
     weight_decay: Annotated[float, Field(ge=0)] = Field(
         default=0.05, description="of weight tensors; norms and biases have none"
     )
@@ -46,7 +55,7 @@ class Schedule(BaseModel):
     augment: tuple[Augmentation, ...] = Field(
         default=("shift",),
         description="what changes from view to view of an image: 'flip', 'shift' by up to an eighth, 'colour', "
-        "'erase', 'randaugment', 'trivialaugment'",
+        "'erase', 'randaugment', 'trivialaugment'; 'mixup' and 'cutmix' put another image into it",
     )
     views: PositiveInt | None = Field(
         default=None,
@@ -62,6 +71,21 @@ class Schedule(BaseModel):
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0,
         description="the result is a moving average of the weights with this decay a step; 0: the last ones",
+    )
+    balanced: bool = Field(
+        default=False, description="draw the images of all classes alike often, however many each class has"
+    )
+    patience: PositiveInt | None = Field(
+        default=None,
+        description="end after so many epochs without a better one on the validation images (data.validation)",
+    )
+    precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
+        default="auto",
+        description="what the networks compute in, their weights stay float32; 'auto': bf16 on GPUs that multiply it, "
+        "float32 elsewhere",
+    )
+    compiled: bool = Field(
+        default=False, description="compile the network with torch.compile: a minute at the start, then faster steps"
     )
 
     @property
@@ -82,16 +106,38 @@ class Schedule(BaseModel):
     def rate_at(self, steps: int) -> Callable[[int], float]:
         """The learning rate of each step as a fraction of its peak, for a training of ``steps`` steps.
 
-        Rises from a twenty-fifth to 1 over the warm-up and falls to a ten-thousandth of where it began.
+        One cycle rises from a twenty-fifth to 1 over the warm-up and falls to a ten-thousandth of where it began; the
+        others rise from there in a straight line.
         """
         rise = max(1e-9, self.warmup * (steps + 1) - 1)  # nothing rises in a training of three steps
 
         def fraction(step: int) -> float:
             if step < rise:
-                return _between(_START, 1.0, step / rise)
-            return _between(1.0, _START * _END, min(1.0, (step - rise) / (steps - rise)))
+                return _rising(self.curve, step / rise)
+            return _falling(self.curve, min(1.0, (step - rise) / (steps - rise)), step / steps)
 
         return fraction
+
+
+def _rising(curve: str, progress: float) -> float:
+    return _between(_START, 1.0, progress) if curve == "one-cycle" else _START + (1 - _START) * progress
+
+
+def _falling(curve: str, progress: float, done: float) -> float:
+    """After the rise.
+
+    Args:
+        curve: Its name.
+        progress: Fraction of the steps after the rise.
+        done: Fraction of all steps.
+    """
+    match curve:
+        case "step":
+            return 0.1 ** sum(done >= milestone for milestone in _MILESTONES)
+        case "constant":
+            return 1.0
+        case _:
+            return _between(1.0, _START * _END if curve == "one-cycle" else 0.0, progress)
 
 
 def _between(start: float, end: float, progress: float) -> float:

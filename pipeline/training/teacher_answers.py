@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 
+from pipeline.training.hardware import fabric_for
+from pipeline.training.ranks import Ranks
 from pipeline.training.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -108,10 +109,11 @@ def ask(  # noqa: PLR0913 - whom, about what, how
     views: int,
     augment: Sequence[Augmentation],
     batch_size: int = _IMAGES_A_PASS,
+    precision: str = "auto",
     progress: Progress,
     kept: Path | None = None,
 ) -> TeacherAnswers:
-    """Ask a network about every view of every training image.
+    """Ask a network about every view of every training image; processes that train together share the views.
 
     Args:
         network: Is left in evaluation mode on the CPU.
@@ -120,33 +122,40 @@ def ask(  # noqa: PLR0913 - whom, about what, how
         views: How many of each image.
         augment: What changes from view to view.
         batch_size: Images a pass; larger is quicker while it fits the memory.
+        precision: As in a schedule.
         progress: Told of every image.
         kept: Folder where each finished view is left, so that a killed run goes on with the next one.
     """
-    fabric = Fabric(accelerator="auto", devices=1)
-    module = network.to(fabric.device).eval()
-    found: list[TeacherAnswers] = []
-    with torch.no_grad(), progress.track("asking the teacher", views * len(images)) as ticker:
-        for view in range(views):
+    ranks = Ranks.here()
+    fabric = fabric_for(precision, ranks)
+    module = network.to(fabric.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    found: dict[int, TeacherAnswers] = {}
+    numbers = ranks.own(range(views))
+    with torch.no_grad(), progress.track("asking the teacher", len(numbers) * len(images)) as ticker:
+        for view in numbers:
             place = kept / f"view-{view}" if kept else None
             if place is not None and (place / ANSWERS_FILE).is_file():
-                found.append(TeacherAnswers.load(place))
+                found[view] = TeacherAnswers.load(place)
                 ticker.advance(len(images))
                 continue
             rows = []
             for batch in images.batches(torch.arange(len(images)), batch_size, view=view, augment=augment):
-                rows.append(read(module(fabric.to_device(batch.inputs))).float().cpu())
+                with fabric.autocast():
+                    outputs = module(batch.on(fabric.device).inputs)
+                rows.append(read(outputs.float()).cpu())
                 ticker.advance(len(batch.inputs))
-            found.append(TeacherAnswers.of(torch.cat(rows)[:, None]))
+            found[view] = TeacherAnswers.of(torch.cat(rows)[:, None])
             if place is not None:
                 place.mkdir(exist_ok=True)
-                found[-1].save(place)
-    network.to("cpu")
+                found[view].save(place)
+    network.to("cpu").to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    whole = ranks.gathered(found)
+    ordered = [whole[view] for view in range(views)]
     return TeacherAnswers(
-        logits=torch.cat([one.logits for one in found], dim=1),
-        places=_joined([one.places for one in found]),
-        rest=_joined([one.rest for one in found]),
-        classes=found[0].classes,
+        logits=torch.cat([one.logits for one in ordered], dim=1),
+        places=_joined([one.places for one in ordered]),
+        rest=_joined([one.rest for one in ordered]),
+        classes=ordered[0].classes,
     )
 
 

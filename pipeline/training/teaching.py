@@ -54,9 +54,9 @@ class TaughtLoss(nn.Module):
     def forward(self, outputs: Tensor, batch: Batch) -> Tensor:
         """A scalar for the student's outputs, (batch, classes)."""
         logits = self._read(outputs)
-        labels = self._task.loss(logits, batch.labels, smoothing=self._smoothing)
+        labels = self._task.loss(logits, batch, smoothing=self._smoothing)
         said = [answers.said(batch.indices, batch.view).to(logits.device) for answers in self._answers]
-        taught = self._task.distillation_loss(logits, said, batch.labels, self._teaching)
+        taught = self._task.distillation_loss(logits, said, batch, self._teaching)
         if self.features is not None:
             taught = taught + self.features(batch)
         return (1 - self._teaching.weight) * labels + self._teaching.weight * taught

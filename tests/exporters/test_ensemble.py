@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from exporters.ensemble import ensemble_spec, open_session
+from exporters.ensemble import Member, ensemble_spec, open_session
 from pipeline.catalog import OPENERS
 from pipeline.import_path import object_at
 from pipeline.session import EngineSpec
@@ -26,7 +26,7 @@ def members(engine: Artifact, tmp_path: Path) -> tuple[Path, EngineSpec]:
     for number in range(3):
         shutil.copytree(engine.root, tmp_path / str(number))
     kinds = ("logits", "logits", "probabilities")
-    return tmp_path, ensemble_spec([(spec, OPENERS[spec.target], kind) for kind in kinds])
+    return tmp_path, ensemble_spec([Member(spec=spec, opener=OPENERS[spec.target], gives=kind) for kind in kinds])
 
 
 def _softmax(values: np.ndarray) -> np.ndarray:
@@ -67,4 +67,18 @@ def test_a_member_that_cannot_be_loaded_releases_the_others(members: tuple[Path,
     session: Any = open_session(folder, spec)
     with pytest.raises(Exception, match="model"):
         session.__enter__()
-    assert all(one._session is None for one, _ in session._members)
+    assert all(one._session is None for one, *_ in session._members)
+
+
+def test_a_member_that_is_normalised_otherwise_gets_what_it_was_trained_with(engine: Artifact, tmp_path: Path) -> None:
+    alone = EngineSpec.from_json(engine.facts["engine"])
+    shutil.copytree(engine.root, tmp_path / "0")
+    scale, offset = (2.0, 0.5, 1.0), (0.1, -0.2, 0.0)
+    member = Member(spec=alone, opener=OPENERS[alone.target], gives="probabilities", scale=scale, offset=offset)
+    batch = np.random.default_rng(0).standard_normal(alone.input.shape).astype(np.float32)
+    with object_at(OPENERS[alone.target])(engine.root, alone) as session:
+        factors, terms = (np.array(values, dtype=np.float32)[:, None, None] for values in (scale, offset))
+        (wanted,) = session.run(batch * factors + terms)
+    with open_session(tmp_path, ensemble_spec([member])) as session:
+        (found,) = session.run(batch)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)

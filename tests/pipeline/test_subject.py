@@ -27,6 +27,7 @@ DATASET = Dataset(
     name="set",
     classes=("cat", "dog"),
     train=_samples("a", "b"),
+    validation=_samples("h"),
     calibration=_samples("c"),
     test=_samples("d", "e", "f"),
 )
@@ -48,6 +49,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "model": {"model": replace(EVERYTHING.model, name="resnet34")},
     "weights": {"weights": WeightsSource(origin="file", file_sha256="hash")},
     "train": {"dataset": replace(DATASET, train=_samples("a"))},
+    "validation": {"dataset": replace(DATASET, validation=_samples("g"))},
     "calibration": {"dataset": replace(DATASET, calibration=_samples("g"))},
     "preprocess": {"preprocess": PreprocessSpec(size=(9, 9))},
     "task": {"task": _OtherTask()},
@@ -69,7 +71,7 @@ def test_reading_a_part_that_was_not_declared_is_an_error_that_says_what_to_decl
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_declared_part_is_what_the_run_is_about(part: str) -> None:
-    source = DATASET if part in {"train", "calibration"} else EVERYTHING
+    source = DATASET if part in {"train", "validation", "calibration"} else EVERYTHING
     assert getattr(Subject(parts=EVERYTHING).restricted([part]), part) == getattr(source, part)
 
 

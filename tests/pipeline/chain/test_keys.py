@@ -20,6 +20,7 @@ from pipeline.chain.keys import changes, key_components, key_of
 from pipeline.data.dataset import Dataset, Sample
 from pipeline.models.source import ModelSource, WeightsSource
 from pipeline.preprocess import PreprocessSpec
+from pipeline.preprocess_section import InputSection
 from pipeline.stage import Inputs, Stage, Teacher, TrainedNetwork
 from pipeline.stages.answers import AskTeacher
 from pipeline.stages.baseline import Baseline
@@ -38,7 +39,12 @@ def _samples(name: str) -> tuple[Sample, ...]:
 
 
 DATASET = Dataset(
-    name="set", classes=("cat", "dog"), train=_samples("a"), calibration=_samples("b"), test=_samples("c")
+    name="set",
+    classes=("cat", "dog"),
+    train=_samples("a"),
+    validation=_samples("e"),
+    calibration=_samples("b"),
+    test=_samples("c"),
 )
 EVERYTHING = Parts(
     model=ModelSource(origin="torchvision", name="resnet18"),
@@ -63,7 +69,7 @@ INPUTS = Inputs(
 )
 STAGES: dict[str, Any] = {
     "baseline": Baseline(schedule=Schedule()),
-    "distill": Distill(teachers=("resnet50",)),
+    "distill": Distill(teachers=("resnet50",), teacher_input={"resnet50": InputSection(size=64)}),
     "answers": AskTeacher(views=1),
     "prune": Prune(),
     "calibrate": Calibrate(),
@@ -90,6 +96,11 @@ SCHEDULE = {
     "optimizer": "sgd",
     "label_smoothing": 0.99,
     "ema": 0.99,
+    "curve": "step",
+    "balanced": True,
+    "patience": 9,
+    "precision": "float32",
+    "compiled": True,
 }
 TEACHING = {
     "temperature": 9.9,
@@ -102,6 +113,16 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "baseline": {"schedule": SCHEDULE},
     "distill": {
         "teachers": ["resnet34"],
+        "teacher_input": {
+            "resnet50": {
+                "size": 99,
+                "resize": 9,
+                "mean": 0.9,
+                "std": 0.9,
+                "interpolation": "nearest",
+                "channels": "BGR",
+            }
+        },
         "teacher_schedule": SCHEDULE,
         "schedule": SCHEDULE,
         **TEACHING,
@@ -137,6 +158,7 @@ OTHER_PARTS: dict[str, Parts] = {
     "model": replace(EVERYTHING, model=ModelSource(origin="torchvision", name="resnet34")),
     "weights": replace(EVERYTHING, weights=WeightsSource(origin="file", file_sha256="hash")),
     "train": replace(EVERYTHING, dataset=replace(DATASET, train=_samples("d"))),
+    "validation": replace(EVERYTHING, dataset=replace(DATASET, validation=_samples("d"))),
     "calibration": replace(EVERYTHING, dataset=replace(DATASET, calibration=_samples("d"))),
     "preprocess": replace(EVERYTHING, preprocess=PreprocessSpec(size=(9, 9))),
     "task": replace(EVERYTHING, task=_OtherTask()),
@@ -157,7 +179,13 @@ def _with(stage: BaseModel, path: tuple[str, ...], value: object) -> Stage:
     name, *deeper = path
     if deeper:
         inner = fields[name]
-        value = {**(inner if isinstance(inner, dict) else inner.model_dump()), deeper[0]: value}
+        whole = {**(inner if isinstance(inner, dict) else inner.model_dump())}
+        at = whole
+        for key in deeper[:-1]:
+            at[key] = {**(at[key] if isinstance(at[key], dict) else at[key].model_dump())}
+            at = at[key]
+        at[deeper[-1]] = value
+        value = whole
     fields[name] = value
     return type(stage).model_validate(fields)
 

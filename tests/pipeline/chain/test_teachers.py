@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.chain.teachers import DEFAULT_TEACHERS, answer_files, named_teachers
-from pipeline.errors import EdgewrightError, WeightsError
+from pipeline.chain.teachers import DEFAULT_TEACHERS, answer_files, named_teachers, teacher_parts
+from pipeline.errors import EdgewrightError, UsageError, WeightsError
+from pipeline.models import WeightsSource
+from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipeline.preprocess import PreprocessSpec
+    from pipeline.subject import Parts
 
 
 def _recipe(*teachers: str) -> Recipe:
@@ -20,7 +25,7 @@ def _recipe(*teachers: str) -> Recipe:
 
 
 def test_where_none_is_named_the_usual_ones_teach() -> None:
-    assert tuple(model.name for model, _ in named_teachers(_recipe())) == DEFAULT_TEACHERS
+    assert tuple(one.model.name for one in named_teachers(_recipe())) == DEFAULT_TEACHERS
 
 
 @pytest.mark.parametrize(
@@ -33,16 +38,16 @@ def test_where_none_is_named_the_usual_ones_teach() -> None:
     ],
 )
 def test_weights_stand_behind_the_sign(text: str, name: str, weights: str | None) -> None:
-    ((model, found),) = named_teachers(_recipe(text))
-    assert (model.name, found) == (name, weights)
+    (found,) = named_teachers(_recipe(text))
+    assert (found.model.name, found.weights) == (name, weights)
 
 
 def test_a_sign_within_a_path_is_none(tiny_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "me@home"
     folder.mkdir()
     (folder / "net.py").write_text(tiny_file.read_text(encoding="utf-8"), encoding="utf-8")
-    ((model, weights),) = named_teachers(_recipe(f"{folder / 'net.py'}:tiny"))
-    assert (model.name, weights) == ("tiny", None)
+    (found,) = named_teachers(_recipe(f"{folder / 'net.py'}:tiny"))
+    assert (found.model.name, found.weights) == ("tiny", None)
 
 
 def test_an_unknown_teacher_is_one_error() -> None:
@@ -54,7 +59,7 @@ def test_a_file_of_answers_is_a_teacher_without_network(tmp_path: Path) -> None:
     path = tmp_path / "theirs.safetensors"
     path.write_bytes(b"answers")
     recipe = _recipe("resnet34", str(path))
-    assert [model.name for model, _ in named_teachers(recipe)] == ["resnet34"]
+    assert [one.model.name for one in named_teachers(recipe)] == ["resnet34"]
     (taken,) = answer_files(recipe)
     assert taken.file == path
     assert "file" not in taken.model_dump()  # its content counts, not its place
@@ -63,3 +68,50 @@ def test_a_file_of_answers_is_a_teacher_without_network(tmp_path: Path) -> None:
 def test_a_file_of_answers_that_is_not_there_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such file of answers"):
         answer_files(_recipe(str(tmp_path / "none.safetensors")))
+
+
+def test_a_teacher_that_is_named_twice_is_one_error() -> None:
+    with pytest.raises(UsageError, match="named twice"):
+        named_teachers(_recipe("resnet34", "resnet34"))
+
+
+def test_the_input_of_a_teacher_that_does_not_teach_is_one_error() -> None:
+    recipe = Recipe.model_validate({"model": "resnet18", "distill": {"teacher_input": {"vgg16": {"size": 64}}}})
+    with pytest.raises(UsageError, match="a teacher that is not named") as raised:
+        named_teachers(recipe)
+    assert "vgg16" in str(raised.value)
+
+
+def _fed(tmp_path: Path, parts: Parts, recipe: dict[str, Any], *, pretrained: bool) -> PreprocessSpec:
+    """How the one teacher of a recipe is fed; its published weights are as good as downloaded."""
+    whole = Recipe.model_validate({"model": "resnet18", "data": {"source": "photos"}, **recipe})
+    (teacher,) = named_teachers(whole)
+    origin = "pretrained" if pretrained else "scratch"
+    found = WeightsSource(origin=origin)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.chain.teachers.resolve_weights", lambda *_args, **_options: found)
+        return teacher_parts(parts, teacher, whole, tmp_path, SilentProgress()).preprocess
+
+
+def test_a_teacher_that_has_to_be_trained_is_fed_as_the_student(tmp_path: Path, session_parts: Parts) -> None:
+    found = _fed(tmp_path, session_parts, {"distill": {"teachers": ["resnet34"]}}, pretrained=False)
+    assert found == session_parts.preprocess
+
+
+def test_a_teacher_with_published_weights_is_fed_as_those_want_it(tmp_path: Path, session_parts: Parts) -> None:
+    found = _fed(tmp_path, session_parts, {"distill": {"teachers": ["resnet34"]}}, pretrained=True)
+    assert (found.size, found.resize, found.mean) == ((224, 224), 256, (0.485, 0.456, 0.406))
+
+
+def test_a_size_that_the_user_gave_holds_for_teachers_too(tmp_path: Path, session_parts: Parts) -> None:
+    recipe = {"distill": {"teachers": ["resnet34"]}, "input": {"size": 112, "mean": 0.1}}
+    found = _fed(tmp_path, session_parts, recipe, pretrained=True)
+    assert (found.size, found.resize, found.mean) == ((112, 112), 128, (0.485, 0.456, 0.406))
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_what_is_said_of_a_teachers_input_comes_first(tmp_path: Path, session_parts: Parts, pretrained: bool) -> None:  # noqa: FBT001
+    own = {"resnet34": {"size": 96, "mean": 0.5, "std": 0.5}}
+    recipe = {"distill": {"teachers": ["resnet34"], "teacher_input": own}}
+    found = _fed(tmp_path, session_parts, recipe, pretrained=pretrained)
+    assert (found.size, found.mean, found.std) == ((96, 96), (0.5,) * 3, (0.5,) * 3)

@@ -310,7 +310,16 @@ def test_a_run_prints_every_stage_its_verdict_and_where_everything_is(deployed: 
         r"  took [\d.]+ s: .*\bmeasuring [\d.]+ s.* \(looking for the INT8 form may take .*\)", lines[6]
     )
     assert report.verdict.sentence in lines
-    names = ("bundle", "report.json", "report.md", "report.html", "junit.xml", "recipe.yaml")
+    names = (
+        "bundle",
+        "report.json",
+        "report.md",
+        "report.html",
+        "junit.xml",
+        "training.csv",
+        "tensorboard",
+        "recipe.yaml",
+    )
     places = [deployed.out / name for name in names]
     assert [line.strip().rstrip("/") for line in lines[-len(places) - 1 : -1]] == [str(place) for place in places]
     assert all(place.exists() for place in places)
@@ -399,7 +408,7 @@ def test_report_writes_every_rendering_as_deploy_wrote_it(
     shutil.copy(deployed.out / "report.json", tmp_path)
     done = edgewright("report", str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    names = ["report.json", "report.md", "report.html", "junit.xml"]
+    names = ["report.json", "report.md", "report.html", "junit.xml", "training.csv"]
     assert _lines(done.stdout) == [str(tmp_path / name) for name in names]
     for name in names:
         assert (tmp_path / name).read_bytes() == (deployed.out / name).read_bytes()

@@ -271,3 +271,16 @@ def test_a_folder_that_is_no_data_set_says_what_it_is(
     with pytest.raises(DataError, match=message) as raised:
         opened()
     assert raised.value.where.startswith(str(root))
+
+
+def test_a_share_of_every_class_is_held_back_for_validation(root: Path, opened: Opener) -> None:
+    _fill(root / "train" / "cat", 40)
+    _fill(root / "train" / "dog", 20)
+    _fill(root / "val" / "cat", 5)
+    _fill(root / "val" / "dog", 5)
+    without, with_it = opened(), opened(validation=0.25)
+    assert without.validation == ()
+    assert _labels(with_it.validation) == {0: 8, 1: 4}  # of the 32 and 16 that calibration leaves
+    assert _names(with_it.validation).isdisjoint(_names(with_it.train))
+    assert _names(with_it.validation) | _names(with_it.train) == _names(without.train)
+    assert (with_it.test, with_it.calibration) == (without.test, without.calibration)

@@ -57,7 +57,8 @@ def test_the_network_is_smaller_and_its_facts_say_how_much(
     artifact = chain["prune"].result.artifact
     network = load_network(artifact.root, session_parts.model)
     macs = count_macs(network, (1, 3, 16, 16))
-    assert artifact.facts == {"params": count_parameters(network), "macs": macs}
+    counted = {name: artifact.facts[name] for name in ("params", "macs")}
+    assert counted == {"params": count_parameters(network), "macs": macs}
     assert artifact.facts["params"] < 0.5 * dense.facts["params"]
     assert artifact.facts["macs"] < 0.5 * dense.facts["macs"]
 

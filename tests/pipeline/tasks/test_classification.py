@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import nn
@@ -18,6 +18,8 @@ from pipeline.data.dataset import Sample
 from pipeline.tasks import Accuracy, agreement
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.distillation.teaching import Teaching
+from pipeline.training.images import Batch
+from pipeline.training.mixing import Mixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +28,6 @@ _TASK = Classification()
 _SHAPES = st.tuples(st.integers(1, 6), st.integers(2, 5))
 _LOGIT = st.floats(-20, 20, width=32)
 _TEMPERATURE = st.floats(0.5, 10)
-_NOT_LOOKED_AT = torch.zeros(0, dtype=torch.int64)
 _quick = settings(max_examples=50, deadline=None)
 
 
@@ -51,6 +52,15 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def _batch(labels: np.ndarray, mixed: Mixed | None = None) -> Batch:
+    """Images are not looked at."""
+    told = torch.from_numpy(labels)
+    return Batch(indices=torch.arange(len(told)), inputs=torch.zeros(0), labels=told, view=0, mixed=mixed)
+
+
+_NOT_LOOKED_AT = _batch(np.zeros(0, dtype=np.int64))
+
+
 def _teaching(temperature: float) -> Teaching:
     return Teaching(temperature=temperature)
 
@@ -65,8 +75,17 @@ def _distilled(student: np.ndarray, teachers: list[np.ndarray], temperature: flo
 def test_the_loss_is_the_mean_of_minus_log_the_probability_of_the_label(case: tuple[np.ndarray, np.ndarray]) -> None:
     logits, labels = case
     wanted = -np.mean(np.log(_softmax(logits)[np.arange(len(labels)), labels]))
-    found = float(_TASK.loss(torch.from_numpy(logits), torch.from_numpy(labels)))
+    found = float(_TASK.loss(torch.from_numpy(logits), _batch(labels)))
     assert found == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+
+
+def test_the_loss_of_mixed_images_is_mixed_as_they_are() -> None:
+    logits = np.random.default_rng(0).normal(size=(5, 3))
+    own, other, share = np.array([0, 1, 2, 0, 1]), np.array([2, 1, 0, 1, 1]), np.array([1.0, 0.5, 0.7, 0.9, 0.6])
+    mixed = Mixed(labels=torch.from_numpy(other), share=torch.from_numpy(share))
+    targets = np.eye(3)[own] * share[:, None] + np.eye(3)[other] * (1 - share)[:, None]
+    wanted = -np.mean(np.sum(targets * np.log(_softmax(logits)), axis=1))
+    assert float(_TASK.loss(torch.from_numpy(logits), _batch(own, mixed))) == pytest.approx(wanted, rel=1e-9)
 
 
 @_quick
@@ -156,6 +175,7 @@ def _calibration_error(logits: np.ndarray, labels: list[int]) -> float:
 @given(_labelled())
 def test_the_calibration_error_is_the_papers(case: tuple[np.ndarray, np.ndarray]) -> None:
     logits, labels = case
+    assume(not _TASK.gives_probabilities(_alone(logits)))
     found = _TASK.score(_alone(logits), _samples(labels.tolist())).calibration_error
     assert found == pytest.approx(_calibration_error(logits, labels.tolist()), abs=1e-9)
 
@@ -221,7 +241,7 @@ def test_without_looking_the_commonest_class_is_the_best_answer() -> None:
 @given(_labelled())
 def test_the_mean_loss_is_that_of_training(case: tuple[np.ndarray, np.ndarray]) -> None:
     logits, labels = case
-    trained_on = _TASK.loss(torch.from_numpy(logits).double(), torch.from_numpy(labels))
+    trained_on = _TASK.loss(torch.from_numpy(logits).double(), _batch(labels))
     assert _TASK.mean_loss(_alone(logits), _samples(labels.tolist())) == pytest.approx(float(trained_on), abs=1e-6)
 
 

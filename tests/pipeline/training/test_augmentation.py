@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.training.augmentation import _uniform, augmented
+from pipeline.training.augmentation import augmented
+from pipeline.training.draws import uniform
+from pipeline.training.mixing import MIXED_KINDS
 from pipeline.training.schedule import Augmentation
 
-_KINDS: tuple[Any, ...] = get_args(Augmentation)
+_KINDS: list[Any] = sorted(set(get_args(Augmentation)) - MIXED_KINDS)
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_erase_blanks_a_rectangle_of_about_a_quarter_of_the_images(pixels: torch
 
 def test_the_numbers_behind_it_are_uniform_and_unrelated() -> None:
     indices = torch.arange(20_000)
-    columns = np.stack([_uniform(indices, view, stream) for view in (0, 1) for stream in ("flip", "down", "right")])
+    columns = np.stack([uniform(indices, view, stream) for view in (0, 1) for stream in ("flip", "down", "right")])
     assert columns.min() >= 0
     assert columns.max() < 1
     np.testing.assert_allclose(columns.mean(axis=1), 0.5, atol=0.01)

@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
-from pipeline.training.images import TrainingImages
+from pipeline.training.images import Batch, TrainingImages
 from pipeline.training.logits import reader_of_logits
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def test_the_loss_and_its_gradient_are_those_without_the_softmax(images: Trainin
     gradients = []
     for network in (_network(), _network(nn.Softmax(dim=1))):
         read = reader_of_logits(TASK, network, images)
-        TASK.loss(read(network(inputs)), labels).backward()
+        batch = Batch(indices=torch.arange(8), inputs=inputs, labels=labels, view=0)
+        TASK.loss(read(network(inputs)), batch).backward()
         gradients.append(network[1].weight.grad)
 
     torch.testing.assert_close(gradients[1], gradients[0])

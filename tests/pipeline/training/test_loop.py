@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from pipeline.errors import EdgewrightError
+from pipeline.errors import EdgewrightError, UsageError
 from pipeline.progress import SilentProgress
 from pipeline.training.batch_norm import reestimate_batch_norm
+from pipeline.training.curve import best_of
 from pipeline.training.images import Batch, TrainingImages
 from pipeline.training.loop import BatchLoss, train
 from pipeline.training.schedule import Schedule
@@ -37,6 +38,11 @@ def _network() -> nn.Sequential:
         return nn.Sequential(
             nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(), nn.Linear(392, 3)
         )
+
+
+def _undropped() -> nn.Sequential:
+    """Without dropout, whose numbers a compiler draws in another order."""
+    return nn.Sequential(*(module for module in _network() if not isinstance(module, nn.Dropout)))
 
 
 def _cross_entropy(outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -375,3 +381,138 @@ def test_an_image_has_as_many_views_as_were_asked_for(images: TrainingImages, vi
 
     _train(_Scalar(), images, Schedule(epochs=4, augment=("shift", "erase"), views=views), loss)
     assert max(len(views) for views in found.values()) == seen
+
+
+class _Judge:
+    """Gives the epochs scores that were decided before, and remembers the weights it judged."""
+
+    def __init__(self, *scores: float) -> None:
+        self._scores = list(scores)
+        self.judged: list[dict[str, torch.Tensor]] = []
+
+    def score(self, network: nn.Module) -> float:
+        self.judged.append(_state(network))
+        return self._scores.pop(0)
+
+
+def _judged(images: TrainingImages, judge: Any, network: nn.Module, folder: Path | None = None, **fields: Any) -> Any:  # noqa: ANN401
+    schedule = Schedule.model_validate({"epochs": 5, **fields})
+    return train(
+        network,
+        images,
+        schedule,
+        _cross_entropy,
+        seed=5,
+        progress=SilentProgress(),
+        description="a training",
+        kept=folder,
+        validation=judge,
+    )
+
+
+def test_the_weights_of_the_best_epoch_are_kept(images: TrainingImages) -> None:
+    judge, network = _Judge(0.2, 0.9, 0.5, 0.9, 0.3), _network()
+    epochs = _judged(images, judge, network)
+    assert [epoch.validation for epoch in epochs] == [0.2, 0.9, 0.5, 0.9, 0.3]
+    assert best_of(epochs) == 3  # of equals the later one
+    for name, value in network.named_parameters():
+        assert torch.equal(value, judge.judged[3][name])
+
+
+def test_a_training_that_gets_no_better_ends(images: TrainingImages) -> None:
+    epochs = _judged(images, _Judge(0.2, 0.9, 0.5, 0.6, 0.95), _network(), patience=2)
+    assert len(epochs) == 4
+
+
+def test_the_moving_average_is_what_is_judged_and_kept(images: TrainingImages) -> None:
+    judge, network = _Judge(0.1, 0.9, 0.2, 0.2, 0.2), _network()
+    _judged(images, judge, network, ema=0.9)
+    for name, value in network.named_parameters():
+        assert torch.equal(value, judge.judged[1][name])
+
+
+@pytest.mark.parametrize("ends_after", [2, 3])
+def test_the_best_epoch_survives_that_the_training_is_killed(
+    images: TrainingImages, tmp_path: Path, ends_after: int
+) -> None:
+    scores = (0.2, 0.9, 0.5, 0.6, 0.3)
+
+    class Killing(_Judge):
+        def score(self, network: nn.Module) -> float:
+            if len(self.judged) == ends_after:
+                raise _Killed
+            return super().score(network)
+
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = _network()
+    wanted = _judged(images, _Judge(*scores), whole, tmp_path / "whole", patience=3)
+    with pytest.raises(_Killed):
+        _judged(images, Killing(*scores), _network(), tmp_path / "killed", patience=3)
+    resumed = _network()
+    found = _judged(images, _Judge(*scores[ends_after:]), resumed, tmp_path / "killed", patience=3)
+    assert found == wanted
+    assert _same(_state(whole), _state(resumed))
+
+
+def test_the_curve_is_the_mean_loss_of_every_epoch(images: TrainingImages) -> None:
+    values: list[float] = []
+
+    def loss(outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        value = _cross_entropy(outputs, batch)
+        values.append(value.item())
+        return value
+
+    schedule = Schedule(epochs=3, batch_size=24)
+    epochs = train(_network(), images, schedule, loss, seed=0, progress=SilentProgress(), description="a training")
+    assert [epoch.steps for epoch in epochs] == [4, 8, 12]
+    assert [epoch.loss for epoch in epochs] == pytest.approx([np.mean(values[at : at + 4]) for at in (0, 4, 8)])
+    assert [epoch.validation for epoch in epochs] == [None] * 3
+
+
+def test_a_gradient_that_is_not_finite_moves_no_weight(images: TrainingImages) -> None:
+    network, before = _network(), dict[str, torch.Tensor]()
+    calls = [0]
+
+    def loss(outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        calls[0] += 1
+        if calls[0] == 3:
+            before.update({name: value.clone() for name, value in network.named_parameters()})
+            # finite itself, but not its slope: the root of what is 0
+            return _cross_entropy(outputs, batch) + (outputs - outputs.detach()).abs().sum().sqrt()
+        return _cross_entropy(outputs, batch)
+
+    with pytest.raises(EdgewrightError, match="the gradient is no longer finite") as raised:
+        _train(network, images, Schedule(epochs=3), loss)
+    assert raised.value.where == "teaching a test, step 2"
+    assert all(torch.equal(value, before[name]) for name, value in network.named_parameters())
+
+
+def test_bf16_learns_too_and_leaves_float32_weights(images: TrainingImages) -> None:
+    network = _train(_network(), images, Schedule(epochs=6, learning_rate=3e-3, precision="bf16"))
+    assert {value.dtype for value in network.parameters()} == {torch.float32}
+    with torch.no_grad():
+        said = network(images.first(len(images))).argmax(dim=1)
+    assert float((said == images.labels).double().mean()) > 0.9
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_fp16_without_a_gpu_is_one_error(images: TrainingImages) -> None:
+    with pytest.raises(UsageError, match="fp16 is trained in on GPUs only"):
+        _train(_network(), images, Schedule(epochs=1, precision="fp16"))
+
+
+def test_the_weights_end_in_the_usual_order_of_memory(images: TrainingImages) -> None:
+    network = _train(_network(), images, Schedule(epochs=1))
+    assert all(value.is_contiguous() for value in network.state_dict().values())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's compiler about torch's own code
+def test_a_compiled_network_learns_the_same(images: TrainingImages) -> None:
+    schedule = Schedule(epochs=2)
+    first, second = (
+        _train(_undropped(), images, schedule.model_copy(update={"compiled": compiled})) for compiled in (False, True)
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(second(images.first(8)), first(images.first(8)), rtol=1e-2, atol=1e-3)

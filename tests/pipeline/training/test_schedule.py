@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from typing import Any
@@ -83,3 +84,31 @@ def test_a_schedule_is_read_without_importing_torch() -> None:
     code = f"import sys, pipeline.training.schedule; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("curve", ["one-cycle", "cosine", "step", "constant"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 400])
+def test_every_curve_rises_to_the_peak_and_never_above(curve: str, steps: int) -> None:
+    rate = Schedule.model_validate({"curve": curve, "warmup": 0.2}).rate_at(steps)
+    values = [rate(step) for step in range(steps)]
+    assert all(0 < value <= 1 for value in values)
+    top = values.index(max(values))
+    assert values[: top + 1] == sorted(values[: top + 1])
+    assert values[top:] == sorted(values[top:], reverse=True)
+
+
+def test_the_cosine_falls_as_its_paper_says() -> None:
+    rate = Schedule(curve="cosine", warmup=0.1).rate_at(1000)
+    rise = 0.1 * 1001 - 1
+    for step in (200, 500, 999):
+        assert rate(step) == pytest.approx((1 + math.cos(math.pi * (step - rise) / (1000 - rise))) / 2, rel=1e-9)
+
+
+def test_steps_fall_to_a_tenth_at_half_and_at_three_quarters() -> None:
+    rate = Schedule(curve="step", warmup=0.1).rate_at(100)
+    assert [rate(step) for step in (20, 49, 50, 74, 75, 99)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_a_constant_rate_stays_at_its_peak() -> None:
+    rate = Schedule(curve="constant", warmup=0.1).rate_at(100)
+    assert {rate(step) for step in range(10, 100)} == {1.0}

@@ -62,10 +62,10 @@ def test_with_weight_1_only_what_the_teachers_say_of_this_view_counts(
 ) -> None:
     value = _loss(answers, images, weight=1.0)(outputs, batch)
     said = [one.said(batch.indices, 1) for one in answers]
-    wanted = _TASK.distillation_loss(outputs, said, batch.labels, Teaching(temperature=2.5))
+    wanted = _TASK.distillation_loss(outputs, said, batch, Teaching(temperature=2.5))
     torch.testing.assert_close(value, wanted)
     other = [one.said(batch.indices, 0) for one in answers]
-    assert not torch.isclose(value, _TASK.distillation_loss(outputs, other, batch.labels, Teaching(temperature=2.5)))
+    assert not torch.isclose(value, _TASK.distillation_loss(outputs, other, batch, Teaching(temperature=2.5)))
 
 
 @pytest.mark.parametrize("weight", [0.25, 0.7])

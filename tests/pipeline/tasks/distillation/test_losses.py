@@ -16,7 +16,8 @@ from pipeline.tasks.distillation.losses import LOSSES
 from pipeline.tasks.distillation.soft_targets import soft_targets, standardised
 
 _quick = settings(max_examples=40, deadline=None)
-_T = st.floats(0.5, 8)
+_T = st.floats(1, 8)
+"""With those logits no class is so improbable in every image that its correlation is lost in rounding."""
 
 
 @st.composite
@@ -26,7 +27,7 @@ def _cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     seed = draw(st.integers(0, 10_000))
     generator = np.random.default_rng(seed)
     labels = draw(hnp.arrays(np.int64, images, elements=st.integers(0, classes - 1)))
-    return generator.normal(0, 3, (images, classes)), generator.normal(0, 3, (images, classes)), labels
+    return generator.normal(0, 1.5, (images, classes)), generator.normal(0, 1.5, (images, classes)), labels
 
 
 def _softmax(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,104 @@
+"""How a network wants its images: what its weights, its file, the data and the user say of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.errors import UsageError
+from pipeline.models.recipe import weights_preprocess
+from pipeline.preprocess import PreprocessSpec
+from pipeline.preprocess_section import InputSection
+
+if TYPE_CHECKING:
+    from pipeline.models import ModelSource, WeightsSource
+    from pipeline.models.onnx_file import ImageInput
+    from pipeline.recipe import Recipe
+
+__all__ = ["preprocess_of", "resized"]
+
+_EMBEDDED = PreprocessSpec(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+"""For the embedded 8x8 digits: the smallest input that leaves ResNets and VGGs a feature map."""
+
+_CUSTOMARY = PreprocessSpec(size=(224, 224), resize=256)
+"""What ImageNet classifiers are usually trained with; for networks that do not say."""
+
+
+def preprocess_of(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> tuple[PreprocessSpec, tuple[str, ...]]:
+    """The weights' own recipe, the embedded data's size, or custom; then what the user set.
+
+    Returns:
+        The steps, and what nobody said and was assumed.
+
+    Raises:
+        UsageError: for what an ONNX file's input contradicts.
+    """
+    if model.image is not None:
+        return _preprocess_of_file(recipe, model.image, where=str(model.file))
+    embedded = recipe.data.source == "digits"
+    own = weights_preprocess(model) if weights.origin == "pretrained" or not embedded else None
+    assumed: tuple[str, ...] = ()
+    if embedded:
+        base = _EMBEDDED if own is None else _EMBEDDED.model_copy(update={"mean": own.mean, "std": own.std})
+    elif own is not None:
+        base = own
+    else:
+        base = _CUSTOMARY
+        if recipe.input.size is None or recipe.input.mean is None:
+            assumed = (_customary(base),)
+    return recipe.input.over(resized(base, recipe.input)), assumed
+
+
+def _customary(base: PreprocessSpec) -> str:
+    height, width = base.size
+    side = str(height) if height == width else f"{height}x{width}"
+    return (
+        f"preprocessing taken as ImageNet's custom ({base.resize}, centre {side}, its mean and std); "
+        "set input.size, input.mean, input.std, input.resize if the network was trained otherwise"
+    )
+
+
+def _preprocess_of_file(recipe: Recipe, image: ImageInput, *, where: str) -> tuple[PreprocessSpec, tuple[str, ...]]:
+    """What an ONNX file says of its input, the rest as is customary; then what the user set."""
+    chosen = recipe.input
+    asked = (chosen.size, chosen.size) if isinstance(chosen.size, int) else chosen.size
+    if image.size is not None and asked not in {None, image.size}:
+        raise UsageError(
+            "this ONNX file takes images of one size",
+            where=where,
+            got=f"input.size = {'x'.join(map(str, asked))}",
+            expected="x".join(map(str, image.size)),
+            fix="leave input.size out, or export the network with open sizes",
+        )
+    gray = image.channels == 1
+    if chosen.channels is not None and gray != (chosen.channels == "gray"):
+        raise UsageError(
+            f"this ONNX file takes images of {image.channels} channel(s)",
+            where=where,
+            got=f"input.channels = {chosen.channels}",
+            fix="leave input.channels out",
+        )
+    usual = _EMBEDDED if recipe.data.source == "digits" else _CUSTOMARY
+    usual = InputSection(channels="gray").over(usual) if gray else usual
+    size = image.size or asked or usual.size
+    sized = InputSection(size=size)
+    base = sized.over(resized(usual, sized))
+    if image.dtype == "uint8":
+        if chosen.mean is not None or chosen.std is not None:
+            raise UsageError(
+                "this ONNX file takes bytes and normalises them itself",
+                where=where,
+                got="input.mean or input.std",
+                fix="leave them out",
+            )
+        count = image.channels
+        base = base.model_copy(update={"mean": (0.0,) * count, "std": (1 / 255,) * count})
+    known = (image.size or chosen.size) is not None and (image.dtype == "uint8" or chosen.mean is not None)
+    return chosen.over(base), () if known or recipe.data.source == "digits" else (_customary(base),)
+
+
+def resized(base: PreprocessSpec, chosen: InputSection) -> PreprocessSpec:
+    """The base with its resize in the proportion of the chosen size: the same part of the image is seen."""
+    if chosen.size is None or chosen.resize is not None or base.resize == "squash":
+        return base
+    size = (chosen.size, chosen.size) if isinstance(chosen.size, int) else chosen.size
+    return base.model_copy(update={"resize": round(base.resize * max(size) / max(base.size))})

@@ -1,0 +1,32 @@
+"""Whether some classes have many more training images than others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.data.dataset import Dataset
+
+__all__ = ["imbalance"]
+
+_TOLD_FROM = 3.0
+"""Classes count as uneven where the largest has so many times the images of the smallest."""
+
+
+def imbalance(dataset: Dataset) -> str | None:
+    """One sentence about the largest and the smallest class; None where they are about alike or nothing is trained."""
+    counts = Counter(sample.label for sample in dataset.train)
+    if not counts:
+        return None
+    lacking = [name for label, name in enumerate(dataset.classes) if label not in counts]
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        return f"no training images of class {lacking[0]!r}{more}: a network that is trained here cannot learn it"
+    (large, most), *_, (small, fewest) = [*counts.most_common(), *counts.most_common()[-1:]]
+    if most < _TOLD_FROM * fewest:
+        return None
+    return (
+        f"the classes are uneven: {most} training images of {dataset.classes[large]!r}, {fewest} of "
+        f"{dataset.classes[small]!r}; distill.schedule.balanced=true draws all classes alike often"
+    )

@@ -1,0 +1,69 @@
+"""The curves of a run's trainings as files for other tools: a table, and event files for TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.report.record import Report
+    from pipeline.report.training_record import TrainingEntry
+
+__all__ = ["render_training_csv", "write_tensorboard"]
+
+_COLUMNS = ("stage", "training", "epoch", "steps", "loss", "learning_rate", "validation")
+
+
+def render_training_csv(report: Report) -> str:
+    """A row an epoch of every training."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for training in report.trainings:
+        for number, epoch in enumerate(training.epochs, 1):
+            validation = "" if epoch.validation is None else epoch.validation
+            writer.writerow(
+                [training.stage, training.name, number, epoch.steps, epoch.loss, epoch.learning_rate, validation]
+            )
+    return text.getvalue()
+
+
+def write_tensorboard(report: Report, folder: Path) -> tuple[Path, ...]:
+    """Write event files into ``folder``, one folder a training: TensorBoard shows each as a run of that name.
+
+    What an earlier run left there goes.
+
+    Returns:
+        The folder; nothing where nothing was trained or tensorboardX is not installed.
+    """
+    if not report.trainings or find_spec("tensorboardX") is None:
+        return ()
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tensorboard.") as work:
+        for training in report.trainings:
+            _write_run(training, Path(work, f"{training.stage} {training.name}".replace("/", "-")))
+        shutil.rmtree(folder, ignore_errors=True)
+        Path(work).rename(folder)
+        Path(work).mkdir()  # the block removes it
+    return (folder,)
+
+
+def _write_run(training: TrainingEntry, folder: Path) -> None:
+    from tensorboardX import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        for epoch in training.epochs:
+            values = {
+                "loss": epoch.loss,
+                "learning rate": epoch.learning_rate,
+                "validation": epoch.validation,
+            }
+            for name, value in values.items():
+                if value is not None:
+                    writer.add_scalar(name, value, epoch.steps)
+    for number, file in enumerate(sorted(folder.iterdir())):
+        file.rename(folder / f"events.out.tfevents.{number}")  # its own name holds the host's

@@ -1,0 +1,64 @@
+"""Where a training computes and in what: the processor or GPU of this process, float32 or half of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.training.ranks import Ranks
+
+__all__ = ["fabric_for", "precision_here"]
+
+_AMPERE = (8, 0)
+"""The first of NVIDIA's architectures that multiplies bf16."""
+
+
+def fabric_for(precision: str, ranks: Ranks) -> Fabric:
+    """What moves tensors and gradients for this process.
+
+    Args:
+        precision: As in a schedule.
+        ranks: Those that train together.
+
+    Raises:
+        UsageError: for a precision that is of no use here.
+    """
+    together = DDPStrategy(find_unused_parameters=True) if ranks.count > 1 else "auto"
+    fabric = Fabric(
+        accelerator="auto",
+        strategy=together,
+        devices=ranks.on_this_host,
+        num_nodes=ranks.count // ranks.on_this_host,
+        precision=precision_here(precision),
+    )
+    if ranks.count > 1:
+        fabric.launch()
+    return fabric
+
+
+def precision_here(precision: str) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    """What a schedule's precision means on this machine.
+
+    Raises:
+        UsageError: for fp16 without a GPU: its gradients need the scaling that is made for GPUs.
+    """
+    gpu = torch.cuda.is_available()
+    match precision:
+        case "bf16":
+            return "bf16-mixed"
+        case "fp16" if gpu:
+            return "16-mixed"
+        case "fp16":
+            raise UsageError(
+                "fp16 is trained in on GPUs only", got="no GPU here", fix="take schedule.precision=bf16 or float32"
+            )
+        case "auto" if gpu and torch.cuda.get_device_capability() >= _AMPERE:
+            return "bf16-mixed"
+        case _:
+            return "32-true"

@@ -1,0 +1,38 @@
+"""Uneven classes are told before time is spent on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.data.balance import imbalance
+from pipeline.data.dataset import Dataset, Sample
+
+
+def _dataset(*counts: int) -> Dataset:
+    train = tuple(
+        Sample(path=Path("x"), name=f"{label}/{number}", label=label, sha256="")
+        for label, count in enumerate(counts)
+        for number in range(count)
+    )
+    names = tuple(f"class {label}" for label in range(len(counts)))
+    return Dataset(name="made", classes=names, train=train, calibration=(), test=())
+
+
+@pytest.mark.parametrize("counts", [(), (5, 5), (14, 5), (0, 0)])
+def test_nothing_is_said_of_classes_that_are_about_alike(counts: tuple[int, ...]) -> None:
+    assert imbalance(_dataset(*counts)) is None
+
+
+def test_the_largest_and_the_smallest_are_named_and_what_helps() -> None:
+    told = imbalance(_dataset(12, 90, 30))
+    assert told is not None
+    assert "90 training images of 'class 1', 12 of 'class 0'" in told
+    assert "balanced=true" in told
+
+
+def test_a_class_without_images_is_named() -> None:
+    told = imbalance(_dataset(12, 0, 10, 0))
+    assert told is not None
+    assert "'class 1' and 1 more" in told
