@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 export MODEL DATA WEIGHTS TARGET TEACHERS RECIPE OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup deploy bench test test-full check lint type layers format schema clean
+.PHONY: help setup deploy bench gpu-check test test-full check lint type layers format schema clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ bench: $(READY) ## what the latency gate can and cannot see on this machine (an 
 
 test: $(READY) ## the tests (minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not slow'
+
+# Where nothing can be installed, the Python that is there has to do: make gpu-check VENV=none
+gpu-check: ## what a GPU is needed for: its tests, and training with mixed precision against a bare loop (8 minutes)
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu_check
 
 test-full: $(READY) ## all tests, the slow ones too
 	$(BIN)/python -m pytest

@@ -496,6 +496,18 @@ def test_bf16_learns_too_and_leaves_float32_weights(images: TrainingImages) -> N
     assert float((said == images.labels).double().mean()) > 0.9
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+@pytest.mark.parametrize("precision", ["auto", "fp16", "float32"])
+def test_on_a_gpu_every_precision_learns_and_ends_on_the_cpu(images: TrainingImages, precision: str) -> None:
+    schedule = Schedule.model_validate({"epochs": 6, "learning_rate": 3e-3, "precision": precision, "ema": 0.5})
+    network = _train(_network(), images, schedule)
+    assert {(value.dtype, value.device.type) for value in network.parameters()} == {(torch.float32, "cpu")}
+    with torch.no_grad():
+        said = network(images.first(len(images))).argmax(dim=1)
+    assert float((said == images.labels).double().mean()) > 0.9
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_fp16_without_a_gpu_is_one_error(images: TrainingImages) -> None:
     with pytest.raises(UsageError, match="fp16 is trained in on GPUs only"):
