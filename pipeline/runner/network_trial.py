@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.chain.keys import key_of
 from pipeline.environment import versions
-from pipeline.errors import EdgewrightError
+from pipeline.errors import EdgewrightError, UsageError
+from pipeline.pruning.importance.criteria import NEED_GRADIENTS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "known_trial", "try_network"]
 
-_VERSION = 2
+_VERSION = 3
 _RECORDS = "trials"
 _IMAGES = 4
+_OF_CUTTING = {"ratio", "channels", "importance", "scope", "keep", "rounds", "round_to"}
+"""Fields of prune that decide whether a network can be cut."""
 _ALONE = 1e-3
 """Of the largest output: kernels for one image and for several differ in their last places."""
 
@@ -54,7 +57,7 @@ def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
         "weights": parts.weights.identity(),
         "classes": len(parts.dataset.classes),
         "input": list(parts.preprocess.shape),
-        "prune": [section.ratio, section.rounds, section.round_to] if prune else None,
+        "prune": section.model_dump(mode="json", include=_OF_CUTTING) if prune else None,
         "trains": _trains(plan, parts),
         "versions": versions(("torch", "torchvision", "timm", "torch-pruning")),
     }
@@ -142,20 +145,20 @@ def _trains(plan: Plan, parts: Parts) -> bool:
 
 def _why_dense(network: nn.Module, plan: Plan, shape: tuple[int, ...], outputs: int) -> str | None:
     """Why no channels can be taken out of the network; it is of no use afterwards."""
-    from pipeline.stages.channels import ChannelPruner
+    from pipeline.pruning.channel_groups import ChannelGroups
 
     section = plan.recipe.prune
+    if section.importance in NEED_GRADIENTS:
+        section = section.model_copy(update={"importance": "l2"})  # by which way channels go does not matter here
     try:
-        pruner = ChannelPruner(
-            network,
-            input_shape=shape,
-            outputs=outputs,
-            ratio=section.ratio,
-            rounds=section.rounds,
-            round_to=section.round_to,
+        cutter = ChannelGroups(
+            network, input_shape=shape, outputs=outputs, importance=section.importance, keep=section.keep
         )
-        for _ in range(section.rounds):
-            pruner.step()
+        before = {group.root: group.channels for group in cutter.groups()}
+        for number in range(1, section.rounds + 1):
+            cutter.cut(section.kept(cutter.groups(), before, number))
+    except UsageError:
+        raise
     except EdgewrightError as error:
         return f"{error.what}: {error.got}" if error.got else error.what
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -12,7 +12,10 @@ from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pipeline.artifact import Json
+    from pipeline.pruning.channel_groups import ChannelGroup
     from pipeline.stage import Inputs, Workspace
 
 __all__ = ["Prune"]
@@ -22,13 +25,27 @@ class Prune(Teaching):
     """Structured pruning with recovery: the dense network is the teacher of the pruned one."""
 
     name: ClassVar[str] = "prune"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "preprocess", "task")
     pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "torch-pruning", "lightning-fabric", "pillow")
 
     ratio: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.5, description="fraction of the channels that go")
+    channels: dict[str, PositiveInt] | None = Field(
+        default=None, description="how many channels of which layers stay, in place of ratio: what a goal decides"
+    )
+    importance: Literal["l2", "l1", "bn-scale", "taylor", "random"] = Field(
+        default="l2",
+        description="which channels go first: those with the smallest weights ('l2', 'l1'), the smallest factors of "
+        "their batch norms, the least effect on the loss ('taylor'), or any ('random', a control)",
+    )
+    scope: Literal["layer", "global", "isomorphic"] = Field(
+        default="layer",
+        description="of every layer the same fraction goes, or channels of all layers compete, or those of layers that "
+        "are built alike",
+    )
+    keep: tuple[str, ...] = Field(default=(), description="layers whose channels all stay, by name")
     rounds: PositiveInt = Field(default=1, description="the channels go in so many steps, each with its recovery")
     round_to: PositiveInt = Field(default=8, description="channel numbers stay multiples of this: what kernels like")
     schedule: Schedule = Schedule(epochs=10)
@@ -40,8 +57,11 @@ class Prune(Teaching):
             DataError: when there are no training images to recover with.
             EdgewrightError: when nothing could be pruned.
         """
+        import torch
+
         from pipeline.models.files import load_network, save_network
-        from pipeline.stages.channels import ChannelPruner
+        from pipeline.pruning.channel_groups import ChannelGroups
+        from pipeline.pruning.gradients import gradients_of
         from pipeline.stages.start import network_facts
         from pipeline.training.curve import curve_to_json
         from pipeline.training.feature_pairs import feature_losses
@@ -69,18 +89,22 @@ class Prune(Teaching):
             kept=work.kept,
         )
         schedule = self.schedule.with_teachers()
-        pruner = ChannelPruner(
+        cutter = ChannelGroups(
             network,
             input_shape=subject.preprocess.shape,
             outputs=subject.model.last_outputs(len(subject.classes)),
-            ratio=self.ratio,
-            rounds=self.rounds,
-            round_to=self.round_to,
+            importance=self.importance,
+            keep=self.keep,
         )
+        before_all: dict[str, int] = {}
         curves: list[Json] = []
         validation = Validation.of(subject, work.progress)
         for number in range(1, self.rounds + 1):
-            pruner.step()
+            with torch.random.fork_rng(), gradients_of(self.importance, network, images, subject.task):
+                torch.manual_seed(work.seed + number)
+                groups = cutter.groups()
+                before_all = before_all or {group.root: group.channels for group in groups}
+                cutter.cut(self.kept(groups, before_all, number))
             features = feature_losses(self, network, lambda: [dense], images)
             loss = TaughtLoss(
                 subject.task, network, images, [said], self, smoothing=schedule.label_smoothing, features=features
@@ -104,3 +128,21 @@ class Prune(Teaching):
         facts = network_facts(network, inputs, curves)
         note = f"parameters {before['params'] / 1e6:.2f} M -> {facts['params'] / 1e6:.2f} M"
         return Made(facts=facts, notes=(note,))
+
+    def kept(self, groups: Sequence[ChannelGroup], before: Mapping[str, int], number: int) -> dict[str, int]:
+        """How many channels of each group stay after a round.
+
+        Args:
+            groups: As they are before it.
+            before: Root to number before the first round.
+            number: Of the round, from 1.
+
+        Raises:
+            UsageError: for channels of a layer that has none to give, or more than it has.
+        """
+        from pipeline.pruning.kept_channels import gradually, kept_channels
+
+        if self.channels is not None:
+            return gradually(self.channels, before, number / self.rounds, self.round_to, groups)
+        ratio = self.ratio * number / self.rounds
+        return kept_channels(groups, ratio=ratio, scope=self.scope, round_to=self.round_to, of=before)

@@ -71,7 +71,7 @@ STAGES: dict[str, Any] = {
     "baseline": Baseline(schedule=Schedule()),
     "distill": Distill(teachers=("resnet50",), teacher_input={"resnet50": InputSection(size=64)}),
     "answers": AskTeacher(views=1),
-    "prune": Prune(),
+    "prune": Prune(channels={"conv1": 8}),
     "calibrate": Calibrate(),
     "export": ExportFor(dialects=("ort-x86",)),
     "build": BuildFor(
@@ -128,7 +128,17 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
         **TEACHING,
     },
     "answers": {"views": 9, "augment": ["flip"]},
-    "prune": {"ratio": 0.99, "rounds": 9, "round_to": 99, "schedule": SCHEDULE, **TEACHING},
+    "prune": {
+        "ratio": 0.99,
+        "channels": {"conv1": 9},
+        "importance": "taylor",
+        "scope": "global",
+        "keep": ["conv1"],
+        "rounds": 9,
+        "round_to": 99,
+        "schedule": SCHEDULE,
+        **TEACHING,
+    },
     "calibrate": {"opset": 20},
     "export": {"method": "minmax", "bias_correction": False, "float_nodes": ["node"], "dialects": ["ort-arm"]},
     "build": {

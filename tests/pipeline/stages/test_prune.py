@@ -8,6 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import Dataset
 from pipeline.errors import DataError
 from pipeline.models.count import count_macs, count_parameters
@@ -15,6 +16,7 @@ from pipeline.models.files import load_network
 from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Made, Workspace
 from pipeline.stages.prune import Prune
+from pipeline.subject import Subject
 from pipeline.training.images import TrainingImages
 from pipeline.training.schedule import Schedule
 
@@ -144,3 +146,27 @@ def test_without_training_images_it_is_said_what_to_do(
 def test_a_field_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(fields))):
         Prune.model_validate(fields)
+
+
+def _pruned(parts: Parts, dense: Artifact, folder: Path, **fields: Any) -> torch.nn.Module:  # noqa: ANN401 - raw input
+    stage = Prune.model_validate({"schedule": {"epochs": 1, "batch_size": 32}, **fields})
+    inputs = Inputs(artifacts={ArtifactKind.NETWORK: dense}, subject=Subject(parts=parts))
+    stage.run(inputs, Workspace(folder=folder, seed=0, progress=SilentProgress()))
+    return load_network(folder, parts.model)
+
+
+@pytest.mark.parametrize("scope", ["layer", "global", "isomorphic"])
+@pytest.mark.parametrize("importance", ["l1", "taylor", "random"])
+def test_channels_go_by_any_importance_in_any_scope(
+    dense: Artifact, session_parts: Parts, tmp_path: Path, importance: str, scope: str
+) -> None:
+    network = _pruned(session_parts, dense, tmp_path, importance=importance, scope=scope)
+    found = [module.out_channels for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert all(number % 8 == 0 for number in found)
+    assert sum(found) < 16 + 16 + 16 + 32
+
+
+def test_so_many_channels_stay_as_were_named(dense: Artifact, session_parts: Parts, tmp_path: Path) -> None:
+    network = _pruned(session_parts, dense, tmp_path, channels={"widen": 10}, rounds=2)
+    found = [module.out_channels for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert found == [16, 16, 16, 10]

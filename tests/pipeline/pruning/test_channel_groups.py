@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from torch import nn
 
-from pipeline.errors import EdgewrightError
+from pipeline.errors import EdgewrightError, UsageError
 from pipeline.models.build import build_network
-from pipeline.stages.channels import ChannelPruner
+from pipeline.pruning.channel_groups import ChannelGroup, ChannelGroups
+from pipeline.pruning.importance.criteria import CRITERIA
+from pipeline.stages.prune import Prune
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,12 +21,26 @@ if TYPE_CHECKING:
     from pipeline.models.source import ModelSource
 
 
+class _Pruner:
+    """A fraction of every group goes, round by round, as the stage does it."""
+
+    def __init__(self, network: nn.Module, ratio: float, rounds: int, round_to: int, **fields: Any) -> None:  # noqa: ANN401
+        self._cutter = ChannelGroups(network, **fields)
+        self._stage = Prune(ratio=ratio, rounds=rounds, round_to=round_to)
+        self._before: dict[str, int] = {}
+        self._round = 0
+
+    def step(self) -> None:
+        self._round += 1
+        groups = self._cutter.groups()
+        self._before = self._before or {group.root: group.channels for group in groups}
+        self._cutter.cut(self._stage.kept(groups, self._before, self._round))
+
+
 def _pruner(
     network: nn.Module, *, ratio: float = 0.5, rounds: int = 1, round_to: int = 8, outputs: int = 3, size: int = 8
-) -> ChannelPruner:
-    return ChannelPruner(
-        network, input_shape=(1, 3, size, size), outputs=outputs, ratio=ratio, rounds=rounds, round_to=round_to
-    )
+) -> _Pruner:
+    return _Pruner(network, ratio, rounds, round_to, input_shape=(1, 3, size, size), outputs=outputs)
 
 
 def _chain(*channels: int) -> nn.Sequential:
@@ -268,3 +284,74 @@ def test_a_pixel_shuffle_after_a_convolution_is_pruned_or_refused_in_one_sentenc
         assert "\n" not in (error.got or "")  # noqa: PT017 - either way is right, a traceback is not
     else:
         assert _answers(network).shape == (4, 3)
+
+
+def _groups(network: nn.Module, size: int = 8, **fields: Any) -> dict[str, ChannelGroup]:  # noqa: ANN401
+    cutter = ChannelGroups(network, input_shape=(1, 3, size, size), outputs=3, **fields)
+    return {group.root: group for group in cutter.groups()}
+
+
+def test_a_group_says_which_layers_make_and_take_its_channels(tiny_model: ModelSource) -> None:
+    groups = _groups(build_network(tiny_model, classes=3), 16)
+    coupled = [group for group in groups.values() if {"stem.0", "body.0"} <= set(group.makes)]
+    assert len(coupled) == 1  # the sum of the residual ties them
+    assert {"widen", "depth.0"} & set(coupled[0].takes)
+    assert coupled[0].channels == 16
+    assert len(coupled[0].scores) == 16
+    last = next(group for group in groups.values() if "head" in group.takes)
+    assert (last.makes, last.channels) == (("widen",), 32)
+
+
+def test_exactly_so_many_channels_stay_as_were_asked_for() -> None:
+    network = _chain(20, 50, 30)
+    cutter = ChannelGroups(network, input_shape=(1, 3, 8, 8), outputs=3)
+    cutter.cut({"0": 7, "6": 30, "3": 49})
+    assert _channels(network) == [7, 49, 30]
+    assert _answers(network).shape == (4, 3)
+
+
+def test_layers_that_are_to_stay_keep_their_channels() -> None:
+    network = _chain(16, 32)
+    cutter = ChannelGroups(network, input_shape=(1, 3, 8, 8), outputs=3, keep=("0",))
+    assert [group.root for group in cutter.groups()] == ["3"]
+
+
+def test_a_layer_to_keep_that_is_not_there_is_one_error() -> None:
+    with pytest.raises(UsageError, match="there is no such layer to keep") as raised:
+        ChannelGroups(_chain(16, 32), input_shape=(1, 3, 8, 8), outputs=3, keep=("O",))
+    assert raised.value.got == "O"
+
+
+def test_grouped_convolutions_lose_their_channels_in_equal_parts() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3, groups=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(64, 3),
+    ).eval()  # fmt: skip
+    groups = _groups(network)
+    assert {group.copies for group in groups.values()} == {4}
+    _pruner(network).step()
+    assert (network[2].groups, network[2].out_channels % 8) == (4, 0)
+    assert _answers(network).shape == (4, 3)
+
+
+@pytest.mark.parametrize("importance", sorted(CRITERIA))
+def test_by_every_importance_the_channels_that_do_nothing_go_first(importance: str) -> None:
+    network = _chain(16)
+    with torch.no_grad():
+        network[0].weight[:8] *= 1e-4
+        network[1].weight[:8] *= 1e-4
+        network[5].weight[:, :8] *= 1e-4
+    images = torch.randn(16, 3, 8, 8)
+    nn.functional.cross_entropy(network(images), torch.arange(16) % 3).backward()
+    scores = _groups(network, importance=importance)["0"].scores
+    assert scores.shape == (16,)
+    if importance == "random":
+        assert 0 <= scores.min() <= scores.max() <= 1
+    else:
+        assert scores[:8].max() < scores[8:].min()
+
+
+def test_batch_norms_say_nothing_of_a_network_without_any() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 32, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 3)).eval()
+    assert _groups(network, importance="bn-scale") == {}

@@ -1,0 +1,1 @@
+"""Which channels a network can do without, and taking them out."""

@@ -1,0 +1,46 @@
+"""Gradients of the loss on training images, for the ways to judge channels that look at them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from pipeline.pruning.importance.criteria import NEED_GRADIENTS
+from pipeline.training.logits import reader_of_logits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+    from pipeline.tasks import Task
+    from pipeline.training.images import TrainingImages
+
+__all__ = ["gradients_of"]
+
+_IMAGES, _A_PASS = 512, 64
+
+
+@contextmanager
+def gradients_of(importance: str, network: nn.Module, images: TrainingImages, task: Task) -> Iterator[None]:
+    """Within it the network holds the mean gradient of its loss where ``importance`` needs it; nothing is held after.
+
+    Args:
+        importance: Its name.
+        network: In evaluation mode, on the CPU, and left so.
+        images: Of the training; some of them are looked at.
+        task: Its loss.
+    """
+    if importance not in NEED_GRADIENTS:
+        yield
+        return
+    read = reader_of_logits(task, network, images)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:_IMAGES]
+    network.zero_grad(set_to_none=True)
+    for batch in images.batches(order, _A_PASS):
+        loss = task.loss(read(network(batch.inputs)), batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+    yield
+    network.zero_grad(set_to_none=True)
