@@ -11,7 +11,7 @@ BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 
 # Exported, so that the shell reads them as values and never as code: names may hold blanks and quotes.
-export MODEL DATA WEIGHTS TARGET TEACHERS RECIPE OUT
+export MODEL DATA WEIGHTS TARGET TEACHERS GOAL RECIPE OUT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup deploy bench gpu-check test test-full check lint type layers format schema clean
@@ -19,7 +19,7 @@ export MODEL DATA WEIGHTS TARGET TEACHERS RECIPE OUT
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make deploy MODEL=resnet50 [DATA=folder] [WEIGHTS=file] [TARGET='ort-cpu openvino'] [TEACHERS='vgg16 resnet101'] [RECIPE=r.yaml] [OUT=dir] [ARGS='--skip distill,prune']"
+	@echo "  make deploy MODEL=resnet50 [DATA=folder] [WEIGHTS=file] [TARGET='ort-cpu openvino'] [TEACHERS='vgg16 resnet101'] [GOAL=latency=0.5x] [RECIPE=r.yaml] [OUT=dir] [ARGS='--skip distill,prune']"
 
 setup: $(READY) ## install everything into .venv (done by every other target when needed)
 
@@ -37,7 +37,7 @@ $(READY): requirements.lock pyproject.toml
 
 deploy: $(READY) ## take MODEL through the whole chain; bundle and report in deployments/
 	@test -n "$$MODEL" || { echo "make deploy: which model? for example: make deploy MODEL=resnet50" >&2; exit 2; }
-	@set -- "$$MODEL" $${DATA:+--data "$$DATA"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${RECIPE:+--recipe "$$RECIPE"} $${OUT:+--out "$$OUT"}; \
+	@set -- "$$MODEL" $${DATA:+--data "$$DATA"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${GOAL:+--goal "$$GOAL"} $${RECIPE:+--recipe "$$RECIPE"} $${OUT:+--out "$$OUT"}; \
 	for target in $$TARGET; do set -- "$$@" --target "$$target"; done; \
 	for teacher in $$TEACHERS; do set -- "$$@" --teacher "$$teacher"; done; \
 	exec $(BIN)/edgewright deploy "$$@" $(ARGS)

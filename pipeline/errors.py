@@ -15,6 +15,7 @@
     ├── ResourceError              7   disk full, out of memory
     ├── ParityError                8   two forms of one network disagree
     ├── AccuracyError              8   the accuracy limit cannot be met
+    ├── GoalError                  8   a network cannot be as fast or small as was asked
     └── ContractError             70   a stage did something else than it declared: a defect, please report it
 
 An error says where it happened, what came, what was expected and what to do; the command line prints exactly that
@@ -35,6 +36,7 @@ __all__ = [
     "ContractError",
     "DataError",
     "EdgewrightError",
+    "GoalError",
     "InconclusiveError",
     "IntegrityError",
     "ParityError",
@@ -160,6 +162,12 @@ class ParityError(EdgewrightError):
 
 class AccuracyError(EdgewrightError):
     """The accuracy limit cannot be met."""
+
+    exit_code = 8
+
+
+class GoalError(EdgewrightError):
+    """What a network may cost cannot be held."""
 
     exit_code = 8
 

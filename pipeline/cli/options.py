@@ -78,12 +78,22 @@ def recipe_from(
         str | None,
         typer.Option("--input", help="'uint8': the device feeds the bytes of an image; default float32, normalised."),
     ] = None,
+    goal: Annotated[
+        str | None,
+        typer.Option(
+            "--goal",
+            metavar="NAME=VALUE,...",
+            help="What it may cost: latency=5ms or 0.5x of the unpruned network, macs, params, size=2MB, memory; and "
+            "drop=1%, the accuracy that may be lost. Channels go, as few as it takes.",
+        ),
+    ] = None,
     require: Annotated[
         str | None,
         typer.Option(
             "--require",
             help="'int8': fail with exit code 8 rather than ship float when INT8 falls short; 'prune': fail with 2 "
-            "rather than leave a network dense that cannot be pruned; or int8,prune.",
+            "rather than leave a network dense that cannot be pruned; 'goal': end with 8 where --goal is missed; or "
+            "several, as int8,goal.",
         ),
     ] = None,
     expect_accuracy: Annotated[
@@ -132,6 +142,7 @@ def recipe_from(
 ) -> "Recipe":
     """The recipe file, overridden by the options, overridden by ``--set``."""
     from pipeline.errors import UsageError
+    from pipeline.recipe.goal import goal_settings
     from pipeline.recipe.reading import QUICK, read_recipe
 
     teachers = list(teacher or ())
@@ -147,6 +158,7 @@ def recipe_from(
         "targets": target or None,
         "skip": _names(skip),
         "seed": seed,
+        **goal_settings(goal),
         "goal.require": _names(require),
         "goal.expect_accuracy": expect_accuracy,
         "distill.teachers": teachers or None,

@@ -20,7 +20,7 @@ __all__ = ["COMMANDS"]
 
 _COLOURS = {"ok": "green", "improved": "green", "missed": "red", "regressed": "red"}
 
-_OF_WHAT_FOLLOWS = ("target", "skip", "input_", "require", "expect_accuracy", "budget", "compute", "quick")
+_OF_WHAT_FOLLOWS = ("target", "skip", "input_", "goal", "require", "expect_accuracy", "budget", "compute", "quick")
 """Options that say nothing about the network and its images."""
 
 

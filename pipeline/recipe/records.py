@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from exporters.build_options import Build
 from pipeline.preprocess_section import InputSection
+from pipeline.recipe.goal import GoalSection
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.calibrate import Calibrate
 from pipeline.stages.distill import Distill
@@ -18,24 +19,6 @@ __all__ = ["SKIPPABLE", "DataSection", "GoalSection", "InputSection", "MeasureSe
 
 SKIPPABLE = ("distill", "prune")
 """Stages a run can do without; the others make what the device loads."""
-
-
-def _listed(value: object) -> object:
-    """``int8,prune`` as the list it stands for; nothing is an empty list."""
-    if value is None:
-        return ()
-    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
-
-
-def _share(value: object) -> object:
-    """``40%`` as the fraction it stands for."""
-    text = value.strip() if isinstance(value, str) else ""
-    if not text.endswith("%"):
-        return value
-    try:
-        return float(text[:-1]) / 100
-    except ValueError:
-        return value
 
 
 class _Section(BaseModel):
@@ -63,27 +46,6 @@ class DataSection(_Section):
     )
     calibration_list: str | None = Field(default=None, description="file with one relative image path a line")
     test_list: str | None = Field(default=None, description="file with one relative image path a line")
-
-
-class GoalSection(_Section):
-    """What the result has to hold."""
-
-    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.01, description="INT8 may lose at most this fraction of accuracy against its float network"
-    )
-    min_agreement: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="least share of test images on which INT8 answers like its float network"
-    )
-    expect_accuracy: Annotated[float, Field(ge=0, le=1), BeforeValidator(_share)] | None = Field(
-        default=None,
-        description="what the baseline makes where it is fed rightly, as 0.4 or 40%; the run ends where it makes less "
-        "than chance explains",
-    )
-    require: Annotated[tuple[Literal["int8", "prune"], ...], BeforeValidator(_listed)] = Field(
-        default=(),
-        description="'int8': fail rather than ship float when INT8 cannot hold the limit; "
-        "'prune': fail rather than leave a network dense that cannot be pruned",
-    )
 
 
 class MeasureSection(_Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 __all__ = [
+    "amount",
     "count",
     "fine_percent",
     "megabytes",
@@ -87,6 +88,19 @@ def seconds(value_s: float | None) -> str:
         return f"{value_s:.1f} s"
     minutes, rest = divmod(round(value_s), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def amount(quantity: str, value: float, *, relative: bool) -> str:
+    """So much of what a goal is about: ``1.23 ms``, ``2.5 M``, or ``0.48x``, a fraction of the unpruned network's."""
+    if relative:
+        return f"{value:.2f}x"
+    match quantity:
+        case "latency":
+            return f"{_three(1e6 * value)} us" if value < 1e-5 else milliseconds(value)
+        case "size" | "memory":
+            return megabytes(round(value))
+        case _:
+            return count(round(value))
 
 
 def _three(value: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.report import gate_texts, texts
+from pipeline.report import gate_texts, goal_texts, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +30,9 @@ def render_markdown(report: Report) -> str:
         parts += ["## Ensemble or student", table(texts.TEACHER_COLUMNS, texts.teacher_rows(report))]
         parts[-1:-1] = [line(report.ensemble.sentence)] if report.ensemble else []
         parts += [table(texts.SEED_COLUMNS, rows) for rows in [texts.seed_rows(report)] if rows]
+    if report.goal:
+        rows = goal_texts.goal_rows(report)
+        parts += ["## What it may cost", line(report.goal.sentence), table(goal_texts.GOAL_COLUMNS, rows)]
     if int8 := texts.int8_text(report):
         parts += ["## INT8", line(int8)]
         parts += [table(texts.TRIED_COLUMNS, rows) for rows in [texts.tried_rows(report)] if rows]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.artifact import Json  # noqa: TC001 - pydantic reads it
 from pipeline.report.comparison import Comparison  # noqa: TC001 - as above
+from pipeline.report.goal_record import GoalEntry  # noqa: TC001 - as above
 from pipeline.report.training_record import TrainingEntry  # noqa: TC001 - as above
 
 __all__ = [
@@ -291,6 +292,7 @@ class Report(_Record):
     stages: tuple[StageRow, ...] = Field(description="empty in the report of a gate alone")
     teachers: tuple[TeacherEntry, ...] = ()
     ensemble: EnsembleEntry | None = None
+    goal: GoalEntry | None = Field(default=None, description="what was asked of its cost, and what came of it")
     trainings: tuple[TrainingEntry, ...] = Field(default=(), description="the curves of what was trained")
     quantization: QuantizationEntry | None = None
     bundle: BundleEntry

@@ -185,7 +185,8 @@ def damage_rows(report: Report, count: int = 10) -> list[tuple[str, ...]]:
 
 def at_a_glance(report: Report) -> list[str]:
     """What distillation and the whole run did to accuracy, each with its interval, for whoever reads no further."""
-    told = [report.ensemble.sentence] if report.ensemble else []
+    told = [report.goal.sentence] if report.goal else []
+    told += [report.ensemble.sentence] if report.ensemble else []
     asked = (
         ("what is shipped, against the baseline", report.shipped_change),
         ("what the teachers brought, distill against baseline", report.taught_change),

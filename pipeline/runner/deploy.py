@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.chain.chain import Chain, network_facts_of
-from pipeline.errors import EdgewrightError
+from pipeline.errors import EdgewrightError, UsageError
+from pipeline.planning.channels.kept_plan import plan_channels
 from pipeline.planning.fastest_target import Contender, fastest
 from pipeline.planning.int8_search import export_of
 from pipeline.planning.kept_decision import decide
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact
     from pipeline.chain.engine_measurement import Measured
     from pipeline.gate.baselines.shelf import Shelf
+    from pipeline.planning.channels.plan_record import ChannelPlan
 
 __all__ = ["Finished", "deploy", "finished"]
 
@@ -72,6 +74,11 @@ def finished(chain: Chain) -> Iterator[Finished]:
             with chain.phases.during("teachers", whole=True):
                 shared.taught = _teachers(chain, first)
                 teachers = shared.teachers = _asked(chain, shared.taught)
+        if stage.name == "prune" and chain.plan.recipe.goal.budgets():
+            shared.channels = _planned(chain, first, artifacts[ArtifactKind.NETWORK])
+            if not shared.channels.channels:
+                continue
+            stage = chain.plan.recipe.prune.model_copy(update={"channels": dict(shared.channels.channels)})  # noqa: PLW2901 - the stage with what was planned
         result = chain.execute(stage, artifacts, teachers)
         artifacts[result.artifact.kind] = result.artifact
         measured = _measured(chain, result.artifact, first)
@@ -83,6 +90,26 @@ def finished(chain: Chain) -> Iterator[Finished]:
         yield _fastest(chain, _able(chain, for_target))
     else:
         yield from map(for_target, targets)
+
+
+def _planned(chain: Chain, target: Target, network: Artifact) -> ChannelPlan:
+    """How many channels stay so that the goal holds.
+
+    Raises:
+        GoalError: when it cannot.
+        UsageError: when it would have to be measured where nothing can be.
+    """
+    if reason := target.cannot_run():
+        raise UsageError(
+            "a goal is planned by measuring, and the target cannot run here",
+            where=target.name,
+            got=reason,
+            fix="run it where the target runs, or leave --goal out",
+        )
+    with chain.phases.during("planning channels", whole=True):
+        found = plan_channels(chain, target, network)
+    chain.progress.note(f"goal: {found.reason}")
+    return found
 
 
 def _able(chain: Chain, for_target: Callable[[Target], Finished]) -> list[Finished]:
@@ -160,7 +187,7 @@ def _for_target(
     plan, artifacts = chain.plan, dict(common)
     if len(plan.targets) > 1:
         chain.progress.note(f"for {target.name}")
-    made = Made(outcomes=list(shared.outcomes), taught=shared.taught, teachers=shared.teachers)
+    made = replace(shared, outcomes=list(shared.outcomes))
     if target.name != measured_on.name:
         made.outcomes = [
             replace(outcome, measured=_measured(chain, outcome.result.artifact, target)) for outcome in shared.outcomes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.execution import cached
 from pipeline.chain.keys import changes, key_components
+from pipeline.planning.channels.kept_plan import CHANNELS, channel_components, recorded_channels
 from pipeline.planning.int8_search import export_of
 from pipeline.planning.kept_decision import SEARCH, decision_components, recorded
 from pipeline.runner.network_trial import Trial, known_trial
@@ -62,7 +63,7 @@ def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
                 told.append(walk.waiting(stage, "its teachers have to be trained and asked first"))
                 continue
             teachers = known
-        told.append(walk.look(stage, teachers))
+        told.append(walk.pruned(stage) if stage.name == "prune" else walk.look(stage, teachers))
     for target in plan.targets:
         told += walk.export_and_build(target)
     return tuple(told)
@@ -86,6 +87,20 @@ class _Walk:
         self._artifacts[stage.gives] = found.artifact
         self._unknown.pop(stage.gives, None)
         return Explained(stage=stage.name, status="cached", reasons=())
+
+    def pruned(self, stage: Stage) -> Explained:
+        """Prune, with the channels that were planned where there is a goal."""
+        plan = self._plan
+        if not plan.recipe.goal.budgets() or ArtifactKind.NETWORK in self._unknown:
+            return self.look(stage)
+        target = next((target for target in plan.targets if not target.cannot_run()), plan.targets[0])
+        components = channel_components(plan, target, self._artifacts[ArtifactKind.NETWORK])
+        found = recorded_channels(components, self._store)
+        if found is None:
+            return self.waiting(stage, *self._changes(CHANNELS, components))
+        if not found.channels:
+            return Explained(stage=stage.name, status="skipped", reasons=(found.reason,))
+        return self.look(plan.recipe.prune.model_copy(update={"channels": dict(found.channels)}))
 
     def export_and_build(self, target: Target) -> tuple[Explained, Explained]:
         """A target's own two stages; without a decision on its form the search comes first."""

@@ -20,6 +20,7 @@ from pipeline.runner.ensemble_or_student import (
     measured_ensemble,
     students_of_other_seeds,
 )
+from pipeline.runner.goal_report import goal_entry, with_goal
 from pipeline.runner.report_rows import make_report
 from pipeline.runner.speedup import speedup
 from pipeline.store import write_atomically
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
     from pipeline.gate.baselines.shelf import Shelf
+    from pipeline.planning.channels.plan_record import ChannelPlan
     from pipeline.planning.decision_record import Decision
     from pipeline.report import Report
     from pipeline.report.record import EnsembleEntry
@@ -48,6 +50,7 @@ class Made:
     taught: tuple[Taught, ...] = ()
     teachers: tuple[Teacher, ...] = ()
     decision: Decision | None = None
+    channels: ChannelPlan | None = None
 
     def of(self, stage: str) -> Artifact:
         """What a stage that ran has made."""
@@ -103,12 +106,15 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         faster = None if target.cannot_run() else speedup(chain, target, chain.engine(baseline, target), shipped)
     together = _ensemble(chain, target, made)
     report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together)
-    code = 0
+    with chain.phases.during("timing side by side", whole=True):
+        goal = goal_entry(chain, target, made.outcomes, made.channels)
+    report = with_goal(report, goal, made.channels)
+    code = 8 if goal is not None and not goal.met and "goal" in plan.recipe.goal.require else 0
     if shelf is not None and not target.cannot_run() and shelf.history(case_of(bundle)) is not None:
         with chain.phases.during("gate", whole=True):
             judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(), chain.progress)
         report = with_judgement(report, judgement)
-        code = judgement.deciding.exit_code
+        code = judgement.deciding.exit_code or code
     report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
     write_atomically(folder / "recipe.yaml", dump_recipe(recipe))

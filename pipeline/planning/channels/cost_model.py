@@ -1,0 +1,95 @@
+"""What a network with fewer channels will cost, from what was measured of others: a rate for each block of layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.planning.channels.layer_costs import LayerCost
+
+__all__ = ["CostModel", "fit_cost_model"]
+
+_FIXED = "fixed"
+_TOWARDS_PRIOR = 0.03
+"""How strongly a rate is drawn to that of the whole network, where the measurements say little of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CostModel:
+    """A cost as a sum over the layers.
+
+    Attributes:
+        layers: Of the network.
+        rates: Block to what a unit of work costs there.
+        fixed: What is there without any.
+        by_params: Whether a unit of work is a parameter; else a multiplication.
+    """
+
+    layers: tuple[LayerCost, ...]
+    rates: Mapping[str, float]
+    fixed: float
+    by_params: bool
+
+    def predict(self, left: Mapping[str, float]) -> float:
+        """The cost with so much of each group's channels left, a fraction each."""
+        work = _work(self.layers, left, by_params=self.by_params)
+        return self.fixed + sum(self.rates[block] * amount for block, amount in work.items())
+
+    def saving(self, left: Mapping[str, float], root: str, fewer: float, touched: Sequence[LayerCost]) -> float:
+        """How much less it would be with fewer channels of one group.
+
+        Args:
+            left: As of :meth:`predict`.
+            root: Of the group.
+            fewer: What would be left of its channels, a fraction.
+            touched: The layers that make or take them.
+        """
+        then = {**left, root: fewer}
+        return sum(
+            self.rates[one.block] * (one.params if self.by_params else one.macs) * (one.share(left) - one.share(then))
+            for one in touched
+        )
+
+
+def _work(layers: Sequence[LayerCost], left: Mapping[str, float], *, by_params: bool) -> dict[str, float]:
+    """Block to its work."""
+    found: dict[str, float] = {}
+    for layer in layers:
+        whole = layer.params if by_params else layer.macs
+        found[layer.block] = found.get(layer.block, 0.0) + whole * layer.share(left)
+    return found
+
+
+def fit_cost_model(
+    layers: Sequence[LayerCost], measured: Sequence[tuple[Mapping[str, float], float]], *, by_params: bool
+) -> CostModel:
+    """The model that explains what was measured best, with no rate below 0.
+
+    Non-negative least squares (Lawson and Hanson, 1974), each measurement weighted by its inverse: it is the relative
+    error that counts. The last measurement is met exactly, since the next network will be like it.
+
+    Args:
+        layers: Of the network.
+        measured: What was left of each group's channels, and what that cost.
+        by_params: Whether work is counted in parameters.
+    """
+    from scipy.optimize import nnls
+
+    works = [_work(layers, left, by_params=by_params) for left, _ in measured]
+    costs = np.array([cost for _, cost in measured])
+    names = list(works[0])
+    whole = sum(works[0].values())
+    scale = costs[0] / whole  # a rate of 1 is that of the whole network
+    rows = np.array([[*(work[name] * scale for name in names), costs[0]] for work in works]) / costs[:, None]
+    prior = _TOWARDS_PRIOR * np.eye(len(names) + 1)[: len(names)]
+    found, _ = nnls(
+        np.vstack([rows, prior]), np.concatenate([np.ones(len(works)), np.full(len(names), _TOWARDS_PRIOR)])
+    )
+    off = 1.0 / float(rows[-1] @ found)
+    rates = {name: float(value) * scale * off for name, value in zip(names, found[:-1], strict=True)}
+    return CostModel(layers=tuple(layers), rates=rates, fixed=float(found[-1]) * costs[0] * off, by_params=by_params)

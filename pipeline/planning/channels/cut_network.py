@@ -1,0 +1,64 @@
+"""A network with channels cut and nothing learned since: what a plan is tried with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import BaseModel, ConfigDict, PositiveInt
+
+from pipeline.artifact import ArtifactKind
+from pipeline.stage import Made
+
+if TYPE_CHECKING:
+    from pipeline.stage import Inputs, Workspace
+
+__all__ = ["CutNetwork"]
+
+
+class CutNetwork(BaseModel):
+    """Channels go, batch norms are measured anew: what pruning is before recovery."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str] = "cut"
+    version: ClassVar[int] = 1
+    takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
+    gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
+    reads: ClassVar[tuple[str, ...]] = ("model", "train", "preprocess", "task")
+    pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "torch-pruning", "pillow")
+
+    channels: dict[str, PositiveInt]
+    importance: str
+    keep: tuple[str, ...] = ()
+
+    def run(self, inputs: Inputs, work: Workspace) -> Made:
+        """Cut; write the network.
+
+        Raises:
+            EdgewrightError: when it cannot be cut.
+        """
+        import torch
+
+        from pipeline.models.files import load_network, save_network
+        from pipeline.pruning.channel_groups import ChannelGroups
+        from pipeline.pruning.gradients import gradients_of
+        from pipeline.stages.start import network_facts
+        from pipeline.training.batch_norm import reestimate_batch_norm
+        from pipeline.training.images import TrainingImages
+
+        subject = inputs.subject
+        images = TrainingImages(subject.train, subject.preprocess, work.progress)
+        network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
+        cutter = ChannelGroups(
+            network,
+            input_shape=subject.preprocess.shape,
+            outputs=subject.model.last_outputs(len(subject.classes)),
+            importance=self.importance,
+            keep=self.keep,
+        )
+        with torch.random.fork_rng(), gradients_of(self.importance, network, images, subject.task):
+            torch.manual_seed(work.seed + 1)  # as prune in its first round
+            cutter.cut(self.channels)
+        reestimate_batch_norm(network, images, batch_size=128)
+        save_network(network, subject.model, work.folder, classes=len(subject.classes))
+        return Made(facts=network_facts(network, inputs))

@@ -1,0 +1,79 @@
+"""Which channels go for a budget: the least important ones for what their going saves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.pruning.kept_channels import step_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pipeline.planning.channels.cost_model import CostModel
+    from pipeline.pruning.channel_groups import ChannelGroup
+
+__all__ = ["LEAST_SHARE", "least_channels", "remove_until"]
+
+LEAST_SHARE = 0.125
+"""Of a group's channels that stay whatever is asked: with less a layer passes on next to nothing."""
+
+
+def least_channels(group: ChannelGroup, round_to: int) -> int:
+    """As few as a group may be left with."""
+    step = step_of(group, round_to)
+    least = -(-int(LEAST_SHARE * group.channels) // step) * step
+    return min(group.channels, max(step, least))
+
+
+def remove_until(
+    groups: Sequence[ChannelGroup],
+    models: Mapping[str, CostModel],
+    holds: Callable[[Mapping[str, float]], str | None],
+    *,
+    round_to: int,
+) -> dict[str, int]:
+    """Root to the number of channels that stay.
+
+    Step by step, the group goes that loses least importance for what it saves of the quantity that is furthest from
+    its budget; importance is relative to the group's mean, so that a group's whole counts as many as it has channels.
+
+    Args:
+        groups: With their scores.
+        models: Of each quantity that has a budget.
+        holds: From what each quantity would be to the one that is furthest from its budget; None: all hold.
+        round_to: Numbers stay multiples of this.
+
+    Returns:
+        The numbers; where the budget cannot be held, each group's least.
+    """
+    left = {group.root: group.channels for group in groups}
+    whole = dict(left)
+    ascending = {group.root: sorted(group.scores.repeat(group.copies).tolist()) for group in groups}
+    steps = {group.root: step_of(group, round_to) for group in groups}
+    least = {group.root: least_channels(group, round_to) for group in groups}
+
+    layers = next(iter(models.values())).layers
+    touched = {root: [one for one in layers if root in {one.makes, one.takes}] for root in left}
+    now = dict.fromkeys(left, 1.0)
+    costs = {name: model.predict(now) for name, model in models.items()}
+    while True:
+        furthest = holds(costs)
+        if furthest is None:
+            return left
+        best: tuple[float, str, int] | None = None
+        for root, number in left.items():
+            # the first step also takes what is over a multiple
+            fewer = number - (number % steps[root] or steps[root])
+            if fewer < least[root]:
+                continue
+            gone = whole[root] - number
+            lost = sum(ascending[root][gone : whole[root] - fewer])
+            saved = models[furthest].saving(now, root, fewer / whole[root], touched[root])
+            if saved > 0 and (best is None or lost / saved < best[0]):
+                best = (lost / saved, root, fewer)
+        if best is None:
+            return left
+        _, root, fewer = best
+        for name, model in models.items():
+            costs[name] -= model.saving(now, root, fewer / whole[root], touched[root])
+        left[root], now[root] = fewer, fewer / whole[root]

@@ -1,0 +1,55 @@
+"""What was asked of a network's cost and what came of it, as data."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["GoalEntry", "GoalPoint"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class GoalPoint(_Record):
+    """A network that was measured on the way; before recovery, its accuracy is that of cut channels alone.
+
+    Attributes:
+        label: What it is.
+        p50_s: Median time of an inference, seconds.
+        accuracy: On the test split.
+        params: Of the network.
+        predicted: Quantity to what was predicted; empty where nothing was.
+        found: Quantity to what was measured: seconds, pieces, bytes, or a fraction of the unpruned network.
+        recovered: Whether it has learned to do without its channels.
+    """
+
+    label: str
+    p50_s: float
+    accuracy: float
+    params: int
+    predicted: dict[str, float] = {}
+    found: dict[str, float] = {}
+    recovered: bool = False
+
+
+class GoalEntry(_Record):
+    """A goal.
+
+    Attributes:
+        asked: Quantity to the amount, as typed.
+        relative: Quantities whose amount is a fraction of the unpruned network's.
+        met: Whether what is shipped holds all of them.
+        sentence: That in words, and where not, how near it came.
+        found: Quantity to what is shipped has of it.
+        precision: In which the plan was measured; null where nothing was planned.
+        points: What was measured on the way, the unpruned network first; what is shipped last.
+    """
+
+    asked: dict[str, str]
+    relative: tuple[str, ...] = ()
+    met: bool
+    sentence: str
+    found: dict[str, float] = {}
+    precision: str | None = None
+    points: tuple[GoalPoint, ...] = ()

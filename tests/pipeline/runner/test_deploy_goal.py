@@ -1,0 +1,126 @@
+"""A goal through the whole chain: channels go until it holds, and the report says how."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.chain.chain import Chain
+from pipeline.chain.plan import make_plan
+from pipeline.errors import GoalError
+from pipeline.progress import SilentProgress
+from pipeline.recipe import Recipe
+from pipeline.runner.deploy import deploy
+from pipeline.runner.explain import explain
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.runner.publish import Deployed
+
+
+def _with(recipe: Recipe, **fields: Any) -> Recipe:  # noqa: ANN401 - raw input
+    value = recipe.model_dump(mode="json", by_alias=True)
+    return Recipe.model_validate({**value, "skip": ["distill"], **fields})
+
+
+def _run(recipe: Recipe, store: Store, out: Path, ran: list[str] | None = None) -> Deployed:
+    def announce(outcome: Any) -> None:  # noqa: ANN401 - an outcome
+        if ran is not None and outcome.result.status == "ran":
+            ran.append(outcome.result.stage)
+
+    chain = Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), announce)
+    (deployed,) = deploy(chain, out=out)
+    return deployed
+
+
+@pytest.fixture(scope="module")
+def met(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Store, Deployed]:
+    """The tiny network with at most six tenths of its multiplications."""
+    folder = tmp_path_factory.mktemp("goal")
+    recipe, store = _with(tiny_recipe, goal={"macs": "0.6x", "require": ["goal"]}), Store(folder / "store")
+    return recipe, store, _run(recipe, store, folder / "out")
+
+
+def test_the_goal_is_met_with_no_more_channels_gone_than_it_takes(met: tuple[Recipe, Store, Deployed]) -> None:
+    _, _, deployed = met
+    goal = deployed.report.goal
+    assert goal is not None
+    assert (goal.met, deployed.exit_code) == (True, 0)
+    assert goal.sentence.startswith("the goal is met: macs 0.")
+    before, after = (deployed.report.stage(name) for name in ("baseline", "prune"))
+    assert before is not None
+    assert after is not None
+    assert after.macs is not None
+    assert before.macs is not None
+    assert 0.25 < after.macs / before.macs <= 0.6 * 1.02
+    assert goal.found["macs"] == pytest.approx(after.macs / before.macs)
+
+
+def test_multiplications_are_predicted_exactly(met: tuple[Recipe, Store, Deployed]) -> None:
+    goal = met[2].report.goal
+    assert goal is not None
+    planned = [point for point in goal.points if point.predicted]
+    assert planned
+    assert planned[-1].predicted["macs"] == pytest.approx(planned[-1].found["macs"], rel=0.1)
+    assert [point.label for point in goal.points[:2]] == ["unpruned", "fewest channels"]
+    assert goal.points[-1].label == "shipped"
+
+
+def test_what_was_planned_is_shown_in_every_form_of_the_report(met: tuple[Recipe, Store, Deployed]) -> None:
+    folder = met[2].folder
+    for name in ("report.md", "report.html"):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert "What it may cost" in text
+        assert "fewest channels" in text
+    assert "Accuracy against latency of what was measured" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_second_run_plans_nothing_and_explain_knows(met: tuple[Recipe, Store, Deployed], tmp_path: Path) -> None:
+    recipe, store, first = met
+    ran: list[str] = []
+    again = _run(recipe, store, tmp_path / "again", ran)
+    assert ran == []
+    assert again.report.bundle.sha256 == first.report.bundle.sha256
+    told = {one.stage: one.status for one in explain(make_plan(recipe, store, SilentProgress()), store)}
+    assert told["prune"] == "cached"
+    other = _with(recipe, goal={"macs": "0.7x"})
+    (prune,) = (one for one in explain(make_plan(other, store, SilentProgress()), store) if one.stage == "prune")
+    assert prune.status == "would run"
+    assert "goal.macs: 0.6x -> 0.7x" in prune.reasons
+
+
+def test_a_goal_that_holds_already_leaves_the_network_as_it_is(
+    met: tuple[Recipe, Store, Deployed], tmp_path: Path
+) -> None:
+    recipe, store, _ = met
+    deployed = _run(_with(recipe, goal={"params": "10M"}), store, tmp_path / "out")
+    row = deployed.report.stage("prune")
+    assert row is not None
+    assert row.status == "skipped"
+    assert row.notes == ("the network holds its budgets as it is",)
+    assert deployed.report.goal is not None
+    assert deployed.report.goal.met
+
+
+def test_a_goal_no_channels_can_hold_is_refused_with_what_is_possible(
+    met: tuple[Recipe, Store, Deployed], tmp_path: Path
+) -> None:
+    recipe, store, _ = met
+    with pytest.raises(GoalError, match="cannot be pruned to macs 10") as raised:
+        _run(_with(recipe, goal={"macs": "10"}), store, tmp_path / "out")
+    assert raised.value.exit_code == 8
+    assert "with the fewest channels" in str(raised.value.got)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_goal_that_is_required_and_missed_ends_with_8(met: tuple[Recipe, Store, Deployed], tmp_path: Path) -> None:
+    recipe, store, _ = met
+    asked = _with(recipe, goal={"macs": "0.6x", "require": ["goal"]}, skip=["distill", "prune"])
+    deployed = _run(asked, store, tmp_path / "out")
+    goal = deployed.report.goal
+    assert goal is not None
+    assert (goal.met, deployed.exit_code, deployed.report.verdict.status) == (False, 8, "missed")
+    assert "nothing was pruned for it, since prune is left out" in goal.sentence
