@@ -23,6 +23,7 @@ EXIT_CODES = {
     "ResourceError": 7,
     "ParityError": 8,
     "AccuracyError": 8,
+    "GoalError": 8,
     "ContractError": 70,
 }
 """The codes scripts rely on: a change here breaks somebody's pipeline."""

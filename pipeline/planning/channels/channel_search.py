@@ -15,13 +15,11 @@ from pipeline.environment import this_machine
 from pipeline.errors import GoalError
 from pipeline.planning.channels.cost_model import CostModel, fit_cost_model
 from pipeline.planning.channels.cut_network import CutNetwork
-from pipeline.planning.channels.layer_costs import layer_costs
 from pipeline.planning.channels.plan_record import ChannelPlan, TriedNetwork
 from pipeline.planning.channels.removal import least_channels, remove_until
 from pipeline.planning.decision_record import Candidate
 from pipeline.planning.int8_search import export_of
 from pipeline.planning.time_ratio import time_ratio
-from pipeline.pruning.channel_groups import ChannelGroups
 from pipeline.pruning.kept_channels import rounded
 from pipeline.report.figures import amount
 
@@ -243,6 +241,8 @@ class ChannelSearch:
         import torch
 
         from pipeline.models.files import load_network
+        from pipeline.planning.channels.layer_costs import layer_costs
+        from pipeline.pruning.channel_groups import ChannelGroups
         from pipeline.pruning.gradients import gradients_of
         from pipeline.training.images import TrainingImages
 

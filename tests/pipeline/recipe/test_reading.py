@@ -117,7 +117,8 @@ def test_a_byte_order_mark_and_windows_line_ends_are_understood(tmp_path: Path) 
             "model: a\ngoal:\n  qqqq: 1\n",
             (
                 "my.yaml:3: unknown key 'goal.qqqq'\n"
-                "  expected: one of max_accuracy_drop, min_agreement, expect_accuracy, require"
+                "  expected: one of max_accuracy_drop, min_agreement, expect_accuracy, latency, macs, params, "
+                "size, memory, require"
             ),
         ),
         (
