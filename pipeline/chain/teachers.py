@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_TEACHERS", "NamedTeacher", "answer_files", "named_teachers", "teacher_parts"]
 
-DEFAULT_TEACHERS = ("resnet18", "resnet34")
-"""Two networks that learn quickly from few images and err on different ones; seconds an epoch on two cores."""
+DEFAULT_TEACHERS = ("resnet101", "regnet_y_3_2gf")
+"""Larger than most students, of two families, and not too slow to train where their weights are out of reach."""
 
 _WEIGHTS = (".safetensors", ".pt", ".pth")
 

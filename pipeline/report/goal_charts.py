@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["front_of", "goal_front"]
 
 _WIDTH_IN, _HEIGHT_IN = 6.4, 3.2
-_CUT, _SHIPPED, _INK, _MUTED = "#7a93b8", "#1f6f54", "#1d2733", "#66717f"
-_TITLE = "Accuracy against latency of what was measured (line: what nothing measured beats in both)"
+_CUT, _SHIPPED, _LIMIT, _INK, _MUTED = "#7a93b8", "#1f6f54", "#a3312a", "#1d2733", "#66717f"
+_TITLE = "Accuracy against latency of what was measured on the way"
 
 
 def front_of(points: Sequence[GoalPoint]) -> list[GoalPoint]:
@@ -31,23 +31,30 @@ def front_of(points: Sequence[GoalPoint]) -> list[GoalPoint]:
 
 @own_style()
 def goal_front(report: Report) -> Chart | None:
-    """Every network with its name; what is shipped stands out. None where nothing was measured on the way."""
-    points = report.goal.points if report.goal is not None else ()
-    if len(points) < 2:
+    """Every network that was measured, and the front; what is shipped stands out. None where there is none but that.
+
+    Only the ends are named: the plans lie close together, and the table beside the picture has them all.
+    """
+    goal = report.goal
+    if goal is None or len(goal.points) < 2:
         return None
+    points = goal.points
     figure, axes = blank_axes(_WIDTH_IN, _HEIGHT_IN)
     axes.spines["bottom"].set_visible(True)
     axes.spines["bottom"].set_color(_MUTED)
     axes.tick_params(axis="x", bottom=True, labelbottom=True, labelsize=8.5, labelcolor=_INK)
     front = front_of(points)
     axes.plot([1e3 * one.p50_s for one in front], [100 * one.accuracy for one in front], color=_MUTED, linewidth=1)
-    for number, point in enumerate(points):
+    if goal.limit_s is not None:
+        axes.axvline(1e3 * goal.limit_s, color=_LIMIT, linewidth=1, linestyle="--")
+        at = (1e3 * goal.limit_s, 0.02)
+        axes.annotate(" asked for", at, xycoords=("data", "axes fraction"), fontsize=8.5, color=_LIMIT)
+    for point in points:
         x, y = 1e3 * point.p50_s, 100 * point.accuracy
         axes.plot([x], [y], "o", color=_SHIPPED if point.recovered else _CUT, markersize=7 if point.recovered else 5)
-        named = point.recovered or point in front or number == 0
-        if named:
+        if point.recovered or point in points[:2]:
             axes.annotate(point.label, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8.5, color=_INK)
-    axes.set_xlabel("p50, ms", fontsize=9, color=_INK)
+    axes.set_xlabel("p50, ms (pale: before recovery; line: the front)", fontsize=9, color=_INK)
     axes.set_ylabel("accuracy, %", fontsize=9, color=_INK)
     axes.margins(x=0.12, y=0.12)
     axes.set_title(_TITLE, loc="left", fontsize=9.5, color=_INK)

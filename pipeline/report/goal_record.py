@@ -42,6 +42,7 @@ class GoalEntry(_Record):
         met: Whether what is shipped holds all of them.
         sentence: That in words, and where not, how near it came.
         found: Quantity to what is shipped has of it.
+        limit_s: The latency that was asked for, seconds; of a fraction, that of the unpruned network. Null: none was.
         precision: In which the plan was measured; null where nothing was planned.
         points: What was measured on the way, the unpruned network first; what is shipped last.
     """
@@ -51,5 +52,6 @@ class GoalEntry(_Record):
     met: bool
     sentence: str
     found: dict[str, float] = {}
+    limit_s: float | None = None
     precision: str | None = None
     points: tuple[GoalPoint, ...] = ()

@@ -59,7 +59,7 @@ def _write_run(training: TrainingEntry, folder: Path) -> None:
         for epoch in training.epochs:
             values = {
                 "loss": epoch.loss,
-                "learning rate": epoch.learning_rate,
+                "learning_rate": epoch.learning_rate,
                 "validation": epoch.validation,
             }
             for name, value in values.items():

@@ -59,9 +59,18 @@ def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: 
         met=not missed,
         sentence=_sentence(budgets, found, missed, plan),
         found=found,
+        limit_s=_limit(budgets, points),
         precision=None if plan is None else plan.precision,
         points=tuple(points),
     )
+
+
+def _limit(budgets: Sequence[Budget], points: Sequence[GoalPoint]) -> float | None:
+    """The latency that was asked for, seconds; None where none was, or what it is a fraction of was not measured."""
+    for budget in budgets:
+        if budget.quantity == "latency" and (points or not budget.relative):
+            return budget.most * points[0].p50_s if budget.relative else budget.most
+    return None
 
 
 def _point(tried: TriedNetwork) -> dict[str, object]:
