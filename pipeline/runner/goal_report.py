@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
-from pipeline.planning.channels.channel_search import MEASURED_WITHIN, absolute_value, engine_in
+from pipeline.planning.channels.channel_search import MEASURED_WITHIN
+from pipeline.planning.channels.measured_networks import absolute_value, engine_in
 from pipeline.planning.time_ratio import time_ratio
 from pipeline.report.figures import amount
 from pipeline.report.goal_record import GoalEntry, GoalPoint

@@ -12,7 +12,10 @@ from pipeline.stage import Made
 if TYPE_CHECKING:
     from pipeline.stage import Inputs, Workspace
 
-__all__ = ["CutNetwork"]
+__all__ = ["IMAGES", "CutNetwork"]
+
+IMAGES = 2048
+"""Training images that a trial looks at: enough for statistics of batch norms, and quick with any data."""
 
 
 class CutNetwork(BaseModel):
@@ -39,6 +42,7 @@ class CutNetwork(BaseModel):
         """
         import torch
 
+        from pipeline.data.dataset import rotating_samples
         from pipeline.models.files import load_network, save_network
         from pipeline.pruning.channel_groups import ChannelGroups
         from pipeline.pruning.gradients import gradients_of
@@ -47,7 +51,8 @@ class CutNetwork(BaseModel):
         from pipeline.training.images import TrainingImages
 
         subject = inputs.subject
-        images = TrainingImages(subject.train, subject.preprocess, work.progress)
+        samples = rotating_samples(subject.train, IMAGES)
+        images = TrainingImages(samples, subject.preprocess, work.progress)
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         cutter = ChannelGroups(
             network,
