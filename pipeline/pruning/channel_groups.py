@@ -14,6 +14,7 @@ from torch import nn
 
 from pipeline.errors import EdgewrightError, UsageError, nearest
 from pipeline.pruning.importance.criteria import CRITERIA
+from pipeline.pruning.memory_limit import limited_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -96,9 +97,10 @@ class ChannelGroups:
             EdgewrightError: when the network's graph cannot be followed.
         """
         try:
-            pruner = self._pruner({})
-            names = {module: name for name, module in self._network.named_modules()}
-            return [found for group in self._walk(pruner) if (found := _read(pruner, group, names)) is not None]
+            with limited_memory():
+                pruner = self._pruner({})
+                names = {module: name for name, module in self._network.named_modules()}
+                return [found for group in self._walk(pruner) if (found := _read(pruner, group, names)) is not None]
         except Exception as error:  # the graph trips over what it does not know in as many ways as there are
             raise _unprunable(error) from error
 
@@ -113,7 +115,8 @@ class ChannelGroups:
         """
         before = sum(parameter.numel() for parameter in self._network.parameters())
         try:
-            self._pruner(kept).step()
+            with limited_memory():
+                self._pruner(kept).step()
             with torch.no_grad():  # shapes written into forward are met here rather than in training
                 _with_auxiliary(self._network, self._example)
         except Exception as error:  # as above, and whatever the user's forward raises

@@ -1,0 +1,56 @@
+"""A limit on memory while a network's graph is followed: for some networks that would take all the machine has."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import EdgewrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["GRAPH_BYTES", "limited_memory"]
+
+GRAPH_BYTES = 4 << 30
+"""A ResNet-152's graph takes a tenth of it; that of shifted windows, an index for every value of every feature map,
+takes more than a workstation has."""
+
+_STATUS = Path("/proc/self/statm")
+_PAGE_BYTES = 4096
+
+
+@contextmanager
+def limited_memory(more_bytes: int = GRAPH_BYTES) -> Iterator[None]:
+    """Within it this process may take so much more address space than it has; without a /proc nothing is limited.
+
+    Args:
+        more_bytes: How much.
+
+    Raises:
+        EdgewrightError: when that was not enough.
+    """
+    try:
+        import resource
+
+        taken = int(_STATUS.read_text(encoding="ascii").split()[0]) * _PAGE_BYTES
+    except (ImportError, OSError):
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    most = taken + more_bytes
+    if before[1] != resource.RLIM_INFINITY:
+        most = min(most, before[1])
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    try:
+        yield
+    except MemoryError as error:
+        raise EdgewrightError(
+            "this network's channels cannot be pruned",
+            where="prune",
+            got=f"following which of them depend on each other takes more than {more_bytes >> 30} GiB",
+            fix="run without it: --skip prune",
+        ) from error
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

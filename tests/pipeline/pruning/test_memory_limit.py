@@ -1,0 +1,31 @@
+"""A graph that would take all memory is given up in one sentence, and nothing stays limited."""
+
+from __future__ import annotations
+
+import resource
+
+import pytest
+
+from pipeline.errors import EdgewrightError
+from pipeline.pruning.memory_limit import limited_memory
+
+
+def test_too_much_is_one_sentence_and_the_limit_goes() -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(EdgewrightError, match="cannot be pruned") as raised, limited_memory(64 << 20):
+        bytearray(1 << 30)
+    assert "depend on each other takes more than" in str(raised.value.got)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    assert len(bytearray(256 << 20)) == 256 << 20
+
+
+def test_what_fits_is_left_alone() -> None:
+    with limited_memory(1 << 30):
+        assert len(bytearray(64 << 20)) == 64 << 20
+
+
+def test_other_errors_pass_and_the_limit_goes_too() -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(KeyError), limited_memory():
+        raise KeyError
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
