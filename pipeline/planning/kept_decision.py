@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
-from pipeline.artifact import ArtifactKind, canonical_json
+from pipeline.artifact import ArtifactKind
 from pipeline.chain.keys import key_of
 from pipeline.environment import this_machine, versions
 from pipeline.planning.decision_record import Decision
 from pipeline.planning.int8_search import Search
-from pipeline.store import KeyRecord
+from pipeline.planning.kept_record import keep, kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +28,6 @@ SEARCH = "search"
 """What stands in place of a stage's name in the key."""
 
 _VERSION = 6
-_FILE = "decision.json"
 
 
 def decision_components(plan: Plan, target: Target, calibration: Artifact) -> dict[str, Json]:
@@ -54,20 +52,13 @@ def decision_components(plan: Plan, target: Target, calibration: Artifact) -> di
 
 def recorded(components: Mapping[str, Json], store: Store) -> Decision | None:
     """What an earlier run decided about exactly this, or None."""
-    record = store.recall(key_of(components))
-    artifact = None if record is None else store.find(record.artifact_sha256)
-    if artifact is None:
-        return None
-    return Decision.from_json(json.loads(artifact.path(_FILE).read_text(encoding="utf-8")))
+    value = kept(components, store)
+    return None if value is None else Decision.from_json(value)
 
 
 def remember(components: Mapping[str, Json], decision: Decision, store: Store, *, wall_s: float) -> None:
     """Keep a decision."""
-    with store.workspace() as folder:
-        (folder / _FILE).write_text(canonical_json(decision.to_json()) + "\n", encoding="utf-8")
-        artifact = store.commit(ArtifactKind.DECISION, folder, {})
-    record = KeyRecord(artifact_sha256=artifact.sha256, components=components, wall_s=wall_s, notes=())
-    store.remember(key_of(components), record)
+    keep(components, decision.to_json(), store, wall_s=wall_s)
 
 
 def decide(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], floats: Measured) -> Decision:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
-from pipeline.artifact import ArtifactKind, canonical_json
 from pipeline.chain.keys import key_of
 from pipeline.environment import this_machine, versions
 from pipeline.planning.channels.channel_search import ChannelSearch
 from pipeline.planning.channels.plan_record import ChannelPlan
-from pipeline.store import KeyRecord
+from pipeline.planning.kept_record import keep, kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +26,6 @@ CHANNELS = "channels"
 """What stands in place of a stage's name in the key."""
 
 _VERSION = 1
-_FILE = "decision.json"
 _OF_PRUNE = {"importance", "keep", "round_to"}
 
 
@@ -57,11 +54,8 @@ def channel_components(plan: Plan, target: Target, network: Artifact) -> dict[st
 
 def recorded_channels(components: Mapping[str, Json], store: Store) -> ChannelPlan | None:
     """What an earlier run planned for exactly this, or None."""
-    record = store.recall(key_of(components))
-    artifact = None if record is None else store.find(record.artifact_sha256)
-    if artifact is None:
-        return None
-    return ChannelPlan.from_json(json.loads(artifact.path(_FILE).read_text(encoding="utf-8")))
+    value = kept(components, store)
+    return None if value is None else ChannelPlan.from_json(value)
 
 
 def plan_channels(chain: Chain, target: Target, network: Artifact) -> ChannelPlan:
@@ -82,10 +76,5 @@ def plan_channels(chain: Chain, target: Target, network: Artifact) -> ChannelPla
             return known
         start = time.perf_counter()
         found = ChannelSearch(chain, target, network).run()
-        with chain.store.workspace() as folder:
-            (folder / _FILE).write_text(canonical_json(found.to_json()) + "\n", encoding="utf-8")
-            artifact = chain.store.commit(ArtifactKind.DECISION, folder, {})
-        wall_s = time.perf_counter() - start
-        record = KeyRecord(artifact_sha256=artifact.sha256, components=components, wall_s=wall_s, notes=())
-        chain.store.remember(key_of(components), record)
+        keep(components, found.to_json(), chain.store, wall_s=time.perf_counter() - start)
     return found
