@@ -63,11 +63,12 @@ class Classification:
             teaching: Which losses, and how.
         """
         from pipeline.tasks.distillation.losses import LOSSES
-        from pipeline.tasks.distillation.soft_targets import soft_targets, standardised
+        from pipeline.tasks.distillation.soft_targets import ensemble_logits, standardised
 
+        said = ensemble_logits(teachers, teaching.weighting)
         if teaching.standardise:
-            student, teachers = standardised(student), [standardised(one) for one in teachers]
-        targets = soft_targets(teachers, temperature=teaching.temperature, weighting=teaching.weighting)
+            student, said = standardised(student), standardised(said)
+        targets = (said / teaching.temperature).softmax(dim=1)
         terms = [
             weight * LOSSES[name](student, targets, batch.labels, temperature=teaching.temperature)
             for name, weight in teaching.losses.items()

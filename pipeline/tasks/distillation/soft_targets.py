@@ -11,36 +11,30 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Weighting", "soft_targets", "standardised"]
+__all__ = ["Weighting", "ensemble_logits", "standardised"]
 
 Weighting = Literal["uniform", "confidence"]
 
 
-def soft_targets(
-    teachers: Sequence[Tensor],
-    *,
-    temperature: float,
-    weighting: Weighting | tuple[float, ...] = "uniform",
-) -> Tensor:
-    """The weighted arithmetic mean of the members' softened probabilities, (batch, classes).
+def ensemble_logits(teachers: Sequence[Tensor], weighting: Weighting | tuple[float, ...] = "uniform") -> Tensor:
+    """Logits of the weighted arithmetic mean of the members' probabilities, (batch, classes).
 
-    Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv:1503.02531), section 5.
+    Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv:1503.02531), section 5. The
+    mean is taken before anything is softened: it is what the ensemble says where it runs, and a member that is never
+    sure does not drown the others, as it would among softened answers.
 
     Args:
         teachers: Logits of each member, (batch, classes).
-        temperature: Divides the logits; above 0.
-        weighting: All alike; by how sure each member is of each image (its largest probability at temperature 1);
-            or a weight a member.
+        weighting: All alike; by how sure each member is of each image (its largest probability); or a weight a member.
     """
-    logits = torch.stack(list(teachers))
-    probabilities = (logits / temperature).softmax(dim=2)
+    likely = torch.stack(list(teachers)).log_softmax(dim=2)
     if weighting == "uniform":
-        return probabilities.mean(dim=0)
-    if weighting == "confidence":
-        weights = logits.softmax(dim=2).amax(dim=2, keepdim=True)
+        weights = likely.new_zeros((len(likely), 1, 1))
+    elif weighting == "confidence":
+        weights = likely.amax(dim=2, keepdim=True)
     else:
-        weights = torch.tensor(weighting, dtype=logits.dtype, device=logits.device)[:, None, None]
-    return (weights * probabilities).sum(dim=0) / weights.sum(dim=0)
+        weights = torch.tensor(weighting, dtype=likely.dtype, device=likely.device)[:, None, None].log()
+    return (likely + weights.log_softmax(dim=0)).logsumexp(dim=0)
 
 
 def standardised(logits: Tensor) -> Tensor:

@@ -90,11 +90,12 @@ def test_the_loss_of_mixed_images_is_mixed_as_they_are() -> None:
 
 @_quick
 @given(_taught(), _TEMPERATURE)
-def test_distillation_is_the_divergence_from_the_mean_of_the_softened_probabilities(
+def test_distillation_is_the_divergence_from_the_softened_mean_of_the_probabilities(
     case: tuple[np.ndarray, list[np.ndarray]], temperature: float
 ) -> None:
     student, teachers = case
-    target = sum(_softmax(logits / temperature) for logits in teachers) / len(teachers)
+    mean = sum(_softmax(logits) for logits in teachers) / len(teachers)
+    target = _softmax(np.log(mean) / temperature)
     predicted = _softmax(student / temperature)
     # Kullback-Leibler is the cross-entropy less the target's own entropy, in the mean over the batch.
     cross, own = (-np.sum(target * np.log(other), axis=1).mean() for other in (predicted, target))
@@ -124,8 +125,8 @@ def test_an_ensemble_counts_by_its_mean_probabilities_whatever_the_order(
     case: tuple[np.ndarray, list[np.ndarray]], temperature: float
 ) -> None:
     student, teachers = case
-    mean = sum(_softmax(logits / temperature) for logits in teachers) / len(teachers)
-    one = [temperature * np.log(mean)]  # logits of a single teacher that says the same
+    mean = sum(_softmax(logits) for logits in teachers) / len(teachers)
+    one = [np.log(mean)]  # logits of a single teacher that says the same
     found = _distilled(student, teachers, temperature)
     assert found == pytest.approx(_distilled(student, one, temperature), rel=1e-7, abs=1e-7)
     assert found == pytest.approx(_distilled(student, teachers[::-1], temperature), rel=1e-7, abs=1e-7)
@@ -174,7 +175,7 @@ def _calibration_error(logits: np.ndarray, labels: list[int]) -> float:
 @_quick
 @given(_labelled())
 def test_the_calibration_error_is_the_papers(case: tuple[np.ndarray, np.ndarray]) -> None:
-    logits, labels = case
+    logits, labels = case[0].round(3), case[1]  # differences that softmax would round away are ties in one of the two
     assume(not _TASK.gives_probabilities(_alone(logits)))
     found = _TASK.score(_alone(logits), _samples(labels.tolist())).calibration_error
     assert found == pytest.approx(_calibration_error(logits, labels.tolist()), abs=1e-9)

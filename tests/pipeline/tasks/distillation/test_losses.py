@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.tasks.distillation.losses import LOSSES
-from pipeline.tasks.distillation.soft_targets import soft_targets, standardised
+from pipeline.tasks.distillation.soft_targets import ensemble_logits, standardised
 
 _quick = settings(max_examples=40, deadline=None)
 _T = st.floats(1, 8)
@@ -122,7 +122,7 @@ def test_teachers_are_averaged_alike_by_confidence_or_by_given_weights() -> None
     sure, unsure = torch.tensor([[8.0, 0.0]]), torch.tensor([[0.0, 0.5]])
     one, other = (logits.softmax(dim=1) for logits in (sure, unsure))
     mean = {
-        weighting: soft_targets([sure, unsure], temperature=1.0, weighting=weighting)
+        weighting: ensemble_logits([sure, unsure], weighting).softmax(dim=1)
         for weighting in ("uniform", "confidence", (3.0, 1.0))
     }
     torch.testing.assert_close(mean["uniform"], (one + other) / 2)
