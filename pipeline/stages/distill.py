@@ -36,7 +36,7 @@ class Distill(Teaching):
         default=None,
         min_length=1,
         description="to learn from: MODEL or MODEL@WEIGHTS, trained on the data first where its weights do not fit it, "
-        "or a file of answers; default: two larger networks, and no distillation where trained weights are given",
+        "or a file of answers; default: two small networks, and no distillation where trained weights are given",
     )
     teacher_input: dict[str, InputSection] = Field(
         default={},
