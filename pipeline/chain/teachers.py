@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_TEACHERS", "NamedTeacher", "answer_files", "named_teachers", "teacher_parts"]
 
 DEFAULT_TEACHERS = ("resnet18", "resnet34")
-"""Two networks that learn quickly from few images; seconds an epoch on two cores. Larger ones that have to be trained in
-the same time are worse teachers: ResNet-101 and RegNetY-3.2GF made 98.0 and 96.4 % on digits, and their student of 99.3 %
-came to 98.0 %."""
+"""Two networks that learn quickly from few images; seconds an epoch on two cores. Larger ones that have to be trained
+in the same time teach worse: ResNet-101 and RegNetY-3.2GF made 98.0 and 96.4 % on digits, and their student, of 99.3 %
+without them, 98.0 %."""
 
 _WEIGHTS = (".safetensors", ".pt", ".pth")
 

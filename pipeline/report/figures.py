@@ -45,7 +45,7 @@ def fine_percent(fraction: float | None) -> str:
 
 def signed_points(fraction: float) -> str:
     """A difference of accuracies as percentage points with its sign: ``+0.22``."""
-    return f"{100 * fraction:+.2f}"
+    return f"{round(100 * fraction, 2) + 0.0:+.2f}"  # no -0.00
 
 
 def points(fraction: float) -> str:
