@@ -7,13 +7,31 @@ from typing import TYPE_CHECKING
 from pipeline.report import figures
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.recipe.goal import Budget
     from pipeline.report.goal_record import GoalEntry
     from pipeline.report.record import Report
 
-__all__ = ["GOAL_COLUMNS", "goal_rows"]
+__all__ = ["GOAL_COLUMNS", "budgets_told", "goal_rows"]
 
 GOAL_COLUMNS = ("network", "asked for", "predicted", "measured", "off by", "p50", "params", "accuracy")
 """Accuracy before recovery, but for what is shipped."""
+
+
+def budgets_told(budgets: Sequence[Budget], found: Mapping[str, float]) -> str:
+    """``latency 0.47x of at most 0.5x``, for every budget.
+
+    Args:
+        budgets: What was asked for.
+        found: Quantity to what there is of it; what is lacking was not measured.
+    """
+    return ", ".join(
+        f"{b.quantity} {figures.amount(b.quantity, found[b.quantity], relative=b.relative)} of at most {b.text}"
+        if b.quantity in found
+        else f"{b.quantity} of at most {b.text} not measured here"
+        for b in budgets
+    )
 
 
 def goal_rows(report: Report) -> list[tuple[str, ...]]:

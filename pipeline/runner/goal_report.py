@@ -8,8 +8,8 @@ from pipeline.artifact import ArtifactKind
 from pipeline.planning.channels.channel_search import MEASURED_WITHIN
 from pipeline.planning.channels.measured_networks import absolute_value, engine_in
 from pipeline.planning.time_ratio import time_ratio
-from pipeline.report.figures import amount
 from pipeline.report.goal_record import GoalEntry, GoalPoint
+from pipeline.report.goal_texts import budgets_told
 from pipeline.report.record import AccuracyFigure, StageRow
 
 if TYPE_CHECKING:
@@ -103,12 +103,7 @@ def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budge
 def _sentence(
     budgets: Sequence[Budget], found: dict[str, float], missed: Sequence[Budget], plan: ChannelPlan | None
 ) -> str:
-    told = ", ".join(
-        f"{b.quantity} {amount(b.quantity, found[b.quantity], relative=b.relative)} of at most {b.text}"
-        if b.quantity in found
-        else f"{b.quantity} of at most {b.text} not measured here"
-        for b in budgets
-    )
+    told = budgets_told(budgets, found)
     if not missed:
         return f"the goal is met: {told}"
     why = "; nothing was pruned for it, since prune is left out" if plan is None else ""

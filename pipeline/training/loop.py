@@ -81,6 +81,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
         labels=images.labels, batch_size=schedule.batch_size, seed=seed, balanced=schedule.balanced, ranks=ranks
     )
     total = schedule.epochs * order.steps
+    rate = schedule.rate_at(total)
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     step = _Step(network, loss, schedule)
     optimizer = optimizer_of(step, schedule)
@@ -99,7 +100,6 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
         ticker.advance(state.steps)
         while len(state.epochs) < schedule.epochs and not _is_over(state, schedule):
             number = len(state.epochs)
-            rate = schedule.rate_at(total)
             indices = order.epoch(number, after=state.steps - number * order.steps)
             view = schedule.view_of(number)
             for batch in images.batches(indices, schedule.batch_size, view=view, augment=schedule.augment):

@@ -19,6 +19,7 @@ from pipeline.planning.channels.plan_record import ChannelPlan
 from pipeline.planning.channels.removal import least_channels, remove_until
 from pipeline.pruning.kept_channels import rounded
 from pipeline.report.figures import amount
+from pipeline.report.goal_texts import budgets_told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,7 +100,7 @@ class ChannelSearch:
                 aim *= _LOWER if missed else _HIGHER
         missed, _, kept, found = min(planned, key=lambda one: one[:2])
         how = f"not within its budgets after {len(planned)} rounds" if missed else "chosen by measurement"
-        return self._plan(kept, f"{how}: {self._told(found)}")
+        return self._plan(kept, f"{how}: {budgets_told(self._budgets, found)}")
 
     def _planned(self, aim: float) -> tuple[dict[str, int], dict[str, float]]:
         """The channels that should stay by all that was measured so far, and what the network should then cost."""
@@ -161,13 +162,6 @@ class ChannelSearch:
             got=f"{least} with the fewest channels that every layer can be left with, {most} unpruned",
             expected=f"at most {budget.text}",
             fix="take a smaller network or a smaller input.size, or ask for less",
-        )
-
-    def _told(self, found: Mapping[str, float]) -> str:
-        return ", ".join(
-            f"{budget.quantity} {amount(budget.quantity, found[budget.quantity], relative=budget.relative)} "
-            f"of at most {budget.text}"
-            for budget in self._budgets
         )
 
     def _plan(self, kept: Mapping[str, int], reason: str) -> ChannelPlan:
