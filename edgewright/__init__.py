@@ -55,7 +55,7 @@ def deploy(  # noqa: PLR0913 - the options of the command line
         data: ``digits``, a folder of images by class, or a torchvision data set.
         weights: ``pretrained``, ``none`` or a file.
         targets: Where it will run; none: the default, ``ort-cpu``.
-        skip: Stages to leave out, of ``distill`` and ``prune``.
+        skip: Stages to leave out, of ``distill``, ``downsample`` and ``prune``.
         recipe: A YAML file that the other arguments override.
         settings: Any key of the recipe by its dotted name, such as ``{"input.size": 128}``.
         out: Folder of a single target's results; default ``deployments/<model>/<target>``.

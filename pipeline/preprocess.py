@@ -81,6 +81,13 @@ class PreprocessSpec(BaseModel):
         """Of the network's input: (1, channels, height, width)."""
         return (1, CHANNELS[self.channels], *self.size)
 
+    def at(self, size: tuple[int, int]) -> PreprocessSpec:
+        """The same part of the image at another height and width: a shorter side changes in proportion."""
+        if size == self.size:
+            return self
+        resize = self.resize if self.resize == "squash" else max(1, round(self.resize * max(size) / max(self.size)))
+        return self.model_copy(update={"size": size, "resize": resize})
+
     def load(self, path: str, dtype: str = "float32") -> NDArray[Any]:
         """The input for one image file, as an engine of that input type takes it: see :func:`preprocess_image`."""
         return preprocess_image(load_image(path), self.model_dump(mode="json"), dtype)

@@ -73,6 +73,12 @@ class EngineSpec:
         weights = (f"{self.model.removesuffix('.xml')}.bin",) if self.model.endswith(".xml") else ()
         return (self.model, *weights)
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of what it takes: bytes have their channels last."""
+        height, width = self.input.shape[1:3] if self.input.dtype == "uint8" else self.input.shape[2:4]
+        return height, width
+
     def with_threads(self, threads: int | None) -> EngineSpec:
         """With so many threads of the runtime; as it is for None."""
         return self if threads is None else replace(self, options={**self.options, "threads": threads})

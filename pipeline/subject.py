@@ -48,6 +48,10 @@ class Subject:
         """A view in which only the named parts can be read, and of these only what could be read before."""
         return replace(self, readable=self.readable & frozenset(reads))
 
+    def at(self, size: tuple[int, int]) -> Subject:
+        """The same with inputs of another height and width."""
+        return replace(self, parts=replace(self.parts, preprocess=self.parts.preprocess.at(size)))
+
     def identity(self) -> dict[str, Json]:
         """What of the readable parts decides a result, for the key: part name to its content's identity."""
         return {part: self._identity_of(part) for part in PARTS if part in self.readable}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
+    from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
     from pipeline.runner.report_rows import Outcome
     from pipeline.stage import Stage, Teacher
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "network_facts_of"]
 
-_TOLD = frozenset({"baseline", "distill", "prune", "calibrate"})
+_TOLD = frozenset({"baseline", "distill", "downsample", "prune", "calibrate"})
 """Stages whose time is told by their own name."""
 
 
@@ -58,6 +59,10 @@ class Chain:
     def about(self, parts: Parts) -> Chain:
         """The same chain for another network: a teacher's."""
         return replace(self, plan=replace(self.plan, parts=parts))
+
+    def fed(self, preprocess: PreprocessSpec) -> Chain:
+        """The same chain whose network is fed otherwise: as a downsampled one is."""
+        return replace(self, plan=self.plan.fed(preprocess))
 
     def execute(
         self, stage: Stage, artifacts: Mapping[ArtifactKind, Artifact], teachers: tuple[Teacher, ...] = ()

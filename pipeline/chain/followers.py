@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TRAINING_STAGES", "call_followers", "led"]
 
-TRAINING_STAGES = frozenset({"baseline", "answers", "distill", "prune"})
+TRAINING_STAGES = frozenset({"baseline", "answers", "distill", "downsample", "prune"})
 """Stages whose work is shared among the processes."""
 
 _PATIENCE = timedelta(days=7)

@@ -18,6 +18,7 @@ from pipeline.errors import DataError, UsageError
 from pipeline.measuring.bundle_images import remember_dataset
 from pipeline.models.resolve import resolve_model, resolve_weights
 from pipeline.preprocess_section import InputSection
+from pipeline.recipe.goal import asks_for_fewer_pixels
 from pipeline.stages.answers import AskTeacher, TakeAnswers
 from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import CalibrateGraph
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Json
     from pipeline.data import Dataset
     from pipeline.models import ModelSource, WeightsSource
+    from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
     from pipeline.recipe import Recipe
     from pipeline.stage import Stage
@@ -65,13 +67,30 @@ class Plan:
     assumed: tuple[str, ...]
     notes: tuple[str, ...]
 
+    def fed(self, preprocess: PreprocessSpec) -> Plan:
+        """The same plan with its network fed otherwise."""
+        return replace(self, parts=replace(self.parts, preprocess=preprocess))
+
     def network_stages(self) -> tuple[Stage, ...]:
         """The stages up to and with calibrate, which all targets share, in their order."""
         recipe = self.recipe
         if self.parts.model.origin == "onnx":
             return (ImportOnnx(opset=recipe.calibrate.opset), CalibrateGraph())
-        stages: tuple[Stage, ...] = (recipe.baseline, recipe.distill, recipe.prune, recipe.calibrate)
+        smaller = (recipe.downsample,) if self.downsamples else ()
+        stages: tuple[Stage, ...] = (recipe.baseline, recipe.distill, *smaller, recipe.prune, recipe.calibrate)
         return tuple(stage for stage in stages if stage.name not in self.skipped)
+
+    @property
+    def size_is_open(self) -> bool:
+        """Whether a goal may make the input smaller: it is about what fewer pixels cost less, and no size is given."""
+        recipe = self.recipe
+        given = recipe.input.size is not None or recipe.downsample.size is not None
+        return asks_for_fewer_pixels(recipe.goal) and not given and "downsample" not in self.skipped
+
+    @property
+    def downsamples(self) -> bool:
+        """Whether the input is made smaller, or may be."""
+        return "downsample" not in self.skipped and (self.recipe.downsample.size is not None or self.size_is_open)
 
     def question(self) -> AskTeacher:
         """What each teacher is asked before distill."""
@@ -128,6 +147,8 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     check_images(dataset, progress, cache=cache)
     preprocess, assumed = preprocess_of(recipe, model, weights)
     skipped = _skipped(recipe, dataset, model, weights)
+    if recipe.downsample.size is not None and "downsample" not in skipped:
+        recipe.downsample.smaller_than(preprocess.size)
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
     teachers = {
         teacher.text: teacher_parts(parts, teacher, recipe, cache, progress)
@@ -177,23 +198,34 @@ def _skipped(recipe: Recipe, dataset: Dataset, model: ModelSource, weights: Weig
     skipped: dict[str, str] = dict.fromkeys(recipe.skip, "skipped on request")
     if model.origin == "onnx":
         _check_untrained(recipe, model)
-        for name in ("distill", "prune"):
+        for name in ("distill", "prune", *(("downsample",) if _may_downsample(recipe) else ())):
             skipped.setdefault(name, "an ONNX file is not trained: its network is taken as it is")
     if not dataset.train:
-        for name in ("distill", "prune"):
+        for name in ("distill", "prune"):  # without them the batch norms are what downsample tunes
             skipped.setdefault(name, "no training images")
     if weights.origin == "file" and recipe.distill.teachers is None:
         skipped.setdefault("distill", "the network comes trained; name teachers with --teacher")
+    if asks_for_fewer_pixels(recipe.goal) and recipe.input.size is not None and recipe.downsample.size is None:
+        skipped.setdefault("downsample", "input.size is given: images stay as large as that")
     return skipped
+
+
+def _may_downsample(recipe: Recipe) -> bool:
+    """Whether anybody asks for a smaller input."""
+    return recipe.downsample.size is not None or asks_for_fewer_pixels(recipe.goal)
 
 
 def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
     """Refuse what asks for the training of a network that comes as an ONNX file."""
-    asked = {"prune": "prune" in recipe.goal.require, "distill.teachers": recipe.distill.teachers is not None}
+    asked = {
+        "prune": "prune" in recipe.goal.require,
+        "downsample.size": recipe.downsample.size is not None,
+        "distill.teachers": recipe.distill.teachers is not None,
+    }
     for key, wanted in asked.items():
         if wanted and key.partition(".")[0] not in recipe.skip:
             raise UsageError(
-                "an ONNX file cannot be trained, and so neither distilled nor pruned",
+                "an ONNX file cannot be trained, and so neither distilled nor downsampled nor pruned",
                 where=str(model.file),
                 got=f"{key} is asked for",
                 fix="give the PyTorch network as path/to/file.py:factory with its --weights, or leave that out",
@@ -217,6 +249,8 @@ def _resolved(
     Where a measurement has to choose between targets, ``auto`` stays until it has.
     """
     preprocess = parts.preprocess
+    open_size = recipe.input.size is None and _may_downsample(recipe) and "downsample" not in skipped
+    left_out = _settled_by(parts.model) | ({"size"} if open_size and recipe.downsample.size is None else set())
     distill = recipe.distill.model_copy(
         update={
             "teachers": tuple(recipe.distill.teachers or DEFAULT_TEACHERS),
@@ -233,7 +267,7 @@ def _resolved(
     return recipe.model_copy(
         update={
             "targets": (targets[0].name,) if recipe.targets == (AUTO,) and len(targets) == 1 else recipe.targets,
-            "input": InputSection.model_validate(preprocess.model_dump(exclude=_settled_by(parts.model))),
+            "input": InputSection.model_validate(preprocess.model_dump(exclude=left_out)),
             "baseline": baseline,
             "distill": distill,
             "skip": tuple(sorted(skipped)),

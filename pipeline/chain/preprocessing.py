@@ -101,4 +101,4 @@ def resized(base: PreprocessSpec, chosen: InputSection) -> PreprocessSpec:
     if chosen.size is None or chosen.resize is not None or base.resize == "squash":
         return base
     size = (chosen.size, chosen.size) if isinstance(chosen.size, int) else chosen.size
-    return base.model_copy(update={"resize": round(base.resize * max(size) / max(base.size))})
+    return base.model_copy(update={"resize": base.at(size).resize})

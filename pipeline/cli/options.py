@@ -67,7 +67,7 @@ def recipe_from(
         Path | None, typer.Option("--recipe", help="YAML file; `edgewright recipe MODEL` prints one to start from.")
     ] = None,
     skip: Annotated[
-        str | None, typer.Option("--skip", help="Stages to leave out: distill, prune, or distill,prune.")
+        str | None, typer.Option("--skip", help="Stages to leave out, of distill, downsample, prune; as distill,prune.")
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -84,7 +84,7 @@ def recipe_from(
             "--goal",
             metavar="NAME=VALUE,...",
             help="What it may cost: latency=5ms or 0.5x of the unpruned network, macs, params, size=2MB, memory; and "
-            "drop=1%, the accuracy that may be lost. Channels go, as few as it takes.",
+            "drop=1%, the accuracy that may be lost. Pixels and channels go, as few as it takes.",
         ),
     ] = None,
     require: Annotated[

@@ -66,7 +66,8 @@ def engines_of(chain: Chain, artifacts: Sequence[Artifact], scratch: Path) -> li
     for number, artifact in enumerate(artifacts):
         spec = EngineSpec.from_json(artifact.facts["engine"]).with_threads(chain.plan.recipe.measure.threads)
         path = scratch / f"{number}.bin"
-        engines.append(engine_on_images(artifact.root, spec, samples, parts.preprocess, path))
+        fed = parts.preprocess.at(spec.image_size)  # that of a network which was downsampled is another one
+        engines.append(engine_on_images(artifact.root, spec, samples, fed, path))
     return engines
 
 

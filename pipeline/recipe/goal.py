@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from pipeline.errors import UsageError, nearest
 
-__all__ = ["QUANTITIES", "Budget", "GoalSection", "Quantity", "goal_settings"]
+__all__ = ["QUANTITIES", "Budget", "GoalSection", "Quantity", "asks_for_fewer_pixels", "goal_settings"]
 
 Quantity = Literal["latency", "macs", "params", "size", "memory"]
 
@@ -24,6 +24,9 @@ QUANTITIES: dict[Quantity, dict[str, float]] = {
     "memory": _BYTES,
 }
 """Quantity to its units, each with what it is worth in seconds, pieces or bytes."""
+
+_OF_PIXELS = frozenset({"latency", "macs", "memory"})
+"""What smaller images cost less of; parameters and the file stay as they are."""
 
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*")
 
@@ -125,6 +128,11 @@ class GoalSection(BaseModel):
         """What the network may cost; empty where nothing was said."""
         asked = {quantity: getattr(self, quantity) for quantity in QUANTITIES}
         return tuple(_budget(quantity, text) for quantity, text in asked.items() if text is not None)
+
+
+def asks_for_fewer_pixels(goal: GoalSection) -> bool:
+    """Whether there is a budget that a smaller input helps to hold."""
+    return any(budget.quantity in _OF_PIXELS for budget in goal.budgets())
 
 
 def goal_settings(text: str | None) -> dict[str, str]:

@@ -12,12 +12,13 @@ from pipeline.recipe.goal import GoalSection
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.calibrate import Calibrate
 from pipeline.stages.distill import Distill
+from pipeline.stages.downsample import Downsample
 from pipeline.stages.export import Export
 from pipeline.stages.prune import Prune
 
 __all__ = ["SKIPPABLE", "DataSection", "GoalSection", "InputSection", "MeasureSection", "NetworkSection", "Recipe"]
 
-SKIPPABLE = ("distill", "prune")
+SKIPPABLE = ("distill", "downsample", "prune")
 """Stages a run can do without; the others make what the device loads."""
 
 
@@ -79,10 +80,13 @@ class Recipe(_Section):
     targets: tuple[str, ...] = Field(
         default=("ort-cpu",), min_length=1, description="where it will run, or 'auto'; `edgewright targets` lists them"
     )
-    skip: tuple[Literal["distill", "prune"], ...] = Field(default=(), description="stages that are left out")
+    skip: tuple[Literal["distill", "downsample", "prune"], ...] = Field(
+        default=(), description="stages that are left out"
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(default=0, description="the only source of randomness")
     baseline: Baseline = Baseline()
     distill: Distill = Distill()
+    downsample: Downsample = Downsample()
     prune: Prune = Prune()
     calibrate: Calibrate = Calibrate()
     export: Export = Export()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["GoalEntry", "GoalPoint"]
+__all__ = ["GoalEntry", "GoalPoint", "SizeEntry"]
 
 
 class _Record(BaseModel):
@@ -16,6 +16,7 @@ class GoalPoint(_Record):
 
     Attributes:
         label: What it is.
+        size: Height and width of its input, pixels; null in reports that knew of one size only.
         p50_s: Median time of an inference, seconds.
         accuracy: On the test split.
         params: Of the network.
@@ -25,12 +26,29 @@ class GoalPoint(_Record):
     """
 
     label: str
+    size: tuple[int, int] | None = None
     p50_s: float
     accuracy: float
     params: int
     predicted: dict[str, float] = {}
     found: dict[str, float] = {}
     recovered: bool = False
+
+
+class SizeEntry(_Record):
+    """An input size with as many channels as the goal leaves at it, after a short recovery.
+
+    Attributes:
+        size: Height and width, pixels.
+        channels_left: Fraction of all channels that stay.
+        accuracy: On training images that the recovery was not shown, a fraction of 1.
+        loss: On the same, nats.
+    """
+
+    size: tuple[int, int]
+    channels_left: float
+    accuracy: float
+    loss: float
 
 
 class GoalEntry(_Record):
@@ -44,6 +62,7 @@ class GoalEntry(_Record):
         found: Quantity to what is shipped has of it.
         limit_s: The latency that was asked for, seconds; of a fraction, that of the unpruned network. Null: none was.
         precision: In which the plan was measured; null where nothing was planned.
+        sizes: Input sizes that were weighed against channels, the chosen one first; empty where there was no choice.
         points: What was measured on the way, the unpruned network first; what is shipped last.
     """
 
@@ -54,4 +73,5 @@ class GoalEntry(_Record):
     found: dict[str, float] = {}
     limit_s: float | None = None
     precision: str | None = None
+    sizes: tuple[SizeEntry, ...] = ()
     points: tuple[GoalPoint, ...] = ()

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from pipeline.report.goal_record import GoalEntry
     from pipeline.report.record import Report
 
-__all__ = ["GOAL_COLUMNS", "budgets_told", "goal_rows"]
+__all__ = ["GOAL_COLUMNS", "SIZE_COLUMNS", "budgets_told", "goal_rows", "size_rows"]
 
-GOAL_COLUMNS = ("network", "asked for", "predicted", "measured", "off by", "p50", "params", "accuracy")
+GOAL_COLUMNS = ("network", "input", "asked for", "predicted", "measured", "off by", "p50", "params", "accuracy")
 """Accuracy before recovery, but for what is shipped."""
+
+SIZE_COLUMNS = ("input", "channels left", "accuracy after a short recovery", "loss")
+"""Judged on training images that the recovery was not shown."""
 
 
 def budgets_told(budgets: Sequence[Budget], found: Mapping[str, float]) -> str:
@@ -47,6 +50,7 @@ def goal_rows(report: Report) -> list[tuple[str, ...]]:
             rows.append(
                 (
                     point.label,
+                    "-" if point.size is None else _pixels(point.size),
                     f"{quantity} {asked}",
                     _amount(goal, quantity, predicted),
                     _amount(goal, quantity, found),
@@ -57,6 +61,18 @@ def goal_rows(report: Report) -> list[tuple[str, ...]]:
                 )
             )
     return rows
+
+
+def size_rows(report: Report) -> list[tuple[str, ...]]:
+    """A row for every input size that was weighed against channels, the chosen one first."""
+    return [
+        (_pixels(one.size), figures.percent(one.channels_left), figures.percent(one.accuracy), f"{one.loss:.3f}")
+        for one in (report.goal.sizes if report.goal else ())
+    ]
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return "x".join(map(str, size))
 
 
 def _amount(goal: GoalEntry, quantity: str, value: float | None) -> str:

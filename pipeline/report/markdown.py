@@ -33,6 +33,7 @@ def render_markdown(report: Report) -> str:
     if report.goal:
         rows = goal_texts.goal_rows(report)
         parts += ["## What it may cost", line(report.goal.sentence), table(goal_texts.GOAL_COLUMNS, rows)]
+        parts += [table(goal_texts.SIZE_COLUMNS, rows) for rows in [goal_texts.size_rows(report)] if rows]
     if int8 := texts.int8_text(report):
         parts += ["## INT8", line(int8)]
         parts += [table(texts.TRIED_COLUMNS, rows) for rows in [texts.tried_rows(report)] if rows]

@@ -58,7 +58,7 @@ def doubts_of(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
         plan: Of the run.
         outcomes: Its stages, the baseline first.
     """
-    found = [_near_chance(plan, outcomes[0].measured), _other_sizes(plan)]
+    found = [_near_chance(plan, outcomes[0].measured), _other_sizes(plan, min(outcomes[0].preprocess.size))]
     found += [
         one.result.artifact.facts.get("doubt")
         for one in outcomes
@@ -81,12 +81,11 @@ def _near_chance(plan: Plan, baseline: Measured | None) -> str | None:
     return f"the baseline is right on {percent(value)}, {plan.parts.task.blind_answer} on {percent(guess)}: {why}"
 
 
-def _other_sizes(plan: Plan) -> str | None:
+def _other_sizes(plan: Plan, fed: int) -> str | None:
     """Images much smaller or larger than what the network is fed; those of the embedded data are meant to be."""
     if plan.recipe.data.source == "digits":
         return None
     own = shorter_side(rotating_samples(plan.parts.dataset.test))
-    fed = min(plan.parts.preprocess.size)
     if fed < _ENLARGED * own and own < _REDUCED * fed:
         return None
     return (

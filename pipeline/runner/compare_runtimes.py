@@ -86,12 +86,12 @@ def beside_plain_runtimes(
     for precision in PRECISIONS:
         held = precision in {"float", "int8"} or any(plain.computes_in(name) == precision for name in runtimes)
         able = [one for one in runs if precision in one.target.precisions] if held else []
-        built = [_built(chain, one, precision) for one in able]
+        built = [_built(one, precision) for one in able]
         if built and chain.plan.fastest_only:
             number, _ = fastest(chain, [Contender(target=one.run.target, engine=one.engine) for one in built])
             built = [built[number]]
         for one in built:
-            yield from _beside(chain, one, effort, protocol or PairProtocol())
+            yield from _beside(one, effort, protocol or PairProtocol())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +104,8 @@ class _Built:
     source: str
 
 
-def _built(chain: Chain, run: Finished, precision: Precision) -> _Built:
+def _built(run: Finished, precision: Precision) -> _Built:
+    chain = run.chain
     decision = run.made.decision
     assert decision is not None  # noqa: S101 - a finished target has one
     source = decision.candidate.source(precision)
@@ -119,15 +120,16 @@ def cells(one: Beside) -> tuple[str, ...]:
     return one.runtime, one.precision, theirs, one.target, ours, change, interval, verdict
 
 
-def _beside(chain: Chain, one: _Built, effort: Effort, protocol: PairProtocol) -> Iterator[Beside]:
+def _beside(one: _Built, effort: Effort, protocol: PairProtocol) -> Iterator[Beside]:
+    chain = one.run.chain
     parts = chain.plan.parts
     spec = EngineSpec.from_json(one.engine.facts["engine"]).with_threads(chain.plan.recipe.measure.threads)
     samples = rotating_samples(parts.dataset.test, _INPUTS)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         ours = engine_on_images(one.engine.root, spec, samples, parts.preprocess, Path(scratch, "own.bin"))
-        floats, inputs = _taking_floats(chain, one, spec), Path(scratch, "float.bin")
+        floats, inputs = _taking_floats(one, spec), Path(scratch, "float.bin")
         write_inputs(inputs, read_images(samples, parts.preprocess), floats)
-        for folder, other in _others(chain, one, floats):
+        for folder, other in _others(one, floats):
             theirs = Engine(folder=folder, spec=other, opener=plain.OPENERS[other.target], inputs=inputs)
             seed = chain.plan.recipe.seed
             judged = judge_side_by_side(
@@ -143,25 +145,26 @@ def _beside(chain: Chain, one: _Built, effort: Effort, protocol: PairProtocol) -
             )
 
 
-def _taking_floats(chain: Chain, one: _Built, spec: EngineSpec) -> EngineSpec:
+def _taking_floats(one: _Built, spec: EngineSpec) -> EngineSpec:
     """The spec with the input of the exported graph, which takes no bytes."""
     import onnx
 
-    shape = chain.plan.parts.preprocess.shape
+    shape = one.run.chain.plan.parts.preprocess.shape
     graph = onnx.load(one.run.artifacts[ArtifactKind.ONNX].path(one.source), load_external_data=False).graph
     name = graph.input[0].name
     return replace(spec, input=replace(spec.input, name=name, shape=shape, dtype="float32"))
 
 
-def _others(chain: Chain, one: _Built, floats: EngineSpec) -> Iterator[tuple[Path, EngineSpec]]:
+def _others(one: _Built, floats: EngineSpec) -> Iterator[tuple[Path, EngineSpec]]:
     """Folder and spec of the same network in every plain runtime that computes in that precision by itself.
 
     An ONNX file has no network for PyTorch. OpenVINO takes 16-bit floats for a float network where the CPU has them.
     """
-    threads = chain.plan.recipe.measure.threads
+    plan = one.run.chain.plan
+    threads = plan.recipe.measure.threads
     for name in plain.plain_runtimes():
         if one.precision == "int8" or plain.computes_in(name) == one.precision:
             yield one.run.artifacts[ArtifactKind.ONNX].root, plain.of_onnx(name, floats, one.source, threads=threads)
     if one.precision == "float" and ArtifactKind.NETWORK in one.run.artifacts:
         network = one.run.artifacts[ArtifactKind.NETWORK].root
-        yield network, plain.of_network(floats, chain.plan.parts.model, threads=threads)
+        yield network, plain.of_network(floats, plan.parts.model, threads=threads)

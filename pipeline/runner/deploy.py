@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.chain.chain import Chain, network_facts_of
 from pipeline.errors import EdgewrightError, UsageError
-from pipeline.planning.channels.kept_plan import plan_channels
 from pipeline.planning.fastest_target import Contender, fastest
+from pipeline.planning.goal.kept_plan import as_planned, plan_for_goal, waits_for_goal
 from pipeline.planning.int8_search import export_of
 from pipeline.planning.kept_decision import decide
 from pipeline.planning.untimed_target import decide_unmeasured
@@ -20,6 +20,7 @@ from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
 from pipeline.runner.report_rows import Outcome, Taught
 from pipeline.stage import Teacher, TrainedNetwork
+from pipeline.stages.downsample import Downsample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
     from pipeline.chain.engine_measurement import Measured
+    from pipeline.chain.execution import StageResult
     from pipeline.gate.baselines.shelf import Shelf
-    from pipeline.planning.channels.plan_record import ChannelPlan
+    from pipeline.planning.goal.plan_record import GoalPlan
 
 __all__ = ["Finished", "deploy", "finished"]
 
@@ -38,9 +40,11 @@ class Finished:
     """What one target got, before it is published.
 
     Attributes:
+        chain: The run, fed as what is shipped is fed.
         artifacts: The newest of each kind on the way to the target's engine.
     """
 
+    chain: Chain
     target: Target
     made: Made
     artifacts: Mapping[ArtifactKind, Artifact]
@@ -59,7 +63,7 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         for target in chain.plan.targets
     }
     chain = preflight(chain, folders.values())
-    return tuple(publish(chain, one.target, one.made, folders[one.target.name], shelf) for one in finished(chain))
+    return tuple(publish(one.chain, one.target, one.made, folders[one.target.name], shelf) for one in finished(chain))
 
 
 def finished(chain: Chain) -> Iterator[Finished]:
@@ -74,17 +78,20 @@ def finished(chain: Chain) -> Iterator[Finished]:
             with chain.phases.during("teachers", whole=True):
                 shared.taught = _teachers(chain, first)
                 teachers = shared.teachers = _asked(chain, shared.taught)
-        if stage.name == "prune" and chain.plan.recipe.goal.budgets():
-            shared.channels = _planned(chain, first, artifacts[ArtifactKind.NETWORK])
-            if not shared.channels.channels:
+        if waits_for_goal(chain.plan, stage):
+            shared.goal = shared.goal or _planned(chain, first, artifacts[ArtifactKind.NETWORK])
+            planned = as_planned(stage, shared.goal)
+            if planned is None:
                 continue
-            stage = chain.plan.recipe.prune.model_copy(update={"channels": dict(shared.channels.channels)})  # noqa: PLW2901 - the stage with what was planned
+            stage = planned  # noqa: PLW2901 - the stage with what was planned
         result = chain.execute(stage, artifacts, teachers)
         artifacts[result.artifact.kind] = result.artifact
+        if isinstance(stage, Downsample) and stage.height_and_width:
+            chain = chain.fed(chain.plan.parts.preprocess.at(stage.height_and_width))
         measured = _measured(chain, result.artifact, first)
         if stage.name == "baseline" and measured is not None:
             check_expectation(chain.plan, measured)
-        _note(chain, shared, Outcome(result=result, measured=measured, facts=network_facts_of(artifacts)))
+        _note(chain, shared, _outcome(chain, result, measured, network_facts_of(artifacts)))
     for_target = partial(_for_target, chain, shared=shared, common=artifacts, measured_on=first)
     if chain.plan.fastest_only:
         yield _fastest(chain, _able(chain, for_target))
@@ -92,8 +99,12 @@ def finished(chain: Chain) -> Iterator[Finished]:
         yield from map(for_target, targets)
 
 
-def _planned(chain: Chain, target: Target, network: Artifact) -> ChannelPlan:
-    """How many channels stay so that the goal holds.
+def _outcome(chain: Chain, result: StageResult, measured: Measured | None, facts: Mapping[str, int]) -> Outcome:
+    return Outcome(result=result, measured=measured, preprocess=chain.plan.parts.preprocess, facts=facts)
+
+
+def _planned(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
+    """How many pixels and channels stay so that the goal holds.
 
     Raises:
         GoalError: when it cannot.
@@ -106,8 +117,8 @@ def _planned(chain: Chain, target: Target, network: Artifact) -> ChannelPlan:
             got=reason,
             fix="run it where the target runs, or leave --goal out",
         )
-    with chain.phases.during("planning channels", whole=True):
-        found = plan_channels(chain, target, network)
+    with chain.phases.during("planning for the goal", whole=True):
+        found = plan_for_goal(chain, target, network)
     chain.progress.note(f"goal: {found.reason}")
     return found
 
@@ -190,7 +201,8 @@ def _for_target(
     made = replace(shared, outcomes=list(shared.outcomes))
     if target.name != measured_on.name:
         made.outcomes = [
-            replace(outcome, measured=_measured(chain, outcome.result.artifact, target)) for outcome in shared.outcomes
+            replace(outcome, measured=_measured(chain.fed(outcome.preprocess), outcome.result.artifact, target))
+            for outcome in shared.outcomes
         ]
     facts = network_facts_of(artifacts)
     floats = _measured(chain, artifacts[ArtifactKind.CALIBRATION], target)
@@ -200,7 +212,7 @@ def _for_target(
     exported = chain.execute(export_of(plan, decision.candidate), artifacts)
     artifacts[ArtifactKind.ONNX] = exported.artifact
     int8 = _measured(chain, exported.artifact, target, source=decision.candidate.file, precision="int8")
-    _note(chain, made, Outcome(result=exported, measured=int8, facts=facts))
+    _note(chain, made, _outcome(chain, exported, int8, facts))
     build = plan.build_stage(
         target,
         source=decision.candidate.source(decision.precision),
@@ -210,8 +222,8 @@ def _for_target(
     built = chain.execute(build, artifacts)
     artifacts[ArtifactKind.ENGINE] = built.artifact
     built = replace(built, notes=(decision.reason, *built.notes))
-    _note(chain, made, Outcome(result=built, measured=_measured(chain, built.artifact, target), facts=facts))
-    return Finished(target=target, made=made, artifacts=artifacts)
+    _note(chain, made, _outcome(chain, built, _measured(chain, built.artifact, target), facts))
+    return Finished(chain=chain, target=target, made=made, artifacts=artifacts)
 
 
 def _folder_name(model: str) -> str:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.execution import cached
 from pipeline.chain.keys import changes, key_components
-from pipeline.planning.channels.kept_plan import CHANNELS, channel_components, recorded_channels
+from pipeline.planning.goal.kept_plan import GOAL, as_planned, goal_components, recorded_plan, waits_for_goal
 from pipeline.planning.int8_search import export_of
 from pipeline.planning.kept_decision import SEARCH, decision_components, recorded
 from pipeline.runner.network_trial import Trial, known_trial
 from pipeline.runner.preflight import plan_after_trials
 from pipeline.stage import Inputs, Teacher, TrainedNetwork
+from pipeline.stages.downsample import Downsample
 from pipeline.subject import Subject
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
     from pipeline.planning.decision_record import Decision
+    from pipeline.planning.goal.plan_record import GoalPlan
     from pipeline.stage import Stage
     from pipeline.store import Store
     from pipeline.subject import Parts
@@ -63,7 +65,7 @@ def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
                 told.append(walk.waiting(stage, "its teachers have to be trained and asked first"))
                 continue
             teachers = known
-        told.append(walk.pruned(stage) if stage.name == "prune" else walk.look(stage, teachers))
+        told.append(walk.look_planned(stage) if waits_for_goal(plan, stage) else walk.look(stage, teachers))
     for target in plan.targets:
         told += walk.export_and_build(target)
     return tuple(told)
@@ -73,6 +75,7 @@ class _Walk:
     def __init__(self, plan: Plan, store: Store) -> None:
         self._plan, self._store = plan, store
         self._artifacts: dict[ArtifactKind, Artifact] = {}
+        self._goal: GoalPlan | None = None
         self._unknown: dict[ArtifactKind, str] = {}
         """Kinds whose newest artifact would be made by a stage that has to run, with that stage's name."""
 
@@ -82,25 +85,29 @@ class _Walk:
                 return self.waiting(stage, f"its input comes from {self._unknown[kind]}, which would run")
         inputs = self._inputs(stage, self._plan.parts, teachers)
         found = cached(stage, inputs, self._store, seed=self._plan.recipe.seed)
+        if isinstance(stage, Downsample) and stage.height_and_width:
+            self._plan = self._plan.fed(self._plan.parts.preprocess.at(stage.height_and_width))
         if found is None:
             return self.waiting(stage, *self._reasons(stage, inputs))
         self._artifacts[stage.gives] = found.artifact
         self._unknown.pop(stage.gives, None)
         return Explained(stage=stage.name, status="cached", reasons=())
 
-    def pruned(self, stage: Stage) -> Explained:
-        """Prune, with the channels that were planned where there is a goal."""
+    def look_planned(self, stage: Stage) -> Explained:
+        """Downsample or prune, with what was planned for the goal: at the first of them, for both."""
         plan = self._plan
-        if not plan.recipe.goal.budgets() or ArtifactKind.NETWORK in self._unknown:
-            return self.look(stage)
-        target = next((target for target in plan.targets if not target.cannot_run()), plan.targets[0])
-        components = channel_components(plan, target, self._artifacts[ArtifactKind.NETWORK])
-        found = recorded_channels(components, self._store)
-        if found is None:
-            return self.waiting(stage, *self._changes(CHANNELS, components))
-        if not found.channels:
-            return Explained(stage=stage.name, status="skipped", reasons=(found.reason,))
-        return self.look(plan.recipe.prune.model_copy(update={"channels": dict(found.channels)}))
+        if self._goal is None:
+            if ArtifactKind.NETWORK in self._unknown:
+                return self.look(stage)
+            target = next((target for target in plan.targets if not target.cannot_run()), plan.targets[0])
+            components = goal_components(plan, target, self._artifacts[ArtifactKind.NETWORK])
+            self._goal = recorded_plan(components, self._store)
+            if self._goal is None:
+                return self.waiting(stage, *self._changes(GOAL, components))
+        planned = as_planned(stage, self._goal)
+        if planned is None:
+            return Explained(stage=stage.name, status="skipped", reasons=(self._goal.reason,))
+        return self.look(planned)
 
     def export_and_build(self, target: Target) -> tuple[Explained, Explained]:
         """A target's own two stages; without a decision on its form the search comes first."""

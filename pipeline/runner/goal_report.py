@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
-from pipeline.planning.channels.channel_search import MEASURED_WITHIN
-from pipeline.planning.channels.measured_networks import absolute_value, engine_in
+from pipeline.planning.goal.goal_search import MEASURED_WITHIN
+from pipeline.planning.goal.measured_networks import absolute_value, engine_in
 from pipeline.planning.time_ratio import time_ratio
-from pipeline.report.goal_record import GoalEntry, GoalPoint
+from pipeline.report.goal_record import GoalEntry, GoalPoint, SizeEntry
 from pipeline.report.goal_texts import budgets_told
 from pipeline.report.record import AccuracyFigure, StageRow
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from exporters.target import Target
     from pipeline.chain.chain import Chain
-    from pipeline.planning.channels.plan_record import ChannelPlan, TriedNetwork
+    from pipeline.planning.goal.plan_record import GoalPlan, TriedNetwork
     from pipeline.recipe.goal import Budget
     from pipeline.report import Report
     from pipeline.runner.report_rows import Outcome
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["goal_entry", "with_goal"]
 
 
-def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: ChannelPlan | None) -> GoalEntry | None:
+def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: GoalPlan | None) -> GoalEntry | None:
     """None where no goal was set; a budget that cannot be measured here counts as missed.
 
     Args:
         chain: The run.
         target: Whose result it is.
         outcomes: Of all stages.
-        plan: Of the channels; None where prune is left out.
+        plan: For the goal; None where nothing may go for it.
     """
     budgets = chain.plan.recipe.goal.budgets()
     if not budgets:
@@ -47,6 +48,7 @@ def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: 
         points.append(
             GoalPoint(
                 label="shipped",
+                size=last.preprocess.size,
                 p50_s=last.measured.p50_s,
                 accuracy=last.measured.accuracy.value,
                 params=last.facts["params"],
@@ -62,6 +64,7 @@ def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: 
         found=found,
         limit_s=_limit(budgets, points),
         precision=None if plan is None else plan.precision,
+        sizes=() if plan is None else tuple(SizeEntry.model_validate(asdict(one)) for one in plan.weighed),
         points=tuple(points),
     )
 
@@ -75,7 +78,7 @@ def _limit(budgets: Sequence[Budget], points: Sequence[GoalPoint]) -> float | No
 
 
 def _point(tried: TriedNetwork) -> dict[str, object]:
-    names = ("label", "p50_s", "accuracy", "params")
+    names = ("label", "size", "p50_s", "accuracy", "params")
     return {name: getattr(tried, name) for name in names} | {
         "predicted": dict(tried.predicted),
         "found": dict(tried.found),
@@ -86,14 +89,17 @@ def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budge
     """What is shipped has of a quantity; a fraction is that of the unpruned network in the same precision."""
     last = outcomes[-1]
     assert last.measured is not None  # noqa: S101 - asked before
-    networks = [one.result.artifact for one in outcomes if one.result.artifact.kind is ArtifactKind.NETWORK]
+    networks = [one for one in outcomes if one.result.artifact.kind is ArtifactKind.NETWORK]
     if not networks:
         return absolute_value(budget.quantity, last.facts, last.measured)
-    unpruned = next(one.result.artifact for one in reversed(outcomes) if one.result.stage in {"baseline", "distill"})
-    value = absolute_value(budget.quantity, networks[-1].facts, last.measured)
+    acted = {"prune", "downsample"} if chain.plan.size_is_open else {"prune"}
+    whole = next(one for one in reversed(networks) if one.result.stage not in acted)
+    unpruned = whole.result.artifact
+    value = absolute_value(budget.quantity, networks[-1].result.artifact.facts, last.measured)
     if not budget.relative:
         return value
-    engine, measured = engine_in(chain, target, unpruned, last.result.artifact.facts["precision"])
+    as_before = chain.fed(whole.preprocess)
+    engine, measured = engine_in(as_before, target, unpruned, last.result.artifact.facts["precision"])
     if budget.quantity == "latency":
         same = engine.sha256 == last.result.artifact.sha256
         return 1.0 if same else time_ratio(chain, last.result.artifact, engine)
@@ -101,29 +107,30 @@ def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budge
 
 
 def _sentence(
-    budgets: Sequence[Budget], found: dict[str, float], missed: Sequence[Budget], plan: ChannelPlan | None
+    budgets: Sequence[Budget], found: dict[str, float], missed: Sequence[Budget], plan: GoalPlan | None
 ) -> str:
     told = budgets_told(budgets, found)
     if not missed:
         return f"the goal is met: {told}"
-    why = "; nothing was pruned for it, since prune is left out" if plan is None else ""
+    why = "; nothing was done for it, since the stages that could are left out" if plan is None else ""
     return f"the goal is missed: {told}{why}"
 
 
-def with_goal(report: Report, goal: GoalEntry | None, plan: ChannelPlan | None) -> Report:
-    """The report with its goal; where nothing had to be pruned for it, that is said in the row of prune.
+def with_goal(report: Report, goal: GoalEntry | None, plan: GoalPlan | None) -> Report:
+    """The report with its goal; where no channel had to go for it, that is said in the row of prune.
 
     Args:
         report: Of the run.
         goal: As of :func:`goal_entry`.
-        plan: Of the channels.
+        plan: As above.
     """
     if goal is None:
         return report
     stages = report.stages
     if plan is not None and report.stage("prune") is None:
         metric = stages[0].accuracy.metric
-        row = StageRow(name="prune", status="skipped", accuracy=AccuracyFigure(metric=metric), notes=(plan.reason,))
+        note = f"all channels stay: {plan.reason}"
+        row = StageRow(name="prune", status="skipped", accuracy=AccuracyFigure(metric=metric), notes=(note,))
         place = next(number for number, one in enumerate(stages) if one.name == "calibrate")
         stages = (*stages[:place], row, *stages[place:])
     verdict = report.verdict

@@ -57,6 +57,7 @@ def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
         "weights": parts.weights.identity(),
         "classes": len(parts.dataset.classes),
         "input": list(parts.preprocess.shape),
+        "smaller": [list(shape) for shape in _smaller(plan, parts)],
         "prune": section.model_dump(mode="json", include=_OF_CUTTING) if prune else None,
         "trains": _trains(plan, parts),
         "versions": versions(("torch", "torchvision", "timm", "torch-pruning")),
@@ -103,13 +104,21 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         model = replace(parts.model, one_number=one_number)
         network = build_network(model, classes=classes)
         load_weights(network, parts.weights)
-        check_outputs(network, shape, classes=classes, trained=_trains(plan, parts))
+        for fed in (shape, *_smaller(plan, parts)):
+            check_outputs(network, fed, classes=classes, trained=_trains(plan, parts))
         notes = (*_told_of_answers(plan, parts, network.eval(), images, one_number), *_doubts(network, images))
         make_plain(network, torch.randn(shape))
         unprunable = _why_dense(network, plan, shape, model.last_outputs(classes)) if prune else None
     trial = Trial(unprunable=unprunable, one_number=one_number, notes=notes)
     store.put_record(_RECORDS, _key(plan, parts, prune=prune), asdict(trial) | {"notes": list(notes)})
     return trial
+
+
+def _smaller(plan: Plan, parts: Parts) -> list[tuple[int, ...]]:
+    """The shape of the smaller input that is asked for of the student."""
+    size = plan.recipe.downsample.height_and_width
+    asked = size is not None and plan.downsamples and parts == plan.parts
+    return [parts.preprocess.at(size).shape] if asked and size else []
 
 
 def _one_number(network: nn.Module, images: Tensor) -> OneNumber | None:
@@ -140,7 +149,7 @@ def _told_of_answers(
 
 
 def _trains(plan: Plan, parts: Parts) -> bool:
-    return parts.weights.origin == "scratch" or bool({"distill", "prune"} - set(plan.skipped))
+    return parts.weights.origin == "scratch" or bool({"distill", "prune"} - set(plan.skipped)) or plan.downsamples
 
 
 def _why_dense(network: nn.Module, plan: Plan, shape: tuple[int, ...], outputs: int) -> str | None:

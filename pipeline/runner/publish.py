@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
     from pipeline.gate.baselines.shelf import Shelf
-    from pipeline.planning.channels.plan_record import ChannelPlan
     from pipeline.planning.decision_record import Decision
+    from pipeline.planning.goal.plan_record import GoalPlan
     from pipeline.report import Report
     from pipeline.report.record import EnsembleEntry
     from pipeline.runner.report_rows import Outcome, Taught
@@ -44,13 +44,13 @@ __all__ = ["Deployed", "Made", "publish"]
 
 @dataclass(kw_only=True, slots=True)
 class Made:
-    """How far a run has come: every stage's outcome, the teachers, and what was decided about INT8."""
+    """How far a run has come: every stage's outcome, the teachers, the plan for a goal, the decision on INT8."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     taught: tuple[Taught, ...] = ()
     teachers: tuple[Teacher, ...] = ()
     decision: Decision | None = None
-    channels: ChannelPlan | None = None
+    goal: GoalPlan | None = None
 
     def of(self, stage: str) -> Artifact:
         """What a stage that ran has made."""
@@ -101,14 +101,16 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     )
     bundle = write_bundle(made.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")
     assert made.decision is not None  # noqa: S101 - a target's run decides before it ends
-    baseline, shipped = (outcome.result.artifact for outcome in (made.outcomes[0], made.outcomes[-1]))
+    before, shipped = made.outcomes[0], made.outcomes[-1].result.artifact
+    as_at_first = chain.fed(before.preprocess)
     with chain.phases.during("timing side by side", whole=True):
-        faster = None if target.cannot_run() else speedup(chain, target, chain.engine(baseline, target), shipped)
-    together = _ensemble(chain, target, made)
+        baseline = as_at_first.engine(before.result.artifact, target)
+        faster = None if target.cannot_run() else speedup(chain, target, baseline, shipped)
+    together = _ensemble(as_at_first, target, made)
     report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together)
     with chain.phases.during("timing side by side", whole=True):
-        goal = goal_entry(chain, target, made.outcomes, made.channels)
-    report = with_goal(report, goal, made.channels)
+        goal = goal_entry(chain, target, made.outcomes, made.goal)
+    report = with_goal(report, goal, made.goal)
     code = 8 if goal is not None and not goal.met and "goal" in plan.recipe.goal.require else 0
     if shelf is not None and not target.cannot_run() and shelf.history(case_of(bundle)) is not None:
         with chain.phases.during("gate", whole=True):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
     from pipeline.planning.decision_record import Decision
+    from pipeline.preprocess import PreprocessSpec
     from pipeline.runner.speedup import Speedup
     from pipeline.stage import TrainedNetwork
     from pipeline.tasks import Task
@@ -47,15 +48,21 @@ __all__ = ["Outcome", "Taught", "make_report", "row_of"]
 
 _ALPHA = 0.025
 """Of each end of an interval at 95 %."""
-_STAGES = ("baseline", "distill", "prune", "calibrate", "export", "build")
+_STAGES = ("baseline", "distill", "downsample", "prune", "calibrate", "export", "build")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """A stage's result, and what the model was measured to be after it; None where the target cannot run."""
+    """A stage's result, and what the model was measured to be after it; None where the target cannot run.
+
+    Attributes:
+        preprocess: How the model is fed since then.
+        facts: Its parameters and multiplications.
+    """
 
     result: StageResult
     measured: Measured | None
+    preprocess: PreprocessSpec
     facts: Mapping[str, int]
 
 

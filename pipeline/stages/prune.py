@@ -14,7 +14,6 @@ from pipeline.training.schedule import Schedule
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipeline.artifact import Json
     from pipeline.pruning.channel_groups import ChannelGroup
     from pipeline.stage import Inputs, Workspace
 
@@ -62,14 +61,9 @@ class Prune(Teaching):
         from pipeline.models.files import load_network, save_network
         from pipeline.pruning.channel_groups import ChannelGroups
         from pipeline.pruning.gradients import gradients_of
+        from pipeline.stages.recovery import Recovery, asked_before
         from pipeline.stages.start import network_facts
-        from pipeline.training.curve import curve_to_json
-        from pipeline.training.feature_pairs import feature_losses
         from pipeline.training.images import TrainingImages
-        from pipeline.training.logits import reader_of_logits
-        from pipeline.training.loop import train
-        from pipeline.training.teacher_answers import ask
-        from pipeline.training.teaching import TaughtLoss
         from pipeline.training.validation import Validation
 
         subject = inputs.subject
@@ -77,18 +71,8 @@ class Prune(Teaching):
         images = TrainingImages(subject.train, subject.preprocess, work.progress)
         dense, network = (load_network(folder, subject.model) for _ in range(2))
         before = network_facts(dense, inputs)
-        said = ask(
-            dense,
-            reader_of_logits(subject.task, dense, images),
-            images,
-            views=self.schedule.asked_views,
-            augment=self.schedule.augment,
-            batch_size=4 * self.schedule.batch_size,
-            precision=self.schedule.precision,
-            progress=work.progress,
-            kept=work.kept,
-        )
-        schedule = self.schedule.with_teachers()
+        said = asked_before(dense, images, self.schedule, inputs, work)
+        recovery = Recovery(self, self.schedule, dense, said, images, Validation.of(subject, work.progress))
         cutter = ChannelGroups(
             network,
             input_shape=subject.preprocess.shape,
@@ -97,35 +81,16 @@ class Prune(Teaching):
             keep=self.keep,
         )
         before_all: dict[str, int] = {}
-        curves: list[Json] = []
-        validation = Validation.of(subject, work.progress)
         for number in range(1, self.rounds + 1):
             with torch.random.fork_rng(), gradients_of(self.importance, network, images, subject.task):
                 torch.manual_seed(work.seed + number)
                 groups = cutter.groups()
                 before_all = before_all or {group.root: group.channels for group in groups}
                 cutter.cut(self.kept(groups, before_all, number))
-            features = feature_losses(self, network, lambda: [dense], images)
-            loss = TaughtLoss(
-                subject.task, network, images, [said], self, smoothing=schedule.label_smoothing, features=features
-            )
             suffix = f" ({number}/{self.rounds})" if self.rounds > 1 else ""
-            epochs = train(
-                network,
-                images,
-                schedule,
-                loss,
-                seed=work.seed + number,
-                progress=work.progress,
-                description=f"recovering {subject.model.name}{suffix}",
-                kept=work.kept,
-                validation=validation,
-            )
-            curves.append(curve_to_json(f"{subject.model.name}, pruned{suffix}", epochs))
-            if features is not None:
-                features.release()
+            recovery.train(network, inputs, work, seed=work.seed + number, how=f"pruned{suffix}")
         save_network(network, subject.model, work.folder, classes=len(subject.classes))
-        facts = network_facts(network, inputs, curves)
+        facts = network_facts(network, inputs, recovery.curves)
         note = f"parameters {before['params'] / 1e6:.2f} M -> {facts['params'] / 1e6:.2f} M"
         return Made(facts=facts, notes=(note,))
 

@@ -11,9 +11,14 @@ from lightning_fabric.strategies import DDPStrategy
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from pipeline.training.ranks import Ranks
 
-__all__ = ["fabric_for", "precision_here"]
+__all__ = ["fabric_for", "layout_for", "precision_here"]
+
+_BLOCK = 16
+"""As many channels oneDNN takes at once, of float32 with AVX-512."""
 
 _AMPERE = (8, 0)
 """The first of NVIDIA's architectures that multiplies bf16."""
@@ -40,6 +45,30 @@ def fabric_for(precision: str, ranks: Ranks) -> Fabric:
     if ranks.count > 1:
         fabric.launch()
     return fabric
+
+
+def layout_for(network: nn.Module, device: torch.device) -> torch.memory_format:
+    """How tensors of a training lie in memory: channels last, as convolutions like them, where that is safe.
+
+    On CPUs oneDNN computes wrong gradients of strided 1x1 convolutions with few input channels that lie last, and
+    writes outside of its memory (https://github.com/uxlfoundation/oneDNN/issues/6035).
+
+    Args:
+        network: To be trained.
+        device: Where.
+    """
+    if device.type == "cpu" and any(_is_miscomputed(module) for module in network.modules()):
+        return torch.contiguous_format
+    return torch.channels_last
+
+
+def _is_miscomputed(module: torch.nn.Module) -> bool:
+    return (
+        isinstance(module, torch.nn.Conv2d)
+        and set(module.kernel_size) == {1}
+        and max(module.stride) > 1
+        and module.in_channels // module.groups < _BLOCK
+    )
 
 
 def precision_here(precision: str) -> Literal["32-true", "bf16-mixed", "16-mixed"]:

@@ -50,11 +50,11 @@ class Batch:
     view: int
     mixed: Mixed | None = None
 
-    def on(self, device: torch.device) -> Batch:
-        """The same there, its inputs with the channels last in memory, as convolutions like them."""
+    def on(self, device: torch.device, layout: torch.memory_format = torch.channels_last) -> Batch:
+        """The same there, its inputs laid out in memory as said: with the channels last, as convolutions like them."""
         inputs, labels = (one.to(device, non_blocking=True) for one in (self.inputs, self.labels))
         mixed = self.mixed and Mixed(self.mixed.labels.to(device), self.mixed.share.to(device))
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = inputs.contiguous(memory_format=layout)
         return replace(self, inputs=inputs, labels=labels, mixed=mixed)
 
 

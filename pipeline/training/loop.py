@@ -12,7 +12,7 @@ from pipeline.errors import EdgewrightError
 from pipeline.training.batch_norm import reestimate_batch_norm
 from pipeline.training.checkpoint import Best, Checkpoints, TrainingState
 from pipeline.training.curve import Epoch, best_of
-from pipeline.training.hardware import fabric_for
+from pipeline.training.hardware import fabric_for, layout_for
 from pipeline.training.optimizer import moving_average, optimizer_of
 from pipeline.training.order import Order
 from pipeline.training.ranks import Ranks, peers_may_end
@@ -82,7 +82,8 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     )
     total = schedule.epochs * order.steps
     rate = schedule.rate_at(total)
-    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layout = layout_for(network, fabric.device)
+    network.train().to(memory_format=layout)  # type: ignore[call-overload]
     step = _Step(network, loss, schedule)
     optimizer = optimizer_of(step, schedule)
     average = moving_average(network, schedule.ema)
@@ -106,7 +107,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
                 for group in optimizer.param_groups:
                     group["lr"] = schedule.learning_rate * rate(state.steps)
                 wrapped.zero_grad(set_to_none=True)
-                value = module(_Whole(batch.on(fabric.device)))
+                value = module(_Whole(batch.on(fabric.device, layout)))
                 fabric.backward(value)
                 norm = fabric.clip_gradients(module, wrapped, max_norm=schedule.clip_norm, error_if_nonfinite=False)
                 spoken = _finite(value, norm, fabric, where=f"{description}, step {state.steps}")

@@ -39,6 +39,10 @@ class Validation:
 
     def score(self, network: nn.Module) -> float:
         """The task's metric, a fraction of 1; the network is left in the mode it was in."""
+        return self._task.score(self.outputs(network), self._samples).value
+
+    def outputs(self, network: nn.Module) -> list[Outputs]:
+        """What it answers, image by image; the network is left in the mode it was in."""
         training, device = network.training, next(network.parameters()).device
         network.eval()
         rows: list[Outputs] = []
@@ -46,4 +50,4 @@ class Validation:
             for batch in self._images.batches(torch.arange(len(self._images)), _IMAGES_A_PASS):
                 rows.extend((row,) for row in network(batch.on(device).inputs).float().cpu().numpy())
         network.train(training)
-        return self._task.score(rows, self._samples).value
+        return rows

@@ -100,7 +100,7 @@ def test_a_goal_that_holds_already_leaves_the_network_as_it_is(
     row = deployed.report.stage("prune")
     assert row is not None
     assert row.status == "skipped"
-    assert row.notes == ("the network holds its budgets as it is",)
+    assert row.notes == ("all channels stay: the network holds its budgets as it is",)
     assert deployed.report.goal is not None
     assert deployed.report.goal.met
 
@@ -109,7 +109,7 @@ def test_a_goal_no_channels_can_hold_is_refused_with_what_is_possible(
     met: tuple[Recipe, Store, Deployed], tmp_path: Path
 ) -> None:
     recipe, store, _ = met
-    with pytest.raises(GoalError, match="cannot be pruned to macs 10") as raised:
+    with pytest.raises(GoalError, match="cannot be brought to macs 10") as raised:
         _run(_with(recipe, goal={"macs": "10"}), store, tmp_path / "out")
     assert raised.value.exit_code == 8
     assert "with the fewest channels" in str(raised.value.got)
@@ -123,4 +123,4 @@ def test_a_goal_that_is_required_and_missed_ends_with_8(met: tuple[Recipe, Store
     goal = deployed.report.goal
     assert goal is not None
     assert (goal.met, deployed.exit_code, deployed.report.verdict.status) == (False, 8, "missed")
-    assert "nothing was pruned for it, since prune is left out" in goal.sentence
+    assert "nothing was done for it, since the stages that could are left out" in goal.sentence

@@ -19,6 +19,7 @@ from pipeline.stages.baseline import Baseline
 from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import Calibrate, CalibrateGraph
 from pipeline.stages.distill import Distill
+from pipeline.stages.downsample import Downsample
 from pipeline.stages.export import ExportFor
 from pipeline.stages.import_onnx import ImportOnnx
 from pipeline.stages.prune import Prune
@@ -43,6 +44,8 @@ _STAGES: dict[str, Stage] = {
     "export": ExportFor(dialects=("ort-x86", "tensorrt")),
     "build": BuildFor(target="ort-cpu", source="qdq-ort-x86.onnx", precision="int8", builder=ORT_CPU),
 }
+_SMALLER = Downsample(size=12, schedule=_SCHEDULE)
+"""On the baseline, beside the chain, which goes on with images as large as they were."""
 _OF_ONNX: dict[str, Stage] = {"baseline of onnx": ImportOnnx(), "calibrate of onnx": CalibrateGraph()}
 """The first stages of a model that comes as an ONNX file: here the one that the chain itself exported."""
 
@@ -74,15 +77,19 @@ def run_chain(parts: Parts, root: Path) -> dict[str, Step]:
     steps = _run(_STAGES, parts, store)
     file = steps["export"].result.artifact.path(FLOAT_MODEL)
     of_onnx = _run(_OF_ONNX, replace(parts, model=resolve_model(str(file))), store)
+    trained = {"baseline": _STAGES["baseline"]}
+    smaller = _run(trained | {"downsample": _SMALLER}, parts, store)
+    untrained = replace(parts, dataset=replace(parts.dataset, train=()))
+    smaller |= _run({"downsample untrained": _SMALLER}, untrained, store, smaller["baseline"].result.artifact)
     shared = root.with_name(f"{root.name}.safetensors")
     said = TeacherAnswers.load(steps["answers"].result.artifact.root).said(torch.arange(len(parts.dataset.train)), 0)
     write_shared(shared, said, samples=parts.dataset.train, classes=parts.dataset.classes, model="tiny")
     taken = TakeAnswers(file=shared, file_sha256=sha256_of_file(shared))
-    return {**steps, **of_onnx, **_run({"answers of file": taken}, parts, store)}
+    return {**smaller, **steps, **of_onnx, **_run({"answers of file": taken}, parts, store)}
 
 
-def _run(stages: Mapping[str, Stage], parts: Parts, store: Store) -> dict[str, Step]:
-    newest, steps = dict[ArtifactKind, Artifact](), {}
+def _run(stages: Mapping[str, Stage], parts: Parts, store: Store, *before: Artifact) -> dict[str, Step]:
+    newest, steps = {artifact.kind: artifact for artifact in before}, {}
     for name, stage in stages.items():
         # The baseline doubles as the teacher: another network's baseline is what a teacher is.
         network = TrainedNetwork(source=parts.model, artifact=newest[stage.gives]) if name == "distill" else None

@@ -83,7 +83,7 @@ def test_every_round_recovers_and_is_announced(inputs: Any, dense: Artifact, tmp
     progress = _Told()
     _run(Prune(schedule=_SHORT, rounds=2, round_to=4), inputs(dense), tmp_path / "out", progress)
     recoveries = [text for text in progress.announced if text.startswith("recovering")]
-    assert recoveries == ["recovering tiny (1/2)", "recovering tiny (2/2)"]
+    assert recoveries == ["recovering tiny, pruned (1/2)", "recovering tiny, pruned (2/2)"]
 
 
 def test_two_rounds_end_with_as_many_channels_as_one(

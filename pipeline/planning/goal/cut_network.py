@@ -1,4 +1,4 @@
-"""A network with channels cut and nothing learned since: what a plan is tried with."""
+"""A network with fewer channels or pixels that has learned nothing since: what a plan is tried with."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ IMAGES = 2048
 
 
 class CutNetwork(BaseModel):
-    """Channels go, batch norms are measured anew: what pruning is before recovery."""
+    """Channels go, batch norms are measured anew at the size of the input: what a network is before recovery."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "cut"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
-    reads: ClassVar[tuple[str, ...]] = ("model", "train", "preprocess", "task")
+    reads: ClassVar[tuple[str, ...]] = ("model", "train", "calibration", "preprocess", "task")
     pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "torch-pruning", "pillow")
 
     channels: dict[str, PositiveInt]
+    """Root layer to how many stay; empty: all."""
+
     importance: str
     keep: tuple[str, ...] = ()
 
@@ -51,19 +53,20 @@ class CutNetwork(BaseModel):
         from pipeline.training.images import TrainingImages
 
         subject = inputs.subject
-        samples = rotating_samples(subject.train, IMAGES)
+        samples = rotating_samples(subject.train or subject.calibration, IMAGES)
         images = TrainingImages(samples, subject.preprocess, work.progress)
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
-        cutter = ChannelGroups(
-            network,
-            input_shape=subject.preprocess.shape,
-            outputs=subject.model.last_outputs(len(subject.classes)),
-            importance=self.importance,
-            keep=self.keep,
-        )
-        with torch.random.fork_rng(), gradients_of(self.importance, network, images, subject.task):
-            torch.manual_seed(work.seed + 1)  # as prune in its first round
-            cutter.cut(self.channels)
+        if self.channels:
+            cutter = ChannelGroups(
+                network,
+                input_shape=subject.preprocess.shape,
+                outputs=subject.model.last_outputs(len(subject.classes)),
+                importance=self.importance,
+                keep=self.keep,
+            )
+            with torch.random.fork_rng(), gradients_of(self.importance, network, images, subject.task):
+                torch.manual_seed(work.seed + 1)  # as prune in its first round
+                cutter.cut(self.channels)
         reestimate_batch_norm(network, images, batch_size=128)
         save_network(network, subject.model, work.folder, classes=len(subject.classes))
         return Made(facts=network_facts(network, inputs))

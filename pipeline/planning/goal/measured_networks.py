@@ -1,14 +1,16 @@
-"""Networks with fewer channels, each cut, calibrated, built and measured as it would ship."""
+"""Networks with fewer channels or pixels, each cut, calibrated, built and measured as it would ship."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
+from pipeline.data.dataset import rotating_samples
 from pipeline.environment import this_machine
-from pipeline.planning.channels.cut_network import CutNetwork
-from pipeline.planning.channels.plan_record import TriedNetwork
 from pipeline.planning.decision_record import Candidate
+from pipeline.planning.goal.cut_network import CutNetwork
+from pipeline.planning.goal.plan_record import TriedNetwork
 from pipeline.planning.int8_search import export_of
 from pipeline.planning.time_ratio import time_ratio
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["MeasuredNetworks", "absolute_value", "engine_in", "shipped_precision"]
 
 
+_CALIBRATED_ON = 64
+"""Images: what an inference costs does not depend on the ranges."""
+
+
 class MeasuredNetworks:
     """What was measured, in order; the unpruned network has to come first.
 
@@ -36,6 +42,7 @@ class MeasuredNetworks:
     Attributes:
         tried: The networks.
         left: For each of them, root to the fraction of its channels that are left.
+        size: Of the unpruned network's input.
     """
 
     def __init__(self, chain: Chain, target: Target, network: Artifact, whole: Mapping[str, int]) -> None:
@@ -44,12 +51,18 @@ class MeasuredNetworks:
         self._section, self._budgets = recipe.prune, recipe.goal.budgets()
         self._base: Artifact | None = None
         self._unpruned: dict[str, float] = {}
+        self.size = chain.plan.parts.preprocess.size
         self.precision = shipped_precision(chain, target)
         self.tried: list[TriedNetwork] = []
         self.left: list[dict[str, float]] = []
 
     def measure(
-        self, label: str, kept: Mapping[str, int], predicted: Mapping[str, float] | None = None
+        self,
+        label: str,
+        kept: Mapping[str, int],
+        predicted: Mapping[str, float] | None = None,
+        *,
+        size: tuple[int, int] | None = None,
     ) -> TriedNetwork:
         """A network with so many channels left.
 
@@ -57,19 +70,23 @@ class MeasuredNetworks:
             label: What it is, for a table.
             kept: Root to number.
             predicted: Quantity to what it was said to be.
+            size: Height and width of its input; None: that of the unpruned network.
         """
+        size = size or self.size
+        chain = self._chain.fed(self._chain.plan.parts.preprocess.at(size))
         fewer = self.fewer(kept)
         cut = self._network
-        if fewer:
+        if fewer or size != self.size:
             stage = CutNetwork(channels=fewer, importance=self._section.importance, keep=self._section.keep)
-            cut = self._chain.execute(stage, {ArtifactKind.NETWORK: self._network}).artifact
-        engine, measured = engine_in(self._chain, self._target, cut, self.precision)
+            cut = chain.execute(stage, {ArtifactKind.NETWORK: self._network}).artifact
+        engine, measured = engine_in(chain, self._target, cut, self.precision)
         self._base = self._base or engine
         found: dict[str, float] = {
             budget.quantity: self._value(budget, cut, engine, measured) for budget in self._budgets
         }
         tried = TriedNetwork(
             label=label,
+            size=size,
             predicted=dict(predicted or {}),
             found=found,
             accuracy=measured.accuracy.value,
@@ -124,7 +141,10 @@ def engine_in(chain: Chain, target: Target, network: Artifact, precision: Precis
         method="mse" if plan.recipe.export.method == "auto" else plan.recipe.export.method,
         dialect=target.dialect(this_machine()),
     )
-    calibrated = chain.execute(plan.recipe.calibrate, {ArtifactKind.NETWORK: network}).artifact
+    dataset = plan.parts.dataset
+    few = replace(dataset, calibration=rotating_samples(dataset.calibration, _CALIBRATED_ON))
+    own = chain.about(replace(plan.parts, dataset=few))
+    calibrated = own.execute(plan.recipe.calibrate, {ArtifactKind.NETWORK: network}).artifact
     exported = chain.execute(export_of(plan, candidate), {ArtifactKind.CALIBRATION: calibrated}).artifact
     engine = chain.engine(exported, target, source=candidate.file, precision="int8")
     return engine, chain.measured(engine, target)

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.planning.channels.cost_model import CostModel
-from pipeline.planning.channels.layer_costs import LayerCost
-from pipeline.planning.channels.removal import least_channels, remove_until
+from pipeline.planning.goal.cost_model import CostModel
+from pipeline.planning.goal.layer_costs import LayerCost
+from pipeline.planning.goal.removal import least_channels, remove_until
 from pipeline.pruning.channel_groups import ChannelGroup
 
 

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipeline.planning.channels.layer_costs import LayerCost
+    from pipeline.planning.goal.layer_costs import LayerCost
 
 __all__ = ["CostModel", "fit_cost_model"]
 

@@ -9,7 +9,7 @@ from pipeline.pruning.kept_channels import step_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pipeline.planning.channels.cost_model import CostModel
+    from pipeline.planning.goal.cost_model import CostModel
     from pipeline.pruning.channel_groups import ChannelGroup
 
 __all__ = ["LEAST_SHARE", "least_channels", "remove_until"]

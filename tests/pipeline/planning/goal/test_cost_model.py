@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.planning.channels.cost_model import fit_cost_model
-from pipeline.planning.channels.layer_costs import LayerCost
+from pipeline.planning.goal.cost_model import fit_cost_model
+from pipeline.planning.goal.layer_costs import LayerCost
 
 
 def _layer(name: str, block: str, macs: int, takes: str | None, makes: str | None) -> LayerCost:

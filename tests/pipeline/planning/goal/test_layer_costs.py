@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline.models.build import build_network
 from pipeline.models.count import count_macs
-from pipeline.planning.channels.layer_costs import layer_costs
+from pipeline.planning.goal.layer_costs import layer_costs
 from pipeline.pruning.channel_groups import ChannelGroups
 from pipeline.pruning.kept_channels import kept_channels
 

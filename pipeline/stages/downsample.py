@@ -1,0 +1,119 @@
+"""The network learns to see smaller images: what an inference costs falls with the square of their side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, PositiveInt
+
+from pipeline.artifact import ArtifactKind
+from pipeline.errors import UsageError
+from pipeline.stage import Made
+from pipeline.tasks.distillation.teaching import Teaching
+from pipeline.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pipeline.artifact import Json
+    from pipeline.stage import Inputs, Workspace
+
+__all__ = ["Downsample"]
+
+
+class Downsample(Teaching):
+    """A smaller input, to which a trained network is tuned, with its answers to the larger images as its teacher.
+
+    A network has to be tuned to the size it is used at: the same object fills another part of its receptive fields, and
+    its activations have other statistics. Touvron et al., "Fixing the train-test resolution discrepancy", 2019
+    (arXiv:1906.06423). Without training images the statistics of its batch norms are all that is tuned.
+    """
+
+    name: ClassVar[str] = "downsample"
+    version: ClassVar[int] = 1
+    takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
+    gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
+    reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "calibration", "preprocess", "task")
+    pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "lightning-fabric", "pillow")
+
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
+        default=None,
+        description="pixels of the smaller input: one side, or [height, width]; default: images stay as large as they "
+        "are, unless a goal asks for less than they cost",
+    )
+    schedule: Schedule = Schedule(epochs=5)
+
+    @property
+    def height_and_width(self) -> tuple[int, int] | None:
+        """Of the smaller input; None where nobody said."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    def smaller_than(self, before: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the smaller input.
+
+        Args:
+            before: Of the input as it is.
+
+        Raises:
+            UsageError: when it is no smaller.
+        """
+        size = self.height_and_width
+        if size is None or size == before or size[0] > before[0] or size[1] > before[1]:
+            raise UsageError(
+                "downsampling makes images smaller",
+                where="downsample.size",
+                got="nothing" if size is None else "x".join(map(str, size)),
+                expected=f"less than {'x'.join(map(str, before))}",
+            )
+        return size
+
+    def run(self, inputs: Inputs, work: Workspace) -> Made:
+        """Tune; write the network.
+
+        Raises:
+            UsageError: when the images are no larger than that already.
+        """
+        from pipeline.models.files import load_network, save_network
+        from pipeline.stages.start import network_facts
+
+        subject = inputs.subject
+        before = subject.preprocess.size
+        size = self.smaller_than(before)
+        smaller = replace(inputs, subject=subject.at(size))
+        network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
+        if subject.train:
+            curves, how = self._trained(network, inputs, smaller, work)
+        else:
+            curves, how = _refreshed(network, smaller, work)
+        save_network(network, subject.model, work.folder, classes=len(subject.classes))
+        note = f"input {'x'.join(map(str, before))} -> {'x'.join(map(str, size))}, {how}"
+        return Made(facts=network_facts(network, smaller, curves), notes=(note,))
+
+    def _trained(self, network: nn.Module, inputs: Inputs, smaller: Inputs, work: Workspace) -> tuple[list[Json], str]:
+        """Train on the smaller images, taught by what the network says of the larger ones."""
+        from pipeline.models.files import load_network
+        from pipeline.stages.recovery import Recovery, asked_before
+        from pipeline.training.images import TrainingImages
+        from pipeline.training.validation import Validation
+
+        subject = inputs.subject
+        dense = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
+        larger = TrainingImages(subject.train, subject.preprocess, work.progress)
+        said = asked_before(dense, larger, self.schedule, inputs, work)
+        images = TrainingImages(subject.train, smaller.subject.preprocess, work.progress)
+        validation = Validation.of(smaller.subject, work.progress)
+        recovery = Recovery(self, self.schedule, dense, said, images, validation)
+        recovery.train(network, inputs, work, seed=work.seed, how="downsampled")
+        return recovery.curves, "tuned on the training images"
+
+
+def _refreshed(network: nn.Module, smaller: Inputs, work: Workspace) -> tuple[list[Json], str]:
+    """Measure the batch norms' statistics anew, on the calibration images."""
+    from pipeline.training.batch_norm import reestimate_batch_norm
+    from pipeline.training.images import TrainingImages
+
+    subject = smaller.subject
+    images = TrainingImages(subject.calibration, subject.preprocess, work.progress)
+    reestimate_batch_norm(network, images, batch_size=128)
+    return [], f"batch norms measured anew on {len(images)} calibration images: there are none to train on"

@@ -1,0 +1,148 @@
+"""A smaller input through the whole chain: asked for by its size, or found for a goal beside the channels."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from pipeline.chain.chain import Chain
+from pipeline.chain.plan import make_plan
+from pipeline.errors import UsageError
+from pipeline.progress import SilentProgress
+from pipeline.recipe import Recipe
+from pipeline.recipe.reading import dump_recipe, read_recipe
+from pipeline.runner.deploy import deploy
+from pipeline.runner.explain import explain
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.runner.publish import Deployed
+
+
+def _recipe(tiny: Recipe, **fields: Any) -> Recipe:  # noqa: ANN401 - raw input
+    value = tiny.model_dump(mode="json", by_alias=True)
+    once = {"epochs": 1, "batch_size": 32}
+    return Recipe.model_validate({**value, "skip": ["distill"], "downsample": {"schedule": once}, **fields})
+
+
+def _run(recipe: Recipe, store: Store, out: Path) -> Deployed:
+    chain = Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None)
+    (deployed,) = deploy(chain, out=out)
+    return deployed
+
+
+@pytest.fixture(scope="module")
+def asked(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Store, Deployed]:
+    """The tiny network, trained at 16 pixels, shipped for 12."""
+    folder = tmp_path_factory.mktemp("asked")
+    recipe, store = _recipe(tiny_recipe, downsample={"size": 12, "schedule": {"epochs": 1}}), Store(folder / "store")
+    return recipe, store, _run(recipe, store, folder / "out")
+
+
+def test_the_stages_before_see_large_images_and_those_behind_it_small_ones(
+    asked: tuple[Recipe, Store, Deployed],
+) -> None:
+    report = asked[2].report
+    assert [row.name for row in report.stages] == [
+        "baseline", "distill", "downsample", "prune", "calibrate", "export", "build",
+    ]  # fmt: skip
+    macs = {row.name: row.macs for row in report.stages}
+    assert macs["baseline"] is not None
+    assert macs["downsample"] is not None
+    assert macs["downsample"] < 0.6 * macs["baseline"]
+    assert report.stage("downsample").notes[0].startswith("input 16x16 -> 12x12")  # type: ignore[union-attr]
+
+
+def test_the_bundle_prepares_its_images_at_the_smaller_size_and_answers(
+    asked: tuple[Recipe, Store, Deployed], tiny_data: Path
+) -> None:
+    folder = asked[2].folder / "bundle"
+    assert json.loads((folder / "preprocess.json").read_text())["size"] == [12, 12]
+    image = next(tiny_data.rglob("*.png"))
+    done = subprocess.run(
+        [sys.executable, str(folder / "run.py"), "--json", str(image)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)
+
+
+def test_a_second_run_does_nothing_and_explain_says_so(asked: tuple[Recipe, Store, Deployed], tmp_path: Path) -> None:
+    recipe, store, first = asked
+    again = _run(recipe, store, tmp_path / "again")
+    rows = [row for row in again.report.stages if row.status != "skipped"]
+    assert {row.status for row in rows} == {"cached"}
+    assert again.report.bundle == first.report.bundle
+    told = {one.stage: one.status for one in explain(make_plan(recipe, store, SilentProgress()), store)}
+    assert told["downsample"] == told["prune"] == told["build"] == "cached"
+
+
+def test_a_size_the_network_does_not_take_is_refused_before_anything_is_trained(
+    tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    with pytest.raises(UsageError) as raised:
+        _run(_recipe(tiny_recipe, downsample={"size": 24}), store, tmp_path / "out")
+    assert (raised.value.where, raised.value.expected) == ("downsample.size", "less than 16x16")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def open_goal(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Store, Deployed]:
+    """The tiny network on digits, at four tenths of its multiplications: pixels and channels may go."""
+    folder = tmp_path_factory.mktemp("open")
+    recipe = _recipe(tiny_recipe, data={"source": "digits", "calibration_images": 32}, input={}, goal={"macs": "0.4x"})
+    store = Store(folder / "store")
+    return recipe, store, _run(recipe, store, folder / "out")
+
+
+def test_alone_a_goal_weighs_pixels_against_channels(open_goal: tuple[Recipe, Store, Deployed]) -> None:
+    report = open_goal[2].report
+    goal = report.goal
+    assert goal is not None
+    assert goal.met
+    sizes = [one.size for one in goal.sizes]
+    assert len(sizes) > 1
+    assert (32, 32) in sizes
+    best = goal.sizes[0]
+    assert all((one.accuracy, -one.loss) <= (best.accuracy, -best.loss) for one in goal.sizes)
+    assert all(np.diff([one.channels_left for one in sorted(goal.sizes, key=lambda one: one.size)]) <= 0)
+    assert goal.points[-1].size == best.size
+    before, after = report.stage("baseline"), report.stage("calibrate")
+    assert before is not None
+    assert after is not None
+    assert before.macs is not None
+    assert after.macs is not None
+    assert after.macs <= 0.4 * 1.02 * before.macs
+
+
+def test_the_recipe_beside_the_report_leads_to_the_same_plan(
+    open_goal: tuple[Recipe, Store, Deployed], tmp_path: Path
+) -> None:
+    _, store, first = open_goal
+    resolved = read_recipe(first.folder / "recipe.yaml", {})
+    assert resolved.input.size is None
+    assert dump_recipe(make_plan(resolved, store, SilentProgress()).recipe) == dump_recipe(resolved)
+    again = _run(resolved, store, tmp_path / "again")
+    assert again.report.bundle == first.report.bundle
+    assert {row.status for row in again.report.stages} <= {"cached", "skipped"}
+
+
+def test_a_given_size_stays_whatever_the_goal(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    plan = make_plan(_recipe(tiny_recipe, goal={"macs": "0.4x"}), Store(tmp_path / "store"), SilentProgress())
+    assert not plan.downsamples
+    assert plan.skipped["downsample"] == "input.size is given: images stay as large as that"
+
+
+@pytest.mark.parametrize("goal", [{"params": "0.5x"}, {"size": "0.5x"}, {}])
+def test_where_fewer_pixels_would_not_help_none_go(tiny_recipe: Recipe, tmp_path: Path, goal: dict[str, str]) -> None:
+    recipe = _recipe(tiny_recipe, data={"source": "digits"}, input={}, goal=goal)
+    plan = make_plan(recipe, Store(tmp_path / "store"), SilentProgress())
+    assert not plan.downsamples
+    assert "downsample" not in plan.skipped
