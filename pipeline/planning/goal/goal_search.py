@@ -46,6 +46,9 @@ _LOWER, _HIGHER = 0.98, 1.01
 """Where it aims next when the same network comes out again."""
 MEASURED_WITHIN = 1.02
 """What is so little above its budget holds it as far as can be measured: that is how exact a comparison is."""
+_WORTH_MEASURING = 0.9
+"""Where the smallest input costs a larger fraction than this, images are not what the network's time goes into."""
+_MORE_CHANNELS = 1.03
 _COUNTED = frozenset({"macs", "params"})
 _BY_PARAMS = frozenset({"params", "size", "memory"})
 
@@ -68,7 +71,7 @@ class GoalSearch:
         self._groups, self._layers, self._sizes = _read(chain, network)
         self._whole = {group.root: group.channels for group in self._groups}
         self._networks = MeasuredNetworks(chain, target, network, self._whole)
-        self._dearer: dict[_Size, dict[str, float]] = {}
+        self._cheaper: dict[_Size, dict[str, float]] = {}
         """Size to what each quantity is there, as a fraction of what it is at the network's own."""
 
     def run(self) -> GoalPlan:
@@ -84,9 +87,9 @@ class GoalSearch:
             ticker.advance()
             if self._missed(unpruned.found) is None:
                 return self._plan(None, self._whole, (), "the network holds its budgets as it is")
-            smaller = {size: networks.measure("smaller input", self._whole, size=size) for size in self._sizes}
-            ticker.advance(len(smaller))
-            self._dearer = {size: _fractions(one.found, unpruned.found) for size, one in smaller.items()}
+            smaller = self._with_smaller_inputs()
+            ticker.advance(len(self._sizes))
+            self._cheaper = {size: _fractions(one.found, unpruned.found) for size, one in smaller.items()}
             least = {group.root: least_channels(group, self._section.round_to) for group in self._groups}
             if least:
                 networks.measure("fewest channels", least)
@@ -100,19 +103,33 @@ class GoalSearch:
             size = tried[0].size if tried else next(iter(ways))
             return self._corrected(size, ways[size], tried, ticker)
 
+    def _with_smaller_inputs(self) -> dict[_Size, TriedNetwork]:
+        """The unpruned network with smaller inputs, the largest first; none where the smallest saves too little."""
+        found: dict[_Size, TriedNetwork] = {}
+        unpruned = self._networks.tried[0].found
+        for size in reversed(self._sizes):
+            one = self._networks.measure("smaller input", self._whole, size=size)
+            if not found and min(_fractions(one.found, unpruned).values()) > _WORTH_MEASURING:
+                return {}
+            found[size] = one
+        return dict(reversed(found.items()))
+
     def _ways(self, smaller: Mapping[_Size, TriedNetwork]) -> dict[_Size, dict[str, int]]:
         """Input size to the channels that stay there, for every size at which the budget can be held.
 
-        Nothing is smaller than the largest input that holds it with all channels.
+        Nothing is smaller than the largest input that holds it with all channels, and a smaller one has to leave more
+        channels: else it has less of both.
         """
         found: dict[_Size, dict[str, int]] = {}
+        most = 0.0
         for size in (self._networks.size, *smaller):
             if size in smaller and self._missed(smaller[size].found) is None:
                 found[size] = self._whole
                 break
             kept, predicted = self._planned(size, _AIM)
-            if self._missed(predicted) is None:
-                found[size] = kept
+            channels = sum(kept.values())
+            if self._missed(predicted) is None and channels > _MORE_CHANNELS * most:
+                found[size], most = kept, channels
         if not found:  # what is measured holds it, and what is predicted does not: corrected on the way
             found[self._networks.size] = self._planned(self._networks.size, _AIM)[0]
         return found
@@ -183,7 +200,7 @@ class GoalSearch:
 
     def _share(self, size: _Size, quantity: str) -> float:
         """What a quantity is at a size, as a fraction of what it is at the network's own."""
-        return self._dearer[size][quantity] if size in self._dearer else 1.0
+        return self._cheaper[size][quantity] if size in self._cheaper else 1.0
 
     def _half_blocks(self) -> dict[str, dict[str, int]]:
         """For each block of layers the network with half of the channels that its layers make.
