@@ -82,15 +82,13 @@ class Plan:
 
     @property
     def size_is_open(self) -> bool:
-        """Whether a goal may make the input smaller: it is about what fewer pixels cost less, and no size is given."""
-        recipe = self.recipe
-        given = recipe.input.size is not None or recipe.downsample.size is not None
-        return asks_for_fewer_pixels(recipe.goal) and not given and "downsample" not in self.skipped
+        """Whether a goal decides how large the input is."""
+        return self.downsamples and self.recipe.downsample.size == "auto"
 
     @property
     def downsamples(self) -> bool:
         """Whether the input is made smaller, or may be."""
-        return "downsample" not in self.skipped and (self.recipe.downsample.size is not None or self.size_is_open)
+        return "downsample" not in self.skipped and self.recipe.downsample.size is not None
 
     def question(self) -> AskTeacher:
         """What each teacher is asked before distill."""
@@ -147,8 +145,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     check_images(dataset, progress, cache=cache)
     preprocess, assumed = preprocess_of(recipe, model, weights)
     skipped = _skipped(recipe, dataset, model, weights)
-    if recipe.downsample.size is not None and "downsample" not in skipped:
-        recipe.downsample.smaller_than(preprocess.size)
+    _check_size(recipe, preprocess, skipped)
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
     teachers = {
         teacher.text: teacher_parts(parts, teacher, recipe, cache, progress)
@@ -206,8 +203,25 @@ def _skipped(recipe: Recipe, dataset: Dataset, model: ModelSource, weights: Weig
     if weights.origin == "file" and recipe.distill.teachers is None:
         skipped.setdefault("distill", "the network comes trained; name teachers with --teacher")
     if asks_for_fewer_pixels(recipe.goal) and recipe.input.size is not None and recipe.downsample.size is None:
-        skipped.setdefault("downsample", "input.size is given: images stay as large as that")
+        why = "input.size is given: images stay as large as that, unless downsample.size=auto"
+        skipped.setdefault("downsample", why)
     return skipped
+
+
+def _check_size(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str, str]) -> None:
+    """See that what is asked for is smaller, and that somebody asks where it is to be found."""
+    size = recipe.downsample.size
+    if size is None or "downsample" in skipped:
+        return
+    if size != "auto":
+        recipe.downsample.smaller_than(preprocess.size)
+    elif not asks_for_fewer_pixels(recipe.goal):
+        raise UsageError(
+            "how large images have to be is decided by a goal, and there is none that smaller ones help to hold",
+            where="downsample.size",
+            got="auto",
+            fix="add --goal latency=0.5x, or give the size in pixels",
+        )
 
 
 def _may_downsample(recipe: Recipe) -> bool:
@@ -249,8 +263,9 @@ def _resolved(
     Where a measurement has to choose between targets, ``auto`` stays until it has.
     """
     preprocess = parts.preprocess
-    open_size = recipe.input.size is None and _may_downsample(recipe) and "downsample" not in skipped
-    left_out = _settled_by(parts.model) | ({"size"} if open_size and recipe.downsample.size is None else set())
+    downsample = recipe.downsample
+    if downsample.size is None and asks_for_fewer_pixels(recipe.goal) and "downsample" not in skipped:
+        downsample = downsample.model_copy(update={"size": "auto"})
     distill = recipe.distill.model_copy(
         update={
             "teachers": tuple(recipe.distill.teachers or DEFAULT_TEACHERS),
@@ -267,9 +282,10 @@ def _resolved(
     return recipe.model_copy(
         update={
             "targets": (targets[0].name,) if recipe.targets == (AUTO,) and len(targets) == 1 else recipe.targets,
-            "input": InputSection.model_validate(preprocess.model_dump(exclude=left_out)),
+            "input": InputSection.model_validate(preprocess.model_dump(exclude=_settled_by(parts.model))),
             "baseline": baseline,
             "distill": distill,
+            "downsample": downsample,
             "skip": tuple(sorted(skipped)),
         }
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -37,17 +37,20 @@ class Downsample(Teaching):
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "calibration", "preprocess", "task")
     pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "lightning-fabric", "pillow")
 
-    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | Literal["auto"] | None = Field(
         default=None,
-        description="pixels of the smaller input: one side, or [height, width]; default: images stay as large as they "
-        "are, unless a goal asks for less than they cost",
+        description="pixels of the smaller input: one side, or [height, width]; 'auto': what a goal leaves; default: "
+        "'auto' where a goal asks for less latency, multiplications or memory and no input.size is given, else images "
+        "stay as large as they are",
     )
     schedule: Schedule = Schedule(epochs=5)
 
     @property
     def height_and_width(self) -> tuple[int, int] | None:
-        """Of the smaller input; None where nobody said."""
-        return (self.size, self.size) if isinstance(self.size, int) else self.size
+        """Of the smaller input; None where nobody said, or a goal has yet to decide."""
+        if isinstance(self.size, int):
+            return self.size, self.size
+        return None if self.size == "auto" else self.size
 
     def smaller_than(self, before: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the smaller input.
@@ -63,7 +66,7 @@ class Downsample(Teaching):
             raise UsageError(
                 "downsampling makes images smaller",
                 where="downsample.size",
-                got="nothing" if size is None else "x".join(map(str, size)),
+                got=str(self.size) if size is None else "x".join(map(str, size)),
                 expected=f"less than {'x'.join(map(str, before))}",
             )
         return size

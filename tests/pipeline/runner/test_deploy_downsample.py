@@ -127,7 +127,7 @@ def test_the_recipe_beside_the_report_leads_to_the_same_plan(
 ) -> None:
     _, store, first = open_goal
     resolved = read_recipe(first.folder / "recipe.yaml", {})
-    assert resolved.input.size is None
+    assert (resolved.input.size, resolved.downsample.size) == ((32, 32), "auto")
     assert dump_recipe(make_plan(resolved, store, SilentProgress()).recipe) == dump_recipe(resolved)
     again = _run(resolved, store, tmp_path / "again")
     assert again.report.bundle == first.report.bundle
@@ -137,7 +137,20 @@ def test_the_recipe_beside_the_report_leads_to_the_same_plan(
 def test_a_given_size_stays_whatever_the_goal(tiny_recipe: Recipe, tmp_path: Path) -> None:
     plan = make_plan(_recipe(tiny_recipe, goal={"macs": "0.4x"}), Store(tmp_path / "store"), SilentProgress())
     assert not plan.downsamples
-    assert plan.skipped["downsample"] == "input.size is given: images stay as large as that"
+    assert (
+        plan.skipped["downsample"] == "input.size is given: images stay as large as that, unless downsample.size=auto"
+    )
+
+
+def test_auto_without_a_goal_that_pixels_help_is_refused(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    recipe = _recipe(tiny_recipe, downsample={"size": "auto"}, goal={"params": "0.5x"})
+    with pytest.raises(UsageError, match="decided by a goal"):
+        make_plan(recipe, Store(tmp_path / "store"), SilentProgress())
+
+
+def test_auto_opens_a_size_that_is_given(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    recipe = _recipe(tiny_recipe, downsample={"size": "auto"}, goal={"macs": "0.5x"})
+    assert make_plan(recipe, Store(tmp_path / "store"), SilentProgress()).size_is_open
 
 
 @pytest.mark.parametrize("goal", [{"params": "0.5x"}, {"size": "0.5x"}, {}])
