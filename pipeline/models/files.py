@@ -1,8 +1,9 @@
 """A network as two files and no pickle: ``architecture.json`` and ``weights.safetensors``.
 
 The architecture names the builder and says of every tensor its shape and of every module its whole-number attributes
-(channels, features, groups, heads). Loading builds the dense network and makes each tensor and attribute what is
-written there, so that a structurally pruned network comes back without the pruner.
+(channels, features, groups, heads), and which of the builder's modules another took the place of. Loading builds the
+dense network and makes each module, tensor and attribute what is written there, so that a structurally pruned network
+comes back without the pruner.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pipeline.artifact import Json, canonical_json
 from pipeline.errors import IntegrityError
 from pipeline.models.build import build_network
 from pipeline.models.count import count_macs, count_parameters
+from pipeline.models.recorded_forms import forms_of, set_forms
 from pipeline.models.reparametrised import make_plain
 from pipeline.models.weights import with_versions
 
@@ -36,7 +38,8 @@ def save_network(network: nn.Module, source: ModelSource, folder: Path, *, class
     """Write the network into ``folder``; equal networks give equal bytes.
 
     Args:
-        network: Built from ``source``, trained or pruned since; its modules are the builder's.
+        network: Built from ``source``, trained or pruned since; its modules are the builder's, or of a form of ours
+            (:mod:`pipeline.models.recorded_forms`).
         source: Its builder.
         folder: Exists.
         classes: What the builder was called with.
@@ -52,6 +55,8 @@ def save_network(network: nn.Module, source: ModelSource, folder: Path, *, class
         "tensors": {name: {"shape": list(value.shape), "dtype": _dtype(value)} for name, value in state.items()},
         "modules": {name: numbers for name, module in network.named_modules() if (numbers := _numbers(module))},
     }
+    if forms := forms_of(network):
+        document["forms"] = forms
     (folder / ARCHITECTURE).write_text(canonical_json(document) + "\n", encoding="utf-8")
     save_file(state, folder / WEIGHTS)
 
@@ -93,6 +98,7 @@ def load_network(folder: Path, source: ModelSource) -> nn.Module:
         )
     network = build_network(source, classes=document["classes"])
     make_plain(network)  # as every network was before it was written
+    set_forms(network, document.get("forms", {}), str(folder))
     _set_numbers(network, document["modules"], folder)
     _set_shapes(network, document["tensors"], folder)
     state = with_versions(_read_weights(folder / WEIGHTS), network)

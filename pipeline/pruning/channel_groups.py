@@ -1,54 +1,35 @@
-"""Channels that can only go together: a thin, typed wrapper of torch-pruning's dependency graph.
-
-Fang, Ma, Song, Mi and Wang, "DepGraph: Towards Any Structural Pruning", 2023 (arXiv:2301.12900).
-"""
+"""Channels that can only go together, all over a network, and cutting them."""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from pipeline.errors import EdgewrightError, UsageError, nearest
-from pipeline.pruning.importance.criteria import CRITERIA
+from pipeline.pruning.attention_heads import AttentionHeads, attentions
+from pipeline.pruning.channel_group import ChannelGroup
+from pipeline.pruning.dependency_graph import DependencyGraph, with_auxiliary
 from pipeline.pruning.memory_limit import limited_memory
+from pipeline.pruning.straight_parts import straight_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from pipeline.pruning.channel_group import GroupSource
 
 __all__ = ["ChannelGroup", "ChannelGroups"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChannelGroup:
-    """Channels of coupled layers.
-
-    Attributes:
-        root: Name of the layer that stands for them.
-        channels: How many.
-        scores: How much each matters, (channels / copies,): relative to the group's mean, except by chance.
-        copies: Channels go in so many equal parts at once: those of grouped convolutions.
-        kind: Groups of the same kind are built alike: the same layers are coupled in the same way.
-        makes: Layers whose outputs these are.
-        takes: Layers whose inputs these are.
-    """
-
-    root: str
-    channels: int
-    scores: Tensor
-    copies: int
-    kind: str
-    makes: tuple[str, ...]
-    takes: tuple[str, ...]
-
-
 class ChannelGroups:
     """A network's channels by group, and cutting them.
+
+    The graph of the whole network says which channels go together. Where it cannot be followed, the network's straight
+    parts are, each alone: the widths in between its blocks then stay. A transformer of torchvision's goes that way
+    at once, since indices for all places of all windows take more memory than a workstation has, and loses heads too.
 
     Args:
         network: Cut in place; in eval mode, on the CPU.
@@ -73,6 +54,8 @@ class ChannelGroups:
     ) -> None:
         self._network, self._importance = network, importance
         self._example = torch.zeros(input_shape)
+        self._sources: list[GroupSource] = []
+        self._whole: GroupSource | None = None
         modules = dict(network.named_modules())
         for name in keep:
             if name not in modules:
@@ -90,17 +73,20 @@ class ChannelGroups:
         except Exception as error:  # whatever the user's forward raises
             raise _unprunable(error) from error
 
+    @property
+    def by_parts(self) -> bool:
+        """Whether only parts of the network were followed, so that what lies between them stays as wide as it is."""
+        return bool(self._sources) and self._whole is None
+
     def groups(self) -> list[ChannelGroup]:
         """All groups whose channels may go, in the order of the network, with scores of its weights as they are.
 
         Raises:
-            EdgewrightError: when the network's graph cannot be followed.
+            EdgewrightError: when neither the network's graph nor that of any part can be followed.
         """
         try:
             with limited_memory():
-                pruner = self._pruner({})
-                names = {module: name for name, module in self._network.named_modules()}
-                return [found for group in self._walk(pruner) if (found := _read(pruner, group, names)) is not None]
+                return self._look()
         except Exception as error:  # the graph trips over what it does not know in as many ways as there are
             raise _unprunable(error) from error
 
@@ -116,72 +102,54 @@ class ChannelGroups:
         before = sum(parameter.numel() for parameter in self._network.parameters())
         try:
             with limited_memory():
-                self._pruner(kept).step()
+                if not self._sources:
+                    with torch.random.fork_rng(devices=()):  # or chance would be another after a look
+                        self._look()
+                for source in self._sources:
+                    source.cut(kept)
             with torch.no_grad():  # shapes written into forward are met here rather than in training
-                _with_auxiliary(self._network, self._example)
+                with_auxiliary(self._network, self._example)
         except Exception as error:  # as above, and whatever the user's forward raises
             raise _unprunable(error) from error
         if sum(parameter.numel() for parameter in self._network.parameters()) == before:
             raise _unprunable("no channel could be removed")
 
-    def _pruner(self, kept: Mapping[str, int]) -> Any:  # noqa: ANN401 - torch-pruning has no types
-        import torch_pruning
+    def _look(self) -> list[ChannelGroup]:
+        """The groups as they are; the first look decides where they come from."""
+        if self._sources:
+            return [group for source in self._sources for group in source.groups()]
+        attending = attentions(self._network)
+        if attending:
+            heads = AttentionHeads(self._network, importance=self._importance, keep=self._ignored)
+            self._sources, found = [heads], heads.groups()
+            return [*found, *self._look_at_parts(attending.values())]
+        whole = self._graph(self._network, self._example, self._ignored)
+        failure = None
+        try:
+            found = whole.groups()
+        except Exception as error:  # noqa: BLE001 - as in groups
+            failure = error.with_traceback(None)  # with it, what fills the memory would be held on to
+        if failure is None:
+            self._whole, self._sources = whole, [whole]
+            return found
+        found = self._look_at_parts()
+        if not found:
+            raise failure
+        return found
 
-        modules = dict(self._network.named_modules())
-        ratios = {modules[root]: _ratio(modules[root], number) for root, number in kept.items()}
-        with warnings.catch_warnings():
-            # It tells which axis of free parameters it chose; the tests of stored networks cover that choice.
-            warnings.simplefilter("ignore")
-            return torch_pruning.pruner.BasePruner(
-                self._network,
-                self._example,
-                importance=CRITERIA[self._importance](),
-                pruning_ratio=0.0,
-                pruning_ratio_dict=ratios,
-                ignored_layers=self._ignored,
-                forward_fn=_with_auxiliary,
-            )
+    def _look_at_parts(self, without: Collection[nn.Module] = ()) -> list[ChannelGroup]:
+        """Groups of the parts whose graph can be followed; the others stay as they are."""
+        found: list[ChannelGroup] = []
+        for part in straight_parts(self._network, self._example, without):
+            graph = self._graph(part.module, part.example, [*part.tied, *self._ignored])
+            with suppress(Exception):  # whatever the graph trips over: then it is no part
+                found += graph.groups()
+                self._sources.append(graph)
+        return found
 
-    @staticmethod
-    def _walk(pruner: Any) -> Any:  # noqa: ANN401 - as above
-        return pruner.DG.get_all_groups(
-            ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types
-        )
-
-
-def _ratio(module: nn.Module, kept: int) -> float:
-    """What torch-pruning has to be told so that exactly ``kept`` channels stay: it rounds down."""
-    return 1 - (kept + 0.5) / _outputs(module)
-
-
-def _outputs(module: nn.Module) -> int:
-    return int(getattr(module, "out_channels", 0) or getattr(module, "out_features", 0))
-
-
-def _read(pruner: Any, group: Any, names: Mapping[nn.Module, str]) -> ChannelGroup | None:  # noqa: ANN401 - as above
-    """A group as we know it; None for one that nothing can be said about."""
-    scores = pruner.estimate_importance(group)
-    root = group[0].dep.target.module
-    if scores is None or not _outputs(root):
-        return None
-    copies = pruner._get_channel_groups(group)  # noqa: SLF001 - there is no public way to ask
-    makes: list[str] = []
-    takes: list[str] = []
-    kind = []
-    for dep, _ in group:
-        module, gives = dep.target.module, pruner.DG.is_out_channel_pruning_fn(dep.handler)
-        kind.append(f"{type(module).__name__} {'out' if gives else 'in'}")
-        if isinstance(module, nn.Conv2d | nn.Linear) and module in names:
-            (makes if gives else takes).append(names[module])
-    return ChannelGroup(
-        root=names[root],
-        channels=_outputs(root),
-        scores=scores.view(copies, -1).mean(dim=0).cpu(),
-        copies=copies,
-        kind=", ".join(kind),
-        makes=tuple(dict.fromkeys(makes)),
-        takes=tuple(dict.fromkeys(takes)),
-    )
+    def _graph(self, module: nn.Module, example: Tensor, ignored: list[nn.Module]) -> DependencyGraph:
+        names = {inner: name for name, inner in self._network.named_modules()}
+        return DependencyGraph(module, example, names=names, importance=self._importance, ignored=ignored)
 
 
 def _unprunable(reason: object) -> EdgewrightError:
@@ -202,21 +170,6 @@ def _one_line(reason: object) -> str:
     return f"{kind}{text}" if text else kind.rstrip(": ")
 
 
-def _with_auxiliary(network: nn.Module, example: Tensor) -> Tensor | tuple[Tensor, ...]:
-    """All the network answers in training, auxiliary classifiers too: their inputs are cut with the trunk's outputs.
-
-    Only modules that hold others are told that they train, since it is they who decide what is answered; a batch norm
-    or a dropout goes on as in evaluation. The network is in eval mode afterwards.
-    """
-    for module in network.modules():
-        module.training = next(module.children(), None) is not None
-    try:
-        answered: Tensor | tuple[Tensor, ...] = network(example)
-    finally:
-        network.eval()
-    return answered
-
-
 def _last_layers(network: nn.Module, example: Tensor, outputs: int) -> list[nn.Module]:
     """The layers that make the classes: the last one to run whose outputs are as many, and those of auxiliary heads.
 
@@ -228,7 +181,7 @@ def _last_layers(network: nn.Module, example: Tensor, outputs: int) -> list[nn.M
         raise EdgewrightError(
             "the layer that answers was not found", where="prune", expected=f"a layer with {outputs} output(s)"
         )
-    every = _layers_with(network, outputs, lambda: _with_auxiliary(network, example))
+    every = _layers_with(network, outputs, lambda: with_auxiliary(network, example))
     return [main[-1], *(layer for layer in every if layer not in main)]
 
 

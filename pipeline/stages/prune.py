@@ -91,8 +91,12 @@ class Prune(Teaching):
             recovery.train(network, inputs, work, seed=work.seed + number, how=f"pruned{suffix}")
         save_network(network, subject.model, work.folder, classes=len(subject.classes))
         facts = network_facts(network, inputs, recovery.curves)
-        note = f"parameters {before['params'] / 1e6:.2f} M -> {facts['params'] / 1e6:.2f} M"
-        return Made(facts=facts, notes=(note,))
+        notes = [f"parameters {before['params'] / 1e6:.2f} M -> {facts['params'] / 1e6:.2f} M"]
+        if cutter.by_parts:
+            notes.append(
+                "channels inside blocks and attention heads went; what runs from block to block stays as wide as it is"
+            )
+        return Made(facts=facts, notes=tuple(notes))
 
     def kept(self, groups: Sequence[ChannelGroup], before: Mapping[str, int], number: int) -> dict[str, int]:
         """How many channels of each group stay after a round.

@@ -1,0 +1,133 @@
+"""The channels that a module's graph couples: a thin, typed wrapper of torch-pruning.
+
+Fang, Ma, Song, Mi and Wang, "DepGraph: Towards Any Structural Pruning", 2023 (arXiv:2301.12900).
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from pipeline.pruning.channel_group import ChannelGroup
+from pipeline.pruning.importance.criteria import CRITERIA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+__all__ = ["DependencyGraph", "with_auxiliary"]
+
+
+class DependencyGraph:
+    """Groups of a network or of a module in it; whatever its library trips over is raised as it is.
+
+    Args:
+        module: Cut in place; in eval mode, on the CPU.
+        example: Its input.
+        names: Of the modules in the network.
+        importance: By what channels are judged: a name among :data:`pipeline.pruning.importance.criteria.CRITERIA`.
+        ignored: Layers whose outputs stay.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        example: Tensor,
+        *,
+        names: Mapping[nn.Module, str],
+        importance: str,
+        ignored: Sequence[nn.Module],
+    ) -> None:
+        self._module, self._example, self._names = module, example, names
+        self._importance, self._ignored = importance, list(ignored)
+
+    def groups(self) -> list[ChannelGroup]:
+        """All groups whose channels may go, in the order of the graph."""
+        pruner = self._pruner({})
+        walk = pruner.DG.get_all_groups(
+            ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types
+        )
+        return [found for group in walk if (found := _read(pruner, group, self._names)) is not None]
+
+    def cut(self, kept: Mapping[str, int]) -> None:
+        """Leave so many channels of each group, those with the highest scores.
+
+        Args:
+            kept: Root to number, at least one; roots that are not here are another's.
+        """
+        self._pruner(kept).step()
+
+    def _pruner(self, kept: Mapping[str, int]) -> Any:  # noqa: ANN401 - torch-pruning has no types
+        import torch_pruning
+
+        own = {self._names[module]: module for module in self._module.modules() if module in self._names}
+        ratios = {own[root]: _ratio(own[root], number) for root, number in kept.items() if root in own}
+        with warnings.catch_warnings():
+            # It tells which axis of free parameters it chose; the tests of stored networks cover that choice.
+            warnings.simplefilter("ignore")
+            return torch_pruning.pruner.BasePruner(
+                self._module,
+                self._example,
+                importance=CRITERIA[self._importance](),
+                pruning_ratio=0.0,
+                pruning_ratio_dict=ratios,
+                ignored_layers=self._ignored,
+                forward_fn=with_auxiliary,
+            )
+
+
+def _ratio(module: nn.Module, kept: int) -> float:
+    """What torch-pruning has to be told so that exactly ``kept`` channels stay: it rounds down."""
+    return 1 - (kept + 0.5) / _outputs(module)
+
+
+def _outputs(module: nn.Module) -> int:
+    return int(getattr(module, "out_channels", 0) or getattr(module, "out_features", 0))
+
+
+def _read(pruner: Any, group: Any, names: Mapping[nn.Module, str]) -> ChannelGroup | None:  # noqa: ANN401 - as above
+    """A group as we know it; None for one that nothing can be said about."""
+    scores = pruner.estimate_importance(group)
+    root = group[0].dep.target.module
+    if scores is None or not _outputs(root):
+        return None
+    copies = pruner._get_channel_groups(group)  # noqa: SLF001 - there is no public way to ask
+    makes: list[str] = []
+    takes: list[str] = []
+    kind = []
+    for dep, _ in group:
+        module, gives = dep.target.module, pruner.DG.is_out_channel_pruning_fn(dep.handler)
+        kind.append(f"{type(module).__name__} {'out' if gives else 'in'}")
+        if isinstance(module, nn.Conv2d | nn.Linear) and module in names:
+            (makes if gives else takes).append(names[module])
+    return ChannelGroup(
+        root=names[root],
+        channels=_outputs(root),
+        scores=scores.view(copies, -1).mean(dim=0).cpu(),
+        copies=copies,
+        kind=", ".join(kind),
+        makes=tuple(dict.fromkeys(makes)),
+        takes=tuple(dict.fromkeys(takes)),
+    )
+
+
+def with_auxiliary(network: nn.Module, example: Tensor) -> Tensor | tuple[Tensor, ...]:
+    """All the network answers in training, auxiliary classifiers too: their inputs are cut with the trunk's outputs.
+
+    Only modules that hold others are told that they train, since it is they who decide what is answered; a batch norm
+    or a dropout goes on as in evaluation. The network is in eval mode afterwards.
+
+    Args:
+        network: Or a module of it.
+        example: Its input.
+    """
+    for module in network.modules():
+        module.training = next(module.children(), None) is not None
+    try:
+        answered: Tensor | tuple[Tensor, ...] = network(example)
+    finally:
+        network.eval()
+    return answered
