@@ -123,6 +123,13 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     Raises:
         UsageError: for whatever does not fit.
     """
+    if recipe.prune.blocks and recipe.goal.budgets() and "prune" not in recipe.skip:
+        raise UsageError(
+            "a goal decides what is pruned, and it plans with channels alone",
+            where="prune.blocks",
+            got=f"{recipe.prune.blocks}, and a goal for {', '.join(one.quantity for one in recipe.goal.budgets())}",
+            fix="leave the one or the other out",
+        )
     targets = targets_of(recipe, progress)
     task = task_named(recipe.task)
     model = replace(resolve_model(recipe.model), output=recipe.network.output)

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "known_trial", "try_network"]
 
-_VERSION = 3
+_VERSION = 4
 _RECORDS = "trials"
 _IMAGES = 4
-_OF_CUTTING = {"ratio", "channels", "importance", "scope", "keep", "rounds", "round_to"}
+_OF_CUTTING = {"ratio", "blocks", "channels", "importance", "scope", "keep", "rounds", "round_to"}
 """Fields of prune that decide whether a network can be cut."""
 _ALONE = 1e-3
 """Of the largest output: kernels for one image and for several differ in their last places."""
@@ -155,10 +155,15 @@ def _trains(plan: Plan, parts: Parts) -> bool:
 def _why_dense(network: nn.Module, plan: Plan, shape: tuple[int, ...], outputs: int) -> str | None:
     """Why no channels can be taken out of the network; it is of no use afterwards."""
     from pipeline.pruning.channel_groups import ChannelGroups
+    from pipeline.pruning.residual_blocks import removable, remove_blocks
 
     section = plan.recipe.prune
     if section.importance in NEED_GRADIENTS:
         section = section.model_copy(update={"importance": "l2"})  # by which way channels go does not matter here
+    if section.blocks:
+        remove_blocks(network, removable(network, shape, section.blocks, section.keep)[: section.blocks])
+    if not section.cuts_channels:
+        return None
     try:
         cutter = ChannelGroups(
             network, input_shape=shape, outputs=outputs, importance=section.importance, keep=section.keep

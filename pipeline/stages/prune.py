@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator
 
 from pipeline.artifact import ArtifactKind
 from pipeline.stage import Made
@@ -14,10 +14,17 @@ from pipeline.training.schedule import Schedule
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from torch import nn
+
     from pipeline.pruning.channel_groups import ChannelGroup
+    from pipeline.pruning.residual_blocks import BlockChange
     from pipeline.stage import Inputs, Workspace
+    from pipeline.training.images import TrainingImages
 
 __all__ = ["Prune"]
+
+_IMAGES, _A_PASS = 512, 64
+"""Of the training, to see what blocks do."""
 
 
 class Prune(Teaching):
@@ -30,7 +37,12 @@ class Prune(Teaching):
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "preprocess", "task")
     pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "torch-pruning", "lightning-fabric", "pillow")
 
-    ratio: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.5, description="fraction of the channels that go")
+    blocks: NonNegativeInt = Field(
+        default=0, description="so many residual blocks go as a whole, first those that change least what passes them"
+    )
+    ratio: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.5, description="fraction of the channels that go; 0 only where blocks go"
+    )
     channels: dict[str, PositiveInt] | None = Field(
         default=None, description="how many channels of which layers stay, in place of ratio: what a goal decides"
     )
@@ -49,12 +61,26 @@ class Prune(Teaching):
     round_to: PositiveInt = Field(default=8, description="channel numbers stay multiples of this: what kernels like")
     schedule: Schedule = Schedule(epochs=10)
 
+    @field_validator("ratio")
+    @classmethod
+    def _something_goes(cls, ratio: float, fields: ValidationInfo) -> float:
+        if not ratio and not fields.data.get("blocks"):
+            message = "0 prunes nothing where no blocks go; leave prune out instead"
+            raise ValueError(message)
+        return ratio
+
+    @property
+    def cuts_channels(self) -> bool:
+        """Whether any channel goes: where not, only blocks do."""
+        return bool(self.ratio) or self.channels is not None
+
     def run(self, inputs: Inputs, work: Workspace) -> Made:
         """Prune, recover; write the network.
 
         Raises:
             DataError: when there are no training images to recover with.
             EdgewrightError: when nothing could be pruned.
+            UsageError: when there are not so many blocks.
         """
         import torch
 
@@ -73,6 +99,7 @@ class Prune(Teaching):
         before = network_facts(dense, inputs)
         said = asked_before(dense, images, self.schedule, inputs, work)
         recovery = Recovery(self, self.schedule, dense, said, images, Validation.of(subject, work.progress))
+        gone = self._leave_blocks_out(network, images)
         cutter = ChannelGroups(
             network,
             input_shape=subject.preprocess.shape,
@@ -84,19 +111,39 @@ class Prune(Teaching):
         for number in range(1, self.rounds + 1):
             with torch.random.fork_rng(), gradients_of(self.importance, network, images, subject.task):
                 torch.manual_seed(work.seed + number)
-                groups = cutter.groups()
+                groups = cutter.groups() if self.cuts_channels else []
                 before_all = before_all or {group.root: group.channels for group in groups}
-                cutter.cut(self.kept(groups, before_all, number))
+                if self.cuts_channels:
+                    cutter.cut(self.kept(groups, before_all, number))
             suffix = f" ({number}/{self.rounds})" if self.rounds > 1 else ""
             recovery.train(network, inputs, work, seed=work.seed + number, how=f"pruned{suffix}")
         save_network(network, subject.model, work.folder, classes=len(subject.classes))
         facts = network_facts(network, inputs, recovery.curves)
         notes = [f"parameters {before['params'] / 1e6:.2f} M -> {facts['params'] / 1e6:.2f} M"]
+        if gone:
+            told = ", ".join(f"{block.name} ({100 * block.change:.0f} %)" for block in gone)
+            notes.append(f"left out, with how much each changed what passed it: {told}")
         if cutter.by_parts:
             notes.append(
                 "channels inside blocks and attention heads went; what runs from block to block stays as wide as it is"
             )
         return Made(facts=facts, notes=tuple(notes))
+
+    def _leave_blocks_out(self, network: nn.Module, images: TrainingImages) -> list[BlockChange]:
+        """Those that went; measured once, on some of the training images."""
+        if not self.blocks:
+            return []
+        import torch
+
+        from pipeline.pruning.residual_blocks import changes, removable, remove_blocks
+
+        shape = (1, *images.first(1).shape[1:])
+        found = removable(network, shape, self.blocks, self.keep)
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:_IMAGES]
+        batches = (batch.inputs for batch in images.batches(order, _A_PASS))
+        gone = changes(network, found, batches)[: self.blocks]
+        remove_blocks(network, [block.name for block in gone])
+        return gone
 
     def kept(self, groups: Sequence[ChannelGroup], before: Mapping[str, int], number: int) -> dict[str, int]:
         """How many channels of each group stay after a round.

@@ -489,3 +489,10 @@ def test_the_resolved_recipe_of_an_onnx_file_leads_to_the_same_plan(
     assert again.recipe == plan.recipe
     assert again.parts.preprocess == plan.parts.preprocess
     assert again.skipped.keys() == plan.skipped.keys()
+
+
+def test_blocks_that_go_are_not_planned_by_a_goal(planned: Planner) -> None:
+    with pytest.raises(UsageError, match="it plans with channels alone") as raised:
+        planned(prune={"blocks": 2}, goal={"latency": "0.5x"})
+    assert (raised.value.where, raised.value.got) == ("prune.blocks", "2, and a goal for latency")
+    assert planned(prune={"blocks": 2}).recipe.prune.blocks == 2

@@ -160,6 +160,17 @@ def test_pruning_that_is_required_and_cannot_be_done_is_an_error_before_any_trai
     assert raised.value.exit_code == 2
 
 
+def test_whole_blocks_can_go_though_no_channel_can(tiny_recipe: Recipe, file: Path, store: Store) -> None:
+    prune = tiny_recipe.prune.model_copy(update={"ratio": 0.0, "blocks": 1})
+    plan = _plan(tiny_recipe, file, "fixed", store, prune=prune)
+
+    with pytest.raises(UsageError, match="not so many residual blocks"):
+        _trial(plan, store)
+
+    plan = make_plan(plan.recipe.model_copy(update={"model": "mobilenet_v3_small"}), store, SilentProgress())
+    assert _trial(plan, store).unprunable is None
+
+
 def test_a_named_output_is_the_answer(tiny_recipe: Recipe, file: Path, store: Store) -> None:
     network = tiny_recipe.network.model_copy(update={"output": "scores"})
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.artifact import ArtifactKind
+from pipeline.artifact import Artifact, ArtifactKind
 from pipeline.data.dataset import Dataset
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UsageError
+from pipeline.models.build import build_network
 from pipeline.models.count import count_macs, count_parameters
-from pipeline.models.files import load_network
+from pipeline.models.files import load_network, save_network
+from pipeline.models.recorded_forms import NoBlock
+from pipeline.models.resolve import resolve_model
 from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Made, Workspace
 from pipeline.stages.prune import Prune
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pipeline.artifact import Artifact
     from pipeline.subject import Parts
 
 _SHORT = Schedule(epochs=1, batch_size=16, learning_rate=3e-3)
@@ -141,7 +144,8 @@ def test_without_training_images_it_is_said_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "fields", [{"ratio": 0}, {"ratio": 1}, {"rounds": 0}, {"round_to": 0}, {"weight": 2}, {"temperature": 0}]
+    "fields",
+    [{"ratio": 0}, {"ratio": 1}, {"blocks": -1}, {"rounds": 0}, {"round_to": 0}, {"weight": 2}, {"temperature": 0}],
 )
 def test_a_field_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(fields))):
@@ -170,3 +174,26 @@ def test_so_many_channels_stay_as_were_named(dense: Artifact, session_parts: Par
     network = _pruned(session_parts, dense, tmp_path, channels={"widen": 10}, rounds=2)
     found = [module.out_channels for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
     assert found == [16, 16, 16, 10]
+
+
+def test_whole_blocks_go_and_the_note_names_them(session_parts: Parts, tmp_path: Path) -> None:
+    parts = replace(session_parts, model=resolve_model("mobilenet_v3_small"))
+    (tmp_path / "dense").mkdir()
+    save_network(build_network(parts.model, classes=3), parts.model, tmp_path / "dense", classes=3)
+    network = Artifact.of_folder(ArtifactKind.NETWORK, tmp_path / "dense", {})
+    stage = Prune.model_validate({"schedule": {"epochs": 1, "batch_size": 32}, "ratio": 0, "blocks": 2})
+    inputs = Inputs(artifacts={ArtifactKind.NETWORK: network}, subject=Subject(parts=parts))
+
+    made = _run(stage, inputs, tmp_path / "out")
+
+    left = load_network(tmp_path / "out", parts.model)
+    gone = [name for name, module in left.named_modules() if isinstance(module, NoBlock)]
+    assert len(gone) == 2
+    assert "parameters 1.52 M -> " in made.notes[0]
+    assert made.notes[1].startswith("left out, with how much each changed what passed it: features.")
+    assert all(name in made.notes[1] for name in gone)
+
+
+def test_more_blocks_than_the_network_has_is_one_error(dense: Artifact, session_parts: Parts, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not so many residual blocks"):
+        _pruned(session_parts, dense, tmp_path, blocks=9)

@@ -1,0 +1,185 @@
+"""Whole residual blocks that change little: what a network still does when one is left out.
+
+Veit, Wilber and Belongie, "Residual Networks Behave Like Ensembles of Relatively Shallow Networks", 2016
+(arXiv:1605.06431): a residual network goes on working when a block is taken out, since the sum passes its input on.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from pipeline.errors import UsageError
+from pipeline.models.recorded_forms import NoBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from torch import Tensor
+
+__all__ = ["BlockChange", "changes", "removable", "remove_blocks", "residual_blocks"]
+
+_TOLERANCE = 1e-6
+"""Of the largest value: layouts that are changed and changed back are exact, sums with zero too."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockChange:
+    """How much a block does.
+
+    Attributes:
+        name: In the network.
+        change: ||f(x) - x|| / ||x|| for what it answers to what it is given; the mean over images.
+    """
+
+    name: str
+    change: float
+
+
+@torch.no_grad()
+def residual_blocks(network: nn.Module, input_shape: tuple[int, ...]) -> list[str]:
+    """Names of the blocks that can be left out: those that pass their input on when all their parameters are zero.
+
+    So the smallest modules that answer their input plus what they make of it, in whichever words their ``forward``
+    says so; also where a rectification follows the sum, since their input then has been through one.
+
+    Args:
+        network: In eval mode, on the CPU; as before afterwards.
+        input_shape: (1, channels, height, width).
+    """
+    names = {module: name for name, module in network.named_modules() if name and _has_layers(module)}
+    found: list[str] = []
+    for module, given in _given(network, names, torch.randn(input_shape, generator=torch.Generator().manual_seed(0))):
+        with _at_zero(module):
+            answered = module(given.clone())
+        if torch.allclose(answered, given, rtol=0, atol=_TOLERANCE * float(given.abs().max())):
+            found.append(names[module])
+    return [name for name in found if not any(other.startswith(f"{name}.") for other in found)]
+
+
+def _has_layers(module: nn.Module) -> bool:
+    """Whether it consists of others with weights: no layer, and more than a change of layout."""
+    return next(module.children(), None) is not None and next(module.parameters(), None) is not None
+
+
+def _given(network: nn.Module, modules: Collection[nn.Module], example: Tensor) -> list[tuple[nn.Module, Tensor]]:
+    """The modules that are asked once, with one tensor, and answer with one as large; and what they are given."""
+    asked: dict[nn.Module, list[Tensor | None]] = {module: [] for module in modules}
+    odd: set[nn.Module] = set()
+
+    def before(module: nn.Module, given: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        alone = len(given) == 1 and not keywords and isinstance(given[0], torch.Tensor)
+        asked[module].append(given[0].clone() if alone else None)  # a copy, since some write into what they are given
+
+    def after(module: nn.Module, _given: object, answered: object) -> None:
+        given = asked[module][-1]
+        if given is None or not isinstance(answered, torch.Tensor) or answered.shape != given.shape:
+            odd.add(module)
+
+    handles = [
+        handle
+        for module in modules
+        for handle in (
+            module.register_forward_pre_hook(before, with_kwargs=True),
+            module.register_forward_hook(after),
+        )
+    ]
+    try:
+        network(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [
+        (module, given[0])
+        for module, given in asked.items()
+        if len(given) == 1 and given[0] is not None and module not in odd
+    ]
+
+
+@contextmanager
+def _at_zero(module: nn.Module) -> Iterator[None]:
+    before = [(parameter, parameter.detach().clone()) for parameter in module.parameters()]
+    for parameter, _ in before:
+        parameter.zero_()
+    try:
+        yield
+    finally:
+        for parameter, value in before:
+            parameter.copy_(value)
+
+
+@torch.no_grad()
+def changes(network: nn.Module, blocks: Collection[str], batches: Iterable[Tensor]) -> list[BlockChange]:
+    """How much each block changes what passes through it, the least first.
+
+    Args:
+        network: In eval mode, on the CPU.
+        blocks: Their names.
+        batches: Inputs, each (batch, channels, height, width).
+    """
+    told: dict[str, list[Tensor]] = {name: [] for name in blocks}
+
+    def note(name: str, given: Tensor, answered: Tensor) -> None:
+        base = given.flatten(1).norm(dim=1).clamp_min(torch.finfo(given.dtype).tiny)
+        told[name].append((answered - given).flatten(1).norm(dim=1) / base)
+
+    given: dict[str, Tensor] = {}
+    handles = [
+        handle
+        for name in blocks
+        for handle in (
+            network.get_submodule(name).register_forward_pre_hook(
+                lambda _module, inputs, name=name: given.update({name: inputs[0].clone()})
+            ),
+            network.get_submodule(name).register_forward_hook(
+                lambda _module, _inputs, answered, name=name: note(name, given.pop(name), answered)
+            ),
+        )
+    ]
+    try:
+        for batch in batches:
+            network(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sorted(
+        (BlockChange(name, float(torch.cat(figures).mean())) for name, figures in told.items()),
+        key=lambda block: block.change,
+    )
+
+
+def removable(network: nn.Module, input_shape: tuple[int, ...], number: int, keep: Collection[str] = ()) -> list[str]:
+    """Names of the residual blocks, of which so many are to go.
+
+    Args:
+        network: In eval mode, on the CPU.
+        input_shape: (1, channels, height, width).
+        number: How many at least there have to be.
+        keep: Names of layers; blocks around or inside one of them stay.
+
+    Raises:
+        UsageError: when there are fewer.
+    """
+    found = [
+        name
+        for name in residual_blocks(network, input_shape)
+        if not any(f"{one}.".startswith(f"{name}.") or f"{name}.".startswith(f"{one}.") for one in keep)
+    ]
+    if number > len(found):
+        raise UsageError(
+            "this network has not so many residual blocks to give",
+            where="prune.blocks",
+            got=str(number),
+            expected=f"at most {len(found)}" + (f": {', '.join(found)}" if found else ""),
+        )
+    return found
+
+
+def remove_blocks(network: nn.Module, names: Iterable[str]) -> None:
+    """Leave blocks out: what they are given goes on as it is."""
+    for name in names:
+        network.set_submodule(name, NoBlock())
