@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,12 +11,12 @@ import torch
 from pipeline.errors import EdgewrightError, UsageError, nearest
 from pipeline.pruning.attention_heads import AttentionHeads, attentions
 from pipeline.pruning.channel_group import ChannelGroup
-from pipeline.pruning.dependency_graph import DependencyGraph, with_auxiliary
+from pipeline.pruning.dependency_graph import DependencyGraph, outputs_of, with_auxiliary
 from pipeline.pruning.memory_limit import limited_memory
 from pipeline.pruning.straight_parts import straight_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -124,18 +125,45 @@ class ChannelGroups:
             self._sources, found = [heads], heads.groups()
             return [*found, *self._look_at_parts(attending.values())]
         whole = self._graph(self._network, self._example, self._ignored)
+        heads_elsewhere = [module for module in self._network.modules() if "num_heads" in vars(module)]
         failure = None
         try:
             found = whole.groups()
+            if heads_elsewhere:
+                self._try_on_a_copy(found)
         except Exception as error:  # noqa: BLE001 - as in groups
             failure = error.with_traceback(None)  # with it, what fills the memory would be held on to
         if failure is None:
             self._whole, self._sources = whole, [whole]
             return found
-        found = self._look_at_parts()
+        found = self._look_at_parts(heads_elsewhere)
         if not found:
             raise failure
         return found
+
+    def _try_on_a_copy(self, groups: Sequence[ChannelGroup]) -> None:
+        """See whether the network runs with half of everything: an attention may hold its width in its code.
+
+        Raises:
+            Exception: whatever it fails with; also where other channels went than were asked for.
+        """
+        copied = deepcopy(self._network)
+        names = {module: name for name, module in self._network.named_modules()}
+        ignored = [copied.get_submodule(names[module]) for module in self._ignored]
+        half = {group.root: max(group.copies, group.channels // 2 // group.copies * group.copies) for group in groups}
+        graph = DependencyGraph(
+            copied,
+            self._example,
+            names={module: name for name, module in copied.named_modules()},
+            importance="l1",  # which channels go does not matter here
+            ignored=ignored,
+        )
+        graph.cut(half)
+        with torch.no_grad():
+            with_auxiliary(copied, self._example)
+        left = {name: outputs_of(copied.get_submodule(name)) for name in half}
+        if left != half:
+            raise _unprunable("channels of its attentions depend on each other in ways that were not understood")
 
     def _look_at_parts(self, without: Collection[nn.Module] = ()) -> list[ChannelGroup]:
         """Groups of the parts whose graph can be followed; the others stay as they are."""

@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline.pruning.channel_group import ChannelGroup
 from pipeline.pruning.importance.criteria import CRITERIA
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["DependencyGraph", "with_auxiliary"]
+__all__ = ["DependencyGraph", "outputs_of", "with_auxiliary"]
 
 
 class DependencyGraph:
@@ -81,10 +82,11 @@ class DependencyGraph:
 
 def _ratio(module: nn.Module, kept: int) -> float:
     """What torch-pruning has to be told so that exactly ``kept`` channels stay: it rounds down."""
-    return 1 - (kept + 0.5) / _outputs(module)
+    return 1 - (kept + 0.5) / outputs_of(module)
 
 
-def _outputs(module: nn.Module) -> int:
+def outputs_of(module: nn.Module) -> int:
+    """How many channels a layer makes; 0 where it is none."""
     return int(getattr(module, "out_channels", 0) or getattr(module, "out_features", 0))
 
 
@@ -92,7 +94,7 @@ def _read(pruner: Any, group: Any, names: Mapping[nn.Module, str]) -> ChannelGro
     """A group as we know it; None for one that nothing can be said about."""
     scores = pruner.estimate_importance(group)
     root = group[0].dep.target.module
-    if scores is None or not _outputs(root):
+    if scores is None or not outputs_of(root):
         return None
     copies = pruner._get_channel_groups(group)  # noqa: SLF001 - there is no public way to ask
     makes: list[str] = []
@@ -105,7 +107,7 @@ def _read(pruner: Any, group: Any, names: Mapping[nn.Module, str]) -> ChannelGro
             (makes if gives else takes).append(names[module])
     return ChannelGroup(
         root=names[root],
-        channels=_outputs(root),
+        channels=outputs_of(root),
         scores=scores.view(copies, -1).mean(dim=0).cpu(),
         copies=copies,
         kind=", ".join(kind),
@@ -118,14 +120,14 @@ def with_auxiliary(network: nn.Module, example: Tensor) -> Tensor | tuple[Tensor
     """All the network answers in training, auxiliary classifiers too: their inputs are cut with the trunk's outputs.
 
     Only modules that hold others are told that they train, since it is they who decide what is answered; a batch norm
-    or a dropout goes on as in evaluation. The network is in eval mode afterwards.
+    (also one that holds its activation) or a dropout goes on as in evaluation. The network is in eval mode afterwards.
 
     Args:
         network: Or a module of it.
         example: Its input.
     """
     for module in network.modules():
-        module.training = next(module.children(), None) is not None
+        module.training = next(module.children(), None) is not None and not isinstance(module, _BatchNorm)
     try:
         answered: Tensor | tuple[Tensor, ...] = network(example)
     finally:

@@ -253,6 +253,26 @@ def test_an_auxiliary_classifier_is_cut_with_the_trunk_and_keeps_its_classes() -
     assert [answer.shape for answer in network.train()(torch.zeros(2, 3, 8, 8))] == [(2, 3), (2, 3)]
 
 
+class _NormWithActivation(nn.BatchNorm2d):
+    """A batch norm that holds its activation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.act = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(super().forward(x))
+
+
+def test_batch_norms_that_hold_their_activation_do_not_learn_from_the_example() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 16, 3), _NormWithActivation(16), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3)
+    ).eval()
+    _pruner(network).step()
+    assert _channels(network) == [8]
+    assert torch.equal(network[1].running_var, torch.ones(8))
+
+
 class _Puzzling(nn.Module):
     """A forward that fails as only some libraries do."""
 

@@ -134,3 +134,57 @@ def test_feed_forward_channels_that_count_for_nothing_go_without_changing_the_an
 
     assert widths
     torch.testing.assert_close(network(batch), before, rtol=1e-5, atol=1e-6)
+
+
+class _Attention(nn.Module):
+    """Holds the width of its heads in its code, as many do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_heads = 2
+        self.qkv, self.proj = nn.Linear(32, 96), nn.Linear(32, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        queries, keys, values = self.qkv(x).reshape(*x.shape[:2], 3, self.num_heads, 16).permute(2, 0, 3, 1, 4)
+        seen = nn.functional.scaled_dot_product_attention(queries, keys, values)
+        return self.proj(seen.transpose(1, 2).reshape(*x.shape[:2], 32))
+
+
+class _Attending(nn.Module):
+    """A transformer of somebody's: one block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.attention = nn.Conv2d(3, 32, 4, stride=4), _Attention()
+        self.mlp = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32))
+        self.head = nn.Linear(32, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        x = x + self.attention(x)
+        return self.head((x + self.mlp(x)).mean(1))
+
+
+def test_an_attention_with_its_width_in_its_code_loses_the_widths_inside_its_blocks_alone() -> None:
+    torch.manual_seed(0)
+    network = _Attending().eval()
+    cutter = ChannelGroups(network, input_shape=(1, 3, 8, 8), outputs=3)
+
+    cutter.cut({group.root: group.channels // 2 for group in cutter.groups()})
+
+    assert cutter.by_parts
+    assert (network.stem.out_channels, network.mlp[0].out_features) == (32, 32)
+    assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 3)
+
+
+def test_heads_that_do_not_mind_are_followed_with_everything_else() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 3)
+    ).eval()
+    network[2].num_heads = 2
+    cutter = ChannelGroups(network, input_shape=(1, 3, 8, 8), outputs=3)
+
+    cutter.cut({group.root: 16 for group in cutter.groups()})
+
+    assert not cutter.by_parts
+    assert [network[index].out_channels for index in (0, 2)] == [16, 16]
