@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -53,7 +55,7 @@ class LayerCost:
 
 
 def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[ChannelGroup]) -> list[LayerCost]:
-    """Every layer that a forward pass runs, in that order.
+    """Every layer that a forward pass multiplies with, in that order, whether it calls the layer or takes its weight.
 
     Args:
         network: In evaluation mode, on the CPU.
@@ -62,14 +64,20 @@ def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[Cha
     """
     makes = {layer: group.root for group in groups for layer in group.makes}
     takes = {layer: group.root for group in groups for layer in group.takes}
+    owners = {
+        weight: (name, module)
+        for name, module in network.named_modules()
+        for weight in module.parameters(recurse=False)
+    }
     found: dict[str, LayerCost] = {}
 
-    def note(name: str, module: nn.Module, output: Tensor) -> None:
-        weight = module.weight
-        assert isinstance(weight, torch.Tensor)  # noqa: S101 - convolutions and linear layers have one
-        positions = prod(output.shape[2:]) if isinstance(module, nn.Conv2d) else max(1, prod(output.shape[1:-1]))
+    def note(weight: Tensor, output: Tensor, *, convolution: bool) -> None:
+        if weight not in owners:
+            return
+        name, module = owners[weight]
+        positions = prod(output.shape[2:]) if convolution else prod(output.shape[:-1]) // shape[0]
         depthwise = isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
-        size = "x".join(map(str, output.shape[2:])) if isinstance(module, nn.Conv2d) else "linear"
+        size = "x".join(map(str, output.shape[2:])) if convolution else "linear"
         found[name] = LayerCost(
             name=name,
             macs=weight.numel() * positions,
@@ -80,15 +88,35 @@ def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[Cha
             depthwise=depthwise,
         )
 
-    hooks = [
-        module.register_forward_hook(lambda module, _inputs, output, name=name: note(name, module, output))
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one fused call, in which no product is seen
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _Products(note):
             network(torch.zeros(shape))
     finally:
-        for hook in hooks:
-            hook.remove()
+        torch.backends.mha.set_fastpath_enabled(fast_path)
     return list(found.values())
+
+
+class _Products(TorchFunctionMode):
+    """Within it every convolution and every product with a weight is told."""
+
+    def __init__(self, note: Callable[..., None]) -> None:
+        super().__init__()
+        self._note = note
+
+    def __torch_function__(
+        self,
+        func: Any,  # noqa: ANN401 - torch's own signature
+        types: Any,  # noqa: ANN401 - as above
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - as above
+        answered = func(*args, **(kwargs or {}))
+        if func in {functional.linear, functional.conv2d}:
+            weight = args[1] if len(args) > 1 else (kwargs or {})["weight"]
+            self._note(weight, answered, convolution=func is functional.conv2d)
+        elif func is functional.multi_head_attention_forward:  # what it calls is not told
+            for weight in (args[5], args[11]):  # into queries, keys and values; out of the heads
+                self._note(weight, answered[0], convolution=False)
+        return answered

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from torch import nn
+from torchvision.models.swin_transformer import SwinTransformer
+from torchvision.models.vision_transformer import VisionTransformer
 
 from pipeline.models.build import build_network
 from pipeline.models.count import count_macs
@@ -52,3 +54,29 @@ def test_a_linear_layer_over_positions_counts_each() -> None:
     network = nn.Sequential(nn.Flatten(2), nn.Linear(256, 5)).eval()
     (layer,) = layer_costs(network, _SHAPE, [])
     assert (layer.macs, layer.params) == (3 * 256 * 5, 256 * 5)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        VisionTransformer(
+            image_size=16, patch_size=8, num_layers=1, num_heads=4, hidden_dim=32, mlp_dim=64, num_classes=3
+        ),
+        SwinTransformer([2, 2], 32, [2], [4], [3, 3], num_classes=3),
+    ],
+    ids=["vit", "swin"],
+)
+def test_weights_that_an_attention_takes_from_its_layers_count_as_theirs(network: nn.Module) -> None:
+    cutter = ChannelGroups(network.eval(), input_shape=_SHAPE, outputs=3)
+    groups = cutter.groups()
+    layers = layer_costs(network, _SHAPE, groups)
+    counted = {layer.name for layer in layers}
+    assert all(counted.issuperset((*group.makes, *group.takes)) for group in groups)
+    whole = {group.root: group.channels for group in groups}
+    kept = {root: number // 2 for root, number in whole.items()}
+
+    cutter.cut(kept)
+
+    left = {root: number / whole[root] for root, number in kept.items()}
+    after = layer_costs(network, _SHAPE, [])
+    assert sum(layer.macs * layer.share(left) for layer in layers) == sum(layer.macs for layer in after)
