@@ -245,7 +245,7 @@ def _row(family: Family, folder: Path) -> str:
     return (
         f"| {family.name} | {family.side} | {params} | {macs} | {'inside blocks' if pruned.by_parts else 'all'} "
         f"| {pruned.blocks} | {pruned.onnx_difference:.0e} | {quantised.int8} of {quantised.total} "
-        f"| {100 * quantised.noise:.1g} % |"
+        f"| {100 * quantised.noise:.2g} % |"
     )
 
 

@@ -171,8 +171,9 @@ class ChannelGroups:
         for part in straight_parts(self._network, self._example, without):
             graph = self._graph(part.module, part.example, [*part.tied, *self._ignored])
             with suppress(Exception):  # whatever the graph trips over: then it is no part
-                found += graph.groups()
-                self._sources.append(graph)
+                if groups := graph.groups():
+                    found += groups
+                    self._sources.append(graph)
         return found
 
     def _graph(self, module: nn.Module, example: Tensor, ignored: list[nn.Module]) -> DependencyGraph:

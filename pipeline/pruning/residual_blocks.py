@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BlockChange", "changes", "removable", "remove_blocks", "residual_blocks"]
 
 _TOLERANCE = 1e-6
-"""Of the largest value: layouts that are changed and changed back are exact, sums with zero too."""
+"""Of inputs up to 1: layouts that are changed and changed back are exact, and sums with zero too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,13 @@ def residual_blocks(network: nn.Module, input_shape: tuple[int, ...]) -> list[st
         input_shape: (1, channels, height, width).
     """
     names = {module: name for name, module in network.named_modules() if name and _has_layers(module)}
+    draw = torch.Generator().manual_seed(0)
     found: list[str] = []
-    for module, given in _given(network, names, torch.randn(input_shape, generator=torch.Generator().manual_seed(0))):
+    for module, shape in _shapes(network, names, torch.zeros(input_shape)).items():
+        given = torch.rand(shape, generator=draw)  # not negative: a rectification leaves it as it is
         with _at_zero(module):
             answered = module(given.clone())
-        if torch.allclose(answered, given, rtol=0, atol=_TOLERANCE * float(given.abs().max())):
+        if torch.allclose(answered, given, rtol=0, atol=_TOLERANCE):
             found.append(names[module])
     return [name for name in found if not any(other.startswith(f"{name}.") for other in found)]
 
@@ -66,38 +68,22 @@ def _has_layers(module: nn.Module) -> bool:
     return next(module.children(), None) is not None and next(module.parameters(), None) is not None
 
 
-def _given(network: nn.Module, modules: Collection[nn.Module], example: Tensor) -> list[tuple[nn.Module, Tensor]]:
-    """The modules that are asked once, with one tensor, and answer with one as large; and what they are given."""
-    asked: dict[nn.Module, list[Tensor | None]] = {module: [] for module in modules}
-    odd: set[nn.Module] = set()
+def _shapes(network: nn.Module, modules: Collection[nn.Module], example: Tensor) -> dict[nn.Module, torch.Size]:
+    """What the modules are given that are asked once, with one tensor, and answer with one of the same shape."""
+    asked: dict[nn.Module, list[torch.Size | None]] = {module: [] for module in modules}
 
-    def before(module: nn.Module, given: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    def note(module: nn.Module, given: tuple[Any, ...], keywords: dict[str, Any], answered: object) -> None:
         alone = len(given) == 1 and not keywords and isinstance(given[0], torch.Tensor)
-        asked[module].append(given[0].clone() if alone else None)  # a copy, since some write into what they are given
+        same = alone and isinstance(answered, torch.Tensor) and answered.shape == given[0].shape
+        asked[module].append(given[0].shape if same else None)
 
-    def after(module: nn.Module, _given: object, answered: object) -> None:
-        given = asked[module][-1]
-        if given is None or not isinstance(answered, torch.Tensor) or answered.shape != given.shape:
-            odd.add(module)
-
-    handles = [
-        handle
-        for module in modules
-        for handle in (
-            module.register_forward_pre_hook(before, with_kwargs=True),
-            module.register_forward_hook(after),
-        )
-    ]
+    handles = [module.register_forward_hook(note, with_kwargs=True) for module in modules]
     try:
         network(example)
     finally:
         for handle in handles:
             handle.remove()
-    return [
-        (module, given[0])
-        for module, given in asked.items()
-        if len(given) == 1 and given[0] is not None and module not in odd
-    ]
+    return {module: shapes[0] for module, shapes in asked.items() if len(shapes) == 1 and shapes[0] is not None}
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Prune(Teaching):
     """Structured pruning with recovery: the dense network is the teacher of the pruned one."""
 
     name: ClassVar[str] = "prune"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "preprocess", "task")

@@ -114,6 +114,7 @@ def test_the_files_hold_no_pickle_and_no_place(stored: Path) -> None:
     assert sorted(path.name for path in stored.iterdir()) == [ARCHITECTURE, WEIGHTS]
     document = json.loads((stored / ARCHITECTURE).read_text(encoding="utf-8"))
     assert document["schema"] == "edgewright.network/1"
+    assert "forms" not in document
     assert document["builder"] == {"origin": "torchvision", "name": "resnet18", "file_sha256": None}
     assert document["tensors"]["conv1.weight"] == {"shape": [32, 3, 7, 7], "dtype": "float32"}
     assert document["modules"]["conv1"]["out_channels"] == 32

@@ -176,22 +176,33 @@ def test_so_many_channels_stay_as_were_named(dense: Artifact, session_parts: Par
     assert found == [16, 16, 16, 10]
 
 
+def _made_of(name: str, parts: Parts, folder: Path, **fields: Any) -> tuple[Made, torch.nn.Module]:  # noqa: ANN401
+    """What the stage makes of an untrained network of torchvision's."""
+    parts = replace(parts, model=resolve_model(name))
+    (folder / "dense").mkdir()
+    save_network(build_network(parts.model, classes=3), parts.model, folder / "dense", classes=3)
+    network = Artifact.of_folder(ArtifactKind.NETWORK, folder / "dense", {})
+    stage = Prune.model_validate({"schedule": {"epochs": 1, "batch_size": 32}, **fields})
+    made = _run(stage, Inputs(artifacts={network.kind: network}, subject=Subject(parts=parts)), folder / "out")
+    return made, load_network(folder / "out", parts.model)
+
+
 def test_whole_blocks_go_and_the_note_names_them(session_parts: Parts, tmp_path: Path) -> None:
-    parts = replace(session_parts, model=resolve_model("mobilenet_v3_small"))
-    (tmp_path / "dense").mkdir()
-    save_network(build_network(parts.model, classes=3), parts.model, tmp_path / "dense", classes=3)
-    network = Artifact.of_folder(ArtifactKind.NETWORK, tmp_path / "dense", {})
-    stage = Prune.model_validate({"schedule": {"epochs": 1, "batch_size": 32}, "ratio": 0, "blocks": 2})
-    inputs = Inputs(artifacts={ArtifactKind.NETWORK: network}, subject=Subject(parts=parts))
+    made, left = _made_of("mobilenet_v3_small", session_parts, tmp_path, ratio=0, blocks=2)
 
-    made = _run(stage, inputs, tmp_path / "out")
-
-    left = load_network(tmp_path / "out", parts.model)
     gone = [name for name, module in left.named_modules() if isinstance(module, NoBlock)]
     assert len(gone) == 2
     assert "parameters 1.52 M -> " in made.notes[0]
     assert made.notes[1].startswith("left out, with how much each changed what passed it: features.")
     assert all(name in made.notes[1] for name in gone)
+
+
+def test_where_only_what_is_inside_blocks_goes_a_note_says_so(session_parts: Parts, tmp_path: Path) -> None:
+    made, left = _made_of("shufflenet_v2_x0_5", session_parts, tmp_path)
+
+    assert made.notes[1].startswith("channels inside blocks and attention heads went")
+    assert left.conv1[0].out_channels == 24
+    assert left.stage2[0].branch2[0].out_channels == 8
 
 
 def test_more_blocks_than_the_network_has_is_one_error(dense: Artifact, session_parts: Parts, tmp_path: Path) -> None:
