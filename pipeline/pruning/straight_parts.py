@@ -77,22 +77,29 @@ class _Run:
 
 
 def _runs(network: nn.Module, example: Tensor) -> dict[nn.Module, list[_Run]]:
-    """What each module was given and answered. All tensors are held, so that two are the same only if they are one."""
-    found: dict[nn.Module, list[_Run]] = {}
+    """What each module was given and answered, of those that are only asked with one tensor and answer with one.
 
-    def remember(module: nn.Module, given: tuple[Any, ...], answered: object) -> None:
-        if len(given) == 1 and isinstance(given[0], torch.Tensor) and isinstance(answered, torch.Tensor):
+    All tensors are held, so that two are the same only if they are one.
+    """
+    found: dict[nn.Module, list[_Run]] = {}
+    others: set[nn.Module] = set()
+
+    def remember(module: nn.Module, given: tuple[Any, ...], keywords: dict[str, Any], answered: object) -> None:
+        alone = len(given) == 1 and not keywords and isinstance(given[0], torch.Tensor)
+        if alone and isinstance(answered, torch.Tensor):
             place = sum(map(len, found.values()))
             found.setdefault(module, []).append(_Run(given[0], answered, place))
+        else:
+            others.add(module)
 
-    handles = [module.register_forward_hook(remember) for module in network.modules()]
+    handles = [module.register_forward_hook(remember, with_kwargs=True) for module in network.modules()]
     try:
         with torch.no_grad():
             network(example)
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return {module: runs for module, runs in found.items() if module not in others}
 
 
 def _line(module: nn.Module, runs: dict[nn.Module, list[_Run]]) -> list[nn.Module] | None:
