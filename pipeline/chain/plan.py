@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.stage import Stage
     from pipeline.store import Store
+    from pipeline.training.schedule import Schedule
 
 __all__ = ["Plan", "make_plan"]
 
@@ -90,9 +91,8 @@ class Plan:
         """Whether the input is made smaller, or may be."""
         return "downsample" not in self.skipped and self.recipe.downsample.size is not None
 
-    def question(self) -> AskTeacher:
-        """What each teacher is asked before distill."""
-        schedule = self.recipe.distill.schedule
+    def question(self, schedule: Schedule) -> AskTeacher:
+        """What each teacher is asked before a training of its student."""
         return AskTeacher(views=schedule.asked_views, augment=schedule.augment)
 
     def build_stage(
@@ -153,6 +153,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     preprocess, assumed = preprocess_of(recipe, model, weights)
     skipped = _skipped(recipe, dataset, model, weights)
     _check_size(recipe, preprocess, skipped)
+    _check_teachers(recipe, skipped)
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
     teachers = {
         teacher.text: teacher_parts(parts, teacher, recipe, cache, progress)
@@ -229,6 +230,18 @@ def _check_size(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
             got="auto",
             fix="add --goal latency=0.5x, or give the size in pixels",
         )
+
+
+def _check_teachers(recipe: Recipe, skipped: Mapping[str, str]) -> None:
+    """See that there are teachers where a recovery is to learn from them."""
+    for name, stage in (("downsample", recipe.downsample), ("prune", recipe.prune)):
+        if stage.teachers == "all" and name not in skipped and "distill" in skipped:
+            raise UsageError(
+                f"{name} is to learn from the teachers of distill, and there are none",
+                where=f"{name}.teachers",
+                got=skipped["distill"],
+                fix=f"set {name}.teachers=itself, or name teachers with --teacher",
+            )
 
 
 def _may_downsample(recipe: Recipe) -> bool:

@@ -20,7 +20,9 @@ from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
 from pipeline.runner.report_rows import Outcome, Taught
 from pipeline.stage import Teacher, TrainedNetwork
+from pipeline.stages.distill import Distill
 from pipeline.stages.downsample import Downsample
+from pipeline.stages.recovery import Recovering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from pipeline.chain.execution import StageResult
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.planning.goal.plan_record import GoalPlan
+    from pipeline.training.schedule import Schedule
 
 __all__ = ["Finished", "deploy", "finished"]
 
@@ -74,16 +77,19 @@ def finished(chain: Chain) -> Iterator[Finished]:
     first = next((target for target in targets if not target.cannot_run()), targets[0])
     for stage in chain.plan.network_stages():
         teachers: tuple[Teacher, ...] = ()
-        if stage.name == "distill":
+        if isinstance(stage, Distill):
             with chain.phases.during("teachers", whole=True):
                 shared.taught = _teachers(chain, first)
-                teachers = shared.teachers = _asked(chain, shared.taught)
+                teachers = shared.teachers = _asked(chain, shared.taught, stage.schedule)
         if waits_for_goal(chain.plan, stage):
             shared.goal = shared.goal or _planned(chain, first, artifacts[ArtifactKind.NETWORK])
             planned = as_planned(stage, shared.goal)
             if planned is None:
                 continue
             stage = planned  # noqa: PLW2901 - the stage with what was planned
+        if isinstance(stage, Recovering) and stage.teachers == "all":
+            with chain.phases.during("teachers", whole=True):
+                teachers = _asked(chain, shared.taught, stage.schedule)
         result = chain.execute(stage, artifacts, teachers)
         artifacts[result.artifact.kind] = result.artifact
         if isinstance(stage, Downsample) and stage.height_and_width:
@@ -165,11 +171,13 @@ def _note(chain: Chain, made: Made, outcome: Outcome) -> None:
     chain.announce(outcome)
 
 
-def _asked(chain: Chain, taught: Sequence[Taught]) -> tuple[Teacher, ...]:
-    """The teachers with what they say of every view that the student will see."""
+def _asked(chain: Chain, taught: Sequence[Taught], schedule: Schedule) -> tuple[Teacher, ...]:
+    """The teachers with what they say of every view that the student will see in a training."""
     found = []
     for parts, one in zip(chain.plan.teachers, taught, strict=True):
-        answers = chain.about(parts).execute(chain.plan.question(), {ArtifactKind.NETWORK: one.teacher.artifact})
+        answers = chain.about(parts).execute(
+            chain.plan.question(schedule), {ArtifactKind.NETWORK: one.teacher.artifact}
+        )
         found.append(Teacher(name=parts.model.name, answers=answers.artifact, network=one.teacher))
     files = (Teacher(name=one.file.stem, answers=chain.execute(one, {}).artifact) for one in chain.plan.answer_files)
     return (*found, *files)

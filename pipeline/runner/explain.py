@@ -14,7 +14,9 @@ from pipeline.planning.kept_decision import SEARCH, decision_components, recorde
 from pipeline.runner.network_trial import Trial, known_trial
 from pipeline.runner.preflight import plan_after_trials
 from pipeline.stage import Inputs, Teacher, TrainedNetwork
+from pipeline.stages.distill import Distill
 from pipeline.stages.downsample import Downsample
+from pipeline.stages.recovery import Recovering
 from pipeline.subject import Subject
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pipeline.stage import Stage
     from pipeline.store import Store
     from pipeline.subject import Parts
+    from pipeline.training.schedule import Schedule
 
 __all__ = ["Explained", "explain"]
 
@@ -58,14 +61,14 @@ def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
     ]
     for stage in plan.network_stages():
         teachers: tuple[Teacher, ...] = ()
-        if stage.name == "distill":
-            known, found = walk.teachers()
-            told += found
+        if isinstance(stage, Distill) or (isinstance(stage, Recovering) and stage.teachers == "all"):
+            known, found = walk.teachers(stage.schedule)
+            told += [one for one in found if one not in told]
             if known is None:
                 told.append(walk.waiting(stage, "its teachers have to be trained and asked first"))
                 continue
             teachers = known
-        told.append(walk.look_planned(stage) if waits_for_goal(plan, stage) else walk.look(stage, teachers))
+        told.append(walk.look_planned(stage, teachers) if waits_for_goal(plan, stage) else walk.look(stage, teachers))
     for target in plan.targets:
         told += walk.export_and_build(target)
     return tuple(told)
@@ -93,12 +96,12 @@ class _Walk:
         self._unknown.pop(stage.gives, None)
         return Explained(stage=stage.name, status="cached", reasons=())
 
-    def look_planned(self, stage: Stage) -> Explained:
+    def look_planned(self, stage: Stage, teachers: tuple[Teacher, ...]) -> Explained:
         """Downsample or prune, with what was planned for the goal: at the first of them, for both."""
         plan = self._plan
         if self._goal is None:
             if ArtifactKind.NETWORK in self._unknown:
-                return self.look(stage)
+                return self.look(stage, teachers)
             target = next((target for target in plan.targets if not target.cannot_run()), plan.targets[0])
             components = goal_components(plan, target, self._artifacts[ArtifactKind.NETWORK])
             self._goal = recorded_plan(components, self._store)
@@ -107,7 +110,7 @@ class _Walk:
         planned = as_planned(stage, self._goal)
         if planned is None:
             return Explained(stage=stage.name, status="skipped", reasons=(self._goal.reason,))
-        return self.look(planned)
+        return self.look(planned, teachers)
 
     def export_and_build(self, target: Target) -> tuple[Explained, Explained]:
         """A target's own two stages; without a decision on its form the search comes first."""
@@ -141,11 +144,11 @@ class _Walk:
     def _would_run(self, name: str, *reasons: str) -> Explained:
         return Explained(stage=name, status="would run", reasons=reasons)
 
-    def teachers(self) -> tuple[tuple[Teacher, ...] | None, list[Explained]]:
+    def teachers(self, schedule: Schedule) -> tuple[tuple[Teacher, ...] | None, list[Explained]]:
         """The teachers with their answers, None when one has to be trained or asked; and a line for each of them."""
         recipe = self._plan.recipe
         stage = recipe.baseline.model_copy(update={"schedule": recipe.distill.teacher_schedule})
-        question = self._plan.question()
+        question = self._plan.question(schedule)
         known, told = [], []
         for parts in self._plan.teachers:
             inputs = self._inputs(stage, parts)

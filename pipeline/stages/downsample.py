@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 from pipeline.artifact import ArtifactKind
 from pipeline.errors import UsageError
 from pipeline.stage import Made
-from pipeline.tasks.distillation.teaching import Teaching
+from pipeline.stages.recovery import Recovering
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Downsample"]
 
 
-class Downsample(Teaching):
+class Downsample(Recovering):
     """A smaller input, to which a trained network is tuned, with its answers to the larger images as its teacher.
 
     A network has to be tuned to the size it is used at: the same object fills another part of its receptive fields, and
@@ -86,32 +86,32 @@ class Downsample(Teaching):
         smaller = replace(inputs, subject=subject.at(size))
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         if subject.train:
-            curves, how = self._trained(network, inputs, smaller, work)
+            curves, notes = self._trained(network, inputs, smaller, work)
         else:
-            curves, how = _refreshed(network, smaller, work)
+            curves, notes = _refreshed(network, smaller, work)
         save_network(network, subject.model, work.folder, classes=len(subject.classes))
-        note = f"input {'x'.join(map(str, before))} -> {'x'.join(map(str, size))}, {how}"
-        return Made(facts=network_facts(network, smaller, curves), notes=(note,))
+        note = f"input {'x'.join(map(str, before))} -> {'x'.join(map(str, size))}"
+        return Made(facts=network_facts(network, smaller, curves), notes=(note, *notes))
 
-    def _trained(self, network: nn.Module, inputs: Inputs, smaller: Inputs, work: Workspace) -> tuple[list[Json], str]:
+    def _trained(
+        self, network: nn.Module, inputs: Inputs, smaller: Inputs, work: Workspace
+    ) -> tuple[list[Json], list[str]]:
         """Train on the smaller images, taught by what the network says of the larger ones."""
         from pipeline.models.files import load_network
         from pipeline.stages.recovery import Recovery, asked_before
         from pipeline.training.images import TrainingImages
-        from pipeline.training.validation import Validation
 
         subject = inputs.subject
         dense = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         larger = TrainingImages(subject.train, subject.preprocess, work.progress)
         said = asked_before(dense, larger, self.schedule, inputs, work)
         images = TrainingImages(subject.train, smaller.subject.preprocess, work.progress)
-        validation = Validation.of(smaller.subject, work.progress)
-        recovery = Recovery(self, self.schedule, dense, said, images, validation)
-        recovery.train(network, inputs, work, seed=work.seed, how="downsampled")
-        return recovery.curves, "tuned on the training images"
+        recovery = Recovery(self, dense, said, images, smaller, work)
+        recovery.train(network, seed=work.seed, how="downsampled")
+        return recovery.curves, recovery.notes
 
 
-def _refreshed(network: nn.Module, smaller: Inputs, work: Workspace) -> tuple[list[Json], str]:
+def _refreshed(network: nn.Module, smaller: Inputs, work: Workspace) -> tuple[list[Json], list[str]]:
     """Measure the batch norms' statistics anew, on the calibration images."""
     from pipeline.training.batch_norm import reestimate_batch_norm
     from pipeline.training.images import TrainingImages
@@ -119,4 +119,4 @@ def _refreshed(network: nn.Module, smaller: Inputs, work: Workspace) -> tuple[li
     subject = smaller.subject
     images = TrainingImages(subject.calibration, subject.preprocess, work.progress)
     reestimate_batch_norm(network, images, batch_size=128)
-    return [], f"batch norms measured anew on {len(images)} calibration images: there are none to train on"
+    return [], [f"batch norms measured anew on {len(images)} calibration images: there are none to train on"]

@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_v
 
 from pipeline.artifact import ArtifactKind
 from pipeline.stage import Made
-from pipeline.tasks.distillation.teaching import Teaching
+from pipeline.stages.recovery import Recovering
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ _IMAGES, _A_PASS = 512, 64
 """Of the training, to see what blocks do."""
 
 
-class Prune(Teaching):
+class Prune(Recovering):
     """Structured pruning with recovery: the dense network is the teacher of the pruned one."""
 
     name: ClassVar[str] = "prune"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "preprocess", "task")
@@ -90,7 +90,6 @@ class Prune(Teaching):
         from pipeline.stages.recovery import Recovery, asked_before
         from pipeline.stages.start import network_facts
         from pipeline.training.images import TrainingImages
-        from pipeline.training.validation import Validation
 
         subject = inputs.subject
         folder = inputs.artifacts[ArtifactKind.NETWORK].root
@@ -98,7 +97,7 @@ class Prune(Teaching):
         dense, network = (load_network(folder, subject.model) for _ in range(2))
         before = network_facts(dense, inputs)
         said = asked_before(dense, images, self.schedule, inputs, work)
-        recovery = Recovery(self, self.schedule, dense, said, images, Validation.of(subject, work.progress))
+        recovery = Recovery(self, dense, said, images, inputs, work)
         gone = self._leave_blocks_out(network, images)
         cutter = ChannelGroups(
             network,
@@ -116,7 +115,7 @@ class Prune(Teaching):
                 if self.cuts_channels:
                     cutter.cut(self.kept(groups, before_all, number))
             suffix = f" ({number}/{self.rounds})" if self.rounds > 1 else ""
-            recovery.train(network, inputs, work, seed=work.seed + number, how=f"pruned{suffix}")
+            recovery.train(network, seed=work.seed + number, how=f"pruned{suffix}")
         save_network(network, subject.model, work.folder, classes=len(subject.classes))
         facts = network_facts(network, inputs, recovery.curves)
         notes = [f"parameters {before['params'] / 1e6:.2f} M -> {facts['params'] / 1e6:.2f} M"]
@@ -127,7 +126,7 @@ class Prune(Teaching):
             notes.append(
                 "channels inside blocks and attention heads went; what runs from block to block stays as wide as it is"
             )
-        return Made(facts=facts, notes=tuple(notes))
+        return Made(facts=facts, notes=(*notes, *recovery.notes))
 
     def _leave_blocks_out(self, network: nn.Module, images: TrainingImages) -> list[BlockChange]:
         """Those that went; measured once, on some of the training images."""

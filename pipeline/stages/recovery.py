@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from pipeline.data.dataset import rotating_samples
+from pipeline.tasks.distillation.teaching import Teaching
+from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from torch import nn
 
     from pipeline.artifact import Json
     from pipeline.stage import Inputs, Workspace
-    from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.training.images import TrainingImages
-    from pipeline.training.schedule import Schedule
     from pipeline.training.teacher_answers import TeacherAnswers
     from pipeline.training.validation import Validation
 
-__all__ = ["Recovery", "asked_before"]
+__all__ = ["Recovering", "Recovery", "asked_before"]
+
+_JUDGED_ON = 512
+"""Images that tell how far a recovery came."""
+
+
+class Recovering(Teaching):
+    """How a stage lets a network recover from what it took away."""
+
+    teachers: Literal["itself", "all"] = Field(
+        default="itself",
+        description="learned from is the network as it was before, or it and the teachers of distill ('all')",
+    )
+    schedule: Schedule = Schedule()
 
 
 def asked_before(
@@ -50,37 +68,43 @@ class Recovery:
     """One or several trainings of a network that answers worse than it did.
 
     Args:
-        section: How the earlier answers are learned from.
-        schedule: Of each training.
+        section: How, and from whom.
         dense: The network as it was: losses on layers look inside.
         said: What it said, as of :func:`asked_before`.
         images: As the network is fed now.
-        validation: As in ``train``.
+        inputs: Of the stage, as the network is fed now.
+        work: Where the stage works.
 
     Attributes:
         curves: Of the trainings so far, for the facts.
+        notes: What each of them won back.
     """
 
     def __init__(
         self,
-        section: Teaching,
-        schedule: Schedule,
+        section: Recovering,
         dense: nn.Module,
         said: TeacherAnswers,
         images: TrainingImages,
-        validation: Validation | None,
+        inputs: Inputs,
+        work: Workspace,
     ) -> None:
-        self._section, self._schedule = section, schedule.with_teachers()
-        self._dense, self._said, self._images, self._validation = dense, said, images, validation
-        self.curves: list[Json] = []
+        from pipeline.training.teacher_answers import TeacherAnswers
+        from pipeline.training.validation import Validation
 
-    def train(self, network: nn.Module, inputs: Inputs, work: Workspace, *, seed: int, how: str) -> None:
+        self._section, self._schedule = section, section.schedule.with_teachers()
+        self._dense, self._images, self._inputs, self._work = dense, images, inputs, work
+        self._said = [said, *(TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers)]
+        self._validation = Validation.of(inputs.subject, work.progress)
+        self._judge, self._judged_on = _judge(inputs, work)
+        self.curves: list[Json] = []
+        self.notes: list[str] = []
+
+    def train(self, network: nn.Module, *, seed: int, how: str) -> None:
         """Train the network in place.
 
         Args:
             network: Fed with the images; ends in evaluation mode.
-            inputs: Of the stage.
-            work: Where the stage works.
             seed: Of the training.
             how: What was done to it, for people: ``pruned (1/2)``.
         """
@@ -89,13 +113,15 @@ class Recovery:
         from pipeline.training.loop import train
         from pipeline.training.teaching import TaughtLoss
 
-        name, task = inputs.subject.model.name, inputs.subject.task
+        subject, work = self._inputs.subject, self._work
+        name = subject.model.name
+        before = self._judge.score(network)
         features = feature_losses(self._section, network, lambda: [self._dense], self._images)
         loss = TaughtLoss(
-            task,
+            subject.task,
             network,
             self._images,
-            [self._said],
+            self._said,
             self._section,
             smoothing=self._schedule.label_smoothing,
             features=features,
@@ -111,6 +137,23 @@ class Recovery:
             kept=work.kept,
             validation=self._validation,
         )
-        self.curves.append(curve_to_json(f"{name}, {how}", epochs))
         if features is not None:
             features.release()
+        after = self._judge.score(network)
+        self.curves.append(curve_to_json(f"{name}, {how}", epochs))
+        self.notes.append(
+            f"{how}: {100 * before:.1f} % {subject.task.metric} before recovery, {100 * after:.1f} % after it, on "
+            f"{self._judged_on}"
+        )
+
+
+def _judge(inputs: Inputs, work: Workspace) -> tuple[Validation, str]:
+    """What scores a network on a few images, and which these are: held back where any are."""
+    from pipeline.training.validation import Validation
+
+    subject = inputs.subject
+    held = rotating_samples(subject.validation, _JUDGED_ON)
+    samples = held or rotating_samples(subject.train, _JUDGED_ON)
+    parts = replace(subject.parts, dataset=replace(subject.parts.dataset, validation=samples))
+    judge = Validation(replace(subject, parts=parts), work.progress)
+    return judge, f"{len(samples)} {'held-back' if held else 'training'} images"

@@ -129,6 +129,8 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     },
     "answers": {"views": 9, "augment": ["flip"]},
     "prune": {
+        "blocks": 9,
+        "teachers": "all",
         "ratio": 0.99,
         "channels": {"conv1": 9},
         "importance": "taylor",

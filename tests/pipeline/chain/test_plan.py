@@ -496,3 +496,9 @@ def test_blocks_that_go_are_not_planned_by_a_goal(planned: Planner) -> None:
         planned(prune={"blocks": 2}, goal={"latency": "0.5x"})
     assert (raised.value.where, raised.value.got) == ("prune.blocks", "2, and a goal for latency")
     assert planned(prune={"blocks": 2}).recipe.prune.blocks == 2
+
+
+def test_a_recovery_that_learns_from_teachers_needs_some(planned: Planner) -> None:
+    with pytest.raises(UsageError) as raised:
+        planned(prune={"teachers": "all"}, skip=["distill"])
+    assert (raised.value.where, raised.value.got) == ("prune.teachers", "skipped on request")

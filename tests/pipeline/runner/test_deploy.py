@@ -186,7 +186,9 @@ def test_the_bundle_names_no_place_and_nobody(first: _Run, kept: Path, tiny_file
 def test_several_teachers_are_measured_together_and_seeds_repeat_both_students(
     tiny_recipe: Recipe, tiny_file: Path, tmp_path: Path
 ) -> None:
-    distill = tiny_recipe.distill.model_copy(update={"teachers": (f"{tiny_file}:tiny", f"{tiny_file}:tiny")})
+    other = tmp_path / "other.py"
+    other.write_text(tiny_file.read_text(encoding="utf-8"), encoding="utf-8")
+    distill = tiny_recipe.distill.model_copy(update={"teachers": (f"{tiny_file}:tiny", f"{other}:tiny")})
     measure = tiny_recipe.measure.model_copy(update={"seeds": 2})
     recipe = tiny_recipe.model_copy(update={"distill": distill, "measure": measure, "skip": ("prune",)})
     report = _run(recipe, Store(tmp_path / "store"), tmp_path / "out").deployed.report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,12 @@ from pipeline.models.files import load_network, save_network
 from pipeline.models.recorded_forms import NoBlock
 from pipeline.models.resolve import resolve_model
 from pipeline.progress import SilentProgress
-from pipeline.stage import Inputs, Made, Workspace
+from pipeline.stage import Inputs, Made, Teacher, Workspace
 from pipeline.stages.prune import Prune
 from pipeline.subject import Subject
 from pipeline.training.images import TrainingImages
 from pipeline.training.schedule import Schedule
+from pipeline.training.teaching import TaughtLoss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from pipeline.subject import Parts
 
 _SHORT = Schedule(epochs=1, batch_size=16, learning_rate=3e-3)
+_LONGER = Schedule(epochs=6, batch_size=8, learning_rate=1e-2, augment=())
 
 
 class _Told(SilentProgress):
@@ -127,7 +130,7 @@ def test_the_dense_network_is_the_teacher_of_the_pruned_one(
 
 def test_the_note_tells_the_parameters_before_and_after(chain: Mapping[str, Any], dense: Artifact) -> None:
     before, after = dense.facts["params"], chain["prune"].result.artifact.facts["params"]
-    assert chain["prune"].result.notes == (f"parameters {before / 1e6:.2f} M -> {after / 1e6:.2f} M",)
+    assert chain["prune"].result.notes[0] == f"parameters {before / 1e6:.2f} M -> {after / 1e6:.2f} M"
 
 
 def test_without_training_images_it_is_said_what_to_do(
@@ -208,3 +211,32 @@ def test_where_only_what_is_inside_blocks_goes_a_note_says_so(session_parts: Par
 def test_more_blocks_than_the_network_has_is_one_error(dense: Artifact, session_parts: Parts, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not so many residual blocks"):
         _pruned(session_parts, dense, tmp_path, blocks=9)
+
+
+def test_it_tells_how_far_the_network_came_back(inputs: Any, dense: Artifact, tmp_path: Path) -> None:  # noqa: ANN401
+    made = _run(Prune(schedule=_LONGER, ratio=0.9, round_to=1), inputs(dense), tmp_path / "out")
+    told = made.notes[-1]
+    before, after = (float(found) for found in re.findall(r"([\d.]+) % ", told.replace("top1", "")))
+    assert told.endswith("on 96 training images")
+    assert before < after
+
+
+def test_teachers_are_learned_from_beside_the_dense_network(
+    inputs: Any,  # noqa: ANN401
+    chain: Mapping[str, Any],
+    dense: Artifact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def heard(self: Any, task: Any, network: Any, images: Any, answers: Any, *rest: Any, **more: Any) -> None:  # noqa: ANN401
+        asked.append(len(answers))
+        original(self, task, network, images, answers, *rest, **more)
+
+    original = TaughtLoss.__init__
+    monkeypatch.setattr(TaughtLoss, "__init__", heard)
+    teacher = Teacher(name="other", answers=chain["answers"].result.artifact)
+    _run(Prune(schedule=_SHORT, teachers="all"), inputs(dense, teachers=(teacher,)), tmp_path / "all")
+    _run(Prune(schedule=_SHORT), inputs(dense), tmp_path / "itself")
+    assert asked == [2, 1]
