@@ -73,6 +73,7 @@ class Bundle:
 
         Raises:
             OSError: when a file cannot be read as an image.
+            ValueError: when it is too large, no plain file, or its pixels have no known range.
         """
         from pipeline.preprocess import load_image, preprocess_image, upright_rgb
 
@@ -92,6 +93,7 @@ class Bundle:
 
         Raises:
             OSError: when a file cannot be read as an image.
+            ValueError: when it is too large, no plain file, or its pixels have no known range.
         """
         from exporters.device.classification import likeliest
 

@@ -6,6 +6,8 @@ The functions between the two markers are pure Pillow and numpy and are written 
 
 from __future__ import annotations
 
+import stat
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,7 +15,16 @@ from numpy.typing import NDArray  # noqa: TC002 - run.py has it at run time
 from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-__all__ = ["CHANNELS", "PreprocessSpec", "load_image", "normalised", "preprocess_image", "upright_rgb"]
+__all__ = [
+    "CHANNELS",
+    "IMAGE_FORMATS",
+    "LARGEST_PIXELS",
+    "PreprocessSpec",
+    "load_image",
+    "normalised",
+    "preprocess_image",
+    "upright_rgb",
+]
 
 CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
 """How many channels an input of each kind has."""
@@ -94,18 +105,44 @@ class PreprocessSpec(BaseModel):
 
 
 # --- the bundle's run.py starts here ---
+# What is read; Pillow knows more, and hands PostScript to another program.
+IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+# Of one image: 268 MB as RGB. It is the number from which Pillow warns of a decompression bomb.
+LARGEST_PIXELS = 89_478_485
+
+
 def load_image(path: str) -> Image.Image:
-    """Read an image file as :func:`upright_rgb` makes it."""
-    with Image.open(path) as opened:
-        return upright_rgb(opened)
+    """Read an image file as :func:`upright_rgb` makes it; of an animation its first picture.
+
+    Raises OSError when it is not one of IMAGE_FORMATS or damaged, ValueError when it is no plain file, too large, or of
+    pixels whose range nobody knows.
+    """
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise ValueError("not a plain file")  # a pipe would be waited for
+    try:
+        with Image.open(path, formats=IMAGE_FORMATS) as opened:
+            return upright_rgb(opened)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"more than {LARGEST_PIXELS} pixels: make it smaller") from error
 
 
 def upright_rgb(opened: Image.Image) -> Image.Image:
-    """An opened image as 8-bit RGB: upright by its EXIF tag, 16-bit grey scaled instead of clipped."""
+    """An opened image as 8-bit RGB: upright by its EXIF tag, 16-bit grey scaled instead of clipped.
+
+    Raises ValueError when it is too large, or when its pixels have no known range: floats, integers beyond 16 bit.
+    """
+    if opened.width * opened.height > LARGEST_PIXELS:
+        raise ValueError(f"{opened.width}x{opened.height} is more than {LARGEST_PIXELS} pixels: make it smaller")
+    if opened.mode == "F":
+        raise ValueError("floating-point pixels have no known range: save it with 8 or 16 bit")
     image = ImageOps.exif_transpose(opened)
     image.load()
     if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("integer pixels beyond 0 to 65535 have no known range: save it with 8 or 16 bit")
+        image = Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))
     image.info.pop("transparency", None)  # a table of a palette, which RGB has no use for
     return image.convert("RGB")
 

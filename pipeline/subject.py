@@ -125,3 +125,9 @@ class Subject:
         """The calibration images, disjoint from the test split."""
         self._check("calibration")
         return self.parts.dataset.calibration
+
+    def images(self) -> tuple[Sample, ...]:
+        """All images that can be read here."""
+        dataset = self.parts.dataset
+        splits = {"train": dataset.train, "validation": dataset.validation, "calibration": dataset.calibration}
+        return tuple(sample for name, split in splits.items() if name in self.readable for sample in split)

@@ -15,6 +15,7 @@ from benchmarks.solo import FULL, QUICK, Profile, SoloRecord, measure_solo
 from pipeline.artifact import sha256_of_json
 from pipeline.catalog import OPENERS
 from pipeline.data.dataset import rotating_samples
+from pipeline.data.unchanged import refuse_changed
 from pipeline.environment import this_machine, versions
 from pipeline.evaluation import collect_outputs
 from pipeline.measuring.engine_inputs import engine_on_images
@@ -75,6 +76,7 @@ def measure(
             engine.root, spec, OPENERS[spec.target], parts.dataset.test, parts.preprocess, progress
         )
         accuracy = parts.task.score(outputs, parts.dataset.test)
+        refuse_changed(parts.dataset.test)
         store.put_record("measurements", key, {"solo": solo.to_json(), "accuracy": accuracy.to_json()})
     return Measured(
         engine_sha256=engine.sha256, solo=solo, accuracy=accuracy, size_bytes=loaded_size(engine), cached=False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.artifact import FLOAT_MODEL, Artifact, ArtifactKind, FileEntry
 from pipeline.chain.followers import call_followers
 from pipeline.chain.keys import key_components, key_of
+from pipeline.data.unchanged import refuse_changed
 from pipeline.errors import ContractError
 from pipeline.stage import Inputs, Workspace
 from pipeline.store import KeyRecord
@@ -75,6 +76,7 @@ def execute(
 
     Raises:
         ContractError: when the stage did not do what it declared.
+        DataError: when images that it reads changed meanwhile; nothing is kept then.
     """
     inputs = Inputs(
         artifacts={kind: inputs.artifacts[kind] for kind in stage.takes},
@@ -93,6 +95,7 @@ def execute(
             with progress.track(stage.name, 0):  # moves where the stage itself has nothing to count
                 made = stage.run(inputs, Workspace(folder=folder, seed=seed, progress=progress, kept=kept))
             _verify(stage, inputs, folder)
+            refuse_changed(inputs.subject.images())
             artifact = store.commit(stage.gives, folder, made.facts)
             wall_s = time.perf_counter() - start
         record = KeyRecord(artifact_sha256=artifact.sha256, components=components, wall_s=wall_s, notes=made.notes)

@@ -13,6 +13,7 @@ from pipeline.chain.targets import targets_of
 from pipeline.chain.teachers import DEFAULT_TEACHERS, answer_files, named_teachers, teacher_parts
 from pipeline.data.balance import imbalance
 from pipeline.data.check import check_images
+from pipeline.data.coverage import unscored
 from pipeline.data.open import open_dataset
 from pipeline.errors import DataError, UsageError
 from pipeline.measuring.bundle_images import remember_dataset
@@ -149,7 +150,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     weights = resolve_weights(recipe.weights, model, cache=cache, progress=progress)
     _check_trainable(recipe, dataset, weights)
     _check_expectation(recipe, targets)
-    check_images(dataset, progress, cache=cache)
+    told = check_images(dataset, progress, cache=cache)
     preprocess, assumed = preprocess_of(recipe, model, weights)
     skipped = _skipped(recipe, dataset, model, weights)
     _check_size(recipe, preprocess, skipped)
@@ -168,7 +169,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
         fastest_only=AUTO in recipe.targets,
         skipped=skipped,
         assumed=assumed,
-        notes=(*_weights_notes(model, weights), *_data_notes(dataset, skipped)),
+        notes=(*_weights_notes(model, weights), *told, *_data_notes(dataset, skipped)),
     )
 
 
@@ -312,9 +313,9 @@ def _resolved(
 
 
 def _data_notes(dataset: Dataset, skipped: Mapping[str, str]) -> tuple[str, ...]:
-    """What of the data is told to those whose networks learn from it."""
+    """What of the classes is told: to all, and to those whose networks learn from them."""
     uneven = None if {"distill", "prune"} <= skipped.keys() else imbalance(dataset)
-    return (uneven,) if uneven else ()
+    return tuple(told for told in (unscored(dataset), uneven) if told)
 
 
 def _weights_notes(model: ModelSource, weights: WeightsSource) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.artifact import sha256_of_json
 from pipeline.errors import DataError
+from pipeline.preprocess import IMAGE_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,12 +33,14 @@ class Sample:
         name: Path relative to the data set's root, POSIX.
         label: Index into the data set's classes.
         sha256: Hash of the file.
+        status: Its size in bytes and modification time (ns) when it was hashed, where it may change; not identity.
     """
 
     path: Path = field(compare=False)
     name: str
     label: int
     sha256: str
+    status: tuple[int, int] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +96,7 @@ def shorter_side(samples: Sequence[Sample]) -> float:
     """The median of the images' shorter sides, pixels; only their headers are read."""
     sides = []
     for sample in samples:
-        with Image.open(sample.path) as opened:
+        with Image.open(sample.path, formats=IMAGE_FORMATS) as opened:
             sides.append(min(opened.size))
     return median(sides)
 

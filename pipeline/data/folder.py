@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.data.dataset import Dataset, Sample
-from pipeline.data.scan import class_folders, folders, order_of_classes, read_lines
-from pipeline.data.split import drop_shared, stratified
+from pipeline.data.scan import class_folders, folders, links_out, order_of_classes, read_lines
+from pipeline.data.split import drop_shared, stratified, two_labels
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -67,11 +67,16 @@ def open_folder(root: Path, options: SplitOptions, index: FileIndex, progress: P
     Raises:
         DataError: empty or unknown layout, a class that does not fit, an unreadable file, too few images.
     """
-    parts = {part: class_folders(path) for part, path in _parts(root).items()}
+    places = _parts(root)
+    parts = {part: class_folders(path) for part, path in places.items()}
     if "all" in parts:
         _refuse_nested(root, parts["all"])
     classes = order_of_classes(root, parts)
+    if led_out := links_out(root, [place / name for part, place in places.items() for name in ("", *parts[part])]):
+        progress.note(led_out)
     pools = _samples(root, parts, classes, index, progress)
+    if torn := two_labels([sample for pool in pools.values() for sample in pool], classes):
+        progress.note(torn)
     dataset = _split(pools, root, options, progress)
     return Dataset(name=name, classes=classes, **dataset)
 
@@ -130,9 +135,16 @@ def _samples(
     hashes = index.hashes(paths, progress)
     return {
         part: tuple(
-            Sample(path=path, name=path.relative_to(root).as_posix(), label=labels[name], sha256=hashes[path])
+            Sample(
+                path=path,
+                name=path.relative_to(root).as_posix(),
+                label=labels[name],
+                sha256=known.sha256,
+                status=known.status,
+            )
             for name, images in sorted(found.items())
             for path in images
+            for known in (hashes[path],)
         )
         for part, found in parts.items()
     }

@@ -1,4 +1,4 @@
-"""What is already known about files that did not change: their hash, and that they decode.
+"""What is already known about files that did not change: their hash; and about images: that they decode, and as what.
 
 A file is taken as unchanged when path, size and modification time (ns) are. The index is a cache: deleting it costs
 time and nothing else.
@@ -8,31 +8,54 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.artifact import sha256_of_file
 from pipeline.environment import usable_cores
 from pipeline.errors import DataError, ResourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pipeline.progress import Progress
 
-__all__ = ["FileIndex"]
+__all__ = ["Decoded", "FileIndex", "Hashed"]
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files
     (path TEXT PRIMARY KEY, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS decodable (sha256 TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS images (sha256 TEXT PRIMARY KEY, several INTEGER NOT NULL, look BLOB NOT NULL);
 """
 _SETTLED_NS = 2_000_000_000
 """A file this young may change again within one tick of its modification time: it is hashed, but not remembered."""
 _VARIABLES = 500
 """Values in one query; SQLite's oldest limit is 999."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoded:
+    """What decoding an image has shown.
+
+    Attributes:
+        several: Whether the file holds more pictures than the one that is read: an animation, pages.
+        look: As of :func:`pipeline.data.look.look_of`.
+    """
+
+    several: bool
+    look: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hashed:
+    """A file's SHA-256, and its size in bytes and modification time (ns) then."""
+
+    sha256: str
+    status: tuple[int, int]
 
 
 class FileIndex:
@@ -77,11 +100,11 @@ class FileIndex:
             self._connection.close()
             self._connection = None
 
-    def hashes(self, paths: Sequence[Path], progress: Progress) -> dict[Path, str]:
+    def hashes(self, paths: Sequence[Path], progress: Progress) -> dict[Path, Hashed]:
         """SHA-256 of each file, reading only those that are new or changed.
 
         Raises:
-            DataError: naming the file, when one cannot be read.
+            DataError: naming the file, when one cannot be read or is no plain file, such as a pipe.
         """
         keys = {path: os.path.abspath(path) for path in paths}  # noqa: PTH100 - ten times faster over a million files
         known = {
@@ -102,7 +125,7 @@ class FileIndex:
         if unknown:
             found |= self._hash_all(unknown, progress)
             self._remember(unknown, keys, stats, found)
-        return found
+        return {path: Hashed(sha256=found[path], status=stats[path]) for path in paths}
 
     def _hash_all(self, paths: Sequence[Path], progress: Progress) -> dict[Path, str]:
         with ThreadPoolExecutor(usable_cores()) as pool, progress.track("hashing images", len(paths)) as ticker:
@@ -123,13 +146,15 @@ class FileIndex:
         rows = [(keys[path], *stats[path], found[path]) for path in paths if stats[path][1] < settled_before]
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
 
-    def decodable(self, hashes: Iterable[str]) -> set[str]:
-        """Those of the hashes whose files are known to decode."""
-        return {row[0] for row in self._lookup("SELECT sha256 FROM decodable WHERE sha256 IN", hashes)}
+    def decoded(self, hashes: Iterable[str]) -> dict[str, Decoded]:
+        """Those of the hashes whose files are known to decode, with what they decode to."""
+        rows = self._lookup("SELECT sha256, several, look FROM images WHERE sha256 IN", hashes)
+        return {sha256: Decoded(several=bool(several), look=look) for sha256, several, look in rows}
 
-    def remember_decodable(self, hashes: Iterable[str]) -> None:
-        """Note that the files of these hashes decode."""
-        self._write("INSERT OR IGNORE INTO decodable VALUES (?)", [(sha256,) for sha256 in hashes])
+    def remember_decoded(self, images: Mapping[str, Decoded]) -> None:
+        """Note that the files of these hashes decode, and to what."""
+        rows = [(sha256, int(one.several), one.look) for sha256, one in images.items()]
+        self._write("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", rows)
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -137,7 +162,7 @@ class FileIndex:
             raise RuntimeError(message)
         return self._connection
 
-    def _lookup(self, query: str, values: Iterable[str]) -> Iterator[tuple[str, int, int, str]]:
+    def _lookup(self, query: str, values: Iterable[str]) -> Iterator[tuple[Any, ...]]:
         values = list(values)
         for start in range(0, len(values), _VARIABLES):
             part = values[start : start + _VARIABLES]
@@ -158,6 +183,8 @@ def _stat(path: Path) -> tuple[int, int]:
         status = path.stat()
     except OSError as error:
         raise DataError("this image cannot be read", where=str(path), got=error.strerror) from error
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+        raise DataError("this image is not a plain file", where=str(path), fix="remove it")
     return status.st_size, status.st_mtime_ns
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from pipeline.errors import DataError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["IMAGE_SUFFIXES", "class_folders", "folders", "images_below", "order_of_classes", "read_lines"]
+__all__ = ["IMAGE_SUFFIXES", "class_folders", "folders", "images_below", "links_out", "order_of_classes", "read_lines"]
 
 IMAGE_SUFFIXES = frozenset(
     (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
@@ -70,6 +70,22 @@ def class_folders(part: Path) -> dict[str, list[Path]]:
             fix="sort the images into one folder per class",
         )
     return found
+
+
+def links_out(root: Path, places: Iterable[Path]) -> str | None:
+    """One sentence about folders that are links to somewhere outside ``root``: they are followed, and it is told."""
+    inside = root.resolve()
+    led = [
+        (place.relative_to(root), target)
+        for place in places
+        if place != root and place.is_symlink() and not (target := place.resolve()).is_relative_to(inside)
+    ]
+    if not led:
+        return None
+    many = f"{len(led)} folders are links" if len(led) > 1 else "a folder is a link"
+    return (
+        f"{many} out of the data folder, and followed (first: {led[0][0].as_posix()} to {ascii(str(led[0][1]))[1:-1]})"
+    )
 
 
 def order_of_classes(root: Path, parts: Mapping[str, Mapping[str, Sequence[Path]]]) -> tuple[str, ...]:

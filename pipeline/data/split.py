@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.data.dataset import Sample
     from pipeline.progress import Progress
 
-__all__ = ["drop_shared", "stratified"]
+__all__ = ["drop_shared", "stratified", "two_labels"]
 
 
 def stratified(samples: Sequence[Sample], count: int, *, seed: int) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
@@ -67,3 +67,21 @@ def drop_shared(
                 f"{of} (first: {shared[0].name})"
             )
     return samples
+
+
+def two_labels(samples: Sequence[Sample], classes: Sequence[str]) -> str | None:
+    """One sentence about images that stand in folders of different classes, by their bytes; None where none does."""
+    first: dict[str, Sample] = {}
+    torn: dict[str, tuple[Sample, Sample]] = {}
+    for sample in samples:
+        other = first.setdefault(sample.sha256, sample)
+        if other.label != sample.label:
+            torn.setdefault(sample.sha256, (other, sample))
+    if not torn:
+        return None
+    one, other = next(iter(torn.values()))
+    many = f"{len(torn)} images stand" if len(torn) > 1 else "an image stands"
+    return (
+        f"{many} under two classes by content (first: {one.name} of {classes[one.label]!r} is {other.name} of "
+        f"{classes[other.label]!r})"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import ValidationError
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
 
@@ -253,6 +255,35 @@ def test_the_first_picture_of_an_animation_counts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(_loaded(tmp_path / "x.gif"), np.full((2, 2, 3), [255, 0, 0]))
 
 
+def test_floats_are_refused_since_their_range_is_not_known(tmp_path: Path) -> None:
+    Image.fromarray(np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)).save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match="floating-point pixels have no known range"):
+        load_image(str(tmp_path / "x.tif"))
+
+
+@pytest.mark.parametrize(("value", "seen"), [(0, 0), (65535, 255), (257 * 40, 40), (65536, None), (-1, None)])
+def test_integers_of_16_bit_are_scaled_and_larger_ones_refused(tmp_path: Path, value: int, seen: int | None) -> None:
+    Image.fromarray(np.full((2, 2), value, np.int32)).save(tmp_path / "x.tif")
+    if seen is None:
+        with pytest.raises(ValueError, match="integer pixels beyond 0 to 65535"):
+            load_image(str(tmp_path / "x.tif"))
+    else:
+        np.testing.assert_array_equal(_loaded(tmp_path / "x.tif"), np.full((2, 2, 3), seen, np.uint8))
+
+
+@pytest.mark.parametrize("name", ["p.eps", "p.jpg"])
+def test_postscript_is_no_image_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
+    with pytest.raises(UnidentifiedImageError):
+        load_image(str(tmp_path / name))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p.jpg")
+    with pytest.raises(ValueError, match="not a plain file"):
+        load_image(str(tmp_path / "p.jpg"))
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
 def test_no_file_stays_open(tmp_path: Path) -> None:
     Image.fromarray(_coordinates()).save(tmp_path / "x.png")
@@ -272,7 +303,15 @@ def test_a_file_goes_through_reading_and_all_steps(tmp_path: Path) -> None:
 def test_the_part_for_bundles_needs_pillow_and_numpy_alone(tmp_path: Path) -> None:
     text = Path(preprocess.__file__).read_text(encoding="utf-8")
     part = text.split("# --- the bundle's run.py starts here ---\n")[1].split("# --- the bundle's run.py ends here")[0]
-    names: dict[str, Any] = {"np": np, "Image": Image, "ImageOps": ImageOps, "NDArray": NDArray, "Any": Any}
+    names: dict[str, Any] = {
+        "np": np,
+        "Image": Image,
+        "ImageOps": ImageOps,
+        "NDArray": NDArray,
+        "Any": Any,
+        "Path": Path,
+        "stat": stat,
+    }
     exec(compile(part, "run.py", "exec", dont_inherit=True), names)  # noqa: S102 - as the bundle does
     Image.fromarray(_coordinates(9, 7)).save(tmp_path / "x.png")
     spec = _spec(size=(4, 5), resize=6)

@@ -64,3 +64,46 @@ def test_without_a_cache_it_checks_all_the_same(folder: Path, tmp_path: Path) ->
     path.write_bytes(path.read_bytes()[:400])
     with pytest.raises(DataError, match=r"1\.jpg"):
         check_images(open_dataset(str(folder), cache=tmp_path / "cache"), SilentProgress())
+
+
+def _told(folder: Path, tmp_path: Path) -> tuple[str, ...]:
+    cache = tmp_path / "cache"
+    return check_images(open_dataset(str(folder), cache=cache), SilentProgress(), cache=cache)
+
+
+def test_animations_are_told_each_time_and_photos_of_a_camera_are_none(folder: Path, tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
+    first.save(folder / "val" / "cat" / "a.gif", save_all=True, append_images=[second])
+    first.save(folder / "val" / "cat" / "b.jpg", format="MPO", save_all=True, append_images=[second])
+    for _ in range(2):  # decoded, then from the index
+        assert _told(folder, tmp_path) == ("val/cat/a.gif holds several pictures: only its first is used",)
+    pages = [Image.new("RGB", (8, 8), (0, 255, blue)) for blue in (0, 255)]
+    pages[0].save(folder / "val" / "cat" / "c.tif", save_all=True, append_images=pages[1:])
+    told = "2 images hold several pictures each: only the first of each is used (first: val/cat/a.gif)"
+    assert _told(folder, tmp_path) == (told,)
+
+
+def test_a_copy_of_a_test_image_that_was_encoded_again_is_told(folder: Path, tmp_path: Path) -> None:
+    picture = Image.fromarray(np.random.default_rng(5).integers(0, 256, (7, 7, 3), dtype=np.uint8)).resize((90, 70))
+    (folder / "train" / "cat").mkdir(parents=True)
+    for number in range(12):
+        pixels = np.random.default_rng(100 + number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "train" / "cat" / f"{number}.png")
+    picture.save(folder / "val" / "cat" / "scored.png")
+    assert _told(folder, tmp_path) == ()
+    picture.save(folder / "train" / "cat" / "copy.jpg", quality=60)
+    (told,) = _told(folder, tmp_path)
+    assert told.startswith("an image that is learned from looks like an image that is scored")
+    assert told.endswith("(train/cat/copy.jpg and val/cat/scored.png)")
+
+
+def test_floats_and_too_many_pixels_are_refused_with_what_to_do(folder: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(folder / "val" / "cat" / "f.tif")
+    Image.new("L", (10_001, 10_000)).save(folder / "val" / "cat" / "g.png")
+    with (
+        pytest.warns(Image.DecompressionBombWarning),
+        pytest.raises(DataError, match="2 of 12 images cannot be decoded") as raised,
+    ):
+        _check(folder, tmp_path)
+    assert "f.tif (floating-point pixels have no known range: save it with 8 or 16 bit)" in str(raised.value)
+    assert "g.png (10001x10000 is more than 89478485 pixels: make it smaller)" in str(raised.value)

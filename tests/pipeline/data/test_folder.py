@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -243,12 +245,37 @@ def test_hidden_and_other_files_are_no_images_and_suffixes_may_be_capital(root: 
     assert len(dataset.test) + len(dataset.calibration) == 10
 
 
-def test_class_folders_may_be_links(root: Path, opened: Opener, tmp_path: Path) -> None:
+def test_class_folders_may_be_links_and_those_that_lead_out_are_told(
+    root: Path, opened: Opener, tmp_path: Path
+) -> None:
     _fill(tmp_path / "store" / "cat", 10)
-    (root / "val").mkdir(parents=True)
+    _fill(root / "val" / "dog", 10)
     (root / "val" / "cat").symlink_to(tmp_path / "store" / "cat")
-    dataset = opened()
-    assert len(dataset.test) + len(dataset.calibration) == 10
+    (root / "val" / "hound").symlink_to("dog")
+    notes = _Notes()
+    dataset = opened(progress=notes)
+    assert dataset.classes == ("cat", "dog", "hound")
+    outside = tmp_path / "store" / "cat"
+    assert f"a folder is a link out of the data folder, and followed (first: val/cat to {outside})" in notes.lines
+
+
+def test_a_pipe_among_the_images_is_refused_and_not_waited_for(root: Path, opened: Opener) -> None:
+    _fill(root / "val" / "cat", 10)
+    os.mkfifo(root / "val" / "cat" / "p.jpg")
+    with pytest.raises(DataError, match="not a plain file") as raised:
+        opened()
+    assert raised.value.where == str(root / "val" / "cat" / "p.jpg")
+
+
+def test_an_image_of_two_classes_is_told(root: Path, opened: Opener) -> None:
+    for name in ("cat", "dog"):
+        _fill(root / "train" / name, 10)
+        _fill(root / "val" / name, 5)
+    shutil.copy(root / "train" / "cat" / "003.png", root / "val" / "dog" / "x.png")
+    notes = _Notes()
+    opened(progress=notes)
+    told = "an image stands under two classes by content (first: train/cat/003.png of 'cat' is val/dog/x.png of 'dog')"
+    assert told in notes.lines
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.data import index as index_module
-from pipeline.data.index import FileIndex
+from pipeline.data.index import Decoded, FileIndex
 from pipeline.errors import DataError, ResourceError
 from pipeline.progress import SilentProgress
 
@@ -32,7 +32,7 @@ def _file(path: Path, content: bytes, *, age_s: float = 60) -> Path:
 
 def _hashes(cache: Path, paths: list[Path]) -> dict[Path, str]:
     with FileIndex(cache) as index:
-        return index.hashes(paths, SilentProgress())
+        return {path: known.sha256 for path, known in index.hashes(paths, SilentProgress()).items()}
 
 
 def test_the_hash_is_the_files_sha256(tmp_path: Path) -> None:
@@ -89,7 +89,10 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_what_decodes_is_remembered_by_content(tmp_path: Path) -> None:
     with FileIndex(tmp_path) as index:
-        index.remember_decodable(["a", "b"])
-        index.remember_decodable(["b"])
+        index.remember_decoded({"a": Decoded(several=False, look=b"1"), "b": Decoded(several=True, look=b"2")})
+        index.remember_decoded({"b": Decoded(several=True, look=b"2")})
     with FileIndex(tmp_path) as index:
-        assert index.decodable(["a", "b", "c"]) == {"a", "b"}
+        assert index.decoded(["a", "b", "c"]) == {
+            "a": Decoded(several=False, look=b"1"),
+            "b": Decoded(several=True, look=b"2"),
+        }
