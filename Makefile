@@ -10,8 +10,13 @@ UV_VERSION := 0.13.9
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Exported, so that the shell reads them as values and never as code: names may hold blanks and quotes.
-export MODEL DATA WEIGHTS TARGET TEACHERS GOAL RECIPE OUT
+# Exported as typed, so that neither make nor the shell reads them as code: names may hold blanks, quotes, $(shell ...).
+VALUES := MODEL DATA WEIGHTS TARGET TEACHERS GOAL RECIPE OUT ARGS
+$(foreach name,$(VALUES),$(eval override $(name) := $$(value $(name))))
+export $(VALUES)
+
+# Runs what is named after it, with the words of ARGS behind: quotes hold words together, nothing else is special.
+WITH_ARGS = $(BIN)/python -c 'import os, shlex, sys; os.execv(sys.argv[1], sys.argv[1:] + shlex.split(os.environ["ARGS"]))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup deploy bench gpu-check test test-full check lint type layers format schema clean
@@ -40,10 +45,10 @@ deploy: $(READY) ## take MODEL through the whole chain; bundle and report in dep
 	@set -- "$$MODEL" $${DATA:+--data "$$DATA"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${GOAL:+--goal "$$GOAL"} $${RECIPE:+--recipe "$$RECIPE"} $${OUT:+--out "$$OUT"}; \
 	for target in $$TARGET; do set -- "$$@" --target "$$target"; done; \
 	for teacher in $$TEACHERS; do set -- "$$@" --teacher "$$teacher"; done; \
-	exec $(BIN)/edgewright deploy "$$@" $(ARGS)
+	exec $(WITH_ARGS) $(BIN)/edgewright deploy "$$@"
 
 bench: $(READY) ## what the latency gate can and cannot see on this machine (an hour; ARGS='--gates 3' for a quick look)
-	$(BIN)/edgewright selftest $(ARGS)
+	@$(WITH_ARGS) $(BIN)/edgewright selftest
 
 test: $(READY) ## the tests (minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not slow'

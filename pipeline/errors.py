@@ -48,6 +48,7 @@ __all__ = [
     "WeightsError",
     "first_line",
     "nearest",
+    "printable",
 ]
 
 _FEW = 12
@@ -181,6 +182,22 @@ class ContractError(EdgewrightError):
 def first_line(error: Exception) -> str:
     """What a foreign error says, without what only its library's authors can read; its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def printable(text: str) -> str:
+    """A text that may hold what a file said, as a terminal may have it: what is no letter or sign is spelled out.
+
+    An escape sequence in a class name could else clear the screen, colour a verdict or set the window's title, and a
+    right-to-left mark turn a path around. Line ends and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter
+        if letter.isprintable() or letter in "\n\t\N{NO-BREAK SPACE}"
+        else letter.encode("unicode_escape", "surrogatepass").decode()
+        for letter in text
+    )
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3, likeness: float = 0.5) -> list[str]:

@@ -91,6 +91,11 @@ def read_manifest(root: str) -> dict[str, tuple[int, str]]:
     return entries
 
 
+def printable(text: str) -> str:
+    """The text with everything spelled out that could steer a terminal: names of files may be anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 def verify_bundle(root: str | os.PathLike[str]) -> list[str]:
     """All problems of the bundle below ``root``, empty when it is intact."""
     root = os.fspath(root)
@@ -119,7 +124,7 @@ def main() -> int:
     root = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
     problems = verify_bundle(root)
     for problem in problems:
-        print(problem, file=sys.stderr)
+        print(printable(problem), file=sys.stderr)
     if problems:
         return 6
     print(f"intact  sha256 {sha256_of(os.path.join(root, MANIFEST))}")

@@ -14,6 +14,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -54,7 +56,7 @@ def say(text: str, *, markup: bool = True) -> None:
 
     ``markup`` lets ``[bold]`` and the like colour the line; without it every letter is printed as it is.
     """
-    out_console().print(text, markup=markup)
+    out_console().print(printable(text), markup=markup)
     sys.stdout.flush()
 
 
@@ -64,7 +66,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     for number, column in enumerate(columns):
         drawn.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
     return drawn
 
 
@@ -87,11 +89,11 @@ class TerminalProgress:
             TextColumn("{task.fields[status]}", markup=False),
         )
         with Bars(*columns, console=self._stream, transient=True) as bars:
-            yield _Bar(bars, bars.add_task(description, total=total or None, status=""))
+            yield _Bar(bars, bars.add_task(printable(description), total=total or None, status=""))
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
-        self._stream.print(f"  {text}", markup=False)
+        self._stream.print(f"  {printable(text)}", markup=False)
 
 
 class _Bar:
@@ -99,7 +101,7 @@ class _Bar:
         self._bars, self._task = bars, task
 
     def advance(self, steps: int = 1, *, status: str = "") -> None:
-        self._bars.update(self._task, advance=steps, status=status)
+        self._bars.update(self._task, advance=steps, status=printable(status))
 
 
 class PlainProgress:
@@ -111,11 +113,11 @@ class PlainProgress:
     @contextmanager
     def track(self, description: str, total: int) -> Iterator[Ticker]:
         """Print a line every few seconds while the ``with`` block lasts; nothing when it is quick."""
-        yield _Lines(self._stream, description, total)
+        yield _Lines(self._stream, printable(description), total)
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self._stream.print(f"  {text}", markup=False)
+        self._stream.print(f"  {printable(text)}", markup=False)
 
 
 class _Lines:
@@ -129,7 +131,9 @@ class _Lines:
         now = time.monotonic()
         if now - self._last >= _PLAIN_EVERY_S:
             self._last = now
-            self._stream.print(f"  {self._description}: {self._progress(now)}  {status}".rstrip(), markup=False)
+            self._stream.print(
+                f"  {self._description}: {self._progress(now)}  {printable(status)}".rstrip(), markup=False
+            )
 
     def _progress(self, now: float) -> str:
         if not self._total:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec
 
 import typer
 
-from pipeline.errors import EdgewrightError
+from pipeline.errors import EdgewrightError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def end_well(command: Callable[[], None], *, debug: bool) -> None:
 def _fail(message: str, code: int, *, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
-    print(message, file=sys.stderr)  # noqa: T201 - the command line's own voice
+    print(printable(message), file=sys.stderr)  # noqa: T201 - the command line's own voice
     sys.exit(code)
 
 

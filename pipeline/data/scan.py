@@ -119,6 +119,10 @@ def _read_classes(file: Path) -> tuple[str, ...]:
     if not classes:
         raise DataError("names no class", where=str(file), expected="one class name a line", fix="fill or remove it")
     for number, name in enumerate(classes):
+        if not name.isprintable():
+            raise DataError(
+                "a class's name is no printable text", where=str(file), got=ascii(name), fix="write another"
+            )
         if name in classes[:number]:
             raise DataError(f"class {name!r} stands there twice", where=str(file), fix="name each class once")
     return classes

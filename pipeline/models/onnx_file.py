@@ -140,6 +140,17 @@ def _external_files(model: Any, file: Path) -> list[tuple[str, Path]]:  # noqa: 
         if place.is_absolute() or ".." in place.parts:
             raise UsageError("this ONNX file keeps weights outside its own folder", where=str(file), got=name)
         path = file.parent / place
+        if path.is_symlink() or not path.resolve().is_relative_to(file.parent.resolve()):
+            raise UsageError(
+                "weights of this ONNX file lie behind a link", where=str(file), got=name, fix="copy them beside it"
+            )
+        if path.is_file() and path.stat().st_nlink > 1:  # may be any file of this file system under another name
+            raise UsageError(
+                "weights of this ONNX file have another name elsewhere, a hard link",
+                where=str(file),
+                got=name,
+                fix="copy them: a copy has one name",
+            )
         if not path.is_file():
             raise UsageError(
                 "weights of this ONNX file are not there",

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import WeightsError
+from pipeline.models.file_damage import refuse_changed_bytes, refuse_doubled_keys
 
 if TYPE_CHECKING:
     from pipeline.models.source import WeightsSource
@@ -30,6 +31,7 @@ _AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 """Heads of GoogLeNet and Inception v3 that exist in training only."""
 _OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
 """torchvision's DenseNet files say ``norm.1`` for ``norm1``; source: torchvision/models/densenet.py."""
+_REFUSED_BY_TORCH = re.compile(r"(?:GLOBAL|Unsupported class|function) ([\w.]+)")
 _HEAD_TENSORS = 4
 """A head has a weight and a bias, or two of each (DeiT's two heads); more that differ are another network."""
 _SHOWN = 4
@@ -76,6 +78,7 @@ def _read_safetensors(path: Path) -> object:
     import safetensors.torch
 
     try:
+        refuse_doubled_keys(path)
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError, KeyError, ValueError) as error:
         raise WeightsError("this safetensors file is damaged", where=str(path), got=str(error)) from error
@@ -83,12 +86,16 @@ def _read_safetensors(path: Path) -> object:
 
 def _read_torch(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
     try:
+        refuse_changed_bytes(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about TorchScript archives, which then raise
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         text = str(error).strip()
         unsafe = "weights_only" in text.lower() or "Unsupported" in text
+        if unsafe:  # torch's own text tells how to run what is in the file, which nobody should do
+            found = _REFUSED_BY_TORCH.search(text)
+            text = f"it wants to call {found[1]}" if found else "what only a pickle can hold"
         raise WeightsError(
             "this file holds more than weights" if unsafe else "this weights file is damaged",
             where=str(path),

@@ -10,7 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import RecipeError
+from pipeline.recipe.absurd_sizes import refuse_absurd_sizes
 from pipeline.recipe.mistakes import explain_mistake
+from pipeline.recipe.plain_yaml import TwoReadingsError, is_plain_text, parse_yaml
 from pipeline.recipe.records import Recipe
 
 if TYPE_CHECKING:
@@ -58,10 +60,12 @@ def read_recipe(path: Path | None, typed: Mapping[str, Any], settings: Sequence[
         sources[key.strip()] = where = f"--set {setting}"
         _place(value, key.strip(), _setting_value(text, where), where=where)
     try:
-        return Recipe.model_validate(value)
+        recipe = Recipe.model_validate(value)
     except ValidationError as error:
         first, *others = error.errors()
         raise explain_mistake(first, path, sources, others=len(others)) from error
+    refuse_absurd_sizes(recipe)
+    return recipe
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -94,37 +98,19 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _quoted_where_needed(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if text.isprintable() and is_plain_text(text) else '"'
+    )
 
 
 _Dumper.add_representer(str, _quoted_where_needed)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML without the parts that only surprise: no duplicate keys, no aliases (and so no alias bombs)."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases are not used in recipes", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the base class's signature
-        seen = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a key has to be a word", problem_mark=key_node.start_mark)
-            if key_node.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key_node.value!r} twice", problem_mark=key_node.start_mark)
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep=deep)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise RecipeError("too large for a recipe", where=str(path), got=f"{path.stat().st_size} bytes")
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506, TID251 - a SafeLoader, stricter
+        value = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RecipeError(
             "there is no such recipe", where=str(path), fix="`edgewright recipe MODEL` writes one"
@@ -139,8 +125,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _setting_value(text: str, where: str) -> Any:  # noqa: ANN401 - any YAML value
     try:
-        return yaml.safe_load(text) if text else None
+        return parse_yaml(text) if text else None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, TwoReadingsError):
+            raise RecipeError("the value can be read in two ways", where=where, got=error.problem) from error
         raise RecipeError("the value is not YAML", where=where, got=text) from error
 
 

@@ -184,3 +184,23 @@ def test_a_bar_shows_names_letter_by_letter() -> None:
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
     assert "loading net[bold]s" in text
     assert "photos[/x]" in text
+
+
+def test_no_escape_sequence_of_a_file_reaches_the_terminal(monkeypatch: pytest.MonkeyPatch, always: None) -> None:
+    hostile = "\x1b]0;title\x07\x1b[2Jcat \x9b31m \u202etac é\r"
+    stream = _Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    say(hostile, markup=False)
+    out_console().print(table(("class", "share"), [(hostile, "1")]))
+    plain, lines = _plain()
+    plain.note(hostile)
+    with plain.track(hostile, 2) as ticker:
+        ticker.advance(status=hostile)
+    terminal = TerminalProgress(Console(file=stream, force_terminal=True, width=300))
+    terminal.note(hostile)
+    with terminal.track(hostile, 2) as ticker:
+        ticker.advance(status=hostile)
+    for told in (stream.getvalue(), lines.getvalue()):
+        assert not {"\x07", "\x9b", "\u202e"} & set(told)
+        assert not re.search(r"\x1b(\]0|\[2J)", told)
+        assert r"\x1b[2Jcat \x9b31m \u202etac é\r" in told

@@ -200,3 +200,24 @@ def test_weights_outside_its_folder_are_not_followed(onnx_network: OnnxNetwork, 
 
     with pytest.raises(UsageError, match="outside its own folder"):
         read_onnx_file(_saved(model, tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["a link", "a hard link", "a linked folder"])
+def test_weights_behind_links_are_not_read(onnx_network: OnnxNetwork, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "secret.bin").write_bytes(b"not yours")
+    location = {"a linked folder": "folder/secret.bin"}.get(kind, "weights.bin")
+    if kind == "a link":
+        (tmp_path / "own" / "weights.bin").symlink_to(tmp_path / "secret.bin")
+    elif kind == "a hard link":
+        (tmp_path / "own" / "weights.bin").hardlink_to(tmp_path / "secret.bin")
+    else:
+        (tmp_path / "own" / "folder").symlink_to(tmp_path)
+    model = onnx_network()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    with pytest.raises(UsageError, match="link") as raised:
+        read_onnx_file(_saved(model, tmp_path / "own"))
+    assert raised.value.got == location
