@@ -115,9 +115,17 @@ class Bundle:
 
     def _opened(self) -> Session:
         if self._session is None:
+            from exporters.bundle import read_bundle
             from pipeline.catalog import OPENERS
+            from pipeline.errors import IntegrityError
             from pipeline.import_path import object_at
 
             session: Session = object_at(OPENERS[self._verified.spec.target])(self.root, self._verified.spec)
-            self._session = session.__enter__()
+            opened = session.__enter__()
+            if read_bundle(self.root).sha256 != self.sha256:
+                opened.__exit__(None, None, None)
+                raise IntegrityError(
+                    "this bundle was replaced by another since it was opened", where=str(self.root), fix="open it again"
+                )
+            self._session = opened
         return self._session

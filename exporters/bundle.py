@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from exporters.device import verify
 from pipeline.artifact import FileEntry, canonical_json, sha256_of_file
 from pipeline.environment import versions
 from pipeline.errors import IntegrityError
+from pipeline.leftovers import holding, sweep, temporary_beside
 from pipeline.preprocess import PreprocessSpec
 from pipeline.session import EngineSpec
 from pipeline.store import exchange
@@ -75,26 +75,32 @@ def write_bundle(engine: Artifact, target: Target, machine: Machine, contents: C
     The bytes depend on the engine and the contents alone: no time, no path, no name of this machine.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    work = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
+    work = temporary_beside(out)
     work.mkdir()
     try:
-        spec = EngineSpec.from_json(engine.facts["engine"])
-        for entry in engine.files:
-            shutil.copyfile(engine.root / entry.path, work / entry.path)
-        _write_texts(work, spec, target, contents)
-        _write_manifest(work, spec, target, machine, engine, contents)
-        _publish(work, out)
+        with holding(work):
+            spec = EngineSpec.from_json(engine.facts["engine"])
+            for entry in engine.files:
+                shutil.copyfile(engine.root / entry.path, work / entry.path)
+            _write_texts(work, spec, target, contents)
+            _write_manifest(work, spec, target, machine, engine, contents)
+            _publish(work, out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    sweep(out.parent)
     return read_bundle(out)
 
 
 def read_bundle(root: Path) -> Bundle:
-    """Verify a bundle and read what it says of itself.
+    """Verify a bundle and read what it says of itself; all of it of one publishing, also while another one comes.
 
     Raises:
         IntegrityError: when it is not what its manifest says.
     """
+    return verify.of_one_folder(root, lambda: _read_bundle(root))
+
+
+def _read_bundle(root: Path) -> Bundle:
     problems = verify.verify_bundle(root)
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import Artifact, ArtifactKind, FileEntry, Json, canonical_json, sha256_of_json
 from pipeline.errors import ContractError, ResourceError
+from pipeline.leftovers import holding, sweep, temporary_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -175,7 +176,7 @@ class Store:
 
     def _put(self, path: Path, value: Json) -> None:
         with _disk_errors(self.root):
-            write_atomically(path, canonical_json({"sha256": sha256_of_json(value), "value": value}))
+            _replace(path, canonical_json({"sha256": sha256_of_json(value), "value": value}))
 
     def _get(self, path: Path) -> Json | None:
         try:
@@ -189,6 +190,11 @@ class Store:
             self.lost.append(path.stem)
             return None
         return envelope["value"]
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half-written among keys and records."""
+        for folder in (self.root / "keys", *(self.root / "records").glob("*")):
+            sweep(folder)
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -243,12 +249,22 @@ class Store:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` so that a reader sees the old or the new content, never a part."""
+    """Replace ``path`` by ``text`` so that a reader sees the old or the new content, never a part.
+
+    What killed processes left beside it on the way to the same goes.
+    """
+    _replace(path, text)
+    sweep(path.parent)
+
+
+def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_beside(path)
     try:
-        _write_and_fsync(temporary, text)
-        temporary.replace(path)
+        temporary.touch(exist_ok=False)
+        with holding(temporary):
+            _write_and_fsync(temporary, text)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     _fsync(path.parent)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pipeline.errors import EdgewrightError, ResourceError
+from pipeline.leftovers import shared_temporary_folder
 from pipeline.threads import users_environment
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _environment(own: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
     """One measurement of this user at a time: two would measure each other."""
-    path = Path(tempfile.gettempdir(), f"edgewright-measure-{os.getuid()}.lock")
+    path = Path(shared_temporary_folder(), f"edgewright-measure-{os.getuid()}.lock")
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

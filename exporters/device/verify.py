@@ -3,7 +3,8 @@
 
     python verify.py [FOLDER]      default: the folder this file lies in
 
-Refused are a changed byte, a file more or less, a renamed one, an empty folder, and anything that is not a plain file.
+Refused are a changed byte, a file more or less, a renamed one, an empty folder, a set-uid, set-gid or sticky bit, and
+anything that is not a plain file. A file with another name elsewhere, a hard link, passes: it is the bytes that count.
 Prints the identity of the bundle, the SHA-256 of its manifest: compare it with the one printed when it was made.
 Exit code 0 when intact, 6 when not.
 """
@@ -15,9 +16,14 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 MANIFEST = "manifest.json"
 SCHEMA = "edgewright.bundle/1"
+PRIVILEGES = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
+
+Read = TypeVar("Read")
 
 
 def sha256_of(path: str) -> str:
@@ -53,6 +59,8 @@ def files_below(root: str) -> tuple[set[str], list[str]]:
             mode = os.lstat(path).st_mode
             if stat.S_ISLNK(mode):
                 problems.append(f"{relative}: a link")
+            elif stat.S_ISREG(mode) and mode & PRIVILEGES:
+                problems.append(f"{relative}: a set-uid, set-gid or sticky bit")
             elif stat.S_ISREG(mode):
                 found.add(relative)
             elif not stat.S_ISDIR(mode):
@@ -96,9 +104,39 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
+def of_one_folder(root: str | os.PathLike[str], read: Callable[[], Read]) -> Read:
+    """What ``read`` gives, or raises, for the folder ``root`` when it was one and the same from start to end.
+
+    A bundle is published by exchanging its folder for another one: what was begun on the old one is done again on the
+    new one. The folder is held open meanwhile, so that its number cannot be given to another.
+    """
+    for _ in range(100):
+        try:
+            handle = os.open(root, os.O_RDONLY)
+        except OSError:  # not there, or a system that opens no folders
+            return read()
+        try:
+            failure = None
+            try:
+                result = read()
+            except Exception as error:  # noqa: BLE001 - raised below, unless it comes of the exchange
+                failure = error
+            if os.path.exists(root) and os.path.samestat(os.fstat(handle), os.stat(root)):
+                if failure is not None:
+                    raise failure
+                return result
+        finally:
+            os.close(handle)
+    return read()
+
+
 def verify_bundle(root: str | os.PathLike[str]) -> list[str]:
     """All problems of the bundle below ``root``, empty when it is intact."""
-    root = os.fspath(root)
+    return of_one_folder(root, lambda: problems_of(os.fspath(root)))
+
+
+def problems_of(root: str) -> list[str]:
+    """The same, for a folder that nobody replaces meanwhile."""
     if not os.path.isdir(root):
         return [f"{root}: there is no such folder"]
     try:
@@ -127,7 +165,7 @@ def main() -> int:
         print(printable(problem), file=sys.stderr)
     if problems:
         return 6
-    print(f"intact  sha256 {sha256_of(os.path.join(root, MANIFEST))}")
+    print(f"intact  sha256 {of_one_folder(root, lambda: sha256_of(os.path.join(root, MANIFEST)))}")
     return 0
 
 

@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, NoReturn, ParamSpec
 
 import typer
 
 from pipeline.errors import EdgewrightError, printable
+from pipeline.leftovers import own_scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +24,19 @@ __all__ = ["end_well", "guarded"]
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _AGAIN_S = 1.5
 _INTERRUPTED = 130
-_TERMINATED = 143
+_SIGNALLED = 128
+"""A command that a signal ends has this and the signal's number as its code, as a shell has it."""
+_RESUMABLE = "finished stages are kept, the same command goes on from there"
 
 _Options = ParamSpec("_Options")
+
+
+class _AskedToEnd(SystemExit):
+    """Somebody asked the command to end, by a signal."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(_SIGNALLED + number)
+        self.signal = number.name
 
 
 def guarded(command: Callable[_Options, None]) -> Callable[_Options, None]:
@@ -36,9 +48,10 @@ def guarded(command: Callable[_Options, None]) -> Callable[_Options, None]:
 
     @wraps(command)
     def run(*args: _Options.args, **options: _Options.kwargs) -> None:
-        signal.signal(signal.SIGINT, _end_by)
-        signal.signal(signal.SIGTERM, _end_by)
-        end_well(lambda: command(*args, **options), debug="--debug" in sys.argv)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+                signal.signal(number, _end_by)
+        end_well(lambda: _in_own_scratch(lambda: command(*args, **options)), debug="--debug" in sys.argv)
 
     return run
 
@@ -49,14 +62,19 @@ def end_well(command: Callable[[], None], *, debug: bool) -> None:
         command()
     except typer.Exit:
         raise  # a command's own exit code
+    except _AskedToEnd as asked:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        with suppress(OSError):  # of a terminal that is gone
+            print(f"ended by {asked.signal}; {_RESUMABLE}", file=sys.stderr, flush=True)  # noqa: T201 - the command line's own voice
+        raise SystemExit(asked.code) from asked
     except SystemExit:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        raise  # asked to end, see _end_by
+        raise
     except EdgewrightError as error:
         _fail(f"error: {error}", error.exit_code, debug=debug)
     except KeyboardInterrupt:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _fail("interrupted; finished stages are kept, the same command goes on from there", _INTERRUPTED, debug=debug)
+        _fail(f"interrupted; {_RESUMABLE}", _INTERRUPTED, debug=debug)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - whoever read us has gone
         sys.exit(0)
@@ -76,6 +94,11 @@ def end_well(command: Callable[[], None], *, debug: bool) -> None:
         )
 
 
+def _in_own_scratch(command: Callable[[], None]) -> None:
+    with own_scratch():
+        command()
+
+
 def _fail(message: str, code: int, *, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
@@ -93,4 +116,4 @@ def _end_by(number: int, _frame: object) -> NoReturn:
     signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
-    sys.exit(_TERMINATED)
+    raise _AskedToEnd(signal.Signals(number))

@@ -66,6 +66,7 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         for target in chain.plan.targets
     }
     chain = preflight(chain, folders.values())
+    chain.store.sweep()
     return tuple(publish(one.chain, one.target, one.made, folders[one.target.name], shelf) for one in finished(chain))
 
 

@@ -10,8 +10,10 @@ import platform
 import random
 import re
 import shutil
+import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+import edgewright
 from exporters.bundle import Bundle, Contents, read_bundle, run_script, write_bundle
 from exporters.device import verify
 from exporters.ort_cpu.session import open_session
@@ -511,6 +514,75 @@ def test_a_pipe_in_place_of_the_manifest_is_refused_rather_than_waited_for(copy:
     except subprocess.TimeoutExpired:
         pytest.fail("verify.py waits for somebody to write into the pipe")
     assert done.returncode == 6
+
+
+@pytest.mark.parametrize("bit", [stat.S_ISUID, stat.S_ISGID, stat.S_ISVTX])
+def test_a_privilege_is_refused(copy: Path, bit: int) -> None:
+    (copy / "run.py").chmod(0o755 | bit)
+    assert verify.verify_bundle(copy)[0] == "run.py: a set-uid, set-gid or sticky bit"
+    assert _verify(copy / "verify.py").returncode == 6
+
+
+def test_another_name_for_a_file_is_no_change_of_the_bundle(copy: Path, tmp_path: Path) -> None:
+    # Package systems such as OSTree keep every file of a device as a hard link; the bytes are what is vouched for.
+    (tmp_path / "another name").hardlink_to(copy / "model.onnx")
+    assert read_bundle(copy).root == copy
+    assert _verify(copy / "verify.py").returncode == 0
+
+
+_PUBLISHES = """
+import json, os, sys
+from pathlib import Path
+
+from exporters.bundle import Contents, write_bundle
+from exporters.ort_cpu.target import ORT_CPU
+from pipeline.artifact import Artifact
+from pipeline.environment import this_machine
+from pipeline.preprocess import PreprocessSpec
+
+home, out = Path(sys.argv[1]), Path(sys.argv[2])
+engine = Artifact.from_json(json.loads((home / "artifact.json").read_text()), home)
+os.fsync = lambda _: None  # publishes as often as can be
+number = 0
+while True:
+    number += 1
+    contents = Contents(
+        model=str(number), task="classification", preprocess=PreprocessSpec(size=(16, 16)), provenance={},
+        classes=[f"class {number}"],
+    )
+    write_bundle(engine, ORT_CPU, this_machine(), contents, out)
+    print(number, flush=True)
+"""
+
+
+def test_whoever_reads_while_bundles_are_published_sees_one_of_them(engine: Artifact, tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-c", _PUBLISHES, str(engine.root), str(tmp_path / "bundle")]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    try:
+        child.stdout.readline()
+        torn, seen = [], set()
+        until = time.perf_counter() + 3
+        while time.perf_counter() < until:
+            torn += verify.verify_bundle(tmp_path / "bundle")
+            found = read_bundle(tmp_path / "bundle")
+            seen.add(found.sha256)
+            if found.classes != (f"class {found.manifest['model']}",):
+                torn.append(f"{found.classes} of {found.manifest['model']}")
+    finally:
+        child.kill()
+        child.communicate()
+    assert torn == []
+    assert len(seen) > 5  # it was published meanwhile, again and again
+
+
+def test_a_bundle_that_was_replaced_before_its_model_was_loaded_is_not_mixed(
+    bundle: Bundle, engine: Artifact, contents: Contents, copy: Path, photos: dict[str, Path]
+) -> None:
+    opened = edgewright.Bundle.open(copy)
+    write_bundle(engine, ORT_CPU, this_machine(), replace(contents, model="another"), copy)
+    with pytest.raises(IntegrityError, match="was replaced by another since it was opened"):
+        opened.run(photos["red"])
 
 
 # What the device runs

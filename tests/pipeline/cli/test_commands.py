@@ -491,9 +491,10 @@ def _without_progress(told: str) -> str:
     ("number", "code", "message"),
     [
         (signal.SIGINT, 130, "interrupted; finished stages are kept, the same command goes on from there\n"),
-        (signal.SIGTERM, 143, ""),
+        (signal.SIGTERM, 143, "ended by SIGTERM; finished stages are kept, the same command goes on from there\n"),
+        (signal.SIGHUP, 129, "ended by SIGHUP; finished stages are kept, the same command goes on from there\n"),
     ],
-    ids=["SIGINT", "SIGTERM"],
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
 )
 def test_a_run_that_is_ended_from_outside_ends_at_once_tidies_up_and_keeps_what_is_finished(
     running: subprocess.Popen[str],

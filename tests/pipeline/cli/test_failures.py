@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _own_signals_and_output(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A guarded command sets the handler of its process, which is the tests' here."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
+    before = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    }
     monkeypatch.setattr(sys, "argv", ["edgewright", "deploy"])
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -141,18 +143,32 @@ def test_a_command_that_ends_well_gets_what_it_was_typed_with_and_prints_nothing
     assert capsys.readouterr() == ("", "")
 
 
-def test_being_told_to_end_ends_with_143_and_lets_the_command_tidy_up(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_being_told_to_end_lets_the_command_tidy_up_and_says_so_in_one_line(
+    number: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     tidied: list[str] = []
 
     @guarded
     def command() -> None:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         finally:
             tidied.append("done")
 
     with pytest.raises(SystemExit) as left:
         command()
-    assert left.value.code == 143
+    assert left.value.code == code
     assert tidied == ["done"]
+    told = f"ended by {number.name}; finished stages are kept, the same command goes on from there\n"
+    assert capsys.readouterr() == ("", told)
+
+
+def test_a_command_that_shall_outlive_its_terminal_is_not_ended_by_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    @guarded
+    def command() -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    command()
     assert capsys.readouterr() == ("", "")
