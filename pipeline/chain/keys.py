@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import sha256_of_json
 from pipeline.chain.followers import TRAINING_STAGES
 from pipeline.environment import processes_together, python_version, versions
+from pipeline.recipe.places import shortened_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +33,7 @@ def key_components(stage: Stage, inputs: Inputs, *, seed: int) -> dict[str, Json
         "schema": _SCHEMA,
         "stage": stage.name,
         "version": stage.version,
-        "fields": stage.model_dump(mode="json"),
+        "fields": shortened_places(stage.model_dump(mode="json")),  # as the written recipe names a teacher's file
         "seed": seed,
         "inputs": {str(kind): inputs.artifacts[kind].sha256 for kind in stage.takes},
         "teachers": [

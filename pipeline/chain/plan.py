@@ -185,7 +185,7 @@ def _check_expectation(recipe: Recipe, targets: tuple[Target, ...]) -> None:
 
 
 def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None
+    return Path(text).expanduser() if text else None
 
 
 def _check_trainable(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -> None:

@@ -11,6 +11,7 @@ from pipeline.gate.against_baselines import judge
 from pipeline.gate.baselines.shelf import case_of
 from pipeline.gate.report import with_judgement
 from pipeline.gate.two_bundles import GateOptions
+from pipeline.recipe.places import without_home
 from pipeline.recipe.reading import dump_recipe
 from pipeline.report.render import write_reports
 from pipeline.report.training_files import write_tensorboard
@@ -119,7 +120,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         code = judgement.deciding.exit_code or code
     report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
-    write_atomically(folder / "recipe.yaml", dump_recipe(recipe))
+    write_atomically(folder / "recipe.yaml", dump_recipe(without_home(recipe)))
     written = (*write_reports(report, folder), *write_tensorboard(report, folder / "tensorboard"))
     return Deployed(
         report=report,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -16,6 +19,7 @@ from exporters.bundle import read_bundle
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.progress import SilentProgress
+from pipeline.recipe import read_recipe
 from pipeline.report.render import read_report
 from pipeline.runner.deploy import deploy
 from pipeline.store import Store
@@ -97,8 +101,6 @@ def test_the_written_report_is_the_returned_one(first: _Run) -> None:
 
 
 def test_the_written_recipe_leads_to_the_same_artifacts(first: _Run, kept: Path) -> None:
-    from pipeline.recipe import read_recipe
-
     again = _run(read_recipe(kept / "first" / "recipe.yaml", {}), Store(kept / "store"), kept / "again")
 
     assert set(again.statuses().values()) == {"cached"}
@@ -180,6 +182,35 @@ def test_the_bundle_names_no_place_and_nobody(first: _Run, kept: Path, tiny_file
     content = b"".join(path.read_bytes() for path in (first.deployed.folder / "bundle").iterdir())
 
     assert [word for word in words if word.encode() in content and len(word) > 1] == []
+
+
+def test_nothing_that_is_written_names_a_user_a_home_or_a_host(
+    tiny_recipe: Recipe, first: _Run, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "canary-home"
+    shutil.copytree(tiny_recipe.data.source, home / "photos")
+    shutil.copy(tiny_recipe.model.removesuffix(":tiny"), home / "net.py")
+    for name in ("HOME", "USER", "LOGNAME", "SECRET_OF_MINE"):
+        monkeypatch.setenv(name, str(home) if name == "HOME" else f"canary-{name}")
+    network = f"{home}/net.py:tiny"
+    recipe = tiny_recipe.model_copy(
+        update={
+            "model": network,
+            "data": tiny_recipe.data.model_copy(update={"source": str(home / "photos")}),
+            "distill": tiny_recipe.distill.model_copy(update={"teachers": (network,)}),
+        }
+    )
+
+    run = _run(recipe, Store(kept / "store"), kept / "elsewhere")
+
+    files = [path for path in run.deployed.folder.rglob("*") if path.is_file()]
+    found = {path.name: [w for w in (b"canary", str(tmp_path).encode()) if w in path.read_bytes()] for path in files}
+    assert {name: words for name, words in found.items() if words} == {}
+    host = re.compile(rf"\b{re.escape(platform.node())}\b")
+    assert [path.name for path in files if host.search(path.read_bytes().decode(errors="replace"))] == []
+    again = _run(read_recipe(run.deployed.folder / "recipe.yaml", {}), Store(kept / "store"), kept / "third")
+    assert set(again.statuses().values()) == {"cached"}
+    assert again.deployed.report.bundle.sha256 == run.deployed.report.bundle.sha256
 
 
 @pytest.mark.slow
