@@ -12,6 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 from pipeline.errors import ResourceError
 
@@ -24,6 +25,7 @@ CONNECT_S = 3.0
 _READ_S = 30.0
 _CHUNK_BYTES = 1 << 18
 _MIB = 1 << 20
+_SCHEMES = ("https",)
 
 
 class UnreachableError(Exception):
@@ -34,7 +36,7 @@ def download(url: str, target: Path, sha256_prefix: str, progress: Progress) -> 
     """Fetch ``url`` to ``target``; the file appears there whole and checked, or not at all.
 
     Args:
-        url: Of the file, http or https.
+        url: Of the file, https; so is wherever it leads on to.
         target: Where it goes.
         sha256_prefix: How its SHA-256 starts; empty when that is not known.
         progress: Shows MiB.
@@ -91,16 +93,35 @@ def _copy(response: Any, file: IO[bytes], ticker: Ticker) -> tuple[int, str]:  #
         ticker.advance(received // _MIB - before // _MIB)
 
 
+def _check_scheme(url: str) -> None:
+    if urlsplit(url).scheme not in _SCHEMES:
+        message = f"{url} is not {' or '.join(_SCHEMES)}: anybody on the way could change what comes"
+        raise UnreachableError(message)
+
+
+class _OnlySecure(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another place, unless the way there is open to everybody."""
+
+    def redirect_request(self, req: Any, fp: Any, *args: Any) -> urllib.request.Request | None:  # noqa: ANN401 - the base class's
+        try:
+            _check_scheme(args[-1])
+        except UnreachableError:
+            fp.close()
+            raise
+        return super().redirect_request(req, fp, *args)
+
+
 def _connect(url: str) -> Any:  # noqa: ANN401 - http response
     """Open the URL, or give up after three seconds, whatever the resolver of names is doing meanwhile."""
+    _check_scheme(url)
     opened: list[Any] = []
     problems: list[Exception] = []
     late = threading.Event()
 
     def run() -> None:
         try:
-            response = urllib.request.urlopen(url, timeout=_READ_S)  # noqa: S310 - from torchvision's or timm's table
-        except (OSError, HTTPException, ValueError) as error:
+            response = urllib.request.build_opener(_OnlySecure).open(url, timeout=_READ_S)
+        except (OSError, HTTPException, ValueError, UnreachableError) as error:
             if isinstance(error, HTTPError):
                 error.close()  # it is the answer too, and holds the connection
             problems.append(error)

@@ -12,11 +12,15 @@ from pipeline.errors import WeightsError
 from pipeline.models.download import UnreachableError, download
 from pipeline.models.source import ModelSource, WeightsSource
 from pipeline.models.torchvision_source import default_weights
+from pipeline.store import write_atomically
 
 if TYPE_CHECKING:
     from pipeline.progress import Progress
 
 __all__ = ["find_pretrained"]
+
+_WHOLE = re.compile(r"[0-9a-f]{64}")
+"""A SHA-256 that was noted in full."""
 
 
 def find_pretrained(model: ModelSource, *, cache: Path, progress: Progress, asked: bool) -> WeightsSource:
@@ -43,7 +47,7 @@ def find_pretrained(model: ModelSource, *, cache: Path, progress: Progress, aske
         return WeightsSource(origin="scratch", reason=f"{name} has no pretrained weights")
     url, filename = location
     try:
-        file = _cached(filename, cache) or download(url, cache / "weights" / filename, _prefix(filename), progress)
+        file = _cached(filename, cache) or _downloaded(url, cache / "weights" / filename, progress)
     except UnreachableError as error:
         return WeightsSource(origin="scratch", reason=f"the pretrained weights of {name} are out of reach: {error}")
     return WeightsSource(origin="pretrained", file=file, file_sha256=sha256_of_file(file))
@@ -69,14 +73,34 @@ def _timm_location(name: str) -> tuple[str, str] | None:
     return (config.url, config.url.rsplit("/", 1)[-1]) if config.url else None
 
 
+def _downloaded(url: str, file: Path, progress: Progress) -> Path:
+    """The file, fetched; its whole hash is noted beside it, and if it was noted before it has to be that one."""
+    download(url, file, _pinned(file) or _prefix(file.name), progress)
+    write_atomically(_pin(file), sha256_of_file(file) + "\n")
+    return file
+
+
 def _cached(filename: str, cache: Path) -> Path | None:
-    """A file of that name in our cache or torch's, with the hash its name announces."""
-    prefix = _prefix(filename)
+    """A file of that name in our cache or torch's, with the hash that was noted or that its name announces."""
+    expected = _pinned(cache / "weights" / filename) or _prefix(filename)
     for folder in (cache / "weights", _torch_hub() / "checkpoints"):
         file = folder / filename
-        if file.is_file() and (not prefix or sha256_of_file(file).startswith(prefix)):
+        if file.is_file() and (not expected or sha256_of_file(file).startswith(expected)):
             return file
     return None
+
+
+def _pin(file: Path) -> Path:
+    return file.with_name(f"{file.name}.sha256")
+
+
+def _pinned(file: Path) -> str:
+    """The hash that the file had when it first came to this machine; empty when it never did, or that is not known."""
+    try:
+        noted = _pin(file).read_text(encoding="ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
+    return noted if _WHOLE.fullmatch(noted) else ""
 
 
 def _torch_hub() -> Path:

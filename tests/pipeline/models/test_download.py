@@ -27,6 +27,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/missing":
             self.send_error(404)
             return
+        if self.path.startswith("/to/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/to/"))
+            self.end_headers()
+            return
         self.send_response(200)
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
@@ -35,6 +40,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the signature of the library
         """Say nothing."""
+
+
+@pytest.fixture(autouse=True)
+def _in_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server here has no certificate."""
+    monkeypatch.setattr(download_module, "_SCHEMES", ("http",))
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +89,22 @@ def test_a_server_that_says_nothing_is_given_up(server: str, tmp_path: Path, mon
 def test_nobody_at_the_door_is_unreachable(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match="refused"):
         download("http://127.0.0.1:9/file", tmp_path / "file", "", SilentProgress())
+
+
+def test_a_server_may_lead_on(server: str, tmp_path: Path) -> None:
+    download(f"{server}/to/{server}/file", tmp_path / "file", SHA256, SilentProgress())
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("elsewhere", ["ftp://127.0.0.1/file", "file:///etc/hostname", "https://127.0.0.1:9/file"])
+def test_it_is_not_followed_to_another_kind_of_place(server: str, tmp_path: Path, elsewhere: str) -> None:
+    with pytest.raises(UnreachableError, match=r"is not http: anybody on the way|is not allowed"):
+        download(f"{server}/to/{elsewhere}", tmp_path / "file", "", SilentProgress())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/file", "ftp://a/b", "file:///etc/hostname", "/etc/hostname"])
+def test_only_https_is_asked(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download_module, "_SCHEMES", ("https",))
+    with pytest.raises(UnreachableError, match="is not https"):
+        download(url, tmp_path / "file", "", SilentProgress())

@@ -84,3 +84,23 @@ def test_the_addresses_read_from_the_source_are_torchvisions() -> None:
         entry = default_weights(name)
         assert entry is not None
         assert entry.url == get_model_weights(name).DEFAULT.url
+
+
+def test_what_came_once_is_known_by_its_whole_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected: list[str] = []
+
+    def fetch(_: str, target: Path, sha256: str, *__: object) -> Path:
+        expected.append(sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(CONTENT)
+        return target
+
+    unnamed = PretrainedEntry(url="https://example.org/net.pth", transforms={})  # as timm's: no hash in the name
+    monkeypatch.setattr(pretrained, "download", fetch)
+    monkeypatch.setattr(pretrained, "default_weights", lambda _: unnamed)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    for content in (None, b"another"):
+        if content is not None:
+            (tmp_path / "cache" / "weights" / "net.pth").write_bytes(content)
+        assert _find(tmp_path).file_sha256 == SHA256
+    assert expected == ["", SHA256]
