@@ -761,3 +761,21 @@ def test_run_py_refuses_a_runtime_older_than_the_one_it_was_made_with(copy: Path
 def test_run_py_takes_a_newer_runtime_than_the_one_it_was_made_with(copy: Path, photos: dict[str, Path]) -> None:
     _change_manifest(copy, versions={"onnxruntime": "1.9.0"})
     assert _run(copy, photos["red"]).returncode == 0
+
+
+def test_nothing_in_a_name_steers_the_terminal(
+    engine: Artifact, contents: Contents, photos: dict[str, Path], tmp_path: Path
+) -> None:
+    hostile = "\x1b[2Jcat\x9b31m \u202etac é"
+    classes = [f"{hostile}{number}" for number in range(3)]
+    root = write_bundle(engine, ORT_CPU, this_machine(), replace(contents, classes=classes), tmp_path / "bundle").root
+    shutil.copy(photos["red"], tmp_path / f"{hostile}.png")
+    (tmp_path / f"{hostile}.txt").write_text("no image", encoding="utf-8")
+    answered = _run(root, tmp_path / f"{hostile}.png", tmp_path / f"{hostile}.png")
+    refused = _run(root, tmp_path / f"{hostile}.txt")
+    (root / hostile).touch()
+    verified = _verify(root / "verify.py")
+    assert (answered.returncode, refused.returncode, verified.returncode) == (0, 2, 6)
+    for told in (answered.stdout, refused.stderr, verified.stderr):
+        assert r"\x1b[2Jcat\x9b31m \u202etac é" in told
+        assert not {"\x1b", "\x9b", "\u202e"} & set(told)
