@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 import shutil
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ResourceError
+from pipeline.leftovers import holding, sweep, temporary_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["publish_folder"]
 
@@ -29,11 +29,14 @@ def publish_folder(target: Path) -> Iterator[Path]:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        sweep(target.parent)
+        temporary = temporary_beside(target)
+        temporary.mkdir(mode=0o700)
         try:
-            yield temporary
-            temporary.chmod(0o755)
-            _rename(temporary, target)
+            with holding(temporary):
+                yield temporary
+                temporary.chmod(0o755)
+                _rename(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:

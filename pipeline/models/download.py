@@ -5,18 +5,19 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import tempfile
 import threading
 import urllib.request
 from http.client import HTTPException
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from pipeline.errors import ResourceError
+from pipeline.leftovers import holding, sweep, temporary_beside
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.progress import Progress, Ticker
 
 __all__ = ["UnreachableError", "download"]
@@ -48,10 +49,10 @@ def download(url: str, target: Path, sha256_prefix: str, progress: Progress) -> 
     with _connect(url) as response:
         total = int(response.headers.get("Content-Length") or 0)
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        temporary = Path(name)
+        sweep(target.parent)
+        temporary = temporary_beside(target)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with temporary.open("xb") as file, holding(temporary):
                 label = f"downloading {target.name} ({total / _MIB:.0f} MiB)"
                 with progress.track(label, -(-total // _MIB)) as ticker:
                     received, sha256 = _copy(response, file, ticker)
