@@ -1,0 +1,48 @@
+"""From an eager detector to the form in which it is exported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["OUTPUTS", "deployable"]
+
+OUTPUTS = ("boxes", "scores", "labels")
+"""Names of the outputs of a deployable form, in their order."""
+
+
+def deployable(network: nn.Module, size: tuple[int, int]) -> nn.Module:
+    """A form of static shapes for one image, with everything inside but the last suppression of overlapping boxes.
+
+    It takes a normalised image (1, 3, height, width) of exactly that size, for which the network's own transform is
+    left out, and gives the candidates: ``boxes`` (1, k, 4) float32, xyxy in pixels of the input, ``scores`` (1, k)
+    float32 in falling order, and ``labels`` (1, k) int64 as the network numbers them. The number k is a constant, at
+    most 3,840; no operator's shape depends on values. Candidates that the network itself would drop before the last
+    suppression, because their score is low or their box empty, are there with a score that is not above its threshold.
+
+    Args:
+        network: One of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, or what derives from them; is put into eval
+            mode. Its weights are shared, and its parts keep their names.
+        size: Height and width of the image.
+
+    Raises:
+        UsageError: for a network of another kind, and for one that gives masks or keypoints.
+    """
+    from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
+    from torchvision.models.detection.ssd import SSD
+
+    from pipeline.tasks.detection.deployable.one_stage import FcosForm, RetinaNetForm, SsdForm
+
+    forms = {SSD: SsdForm, RetinaNet: RetinaNetForm, FCOS: FcosForm}
+    for kind, form in forms.items():
+        if isinstance(network, kind):
+            return form(network.eval(), size)
+    raise UsageError(
+        "this network has no deployable form as a detector",
+        where=type(network).__name__,
+        expected="one of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, or a class derived from one",
+    )

@@ -1,0 +1,117 @@
+"""SSD, RetinaNet and FCOS with static shapes: one look at the image, candidates from every place of every level."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from pipeline.tasks.detection.deployable.candidates import MOST_CANDIDATES, likeliest, place_and_class
+from pipeline.tasks.detection.deployable.geometry import anchors_of, clipped, framed, image_border, pyramid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["FcosForm", "RetinaNetForm", "SsdForm"]
+
+
+class _OneStage(nn.Module):
+    """What the three have in common; the parts keep the names that they have in the network.
+
+    Args:
+        network: The eager detector, in eval mode; its weights are shared.
+        size: Height and width of the one image it takes.
+    """
+
+    anchors: Tensor
+    border: Tensor
+
+    def __init__(self, network: Any, size: tuple[int, int]) -> None:  # noqa: ANN401 - torchvision has no types
+        super().__init__()
+        self.backbone = network.backbone
+        self.head = network.head
+        self._coder = network.box_coder
+        self._most = int(network.topk_candidates)
+        self._stride = int(network.transform.size_divisible)
+        with torch.no_grad():
+            image = framed(torch.zeros(1, 3, *size, device=next(network.parameters()).device), self._stride)
+            features = pyramid(self.backbone, image)
+            anchors = anchors_of(network.anchor_generator, image, features, size)
+        places = [feature.shape[2] * feature.shape[3] for feature in features.values()]
+        each = anchors.shape[0] // sum(places)
+        self._levels = [count * each for count in places]
+        self.register_buffer("anchors", anchors, persistent=False)
+        self.register_buffer("border", image_border(size).to(anchors.device), persistent=False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes (1, k, 4), scores (1, k), labels (1, k) of a normalised image (1, 3, height, width)."""
+        features = pyramid(self.backbone, framed(image, self._stride))
+        said = {name: one[0] for name, one in self.head(list(features.values())).items()}
+        scores, places, labels = self._candidates(said)
+        scores, chosen = likeliest(scores, MOST_CANDIDATES)
+        # index_select, not an index in brackets, which becomes a GatherND
+        places = places.index_select(0, chosen)
+        codes, anchors = said["bbox_regression"].index_select(0, places), self.anchors.index_select(0, places)
+        boxes = clipped(self._decoded(codes, anchors), self.border)
+        return boxes[None], scores[None], labels.index_select(0, chosen)[None]
+
+    def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores, anchors and labels of what may be a detection, (candidates,) each.
+
+        Args:
+            said: By the head, (anchors, ...) each.
+        """
+        raise NotImplementedError
+
+    def _decoded(self, codes: Tensor, anchors: Tensor) -> Tensor:
+        """Boxes (k, 4) in pixels from what the head says of anchors."""
+        boxes: Tensor = self._coder.decode_single(codes, anchors)
+        return boxes
+
+    def _likeliest_of_levels(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The likeliest of each level, as :meth:`_candidates` gives them.
+
+        Args:
+            scores: (anchors, classes), or what rises with them.
+        """
+        found, places, labels = [], [], []
+        first = 0
+        for level in scores.split(self._levels):
+            highest, index = likeliest(level.reshape(-1), self._most)
+            place, label = place_and_class(index, scores.shape[1])
+            found.append(highest)
+            places.append(place + first)
+            labels.append(label)
+            first += level.shape[0]
+        return torch.cat(found), torch.cat(places), torch.cat(labels)
+
+
+class SsdForm(_OneStage):
+    """SSD and SSDlite: softmax over the classes, the likeliest anchors of each class."""
+
+    def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        by_class = said["cls_logits"].softmax(dim=1)[:, 1:].T
+        highest, places = torch.topk(by_class, min(self._most, MOST_CANDIDATES, by_class.shape[1]), dim=1)
+        classes = torch.arange(1, by_class.shape[0] + 1, device=highest.device)
+        return highest.reshape(-1), places.reshape(-1), classes[:, None].expand_as(places).reshape(-1)
+
+
+class RetinaNetForm(_OneStage):
+    """RetinaNet: a sigmoid for each class, the likeliest of each level."""
+
+    def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        logits, places, labels = self._likeliest_of_levels(said["cls_logits"])
+        return logits.sigmoid(), places, labels
+
+
+class FcosForm(_OneStage):
+    """FCOS: the geometric mean of a class's sigmoid and the centre-ness, the likeliest of each level."""
+
+    def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        scores = (said["cls_logits"].sigmoid() * said["bbox_ctrness"].sigmoid()).sqrt()
+        return self._likeliest_of_levels(scores)
+
+    def _decoded(self, codes: Tensor, anchors: Tensor) -> Tensor:
+        boxes: Tensor = self._coder.decode(codes, anchors)
+        return boxes
