@@ -36,8 +36,15 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> nn.Module:
     from torchvision.models.detection.ssd import SSD
 
     from pipeline.tasks.detection.deployable.one_stage import FcosForm, RetinaNetForm, SsdForm
+    from pipeline.tasks.detection.deployable.two_stage import FasterRcnnForm
 
-    forms = {SSD: SsdForm, RetinaNet: RetinaNetForm, FCOS: FcosForm}
+    if isinstance(network, FasterRCNN) and (network.roi_heads.has_mask() or network.roi_heads.has_keypoint()):
+        raise UsageError(
+            "this network gives more than boxes",
+            where=type(network).__name__,
+            expected="a detector of boxes alone: masks and keypoints have no deployable form",
+        )
+    forms = {FasterRCNN: FasterRcnnForm, SSD: SsdForm, RetinaNet: RetinaNetForm, FCOS: FcosForm}
     for kind, form in forms.items():
         if isinstance(network, kind):
             return form(network.eval(), size)

@@ -1,0 +1,65 @@
+"""Faster R-CNN with static shapes: a fixed number of proposals, each looked at in every class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from pipeline.tasks.detection.deployable.candidates import MOST_CANDIDATES, likeliest, place_and_class
+from pipeline.tasks.detection.deployable.geometry import anchors_of, clipped, framed, image_border, is_large, pyramid
+from pipeline.tasks.detection.deployable.pooling import PyramidPooling
+from pipeline.tasks.detection.deployable.proposals import Proposals
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["FasterRcnnForm"]
+
+_SMALLEST_SIDE = 1e-2
+"""Of a detection, in pixels, as in torchvision's ``RoIHeads``."""
+
+
+class FasterRcnnForm(nn.Module):
+    """The parts keep the names that they have in the network.
+
+    Args:
+        network: The eager detector, in eval mode; its weights are shared.
+        size: Height and width of the one image it takes.
+    """
+
+    border: Tensor
+
+    def __init__(self, network: Any, size: tuple[int, int]) -> None:  # noqa: ANN401 - torchvision has no types
+        super().__init__()
+        self.backbone = network.backbone
+        self._stride = int(network.transform.size_divisible)
+        with torch.no_grad():
+            image = framed(torch.zeros(1, 3, *size, device=next(network.parameters()).device), self._stride)
+            features = pyramid(self.backbone, image)
+            anchors = anchors_of(network.rpn.anchor_generator, image, features, size)
+            objectness, _ = network.rpn.head(list(features.values()))
+        border = image_border(size).to(anchors.device)
+        self.register_buffer("border", border, persistent=False)
+        self.rpn = Proposals(network.rpn, anchors, [level.numel() for level in objectness], border)
+        heads = network.roi_heads
+        self.roi_heads = nn.Module()
+        self.roi_heads.box_roi_pool = PyramidPooling(heads.box_roi_pool, features, size)
+        self.roi_heads.box_head, self.roi_heads.box_predictor = heads.box_head, heads.box_predictor
+        self._coder = heads.box_coder
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes (1, k, 4), scores (1, k), labels (1, k) of a normalised image (1, 3, height, width)."""
+        features = pyramid(self.backbone, framed(image, self._stride))
+        proposals, there = self.rpn(list(features.values()))
+        pooled = self.roi_heads.box_roi_pool(features, proposals)
+        logits, codes = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
+        count, classes = logits.shape
+        # Class 0 is the background.
+        boxes = self._coder.decode_single(codes, proposals).reshape(count, classes, 4)[:, 1:]
+        boxes = clipped(boxes, self.border)
+        scores = logits.softmax(dim=1)[:, 1:] * there[:, None] * is_large(boxes, _SMALLEST_SIDE).to(logits.dtype)
+        scores, chosen = likeliest(scores.reshape(-1), MOST_CANDIDATES)
+        labels = place_and_class(chosen, classes - 1)[1] + 1
+        return boxes.reshape(-1, 4).index_select(0, chosen)[None], scores[None], labels[None]
