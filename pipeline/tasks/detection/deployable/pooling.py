@@ -11,7 +11,11 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PyramidPooling"]
+__all__ = ["PyramidPooling", "pooled_by_products"]
+
+_SMALL_SIDE = 40
+"""Maps of at most this side are pooled by matrix products, whose work grows with the map; ONNX Runtime takes 7 ms
+rather than 25 ms for 150 boxes on 10x10, and 114 ms rather than 96 ms for 1,000 boxes on 50x50 (2 cores)."""
 
 
 class PyramidPooling(nn.Module):
@@ -42,19 +46,58 @@ class PyramidPooling(nn.Module):
 
     def forward(self, features: dict[str, Tensor], boxes: Tensor) -> Tensor:
         """What lies in the boxes (k, 4), as (k, channels, height, width)."""
+        pooled = [self._pooled(features[name], boxes, scale) for name, scale in self._maps]
+        if len(pooled) == 1:
+            return pooled[0]
+        shares = self._shares(boxes)
+        total = pooled[0] * shares[0]
+        for part, share in zip(pooled[1:], shares[1:], strict=False):
+            total = total + part * share
+        return total
+
+    def _pooled(self, feature: Tensor, boxes: Tensor, scale: float) -> Tensor:
         from torchvision.ops import roi_align
 
-        image = torch.zeros_like(boxes[:, :1])
-        places = torch.cat([image, boxes], dim=1)
-        pooled = [
-            roi_align(features[name], places, self._side, spatial_scale=scale, sampling_ratio=self._samples)
-            for name, scale in self._maps
-        ]
-        weighed = [part * share for part, share in zip(pooled, self._shares(boxes), strict=False)]
-        return torch.stack(weighed).sum(dim=0) if len(weighed) > 1 else pooled[0]
+        if self._samples > 0 and max(feature.shape[2:]) <= _SMALL_SIDE:
+            return pooled_by_products(feature, boxes * scale, self._side, self._samples)
+        places = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], dim=1)
+        return roi_align(feature, places, self._side, spatial_scale=scale, sampling_ratio=self._samples)
 
     def _shares(self, boxes: Tensor) -> list[Tensor]:
         """For each level 1 or 0 for each box, (k, 1, 1, 1)."""
         sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()[:, None, None, None]
         reached = [torch.ones_like(sides), *((sides >= least).to(sides.dtype) for least in self._from)]
         return [here - above for here, above in zip(reached, [*reached[1:], torch.zeros_like(sides)], strict=True)]
+
+
+def pooled_by_products(feature: Tensor, boxes: Tensor, side: tuple[int, ...], samples: int) -> Tensor:
+    """RoIAlign as two matrix products: bilinear weights of a row times those of a column, averaged over the samples.
+
+    The same as ``torchvision.ops.roi_align`` with ``aligned=False``, without an operator of its own, which TensorRT
+    for RTX does not have.
+
+    Args:
+        feature: (1, channels, height, width).
+        boxes: (k, 4) xyxy in pixels of the feature map.
+        side: Height and width of what comes out.
+        samples: Along each side of a cell.
+
+    Returns:
+        (k, channels, *side).
+    """
+    _, channels, height, width = feature.shape
+    rows = _weights(boxes[:, 1], boxes[:, 3], height, side[0], samples)
+    columns = _weights(boxes[:, 0], boxes[:, 2], width, side[1], samples)
+    flat = feature[0].permute(1, 2, 0).reshape(height, width * channels)
+    of_rows = (rows.reshape(-1, height) @ flat).reshape(-1, side[0], width, channels)
+    return (columns[:, None] @ of_rows).permute(0, 3, 1, 2)
+
+
+def _weights(low: Tensor, high: Tensor, length: int, cells: int, samples: int) -> Tensor:
+    """How much each position along a side counts for each cell, (k, cells, length)."""
+    extent = (high - low).clamp(min=1.0)[:, None]
+    at = low[:, None] + extent * ((torch.arange(cells * samples, device=low.device) + 0.5) / (cells * samples))
+    inside = (at <= length).to(low.dtype)  # what lies beyond the map is zero, what lies at its border is its border
+    distance = (at.clamp(0, length - 1)[:, :, None] - torch.arange(length, device=low.device)).abs()
+    weights = (1 - distance).clamp(min=0) * inside[:, :, None]
+    return weights.reshape(-1, cells, samples, length).mean(dim=2)
