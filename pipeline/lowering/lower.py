@@ -11,7 +11,7 @@ import torch
 
 from pipeline.errors import ParityError
 from pipeline.lowering.export import EXPORTERS, OnnxFromTorch
-from pipeline.lowering.parity import TorchReference, compare, first_difference, probe_inputs
+from pipeline.lowering.parity import TorchReference, compare, first_difference, largest_difference, probe_inputs
 from pipeline.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipeline.lowering.export import ExporterName
-    from pipeline.lowering.parity import Parity
+    from pipeline.lowering.parity import Difference, Parity
     from pipeline.progress import Progress
     from pipeline.session import Array
 
@@ -51,13 +51,15 @@ class Lowered:
     notes: tuple[str, ...]
 
 
-def lower(
+def lower(  # noqa: PLR0913 - what, compared how, written where; the rest by keyword
     network: nn.Module,
     images: Sequence[Array],
     path: Path,
     *,
     opset: int = 18,
     limit: float = PARITY_LIMIT,
+    outputs: Sequence[str] = ("output",),
+    difference: Difference = largest_difference,
     progress: Progress | None = None,
 ) -> Lowered:
     """Write ``network`` as a float ONNX model to ``path`` and show that it computes the same.
@@ -68,6 +70,9 @@ def lower(
         path: Where to write.
         opset: ONNX operator set; 17 to 20 are what INT8 tools and TensorRT read.
         limit: See :data:`PARITY_LIMIT`.
+        outputs: Names of the network's outputs, in their order.
+        difference: How outputs are compared: of several that belong together, such as boxes and their scores, the
+            task says when they are the same.
         progress: Told of the two exporters.
 
     Raises:
@@ -83,8 +88,8 @@ def lower(
         for exporter in EXPORTERS:
             export = partial(_exported, example=example, exporter=exporter, opset=opset)
             try:
-                model = export(network, ["output"])
-                parity = compare(model, TorchReference(network), inputs, limit=limit)
+                model = export(network, outputs)
+                parity = compare(model, TorchReference(network), inputs, limit=limit, difference=difference)
             except Exception as error:  # noqa: BLE001 - neither exporters nor runtime have one; the next is tried
                 refused.append(f"{exporter}: {_first_line(error)}")
                 continue

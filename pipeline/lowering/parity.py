@@ -19,15 +19,25 @@ if TYPE_CHECKING:
     from pipeline.session import Array
 
 __all__ = [
+    "Difference",
     "Parity",
     "Reference",
     "TorchReference",
     "compare",
     "first_difference",
+    "largest_difference",
     "named_images",
     "probe_inputs",
     "relative_difference",
 ]
+
+
+class Difference(Protocol):
+    """How far two forms' outputs for one input are from each other."""
+
+    def __call__(self, wanted: Sequence[Array], found: Sequence[Array], /) -> float:
+        """A fraction of the largest value; infinite for another shape or a value that is no number."""
+        ...
 
 
 class Reference(Protocol):
@@ -37,8 +47,8 @@ class Reference(Protocol):
         """Its outputs for one input, float32 (1, 3, height, width)."""
         ...
 
-    def own_rounding(self, image: Array, outputs: list[Array]) -> float:
-        """How far rounding alone moves these outputs, as a fraction of the largest; 0 where that cannot be told."""
+    def own_rounding(self, image: Array, outputs: list[Array], difference: Difference) -> float:
+        """How far rounding alone moves these outputs, by that measure; 0 where that cannot be told."""
         ...
 
 
@@ -94,7 +104,19 @@ differs by tenths of the output."""
 _IMAGE = "image "
 
 
-def compare(model: Any, reference: Reference, inputs: Sequence[tuple[str, Array]], *, limit: float) -> Parity:  # noqa: ANN401 - ModelProto
+def largest_difference(wanted: Sequence[Array], found: Sequence[Array], /) -> float:
+    """The :class:`Difference` of outputs that are numbers, such as logits: that of the output that differs most."""
+    return max(relative_difference(a, b) for a, b in zip(wanted, found, strict=True))
+
+
+def compare(
+    model: Any,  # noqa: ANN401 - ModelProto
+    reference: Reference,
+    inputs: Sequence[tuple[str, Array]],
+    *,
+    limit: float,
+    difference: Difference = largest_difference,
+) -> Parity:
     """Run the ONNX model and what it is held against on every input.
 
     Args:
@@ -102,13 +124,14 @@ def compare(model: Any, reference: Reference, inputs: Sequence[tuple[str, Array]
         reference: What it should compute.
         inputs: Named inputs.
         limit: Differences beyond it are held against the reference's own rounding before they count.
+        difference: How outputs are compared.
     """
     worst, culprit = 0.0, inputs[0][0]
     rounding = []
     for (name, batch), got in zip(inputs, run_onnx(model, (b for _, b in inputs)), strict=True):
         wanted = reference.outputs(batch)
-        error = max(relative_difference(a, b) for a, b in zip(wanted, got, strict=True))
-        own = reference.own_rounding(batch, wanted) if limit < error < 1 else 0.0
+        error = difference(wanted, got)
+        own = reference.own_rounding(batch, wanted, difference) if limit < error < 1 else 0.0
         amplified = _MADE_UP * limit if own > limit and not name.startswith(_IMAGE) else 0.0
         if limit < error <= max(_OWN_ROUNDING * own, amplified):
             rounding.append((name, error, own))
@@ -131,7 +154,7 @@ class TorchReference:
         """Its outputs."""
         return _torch_outputs(self._network, image)
 
-    def own_rounding(self, image: Array, outputs: list[Array]) -> float:
+    def own_rounding(self, image: Array, outputs: list[Array], difference: Difference) -> float:
         """How far rounding alone moves the network's outputs; 0 for a network that cannot run in float64.
 
         The larger of two: float32 against float64, and float64 against itself with every weight moved by half a unit
@@ -144,9 +167,7 @@ class TorchReference:
             nudged = _torch_outputs(double, image.astype(np.float64))
         except (RuntimeError, TypeError):
             return 0.0
-        return max(
-            relative_difference(a, b) for moved in (outputs, nudged) for a, b in zip(precise, moved, strict=True)
-        )
+        return max(difference(precise, moved) for moved in (outputs, nudged))
 
 
 def _nudge(network: nn.Module) -> None:
@@ -178,10 +199,12 @@ def first_difference(
     """
     taps = _Taps(network)
     names = taps.names(torch.from_numpy(inputs[0][1]))
-    model = export(taps, ["output", *(f"tap_{number}" for number in range(len(names)))])
+    own = len(_torch_outputs(network, inputs[0][1]))
+    outputs = (f"output_{number}" for number in range(own))
+    model = export(taps, [*outputs, *(f"tap_{number}" for number in range(len(names)))])
     for (_, batch), got in zip(inputs, run_onnx(model, [batch for _, batch in inputs]), strict=True):
         wanted = _torch_outputs(taps, batch)
-        for name, a, b in zip(names, wanted[1:], got[1:], strict=True):
+        for name, a, b in zip(names, wanted[own:], got[own:], strict=True):
             if relative_difference(a, b) > limit:
                 return name
     return None
@@ -212,7 +235,7 @@ class _Taps(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
-        return (output, *self._seen)
+        return (*(output if isinstance(output, list | tuple) else (output,)), *self._seen)
 
     def _hook(self, name: str) -> Any:  # noqa: ANN401 - torch's hook type
         def remember(_module: nn.Module, _inputs: object, output: object) -> None:

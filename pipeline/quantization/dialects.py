@@ -26,7 +26,9 @@ class Dialect:
         guarded: A float convolution between INT8 neighbours is kept from the runtime's own quantiser: ONNX Runtime
             gives it weights with one scale for all channels (``WeightBiasQuantization``), unasked, which cost a
             MobileNet 35 points of accuracy.
-        elementwise: Whether Add, Mul, Concat, pools and sigmoids run in INT8 too.
+        elementwise: Which of Add, Mul, Concat, pools and sigmoids run in INT8 too.
+        float_results: Whose INT8 kernels can hand out float: where a network answers or chooses, nothing is won by
+            rounding once more.
     """
 
     name: str
@@ -36,9 +38,11 @@ class Dialect:
     weight_bits: int
     guarded: bool
     elementwise: frozenset[str]
+    float_results: frozenset[str]
 
 
 _ORT_ELEMENTWISE = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid"})
+_PRODUCTS = frozenset({"Gemm", "MatMul"})
 
 DIALECTS = {
     dialect.name: dialect
@@ -51,6 +55,7 @@ DIALECTS = {
             weight_bits=8,
             guarded=True,
             elementwise=_ORT_ELEMENTWISE,
+            float_results=_PRODUCTS,
         ),
         Dialect(
             name="ort-x86-7bit",
@@ -60,6 +65,7 @@ DIALECTS = {
             weight_bits=7,
             guarded=True,
             elementwise=_ORT_ELEMENTWISE,
+            float_results=_PRODUCTS,
         ),
         Dialect(
             name="ort-arm",
@@ -69,6 +75,7 @@ DIALECTS = {
             weight_bits=8,
             guarded=True,
             elementwise=_ORT_ELEMENTWISE,
+            float_results=_PRODUCTS,
         ),
         Dialect(
             name="tensorrt",
@@ -78,6 +85,7 @@ DIALECTS = {
             weight_bits=8,
             guarded=False,
             elementwise=frozenset({"Add", "Concat", "AveragePool", "GlobalAveragePool"}),
+            float_results=_PRODUCTS | {"Conv", "ConvTranspose"},
         ),
     )
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.quantization.choices import choosing_nodes
 from pipeline.quantization.graph import WEIGHTED, Graph
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def groups(model: Any, dialect: Dialect) -> dict[str, frozenset[str]]:  # noqa: 
     - ``depthwise``: convolutions of one channel each, which move more bytes than they multiply;
     - ``squeeze``: convolutions and products between a global pooling and the product that scales feature maps by
       them: one position, so the conversions around them weigh as much as they do;
-    - ``gating``: sigmoids and products of feature maps, as in SiLU and squeeze-excite.
+    - ``gating``: sigmoids and products of feature maps, as in SiLU and squeeze-excite; not those of a detector's
+      answers, which are float anyway.
 
     Args:
         model: The float graph, shapes inferred or not.
@@ -35,10 +37,12 @@ def groups(model: Any, dialect: Dialect) -> dict[str, frozenset[str]]:  # noqa: 
         for item in (*typed.value_info, *typed.input, *typed.output)
     }
     weighted = graph.units(WEIGHTED)
+    choosing = choosing_nodes(graph)
+    gating = [unit.name for unit in graph.units(_GATING & dialect.elementwise) if unit.name not in choosing]
     found = {
         "depthwise": [unit.name for unit in weighted if _is_depthwise(graph, unit.node)],
         "squeeze": [unit.name for unit in weighted if sides.get(unit.node.output[0]) == [1, 1]],
-        "gating": [unit.name for unit in graph.units(_GATING & dialect.elementwise)],
+        "gating": gating,
     }
     return {name: frozenset(nodes) for name, nodes in found.items() if nodes}
 

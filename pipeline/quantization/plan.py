@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.quantization.choices import choosing_nodes
 from pipeline.quantization.graph import PASS_THROUGH, WEIGHTED, Unit
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from pipeline.quantization.graph import Graph
 
 __all__ = ["Placement", "place", "tensors_to_observe"]
-
-_FLOAT_RESULT = frozenset({"Gemm", "MatMul"})
-"""Their INT8 kernels can hand out float: at the graph's output, where nothing is won by rounding once more."""
 
 _ELEMENTWISE = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid"})
 
@@ -37,7 +35,10 @@ class Placement:
 def tensors_to_observe(graph: Graph) -> list[str]:
     """Every tensor whose range some dialect may ask for, in the graph's order."""
     names: dict[str, None] = {}
+    choosing = choosing_nodes(graph)
     for unit in graph.units(WEIGHTED | _ELEMENTWISE):
+        if unit.name in choosing:
+            continue
         for name in (*graph.activations_of(unit.node), unit.output):
             if graph.is_float(name):
                 names[name] = None
@@ -49,34 +50,45 @@ def place(graph: Graph, dialect: Dialect, float_nodes: frozenset[str] = frozense
 
     Convolutions and matrix products with constant weights run in INT8 unless they are named in ``float_nodes``.
     Element-wise nodes join where a value reaches them in INT8 already; operators that only move values follow
-    their input, with its range.
+    their input, with its range. What chooses stays float, see :mod:`pipeline.quantization.choices`; what a layer hands
+    to it is not rounded once more where the kernel can hand out float.
     """
-    candidates = {unit.name: unit for unit in graph.units(WEIGHTED | dialect.elementwise)}
+    choosing = choosing_nodes(graph)
+    units = graph.units(WEIGHTED | dialect.elementwise)
+    candidates = {unit.name: unit for unit in units if unit.name not in choosing}
     chosen: dict[str, Unit] = {}
     tensors: dict[str, str] = {}
     for node in graph.model.graph.node:
         unit = candidates.get(node.name)
         if unit is None or unit.name in float_nodes:
-            if node.op_type in PASS_THROUGH and node.input[0] in tensors and node.output[0] not in graph.outputs:
+            moves = node.op_type in PASS_THROUGH and node.name not in choosing
+            if moves and node.input[0] in tensors and node.output[0] not in graph.outputs:
                 tensors[node.output[0]] = tensors[node.input[0]]
             continue
         inputs = graph.activations_of(node)
-        if not _fits(graph, unit, inputs, tensors):
+        ends = unit.output in graph.outputs or _only_for(graph, unit.output, choosing)
+        hands_out_float = ends and node.op_type in dialect.float_results
+        if not _fits(graph, unit, inputs, tensors, hands_out_float=hands_out_float):
             continue
         chosen[unit.name] = unit
         for name in inputs:
             tensors.setdefault(name, name)
-        if unit.output not in graph.outputs:
+        if not hands_out_float:
             tensors[unit.output] = unit.output
     return Placement(units=chosen, tensors=tensors)
 
 
-def _fits(graph: Graph, unit: Unit, inputs: list[str], tensors: Mapping[str, str]) -> bool:
+def _only_for(graph: Graph, tensor: str, nodes: frozenset[str]) -> bool:
+    """Whether a tensor is taken by those nodes alone."""
+    return all(consumer.name in nodes for consumer in graph.consumers[tensor])
+
+
+def _fits(graph: Graph, unit: Unit, inputs: list[str], tensors: Mapping[str, str], *, hands_out_float: bool) -> bool:
     node = unit.node
     if not inputs or not all(graph.is_float(name) for name in inputs):
         return False
     ends = unit.output in graph.outputs
     if node.op_type in WEIGHTED:
-        return node.op_type in _FLOAT_RESULT or not ends
+        return hands_out_float or not ends
     all_computed = all(name not in graph.constants for name in node.input)
     return all_computed and not ends and any(name in tensors for name in inputs)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.lowering.cpu import run_onnx
+from pipeline.quantization.choices import smooth_outputs
 from pipeline.quantization.graph import WEIGHTED, Graph
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def layer_damages(
 ) -> list[LayerDamage]:
     """Quantise every convolution and matrix product alone and compare the output with the float network's.
 
+    Of a network that chooses, such as a detector, what it chooses from is compared rather than what it chose, see
+    :func:`pipeline.quantization.choices.smooth_outputs`.
+
     The arithmetic is exact (the Q/DQ file runs unfused, in float), so what is seen is rounding and clipping, not the
     saturation of an instruction set.
 
@@ -65,8 +69,9 @@ def layer_damages(
         The layers that were looked at, the worst first.
     """
     graph = Graph(model)
+    watched = smooth_outputs(graph)
     layers = {unit.name: graph.weight_of(unit.node) or unit.name for unit in graph.units(WEIGHTED)}
-    reference = outputs_of(model, images)
+    references = {names: outputs_of(_watching(model, names), images) for names in {watched(name) for name in layers}}
     found: list[LayerDamage] = []
     start = time.monotonic()
     with progress.track("sensitivity of each layer", len(layers)) as ticker:
@@ -74,10 +79,24 @@ def layer_damages(
             if time.monotonic() - start > budget_s:
                 break
             alone = quantised(frozenset(layers) - {name})
-            noise = output_noise(outputs_of(alone, images, exact=True), reference)
+            outputs = outputs_of(_watching(alone, watched(name)), images, exact=True)
+            noise = output_noise(outputs, references[watched(name)])
             found.append(LayerDamage(node=name, layer=weight.removesuffix(".weight"), noise=noise))
             ticker.advance()
     return sorted(found, key=lambda damage: -damage.noise)
+
+
+def _watching(model: Any, names: Sequence[str]) -> Any:  # noqa: ANN401 - ModelProto
+    """A copy of a float or Q/DQ graph whose outputs are those tensors, as the nodes behind them get them."""
+    import onnx
+
+    present = {name for node in model.graph.node for name in node.output}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.output[:]
+    rounded = (f"{name}_dq" if f"{name}_dq" in present else name for name in names)
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in rounded)
+    return copy
 
 
 def outputs_of(model: Any, images: Iterable[Array], *, exact: bool = False) -> list[Outputs]:  # noqa: ANN401 - ModelProto

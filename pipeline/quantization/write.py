@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,6 +88,7 @@ class _Writer:
         self._dialect = dialect
         self._before: dict[str, list[Any]] = {}
         self._scales: dict[str, float] = {}
+        self._same: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def write(self, placement: Placement) -> None:
         """Rewrite the graph."""
@@ -173,14 +175,13 @@ class _Writer:
         if bias is not None:
             bias = self._corrected(node, bias, weight, values, scales)
         base = f"{node.name}_weight"
-        self._constant(f"{base}_q", values)
-        self._constant(f"{base}_scale", scales)
-        self._constant(f"{base}_zero", np.zeros(len(scales), np.int8))
-        made = [
-            helper.make_node(
-                "DequantizeLinear", [f"{base}_q", f"{base}_scale", f"{base}_zero"], [f"{base}_dq"], name=base, axis=axis
-            )
+        # A head that looks at every level of a pyramid has one weight in several layers: it is written once.
+        constants = [
+            self._shared(f"{base}_q", values),
+            self._shared(f"{base}_scale", scales),
+            self._shared(f"{base}_zero", np.zeros(len(scales), np.int8)),
         ]
+        made = [helper.make_node("DequantizeLinear", constants, [f"{base}_dq"], name=base, axis=axis)]
         node.input[1] = f"{base}_dq"
         if quantises_bias and bias is not None:
             made.append(self._bias(node, bias, scales * np.float32(input_scale)))
@@ -213,6 +214,14 @@ class _Writer:
         node.input[2] = f"{base}_dq"
         constants = [f"{base}_q", f"{base}_scale", f"{base}_zero"]
         return helper.make_node("DequantizeLinear", constants, [f"{base}_dq"], name=base, axis=0)
+
+    def _shared(self, name: str, value: Array) -> str:
+        """The name of a constant of that value, which is a new one only if there is none yet."""
+        key = (value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).digest())
+        if key not in self._same:
+            self._same[key] = name
+            self._constant(name, value)
+        return self._same[key]
 
     def _constant(self, name: str, value: Array) -> None:
         from onnx import numpy_helper

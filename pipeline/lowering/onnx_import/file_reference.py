@@ -12,6 +12,7 @@ from pipeline.lowering.onnx_import.answer_form import chosen_output, kind_of_one
 from pipeline.lowering.quiet import quiet
 
 if TYPE_CHECKING:
+    from pipeline.lowering.parity import Difference
     from pipeline.models.onnx_file import OnnxFile
     from pipeline.models.source import OneNumber
     from pipeline.session import Array
@@ -109,13 +110,11 @@ class FileReference:
         scores = answers[self.answer].astype(np.float32).reshape(1, -1)
         return scores if self.one_number is None else two_scores(scores, self.one_number)
 
-    def own_rounding(self, image: Array, outputs: list[Array]) -> float:
+    def own_rounding(self, image: Array, outputs: list[Array], difference: Difference) -> float:
         """How far the answer moves when every weight moves by half a unit of float32's last place."""
-        from pipeline.lowering.parity import relative_difference
-
         if self._nudged is None:
             self._nudged = self._opened(_nudged(self._model))
-        return relative_difference(outputs[0], self._scores(self._run(self._nudged, image)))
+        return difference(outputs, [self._scores(self._run(self._nudged, image))])
 
 
 def _nudged(model: Any) -> Any:  # noqa: ANN401 - ModelProto

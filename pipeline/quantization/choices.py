@@ -1,0 +1,89 @@
+"""Where a graph stops computing features and begins to choose: what lies there decides on places, and stays float."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pipeline.quantization.graph import Graph
+
+__all__ = ["choosing_nodes", "smooth_outputs"]
+
+_CHOOSES = frozenset({"TopK", "NonMaxSuppression", "ArgMax", "NonZero"})
+"""Operators whose outcome is which of their values comes first: a value rounded to 256 steps ties with others."""
+
+_PICKS = frozenset({"Gather", "GatherElements", "GatherND"})
+"""Operators that pick by places, which are a choice where they are computed."""
+
+_PLACES = {"RoiAlign": (1, 2), "GridSample": (1,)}
+"""Inputs that say where to look in the feature map that is another input: coordinates, not features."""
+
+
+def choosing_nodes(graph: Graph) -> frozenset[str]:
+    """Names of the nodes that stay float because something is chosen by what they compute, or from what was chosen.
+
+    Backward from every choice, through everything but convolutions and products with constant weights: the sigmoid,
+    softmax and concatenation of a detector's heads, the decoding of its boxes. Forward from every choice until such a
+    layer is met again: suppression, RoIAlign, its weighing by levels. Nothing is known of names or of a task; a
+    network that chooses nothing has none.
+    """
+    nodes = list(graph.model.graph.node)
+    choices = [node for node in nodes if _is_choice(graph, node)]
+    before = _walked(graph, choices, lambda node: _sources(graph, node))
+    after = _walked(graph, choices, lambda node: _consumers(graph, node))
+    return frozenset(before | after)
+
+
+def smooth_outputs(graph: Graph) -> Callable[[str], tuple[str, ...]]:
+    """A function from a layer's name to the tensors that tell what the layer's rounding does: they move smoothly.
+
+    What is chosen jumps: two candidates change places for a rounding, and every number of the outputs is another one.
+    So the features from which the next choice is made are looked at, a detector's heads; of a layer behind a choice,
+    such as those that look at proposals, the features behind it. A network that chooses nothing has its outputs.
+    """
+    choosing = choosing_nodes(graph)
+    if not choosing:
+        return lambda _: tuple(output.name for output in graph.model.graph.output)
+    choices = [node for node in graph.model.graph.node if _is_choice(graph, node)]
+    behind = _walked(graph, choices, lambda node: _consumers(graph, node), through_layers=True)
+    features: dict[bool, dict[str, None]] = {False: {}, True: {}}
+    for node in graph.model.graph.node:
+        for name in node.input if node.name in choosing else ():
+            source = graph.producer.get(name)
+            if source is not None and source.name not in choosing and graph.is_float(name):
+                features[source.name in behind][name] = None
+    return lambda layer: tuple(features[layer in behind])
+
+
+def _is_choice(graph: Graph, node: Any) -> bool:  # noqa: ANN401 - NodeProto
+    if node.op_type in _PICKS:
+        return node.input[1] not in graph.constants
+    return node.op_type in _CHOOSES or node.op_type in _PLACES
+
+
+def _walked(
+    graph: Graph, choices: Iterable[Any], steps: Callable[[Any], list[Any]], *, through_layers: bool = False
+) -> set[str]:
+    """Names of the choices and of all nodes that the steps lead to, up to layers with weights or through them."""
+    seen: set[str] = set()
+    waiting = list(choices)
+    while waiting:
+        node = waiting.pop()
+        if node.name in seen or (graph.weight_of(node) is not None and not through_layers):
+            continue
+        seen.add(node.name)
+        waiting.extend(steps(node))
+    return seen
+
+
+def _sources(graph: Graph, node: Any) -> list[Any]:  # noqa: ANN401 - NodeProto
+    """The nodes that a node takes values from, without feature maps that it only looks into."""
+    looked_at = _PLACES.get(node.op_type)
+    names = node.input if looked_at is None else [node.input[place] for place in looked_at if place < len(node.input)]
+    return [graph.producer[name] for name in names if name in graph.producer]
+
+
+def _consumers(graph: Graph, node: Any) -> list[Any]:  # noqa: ANN401 - NodeProto
+    return [consumer for name in node.output for consumer in graph.consumers.get(name, [])]
