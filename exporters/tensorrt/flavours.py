@@ -63,6 +63,7 @@ class Flavour:
         times_kernels: Whether kernels are chosen by timing them, so that a timing cache saves time.
         version_compatible: Whether an engine can be built for later versions too.
         hardware_compatible: Whether an engine can be built for later GPUs too.
+        lacks_roi_align: Whether its parser knows no RoiAlign.
         capabilities: Those that are built for where no GPU is at hand.
         known: All that can be built for; empty: those of every GPU it starts on.
     """
@@ -77,6 +78,7 @@ class Flavour:
     times_kernels: bool
     version_compatible: bool
     hardware_compatible: bool
+    lacks_roi_align: bool
     capabilities: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
 
@@ -109,6 +111,7 @@ FLAVOURS = {
             times_kernels=True,
             version_compatible=True,
             hardware_compatible=True,
+            lacks_roi_align=False,
         ),
         Flavour(
             name="tensorrt-rtx",
@@ -124,6 +127,7 @@ FLAVOURS = {
             times_kernels=False,
             version_compatible=False,
             hardware_compatible=False,
+            lacks_roi_align=True,
             capabilities=("sm86", "sm89", "sm120"),
             known=("sm75", "sm80", "sm86", "sm89", "sm120", "sm121"),
         ),

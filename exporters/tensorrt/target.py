@@ -18,6 +18,7 @@ from exporters.tensorrt.flavours import FLAVOURS, Flavour
 from exporters.tensorrt.layers import check_layers, layers_of, products_by_precision
 from exporters.tensorrt.options import TensorRtOptions
 from exporters.tensorrt.parsing import parse
+from exporters.tensorrt.sampled_roi_align import has_roi_align, sample_roi_align
 from exporters.tensorrt.timing import timings_path
 from pipeline.artifact import canonical_json, sha256_of_file
 from pipeline.errors import UsageError
@@ -117,6 +118,7 @@ class TensorRtTarget:
             if self.options.largest_batch > 1 and not has_open_batch(model):
                 fixed, model = model, Path(scratch, model.name)
                 OpenBatchFromFixed(fixed, model)
+            model = self._without_roi_align(model, Path(scratch))
             if precision == "fp16":
                 HalfFromFloat(model, source)
             else:
@@ -149,6 +151,17 @@ class TensorRtTarget:
                 **{key: value for key, value in self.settings().items() if key in {"capabilities", "gpu"}},
             },
         )
+
+    def _without_roi_align(self, model: Path, scratch: Path) -> Path:
+        """The graph, or a copy without the operator where the flavour lacks it."""
+        import onnx
+
+        graph = onnx.load(model)
+        if not self.flavour.lacks_roi_align or not has_roi_align(graph):
+            return model
+        sample_roi_align(graph)
+        onnx.save(graph, scratch / f"sampled-{model.name}")
+        return scratch / f"sampled-{model.name}"
 
     def _timings(self, version: str, gpu: Gpu | None) -> Path | None:
         folder = self.timings or default_root() / "timings"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pipeline.quantization.graph import Graph
 
-__all__ = ["choosing_nodes", "smooth_outputs"]
+__all__ = ["choosing_nodes", "smooth_outputs", "watching"]
 
 _CHOOSES = frozenset({"TopK", "NonMaxSuppression", "ArgMax", "NonZero"})
 """Operators whose outcome is which of their values comes first: a value rounded to 256 steps ties with others."""
@@ -55,6 +55,19 @@ def smooth_outputs(graph: Graph) -> Callable[[str], tuple[str, ...]]:
             if source is not None and source.name not in choosing and graph.is_float(name):
                 features[source.name in behind][name] = None
     return lambda layer: tuple(features[layer in behind])
+
+
+def watching(model: Any, names: Sequence[str]) -> Any:  # noqa: ANN401 - ModelProto
+    """A copy of a float or Q/DQ graph whose outputs are those tensors, as the nodes behind them get them."""
+    import onnx
+
+    present = {name for node in model.graph.node for name in node.output}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.output[:]
+    rounded = (f"{name}_dq" if f"{name}_dq" in present else name for name in names)
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in rounded)
+    return copy
 
 
 def _is_choice(graph: Graph, node: Any) -> bool:  # noqa: ANN401 - NodeProto

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.lowering.cpu import run_onnx
-from pipeline.quantization.choices import smooth_outputs
+from pipeline.quantization.choices import smooth_outputs, watching
 from pipeline.quantization.graph import WEIGHTED, Graph
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def layer_damages(
     graph = Graph(model)
     watched = smooth_outputs(graph)
     layers = {unit.name: graph.weight_of(unit.node) or unit.name for unit in graph.units(WEIGHTED)}
-    references = {names: outputs_of(_watching(model, names), images) for names in {watched(name) for name in layers}}
+    references = {names: outputs_of(watching(model, names), images) for names in {watched(name) for name in layers}}
     found: list[LayerDamage] = []
     start = time.monotonic()
     with progress.track("sensitivity of each layer", len(layers)) as ticker:
@@ -79,24 +79,11 @@ def layer_damages(
             if time.monotonic() - start > budget_s:
                 break
             alone = quantised(frozenset(layers) - {name})
-            outputs = outputs_of(_watching(alone, watched(name)), images, exact=True)
+            outputs = outputs_of(watching(alone, watched(name)), images, exact=True)
             noise = output_noise(outputs, references[watched(name)])
             found.append(LayerDamage(node=name, layer=weight.removesuffix(".weight"), noise=noise))
             ticker.advance()
     return sorted(found, key=lambda damage: -damage.noise)
-
-
-def _watching(model: Any, names: Sequence[str]) -> Any:  # noqa: ANN401 - ModelProto
-    """A copy of a float or Q/DQ graph whose outputs are those tensors, as the nodes behind them get them."""
-    import onnx
-
-    present = {name for node in model.graph.node for name in node.output}
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.output[:]
-    rounded = (f"{name}_dq" if f"{name}_dq" in present else name for name in names)
-    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in rounded)
-    return copy
 
 
 def outputs_of(model: Any, images: Iterable[Array], *, exact: bool = False) -> list[Outputs]:  # noqa: ANN401 - ModelProto

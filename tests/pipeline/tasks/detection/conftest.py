@@ -1,0 +1,119 @@
+"""Detectors that say something: small ones of every kind, and torchvision's own, with heads that find many boxes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchvision.models import detection
+from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
+from torchvision.models.detection.ssd import SSD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Detector = Callable[[str], nn.Module]
+
+SIDE = 64
+CLASSES = 4
+TINY = ("faster-rcnn", "ssd", "retinanet", "fcos")
+
+
+class Pyramid(nn.Module):
+    """Two levels of 32 channels, at strides 4 and 8."""
+
+    out_channels = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def block(inside: int, stride: int) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(inside, 32, 3, stride, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU())
+
+        self.stem, self.first, self.second = block(3, 2), block(32, 2), block(32, 2)
+
+    def forward(self, batch: torch.Tensor) -> OrderedDict[str, torch.Tensor]:
+        first = self.first(self.stem(batch))
+        return OrderedDict([("0", first), ("1", self.second(first))])
+
+
+def pictures(count: int, side: int = SIDE) -> list[torch.Tensor]:
+    """Images with bright and dark rectangles on a soft ground, normalised, (3, side, side) each.
+
+    They are grainy, as photographs are: between answers of exactly one score two sorts choose as they like.
+    """
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(count):
+        coarse = torch.from_numpy(generator.standard_normal((1, 3, 6, 6)).astype(np.float32))
+        image = nn.functional.interpolate(coarse, size=(side, side), mode="bicubic")[0] * 0.5
+        for _ in range(6):
+            x, y = generator.integers(0, side - 8, 2)
+            width, height = generator.integers(6, side // 2, 2)
+            colour = torch.from_numpy(generator.uniform(-2, 2, (3, 1, 1)).astype(np.float32))
+            image[:, y : y + height, x : x + width] = colour
+        grain = torch.from_numpy(generator.standard_normal(image.shape).astype(np.float32))
+        found.append(image + 0.05 * grain)
+    return found
+
+
+def _tiny(kind: str) -> nn.Module:
+    backbone = Pyramid()
+    anchors = AnchorGenerator(sizes=((8,), (16,)), aspect_ratios=((0.5, 1.0, 2.0),) * 2)
+    plain: dict[str, Any] = {"min_size": SIDE, "max_size": SIDE, "image_mean": [0.0] * 3, "image_std": [1.0] * 3}
+    if kind == "faster-rcnn":
+        few = {"rpn_pre_nms_top_n_test": 100, "rpn_post_nms_top_n_test": 60, "box_score_thresh": 0.3}
+        return detection.FasterRCNN(backbone, CLASSES, rpn_anchor_generator=anchors, **few, **plain)
+    if kind == "ssd":
+        boxes = DefaultBoxGenerator([[2], [2]], scales=[0.1, 0.3, 0.6])
+        backbone.out_channels = [32, 32]  # type: ignore[assignment] # SSD asks for those of each level
+        fixed = {key: plain[key] for key in ("image_mean", "image_std")}
+        return SSD(backbone, boxes, (SIDE, SIDE), CLASSES, score_thresh=0.35, topk_candidates=100, **fixed)
+    if kind == "retinanet":
+        return detection.RetinaNet(backbone, CLASSES, anchor_generator=anchors, topk_candidates=150, **plain)
+    points = AnchorGenerator(sizes=((4,), (8,)), aspect_ratios=((1.0,),) * 2)
+    return detection.FCOS(backbone, CLASSES, anchor_generator=points, topk_candidates=150, **plain)
+
+
+_ANSWERS = ("cls_logits", "cls_score", "bbox_pred", "bbox_reg", "bbox_ctrness", "module_list")
+"""Parts of the names of the layers that answer."""
+
+
+def made_lively(network: Any, images: Sequence[torch.Tensor]) -> nn.Module:  # noqa: ANN401 - torchvision has no types
+    """Fresh weights answer alike everywhere: heads get weights of the size of a trained network's, batch norms the
+    statistics of these images.
+    """  # fmt: skip
+    heads = network.head if hasattr(network, "head") else nn.ModuleList([network.rpn.head, network.roi_heads])
+    for name, layer in heads.named_modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            if layer.bias is not None:
+                layer.bias.data.zero_()
+            if any(part in name for part in _ANSWERS) and not isinstance(layer, nn.BatchNorm2d):
+                layer.weight.data.mul_(0.5 if "bbox" in name or "regression" in name else 1.5)
+    network.train()
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = None  # the mean over all that is seen
+    with torch.no_grad():
+        for _ in range(3):
+            features = network.backbone(torch.stack(list(images)))
+            if hasattr(network, "head"):
+                network.head(list(features.values()))
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_detector() -> Detector:
+    """Makes a detector of a kind of :data:`TINY` for images of ``SIDE``; always the same one, unshared."""
+
+    def make(kind: str) -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return made_lively(_tiny(kind), pictures(4))
+
+    return make

@@ -1,0 +1,154 @@
+"""A deployable form and the runner's suppression say what the eager detector says."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+from torchvision.models import detection
+
+from exporters.device.detection import detections
+from pipeline.errors import UsageError
+from pipeline.lowering.cpu import run_onnx
+from pipeline.lowering.lower import lower
+from pipeline.tasks.detection.deployable import OUTPUTS, candidates_differ, deployable, post_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_spec = importlib.util.spec_from_file_location("detectors", Path(__file__).parent.parent / "conftest.py")
+assert _spec is not None
+assert _spec.loader is not None
+detectors = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(detectors)
+
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+_BANNED = {"NonZero", "Loop", "If", "Scan", "NonMaxSuppression", "Where", "Compress", "Unique"}
+"""Operators of a shape or a course that depends on values; Where is no such one, but has no need to be there."""
+
+
+def _eager(network: Any, image: torch.Tensor) -> Found:  # noqa: ANN401 - torchvision has no types
+    with torch.no_grad():
+        found = network([image])[0]
+    return found["boxes"].numpy(), found["scores"].numpy(), found["labels"].numpy()
+
+
+def _shipped(outputs: Sequence[Any], network: nn.Module) -> Found:
+    rule = post_process(network)
+    boxes, scores, labels = (np.asarray(output)[0] for output in outputs)
+    return detections(boxes, scores, labels, rule.score, rule.iou, rule.most)
+
+
+def _assert_same(wanted: Found, found: Found) -> None:
+    """The same number, scores within 1e-3, and for each box one of its label within half a pixel."""
+    assert len(wanted[1]) == len(found[1])
+    np.testing.assert_allclose(found[1], wanted[1], atol=1e-3)
+    for box, score, label in zip(*wanted, strict=True):
+        like = (np.abs(found[1] - score) < 1e-3) & (found[2] == label)
+        assert np.abs(found[0][like] - box).max(axis=1).min() < 0.5
+
+
+@pytest.mark.parametrize("kind", detectors.TINY)
+def test_the_form_finds_what_the_eager_detector_finds(kind: str, tiny_detector: Callable[[str], nn.Module]) -> None:
+    network = tiny_detector(kind)
+    form = deployable(network, (detectors.SIDE, detectors.SIDE))
+    counts = []
+    for image in detectors.pictures(8):
+        wanted = _eager(network, image)
+        with torch.no_grad():
+            _assert_same(wanted, _shipped(form(image[None]), network))
+        counts.append(len(wanted[1]))
+    assert min(counts) > 3  # else little was compared
+    assert len(set(counts)) > 1 or max(counts) == post_process(network).most
+
+
+@pytest.mark.parametrize("kind", detectors.TINY)
+def test_candidates_have_a_fixed_number_fall_in_score_and_lie_in_the_image(
+    kind: str, tiny_detector: Callable[[str], nn.Module]
+) -> None:
+    form = deployable(tiny_detector(kind), (detectors.SIDE, detectors.SIDE))
+    shapes = set()
+    for image in [*detectors.pictures(2), torch.zeros(3, detectors.SIDE, detectors.SIDE)]:
+        with torch.no_grad():
+            boxes, scores, labels = form(image[None])
+        shapes.add((tuple(boxes.shape), tuple(scores.shape), tuple(labels.shape)))
+        assert (boxes.dtype, scores.dtype, labels.dtype) == (torch.float32, torch.float32, torch.int64)
+        assert bool((scores[0].diff() <= 0).all())
+        assert bool((boxes >= 0).all())
+        assert bool((boxes <= detectors.SIDE).all())
+        assert set(labels.unique().tolist()) <= set(range(detectors.CLASSES))
+    assert len(shapes) == 1
+
+
+@pytest.mark.parametrize("kind", detectors.TINY)
+def test_the_exported_graph_finds_the_same_with_shapes_that_depend_on_no_value(
+    kind: str, tiny_detector: Callable[[str], nn.Module], tmp_path: Path
+) -> None:
+    network = tiny_detector(kind)
+    form = deployable(network, (detectors.SIDE, detectors.SIDE))
+    images = detectors.pictures(4)
+    path = tmp_path / "float.onnx"
+    differ = partial(candidates_differ, score=post_process(network).score)
+    lowered = lower(form, [image[None].numpy() for image in images], path, outputs=OUTPUTS, difference=differ)
+    assert not any(note.startswith("exporter refused") for note in lowered.notes)
+    assert lowered.max_relative_error < 1e-4
+    model = onnx.load(path)
+    assert tuple(output.name for output in model.graph.output) == OUTPUTS
+    assert not {node.op_type for node in model.graph.node} & _BANNED
+    for item in model.graph.output:
+        assert all(side.dim_value > 0 for side in item.type.tensor_type.shape.dim)
+    for image, outputs in zip(images, run_onnx(model, [image[None].numpy() for image in images]), strict=True):
+        _assert_same(_eager(network, image), _shipped(outputs, network))
+
+
+def test_sides_that_are_no_multiple_of_the_stride_are_framed_as_the_eager_detector_does(
+    tiny_detector: Callable[[str], nn.Module],
+) -> None:
+    network = tiny_detector("retinanet")
+    form = deployable(network, (detectors.SIDE, 50))
+    network.transform.min_size, network.transform.max_size = (50,), detectors.SIDE
+    for image in detectors.pictures(3):
+        narrow = image[:, :, :50].contiguous()
+        wanted = _eager(network, narrow)
+        with torch.no_grad():
+            _assert_same(wanted, _shipped(form(narrow[None]), network))
+        assert len(wanted[1]) > 3
+
+
+def test_weights_are_shared_and_keep_their_names(tiny_detector: Callable[[str], nn.Module]) -> None:
+    for kind in detectors.TINY:
+        network = tiny_detector(kind)
+        assert (
+            dict(deployable(network, (64, 64)).named_parameters()).items() <= dict(network.named_parameters()).items()
+        )
+
+
+def test_a_network_that_is_no_detector_is_refused() -> None:
+    with pytest.raises(UsageError) as raised:
+        deployable(nn.Flatten(), (8, 8))
+    assert raised.value.where == "Flatten"
+    with pytest.raises(UsageError, match="does not say what is a detection"):
+        post_process(nn.Flatten())
+
+
+def test_masks_have_no_form() -> None:
+    network = detection.maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=3)
+    with pytest.raises(UsageError, match="gives more than boxes"):
+        deployable(network, (64, 64))
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule"), [("faster-rcnn", (0.3, 0.5, 100)), ("ssd", (0.35, 0.45, 200)), ("fcos", (0.2, 0.6, 100))]
+)
+def test_what_is_left_to_do_is_what_the_network_says(
+    kind: str, rule: tuple[float, float, int], tiny_detector: Callable[[str], nn.Module]
+) -> None:
+    found = post_process(tiny_detector(kind))
+    assert (found.score, found.iou, found.most) == rule
