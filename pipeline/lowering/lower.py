@@ -11,7 +11,7 @@ import torch
 
 from pipeline.errors import ParityError
 from pipeline.lowering.export import EXPORTERS, OnnxFromTorch
-from pipeline.lowering.parity import TorchReference, compare, first_difference, largest_difference, probe_inputs
+from pipeline.lowering.parity import NUMBERS, TorchReference, compare, first_difference, probe_inputs
 from pipeline.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipeline.lowering.export import ExporterName
-    from pipeline.lowering.parity import Difference, Parity
+    from pipeline.lowering.parity import Answers, Parity
     from pipeline.progress import Progress
     from pipeline.session import Array
 
@@ -58,8 +58,7 @@ def lower(  # noqa: PLR0913 - what, compared how, written where; the rest by key
     *,
     opset: int = 18,
     limit: float = PARITY_LIMIT,
-    outputs: Sequence[str] = ("output",),
-    difference: Difference = largest_difference,
+    answers: Answers = NUMBERS,
     progress: Progress | None = None,
 ) -> Lowered:
     """Write ``network`` as a float ONNX model to ``path`` and show that it computes the same.
@@ -70,9 +69,7 @@ def lower(  # noqa: PLR0913 - what, compared how, written where; the rest by key
         path: Where to write.
         opset: ONNX operator set; 17 to 20 are what INT8 tools and TensorRT read.
         limit: See :data:`PARITY_LIMIT`.
-        outputs: Names of the network's outputs, in their order.
-        difference: How outputs are compared: of several that belong together, such as boxes and their scores, the
-            task says when they are the same.
+        answers: What the network's outputs are, and when they are the same.
         progress: Told of the two exporters.
 
     Raises:
@@ -81,15 +78,15 @@ def lower(  # noqa: PLR0913 - what, compared how, written where; the rest by key
     import onnx
 
     network = network.to("cpu").eval()
-    inputs = probe_inputs(images, tuple(images[0].shape))
+    inputs = probe_inputs(images, tuple(images[0].shape), flat=not answers.chosen)
     example = torch.from_numpy(inputs[0][1])
     refused: list[str] = []
     with (progress or SilentProgress()).track("exporting to ONNX", len(EXPORTERS)) as ticker:
         for exporter in EXPORTERS:
             export = partial(_exported, example=example, exporter=exporter, opset=opset)
             try:
-                model = export(network, outputs)
-                parity = compare(model, TorchReference(network), inputs, limit=limit, difference=difference)
+                model = export(network, answers.names)
+                parity = compare(model, TorchReference(network), inputs, limit=limit, difference=answers.difference)
             except Exception as error:  # noqa: BLE001 - neither exporters nor runtime have one; the next is tried
                 refused.append(f"{exporter}: {_first_line(error)}")
                 continue

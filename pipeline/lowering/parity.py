@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pipeline.session import Array
 
 __all__ = [
+    "NUMBERS",
+    "Answers",
     "Difference",
     "Parity",
     "Reference",
@@ -38,6 +40,23 @@ class Difference(Protocol):
     def __call__(self, wanted: Sequence[Array], found: Sequence[Array], /) -> float:
         """A fraction of the largest value; infinite for another shape or a value that is no number."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers:
+    """What a network's outputs are.
+
+    Attributes:
+        names: Of the outputs, in their order.
+        difference: How outputs are compared: of several that belong together, such as boxes and their scores, the
+            task says when they are the same.
+        chosen: Whether they are chosen among many, as a detector's candidates: then zeros and ones, images of which
+            all places are alike, are answered by chance and say nothing.
+    """
+
+    names: tuple[str, ...] = ("output",)
+    difference: Difference
+    chosen: bool = False
 
 
 class Reference(Protocol):
@@ -81,11 +100,11 @@ class Parity:
         return f"differs by {by} on {self.input_name}"
 
 
-def probe_inputs(images: Sequence[Array], shape: tuple[int, ...]) -> list[tuple[str, Array]]:
-    """The inputs to compare with, each (1, 3, height, width) float32: real images, zeros, ones and noise."""
+def probe_inputs(images: Sequence[Array], shape: tuple[int, ...], *, flat: bool = True) -> list[tuple[str, Array]]:
+    """The inputs to compare with, each (1, 3, height, width) float32: real images, zeros and ones if flat, noise."""
     noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     plain = [("zeros", np.zeros(shape, np.float32)), ("ones", np.ones(shape, np.float32))]
-    return [*named_images(images), *plain, ("noise", noise)]
+    return [*named_images(images), *(plain if flat else ()), ("noise", noise)]
 
 
 def named_images(images: Sequence[Array]) -> list[tuple[str, Array]]:
@@ -107,6 +126,10 @@ _IMAGE = "image "
 def largest_difference(wanted: Sequence[Array], found: Sequence[Array], /) -> float:
     """The :class:`Difference` of outputs that are numbers, such as logits: that of the output that differs most."""
     return max(relative_difference(a, b) for a, b in zip(wanted, found, strict=True))
+
+
+NUMBERS = Answers(difference=largest_difference)
+"""One output of plain numbers."""
 
 
 def compare(

@@ -37,6 +37,7 @@ class Pyramid(nn.Module):
         self.stem, self.first, self.second = block(3, 2), block(32, 2), block(32, 2)
 
     def forward(self, batch: torch.Tensor) -> OrderedDict[str, torch.Tensor]:
+        """The levels by name."""
         first = self.first(self.stem(batch))
         return OrderedDict([("0", first), ("1", self.second(first))])
 
@@ -84,16 +85,14 @@ _ANSWERS = ("cls_logits", "cls_score", "bbox_pred", "bbox_reg", "bbox_ctrness", 
 
 
 def made_lively(network: Any, images: Sequence[torch.Tensor]) -> nn.Module:  # noqa: ANN401 - torchvision has no types
-    """Fresh weights answer alike everywhere: heads get weights of the size of a trained network's, batch norms the
-    statistics of these images.
-    """  # fmt: skip
+    """Heads get weights of a trained network's size, batch norms these images' statistics: fresh ones answer alike."""
     heads = network.head if hasattr(network, "head") else nn.ModuleList([network.rpn.head, network.roi_heads])
     for name, layer in heads.named_modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight)
             if layer.bias is not None:
                 layer.bias.data.zero_()
-            if any(part in name for part in _ANSWERS) and not isinstance(layer, nn.BatchNorm2d):
+            if any(part in name for part in _ANSWERS):
                 layer.weight.data.mul_(0.5 if "bbox" in name or "regression" in name else 1.5)
     network.train()
     for layer in network.modules():

@@ -18,6 +18,7 @@ from exporters.device.detection import detections
 from pipeline.errors import UsageError
 from pipeline.lowering.cpu import run_onnx
 from pipeline.lowering.lower import lower
+from pipeline.lowering.parity import Answers
 from pipeline.tasks.detection.deployable import OUTPUTS, candidates_differ, deployable, post_process
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def test_the_exported_graph_finds_the_same_with_shapes_that_depend_on_no_value(
     images = detectors.pictures(4)
     path = tmp_path / "float.onnx"
     differ = partial(candidates_differ, score=post_process(network).score)
-    lowered = lower(form, [image[None].numpy() for image in images], path, outputs=OUTPUTS, difference=differ)
+    answers = Answers(names=OUTPUTS, difference=differ, chosen=True)
+    lowered = lower(form, [image[None].numpy() for image in images], path, answers=answers)
     assert not any(note.startswith("exporter refused") for note in lowered.notes)
     assert lowered.max_relative_error < 1e-4
     model = onnx.load(path)
