@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 SIDE = 64
 CLASSES = 4
-TINY = ("faster-rcnn", "ssd", "retinanet", "fcos")
 
 
 class Pyramid(nn.Module):
@@ -42,7 +41,7 @@ class Pyramid(nn.Module):
         return OrderedDict([("0", first), ("1", self.second(first))])
 
 
-def pictures(count: int, side: int = SIDE) -> list[torch.Tensor]:
+def _pictures(count: int, side: int = SIDE) -> list[torch.Tensor]:
     """Images with bright and dark rectangles on a soft ground, normalised, (3, side, side) each.
 
     They are grainy, as photographs are: between answers of exactly one score two sorts choose as they like.
@@ -84,7 +83,7 @@ _ANSWERS = ("cls_logits", "cls_score", "bbox_pred", "bbox_reg", "bbox_ctrness", 
 """Parts of the names of the layers that answer."""
 
 
-def made_lively(network: Any, images: Sequence[torch.Tensor]) -> nn.Module:  # noqa: ANN401 - torchvision has no types
+def _made_lively(network: Any, images: Sequence[torch.Tensor]) -> nn.Module:  # noqa: ANN401 - torchvision has no types
     """Heads get weights of a trained network's size, batch norms these images' statistics: fresh ones answer alike."""
     heads = network.head if hasattr(network, "head") else nn.ModuleList([network.rpn.head, network.roi_heads])
     for name, layer in heads.named_modules():
@@ -108,11 +107,32 @@ def made_lively(network: Any, images: Sequence[torch.Tensor]) -> nn.Module:  # n
 
 @pytest.fixture(scope="session")
 def tiny_detector() -> Detector:
-    """Makes a detector of a kind of :data:`TINY` for images of ``SIDE``; always the same one, unshared."""
+    """Makes a detector of a kind (faster-rcnn, ssd, retinanet, fcos) for images of 64x64; always the same one, unshared."""
 
     def make(kind: str) -> nn.Module:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            return made_lively(_tiny(kind), pictures(4))
+            return _made_lively(_tiny(kind), _pictures(4))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def torchvision_detector() -> Callable[[str, int], nn.Module]:
+    """Makes a detector of torchvision by name that takes images of that side as they are."""
+
+    def make(name: str, side: int) -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=CLASSES)
+            network.transform.image_mean, network.transform.image_std = [0.0] * 3, [1.0] * 3
+            network.transform.min_size, network.transform.max_size = (side,), side
+            return _made_lively(network, _pictures(4, side))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Callable[..., list[torch.Tensor]]:
+    """Makes images: how many, and of which side."""
+    return _pictures

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,15 +21,15 @@ from pipeline.lowering.parity import Answers
 from pipeline.tasks.detection.deployable import OUTPUTS, candidates_differ, deployable, post_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
-_spec = importlib.util.spec_from_file_location("detectors", Path(__file__).parent.parent / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-detectors = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(detectors)
+SIDE, CLASSES = 64, 4  # of the tiny detectors
+TINY = ("faster-rcnn", "ssd", "retinanet", "fcos")
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+Detector = Callable[[str], nn.Module]
+Pictures = Callable[..., list[torch.Tensor]]
 _BANNED = {"NonZero", "Loop", "If", "Scan", "NonMaxSuppression", "Where", "Compress", "Unique"}
 """Operators of a shape or a course that depends on values; Where is no such one, but has no need to be there."""
 
@@ -56,12 +55,12 @@ def _assert_same(wanted: Found, found: Found) -> None:
         assert np.abs(found[0][like] - box).max(axis=1).min() < 0.5
 
 
-@pytest.mark.parametrize("kind", detectors.TINY)
-def test_the_form_finds_what_the_eager_detector_finds(kind: str, tiny_detector: Callable[[str], nn.Module]) -> None:
+@pytest.mark.parametrize("kind", TINY)
+def test_the_form_finds_what_the_eager_detector_finds(kind: str, tiny_detector: Detector, pictures: Pictures) -> None:
     network = tiny_detector(kind)
-    form = deployable(network, (detectors.SIDE, detectors.SIDE))
+    form = deployable(network, (SIDE, SIDE))
     counts = []
-    for image in detectors.pictures(8):
+    for image in pictures(8):
         wanted = _eager(network, image)
         with torch.no_grad():
             _assert_same(wanted, _shipped(form(image[None]), network))
@@ -70,31 +69,31 @@ def test_the_form_finds_what_the_eager_detector_finds(kind: str, tiny_detector: 
     assert len(set(counts)) > 1 or max(counts) == post_process(network).most
 
 
-@pytest.mark.parametrize("kind", detectors.TINY)
+@pytest.mark.parametrize("kind", TINY)
 def test_candidates_have_a_fixed_number_fall_in_score_and_lie_in_the_image(
-    kind: str, tiny_detector: Callable[[str], nn.Module]
+    kind: str, tiny_detector: Detector, pictures: Pictures
 ) -> None:
-    form = deployable(tiny_detector(kind), (detectors.SIDE, detectors.SIDE))
+    form = deployable(tiny_detector(kind), (SIDE, SIDE))
     shapes = set()
-    for image in [*detectors.pictures(2), torch.zeros(3, detectors.SIDE, detectors.SIDE)]:
+    for image in [*pictures(2), torch.zeros(3, SIDE, SIDE)]:
         with torch.no_grad():
             boxes, scores, labels = form(image[None])
         shapes.add((tuple(boxes.shape), tuple(scores.shape), tuple(labels.shape)))
         assert (boxes.dtype, scores.dtype, labels.dtype) == (torch.float32, torch.float32, torch.int64)
         assert bool((scores[0].diff() <= 0).all())
         assert bool((boxes >= 0).all())
-        assert bool((boxes <= detectors.SIDE).all())
-        assert set(labels.unique().tolist()) <= set(range(detectors.CLASSES))
+        assert bool((boxes <= SIDE).all())
+        assert set(labels.unique().tolist()) <= set(range(CLASSES))
     assert len(shapes) == 1
 
 
-@pytest.mark.parametrize("kind", detectors.TINY)
+@pytest.mark.parametrize("kind", TINY)
 def test_the_exported_graph_finds_the_same_with_shapes_that_depend_on_no_value(
-    kind: str, tiny_detector: Callable[[str], nn.Module], tmp_path: Path
+    kind: str, tiny_detector: Detector, pictures: Pictures, tmp_path: Path
 ) -> None:
     network = tiny_detector(kind)
-    form = deployable(network, (detectors.SIDE, detectors.SIDE))
-    images = detectors.pictures(4)
+    form = deployable(network, (SIDE, SIDE))
+    images = pictures(4)
     path = tmp_path / "float.onnx"
     differ = partial(candidates_differ, score=post_process(network).score)
     answers = Answers(names=OUTPUTS, difference=differ, chosen=True)
@@ -111,12 +110,12 @@ def test_the_exported_graph_finds_the_same_with_shapes_that_depend_on_no_value(
 
 
 def test_sides_that_are_no_multiple_of_the_stride_are_framed_as_the_eager_detector_does(
-    tiny_detector: Callable[[str], nn.Module],
+    tiny_detector: Detector, pictures: Pictures
 ) -> None:
     network = tiny_detector("retinanet")
-    form = deployable(network, (detectors.SIDE, 50))
-    network.transform.min_size, network.transform.max_size = (50,), detectors.SIDE
-    for image in detectors.pictures(3):
+    form = deployable(network, (SIDE, 50))
+    network.transform.min_size, network.transform.max_size = (50,), SIDE
+    for image in pictures(3):
         narrow = image[:, :, :50].contiguous()
         wanted = _eager(network, narrow)
         with torch.no_grad():
@@ -124,8 +123,8 @@ def test_sides_that_are_no_multiple_of_the_stride_are_framed_as_the_eager_detect
         assert len(wanted[1]) > 3
 
 
-def test_weights_are_shared_and_keep_their_names(tiny_detector: Callable[[str], nn.Module]) -> None:
-    for kind in detectors.TINY:
+def test_weights_are_shared_and_keep_their_names(tiny_detector: Detector) -> None:
+    for kind in TINY:
         network = tiny_detector(kind)
         assert (
             dict(deployable(network, (64, 64)).named_parameters()).items() <= dict(network.named_parameters()).items()
@@ -150,7 +149,7 @@ def test_masks_have_no_form() -> None:
     ("kind", "rule"), [("faster-rcnn", (0.3, 0.5, 100)), ("ssd", (0.35, 0.45, 200)), ("fcos", (0.2, 0.6, 100))]
 )
 def test_what_is_left_to_do_is_what_the_network_says(
-    kind: str, rule: tuple[float, float, int], tiny_detector: Callable[[str], nn.Module]
+    kind: str, rule: tuple[float, float, int], tiny_detector: Detector
 ) -> None:
     found = post_process(tiny_detector(kind))
     assert (found.score, found.iou, found.most) == rule
