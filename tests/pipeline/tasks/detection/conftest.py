@@ -41,24 +41,35 @@ class Pyramid(nn.Module):
         return OrderedDict([("0", first), ("1", self.second(first))])
 
 
-def _pictures(count: int, side: int = SIDE) -> list[torch.Tensor]:
-    """Images with bright and dark rectangles on a soft ground, normalised, (3, side, side) each.
+def _scenes(count: int, side: int = SIDE) -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:
+    """Images with rectangles on a soft ground, normalised, (3, side, side) each, and where the rectangles are.
 
-    They are grainy, as photographs are: between answers of exactly one score two sorts choose as they like.
+    A rectangle's class, 1 to 3, is the channel in which it is bright. Images are grainy, as photographs are: between
+    answers of exactly one score two sorts choose as they like.
     """
     generator = np.random.default_rng(0)
-    found = []
+    images, truths = [], []
     for _ in range(count):
         coarse = torch.from_numpy(generator.standard_normal((1, 3, 6, 6)).astype(np.float32))
-        image = nn.functional.interpolate(coarse, size=(side, side), mode="bicubic")[0] * 0.5
-        for _ in range(6):
-            x, y = generator.integers(0, side - 8, 2)
-            width, height = generator.integers(6, side // 2, 2)
-            colour = torch.from_numpy(generator.uniform(-2, 2, (3, 1, 1)).astype(np.float32))
-            image[:, y : y + height, x : x + width] = colour
+        image = nn.functional.interpolate(coarse, size=(side, side), mode="bicubic")[0] * 0.3
+        boxes, labels = [], []
+        for _ in range(int(generator.integers(1, 5))):
+            x, y = (int(at) for at in generator.integers(0, side * 3 // 4, 2))
+            right, below = (min(at + int(generator.integers(8, side // 2)), side) for at in (x, y))
+            label = int(generator.integers(1, CLASSES))
+            colour = generator.uniform(-2, -1, (3, 1, 1))
+            colour[label - 1] = 2
+            image[:, y:below, x:right] = torch.from_numpy(colour.astype(np.float32))
+            boxes.append([x, y, right, below])
+            labels.append(label)
         grain = torch.from_numpy(generator.standard_normal(image.shape).astype(np.float32))
-        found.append(image + 0.05 * grain)
-    return found
+        images.append(image + 0.05 * grain)
+        truths.append({"boxes": torch.tensor(boxes, dtype=torch.float32), "labels": torch.tensor(labels)})
+    return images, truths
+
+
+def _pictures(count: int, side: int = SIDE) -> list[torch.Tensor]:
+    return _scenes(count, side)[0]
 
 
 def _tiny(kind: str) -> nn.Module:
@@ -107,7 +118,7 @@ def _made_lively(network: Any, images: Sequence[torch.Tensor]) -> nn.Module:  # 
 
 @pytest.fixture(scope="session")
 def tiny_detector() -> Detector:
-    """Makes a detector of a kind (faster-rcnn, ssd, retinanet, fcos) for images of 64x64; always the same one, unshared."""
+    """Makes a detector of a kind (faster-rcnn, ssd, retinanet, fcos) for images of 64x64; each time anew."""
 
     def make(kind: str) -> nn.Module:
         with torch.random.fork_rng():
@@ -136,3 +147,27 @@ def torchvision_detector() -> Callable[[str, int], nn.Module]:
 def pictures() -> Callable[..., list[torch.Tensor]]:
     """Makes images: how many, and of which side."""
     return _pictures
+
+
+@pytest.fixture(scope="session")
+def trained_detector() -> Detector:
+    """Makes a tiny detector of a kind that learned for some seconds where the rectangles are."""
+
+    def make(kind: str) -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = _made_lively(_tiny(kind), _pictures(4)).train()
+            images, truths = _scenes(64)
+            for layer in network.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.momentum = 0.1
+            optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
+            for step in range(160):
+                chosen = [(8 * step + place) % len(images) for place in range(8)]
+                losses = network([images[one] for one in chosen], [truths[one] for one in chosen])
+                optimizer.zero_grad()
+                sum(losses.values()).backward()
+                optimizer.step()
+        return network.eval()
+
+    return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -108,11 +109,14 @@ def test_a_detector_of_torchvision_is_the_same_in_every_runtime_and_builds_in_ev
             spec = _for_one_gpu().build(source, folder, precision=precision)
             sizes[precision] = (folder / spec.model).stat().st_size
             assert [output.name for output in spec.outputs] == list(OUTPUTS)
-            print(name, precision, sizes[precision], spec.options["products"])
+            wanted_type = {"float": "FLOAT", "fp16": "HALF", "int8": "INT8"}[precision]
+            assert spec.options["products"][wanted_type] >= 0.9 * _convolutions(model), spec.options["products"]
         assert sizes["fp16"] < 0.7 * sizes["float"]
 
 
-def _for_one_gpu() -> TensorRtTarget:
-    from dataclasses import replace
+def _convolutions(model: Any) -> int:  # noqa: ANN401 - ModelProto
+    return sum(node.op_type == "Conv" for node in model.graph.node)
 
+
+def _for_one_gpu() -> TensorRtTarget:
     return replace(TENSORRT_RTX, options=TensorRtOptions(capabilities=("sm89",)))
