@@ -49,11 +49,11 @@ def smooth_outputs(graph: Graph) -> Callable[[str], tuple[str, ...]]:
     choices = [node for node in graph.model.graph.node if _is_choice(graph, node)]
     behind = _walked(graph, choices, lambda node: _consumers(graph, node), through_layers=True)
     features: dict[bool, dict[str, None]] = {False: {}, True: {}}
-    for node in graph.model.graph.node:
-        for name in node.input if node.name in choosing else ():
-            source = graph.producer.get(name)
-            if source is not None and source.name not in choosing and graph.is_float(name):
-                features[source.name in behind][name] = None
+    taken = [name for node in graph.model.graph.node if node.name in choosing for name in node.input]
+    for name in (*taken, *(output.name for output in graph.model.graph.output)):
+        source = graph.producer.get(name)
+        if source is not None and source.name not in choosing and graph.is_float(name):
+            features[source.name in behind][name] = None
     return lambda layer: tuple(features[layer in behind])
 
 
