@@ -21,7 +21,7 @@ _LIMIT = 1e-6
 _INPUTS = 4
 
 
-def SuppressedFromCandidates(  # noqa: N802, PLR0913 - conversions are named <Target>From<Source>; three thresholds
+def SuppressedFromCandidates(  # noqa: N802 - conversions are named <Target>From<Source>
     model: Path, path: Path, *, classes: int, score: float, iou: float, most: int
 ) -> float:
     """Write the graph with detections for outputs, as :func:`exporters.device.detection.detections` finds them.
@@ -68,7 +68,7 @@ def _nodes() -> list[Any]:
     from onnx import TensorProto, helper
 
     def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> Any:  # noqa: ANN401 - NodeProto
-        name = f"nms_{operator}_{outputs.split()[0]}"
+        name = f"nms_{operator}_{outputs.split(maxsplit=1)[0]}"
         return helper.make_node(operator, inputs.split(), outputs.split(), name=name, **attributes)
 
     return [
