@@ -39,15 +39,17 @@ def candidates_differ(wanted: Sequence[Array], found: Sequence[Array], *, score:
         return float("inf")
     highest = float(max(wanted[1].max(initial=0), found[1].max(initial=0))) or 1.0
     side = float(max(wanted[0].max(initial=0), found[0].max(initial=0))) or 1.0
-    ours, theirs = (_scaled(*(one[0] for one in form), side, highest) for form in (wanted, found))
+    ours, theirs = (_scaled(form, side, highest) for form in (wanted, found))
     ordered = float(np.abs(ours[:, 4] - theirs[:, 4]).max(initial=0))
     floor = score / highest
     return max(ordered, _unlike(ours, theirs, floor), _unlike(theirs, ours, floor))
 
 
-def _scaled(boxes: Array, scores: Array, labels: Array, side: float, highest: float) -> Array:
+def _scaled(form: Sequence[Array], side: float, highest: float) -> Array:
     """One row a candidate, (k, 6): coordinates and score as fractions, label."""
-    return np.concatenate([boxes / side, scores[:, None] / highest, labels[:, None]], axis=1, dtype=np.float64)
+    boxes, scores, labels = (output[0] for output in form)
+    rows: Array = np.concatenate([boxes / side, scores[:, None] / highest, labels[:, None]], axis=1, dtype=np.float64)
+    return rows
 
 
 def _unlike(ours: Array, theirs: Array, floor: float) -> float:
@@ -55,7 +57,7 @@ def _unlike(ours: Array, theirs: Array, floor: float) -> float:
     counts = ours[:, 4] > floor
     differences = np.abs(ours - theirs).max(axis=1)
     worst = 0.0
-    for place in np.flatnonzero(counts & (differences > 0)):
+    for place in np.flatnonzero(counts & (differences > 0)).tolist():
         if differences[place] <= worst:
             continue
         like = float(np.abs(theirs - ours[place]).max(axis=1).min())

@@ -39,7 +39,8 @@ def anchors_of(generator: Any, image: Tensor, features: OrderedDict[str, Tensor]
     from torchvision.models.detection.image_list import ImageList
 
     (anchors,) = generator(ImageList(image, [size]), list(features.values()))
-    return anchors.to(torch.float32)
+    whole: Tensor = anchors.to(torch.float32)
+    return whole
 
 
 def image_border(size: tuple[int, int]) -> Tensor:

@@ -77,7 +77,7 @@ class _OneStage(nn.Module):
         """
         found, places, labels = [], [], []
         first = 0
-        for level in scores.split(self._levels):
+        for level in torch.split(scores, self._levels):
             highest, index = likeliest(level.reshape(-1), self._most)
             place, label = place_and_class(index, scores.shape[1])
             found.append(highest)

@@ -61,7 +61,8 @@ class PyramidPooling(nn.Module):
         if self._samples > 0 and max(feature.shape[2:]) <= _SMALL_SIDE:
             return pooled_by_products(feature, boxes * scale, self._side, self._samples)
         places = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], dim=1)
-        return roi_align(feature, places, self._side, spatial_scale=scale, sampling_ratio=self._samples)
+        pooled: Tensor = roi_align(feature, places, self._side, spatial_scale=scale, sampling_ratio=self._samples)
+        return pooled
 
     def _shares(self, boxes: Tensor) -> list[Tensor]:
         """For each level 1 or 0 for each box, (k, 1, 1, 1)."""

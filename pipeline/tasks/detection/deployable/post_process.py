@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
 
@@ -34,7 +34,7 @@ def post_process(network: nn.Module) -> PostProcess:
     Raises:
         UsageError: for a network without the three attributes ``score_thresh``, ``nms_thresh``, ``detections_per_img``.
     """
-    says = getattr(network, "roi_heads", network)
+    says: Any = getattr(network, "roi_heads", network)
     try:
         return PostProcess(
             score=float(says.score_thresh), iou=float(says.nms_thresh), most=int(says.detections_per_img)

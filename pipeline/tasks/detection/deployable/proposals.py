@@ -46,9 +46,10 @@ class Proposals(nn.Module):
         There are fewer than the constant number where more boxes than the rest were suppressed: then it is filled up
         with suppressed ones, which count for nothing.
         """
+        anchors_of_levels = torch.split(self.anchors, self._levels)
         found = [
             self._of_level(objectness, codes, anchors)
-            for objectness, codes, anchors in zip(*self.head(features), self.anchors.split(self._levels), strict=True)
+            for objectness, codes, anchors in zip(*self.head(features), anchors_of_levels, strict=True)
         ]
         boxes, scores = (torch.cat(parts) for parts in zip(*found, strict=True))
         scores, chosen = likeliest(scores, self._after)

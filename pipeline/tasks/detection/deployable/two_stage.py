@@ -44,17 +44,20 @@ class FasterRcnnForm(nn.Module):
         self.register_buffer("border", border, persistent=False)
         self.rpn = Proposals(network.rpn, anchors, [level.numel() for level in objectness], border)
         heads = network.roi_heads
-        self.roi_heads = nn.Module()
-        self.roi_heads.box_roi_pool = PyramidPooling(heads.box_roi_pool, features, size)
-        self.roi_heads.box_head, self.roi_heads.box_predictor = heads.box_head, heads.box_predictor
+        parts = {
+            "box_roi_pool": PyramidPooling(heads.box_roi_pool, features, size),
+            "box_head": heads.box_head,
+            "box_predictor": heads.box_predictor,
+        }
+        self.roi_heads = nn.ModuleDict(parts)
         self._coder = heads.box_coder
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (1, k, 4), scores (1, k), labels (1, k) of a normalised image (1, 3, height, width)."""
         features = pyramid(self.backbone, framed(image, self._stride))
         proposals, there = self.rpn(list(features.values()))
-        pooled = self.roi_heads.box_roi_pool(features, proposals)
-        logits, codes = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
+        pooled = self.roi_heads["box_roi_pool"](features, proposals)
+        logits, codes = self.roi_heads["box_predictor"](self.roi_heads["box_head"](pooled))
         count, classes = logits.shape
         # Class 0 is the background.
         boxes = self._coder.decode_single(codes, proposals).reshape(count, classes, 4)[:, 1:]
