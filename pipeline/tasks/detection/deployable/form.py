@@ -47,7 +47,7 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> nn.Module:
     forms = {FasterRCNN: FasterRcnnForm, SSD: SsdForm, RetinaNet: RetinaNetForm, FCOS: FcosForm}
     for kind, form in forms.items():
         if isinstance(network, kind):
-            return form(network.eval(), size)
+            return form(network.eval(), size).eval()
     raise UsageError(
         "this network has no deployable form as a detector",
         where=type(network).__name__,

@@ -123,6 +123,12 @@ def test_sides_that_are_no_multiple_of_the_stride_are_framed_as_the_eager_detect
         assert len(wanted[1]) > 3
 
 
+def test_the_form_is_in_eval_mode_as_the_network_is_from_then_on(tiny_detector: Detector) -> None:
+    network = tiny_detector("ssd").train()
+    form = deployable(network, (SIDE, SIDE))  # an exporter puts the mode of the whole back into every part
+    assert not any(part.training for part in (*form.modules(), *network.modules()))
+
+
 def test_weights_are_shared_and_keep_their_names(tiny_detector: Detector) -> None:
     for kind in TINY:
         network = tiny_detector(kind)
