@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from pipeline.quantization.graph import Graph
 
-__all__ = ["choosing_nodes", "smooth_outputs", "watching"]
+__all__ = ["choosing_nodes", "nodes_behind_choices", "smooth_outputs", "watching"]
 
 _CHOOSES = frozenset({"TopK", "NonMaxSuppression", "ArgMax", "NonZero"})
 """Operators whose outcome is which of their values comes first: a value rounded to 256 steps ties with others."""
@@ -46,8 +46,7 @@ def smooth_outputs(graph: Graph) -> Callable[[str], tuple[str, ...]]:
     choosing = choosing_nodes(graph)
     if not choosing:
         return lambda _: tuple(output.name for output in graph.model.graph.output)
-    choices = [node for node in graph.model.graph.node if _is_choice(graph, node)]
-    behind = _walked(graph, choices, lambda node: _consumers(graph, node), through_layers=True)
+    behind = nodes_behind_choices(graph)
     features: dict[bool, dict[str, None]] = {False: {}, True: {}}
     taken = [name for node in graph.model.graph.node if node.name in choosing for name in node.input]
     for name in (*taken, *(output.name for output in graph.model.graph.output)):
@@ -55,6 +54,12 @@ def smooth_outputs(graph: Graph) -> Callable[[str], tuple[str, ...]]:
         if source is not None and source.name not in choosing and graph.is_float(name):
             features[source.name in behind][name] = None
     return lambda layer: tuple(features[layer in behind])
+
+
+def nodes_behind_choices(graph: Graph) -> frozenset[str]:
+    """Names of the choices and of all nodes that get something of what was chosen, layers with weights too."""
+    choices = [node for node in graph.model.graph.node if _is_choice(graph, node)]
+    return frozenset(_walked(graph, choices, lambda node: _consumers(graph, node), through_layers=True))
 
 
 def watching(model: Any, names: Sequence[str]) -> Any:  # noqa: ANN401 - ModelProto
