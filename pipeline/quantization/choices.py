@@ -69,9 +69,10 @@ def watching(model: Any, names: Sequence[str]) -> Any:  # noqa: ANN401 - ModelPr
     present = {name for node in model.graph.node for name in node.output}
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    known = {output.name: output for output in model.graph.output}  # whose types are told
     del copy.graph.output[:]
     rounded = (f"{name}_dq" if f"{name}_dq" in present else name for name in names)
-    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in rounded)
+    copy.graph.output.extend(known.get(name) or onnx.ValueInfoProto(name=name) for name in rounded)
     return copy
 
 
