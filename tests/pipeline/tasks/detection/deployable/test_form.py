@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SIDE, CLASSES = 64, 4  # of the tiny detectors
 TINY = ("faster-rcnn", "ssd", "retinanet", "fcos")
 
+_EXPORTED = ("faster-rcnn", "ssd", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("retinanet", "fcos")))
+
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 Detector = Callable[[str], nn.Module]
 Pictures = Callable[..., list[torch.Tensor]]
@@ -87,7 +89,7 @@ def test_candidates_have_a_fixed_number_fall_in_score_and_lie_in_the_image(
     assert len(shapes) == 1
 
 
-@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("kind", _EXPORTED)
 def test_the_exported_graph_finds_the_same_with_shapes_that_depend_on_no_value(
     kind: str, tiny_detector: Detector, pictures: Pictures, tmp_path: Path
 ) -> None:
