@@ -185,8 +185,9 @@ def quantise(folder: Path, family: Family) -> Quantised:
     from pipeline.quantization.observe import observe
     from pipeline.quantization.plan import tensors_to_observe
     from pipeline.quantization.ranges import METHODS
-    from pipeline.quantization.sensitivity import output_noise, outputs_of
+    from pipeline.quantization.sensitivity import outputs_of
     from pipeline.quantization.write import QdqFromFloat
+    from pipeline.tasks.noise import output_noise
 
     model = onnx.load(folder / "float.onnx")
     images = _images(family, _IMAGES)

@@ -148,11 +148,12 @@ def _images(samples: Sequence[Sample], side: int, *, keep: bool = True) -> Train
 
     from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import SilentProgress
+    from pipeline.tasks.classification import Classification
     from pipeline.training import images
 
     preprocess = PreprocessSpec(size=(side, side), mean=(_MEAN,) * 3, std=(_STD,) * 3)
     with patch.object(images, "_KEPT_BYTES", images._KEPT_BYTES if keep else 0):  # noqa: SLF001 - as if there were many
-        return images.TrainingImages(samples, preprocess, SilentProgress())
+        return images.TrainingImages(samples, preprocess, SilentProgress(), Classification())
 
 
 def _network() -> nn.Module:
@@ -192,7 +193,7 @@ class _Kept:
 
         read = _FromFiles(samples)
         self._pixels = torch.stack([read[number][0] for number in range(len(samples))])
-        self._labels = torch.tensor([sample.label for sample in samples])
+        self._labels = torch.tensor([sample.classes[0] for sample in samples])
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -220,7 +221,7 @@ class _FromFiles:
         with Image.open(sample.path) as opened:
             side = opened.width * 3 // 4
             image = opened.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.array(image)).permute(2, 0, 1), sample.label
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1), sample.classes[0]
 
     def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         from torch.utils.data import DataLoader

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exporters.bundle import Bundle as VerifiedBundle
     from pipeline.session import Session
 
-__all__ = ["Answer", "Bundle"]
+__all__ = ["Answer", "Bundle", "Found"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,20 @@ class Answer:
     label: str
     index: int
     probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One object on an image: its class's name and place in ``classes.txt``, a share of 1, and where it is.
+
+    Attributes:
+        box: Left, top, right and bottom in pixels of the upright image.
+    """
+
+    label: str
+    index: int
+    score: float
+    box: tuple[float, float, float, float]
 
 
 class Bundle:
@@ -74,14 +88,10 @@ class Bundle:
         Raises:
             OSError: when a file cannot be read as an image.
             ValueError: when it is too large, no plain file, or its pixels have no known range.
+            UsageError: when the bundle is no classifier.
         """
-        from pipeline.preprocess import load_image, preprocess_image, upright_rgb
-
-        pixels = load_image(str(image)) if isinstance(image, (str, Path)) else upright_rgb(image)
-        session = self._opened()
-        spec = self._verified.preprocess.model_dump(mode="json")
-        outputs = session.run(preprocess_image(pixels, spec, session.spec.input.dtype)[None])
-        logits: NDArray[np.float32] = outputs[0][0].copy()
+        self._check_task("classification")
+        _, (logits,) = self._answered(image)
         return logits
 
     def run(self, image: Path | str | Image, *, top: int = 5) -> tuple[Answer, ...]:
@@ -95,11 +105,47 @@ class Bundle:
             OSError: when a file cannot be read as an image.
             ValueError: when it is too large, no plain file, or its pixels have no known range.
         """
-        from exporters.device.classification import likeliest
+        from pipeline.tasks.reading.classification import likeliest
 
         answers = self._verified.manifest.get("answers", "logits")
         found = likeliest(self.logits(image), answers, self.classes, top)
         return tuple(Answer(one["class"], one["index"], one["probability"]) for one in found)
+
+    def detect(self, image: Path | str | Image, *, score: float = 0.5) -> tuple[Found, ...]:
+        """The objects on one image, the likeliest first.
+
+        Args:
+            image: A file, or an image that Pillow has opened.
+            score: Nothing less likely is given.
+
+        Raises:
+            OSError: when a file cannot be read as an image.
+            UsageError: when the bundle is no detector.
+        """
+        from pipeline.tasks.reading.detection import boxes_found
+
+        self._check_task("detection")
+        size, outputs = self._answered(image)
+        spec = self._verified.preprocess.model_dump(mode="json")
+        found = boxes_found(outputs, self._verified.manifest["answers"], self.classes, spec, size, score)
+        return tuple(Found(one["class"], one["index"], one["score"], tuple(one["box"])) for one in found)
+
+    def _check_task(self, wanted: str) -> None:
+        from pipeline.errors import UsageError
+
+        task = self._verified.manifest["task"]
+        if task != wanted:
+            raise UsageError(f"this bundle is for {task}", where=str(self.root), expected=f"one for {wanted}")
+
+    def _answered(self, image: Path | str | Image) -> tuple[tuple[int, int], list[NDArray[Any]]]:
+        """Width and height of the upright image, and every output for it, without its batch axis."""
+        from pipeline.preprocess import load_image, preprocess_image, upright_rgb
+
+        pixels = load_image(str(image)) if isinstance(image, (str, Path)) else upright_rgb(image)
+        session = self._opened()
+        spec = self._verified.preprocess.model_dump(mode="json")
+        outputs = session.run(preprocess_image(pixels, spec, session.spec.input.dtype)[None])
+        return pixels.size, [output[0].copy() for output in outputs]
 
     def close(self) -> None:
         """Release the model; the bundle may be asked again, which loads it anew."""

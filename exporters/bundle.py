@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Bundle", "Contents", "read_bundle", "run_script", "write_bundle"]
 
 _DEVICE = Path(__file__).parent / "device"
+_PIPELINE = Path(__file__).parent.parent / "pipeline"
 _START, _END = "# --- the bundle's run.py starts here ---\n", "# --- the bundle's run.py ends here ---"
 _ARCHITECTURES = {"x86_64": ["x86_64", "amd64"], "aarch64": ["aarch64", "arm64"], "arm64": ["aarch64", "arm64"]}
 
@@ -40,7 +41,8 @@ class Contents:
     Attributes:
         model: As typed by the user; only its last part is written, paths stay here.
         provenance: Stage name to the artifact it made, and what else tells where the model comes from.
-        answers: What the outputs are: ``logits``, or ``probabilities`` of a network that ends in softmax or sigmoid.
+        answers: What whoever reads the outputs has to know of them, in the task's own form; of a classification
+            ``logits``, or ``probabilities`` of a network that ends in softmax or sigmoid.
         assumed: What nobody said and the accuracy rests on.
     """
 
@@ -49,7 +51,7 @@ class Contents:
     preprocess: PreprocessSpec
     classes: Sequence[str]
     provenance: Mapping[str, Json]
-    answers: str = "logits"
+    answers: Json = "logits"
     assumed: Sequence[str] = ()
 
 
@@ -140,9 +142,9 @@ def run_script(target: Target, task: str) -> str:
     """
     template = (_DEVICE / "run.py.template").read_text(encoding="utf-8")
     filled = {
-        "@@PREPROCESS@@": _part_for_devices(Path(__file__).parent.parent / "pipeline" / "preprocess.py"),
+        "@@PREPROCESS@@": _part_for_devices(_PIPELINE / "preprocess.py"),
         "@@RUNTIME@@": (_DEVICE / target.run_template).read_text(encoding="utf-8").strip(),
-        "@@READING@@": _part_for_devices(_DEVICE / f"{task}.py"),
+        "@@READING@@": _part_for_devices(_PIPELINE / "tasks" / "reading" / f"{task}.py"),
         "@@MODEL@@": (_DEVICE / f"run_{task}.py.template").read_text(encoding="utf-8").strip(),
         "@@NEEDS@@": _needs(target),
     }

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from exporters.device.classification import softmax
 from pipeline.import_path import object_at
 from pipeline.session import EngineSpec, TensorSpec, check_batch
+from pipeline.tasks.reading.classification import softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

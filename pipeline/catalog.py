@@ -5,17 +5,20 @@ Values are import paths, resolved when asked for: the runtimes behind them are h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UnknownNameError
 from pipeline.import_path import object_at
 from pipeline.tasks.classification import Classification
+from pipeline.tasks.detection.detection import Detection
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporters.target import Target
     from pipeline.tasks import Task
 
-__all__ = ["OPENERS", "TARGETS", "TASKS", "target_named", "task_named"]
+__all__ = ["OPENERS", "TARGETS", "TASKS", "target_named", "task_named", "task_of"]
 
 TARGETS = {
     "ort-cpu": "exporters.ort_cpu.target:ORT_CPU",
@@ -38,7 +41,7 @@ OPENERS = {
 }
 """Target name to the function that opens what was built: ``(folder, EngineSpec) -> Session``."""
 
-TASKS: dict[str, Task] = {"classification": Classification()}
+TASKS: dict[str, Task] = {"classification": Classification(), "detection": Detection()}
 
 
 def target_named(name: str) -> Target:
@@ -62,3 +65,12 @@ def task_named(name: str) -> Task:
     if name not in TASKS:
         raise UnknownNameError("task", name, TASKS)
     return TASKS[name]
+
+
+def task_of(manifest: Mapping[str, Any]) -> Task:
+    """The task of a bundle, which reads its outputs as its manifest says.
+
+    Raises:
+        UnknownNameError: naming the nearest ones.
+    """
+    return task_named(manifest["task"]).reading(manifest.get("answers"))

@@ -20,6 +20,8 @@ __all__ = [
     "IMAGE_FORMATS",
     "LARGEST_PIXELS",
     "PreprocessSpec",
+    "boxes_in_image",
+    "boxes_in_input",
     "load_image",
     "normalised",
     "preprocess_image",
@@ -154,19 +156,9 @@ def preprocess_image(image: Image.Image, spec: dict[str, Any], dtype: str = "flo
     the normalised image, (channels, height, width). Channels are three, or one of a gray image.
     """
     height, width = spec["size"]
-    resample = Image.Resampling[spec["interpolation"].upper()]
-    if spec["resize"] == "squash":
-        image = image.resize((width, height), resample)
-    else:
-        shorter, (wide, high) = spec["resize"], image.size
-        if wide <= high:
-            wide, high = shorter, max(shorter, int(shorter * high / wide))
-        else:
-            wide, high = max(shorter, int(shorter * wide / high)), shorter
-        image = image.resize((wide, high), resample)
-        # Rounded as torchvision rounds it, which pads what is too small on the left first.
-        left = round((wide - width) / 2) if wide >= width else -((width - wide) // 2)
-        top = round((high - height) / 2) if high >= height else -((height - high) // 2)
+    wide, high, left, top = resized_and_cropped(image.size, spec)
+    image = image.resize((wide, high), Image.Resampling[spec["interpolation"].upper()])
+    if spec["resize"] != "squash":
         image = image.crop((left, top, left + width, top + height))
     pixels = np.asarray(image)
     if spec["channels"] == "gray":
@@ -174,6 +166,36 @@ def preprocess_image(image: Image.Image, spec: dict[str, Any], dtype: str = "flo
     if spec["channels"] == "BGR":
         pixels = pixels[:, :, ::-1]
     return np.ascontiguousarray(pixels) if dtype == "uint8" else normalised(pixels, spec)
+
+
+def resized_and_cropped(size: tuple[int, int], spec: dict[str, Any]) -> tuple[int, int, int, int]:
+    """Width and height that an image of a width and height is resized to, and left and top of what is cut out then."""
+    height, width = spec["size"]
+    if spec["resize"] == "squash":
+        return width, height, 0, 0
+    shorter, (wide, high) = spec["resize"], size
+    if wide <= high:
+        wide, high = shorter, max(shorter, int(shorter * high / wide))
+    else:
+        wide, high = max(shorter, int(shorter * wide / high)), shorter
+    # Rounded as torchvision rounds it, which pads what is too small on the left first.
+    left = round((wide - width) / 2) if wide >= width else -((width - wide) // 2)
+    top = round((high - height) / 2) if high >= height else -((height - high) // 2)
+    return wide, high, left, top
+
+
+def boxes_in_input(boxes: NDArray[Any], size: tuple[int, int], spec: dict[str, Any]) -> NDArray[Any]:
+    """Where boxes (n, 4) xyxy of an image of a width and height come to lie in the network's input."""
+    wide, high, left, top = resized_and_cropped(size, spec)
+    placed: NDArray[Any] = boxes * np.tile([wide / size[0], high / size[1]], 2) - np.tile([left, top], 2)
+    return placed
+
+
+def boxes_in_image(boxes: NDArray[Any], size: tuple[int, int], spec: dict[str, Any]) -> NDArray[Any]:
+    """The inverse of boxes_in_input; what reaches beyond the image is cut off."""
+    wide, high, left, top = resized_and_cropped(size, spec)
+    placed: NDArray[Any] = (boxes + np.tile([left, top], 2)) / np.tile([wide / size[0], high / size[1]], 2)
+    return placed.clip(0, np.tile(size, 2))
 
 
 def normalised(pixels: NDArray[np.uint8], spec: dict[str, Any]) -> NDArray[np.float32]:

@@ -67,7 +67,7 @@ class Subject:
             case "preprocess":
                 return self.parts.preprocess.model_dump(mode="json")
             case _:
-                return self.parts.task.name
+                return self.parts.task.identity()
 
     def _check(self, part: str) -> None:
         if part not in self.readable:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.machine.disturbance import BUSY_OTHERS, BUSY_STEAL
 from benchmarks.statistics import holm
-from benchmarks.statistics.paired_proportions import accuracy_drop, agreement_upper_bound
+from benchmarks.statistics.paired_proportions import agreement_upper_bound
 from benchmarks.statistics.signed_rank import Shift, p_greater, shift
 from pipeline.report.comparison import MetricRow, Verdict
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from benchmarks.pairs.paired_processes import PairProcess
     from benchmarks.statistics.margins import Effort, Margins
+    from benchmarks.statistics.paired_metric import MetricDrop
 
 __all__ = ["Control", "change_of", "judge_accuracy", "judge_control", "judge_latency", "judge_memory", "judge_size"]
 
@@ -170,43 +171,38 @@ def judge_size(baseline: int, candidate: int, margins: Margins) -> MetricRow:
     )
 
 
-def judge_accuracy(
-    baseline: Sequence[float], candidate: Sequence[float], same: int, margins: Margins, effort: Effort
-) -> tuple[MetricRow, ...]:
-    """Accuracy, paired image by image, and the share of images on which both decide the same.
+def judge_accuracy(drop: MetricDrop, same: int, margins: Margins, effort: Effort) -> tuple[MetricRow, ...]:
+    """Accuracy, on the same images, and the share of images on which both decide the same.
 
     A drop on these very images beyond the margin is a regression even where too few images were lost to say so of all
     images there are: what is shipped was seen to be worse.
 
     Args:
-        baseline: 1.0 where it is right, 0.0 where not, an image each.
-        candidate: The same images.
+        drop: What was lost; its bounds are at the effort's alpha.
         same: How many images get the same answer.
         margins: ``accuracy`` and ``agreement``.
         effort: Its alpha.
     """
-    drop = accuracy_drop(baseline, candidate, alpha=effort.alpha)
     n = drop.n
     if drop.low > margins.accuracy or drop.estimate > margins.accuracy + 1e-12:
         verdict = Verdict.REGRESSED
     elif drop.high < -margins.accuracy:
         verdict = Verdict.IMPROVED
     else:
-        verdict = Verdict.OK if drop.high < margins.accuracy or not drop.lost else Verdict.INCONCLUSIVE
-    counted = f"{drop.lost} images lost, {drop.won} won of {n}"
+        verdict = Verdict.OK if drop.high < margins.accuracy or drop.nothing_lost else Verdict.INCONCLUSIVE
     accuracy = MetricRow(
         name="accuracy",
         unit="1",
-        baseline=sum(baseline) / n,
-        candidate=sum(candidate) / n,
+        baseline=drop.baseline,
+        candidate=drop.candidate,
         change=drop.estimate,
         low=drop.low,
         high=drop.high,
         limit=margins.accuracy,
         level=1 - effort.alpha,
-        method="paired per image, Newcombe's interval",
+        method=drop.method,
         verdict=verdict,
-        note=counted,
+        note=drop.counted,
     )
     high = agreement_upper_bound(same, n, alpha=effort.alpha)
     agreement = MetricRow(

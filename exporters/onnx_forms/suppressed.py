@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exporters.device.detection import detections
 from exporters.onnx_forms.reference import largest_difference, random_images, reference_session, require_parity
+from pipeline.tasks.reading.detection import detections
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ _INPUTS = 4
 def SuppressedFromCandidates(  # noqa: N802 - conversions are named <Target>From<Source>
     model: Path, path: Path, *, classes: int, score: float, iou: float, most: int
 ) -> float:
-    """Write the graph with detections for outputs, as :func:`exporters.device.detection.detections` finds them.
+    """Write the graph with detections for outputs, as :func:`pipeline.tasks.reading.detection.detections` finds them.
 
     ``boxes`` (1, most, 4), ``scores`` (1, most) falling, ``labels`` (1, most): what stays, filled up with candidates
     whose score is made 0. Only between the suppression and the mask that is made of it is there a shape that depends

@@ -75,7 +75,8 @@ def measure(
         outputs = collect_outputs(
             engine.root, spec, OPENERS[spec.target], parts.dataset.test, parts.preprocess, progress
         )
-        accuracy = parts.task.score(outputs, parts.dataset.test)
+        placed = parts.task.in_images(outputs, parts.dataset.test, parts.preprocess)
+        accuracy = parts.task.score(placed, parts.dataset.test)
         refuse_changed(parts.dataset.test)
         store.put_record("measurements", key, {"solo": solo.to_json(), "accuracy": accuracy.to_json()})
     return Measured(
@@ -101,7 +102,7 @@ def _components(
         "profile": asdict(profile_of(section)),
         "test": parts.dataset.split_identity("test"),
         "preprocess": parts.preprocess.model_dump(mode="json"),
-        "task": parts.task.name,
+        "task": parts.task.identity(),
         "versions": versions(target.distributions),
     }
 

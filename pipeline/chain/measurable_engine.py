@@ -44,16 +44,18 @@ class _LowerForProbe(BaseModel):
         """Lower, with a few images to compare."""
         from pipeline.data.dataset import read_images
         from pipeline.lowering.lower import lower
+        from pipeline.lowering.parity import answers_of
         from pipeline.models.files import load_network
 
         subject = inputs.subject
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         images = list(read_images(subject.calibration[:_COMPARED_IMAGES], subject.preprocess))
         lowered = lower(
-            subject.task.deployable(network),
+            subject.task.deployable(network, subject.preprocess.size),
             images,
             work.folder / FLOAT_MODEL,
             opset=self.opset,
+            answers=answers_of(subject.task),
             progress=work.progress,
         )
         return Made(facts={}, notes=lowered.notes)

@@ -25,6 +25,7 @@ from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import CalibrateGraph
 from pipeline.stages.import_onnx import ImportOnnx
 from pipeline.subject import Parts
+from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.stage import Stage
     from pipeline.store import Store
-    from pipeline.training.schedule import Schedule
+    from pipeline.tasks import Task
 
 __all__ = ["Plan", "make_plan"]
 
@@ -132,8 +133,10 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
             fix="leave the one or the other out",
         )
     targets = targets_of(recipe, progress)
-    task = task_named(recipe.task)
     model = replace(resolve_model(recipe.model), output=recipe.network.output)
+    task = task_named(_task_of(recipe, model))
+    model = replace(model, task=task.name)
+    recipe = _for_task(recipe, task)
     named = named_teachers(recipe)
     cache = store.root / "data"
     dataset = open_dataset(
@@ -144,15 +147,17 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
         calibration_list=_path(recipe.data.calibration_list),
         test_list=_path(recipe.data.test_list),
         validation=recipe.data.validation,
+        bad_boxes=recipe.data.bad_boxes,
         progress=progress,
     )
+    _check_data(recipe, dataset, task)
     remember_dataset(store, dataset, recipe.data, seed=recipe.seed)
     weights = resolve_weights(recipe.weights, model, cache=cache, progress=progress)
     _check_trainable(recipe, dataset, weights)
     _check_expectation(recipe, targets)
     told = check_images(dataset, progress, cache=cache)
     preprocess, assumed = preprocess_of(recipe, model, weights)
-    skipped = _skipped(recipe, dataset, model, weights)
+    skipped = _skipped(recipe, dataset, model, weights, task)
     _check_size(recipe, preprocess, skipped)
     _check_teachers(recipe, skipped)
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
@@ -200,8 +205,54 @@ def _check_trainable(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -
     )
 
 
-def _skipped(recipe: Recipe, dataset: Dataset, model: ModelSource, weights: WeightsSource) -> dict[str, str]:
+def _task_of(recipe: Recipe, model: ModelSource) -> str:
+    """What the model is for; of a user's own one the recipe says it."""
+    said = recipe.task if "task" in recipe.model_fields_set else model.task
+    if model.origin != "file" and said != model.task:
+        raise UsageError(
+            f"{model.name} is no network for {said}", where="task", expected=model.task, fix="leave task out"
+        )
+    return said
+
+
+def _for_task(recipe: Recipe, task: Task) -> Recipe:
+    """The recipe with what depends on the task filled in where nobody said otherwise."""
+    data, schedule = recipe.data, dict(task.schedule)
+    if "source" not in data.model_fields_set:
+        data = data.model_copy(update={"source": task.embedded})
+    baseline = recipe.baseline
+    if schedule:
+        said = baseline.schedule.model_dump(exclude_unset=True) if baseline.schedule else {}
+        baseline = baseline.model_copy(update={"schedule": Schedule.model_validate({**schedule, **said})})
+    return recipe.model_copy(update={"task": task.name, "data": data, "baseline": baseline})
+
+
+def _check_data(recipe: Recipe, dataset: Dataset, task: Task) -> None:
+    """Refuse data of another task, and views of images that its truth cannot follow."""
+    if dataset.task != task.name:
+        raise DataError(
+            f"the model is for {task.name}, the data is for {dataset.task}",
+            where=recipe.data.source,
+            expected=f"data for {task.name}, such as --data {task.embedded}",
+        )
+    schedule = recipe.baseline.schedule
+    astray = sorted(set(schedule.augment if schedule else ()) - task.follows)
+    if astray:
+        raise UsageError(
+            f"{astray[0]} changes images so that their boxes cannot follow",
+            where="baseline.schedule.augment",
+            expected=f"some of {', '.join(sorted(task.follows))}",
+        )
+
+
+def _skipped(
+    recipe: Recipe, dataset: Dataset, model: ModelSource, weights: WeightsSource, task: Task
+) -> dict[str, str]:
     skipped: dict[str, str] = dict.fromkeys(recipe.skip, "skipped on request")
+    _check_not_lacking(recipe, task)
+    for name, reason in task.lacks.items():
+        if name != "downsample" or _may_downsample(recipe):
+            skipped.setdefault(name, reason)
     if model.origin == "onnx":
         _check_untrained(recipe, model)
         for name in ("distill", "prune", *(("downsample",) if _may_downsample(recipe) else ())):
@@ -250,21 +301,33 @@ def _may_downsample(recipe: Recipe) -> bool:
     return recipe.downsample.size is not None or asks_for_fewer_pixels(recipe.goal)
 
 
-def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
-    """Refuse what asks for the training of a network that comes as an ONNX file."""
+def _asked_for(recipe: Recipe) -> list[tuple[str, str]]:
+    """Stage and key of what can only be had by training and is asked for."""
     asked = {
         "prune": "prune" in recipe.goal.require,
         "downsample.size": recipe.downsample.size is not None,
         "distill.teachers": recipe.distill.teachers is not None,
     }
-    for key, wanted in asked.items():
-        if wanted and key.partition(".")[0] not in recipe.skip:
-            raise UsageError(
-                "an ONNX file cannot be trained, and so neither distilled nor downsampled nor pruned",
-                where=str(model.file),
-                got=f"{key} is asked for",
-                fix="give the PyTorch network as path/to/file.py:factory with its --weights, or leave that out",
-            )
+    keys = [key for key, wanted in asked.items() if wanted]
+    return [(key.partition(".")[0], key) for key in keys if key.partition(".")[0] not in recipe.skip]
+
+
+def _check_not_lacking(recipe: Recipe, task: Task) -> None:
+    """Refuse what asks for a stage that cannot be done for the task."""
+    for stage, key in _asked_for(recipe):
+        if stage in task.lacks:
+            raise UsageError(task.lacks[stage], where=recipe.model, got=f"{key} is asked for", fix="leave that out")
+
+
+def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
+    """Refuse what asks for the training of a network that comes as an ONNX file."""
+    for _, key in _asked_for(recipe):
+        raise UsageError(
+            "an ONNX file cannot be trained, and so neither distilled nor downsampled nor pruned",
+            where=str(model.file),
+            got=f"{key} is asked for",
+            fix="give the PyTorch network as path/to/file.py:factory with its --weights, or leave that out",
+        )
 
 
 def _settled_by(model: ModelSource) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.data.digits_detection import CANVAS
 from pipeline.errors import UsageError
 from pipeline.models.recipe import weights_preprocess
 from pipeline.preprocess import PreprocessSpec
@@ -18,6 +19,11 @@ __all__ = ["preprocess_of", "resized"]
 
 _EMBEDDED = PreprocessSpec(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 """For the embedded 8x8 digits: the smallest input that leaves ResNets and VGGs a feature map."""
+
+_CANVASES = PreprocessSpec(size=(CANVAS, CANVAS), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+"""For the embedded canvases: as they are."""
+
+_OF_EMBEDDED = {"digits": _EMBEDDED, "digits-detection": _CANVASES}
 
 _CUSTOMARY = PreprocessSpec(size=(224, 224), resize=256)
 """What ImageNet classifiers are usually trained with; for networks that do not say."""
@@ -34,11 +40,11 @@ def preprocess_of(recipe: Recipe, model: ModelSource, weights: WeightsSource) ->
     """
     if model.image is not None:
         return _preprocess_of_file(recipe, model.image, where=str(model.file))
-    embedded = recipe.data.source == "digits"
-    own = weights_preprocess(model) if weights.origin == "pretrained" or not embedded else None
+    embedded = _OF_EMBEDDED.get(recipe.data.source)
+    own = weights_preprocess(model) if weights.origin == "pretrained" or embedded is None else None
     assumed: tuple[str, ...] = ()
-    if embedded:
-        base = _EMBEDDED if own is None else _EMBEDDED.model_copy(update={"mean": own.mean, "std": own.std})
+    if embedded is not None:
+        base = embedded if own is None else embedded.model_copy(update={"mean": own.mean, "std": own.std})
     elif own is not None:
         base = own
     else:

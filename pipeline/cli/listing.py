@@ -16,9 +16,9 @@ def models(as_json: Annotated[bool, JSON] = False) -> None:
 
     A file of your own is named path/to/file.py:factory or path/to/model.onnx.
     """
-    from pipeline.models.names import timm_classifiers, torchvision_classifiers
+    from pipeline.models.names import timm_classifiers, torchvision_classifiers, torchvision_detectors
 
-    own, found = torchvision_classifiers(), timm_classifiers()
+    own, found = (*torchvision_classifiers(), *torchvision_detectors()), timm_classifiers()
     if as_json:
         from pipeline.cli.documents import ModelsDocument, print_document
 

@@ -16,7 +16,7 @@ _TOLD_FROM = 3.0
 
 def imbalance(dataset: Dataset) -> str | None:
     """One sentence about the largest and the smallest class; None where they are about alike or nothing is trained."""
-    counts = Counter(sample.label for sample in dataset.train)
+    counts = Counter(label for sample in dataset.train for label in set(sample.classes))
     if not counts:
         return None
     lacking = [name for label, name in enumerate(dataset.classes) if label not in counts]

@@ -14,11 +14,11 @@ _NAMED = 3
 
 def unscored(dataset: Dataset) -> str | None:
     """One sentence about classes without test images, or about there being one class only; None where all is well."""
-    if len(dataset.classes) == 1:
+    if len(dataset.classes) == 1 and all(isinstance(sample.label, int) for sample in dataset.test):
         return (
             f"{dataset.classes[0]!r} is the only class: whatever a network answers is right, its accuracy says nothing"
         )
-    scored = {sample.label for sample in dataset.test}
+    scored = {label for sample in dataset.test for label in sample.classes}
     lacking = [repr(name) for label, name in enumerate(dataset.classes) if label not in scored]
     if not lacking:
         return None

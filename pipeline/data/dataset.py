@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from PIL import Image
 
 from pipeline.artifact import sha256_of_json
+from pipeline.data.boxes import Objects
 from pipeline.errors import DataError
 from pipeline.preprocess import IMAGE_FORMATS
 
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from pipeline.artifact import Json
     from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array
 
-__all__ = ["Dataset", "Sample", "SplitName", "read_image", "read_images", "rotating_samples", "shorter_side"]
+__all__ = ["Dataset", "Label", "Sample", "SplitName", "read_image", "read_images", "rotating_samples", "shorter_side"]
 
 SplitName = Literal["train", "validation", "calibration", "test"]
+
+Label = int | Objects
+"""What is known of an image: its class as an index into the data set's, or the objects on it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,16 +36,25 @@ class Sample:
     Attributes:
         path: Where it lies; does not count for equality, so that a moved data set is the same data set.
         name: Path relative to the data set's root, POSIX.
-        label: Index into the data set's classes.
+        label: What is known of it.
         sha256: Hash of the file.
         status: Its size in bytes and modification time (ns) when it was hashed, where it may change; not identity.
     """
 
     path: Path = field(compare=False)
     name: str
-    label: int
+    label: Label
     sha256: str
     status: tuple[int, int] | None = field(default=None, compare=False)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The class of everything that is known of the image, as indices into the data set's."""
+        return (self.label,) if isinstance(self.label, int) else tuple(box.label for box in self.label.boxes)
+
+    def label_to_json(self) -> Json:
+        """What is known of the image, as JSON."""
+        return self.label if isinstance(self.label, int) else self.label.to_json()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +63,7 @@ class Dataset:
 
     Attributes:
         name: For people; not part of the identity.
+        task: Name of the task that its labels are for.
         classes: Class names in the order of the network's outputs.
         train: May be empty: then nothing can be trained.
         validation: Held back from training to judge its epochs by; empty unless asked for.
@@ -57,6 +72,7 @@ class Dataset:
     """
 
     name: str = field(compare=False)
+    task: str = "classification"
     classes: tuple[str, ...]
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...] = ()
@@ -74,7 +90,7 @@ class Dataset:
 
     def split_identity(self, name: SplitName) -> str:
         """Hash over the class names and the split's images with their labels, in order."""
-        rows = [[sample.name, sample.label, sample.sha256] for sample in self.split(name)]
+        rows = [[sample.name, sample.label_to_json(), sample.sha256] for sample in self.split(name)]
         return sha256_of_json({"classes": list(self.classes), "samples": rows})
 
 

@@ -6,13 +6,14 @@ same whatever version of an image library is installed.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipeline.artifact import sha256_of_json
 from pipeline.data.dataset import Sample
+from pipeline.data.png import grey_png
 from pipeline.data.publish import publish_folder
 from pipeline.data.split import stratified
 from pipeline.errors import ContractError
@@ -20,7 +21,7 @@ from pipeline.errors import ContractError
 if TYPE_CHECKING:
     from pipeline.session import Array
 
-__all__ = ["DIGITS_SHA256", "write_digits"]
+__all__ = ["DIGITS_SHA256", "split_digits", "write_digits"]
 
 DIGITS_SHA256 = "86a972a2dbab19b3d517b43b373b98629c672439803c084f9dbd84ab3fdd4876"
 """Hash over the names and contents of all files."""
@@ -51,37 +52,37 @@ def write_digits(cache: Path) -> Path:
     return target
 
 
-def _files() -> dict[str, bytes]:
-    """Relative path to content of every file."""
+def split_digits() -> dict[str, list[tuple[Array, int]]]:
+    """Split name to its digits: pixels (8, 8) with values 0 to 16, and what the digit is."""
+    return {split: [(pixels, label) for _, pixels, label in members] for split, members in _named_digits().items()}
+
+
+def _named_digits() -> dict[str, list[tuple[str, Array, int]]]:
+    """Split name to file name, pixels and label of each digit, in the order of their names."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    contents, samples = {}, []
-    for number, (pixels, label) in enumerate(zip(bunch.images, bunch.target, strict=True)):
-        name = f"{number:04}.png"
-        contents[name] = _png(pixels)
-        path = Path(name)
-        samples.append(Sample(path=path, name=name, label=int(label), sha256=sha256_of_json(pixels.tolist())))
+    images = {f"{number:04}.png": pixels for number, pixels in enumerate(bunch.images)}
+    samples = [
+        Sample(path=Path(name), name=name, label=int(label), sha256=sha256_of_json(pixels.tolist()))
+        for (name, pixels), label in zip(images.items(), bunch.target, strict=True)
+    ]
     test, rest = stratified(samples, _TEST, seed=_SPLIT_SEED)
     calibration, train = stratified(rest, _CALIBRATION, seed=_SPLIT_SEED)
     splits = {"train": train, "calibration": calibration, "test": test}
     return {
-        f"{split}/{sample.label}/{sample.name}": contents[sample.name]
+        split: [
+            (sample.name, images[sample.name], sample.classes[0])
+            for sample in sorted(members, key=lambda one: one.name)
+        ]
         for split, members in splits.items()
-        for sample in sorted(members, key=lambda sample: sample.name)
     }
 
 
-def _png(pixels: Array) -> bytes:
-    """An 8-bit grey PNG of an image (height, width) with values 0 to 16.
-
-    Source: PNG specification, third edition, https://www.w3.org/TR/png-3/.
-    """
-    height, width = pixels.shape
-    rows = b"".join(b"\0" + bytes(round(value * 255 / 16) for value in row) for row in pixels.tolist())
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b""))
-    body = (
-        struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data)) for tag, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+def _files() -> dict[str, bytes]:
+    """Relative path to content of every file."""
+    return {
+        f"{split}/{label}/{name}": grey_png(np.rint(pixels * (255 / 16)).astype(np.uint8))
+        for split, members in _named_digits().items()
+        for name, pixels, label in members
+    }

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.data.index import FileIndex
     from pipeline.progress import Progress
 
-__all__ = ["SplitOptions", "open_folder"]
+__all__ = ["SplitOptions", "open_folder", "split_pools"]
 
 _VAL_NAMES = ("val", "valid", "validation")
 _DETECTION_MARKS = frozenset(("data.yaml", "dataset.yaml", "annotations"))
@@ -77,8 +77,15 @@ def open_folder(root: Path, options: SplitOptions, index: FileIndex, progress: P
     pools = _samples(root, parts, classes, index, progress)
     if torn := two_labels([sample for pool in pools.values() for sample in pool], classes):
         progress.note(torn)
-    dataset = _split(pools, root, options, progress)
-    return Dataset(name=name, classes=classes, **dataset)
+    dataset = split_pools(pools, root, options, progress)
+    return Dataset(
+        name=name,
+        classes=classes,
+        train=dataset["train"],
+        validation=dataset["validation"],
+        calibration=dataset["calibration"],
+        test=dataset["test"],
+    )
 
 
 def _parts(root: Path) -> dict[str, Path]:
@@ -94,7 +101,8 @@ def _parts(root: Path) -> dict[str, Path]:
             "this looks like a detection data set",
             where=str(root),
             got=f"{marks[0]}" if marks else "images/ and labels/",
-            expected="for classification: train/<class>/* and val/<class>/*, or <class>/*",
+            expected="for classification train/<class>/* and val/<class>/*, or <class>/*; for detection COCO's JSON, "
+            "or texts below labels/ with a data.yaml or classes.txt",
         )
     parts: dict[str, Path] = {part: root / part for part in ("train", "calibration", "test") if part in names}
     vals = [name for name in _VAL_NAMES if name in names]
@@ -150,10 +158,20 @@ def _samples(
     }
 
 
-def _split(
+def split_pools(
     pools: dict[str, tuple[Sample, ...]], root: Path, options: SplitOptions, progress: Progress
 ) -> dict[str, tuple[Sample, ...]]:
-    """All splits, disjoint by content and none of test and calibration empty."""
+    """All splits by the table above, disjoint by content and none of test and calibration empty.
+
+    Args:
+        pools: Part name to its images.
+        root: The data set's folder.
+        options: How images are drawn.
+        progress: Told of images that stand in two parts.
+
+    Raises:
+        DataError: when too few images are left for a split, or a list names what is not there.
+    """
     everything = {sample.name: sample for pool in pools.values() for sample in pool}
     test = _listed(options.test_list, everything, root)
     calibration = _listed(options.calibration_list, everything, root)

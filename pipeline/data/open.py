@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.data.boxed.open_boxed import open_boxed
 from pipeline.data.digits import write_digits
+from pipeline.data.digits_detection import write_digits_detection
 from pipeline.data.folder import SplitOptions, open_folder
 from pipeline.data.index import FileIndex
 from pipeline.data.scan import folders
@@ -29,12 +31,13 @@ def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
     calibration_list: Path | None = None,
     test_list: Path | None = None,
     validation: float = 0.0,
+    bad_boxes: str = "refuse",
     progress: Progress | None = None,
 ) -> Dataset:
-    """Open ``digits``, an image folder, or a torchvision data set by name (``torchvision:CIFAR10`` or ``CIFAR10``).
+    """Open ``digits``, ``digits-detection``, a folder, or a torchvision set (``CIFAR10``, ``torchvision:CIFAR10``).
 
     A name wins over a folder of the same name; ``./digits`` is the folder. How a folder is split is said in
-    :mod:`pipeline.data.folder`.
+    :mod:`pipeline.data.folder`, which folders have boxes in :mod:`pipeline.data.boxed`.
 
     Args:
         text: As above.
@@ -44,6 +47,7 @@ def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
         calibration_list: Text file of paths relative to the data set: the calibration images.
         test_list: The same for the test images.
         validation: Share of the training images that is held back to judge trainings by.
+        bad_boxes: ``refuse``, or ``drop``: boxes that are none, or whose image is not there, are left out.
         progress: Where hashing and notes are reported; nowhere by default.
 
     Raises:
@@ -63,12 +67,15 @@ def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
         validation=validation,
     )
     with FileIndex(cache) as index:
-        return open_folder(root, options, index, progress, name=name)
+        boxed = open_boxed(root, options, index, progress, name=name, drop=bad_boxes == "drop")
+        return boxed or open_folder(root, options, index, progress, name=name)
 
 
 def _root_and_name(text: str, cache: Path, progress: Progress) -> tuple[Path, str]:
     if text == "digits":
-        return write_digits(cache), "digits"
+        return write_digits(cache), text
+    if text == "digits-detection":
+        return write_digits_detection(cache), text
     prefix, colon, name = text.partition(":")
     if colon and prefix == "torchvision" and name not in TORCHVISION_SETS:
         raise UnknownNameError("torchvision data set", name, TORCHVISION_SETS)
@@ -88,7 +95,7 @@ def _missing(text: str, root: Path) -> DataError:
         return DataError("this is a file, not a folder of images", where=text, expected="a folder with train/ and val/")
     parent = root.parent
     siblings = [str(parent / name) for name in folders(parent)] if parent.is_dir() else []
-    names = [] if "/" in text else ["digits", *TORCHVISION_SETS]
+    names = [] if "/" in text else ["digits", "digits-detection", *TORCHVISION_SETS]
     close = nearest(text, [*siblings, *names])
     return DataError(
         "there is no such data folder",
@@ -96,5 +103,5 @@ def _missing(text: str, root: Path) -> DataError:
         got=None if parent.is_dir() else f"{parent} does not exist either",
         expected=f"did you mean {' or '.join(close)}?"
         if close
-        else "digits, a folder with train/ and val/, or a torchvision data set such as CIFAR10",
+        else "digits, digits-detection, a folder with train/ and val/, or a torchvision data set such as CIFAR10",
     )

@@ -18,18 +18,25 @@ __all__ = ["drop_shared", "stratified", "two_labels"]
 def stratified(samples: Sequence[Sample], count: int, *, seed: int) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
     """Choose ``count`` samples, each class by its share; returns the chosen and the rest.
 
+    Images in which objects are to be found come in two kinds: with objects and without.
+
     Within a class the choice follows a hash of seed and content, so that adding an image moves no other by more than
     its class's quota changes. The chosen come in that order, classes mixed: any first part of them is a fair sample.
     The rest keeps its order.
     """
     by_class: dict[int, list[Sample]] = defaultdict(list)
     for sample in sorted(samples, key=lambda sample: _draw(sample, seed)):
-        by_class[sample.label].append(sample)
+        by_class[_kind(sample)].append(sample)
     quota = _quotas({label: len(members) for label, members in by_class.items()}, min(count, len(samples)))
     chosen = [sample for label, members in by_class.items() for sample in members[: quota[label]]]
     chosen.sort(key=lambda sample: _draw(sample, seed))
     names = {sample.name for sample in chosen}
     return tuple(chosen), tuple(sample for sample in samples if sample.name not in names)
+
+
+def _kind(sample: Sample) -> int:
+    """Of which the same share is chosen as of all others."""
+    return sample.label if isinstance(sample.label, int) else bool(sample.label.boxes)
 
 
 def _draw(sample: Sample, seed: int) -> tuple[str, str]:
@@ -82,6 +89,6 @@ def two_labels(samples: Sequence[Sample], classes: Sequence[str]) -> str | None:
     one, other = next(iter(torn.values()))
     many = f"{len(torn)} images stand" if len(torn) > 1 else "an image stands"
     return (
-        f"{many} under two classes by content (first: {one.name} of {classes[one.label]!r} is {other.name} of "
-        f"{classes[other.label]!r})"
+        f"{many} under two classes by content (first: {one.name} of {classes[one.classes[0]]!r} is {other.name} of "
+        f"{classes[other.classes[0]]!r})"
     )

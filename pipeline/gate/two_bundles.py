@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.pairs.paired_processes import PairProcess, PairProtocol
 from benchmarks.statistics.margins import EFFORTS, Effort, Margins
 from benchmarks.statistics.non_inferiority import change_of, judge_accuracy, judge_memory, judge_size
+from benchmarks.statistics.paired_metric import metric_drop
 from benchmarks.workers.launch import one_at_a_time, run_worker
-from pipeline.catalog import task_named
+from pipeline.catalog import task_of
 from pipeline.errors import ParityError
 from pipeline.gate.latency_looks import judge_side_by_side
 from pipeline.gate.verdicts import exit_code, overall, sentence
@@ -167,13 +168,13 @@ def _still_figures(
             ticker.advance()
     scores = [score_bundle(side.bundle, dataset, progress, engine=side.engine) for side in sides]
     first, second = scores
-    task = task_named(sides[0].bundle.manifest["task"])
+    task = task_of(sides[0].bundle.manifest)
     same = sum(task.alike(first.decisions, second.decisions))
     sizes = [loaded_bytes(side.bundle) for side in sides]
     return (
         _memory(rounds, options),
         judge_size(sizes[0], sizes[1], options.margins),
-        *judge_accuracy(first.per_image, second.per_image, same, options.margins, effort),
+        *judge_accuracy(metric_drop(task, first, second, alpha=effort.alpha), same, options.margins, effort),
         _told("load time", rounds, "load_ns"),
         _told("first inference", rounds, "first_ns"),
     )

@@ -12,11 +12,13 @@ import torch
 from torch import nn
 
 from pipeline.lowering.cpu import run_onnx
+from pipeline.tasks.noise import largest_difference, relative_difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pipeline.session import Array
+    from pipeline.tasks import Task
 
 __all__ = [
     "NUMBERS",
@@ -25,12 +27,11 @@ __all__ = [
     "Parity",
     "Reference",
     "TorchReference",
+    "answers_of",
     "compare",
     "first_difference",
-    "largest_difference",
     "named_images",
     "probe_inputs",
-    "relative_difference",
 ]
 
 
@@ -123,12 +124,14 @@ differs by tenths of the output."""
 _IMAGE = "image "
 
 
-def largest_difference(wanted: Sequence[Array], found: Sequence[Array], /) -> float:
-    """The :class:`Difference` of outputs that are numbers, such as logits: that of the output that differs most."""
-    return max(relative_difference(a, b) for a, b in zip(wanted, found, strict=True))
-
-
 NUMBERS = Answers(difference=largest_difference)
+
+
+def answers_of(task: Task) -> Answers:
+    """What the outputs of a task's networks are."""
+    return Answers(names=task.output_names, difference=task.difference, chosen=task.chosen)
+
+
 """One output of plain numbers."""
 
 
@@ -274,12 +277,3 @@ def _torch_outputs(network: nn.Module, batch: Array) -> list[Array]:
     with torch.no_grad():
         outputs = network(torch.from_numpy(batch))
     return [output.numpy() for output in (outputs if isinstance(outputs, list | tuple) else (outputs,))]
-
-
-def relative_difference(wanted: Array, got: Array) -> float:
-    """Largest difference over the largest value; infinite for another shape or a value that is not a number."""
-    if wanted.shape != got.shape:
-        return float("inf")
-    scale = float(np.abs(wanted).max(initial=0.0)) or 1.0
-    error = float(np.abs(wanted.astype(np.float64) - got).max(initial=0.0) / scale)
-    return error if np.isfinite(error) else float("inf")

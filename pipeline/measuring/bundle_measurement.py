@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.solo import SoloRecord, measure_solo
 from pipeline import __version__
 from pipeline.artifact import sha256_of_json
-from pipeline.catalog import target_named, task_named
+from pipeline.catalog import target_named, task_of
 from pipeline.data.dataset import rotating_samples
 from pipeline.environment import this_machine, versions
 from pipeline.evaluation import collect_outputs
@@ -103,9 +103,10 @@ def engine_of(bundle: Bundle, dataset: Dataset, inputs: Path, *, threads: int | 
 
 def score_bundle(bundle: Bundle, dataset: Dataset, progress: Progress, *, engine: Engine) -> Accuracy:
     """Accuracy over the test split, the outputs brought into the order of the data set's classes."""
-    task = task_named(bundle.manifest["task"])
+    task = task_of(bundle.manifest)
     outputs = collect_outputs(bundle.root, engine.spec, engine.opener, dataset.test, bundle.preprocess, progress)
-    return task.score(task.in_order(outputs, bundle.classes, dataset.classes), dataset.test)
+    ordered = task.in_order(outputs, bundle.classes, dataset.classes)
+    return task.score(task.in_images(ordered, dataset.test, bundle.preprocess), dataset.test)
 
 
 def loaded_bytes(bundle: Bundle) -> int:

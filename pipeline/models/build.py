@@ -11,6 +11,7 @@ from torch import nn
 from pipeline.errors import UsageError
 from pipeline.models import model_file
 from pipeline.models.one_output import answer_with_one_tensor, described
+from pipeline.models.torchvision_detectors import build_detector, fed_as_it_is
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,8 @@ def build_network(source: ModelSource, *, classes: int) -> nn.Module:
     Raises:
         UsageError: when the user's factory fails or returns something else than an ``nn.Module``.
     """
+    if source.origin == "torchvision" and source.task == "detection":
+        return build_detector(source.name, classes)
     if source.origin == "torchvision":
         return _build_torchvision(source.name, classes)
     if source.origin == "timm":
@@ -46,6 +49,8 @@ def build_network(source: ModelSource, *, classes: int) -> nn.Module:
 
         network: nn.Module = timm.create_model(source.name, pretrained=False, num_classes=classes)
         return answer_with_one_tensor(network, source.output, source.one_number)
+    if source.task == "detection":
+        return fed_as_it_is(_build_from_file(source, classes + 1))  # the background counts as one
     return answer_with_one_tensor(_build_from_file(source, classes), source.output, source.one_number)
 
 

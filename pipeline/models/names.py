@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pipeline.models import timm_source, torchvision_source
 
-__all__ = ["timm_classifiers", "torchvision_classifiers"]
+__all__ = ["timm_classifiers", "torchvision_classifiers", "torchvision_detectors"]
 
 
 def torchvision_classifiers() -> tuple[str, ...]:
     """The image classifiers of torchvision, sorted."""
     return tuple(torchvision_source.builders())
+
+
+def torchvision_detectors() -> tuple[str, ...]:
+    """The detectors of torchvision that give boxes, sorted."""
+    return tuple(torchvision_source.detector_builders())
 
 
 def timm_classifiers() -> tuple[str, ...]:

@@ -20,9 +20,14 @@ _PRESET: dict[str, Any] = {
 }
 """Defaults of torchvision.transforms._presets.ImageClassification."""
 
+_DETECTOR_SIDE = 320
+"""Pixels; torchvision's larger detectors were trained on 800 and more, which ``input.size`` can say."""
+
 
 def weights_preprocess(source: ModelSource) -> PreprocessSpec | None:
-    """The preprocessing of torchvision's default weights or of timm's configuration; None for a model from a file."""
+    """The preprocessing of torchvision's networks or of timm's configuration; None for a model from a file."""
+    if source.task == "detection":
+        return _of_detector(source.name)
     if source.origin == "torchvision":
         entry = default_weights(source.name)
         return None if entry is None else _of_torchvision(entry.transforms)
@@ -38,6 +43,13 @@ def _of_torchvision(arguments: dict[str, Any]) -> PreprocessSpec:
         std=preset["std"],
         interpolation=preset["interpolation"].lower(),
     )
+
+
+def _of_detector(name: str) -> PreprocessSpec:
+    """What torchvision's detector does itself: its normalisation; and a size that suits a device."""
+    spec = PreprocessSpec(size=(_DETECTOR_SIDE, _DETECTOR_SIDE), resize="squash")
+    halves = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    return spec.model_copy(update=halves) if name.startswith("ssdlite") else spec
 
 
 def _of_timm(name: str) -> PreprocessSpec | None:

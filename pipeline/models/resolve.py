@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import sha256_of_file
 from pipeline.errors import UnknownNameError, UsageError, WeightsError, nearest
 from pipeline.models import model_file, timm_source
-from pipeline.models.names import torchvision_classifiers
+from pipeline.models.names import torchvision_classifiers, torchvision_detectors
 from pipeline.models.pretrained import find_pretrained
 from pipeline.models.source import ModelSource, WeightsSource
 from pipeline.progress import SilentProgress
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["resolve_model", "resolve_weights"]
 
-_MODELS = "a torchvision classifier such as resnet50, timm/NAME, path/to/file.py:factory, or path/to/model.onnx"
+_MODELS = (
+    "a torchvision classifier or detector such as resnet50, timm/NAME, path/to/file.py:factory, or path/to/model.onnx"
+)
 _STATE_DICTS = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 
 
@@ -27,7 +29,7 @@ def resolve_model(text: str) -> ModelSource:
     """Say where the network ``text`` comes from.
 
     Args:
-        text: A torchvision classifier, ``timm/NAME`` (``timm/NAME.TAG`` for certain weights),
+        text: A torchvision classifier or detector, ``timm/NAME`` (``timm/NAME.TAG`` for certain weights),
             ``path/to/file.py:factory``, or ``path/to/model.onnx``.
 
     Raises:
@@ -49,10 +51,16 @@ def resolve_model(text: str) -> ModelSource:
     known = torchvision_classifiers()
     if text in known:
         return ModelSource(origin="torchvision", name=text)
+    detectors = torchvision_detectors()
+    if text in detectors:
+        return ModelSource(origin="torchvision", name=text, task="detection")
     if text.partition(".")[0] in timm_source.architectures():
         raise UnknownNameError("model", text, [*known, f"timm/{text}"], fix=f"timm has it: timm/{text}")
     raise UnknownNameError(
-        "model", text, known, fix="`edgewright models` lists all; or timm/NAME, path/file.py:factory, path/model.onnx"
+        "model",
+        text,
+        [*known, *detectors],
+        fix="`edgewright models` lists all; or timm/NAME, path/file.py:factory, path/model.onnx",
     )
 
 

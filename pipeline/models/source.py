@@ -27,6 +27,7 @@ class ModelSource:
         file_sha256: Hash of that file and of what it needs beside it: modules it imports, weights it names.
         image: What an ONNX file takes; None for the others.
         output: Which of several outputs is the answer; None for the customary or the first one.
+        task: Name of the task it is for, as far as its origin says.
         one_number: What a network of two classes answers with where it answers with one number, which is the second
             class's; None where it has one for each.
     """
@@ -37,6 +38,7 @@ class ModelSource:
     file_sha256: str | None = None
     image: ImageInput | None = field(default=None, compare=False)
     output: str | None = None
+    task: str = "classification"
     one_number: OneNumber | None = None
 
     def last_outputs(self, classes: int) -> int:

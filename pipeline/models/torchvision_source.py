@@ -1,7 +1,8 @@
 """What the installed torchvision offers, read from its source: importing it takes ten seconds, this a tenth.
 
 Builders are the functions that ``@register_model()`` decorates in the modules directly below ``torchvision.models``
-(detection, segmentation, video and quantised networks lie deeper). Their weights are the enumeration in the type of
+and, of detectors that give boxes alone, below its ``detection`` (segmentation, video and quantised networks lie
+elsewhere). Their weights are the enumeration in the type of
 their ``weights`` argument.
 """
 
@@ -12,9 +13,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["PretrainedEntry", "builders", "default_weights"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["PretrainedEntry", "builders", "default_weights", "detector_builders"]
+
+_DETECTORS = ("faster_rcnn", "fcos", "retinanet", "ssd", "ssdlite")
+"""Modules below ``torchvision.models.detection``; the others give masks or keypoints too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +30,7 @@ class PretrainedEntry:
 
     Attributes:
         url: Where they lie.
-        transforms: Arguments of torchvision's ``ImageClassification`` preset, as written in the source.
+        transforms: Arguments of torchvision's preset, as written in the source; of detectors none.
     """
 
     url: str
@@ -33,8 +40,18 @@ class PretrainedEntry:
 @cache
 def builders() -> dict[str, Path]:
     """Name of each classifier to the file that defines it."""
+    return _builders_in(_folder().glob("*.py"))
+
+
+@cache
+def detector_builders() -> dict[str, Path]:
+    """Name of each detector to the file that defines it."""
+    return _builders_in(_folder() / "detection" / f"{name}.py" for name in _DETECTORS)
+
+
+def _builders_in(files: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for file in sorted(_folder().glob("*.py")):
+    for file in sorted(files):
         source = file.read_text(encoding="utf-8")
         if "@register_model(" in source:
             found |= {node.name: file for node in _functions(source) if any(map(_registers, node.decorator_list))}
@@ -64,7 +81,7 @@ def _registers(decorator: ast.expr) -> bool:
 @cache
 def default_weights(name: str) -> PretrainedEntry | None:
     """The ``DEFAULT`` weights of a builder; None where torchvision has none for it."""
-    tree = ast.parse(builders()[name].read_text(encoding="utf-8"))
+    tree = ast.parse((builders() | detector_builders())[name].read_text(encoding="utf-8"))
     function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
     argument = next(argument for argument in function.args.kwonlyargs if argument.arg == "weights")
     mentioned = {node.id for node in ast.walk(argument.annotation or argument) if isinstance(node, ast.Name)}
@@ -85,7 +102,7 @@ def _default_entry(enumeration: ast.ClassDef) -> PretrainedEntry:
         value = members[value.id]
     arguments = {word.arg: word.value for word in value.keywords} if isinstance(value, ast.Call) else {}
     transforms = arguments["transforms"]
-    words = transforms.keywords if isinstance(transforms, ast.Call) else []
+    words = transforms.keywords if isinstance(transforms, ast.Call) else []  # of detectors it is a class alone
     return PretrainedEntry(
         url=ast.literal_eval(arguments["url"]),
         transforms={word.arg: _value(word.value) for word in words if word.arg},

@@ -26,7 +26,7 @@ from pipeline.planning.time_ratio import time_ratio
 from pipeline.quantization.calibrated import read_calibration
 from pipeline.quantization.dialects import dialect_named, saturates
 from pipeline.quantization.groups import groups
-from pipeline.quantization.sensitivity import layer_damages, output_noise, outputs_of
+from pipeline.quantization.sensitivity import layer_damages, outputs_of
 from pipeline.quantization.share import int8_share
 from pipeline.report.figures import points
 from pipeline.stages.export import ExportFor
@@ -202,12 +202,12 @@ class Search:
                     continue
                 model = written(self._chain.plan, self._calibrated, candidate)
                 outputs = outputs_of(model, self._images[:_FIRST_IMAGES])
-                early = output_noise(outputs, reference[:_FIRST_IMAGES])
+                early = task.noise(outputs, reference[:_FIRST_IMAGES])
                 if early > _HOPELESS * least_early:
                     self._note(candidate, noise=early, outcome=f"given up after {len(outputs)} images: more error")
                     continue
                 outputs += outputs_of(model, self._images[_FIRST_IMAGES:])
-                noise = output_noise(outputs, reference)
+                noise = task.noise(outputs, reference)
                 alike = agreement(task, task.decide(outputs), task.decide(reference))
                 self._note(candidate, noise=noise, agreement=alike, outcome="more error than the best")
                 least_early = min(least_early, early)

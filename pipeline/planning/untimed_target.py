@@ -13,7 +13,7 @@ from pipeline.errors import ParityError
 from pipeline.planning.decision_record import Candidate, Decision, Tried
 from pipeline.planning.int8_search import SEARCH_IMAGES, export_of, written
 from pipeline.quantization.calibrated import read_calibration
-from pipeline.quantization.sensitivity import output_noise, outputs_of
+from pipeline.quantization.sensitivity import outputs_of
 from pipeline.tasks import agreement
 
 if TYPE_CHECKING:
@@ -101,4 +101,4 @@ def _simulated(chain: Chain, calibration: Artifact, candidate: Candidate) -> tup
     quantised = written(chain.plan, calibrated, candidate)
     reference, outputs = outputs_of(calibrated.model, images), outputs_of(quantised, images, exact=True)
     task = parts.task
-    return output_noise(outputs, reference), agreement(task, task.decide(outputs), task.decide(reference))
+    return task.noise(outputs, reference), agreement(task, task.decide(outputs), task.decide(reference))

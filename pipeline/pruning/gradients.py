@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pipeline.pruning.importance.criteria import NEED_GRADIENTS
-from pipeline.training.logits import reader_of_logits
+from pipeline.training.teaching import LOOKED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +36,11 @@ def gradients_of(importance: str, network: nn.Module, images: TrainingImages, ta
     if importance not in NEED_GRADIENTS:
         yield
         return
-    read = reader_of_logits(task, network, images)
+    read = task.reader(network, images.first(LOOKED_AT))
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:_IMAGES]
     network.zero_grad(set_to_none=True)
     for batch in images.batches(order, _A_PASS):
-        loss = task.loss(read(network(batch.inputs)), batch)
+        loss = task.loss(read(task.answers(network, batch)), batch)
         loss.backward()  # type: ignore[no-untyped-call]
     yield
     network.zero_grad(set_to_none=True)

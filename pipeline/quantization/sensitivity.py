@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from pipeline.lowering.cpu import run_onnx
 from pipeline.quantization.choices import smooth_outputs, watching
 from pipeline.quantization.graph import WEIGHTED, Graph
+from pipeline.tasks.noise import output_noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress
     from pipeline.session import Array, Outputs
 
-__all__ = ["LayerDamage", "layer_damages", "output_noise", "outputs_of"]
+__all__ = ["LayerDamage", "layer_damages", "outputs_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,18 +93,3 @@ def outputs_of(model: Any, images: Iterable[Array], *, exact: bool = False) -> l
         exact: Run Q/DQ as written; else with the fused kernels that a device runs.
     """
     return [tuple(output[0] for output in outputs) for outputs in run_onnx(model, images, optimised=not exact)]
-
-
-def output_noise(outputs: Sequence[Outputs], reference: Sequence[Outputs]) -> float:
-    """Energy of the difference over energy of the reference, over all images together.
-
-    Of several outputs the mean: boxes in pixels do not drown scores below 1.
-    """
-    pairs = zip(zip(*outputs, strict=True), zip(*reference, strict=True), strict=True)
-    return fmean(_noise(ours, theirs) for ours, theirs in pairs)
-
-
-def _noise(output: Sequence[Array], reference: Sequence[Array]) -> float:
-    changed = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(output, reference, strict=True))
-    whole = sum(float(np.sum(b.astype(np.float64) ** 2)) for b in reference)
-    return changed / max(whole, 1e-30)

@@ -38,12 +38,21 @@ class NetworkSection(_Section):
 class DataSection(_Section):
     """Which images, and how they are split."""
 
-    source: str = Field(default="digits", description="'digits', a folder, or the name of a torchvision data set")
+    source: str = Field(
+        default="digits",
+        description="'digits', 'digits-detection', a folder, or the name of a torchvision data set; default: "
+        "the digits of the model's kind",
+    )
     calibration_images: PositiveInt = Field(default=512, description="at most so many images calibrate")
     validation: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0,
         description="share of the training images, class by class, that is held back from training; the epoch that "
         "is best on them is kept",
+    )
+    bad_boxes: Literal["refuse", "drop"] = Field(
+        default="refuse",
+        description="what becomes of boxes that are outside their image, empty, reversed, no numbers or of an unknown "
+        "class, and of annotations without an image",
     )
     calibration_list: str | None = Field(default=None, description="file with one relative image path a line")
     test_list: str | None = Field(default=None, description="file with one relative image path a line")
@@ -72,7 +81,11 @@ class Recipe(_Section):
         default=None,
         description="'pretrained', 'none', a .safetensors or a .pt/.pth state dict; default: pretrained for names",
     )
-    task: Literal["classification"] = Field(default="classification", description="one class an image")
+    task: Literal["classification", "detection"] = Field(
+        default="classification",
+        description="'classification': one class an image; 'detection': boxes, each with a class; default: what the "
+        "model is for",
+    )
     data: DataSection = DataSection()
     input: InputSection = InputSection()
     network: NetworkSection = NetworkSection()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.statistics.paired_metric import upper_bound
 from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import rotating_samples, shorter_side
 from pipeline.errors import AccuracyError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.plan import Plan
     from pipeline.runner.report_rows import Outcome
+    from pipeline.tasks import Accuracy, Task
 
 __all__ = ["check_expectation", "doubts_of"]
 
@@ -35,12 +37,11 @@ def check_expectation(plan: Plan, baseline: Measured) -> None:
     """Hold the baseline against the accuracy that the user expects of it.
 
     Raises:
-        AccuracyError: when it is lower than the number of test images explains (exact binomial, one-sided, 1 %).
+        AccuracyError: when it is lower than the number of test images explains (one-sided, 1 %: exact binomial where
+            an image is a hit or a miss, else bootstrap over the images).
     """
-    from scipy.stats import binom
-
     expected, found = plan.recipe.goal.expect_accuracy, baseline.accuracy
-    if expected is None or binom.cdf(round(found.value * found.n), found.n, expected) >= _CHANCE:
+    if expected is None or not _is_unlikely(plan.parts.task, found, expected):
         return
     raise AccuracyError(
         "the network as given is less accurate than expected",
@@ -49,6 +50,14 @@ def check_expectation(plan: Plan, baseline: Measured) -> None:
         expected=percent(expected),
         fix=f"is it fed as in its training? `edgewright preprocess {plan.recipe.model}` tries the usual ways",
     )
+
+
+def _is_unlikely(task: Task, found: Accuracy, expected: float) -> bool:
+    from scipy.stats import binom
+
+    if task.hit_or_miss:
+        return bool(binom.cdf(round(found.value * found.n), found.n, expected) < _CHANCE)
+    return upper_bound(task, found, alpha=_CHANCE) < expected
 
 
 def doubts_of(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
@@ -83,7 +92,7 @@ def _near_chance(plan: Plan, baseline: Measured | None) -> str | None:
 
 def _other_sizes(plan: Plan, fed: int) -> str | None:
     """Images much smaller or larger than what the network is fed; those of the embedded data are meant to be."""
-    if plan.recipe.data.source == "digits":
+    if plan.recipe.data.source == plan.parts.task.embedded:
         return None
     own = shorter_side(rotating_samples(plan.parts.dataset.test))
     if fed < _ENLARGED * own and own < _REDUCED * fed:

@@ -6,7 +6,7 @@ Tried with random images before hours are spent, and remembered: a later run of 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.chain.keys import key_of
 from pipeline.environment import versions
@@ -14,13 +14,17 @@ from pipeline.errors import EdgewrightError, UsageError
 from pipeline.pruning.importance.criteria import NEED_GRADIENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
     from pipeline.artifact import Json
     from pipeline.chain.plan import Plan
     from pipeline.models.source import OneNumber
+    from pipeline.session import Outputs
     from pipeline.store import Store
     from pipeline.subject import Parts
+    from pipeline.tasks import Task
 
 __all__ = ["Trial", "known_trial", "try_network"]
 
@@ -40,11 +44,13 @@ class Trial:
     Attributes:
         unprunable: Why its channels cannot be pruned; None when they can, or pruning is left out.
         one_number: What it answers with where it answers for two classes with one number.
+        reading: What it says of how its outputs are to be read; None where it says nothing.
         notes: What the user should know of the network before they believe a figure of it.
     """
 
     unprunable: str | None = None
     one_number: OneNumber | None = None
+    reading: Json = None
     notes: tuple[str, ...] = ()
 
 
@@ -91,25 +97,30 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
     """
     import torch
 
-    from pipeline.models.build import build_network, check_outputs
+    from pipeline.models.build import build_network
     from pipeline.models.reparametrised import make_plain
     from pipeline.models.weights import load_weights
 
-    classes = len(parts.dataset.classes)
+    classes, task = len(parts.dataset.classes), parts.task
     shape = parts.preprocess.shape
     with torch.random.fork_rng():
         torch.manual_seed(0)
         images = torch.randn(_IMAGES, *shape[1:])
-        one_number = _one_number(build_network(parts.model, classes=classes), images) if classes == 2 else None
+        one_number = task.one_number(build_network(parts.model, classes=classes), images) if classes == 2 else None
         model = replace(parts.model, one_number=one_number)
         network = build_network(model, classes=classes)
         load_weights(network, parts.weights)
+        trains = _trains(plan, parts)
         for fed in (shape, *_smaller(plan, parts)):
-            check_outputs(network, fed, classes=classes, trained=_trains(plan, parts))
-        notes = (*_told_of_answers(plan, parts, network.eval(), images, one_number), *_doubts(network, images))
+            task.check(network, fed, classes=classes, trained=trains)
+        with torch.no_grad():
+            answers = task.outputs_of(network.eval(), images)
+        remarks = task.remarks(answers, parts.dataset.classes, one_number, trained=trains)
+        notes = (*(f"{parts.model.name}: {remark}" for remark in remarks), *_doubts(task, network, images))
+        reading = task.read_from(network)
         make_plain(network, torch.randn(shape))
         unprunable = _why_dense(network, plan, shape, model.last_outputs(classes)) if prune else None
-    trial = Trial(unprunable=unprunable, one_number=one_number, notes=notes)
+    trial = Trial(unprunable=unprunable, one_number=one_number, reading=reading, notes=notes)
     store.put_record(_RECORDS, _key(plan, parts, prune=prune), asdict(trial) | {"notes": list(notes)})
     return trial
 
@@ -119,33 +130,6 @@ def _smaller(plan: Plan, parts: Parts) -> list[tuple[int, ...]]:
     size = plan.recipe.downsample.height_and_width
     asked = size is not None and plan.downsamples and parts == plan.parts
     return [parts.preprocess.at(size).shape] if asked and size else []
-
-
-def _one_number(network: nn.Module, images: Tensor) -> OneNumber | None:
-    from pipeline.models.one_output import kind_of_one_number
-
-    try:
-        return kind_of_one_number(network.eval(), images)
-    except Exception:  # noqa: BLE001 - any failure of a user's forward, which the check behind this tells as it is
-        return None
-
-
-def _told_of_answers(
-    plan: Plan, parts: Parts, network: nn.Module, images: Tensor, one_number: OneNumber | None
-) -> tuple[str, ...]:
-    """What is done with answers that are no logits of all classes."""
-    import torch
-
-    name, told = parts.model.name, []
-    if one_number is not None:
-        second = parts.dataset.classes[1]
-        told.append(f"{name}: answers with one {one_number}, taken as that of {second!r}; here it gives one for each")
-    with torch.no_grad():
-        answers = [(row,) for row in network(images).numpy()]
-    if parts.task.gives_probabilities(answers):
-        how = "it is trained on their logarithm, and " if _trains(plan, parts) else ""
-        told.append(f"{name}: answers with probabilities; {how}the bundle gives them as they are")
-    return tuple(told)
 
 
 def _trains(plan: Plan, parts: Parts) -> bool:
@@ -178,16 +162,15 @@ def _why_dense(network: nn.Module, plan: Plan, shape: tuple[int, ...], outputs: 
     return None
 
 
-def _doubts(network: nn.Module, images: Tensor) -> tuple[str, ...]:
+def _doubts(task: Task, network: nn.Module, images: Tensor) -> tuple[str, ...]:
     """Whether the network is one function of one image: figures of one that is not depend on what it saw before."""
     import torch
 
     before = {name: buffer.detach().clone() for name, buffer in network.named_buffers()}
     with torch.no_grad():
-        alone = network(images[:1]).clone()
-        again = network(images[:1]).clone()
-        among = _among_others(network, images)
-    moved = [name for name, buffer in network.named_buffers() if not _same(before[name], buffer, 0.0)]
+        (alone,), (again,) = (_copied(task.outputs_of(network, images[:1])) for _ in range(2))
+        among = _among_others(task, network, images)
+    moved = [name for name, buffer in network.named_buffers() if not _same(before[name], buffer)]
     notes = []
     if moved:
         more = f" and {len(moved) - 1} more" if len(moved) > 1 else ""
@@ -195,9 +178,9 @@ def _doubts(network: nn.Module, images: Tensor) -> tuple[str, ...]:
             f"the network changes its own buffers when it answers ({moved[0]}{more}): what it answers depends on the "
             "images before; is a batch norm left in training mode?"
         )
-    elif not _same(alone, again, _ALONE):
+    elif not task.about_equal(alone, again, _ALONE):
         notes.append("the network answers the same image differently each time; is something random left on?")
-    elif among is not None and not _same(alone, among, _ALONE):
+    elif among is not None and not task.about_equal(alone, among, _ALONE):
         notes.append(
             "the network's answer for an image depends on the other images of its batch: on the device, which sees "
             "one at a time, it is another function than in training"
@@ -205,16 +188,19 @@ def _doubts(network: nn.Module, images: Tensor) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _among_others(network: nn.Module, images: Tensor) -> Tensor | None:
+def _copied(outputs: Sequence[Outputs]) -> list[Outputs]:
+    """Outputs that no later call of the network can change."""
+    return [tuple(one.copy() for one in image) for image in outputs]
+
+
+def _among_others(task: Task, network: nn.Module, images: Tensor) -> Outputs | None:
     """The answer for the first image as one of several; None for a network that takes one image only."""
     try:
-        answers: Tensor = network(images)
+        answers = task.outputs_of(network, images)
     except Exception:  # noqa: BLE001 - any failure of a user's forward; with training ahead it was met before this
         return None
-    return answers[:1] if len(answers) == len(images) else None
+    return answers[0] if len(answers) == len(images) else None
 
 
-def _same(one: Any, other: Any, tolerance: float) -> bool:  # noqa: ANN401 - tensors
-    if not one.is_floating_point():
-        return bool((one == other).all())
-    return bool((one - other).abs().max() <= tolerance * one.abs().max()) if one.numel() else True
+def _same(one: Tensor, other: Tensor) -> bool:
+    return bool((one == other).all())

@@ -87,7 +87,9 @@ def plan_after_trials(plan: Plan, trials: Sequence[Trial]) -> Plan:
 
 
 def _answering(parts: Parts, trial: Trial) -> Parts:
-    """The parts with how their network answers, which decides what is built of it."""
+    """The parts with how their network answers, which decides what is built of it and how it is read."""
+    if trial.reading is not None:
+        parts = replace(parts, task=parts.task.reading(trial.reading))
     return (
         parts if trial.one_number is None else replace(parts, model=replace(parts.model, one_number=trial.one_number))
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.chain.plan import Plan
     from pipeline.data import Sample
     from pipeline.progress import Progress
-    from pipeline.session import Array
+    from pipeline.session import Array, Outputs
     from pipeline.tasks import Task
 
 __all__ = ["Tried", "try_preprocessings"]
@@ -174,11 +174,13 @@ class _Images:
         self.samples = samples
 
 
-def _tried(task: Task, answers: Callable[[Array], Array], name: str, spec: PreprocessSpec, images: _Images) -> Tried:
+def _tried(
+    task: Task, answers: Callable[[Array], list[Outputs]], name: str, spec: PreprocessSpec, images: _Images
+) -> Tried:
     fields, count = spec.model_dump(mode="json"), len(images.samples)
     batches = [images.pixels[start : start + _BATCH] for start in range(0, count, _BATCH)]
-    rows = np.concatenate([answers(np.stack([normalised(one, fields) for one in batch])) for batch in batches])
-    outputs = [(row,) for row in rows]
+    answered = [row for batch in batches for row in answers(np.stack([normalised(one, fields) for one in batch]))]
+    outputs = task.in_images(answered, images.samples, spec)
     return Tried(
         spec=spec,
         name=name,
@@ -188,20 +190,19 @@ def _tried(task: Task, answers: Callable[[Array], Array], name: str, spec: Prepr
     )
 
 
-def _network(plan: Plan) -> Callable[[Array], Array]:
-    """A function from inputs, float32 (images, 3, height, width), to scores, (images, classes).
+def _network(plan: Plan) -> Callable[[Array], list[Outputs]]:
+    """A function from inputs, float32 (images, 3, height, width), to outputs, image by image.
 
     It raises a UsageError for a size that the network does not take.
     """
     return _of_onnx(plan) if plan.parts.model.origin == "onnx" else _of_torch(plan)
 
 
-def _of_torch(plan: Plan) -> Callable[[Array], Array]:
+def _of_torch(plan: Plan) -> Callable[[Array], list[Outputs]]:
     import torch
 
     from pipeline.models.build import build_network
     from pipeline.models.model_file import describe
-    from pipeline.models.one_output import kind_of_one_number
     from pipeline.models.weights import load_weights
 
     parts, classes = plan.parts, len(plan.parts.dataset.classes)
@@ -209,7 +210,7 @@ def _of_torch(plan: Plan) -> Callable[[Array], Array]:
         torch.manual_seed(0)
         probe = torch.randn(2, *parts.preprocess.shape[1:])
         network = build_network(parts.model, classes=classes).eval()
-        one_number = kind_of_one_number(network, probe) if classes == 2 else None
+        one_number = parts.task.one_number(network, probe) if classes == 2 else None
         network = build_network(replace(parts.model, one_number=one_number), classes=classes)
     if load_weights(network, parts.weights).fresh_head:
         raise UsageError(
@@ -219,18 +220,17 @@ def _of_torch(plan: Plan) -> Callable[[Array], Array]:
         )
     network.eval()
 
-    def answers(batch: Array) -> Array:
+    def answers(batch: Array) -> list[Outputs]:
         try:
             with torch.inference_mode():
-                scores: Array = network(torch.from_numpy(batch)).numpy()
+                return parts.task.outputs_of(network, torch.from_numpy(batch))
         except Exception as error:  # whatever a user's forward raises
             raise UsageError("the network does not take this", got=describe(error)) from error
-        return scores
 
     return answers
 
 
-def _of_onnx(plan: Plan) -> Callable[[Array], Array]:
+def _of_onnx(plan: Plan) -> Callable[[Array], list[Outputs]]:
     from pipeline.lowering.onnx_import.file_reference import FileReference
     from pipeline.models.onnx_file import load_onnx, read_onnx_file
 
@@ -238,9 +238,9 @@ def _of_onnx(plan: Plan) -> Callable[[Array], Array]:
     assert parts.model.file is not None  # noqa: S101 - an ONNX model has one
     reference = FileReference(read_onnx_file(parts.model.file), load_onnx(parts.model.file))
 
-    def answers(batch: Array) -> Array:
+    def answers(batch: Array) -> list[Outputs]:
         if not reference.answer:
             reference.choose_answer(batch[:1], asked=parts.model.output, classes=len(parts.dataset.classes))
-        return np.concatenate([reference.outputs(image[None])[0] for image in batch])
+        return [tuple(output[0] for output in reference.outputs(image[None])) for image in batch]
 
     return answers

@@ -97,7 +97,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
             "weights": plan.parts.weights.identity(),
             "data": {"name": plan.parts.dataset.name, **splits},
         },
-        answers="probabilities" if made.of("calibrate").facts["probabilities"] else "logits",
+        answers=made.of("calibrate").facts["answers"],
         assumed=plan.assumed,
     )
     bundle = write_bundle(made.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")

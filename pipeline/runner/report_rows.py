@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.statistics.paired_proportions import accuracy_drop
+from benchmarks.statistics.paired_metric import metric_drop
 from pipeline import __version__
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.engine_measurement import loaded_size
 from pipeline.measuring.report_entries import bundle_entry, machine_entry
-from pipeline.report.figures import megabytes, points, speed_interval
+from pipeline.report.figures import megabytes, percent, points, speed_interval
 from pipeline.report.record import (
     AccuracyFigure,
     DamageEntry,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pipeline.preprocess import PreprocessSpec
     from pipeline.runner.speedup import Speedup
     from pipeline.stage import TrainedNetwork
-    from pipeline.tasks import Task
+    from pipeline.tasks import Accuracy, Task
 
 __all__ = ["Outcome", "Taught", "make_report", "row_of"]
 
@@ -126,8 +126,14 @@ def _figures(outcome: Outcome, measured: Measured, earlier: Sequence[Outcome]) -
         "latency_s": Latency.model_validate(latency),
         "memory_bytes": Memory.model_validate(memory),
         "accuracy": AccuracyFigure(metric=accuracy.metric, value=accuracy.value, n=accuracy.n),
-        "notes": (*outcome.result.notes, *same, *thin, *untold, *measured.solo.warnings()),
+        "notes": (*outcome.result.notes, *_beside(accuracy), *same, *thin, *untold, *measured.solo.warnings()),
     }
+
+
+def _beside(accuracy: Accuracy) -> tuple[str, ...]:
+    """What is customarily told with the metric."""
+    told = ", ".join(f"{name} {percent(value)}" for name, value in accuracy.beside.items())
+    return (f"{accuracy.metric} {percent(accuracy.value)}, {told}",) if told else ()
 
 
 def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
@@ -165,8 +171,8 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         quantization=_quantization(plan.parts.task, decision, outcomes),
         bundle=bundle_entry(bundle),
         conditions=last.solo.processes[0]["facts"] if last else {},
-        shipped_change=_paired(outcomes[0].measured, last),
-        taught_change=_paired(*(_measured_of(outcomes, name) for name in ("baseline", "distill"))),
+        shipped_change=_paired(plan.parts.task, outcomes[0].measured, last),
+        taught_change=_paired(plan.parts.task, *(_measured_of(outcomes, name) for name in ("baseline", "distill"))),
         assumed=plan.assumed,
         doubts=doubts_of(plan, outcomes),
         warnings=(
@@ -180,11 +186,11 @@ def _measured_of(outcomes: Sequence[Outcome], stage: str) -> Measured | None:
     return next((one.measured for one in outcomes if one.result.stage == stage), None)
 
 
-def _paired(before: Measured | None, after: Measured | None) -> PairedChange | None:
+def _paired(task: Task, before: Measured | None, after: Measured | None) -> PairedChange | None:
     """The change of accuracy on the same images; None where one of them was not measured."""
     if before is None or after is None:
         return None
-    drop = accuracy_drop(before.accuracy.per_image, after.accuracy.per_image, alpha=_ALPHA)
+    drop = metric_drop(task, before.accuracy, after.accuracy, alpha=_ALPHA)
     return PairedChange(change=-drop.estimate, low=-drop.high, high=-drop.low, n=drop.n)
 
 

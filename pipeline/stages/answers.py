@@ -39,14 +39,15 @@ class AskTeacher(BaseModel):
             DataError: when there are no training images.
         """
         from pipeline.models.files import load_network
+        from pipeline.tasks.logits import logarithm
         from pipeline.training.images import TrainingImages
-        from pipeline.training.logits import logarithm, reader_of_logits
         from pipeline.training.teacher_answers import ask
+        from pipeline.training.teaching import LOOKED_AT
 
         subject = inputs.subject
-        images = TrainingImages(subject.train, subject.preprocess, work.progress)
+        images = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
-        read = reader_of_logits(subject.task, network, images)
+        read = subject.task.reader(network, images.first(LOOKED_AT))
         answers = ask(
             network,
             read,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,8 +50,8 @@ class Baseline(BaseModel):
         from pipeline.stages.start import network_facts, starting_network
         from pipeline.training.curve import curve_to_json
         from pipeline.training.images import TrainingImages
-        from pipeline.training.logits import reader_of_logits
         from pipeline.training.loop import train
+        from pipeline.training.teaching import LOOKED_AT
         from pipeline.training.validation import Validation
 
         subject = inputs.subject
@@ -60,11 +60,10 @@ class Baseline(BaseModel):
         training: tuple[Json, ...] = ()
         if not start.trained:
             schedule = self.schedule or Schedule()
-            images = TrainingImages(subject.train, subject.preprocess, work.progress)
+            images = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
+            read = subject.task.reader(start.network, images.first(LOOKED_AT))
 
-            read = reader_of_logits(subject.task, start.network, images)
-
-            def loss(outputs: Tensor, batch: Batch) -> Tensor:
+            def loss(outputs: Any, batch: Batch) -> Tensor:  # noqa: ANN401 - as of the task
                 return subject.task.loss(read(outputs), batch, smoothing=schedule.label_smoothing)
 
             epochs = train(

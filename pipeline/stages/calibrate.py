@@ -35,7 +35,7 @@ class Calibrate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "calibrate"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
     reads: ClassVar[tuple[str, ...]] = ("model", "calibration", "preprocess", "task")
@@ -55,6 +55,7 @@ class Calibrate(BaseModel):
             DataError: when a calibration image cannot be used.
         """
         from pipeline.lowering.lower import lower
+        from pipeline.lowering.parity import answers_of
         from pipeline.models.files import load_network
         from pipeline.models.normalisation import normalisation_doubt
 
@@ -64,10 +65,11 @@ class Calibrate(BaseModel):
         compared = list(_images(inputs, limit=_COMPARED_IMAGES))
         doubt = normalisation_doubt(network, compared)
         lowered = lower(
-            subject.task.deployable(network),
+            subject.task.deployable(network, subject.preprocess.size),
             compared,
             work.folder / FLOAT_MODEL,
             opset=self.opset,
+            answers=answers_of(subject.task),
             progress=work.progress,
         )
         watched, doubts = _watch(inputs, work)
@@ -88,7 +90,7 @@ class CalibrateGraph(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "calibrate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.ONNX,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
     reads: ClassVar[tuple[str, ...]] = ("calibration", "preprocess", "task")
@@ -129,14 +131,14 @@ def _watch(inputs: Inputs, work: Workspace) -> tuple[dict[str, Json], Sequence[s
     (work.folder / RANGES).write_text(canonical_json(_ranges(seen)) + "\n", encoding="utf-8")
     means = {name: of.channel_mean.astype("float32") for name, of in seen.items() if of.channel_mean is not None}
     save_file(means, work.folder / MEANS)
-    facts = {"images": count, "tensors": len(seen), "probabilities": _gives_probabilities(model, inputs)}
+    facts = {"images": count, "tensors": len(seen), "answers": _told_with(model, inputs)}
     return facts, _doubts(seen, inputs)
 
 
-def _gives_probabilities(model: Any, inputs: Inputs) -> bool:  # noqa: ANN401 - ModelProto
+def _told_with(model: Any, inputs: Inputs) -> Json:  # noqa: ANN401 - ModelProto
     from pipeline.quantization.sensitivity import outputs_of
 
-    return inputs.subject.task.gives_probabilities(outputs_of(model, _images(inputs, limit=_ASKED_IMAGES)))
+    return inputs.subject.task.told_with(outputs_of(model, _images(inputs, limit=_ASKED_IMAGES)))
 
 
 def _images(inputs: Inputs, *, limit: int | None = None) -> Iterator[Array]:

@@ -65,7 +65,7 @@ class Distill(Teaching):
 
         subject = inputs.subject
         start = starting_network(inputs, work)
-        images = TrainingImages(subject.train, subject.preprocess, work.progress)
+        images = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
         answers = [TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers]
         schedule = self.schedule.with_teachers()
         loss = TaughtLoss(

@@ -103,9 +103,9 @@ class Downsample(Recovering):
 
         subject = inputs.subject
         dense = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
-        larger = TrainingImages(subject.train, subject.preprocess, work.progress)
+        larger = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
         said = asked_before(dense, larger, self.schedule, inputs, work)
-        images = TrainingImages(subject.train, smaller.subject.preprocess, work.progress)
+        images = TrainingImages(subject.train, smaller.subject.preprocess, work.progress, subject.task)
         recovery = Recovery(self, dense, said, images, smaller, work)
         recovery.train(network, seed=work.seed, how="downsampled")
         return recovery.curves, recovery.notes
@@ -117,6 +117,6 @@ def _refreshed(network: nn.Module, smaller: Inputs, work: Workspace) -> tuple[li
     from pipeline.training.images import TrainingImages
 
     subject = smaller.subject
-    images = TrainingImages(subject.calibration, subject.preprocess, work.progress)
+    images = TrainingImages(subject.calibration, subject.preprocess, work.progress, subject.task)
     reestimate_batch_norm(network, images, batch_size=128)
     return [], [f"batch norms measured anew on {len(images)} calibration images: there are none to train on"]

@@ -93,7 +93,7 @@ class Prune(Recovering):
 
         subject = inputs.subject
         folder = inputs.artifacts[ArtifactKind.NETWORK].root
-        images = TrainingImages(subject.train, subject.preprocess, work.progress)
+        images = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
         dense, network = (load_network(folder, subject.model) for _ in range(2))
         before = network_facts(dense, inputs)
         said = asked_before(dense, images, self.schedule, inputs, work)

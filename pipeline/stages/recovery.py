@@ -48,12 +48,12 @@ def asked_before(
         inputs: Of the stage.
         work: Where the stage works.
     """
-    from pipeline.training.logits import reader_of_logits
     from pipeline.training.teacher_answers import ask
+    from pipeline.training.teaching import LOOKED_AT
 
     return ask(
         dense,
-        reader_of_logits(inputs.subject.task, dense, images),
+        inputs.subject.task.reader(dense, images.first(LOOKED_AT)),
         images,
         views=schedule.asked_views,
         augment=schedule.augment,

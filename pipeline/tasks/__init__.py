@@ -1,5 +1,5 @@
 """What differs between classification and detection; stages know no task by name."""
 
-from pipeline.tasks.task import Accuracy, Task, agreement
+from pipeline.tasks.task import Accuracy, Labels, Task, agreement
 
-__all__ = ["Accuracy", "Task", "agreement"]
+__all__ = ["Accuracy", "Labels", "Task", "agreement"]

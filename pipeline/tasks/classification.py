@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from pipeline.errors import DataError
+from pipeline.tasks.noise import largest_difference, output_noise
 from pipeline.tasks.task import Accuracy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor, nn
 
     from pipeline.artifact import Json
     from pipeline.data import Sample
+    from pipeline.models.source import OneNumber
+    from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array, Outputs
     from pipeline.tasks.distillation.teaching import Teaching
+    from pipeline.tasks.moves import Moves
+    from pipeline.tasks.task import Labels
     from pipeline.training.images import Batch
+    from pipeline.training.schedule import Augmentation
 
 __all__ = ["Classification"]
 
@@ -33,20 +39,97 @@ class Classification:
 
     name = "classification"
     metric = "top1"
+    hit_or_miss = True
     blind_answer = "guessing the commonest class"
+    embedded = "digits"
+    lacks: Mapping[str, str] = {}
+    follows: frozenset[Augmentation] = frozenset(
+        ("flip", "shift", "colour", "erase", "randaugment", "trivialaugment", "mixup", "cutmix")
+    )
+    output_names: tuple[str, ...] = ("output",)
+    chosen = False
+    schedule: Mapping[str, Json] = {}
 
-    def deployable(self, network: nn.Module) -> nn.Module:
+    def check(self, network: nn.Module, input_shape: tuple[int, ...], *, classes: int, trained: bool) -> None:
+        """See that it answers with one tensor, (batch, classes); see :func:`pipeline.models.build.check_outputs`."""
+        from pipeline.models.build import check_outputs
+
+        check_outputs(network, input_shape, classes=classes, trained=trained)
+
+    def one_number(self, network: nn.Module, inputs: Tensor) -> OneNumber | None:
+        """See :func:`pipeline.models.one_output.kind_of_one_number`."""
+        from pipeline.models.one_output import kind_of_one_number
+
+        try:
+            return kind_of_one_number(network.eval(), inputs)
+        except Exception:  # noqa: BLE001 - any failure of a user's forward, which the check after this tells as it is
+            return None
+
+    def read_from(self, network: nn.Module) -> Json:  # noqa: ARG002 - a logit is a logit
+        """Nothing: outputs say themselves what they are, see :meth:`told_with`."""
+        return None
+
+    def reading(self, said: Json) -> Self:  # noqa: ARG002 - as above
+        """This one."""
+        return self
+
+    def identity(self) -> Json:
+        """The name."""
+        return self.name
+
+    def remarks(
+        self, outputs: Sequence[Outputs], classes: Sequence[str], one_number: OneNumber | None, *, trained: bool
+    ) -> tuple[str, ...]:
+        """What is done with answers that are no logits of all classes."""
+        told = []
+        if one_number is not None:
+            told.append(f"answers with one {one_number}, taken as that of {classes[1]!r}; here it gives one for each")
+        if self.gives_probabilities(outputs):
+            how = "it is trained on their logarithm, and " if trained else ""
+            told.append(f"answers with probabilities; {how}the bundle gives them as they are")
+        return tuple(told)
+
+    def outputs_of(self, network: nn.Module, inputs: Tensor) -> list[Outputs]:
+        """The rows of (batch, classes)."""
+        return [(row,) for row in network(inputs).float().cpu().numpy()]
+
+    def deployable(self, network: nn.Module, size: tuple[int, int]) -> nn.Module:  # noqa: ARG002 - it takes its own
         """The network itself: logits out, softmax is left to the reader (it changes no decision)."""
         return network
+
+    def collated(self, samples: Sequence[Sample], preprocess: PreprocessSpec) -> Labels:  # noqa: ARG002 - whatever is seen
+        """The classes' indices, int64 (images,)."""
+        import torch
+
+        return torch.tensor([_class_of(sample) for sample in samples])
+
+    def moved(self, labels: Labels, moves: Moves) -> Labels:  # noqa: ARG002 - wherever it is
+        """The same: an image's class does not depend on where things are."""
+        return labels
+
+    def answers(self, network: nn.Module, batch: Batch) -> Any:  # noqa: ANN401 - a tensor, or a tuple of them
+        """Logits, (batch, classes)."""
+        return network(batch.inputs)
+
+    def reader(self, network: nn.Module, inputs: Tensor) -> Callable[[Tensor], Tensor]:
+        """From outputs to logits: see :func:`pipeline.tasks.logits.reader_of_logits`."""
+        import torch
+
+        from pipeline.tasks.logits import reader_of_logits
+
+        device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+        with torch.no_grad():
+            outputs = self.outputs_of(network.eval(), inputs.to(device))
+        return reader_of_logits(probabilities=self.gives_probabilities(outputs))
 
     def loss(self, outputs: Tensor, batch: Batch, *, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy of (batch, classes) logits against the labels, mixed as the images are; a scalar."""
         from torch.nn import functional
 
         if batch.mixed is None:
-            return functional.cross_entropy(outputs, batch.labels, label_smoothing=smoothing)
+            return functional.cross_entropy(outputs, _tensor(batch.labels), label_smoothing=smoothing)
         own, other = (
-            functional.cross_entropy(outputs, labels, label_smoothing=smoothing, reduction="none")
+            functional.cross_entropy(outputs, _tensor(labels), label_smoothing=smoothing, reduction="none")
             for labels in (batch.labels, batch.mixed.labels)
         )
         return (batch.mixed.share * own + (1 - batch.mixed.share) * other).mean()
@@ -70,7 +153,7 @@ class Classification:
             student, said = standardised(student), standardised(said)
         targets = (said / teaching.temperature).softmax(dim=1)
         terms = [
-            weight * LOSSES[name](student, targets, batch.labels, temperature=teaching.temperature)
+            weight * LOSSES[name](student, targets, _tensor(batch.labels), temperature=teaching.temperature)
             for name, weight in teaching.losses.items()
             if name in LOSSES
         ]
@@ -80,10 +163,23 @@ class Classification:
         """Whether every image's answers are at least 0 and add up to 1: the network ends in softmax."""
         return all(bool((one >= 0).all()) and abs(float(one.sum()) - 1) < _ADDS_UP for one in _logits(outputs))
 
+    def told_with(self, outputs: Sequence[Outputs]) -> Json:
+        """``probabilities`` of a network that ends in softmax or sigmoid, else ``logits``."""
+        return "probabilities" if self.gives_probabilities(outputs) else "logits"
+
+    def in_images(
+        self,
+        outputs: Sequence[Outputs],
+        samples: Sequence[Sample],  # noqa: ARG002 - a class has no place
+        preprocess: PreprocessSpec,  # noqa: ARG002
+    ) -> Sequence[Outputs]:
+        """The same."""
+        return outputs
+
     def score(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> Accuracy:
         """Top-1: the fraction of images whose largest logit is their label's."""
         classes = self.decide(outputs)
-        hits = tuple(float(one == sample.label) for one, sample in zip(classes, samples, strict=True))
+        hits = tuple(float(one == _class_of(sample)) for one, sample in zip(classes, samples, strict=True))
         return Accuracy(
             metric=self.metric,
             value=sum(hits) / len(hits),
@@ -101,16 +197,20 @@ class Classification:
         shares: Array = rows if self.gives_probabilities(outputs) else softmax(rows, axis=1)
         return shares
 
+    def metric_of(self, per_image: Sequence[Json]) -> Callable[[Sequence[int]], float]:
+        """The mean of hits and misses."""
+        return lambda times: float(np.average(per_image, weights=times))
+
     def blind_score(self, samples: Sequence[Sample]) -> float:
         """The share of the commonest class."""
-        return max(Counter(sample.label for sample in samples).values()) / len(samples)
+        return max(Counter(_class_of(sample) for sample in samples).values()) / len(samples)
 
     def mean_loss(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> float:
         """Mean cross-entropy, nats."""
         from scipy.special import log_softmax
 
         likely = log_softmax(np.stack(_logits(outputs)).astype(np.float64), axis=1)
-        return -float(np.mean([row[sample.label] for row, sample in zip(likely, samples, strict=True)]))
+        return -float(np.mean([row[_class_of(sample)] for row, sample in zip(likely, samples, strict=True)]))
 
     def in_order(self, outputs: Sequence[Outputs], have: Sequence[str], want: Sequence[str]) -> Sequence[Outputs]:
         """The logits with their columns in the wanted order.
@@ -131,6 +231,19 @@ class Classification:
         columns = [place[name] for name in want]
         return [(logits[columns],) for logits in _logits(outputs)]
 
+    def difference(self, wanted: Sequence[Array], found: Sequence[Array]) -> float:
+        """The largest difference of a logit."""
+        return largest_difference(wanted, found)
+
+    def noise(self, outputs: Sequence[Outputs], reference: Sequence[Outputs]) -> float:
+        """Energy of the change over energy of the logits."""
+        return output_noise(outputs, reference)
+
+    def about_equal(self, first: Outputs, second: Outputs, tolerance: float) -> bool:
+        """Of logits the largest difference counts."""
+        (one,), (other,) = first, second
+        return bool(np.abs(one - other).max() <= tolerance * np.abs(one).max()) if one.size else True
+
     def decide(self, outputs: Sequence[Outputs]) -> tuple[Json, ...]:
         """The index of each image's largest logit."""
         return tuple(int(np.argmax(logits)) for logits in _logits(outputs))
@@ -148,6 +261,25 @@ def _calibration_error(confidence: Array, hits: Array) -> float:
     bins = np.clip(np.ceil(confidence * _BINS).astype(int) - 1, 0, _BINS - 1)
     gaps = [abs(float((hits - confidence)[bins == one].sum())) for one in range(_BINS)]
     return sum(gaps) / len(hits)
+
+
+def _class_of(sample: Sample) -> int:
+    """The image's class.
+
+    Raises:
+        DataError: for an image of which objects are known in place of a class.
+    """
+    if not isinstance(sample.label, int):
+        raise DataError("this image has boxes and no class", where=str(sample.path), fix="name a network that detects")
+    return sample.label
+
+
+def _tensor(labels: Labels) -> Tensor:
+    """Labels of a classification, which are a tensor."""
+    from torch import Tensor
+
+    assert isinstance(labels, Tensor)  # noqa: S101 - made by collated
+    return labels
 
 
 def _logits(outputs: Sequence[Outputs]) -> list[Array]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from pipeline.tasks.moves import Moves
 from pipeline.training.draws import hashed, uniform
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from pipeline.training.schedule import Augmentation
 
-__all__ = ["augmented"]
+__all__ = ["augmented", "moves_of"]
 
 _FROM_THE_LIBRARY = frozenset({"colour", "erase", "randaugment", "trivialaugment"})
 _REACH = 8
@@ -42,24 +43,45 @@ def augmented(pixels: Tensor, indices: Tensor, view: int, kinds: Sequence[Augmen
     Returns:
         uint8, of the same shape.
     """
-    if "flip" in kinds:
-        mirrored = torch.from_numpy(uniform(indices, view, "flip") < 0.5)
-        pixels = torch.where(mirrored[:, None, None, None], pixels.flip(-1), pixels)
-    if "shift" in kinds:
-        pixels = _shifted(pixels, indices, view)
+    moves = moves_of(indices, view, kinds, (pixels.shape[2], pixels.shape[3]))
+    if moves.mirrored is not None:
+        pixels = torch.where(moves.mirrored[:, None, None, None], pixels.flip(-1), pixels)
+    for dim, distances in ((2, moves.down), (3, moves.right)):
+        if distances is not None:
+            pixels = _shifted(pixels, dim, distances)
     library = [kind for kind in kinds if kind in _FROM_THE_LIBRARY]
     return _by_library(pixels, indices, view, library) if library else pixels
 
 
-def _shifted(pixels: Tensor, indices: Tensor, view: int) -> Tensor:
-    for dim, name in ((2, "down"), (3, "right")):
-        side = pixels.shape[dim]
-        reach = max(1, side // _REACH)
-        moves = np.floor(uniform(indices, view, name) * (2 * reach + 1)).astype(np.int64) - reach
-        places = (torch.arange(side) + torch.from_numpy(moves)[:, None]).clamp(0, side - 1)
-        places = places[:, None, :, None] if dim == 2 else places[:, None, None, :]
-        pixels = pixels.gather(dim, places.expand_as(pixels))
-    return pixels
+def moves_of(indices: Tensor, view: int, kinds: Sequence[Augmentation], size: tuple[int, int]) -> Moves:
+    """Where things go in a view of each image.
+
+    Args:
+        indices: Which image of the split each is, (batch,).
+        view: Its number, from 0.
+        kinds: As of :func:`augmented`; those that leave things where they are do not count.
+        size: Height and width of the images.
+    """
+    mirrored = torch.from_numpy(uniform(indices, view, "flip") < 0.5) if "flip" in kinds else None
+    if "shift" not in kinds:
+        return Moves(size=size, mirrored=mirrored)
+    down, right = (_distances(indices, view, name, side) for name, side in zip(("down", "right"), size, strict=True))
+    return Moves(size=size, mirrored=mirrored, down=down, right=right)
+
+
+def _distances(indices: Tensor, view: int, name: str, side: int) -> Tensor:
+    """By how many pixels each image is shifted along a side."""
+    reach = max(1, side // _REACH)
+    taken_from = np.floor(uniform(indices, view, name) * (2 * reach + 1)).astype(np.int64) - reach
+    return torch.from_numpy(-taken_from)
+
+
+def _shifted(pixels: Tensor, dim: int, distances: Tensor) -> Tensor:
+    """Every image shifted along a dimension, its edge repeated."""
+    side = pixels.shape[dim]
+    places = (torch.arange(side) - distances[:, None]).clamp(0, side - 1)
+    places = places[:, None, :, None] if dim == 2 else places[:, None, None, :]
+    return pixels.gather(dim, places.expand_as(pixels))
 
 
 def _by_library(pixels: Tensor, indices: Tensor, view: int, kinds: Sequence[Augmentation]) -> Tensor:

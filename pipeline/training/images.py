@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,17 +13,18 @@ from torch.utils.data import DataLoader, Dataset
 from pipeline.data.dataset import read_image
 from pipeline.environment import usable_cores
 from pipeline.errors import DataError
-from pipeline.training.augmentation import augmented
+from pipeline.training.augmentation import augmented, moves_of
 from pipeline.training.mixing import MIXED_KINDS, Mixed, mixed, partners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from pipeline.data import Sample
     from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
+    from pipeline.tasks import Labels, Task
     from pipeline.training.schedule import Augmentation
 
 __all__ = ["Batch", "TrainingImages"]
@@ -39,20 +40,20 @@ class Batch:
     Attributes:
         indices: Which images of the split these are, (batch,); always on the CPU.
         inputs: As a network sees them, float32 (batch, channels, height, width).
-        labels: (batch,).
+        labels: What is known of them, as the task's loss takes it (classification: the classes, int64 (batch,)).
         view: Which view of the images these are.
         mixed: What was mixed into them, where anything was.
     """
 
     indices: Tensor
     inputs: Tensor
-    labels: Tensor
+    labels: Labels
     view: int
     mixed: Mixed | None = None
 
     def on(self, device: torch.device, layout: torch.memory_format = torch.channels_last) -> Batch:
         """The same there, its inputs laid out in memory as said: with the channels last, as convolutions like them."""
-        inputs, labels = (one.to(device, non_blocking=True) for one in (self.inputs, self.labels))
+        inputs, labels = self.inputs.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
         mixed = self.mixed and Mixed(self.mixed.labels.to(device), self.mixed.share.to(device))
         inputs = inputs.contiguous(memory_format=layout)
         return replace(self, inputs=inputs, labels=labels, mixed=mixed)
@@ -80,12 +81,13 @@ class TrainingImages:
         samples: The training split.
         preprocess: The same steps as everywhere else.
         progress: Told while the images are decoded.
+        task: Knows what the labels are.
 
     Raises:
         DataError: when there is nothing to train on, or an image cannot be decoded.
     """
 
-    def __init__(self, samples: Sequence[Sample], preprocess: PreprocessSpec, progress: Progress) -> None:
+    def __init__(self, samples: Sequence[Sample], preprocess: PreprocessSpec, progress: Progress, task: Task) -> None:
         if not samples:
             raise DataError(
                 "there are no training images",
@@ -96,11 +98,17 @@ class TrainingImages:
         self._mean, self._std = (
             torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (preprocess.mean, preprocess.std)
         )
-        self.labels = torch.tensor([sample.label for sample in samples])
+        self._task = task
+        self.labels = task.collated(samples, preprocess)
+        self.classes = [sample.classes for sample in samples]
         self._kept = self._keep(preprocess, progress)
 
     def __len__(self) -> int:
         return len(self._decoded)
+
+    def answers(self, network: nn.Module, batch: Batch) -> Any:  # noqa: ANN401 - as of the task
+        """What a network in training mode gives for a batch: see :meth:`pipeline.tasks.Task.answers`."""
+        return self._task.answers(network, batch)
 
     def _keep(self, preprocess: PreprocessSpec, progress: Progress) -> Tensor | None:
         shape = (len(self._decoded), *preprocess.shape[1:])
@@ -134,7 +142,9 @@ class TrainingImages:
         if not MIXED_KINDS.intersection(augment):
             for chunk, pixels in zip(chunks, self._pixels(chunks), strict=True):
                 inputs = self._seen(pixels, chunk, view, augment)
-                yield Batch(indices=chunk, inputs=inputs, labels=self.labels[chunk], view=view)
+                moves = moves_of(chunk, view, augment, (pixels.shape[2], pixels.shape[3]))
+                labels = self._task.moved(self.labels[chunk], moves)
+                yield Batch(indices=chunk, inputs=inputs, labels=labels, view=view)
             return
         others = [partners(chunk, view, len(self)) for chunk in chunks]
         both = [torch.cat(pair) for pair in zip(chunks, others, strict=True)]

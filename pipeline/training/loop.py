@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ from pipeline.training.order import Order
 from pipeline.training.ranks import Ranks, peers_may_end
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lightning_fabric import Fabric
@@ -34,8 +35,8 @@ __all__ = ["BatchLoss", "train"]
 class BatchLoss(Protocol):
     """The loss of a batch; one that is a module has parameters of its own, which are trained too."""
 
-    def __call__(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """A scalar for the network's outputs, (batch, ...)."""
+    def __call__(self, outputs: Any, batch: Batch) -> Tensor:  # noqa: ANN401 - whatever the task's networks answer
+        """A scalar for the network's main answer, or that of an auxiliary head."""
         ...
 
 
@@ -78,13 +79,13 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     ranks = Ranks.here()
     fabric = fabric_for(schedule.precision, ranks)
     order = Order(
-        labels=images.labels, batch_size=schedule.batch_size, seed=seed, balanced=schedule.balanced, ranks=ranks
+        classes=images.classes, batch_size=schedule.batch_size, seed=seed, balanced=schedule.balanced, ranks=ranks
     )
     total = schedule.epochs * order.steps
     rate = schedule.rate_at(total)
     layout = layout_for(network, fabric.device)
     network.train().to(memory_format=layout)  # type: ignore[call-overload]
-    step = _Step(network, loss, schedule)
+    step = _Step(network, images.answers, loss, schedule)
     optimizer = optimizer_of(step, schedule)
     average = moving_average(network, schedule.ema)
     learned = {"step": step} | ({"average": average} if average is not None else {})
@@ -141,18 +142,26 @@ class _Whole:
 class _Step(nn.Module):
     """From a batch to its loss: one module, so that every wrapper around it sees all that is learned."""
 
-    def __init__(self, network: nn.Module, loss: BatchLoss, schedule: Schedule) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        answers: Callable[[nn.Module, Batch], Any],
+        loss: BatchLoss,
+        schedule: Schedule,
+    ) -> None:
         super().__init__()
         self.network = network
+        self._answers = answers
         self.loss = loss
-        self._called = (torch.compile(network) if schedule.compiled else network,)  # a tuple: no second submodule
+        called: Any = torch.compile(network) if schedule.compiled else network
+        self._called = (called,)  # a tuple: no second submodule
         self._auxiliary_weight = schedule.auxiliary_weight
 
     def forward(self, whole: _Whole) -> Tensor:
         """The loss of the main output, and the share of auxiliary classifiers where the network has some."""
         batch = whole.batch
-        outputs = self._called[0](batch.inputs)
-        if isinstance(outputs, torch.Tensor):
+        outputs = self._answers(self._called[0], batch)
+        if not isinstance(outputs, tuple):
             return self.loss(outputs, batch)
         main, *auxiliary = outputs
         value = self.loss(main, batch)

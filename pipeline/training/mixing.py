@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from pipeline.tasks import Labels
     from pipeline.training.schedule import Augmentation
 
 __all__ = ["MIXED_KINDS", "Mixed", "mixed", "partners"]
@@ -27,11 +28,11 @@ class Mixed:
     """What was mixed into the images of a batch.
 
     Attributes:
-        labels: Of the images that were mixed in, (batch,).
+        labels: What is known of the images that were mixed in.
         share: What each image has of itself, from a half to 1, float32 (batch,).
     """
 
-    labels: Tensor
+    labels: Labels
     share: Tensor
 
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from pipeline.training.logits import reader_of_logits
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,7 +17,10 @@ if TYPE_CHECKING:
     from pipeline.training.images import Batch, TrainingImages
     from pipeline.training.teacher_answers import TeacherAnswers
 
-__all__ = ["TaughtLoss"]
+__all__ = ["LOOKED_AT", "TaughtLoss"]
+
+LOOKED_AT = 4
+"""Images by which it is seen what a network answers with."""
 
 
 class TaughtLoss(nn.Module):
@@ -48,7 +49,7 @@ class TaughtLoss(nn.Module):
     ) -> None:
         super().__init__()
         self._task, self._answers, self._teaching, self._smoothing = task, answers, teaching, smoothing
-        self._read = reader_of_logits(task, student, images)
+        self._read = task.reader(student, images.first(LOOKED_AT))
         self.features = features
 
     def forward(self, outputs: Tensor, batch: Batch) -> Tensor:

@@ -9,6 +9,8 @@ import torch
 from pipeline.training.images import TrainingImages
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
     from pipeline.progress import Progress
@@ -29,8 +31,8 @@ class Validation:
     """
 
     def __init__(self, subject: Subject, progress: Progress) -> None:
-        self._task, self._samples = subject.task, subject.validation
-        self._images = TrainingImages(subject.validation, subject.preprocess, progress)
+        self._task, self._samples, self._preprocess = subject.task, subject.validation, subject.preprocess
+        self._images = TrainingImages(subject.validation, subject.preprocess, progress, subject.task)
 
     @classmethod
     def of(cls, subject: Subject, progress: Progress) -> Validation | None:
@@ -41,13 +43,13 @@ class Validation:
         """The task's metric, a fraction of 1; the network is left in the mode it was in."""
         return self._task.score(self.outputs(network), self._samples).value
 
-    def outputs(self, network: nn.Module) -> list[Outputs]:
+    def outputs(self, network: nn.Module) -> Sequence[Outputs]:
         """What it answers, image by image; the network is left in the mode it was in."""
         training, device = network.training, next(network.parameters()).device
         network.eval()
         rows: list[Outputs] = []
         with torch.no_grad():
             for batch in self._images.batches(torch.arange(len(self._images)), _IMAGES_A_PASS):
-                rows.extend((row,) for row in network(batch.on(device).inputs).float().cpu().numpy())
+                rows.extend(self._task.outputs_of(network, batch.on(device).inputs))
         network.train(training)
-        return rows
+        return self._task.in_images(rows, self._samples, self._preprocess)

@@ -54,7 +54,7 @@ class CutNetwork(BaseModel):
 
         subject = inputs.subject
         samples = rotating_samples(subject.train or subject.calibration, IMAGES)
-        images = TrainingImages(samples, subject.preprocess, work.progress)
+        images = TrainingImages(samples, subject.preprocess, work.progress, subject.task)
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         if self.channels:
             cutter = ChannelGroups(

@@ -304,7 +304,8 @@ def _read(chain: Chain, artifact: Artifact) -> tuple[list[ChannelGroup], list[La
     sizes = smaller_sizes(network, shape, classes=classes, trained=trained) if plan.size_is_open else []
     groups: list[ChannelGroup] = []
     if "prune" not in plan.skipped:
-        images = TrainingImages(rotating_samples(parts.dataset.train, IMAGES), parts.preprocess, chain.progress)
+        samples = rotating_samples(parts.dataset.train, IMAGES)
+        images = TrainingImages(samples, parts.preprocess, chain.progress, parts.task)
         cutter = ChannelGroups(
             network,
             input_shape=shape,

@@ -20,6 +20,7 @@ from benchmarks.statistics.non_inferiority import (
     judge_memory,
     judge_size,
 )
+from benchmarks.statistics.paired_metric import MetricDrop, drop_of_hits
 from benchmarks.statistics.signed_rank import shift
 from pipeline.report.comparison import MetricRow, Verdict
 
@@ -196,10 +197,14 @@ def test_bytes_are_counted_exactly(candidate: int, verdict: Verdict) -> None:
     assert judge_size(1000, candidate, MARGINS).verdict is verdict
 
 
+def _drop(baseline: list[float], candidate: list[float]) -> MetricDrop:
+    return drop_of_hits(baseline, candidate, alpha=DEFAULT.alpha)
+
+
 def _accuracy(lost: int, won: int = 0, n: int = 1000) -> Verdict:
     baseline = [1.0] * (n - won) + [0.0] * won
     candidate = [0.0] * lost + [1.0] * (n - lost)
-    accuracy, _ = judge_accuracy(baseline, candidate, n - lost - won, MARGINS, DEFAULT)
+    accuracy, _ = judge_accuracy(_drop(baseline, candidate), n - lost - won, MARGINS, DEFAULT)
     return accuracy.verdict
 
 
@@ -216,7 +221,7 @@ def test_too_few_images_to_exclude_the_margin_are_inconclusive() -> None:
 
 def test_other_answers_are_a_matter_of_parity_even_where_accuracy_stays() -> None:
     half = [1.0, 0.0] * 100
-    _, agreement = judge_accuracy(half, half[::-1], 100, MARGINS, DEFAULT)
+    _, agreement = judge_accuracy(_drop(half, half[::-1]), 100, MARGINS, DEFAULT)
 
     assert agreement.verdict is Verdict.REGRESSED
     assert agreement.change == pytest.approx(0.5)

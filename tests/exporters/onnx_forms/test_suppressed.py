@@ -9,10 +9,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from exporters.device.detection import detections
 from exporters.onnx_forms.reference import reference_session
 from exporters.onnx_forms.suppressed import SuppressedFromCandidates, check_suppressed
 from pipeline.errors import ParityError
+from pipeline.tasks.reading.detection import detections
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -83,3 +83,13 @@ def test_checking_leaves_every_modules_mode_as_it_was() -> None:
     check_outputs(network, (1, 3, 2, 2), classes=5)
     assert [module.training for module in network] == [True, False, True]
     assert torch.equal(network[1].running_mean, torch.zeros(12))
+
+
+def test_a_detector_takes_its_input_as_it_is_in_training_and_out_of_it() -> None:
+    """Its own resizing would make 800 pixels of it, and its normalisation other values."""
+    network = build_network(resolve_model("retinanet_resnet50_fpn_v2"), classes=2)
+    image = torch.randn(3, 40, 56)
+    for mode in (network.train(), network.eval()):
+        batch, _ = mode.transform([image], None)
+        assert batch.image_sizes == [(40, 56)]
+        assert torch.equal(batch.tensors[0, :, :40, :56], image)

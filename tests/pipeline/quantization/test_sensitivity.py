@@ -13,8 +13,9 @@ from pipeline.progress import SilentProgress
 from pipeline.quantization.dialects import dialect_named
 from pipeline.quantization.graph import WEIGHTED, Graph
 from pipeline.quantization.groups import groups
-from pipeline.quantization.sensitivity import LayerDamage, layer_damages, output_noise, outputs_of
+from pipeline.quantization.sensitivity import LayerDamage, layer_damages, outputs_of
 from pipeline.quantization.write import QdqFromFloat
+from pipeline.tasks.noise import output_noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,6 +18,7 @@ from pipeline.models.source import WeightsSource
 from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Made, Workspace
 from pipeline.stages.baseline import Baseline
+from pipeline.tasks.classification import Classification
 from pipeline.training.images import TrainingImages
 from pipeline.training.schedule import Schedule
 
@@ -63,7 +64,7 @@ def test_without_weights_the_network_is_trained_until_it_tells_the_colours_apart
     chain: Mapping[str, Any], session_parts: Parts
 ) -> None:
     network = load_network(chain["baseline"].result.artifact.root, session_parts.model)
-    images = TrainingImages(session_parts.dataset.train, session_parts.preprocess, SilentProgress())
+    images = TrainingImages(session_parts.dataset.train, session_parts.preprocess, SilentProgress(), Classification())
     with torch.no_grad():
         said = network.eval()(images.first(len(images))).argmax(dim=1)
     assert float((said == images.labels).double().mean()) > 0.9  # a guess is right once in three times

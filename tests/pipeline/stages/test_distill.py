@@ -21,6 +21,7 @@ from pipeline.stages.answers import AskTeacher
 from pipeline.stages.baseline import Baseline
 from pipeline.stages.distill import Distill
 from pipeline.subject import Parts, Subject
+from pipeline.tasks.classification import Classification
 from pipeline.training.images import TrainingImages
 from pipeline.training.schedule import Schedule
 
@@ -67,7 +68,7 @@ def stubborn(session_parts: Parts, tmp_path: Path) -> Teacher:
 
 def _said(folder: Path, parts: Parts) -> torch.Tensor:
     """The class a stored network calls each training image."""
-    images = TrainingImages(parts.dataset.train, parts.preprocess, SilentProgress())
+    images = TrainingImages(parts.dataset.train, parts.preprocess, SilentProgress(), Classification())
     network = load_network(folder, parts.model)
     with torch.no_grad():
         return network.eval()(images.first(len(images))).argmax(dim=1)

@@ -54,7 +54,9 @@ def test_multiplications_are_those_of_the_smaller_image_and_parameters_stay(
 
 def test_it_still_tells_the_colours_apart_at_the_smaller_size(chain: Mapping[str, Any], session_parts: Parts) -> None:
     network = load_network(chain["downsample"].result.artifact.root, session_parts.model)
-    images = TrainingImages(session_parts.dataset.train, session_parts.preprocess.at((12, 12)), SilentProgress())
+    images = TrainingImages(
+        session_parts.dataset.train, session_parts.preprocess.at((12, 12)), SilentProgress(), session_parts.task
+    )
     with torch.no_grad():
         said = network.eval()(images.first(len(images))).argmax(dim=1)
     assert float((said == images.labels).double().mean()) > 0.9

@@ -22,6 +22,7 @@ from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Made, Teacher, Workspace
 from pipeline.stages.prune import Prune
 from pipeline.subject import Subject
+from pipeline.tasks.classification import Classification
 from pipeline.training.images import TrainingImages
 from pipeline.training.schedule import Schedule
 from pipeline.training.teaching import TaughtLoss
@@ -79,7 +80,7 @@ def test_channels_are_multiples_of_round_to(chain: Mapping[str, Any], session_pa
 
 def test_the_pruned_network_still_tells_the_colours_apart(chain: Mapping[str, Any], session_parts: Parts) -> None:
     network = load_network(chain["prune"].result.artifact.root, session_parts.model)
-    images = TrainingImages(session_parts.dataset.train, session_parts.preprocess, SilentProgress())
+    images = TrainingImages(session_parts.dataset.train, session_parts.preprocess, SilentProgress(), Classification())
     with torch.no_grad():
         said = network.eval()(images.first(len(images))).argmax(dim=1)
     assert float((said == images.labels).double().mean()) > 0.9

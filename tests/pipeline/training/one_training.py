@@ -22,6 +22,7 @@ from pipeline.data.dataset import Sample
 from pipeline.errors import EdgewrightError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
+from pipeline.tasks.classification import Classification
 from pipeline.training.images import Batch, TrainingImages
 from pipeline.training.loop import train
 from pipeline.training.ranks import Ranks
@@ -39,7 +40,7 @@ def _images(folder: Path, count: int) -> TrainingImages:
         Image.fromarray(pixels.astype(np.uint8)).save(path)
         samples.append(Sample(path=path, name=path.name, label=number % 2, sha256=str(number)))
     preprocess = PreprocessSpec(size=(16, 16), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-    return TrainingImages(samples, preprocess, SilentProgress())
+    return TrainingImages(samples, preprocess, SilentProgress(), Classification())
 
 
 def _network() -> nn.Module:

@@ -13,6 +13,7 @@ from torch import nn
 from pipeline.data.dataset import Sample
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
+from pipeline.tasks.classification import Classification
 from pipeline.training.batch_norm import reestimate_batch_norm
 from pipeline.training.images import TrainingImages
 
@@ -30,7 +31,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> TrainingImages:
         noise = np.random.default_rng(number).integers(0, 50, (8, 8, 3))
         Image.fromarray((noise + 6 * number).astype(np.uint8)).save(path)
         samples.append(Sample(path=path, name=path.name, label=0, sha256=str(number)))
-    return TrainingImages(samples, _PREPROCESS, SilentProgress())
+    return TrainingImages(samples, _PREPROCESS, SilentProgress(), Classification())
 
 
 @pytest.fixture(scope="module")

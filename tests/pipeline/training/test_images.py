@@ -15,6 +15,7 @@ from pipeline.data.dataset import Sample
 from pipeline.errors import DataError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
+from pipeline.tasks.classification import Classification
 from pipeline.training.images import TrainingImages
 
 if TYPE_CHECKING:
@@ -39,14 +40,14 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sample, ...]:
 
 @pytest.fixture(scope="module")
 def kept(samples: tuple[Sample, ...]) -> TrainingImages:
-    return TrainingImages(samples, _PREPROCESS, SilentProgress())
+    return TrainingImages(samples, _PREPROCESS, SilentProgress(), Classification())
 
 
 @pytest.fixture
 def anew(samples: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch) -> TrainingImages:
     """The same images, too many to be kept."""
     monkeypatch.setattr("pipeline.training.images._KEPT_BYTES", 0)
-    return TrainingImages(samples, _PREPROCESS, SilentProgress())
+    return TrainingImages(samples, _PREPROCESS, SilentProgress(), Classification())
 
 
 def _walk(images: TrainingImages, order: list[int], batch_size: int) -> list[tuple[torch.Tensor, ...]]:
@@ -105,7 +106,7 @@ def test_the_number_of_images_is_their_length(kept: TrainingImages) -> None:
 
 def test_without_images_it_is_said_how_to_go_on() -> None:
     with pytest.raises(DataError, match="there are no training images") as raised:
-        TrainingImages((), _PREPROCESS, SilentProgress())
+        TrainingImages((), _PREPROCESS, SilentProgress(), Classification())
     assert "a folder with train/, or with class folders alone" in str(raised.value)
     assert "--skip distill,prune" in str(raised.value)
 
@@ -119,7 +120,7 @@ def with_a_broken_one(samples: tuple[Sample, ...], tmp_path: Path) -> tuple[Samp
 
 def test_a_broken_image_is_named_when_images_are_kept(with_a_broken_one: tuple[Sample, ...]) -> None:
     with pytest.raises(DataError, match="this image cannot be decoded") as raised:
-        TrainingImages(with_a_broken_one, _PREPROCESS, SilentProgress())
+        TrainingImages(with_a_broken_one, _PREPROCESS, SilentProgress(), Classification())
     assert raised.value.where == str(with_a_broken_one[-1].path)
 
 
@@ -127,7 +128,7 @@ def test_a_broken_image_is_named_when_images_are_decoded_anew(
     with_a_broken_one: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.training.images._KEPT_BYTES", 0)
-    images = TrainingImages(with_a_broken_one, _PREPROCESS, SilentProgress())
+    images = TrainingImages(with_a_broken_one, _PREPROCESS, SilentProgress(), Classification())
     with pytest.raises(DataError, match="this image cannot be decoded") as raised:
         _walk(images, list(range(_COUNT + 1)), 4)
     assert raised.value.where == str(with_a_broken_one[-1].path)
@@ -156,7 +157,7 @@ class _Counting(SilentProgress):
 
 def test_reading_is_told_of_image_by_image(samples: tuple[Sample, ...]) -> None:
     progress = _Counting()
-    TrainingImages(samples, _PREPROCESS, progress)
+    TrainingImages(samples, _PREPROCESS, progress, Classification())
     assert (progress.done, progress.total) == (_COUNT, _COUNT)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from pipeline.errors import EdgewrightError, UsageError
 from pipeline.progress import SilentProgress
+from pipeline.tasks.classification import Classification
 from pipeline.training.batch_norm import reestimate_batch_norm
 from pipeline.training.curve import best_of
 from pipeline.training.images import Batch, TrainingImages
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def images(tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec) -> TrainingImages:
     """96 images of three colours."""
-    return TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress())
+    return TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress(), Classification())
 
 
 def _network() -> nn.Sequential:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pipeline.progress import SilentProgress
+from pipeline.tasks.classification import Classification
 from pipeline.training.images import TrainingImages
 from pipeline.training.mixing import mixed, partners
 
@@ -52,7 +53,7 @@ def test_of_both_kinds_about_half_get_either(pair: tuple[torch.Tensor, torch.Ten
 def test_a_view_is_the_same_whatever_else_is_in_the_batch(
     tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec, kinds: tuple[Augmentation, ...]
 ) -> None:
-    images = TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress())
+    images = TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress(), Classification())
     (whole,) = images.batches(torch.arange(len(images)), len(images), view=2, augment=kinds)
     for alone in images.batches(torch.tensor([17, 3, 80]), 1, view=2, augment=kinds):
         (index,) = alone.indices.tolist()
@@ -66,7 +67,7 @@ def test_a_view_is_the_same_whatever_else_is_in_the_batch(
 def test_the_labels_are_those_of_the_images_that_were_mixed_in(
     tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec
 ) -> None:
-    images = TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress())
+    images = TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress(), Classification())
     everything = torch.arange(len(images))
     (plain,) = images.batches(everything, len(images))
     (batch,) = images.batches(everything, len(images), view=5, augment=("mixup",))

@@ -14,7 +14,10 @@ from pipeline.training.ranks import Ranks
 
 
 def _order(labels: torch.Tensor, **fields: Any) -> Order:  # noqa: ANN401 - fields of all kinds
-    return Order(labels=labels, **{"batch_size": 4, "seed": 3, "balanced": False, "ranks": Ranks(), **fields})
+    return Order(
+        classes=[(label,) for label in labels.tolist()],
+        **{"batch_size": 4, "seed": 3, "balanced": False, "ranks": Ranks(), **fields},
+    )
 
 
 @settings(deadline=None)

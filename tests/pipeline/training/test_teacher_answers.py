@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from pipeline.progress import SilentProgress
+from pipeline.tasks.classification import Classification
 from pipeline.training.images import TrainingImages
 from pipeline.training.teacher_answers import TeacherAnswers, ask
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def images(tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec) -> TrainingImages:
-    return TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress())
+    return TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress(), Classification())
 
 
 def _network(classes: int = 3) -> nn.Module:

@@ -24,7 +24,7 @@ _TASK = Classification()
 
 @pytest.fixture
 def images(tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec) -> TrainingImages:
-    return TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress())
+    return TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress(), Classification())
 
 
 @pytest.fixture

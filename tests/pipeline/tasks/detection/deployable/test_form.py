@@ -13,12 +13,12 @@ import torch
 from torch import nn
 from torchvision.models import detection
 
-from exporters.device.detection import detections
 from pipeline.errors import UsageError
 from pipeline.lowering.cpu import run_onnx
 from pipeline.lowering.lower import lower
 from pipeline.lowering.parity import Answers
 from pipeline.tasks.detection.deployable import OUTPUTS, candidates_differ, deployable, post_process
+from pipeline.tasks.reading.detection import detections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-from exporters.device.detection import detections
 from pipeline.lowering.cpu import run_onnx
 from pipeline.lowering.export import OnnxFromTorch
 from pipeline.lowering.lower import lower
@@ -26,6 +25,7 @@ from pipeline.quantization.ranges import METHODS
 from pipeline.quantization.sensitivity import layer_damages
 from pipeline.quantization.write import QdqFromFloat
 from pipeline.tasks.detection.deployable import OUTPUTS, candidates_differ, deployable, post_process
+from pipeline.tasks.reading.detection import detections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

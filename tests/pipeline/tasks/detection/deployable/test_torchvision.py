@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import nn
 
-from exporters.device.detection import detections
 from exporters.openvino.target import OPENVINO
 from exporters.tensorrt.flavours import FLAVOURS
 from exporters.tensorrt.options import TensorRtOptions
@@ -29,6 +28,7 @@ from pipeline.quantization.plan import tensors_to_observe
 from pipeline.quantization.ranges import METHODS
 from pipeline.quantization.write import QdqFromFloat
 from pipeline.tasks.detection.deployable import OUTPUTS, candidates_differ, deployable, post_process
+from pipeline.tasks.reading.detection import detections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

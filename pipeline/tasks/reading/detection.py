@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.preprocess import boxes_in_image
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["detections", "suppressed"]
+__all__ = ["boxes_found", "detections", "suppressed"]
 
 # --- the bundle's run.py starts here ---
 
@@ -48,6 +52,29 @@ def suppressed(boxes: NDArray[Any], iou: float) -> NDArray[Any]:
         overlap = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
         left = left[overlap.astype(np.float64) <= iou]
     return np.array(stays, dtype=int)
+
+
+def boxes_found(
+    outputs: Sequence[NDArray[Any]],
+    answers: dict[str, Any],
+    classes: Sequence[str],
+    spec: dict[str, Any],
+    size: tuple[int, int],
+    score: float,
+) -> list[dict[str, Any]]:
+    """What is on one image: class, index, score and box (left, top, right, bottom in its pixels), the likeliest first.
+
+    outputs: boxes, scores and labels of the candidates, which count the classes from 1; answers: the thresholds; spec:
+    the fields of preprocess.json; size: width and height of the image; score: nothing less likely is given.
+    """
+    boxes, scores, labels = outputs
+    boxes, scores, labels = detections(boxes, scores, labels, answers["score"], answers["iou"], answers["most"])
+    placed = boxes_in_image(boxes, size, spec)
+    return [
+        {"class": classes[label - 1], "index": int(label) - 1, "score": float(sure), "box": [float(x) for x in box]}
+        for box, sure, label in zip(placed, scores, labels)  # noqa: B905 - devices may have an older Python
+        if sure >= score
+    ]
 
 
 # --- the bundle's run.py ends here ---

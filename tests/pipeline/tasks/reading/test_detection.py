@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torchvision.ops import nms
 
-from exporters.device.detection import detections, suppressed
+from pipeline.tasks.reading.detection import detections, suppressed
 
 
 def _candidates(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,0 +1,113 @@
+"""What a metric loses from one model to another on the same images, whatever task it is of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.statistics.paired_proportions import accuracy_drop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pipeline.tasks import Accuracy, Task
+
+__all__ = ["BOOTSTRAPS", "MetricDrop", "drop_of_hits", "metric_drop", "upper_bound"]
+
+BOOTSTRAPS = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricDrop:
+    """A metric of two models on the same images, fractions of 1.
+
+    Attributes:
+        baseline: Of the one.
+        candidate: Of the other.
+        estimate: Baseline minus candidate.
+        low: One-sided lower bound of the drop at the level ``1 - alpha``, for the images these are drawn from.
+        high: One-sided upper bound.
+        n: Images.
+        nothing_lost: Whether no image was answered worse.
+        method: How the bounds came about.
+        counted: What was counted, in words.
+    """
+
+    baseline: float
+    candidate: float
+    estimate: float
+    low: float
+    high: float
+    n: int
+    nothing_lost: bool
+    method: str
+    counted: str
+
+
+def metric_drop(task: Task, baseline: Accuracy, candidate: Accuracy, *, alpha: float) -> MetricDrop:
+    """The drop of the task's metric: :func:`drop_of_hits` where an image is a hit or a miss, else by the bootstrap.
+
+    Metrics that are no mean over images: images are drawn with replacement, both models' metrics are computed over the
+    same draw from what each image contributed, and the bounds are quantiles of the differences; Efron and Tibshirani,
+    "An Introduction to the Bootstrap", 1993, chapter 13. The draws are seeded: the same figures give the same bounds.
+
+    Args:
+        task: Of both.
+        baseline: On some images.
+        candidate: On the same images.
+        alpha: Of each bound.
+
+    Raises:
+        ValueError: when the numbers of images differ, or there are none.
+    """
+    if task.hit_or_miss:
+        return drop_of_hits(baseline.per_image, candidate.per_image, alpha=alpha)
+    first, second, n = baseline.per_image, candidate.per_image, len(baseline.per_image)
+    if n != len(second) or not n:
+        message = "both need what every image contributed"
+        raise ValueError(message)
+    before, after = task.metric_of(first), task.metric_of(second)
+    drops = [before(times) - after(times) for times in _draws(n)]
+    same = sum(one == other for one, other in zip(first, second, strict=True))
+    return MetricDrop(
+        baseline=baseline.value,
+        candidate=candidate.value,
+        estimate=baseline.value - candidate.value,
+        low=float(np.quantile(drops, alpha)),
+        high=float(np.quantile(drops, 1 - alpha)),
+        n=n,
+        nothing_lost=same == n,
+        method=f"paired bootstrap over the images, {BOOTSTRAPS} draws",
+        counted=f"{n - same} of {n} images answered otherwise",
+    )
+
+
+def _draws(n: int) -> Iterator[list[int]]:
+    """How often each of so many images counts, draw by draw."""
+    draw = np.random.default_rng(0)
+    for _ in range(BOOTSTRAPS):
+        yield np.bincount(draw.integers(n, size=n), minlength=n).tolist()
+
+
+def upper_bound(task: Task, accuracy: Accuracy, *, alpha: float) -> float:
+    """Of a metric that is no share of the images: a quantile of it over the same draws."""
+    metric = task.metric_of(accuracy.per_image)
+    return float(np.quantile([metric(times) for times in _draws(accuracy.n)], 1 - alpha))
+
+
+def drop_of_hits(baseline: Sequence[float], candidate: Sequence[float], *, alpha: float) -> MetricDrop:
+    """The drop of a share of images, see :func:`~benchmarks.statistics.paired_proportions.accuracy_drop`."""
+    found = accuracy_drop(baseline, candidate, alpha=alpha)
+    return MetricDrop(
+        baseline=sum(baseline) / found.n,
+        candidate=sum(candidate) / found.n,
+        estimate=found.estimate,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        nothing_lost=not found.lost,
+        method="paired per image, Newcombe's interval",
+        counted=f"{found.lost} images lost, {found.won} won of {found.n}",
+    )

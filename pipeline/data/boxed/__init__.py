@@ -1,0 +1,1 @@
+"""Folders of images with boxes: one module a format, and what they share."""

@@ -1,0 +1,54 @@
+"""What is known of an image in which objects are to be found: a box and a class for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.artifact import Json
+
+__all__ = ["Box", "Objects"]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One object.
+
+    Attributes:
+        label: Index into the data set's classes.
+        left: In pixels of the upright image, as are the others; 0 is its left edge.
+        top: 0 is its upper edge.
+        right: Larger than ``left``, at most the image's width.
+        bottom: Larger than ``top``, at most the image's height.
+        crowd: Whether it stands for many objects that nobody told apart: no network has to find it, and none is wrong
+            that does.
+    """
+
+    label: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+    crowd: bool = False
+
+    def to_json(self) -> list[Json]:
+        """As JSON: the fields in their order."""
+        return [self.label, self.left, self.top, self.right, self.bottom, self.crowd]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objects:
+    """What is on an image.
+
+    Attributes:
+        size: Width and height of the upright image, pixels.
+        boxes: Of every object; there may be none.
+    """
+
+    size: tuple[int, int]
+    boxes: tuple[Box, ...]
+
+    def to_json(self) -> Json:
+        """As JSON."""
+        return {"size": list(self.size), "boxes": [box.to_json() for box in self.boxes]}

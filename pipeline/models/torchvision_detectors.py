@@ -1,0 +1,50 @@
+"""torchvision's detectors as this project trains and deploys them: on inputs that are prepared already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["build_detector", "fed_as_it_is"]
+
+_SAMPLED = {
+    "rpn_batch_size_per_image": 64,
+    "box_batch_size_per_image": 32,
+    "rpn_pre_nms_top_n_train": 256,
+    "rpn_post_nms_top_n_train": 128,
+}
+"""Of Faster R-CNN's proposals, for a step of training: the head's two large layers see every one of them, so that they
+decide what a step costs. A fourth to a sixteenth of torchvision's own numbers, which are for large images."""
+
+
+def build_detector(name: str, classes: int) -> nn.Module:
+    """A new detector with random weights for so many classes, which it counts from 1: 0 is the background.
+
+    It takes normalised inputs of one size as they are: no resizing and no normalisation of its own.
+
+    Args:
+        name: Of torchvision's builder.
+        classes: Of the data.
+    """
+    from torchvision.models import get_model
+
+    told = _SAMPLED if name.startswith("fasterrcnn") else {}
+    return fed_as_it_is(get_model(name, weights=None, weights_backbone=None, num_classes=classes + 1, **told))
+
+
+def fed_as_it_is(network: nn.Module) -> nn.Module:
+    """The detector without its own resizing and normalisation, which the preprocessing does; changed in place."""
+    transform: Any = getattr(network, "transform", None)
+    if transform is not None:
+        transform.normalize, transform.resize = _same_image, _same_image_and_target
+    return network
+
+
+def _same_image(image: Tensor) -> Tensor:
+    return image
+
+
+def _same_image_and_target(image: Tensor, target: Any = None) -> tuple[Tensor, Any]:  # noqa: ANN401 - torchvision's
+    return image, target

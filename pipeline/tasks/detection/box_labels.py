@@ -1,0 +1,103 @@
+"""What is known of some images in which objects are to be found, as tensors that a loss takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from pipeline.data.boxes import Objects
+from pipeline.errors import DataError
+from pipeline.preprocess import boxes_in_input
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from pipeline.data import Sample
+    from pipeline.preprocess import PreprocessSpec
+    from pipeline.tasks.moves import Moves
+
+__all__ = ["BoxLabels", "objects_of"]
+
+_LEAST_SIDE = 1.0
+"""Pixels of the input; nothing smaller is looked for."""
+_LEAST_SHARE = 0.25
+"""Of an object's area: what is left of one that reaches beyond the edge counts from here on."""
+
+
+def objects_of(sample: Sample) -> Objects:
+    """What is on the image.
+
+    Raises:
+        DataError: for an image of which a class is known in place of objects.
+    """
+    if not isinstance(sample.label, Objects):
+        raise DataError(
+            "this image has a class and no boxes", where=str(sample.path), fix="name a network that classifies"
+        )
+    return sample.label
+
+
+@dataclass(frozen=True, slots=True)
+class BoxLabels:
+    """The objects of some images.
+
+    Attributes:
+        boxes: Of each image, float32 (objects, 4), xyxy in pixels of the input, within it.
+        classes: Of each image, int64 (objects,), indices into the data set's classes.
+    """
+
+    boxes: tuple[Tensor, ...]
+    classes: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], preprocess: PreprocessSpec) -> BoxLabels:
+        """What a network sees of the objects; crowds are left out, since no loss can learn from them."""
+        spec, (height, width) = preprocess.model_dump(mode="json"), preprocess.size
+        found = []
+        for sample in samples:
+            objects = objects_of(sample)
+            single = [box for box in objects.boxes if not box.crowd]
+            places = np.array([[one.left, one.top, one.right, one.bottom] for one in single]).reshape(-1, 4)
+            placed = torch.from_numpy(boxes_in_input(places, objects.size, spec)).float()
+            labels = torch.tensor([one.label for one in single], dtype=torch.int64)
+            found.append(_within(placed, labels, width, height))
+        return cls(tuple(boxes for boxes, _ in found), tuple(labels for _, labels in found))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, indices: Tensor) -> BoxLabels:
+        chosen = indices.tolist()
+        return BoxLabels(tuple(self.boxes[one] for one in chosen), tuple(self.classes[one] for one in chosen))
+
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> BoxLabels:
+        """The same there."""
+        moved = ([one.to(device, non_blocking=non_blocking) for one in many] for many in (self.boxes, self.classes))
+        return BoxLabels(*map(tuple, moved))
+
+    def moved(self, moves: Moves) -> BoxLabels:
+        """The objects where they are after the images were moved; those that are mostly out of sight are gone."""
+        height, width = moves.size
+        boxes, classes = list(self.boxes), list(self.classes)
+        for number in range(len(boxes)):
+            if moves.mirrored is not None and moves.mirrored[number]:
+                left, top, right, bottom = boxes[number].T
+                boxes[number] = torch.stack((width - right, top, width - left, bottom), dim=1)
+            if moves.right is not None and moves.down is not None:
+                boxes[number] = boxes[number] + torch.stack((moves.right[number], moves.down[number])).repeat(2)
+            boxes[number], classes[number] = _within(boxes[number], classes[number], width, height)
+        return replace(self, boxes=tuple(boxes), classes=tuple(classes))
+
+
+def _within(boxes: Tensor, classes: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
+    """What of the objects is within the input, without those of which too little is."""
+    border = torch.tensor([width, height, width, height], dtype=boxes.dtype)
+    cut = torch.minimum(boxes.clamp(min=0), border)
+    sides, whole = cut[:, 2:] - cut[:, :2], boxes[:, 2:] - boxes[:, :2]
+    stays = (sides >= _LEAST_SIDE).all(dim=1) & (sides.prod(dim=1) >= _LEAST_SHARE * whole.prod(dim=1))
+    return cut[stays], classes[stays]

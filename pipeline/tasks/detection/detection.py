@@ -1,0 +1,314 @@
+"""Object detection: boxes with a class and a score."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pipeline.errors import DataError, UsageError
+from pipeline.preprocess import boxes_in_image
+from pipeline.tasks.detection.deployable.agreement import candidates_differ
+from pipeline.tasks.detection.deployable.form import OUTPUTS
+from pipeline.tasks.detection.deployable.post_process import PostProcess
+from pipeline.tasks.detection.overlap import overlaps
+from pipeline.tasks.reading.detection import detections
+from pipeline.tasks.task import Accuracy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from pipeline.artifact import Json
+    from pipeline.data import Sample
+    from pipeline.models.source import OneNumber
+    from pipeline.preprocess import PreprocessSpec
+    from pipeline.session import Array, Outputs
+    from pipeline.tasks.distillation.teaching import Teaching
+    from pipeline.tasks.moves import Moves
+    from pipeline.tasks.task import Labels
+    from pipeline.training.images import Batch
+    from pipeline.training.schedule import Augmentation
+
+__all__ = ["Detection"]
+
+_CUSTOMARY = PostProcess(score=0.05, iou=0.5, most=100)
+_SURE = 0.5
+"""Two models agree on an image when what each is so sure of is the same."""
+_SAME_PLACE = 0.5
+"""Boxes of one class that overlap by so much, intersection over union, are of one object."""
+
+
+class Detection:
+    """Networks of torchvision's detection interface.
+
+    In training they take inputs and targets and give a dictionary of losses. Outputs of their deployable form, image by
+    image, are candidates: boxes (k, 4) xyxy in pixels of the input, scores (k,), and labels (k,) from 1, since 0 is the
+    background: the class index is one less.
+
+    Args:
+        post: What is left to do with the candidates.
+    """
+
+    name = "detection"
+    metric = "AP"
+    hit_or_miss = False
+    blind_answer = "naming no object"
+    embedded = "digits-detection"
+    lacks: Mapping[str, str] = {
+        "distill": "detectors are not distilled yet: the student would need losses on boxes",
+        "prune": "detectors are not pruned yet: their heads and pyramids share channels in ways not looked at here",
+        "downsample": "detectors are not tuned to smaller images yet: input.size trains them on such",
+    }
+    follows: frozenset[Augmentation] = frozenset(("flip", "shift", "colour", "erase"))
+    output_names: tuple[str, ...] = OUTPUTS
+    chosen = True
+    schedule: Mapping[str, Json] = {
+        "epochs": 8,
+        "batch_size": 16,
+        "learning_rate": 2e-3,
+        "augment": [],
+    }
+
+    def __init__(self, post: PostProcess = _CUSTOMARY) -> None:
+        self.post = post
+
+    # The network
+
+    def check(self, network: nn.Module, input_shape: tuple[int, ...], *, classes: int, trained: bool) -> None:
+        """See that it answers each image with boxes, scores and labels, and in training with losses."""
+        from pipeline.tasks.detection.interface import check_detector
+
+        check_detector(network, input_shape, classes=classes, trained=trained)
+
+    def one_number(self, network: nn.Module, inputs: Tensor) -> OneNumber | None:  # noqa: ARG002 - it has boxes
+        """None: it answers with boxes."""
+        return None
+
+    def read_from(self, network: nn.Module) -> Json:
+        """Its thresholds; see :func:`~pipeline.tasks.detection.deployable.post_process`."""
+        from pipeline.tasks.detection.deployable import post_process
+
+        return asdict(post_process(network))
+
+    def reading(self, said: Json) -> Self:
+        """With those thresholds."""
+        return type(self)(PostProcess(**said)) if said else self
+
+    def identity(self) -> Json:
+        """The name and the thresholds."""
+        return {"name": self.name, **asdict(self.post)}
+
+    def remarks(
+        self,
+        outputs: Sequence[Outputs],  # noqa: ARG002 - boxes are boxes
+        classes: Sequence[str],  # noqa: ARG002
+        one_number: OneNumber | None,  # noqa: ARG002
+        *,
+        trained: bool,  # noqa: ARG002
+    ) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def outputs_of(self, network: nn.Module, inputs: Tensor) -> list[Outputs]:
+        """What is left after the network's own suppression: boxes, scores, labels of each image."""
+        return [
+            tuple(one[name].detach().cpu().numpy() for name in ("boxes", "scores", "labels")) for one in network(inputs)
+        ]
+
+    def deployable(self, network: nn.Module, size: tuple[int, int]) -> nn.Module:
+        """See :func:`pipeline.tasks.detection.deployable.deployable`."""
+        from pipeline.tasks.detection.deployable import deployable
+
+        return deployable(network, size)
+
+    # Training
+
+    def collated(self, samples: Sequence[Sample], preprocess: PreprocessSpec) -> Labels:
+        """The boxes where they are in the input, with their classes."""
+        from pipeline.tasks.detection.box_labels import BoxLabels
+
+        return BoxLabels.of(samples, preprocess)
+
+    def moved(self, labels: Labels, moves: Moves) -> Labels:
+        """The boxes where they are after the images were moved."""
+        from pipeline.tasks.detection.box_labels import BoxLabels
+
+        assert isinstance(labels, BoxLabels)  # noqa: S101 - made by collated
+        return labels.moved(moves)
+
+    def answers(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The network's own losses, by name."""
+        from pipeline.tasks.detection.box_labels import BoxLabels
+
+        labels = batch.labels
+        assert isinstance(labels, BoxLabels)  # noqa: S101 - made by collated
+        targets = [
+            {"boxes": boxes, "labels": classes + 1} for boxes, classes in zip(labels.boxes, labels.classes, strict=True)
+        ]
+        losses: dict[str, Tensor] = network(batch.inputs, targets)
+        return losses
+
+    def reader(self, network: nn.Module, inputs: Tensor) -> Callable[[Any], Any]:  # noqa: ARG002 - losses are losses
+        """Nothing has to be read otherwise."""
+        return _as_they_are
+
+    def loss(self, outputs: dict[str, Tensor], batch: Batch, *, smoothing: float = 0.0) -> Tensor:  # noqa: ARG002 - within the network
+        """The sum of the network's own losses; a scalar."""
+        first, *others = outputs.values()
+        return sum(others, start=first)
+
+    def distillation_loss(
+        self,
+        student: Tensor,  # noqa: ARG002 - it is refused
+        teachers: Sequence[Tensor],  # noqa: ARG002
+        batch: Batch,  # noqa: ARG002
+        teaching: Teaching,  # noqa: ARG002
+    ) -> Tensor:
+        """Refuse: see :attr:`lacks`.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(self.lacks["distill"], where="distill", fix="--skip distill")
+
+    # Outputs
+
+    def told_with(self, outputs: Sequence[Outputs]) -> Json:  # noqa: ARG002 - whatever they are
+        """The thresholds."""
+        return asdict(self.post)
+
+    def in_images(
+        self, outputs: Sequence[Outputs], samples: Sequence[Sample], preprocess: PreprocessSpec
+    ) -> list[Outputs]:
+        """The boxes in pixels of the images."""
+        from pipeline.tasks.detection.box_labels import objects_of
+
+        spec = preprocess.model_dump(mode="json")
+        return [
+            (boxes_in_image(boxes, objects_of(sample).size, spec), *rest)
+            for (boxes, *rest), sample in zip(outputs, samples, strict=True)
+        ]
+
+    def score(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> Accuracy:
+        """COCO's average precision by pycocotools, over thresholds from 0.50 to 0.95."""
+        from pipeline.tasks.detection.average_precision import Found, coco_figures
+        from pipeline.tasks.detection.box_labels import objects_of
+
+        found = [self._found(one) for one in outputs]
+        truth = [objects_of(sample) for sample in samples]
+        labels = [label for sample in samples for label in sample.classes]
+        seen = [int(classes.max(initial=0)) for _, _, classes in found]
+        figures = coco_figures([Found(*one) for one in found], truth, classes=1 + max([*labels, *seen], default=0))
+        beside = dict(figures.figures)
+        return Accuracy(
+            metric=self.metric,
+            value=beside.pop("AP"),
+            n=len(samples),
+            per_image=figures.per_image,
+            decisions=self.decide(outputs),
+            beside=beside,
+        )
+
+    def metric_of(self, per_image: Sequence[Json]) -> Callable[[Sequence[int]], float]:
+        """COCO's average precision; see :func:`~pipeline.tasks.detection.average_precision.precision_of`."""
+        from pipeline.tasks.detection.average_precision import precision_of
+
+        return precision_of(per_image)
+
+    def blind_score(self, samples: Sequence[Sample]) -> float:  # noqa: ARG002 - whatever they show
+        """Nothing is found without looking."""
+        return 0.0
+
+    def mean_loss(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> float:
+        """What is lacking to an AP50 of 1."""
+        return 1.0 - self.score(outputs, samples).beside["AP50"]
+
+    def in_order(self, outputs: Sequence[Outputs], have: Sequence[str], want: Sequence[str]) -> Sequence[Outputs]:
+        """The candidates with the labels of the wanted order.
+
+        Raises:
+            DataError: when a wanted class is not among those there are, or the other way round.
+        """
+        if tuple(have) == tuple(want):
+            return outputs
+        unknown = sorted(set(have) ^ set(want))
+        if unknown:
+            raise DataError(
+                f"model and data do not know the same classes: {unknown[0]!r}",
+                got=f"{len(have)} classes",
+                expected="those of the data",
+            )
+        place = np.array([0, *(1 + want.index(name) for name in have)])
+        return [(boxes, scores, place[labels]) for boxes, scores, labels in outputs]
+
+    def difference(self, wanted: Sequence[Array], found: Sequence[Array]) -> float:
+        """See :func:`~pipeline.tasks.detection.deployable.agreement.candidates_differ`."""
+        return candidates_differ(wanted, found, score=self.post.score)
+
+    def noise(self, outputs: Sequence[Outputs], reference: Sequence[Outputs]) -> float:
+        """How much of the reference's detections is not there, or more is: squared scores, relative to the reference's.
+
+        A detection of score s whose partner of the same class has s' and overlaps by u counts (s - u s')^2, one without
+        a partner its own square.
+        """
+        changed = whole = 0.0
+        for ours, theirs in zip(outputs, reference, strict=True):
+            mine, wanted = self._found(ours), self._found(theirs)
+            pairs = _pairs(mine, wanted)
+            whole += float((wanted[1] ** 2).sum())
+            changed += sum((wanted[1][one] - overlap * mine[1][other]) ** 2 for other, one, overlap in pairs)
+            for (_, scores, _), taken in ((mine, {one for one, _, _ in pairs}), (wanted, {one for _, one, _ in pairs})):
+                changed += sum(float(score) ** 2 for number, score in enumerate(scores) if number not in taken)
+        return float(changed / max(whole, 1e-30))
+
+    def about_equal(self, first: Outputs, second: Outputs, tolerance: float) -> bool:
+        """Whether their scores add up to the same: the boxes of a network that knows nothing are tossed up."""
+        totals = [float(scores.sum()) for _, scores, _ in (first, second)]
+        return abs(totals[0] - totals[1]) <= max(tolerance, 1e-2) * max(totals, default=0.0)
+
+    def decide(self, outputs: Sequence[Outputs]) -> tuple[Json, ...]:
+        """The detections of each image: class index, score, and the box, xyxy."""
+        return tuple(
+            [[int(label), float(score), *map(float, box)] for box, score, label in zip(*self._found(one), strict=True)]
+            for one in outputs
+        )
+
+    def alike(self, first: Sequence[Json], second: Sequence[Json]) -> tuple[bool, ...]:
+        """Whether both are sure of the same objects: as many, each with a partner of its class in the same place."""
+        return tuple(_same_objects(a, b) for a, b in zip(first, second, strict=True))
+
+    def _found(self, output: Outputs) -> Outputs:
+        """Boxes, scores and class indices that are left of one image's candidates."""
+        candidates, likelihoods, numbers = output
+        boxes, scores, labels = detections(candidates, likelihoods, numbers, **asdict(self.post))
+        return boxes, scores, labels - 1
+
+
+def _as_they_are(outputs: Any) -> Any:  # noqa: ANN401 - whatever they are
+    return outputs
+
+
+def _pairs(ours: Outputs, theirs: Outputs) -> list[tuple[int, int, float]]:
+    """Detections of one class in one place: number in ours, number in theirs, overlap; theirs by falling score."""
+    (boxes, _, classes), (wanted, _, labels) = ours, theirs
+    overlap = overlaps(wanted, boxes)
+    overlap[labels[:, None] != classes[None]] = 0.0
+    found = []
+    for number in range(len(wanted)):
+        partner = int(overlap[number].argmax()) if len(boxes) else 0
+        if len(boxes) and overlap[number, partner] >= _SAME_PLACE:
+            found.append((partner, number, float(overlap[number, partner])))
+            overlap[:, partner] = 0.0
+    return found
+
+
+def _same_objects(first: Json, second: Json) -> bool:
+    sure = []
+    for said in (first, second):
+        rows = np.array([row for row in said if row[1] >= _SURE], dtype=np.float64).reshape(-1, 6)
+        sure.append((rows[:, 2:], rows[:, 1], rows[:, 0]))
+    one, other = sure
+    return len(one[0]) == len(other[0]) == len(_pairs(one, other))

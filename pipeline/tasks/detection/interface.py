@@ -1,0 +1,76 @@
+"""What is asked of a detector: torchvision's interface, in training and out of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from pipeline.errors import UsageError
+from pipeline.models import model_file
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["check_detector"]
+
+
+def check_detector(network: nn.Module, input_shape: tuple[int, ...], *, classes: int, trained: bool) -> None:
+    """See that a network takes this input, finds boxes, and where it is trained learns from them.
+
+    Args:
+        network: Its mode is as before afterwards.
+        input_shape: With the batch, such as ``(1, 3, 320, 320)``.
+        classes: Of the data.
+        trained: Whether it will be trained.
+
+    Raises:
+        UsageError: before anything is trained on it.
+    """
+    was_training = {module: module.training for module in network.modules()}
+    try:
+        _check_answers(network.eval(), input_shape)
+        if trained:
+            _check_losses(network.train(), input_shape, classes)
+    finally:
+        for module, training in was_training.items():
+            module.training = training
+
+
+def _check_answers(network: nn.Module, shape: tuple[int, ...]) -> None:
+    shown = "x".join(map(str, shape))
+    try:
+        with torch.no_grad():
+            answers = network(torch.zeros(shape))
+    except Exception as error:
+        raise UsageError(f"the network does not take an input of {shown}", got=model_file.describe(error)) from error
+    first = answers[0] if isinstance(answers, list) and answers else answers
+    if not isinstance(first, dict) or not {"boxes", "scores", "labels"} <= first.keys():
+        raise UsageError(
+            "the network does not answer as a detector",
+            got=f"{type(answers).__name__} for an input of {shown}",
+            expected="a list with a dictionary of boxes, scores and labels for each image, as torchvision's detectors",
+        )
+
+
+def _check_losses(network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
+    height, width = shape[2:]
+    box = torch.tensor([[width * 0.25, height * 0.25, width * 0.75, height * 0.75]])
+    target = {"boxes": box, "labels": torch.tensor([classes])}
+    empty = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    try:
+        with torch.no_grad():
+            losses = network(torch.zeros(2, *shape[1:]), [target, empty])
+    except Exception as error:
+        raise UsageError(
+            f"the network cannot be trained on {classes} classes",
+            got=model_file.describe(error),
+            expected=f"losses for inputs and targets of boxes and labels, 1 to {classes}",
+            fix="let the factory take num_classes, which counts the background as one",
+        ) from error
+    if not isinstance(losses, dict) or not all(isinstance(one, torch.Tensor) for one in losses.values()):
+        raise UsageError(
+            "the network gives no losses in training mode",
+            got=type(losses).__name__,
+            expected="a dictionary of losses, as torchvision's detectors",
+        )

@@ -1,0 +1,177 @@
+"""The whole chain on a small detector of a user's own, from COCO's JSON to the boxes that its bundle prints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgewright import Bundle
+from pipeline.chain.chain import Chain
+from pipeline.chain.plan import make_plan
+from pipeline.errors import UsageError
+from pipeline.models.files import load_network
+from pipeline.preprocess import boxes_in_image
+from pipeline.progress import SilentProgress
+from pipeline.recipe import Recipe
+from pipeline.runner.deploy import deploy
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.runner.publish import Deployed
+
+SIDE = 48
+NET = """
+    from torch import nn
+    from torchvision.models.detection import RetinaNet
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+
+    class Body(nn.Module):
+        out_channels = 32
+
+        def __init__(self):
+            super().__init__()
+            widths = [3, 16, 32, 32]
+            self.layers = nn.Sequential(*(
+                nn.Sequential(nn.Conv2d(a, b, 3, stride, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+                for a, b, stride in zip(widths, widths[1:], (2, 2, 1))
+            ))
+
+        def forward(self, images):
+            return {"0": self.layers(images)}
+
+    def net(num_classes):
+        anchors = AnchorGenerator(sizes=((16,),), aspect_ratios=((1.0,),))
+        return RetinaNet(Body(), num_classes, anchor_generator=anchors, score_thresh=0.05, topk_candidates=100)
+"""
+
+
+def _boxes(root: Path) -> None:
+    """Bright squares of two colours on dark ground, one or two an image, and COCO's JSON of them."""
+    draw = np.random.default_rng(0)
+    (root / "annotations").mkdir(parents=True)
+    for part, count in (("train", 48), ("val", 16)):
+        (root / part).mkdir()
+        images, annotations = [], []
+        for number in range(count):
+            pixels = draw.integers(0, 40, (SIDE, 2 * SIDE, 3)).astype(np.uint8)  # twice as wide as it is fed
+            for place in range(1 + number % 2):
+                label, top, left = int(draw.integers(2)), int(draw.integers(SIDE - 16)), int(draw.integers(20))
+                left += 48 * place
+                pixels[top : top + 14, left : left + 28, label] = 230
+                annotations.append(
+                    {"id": len(annotations) + 1, "image_id": number, "category_id": label, "bbox": [left, top, 28, 14]}
+                )
+            Image.fromarray(pixels).save(root / part / f"{number:02}.png")
+            images.append({"id": number, "file_name": f"{number:02}.png", "width": 2 * SIDE, "height": SIDE})
+        categories = [{"id": 0, "name": "red"}, {"id": 1, "name": "green"}]
+        document = {"images": images, "annotations": annotations, "categories": categories}
+        (root / "annotations" / f"instances_{part}.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("detection")
+    (folder / "net.py").write_text(textwrap.dedent(NET), encoding="utf-8")
+    _boxes(folder / "squares")
+    return folder
+
+
+def _recipe(place: Path, **sections: object) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "model": f"{place / 'net.py'}:net",
+            "task": "detection",
+            "data": {"source": str(place / "squares")},
+            "input": {"size": SIDE, "resize": "squash", "mean": 0.5, "std": 0.25},
+            "baseline": {"schedule": {"epochs": 12, "batch_size": 8, "learning_rate": 3e-3, "augment": ["flip"]}},
+            "build": {"budget_s": 5},
+            "measure": {"processes": 2, "iterations": 10},
+            **sections,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def deployed(place: Path) -> Deployed:
+    store = Store(place / "store")
+    plan = make_plan(_recipe(place), store, SilentProgress())
+    (found,) = deploy(Chain(plan, store, SilentProgress(), lambda _: None), out=place / "out")
+    return found
+
+
+def test_a_detector_goes_through_the_chain_and_learns(deployed: Deployed) -> None:
+    report = deployed.report
+    statuses = {row.name: row.status for row in report.stages}
+
+    assert deployed.exit_code == 0
+    assert statuses == dict.fromkeys(("baseline", "calibrate", "export", "build"), "ran") | dict.fromkeys(
+        ("distill", "prune"), "skipped"
+    )
+    assert report.task == "detection"
+    assert report.stages[0].accuracy.metric == "AP"
+    assert (report.stages[0].accuracy.value or 0) > 0.3
+    assert any(note.startswith("AP ") and "AP50" in note for note in report.stages[0].notes)
+    assert report.shipped_change is not None
+    assert report.shipped_change.low <= report.shipped_change.change <= report.shipped_change.high
+
+
+def test_the_bundle_says_what_the_pipeline_says(deployed: Deployed, place: Path) -> None:
+    """The runner's boxes are those of the Python interface, to the bit."""
+    image = place / "squares" / "val" / "01.png"
+    command = [sys.executable, str(deployed.folder / "bundle" / "run.py"), str(image), "--json", "--score", "0.05"]
+    printed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["boxes"]
+    with Bundle.open(deployed.folder / "bundle") as bundle:
+        found = bundle.detect(image, score=0.05)
+        with pytest.raises(UsageError, match="this bundle is for detection"):
+            bundle.run(image)
+
+    assert printed
+    assert [(one.label, one.score, list(one.box)) for one in found] == [
+        (one["class"], one["score"], one["box"]) for one in printed
+    ]
+
+
+def test_the_bundle_s_boxes_are_those_of_the_network(deployed: Deployed, place: Path) -> None:
+    import torch
+
+    store = Store(place / "store")
+    plan = make_plan(_recipe(place), store, SilentProgress())
+    sha256 = deployed.report.stages[0].artifact_sha256
+    assert sha256 is not None
+    artifact = store.find(sha256)
+    assert artifact is not None
+    network = load_network(artifact.root, plan.parts.model)
+    spec = plan.parts.preprocess
+    image = place / "squares" / "val" / "01.png"
+    with torch.no_grad():
+        ((boxes, scores, _),) = plan.parts.task.outputs_of(network, torch.from_numpy(spec.load(str(image)))[None])
+    placed = boxes_in_image(boxes, (2 * SIDE, SIDE), spec.model_dump(mode="json"))
+    with Bundle.open(deployed.folder / "bundle") as bundle:
+        best = bundle.detect(image, score=0.0)[0]
+
+    exact = deployed.report.verdict.precision == "float"
+    np.testing.assert_allclose(best.box, placed[0], atol=0.5 if exact else 8)
+    assert best.score == pytest.approx(float(scores[0]), abs=1e-3 if exact else 0.2)
+
+
+def test_teachers_for_a_detector_are_refused(place: Path, store: Store) -> None:
+    with pytest.raises(UsageError, match="detectors are not distilled yet"):
+        make_plan(_recipe(place, distill={"teachers": ["resnet18"]}), store, SilentProgress())
+
+
+def test_views_that_boxes_cannot_follow_are_refused(place: Path, store: Store) -> None:
+    with pytest.raises(UsageError, match="mixup changes images so that their boxes cannot follow"):
+        make_plan(_recipe(place, baseline={"schedule": {"augment": ["mixup"]}}), store, SilentProgress())
+
+
+def test_a_classifier_s_data_is_refused(place: Path, store: Store) -> None:
+    with pytest.raises(UsageError, match="the model is for detection, the data is for classification"):
+        make_plan(_recipe(place, data={"source": "digits"}), store, SilentProgress())

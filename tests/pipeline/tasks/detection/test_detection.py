@@ -1,0 +1,142 @@
+"""What a detector's outputs say, how far two detectors are from each other, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.statistics.paired_metric import metric_drop
+from pipeline.data.boxes import Box, Objects
+from pipeline.data.dataset import Sample
+from pipeline.errors import DataError, UsageError
+from pipeline.models.build import build_network
+from pipeline.models.resolve import resolve_model
+from pipeline.preprocess import PreprocessSpec
+from pipeline.tasks.detection.box_labels import BoxLabels
+from pipeline.tasks.detection.detection import Detection
+from pipeline.training.images import Batch
+
+if TYPE_CHECKING:
+    from pipeline.session import Outputs
+
+TASK = Detection().reading({"score": 0.1, "iou": 0.5, "most": 10})
+
+
+def _outputs(*rows: tuple[float, float, float, float, float, int]) -> Outputs:
+    """Left, top, right, bottom, score and class index of each candidate; labels count from 1."""
+    table = np.array(rows, dtype=np.float32).reshape(-1, 6)
+    return table[:, :4], table[:, 4], table[:, 5].astype(np.int64) + 1
+
+
+ONE = _outputs((10, 10, 40, 50, 0.9, 2), (12, 10, 41, 50, 0.8, 2), (60, 10, 90, 50, 0.7, 0), (0, 0, 9, 9, 0.05, 1))
+SHIFTED = _outputs((11, 10, 41, 50, 0.85, 2), (60, 11, 90, 50, 0.75, 0))
+OTHER = _outputs((10, 10, 40, 50, 0.9, 1), (60, 10, 90, 50, 0.7, 0))
+
+
+def _samples(*labels: Objects) -> list[Sample]:
+    return [
+        Sample(path=Path("x"), name=str(number), label=label, sha256=str(number)) for number, label in enumerate(labels)
+    ]
+
+
+TRUTH = Objects(size=(100, 100), boxes=(Box(2, 10, 10, 40, 50), Box(0, 60, 10, 90, 50)))
+
+
+def test_detections_are_what_is_left_of_the_candidates() -> None:
+    (said,) = TASK.decide([ONE])
+
+    assert [row[0] for row in said] == [2, 0]
+    assert said[0][1] == pytest.approx(0.9)
+    assert said[0][2:] == [10.0, 10.0, 40.0, 50.0]
+
+
+def test_two_models_agree_on_the_same_objects_in_about_the_same_places() -> None:
+    one, shifted, other, nothing = TASK.decide([ONE, SHIFTED, OTHER, _outputs()])
+
+    assert TASK.alike([one, one, one, nothing], [shifted, other, nothing, nothing]) == (True, False, False, True)
+
+
+def test_noise_is_none_of_the_same_and_all_of_nothing() -> None:
+    assert TASK.noise([ONE], [ONE]) == 0.0
+    assert TASK.noise([_outputs()], [ONE]) == pytest.approx(1.0)
+    assert 0 < TASK.noise([SHIFTED], [ONE]) < 0.1 < TASK.noise([OTHER], [ONE])
+
+
+def test_the_order_of_the_candidates_is_no_noise() -> None:
+    boxes, scores, labels = ONE
+
+    assert TASK.noise([(boxes[::-1], scores[::-1], labels[::-1])], [ONE]) == 0.0
+
+
+def test_the_score_has_what_each_image_contributed() -> None:
+    samples = _samples(TRUTH, TRUTH)
+    found = TASK.score([ONE, OTHER], samples)
+
+    assert (found.metric, found.n, len(found.per_image)) == ("AP", 2, 2)
+    assert {"AP50", "AP75"} <= found.beside.keys()
+    assert TASK.metric_of(found.per_image)([1, 1]) == pytest.approx(found.value, abs=1e-6)
+    assert TASK.metric_of(found.per_image)([1, 0]) == pytest.approx(1.0)
+
+
+def test_a_drop_has_an_interval_over_the_images() -> None:
+    samples = _samples(*[TRUTH] * 30)
+    whole = TASK.score([ONE] * 30, samples)
+    worse = TASK.score([ONE] * 20 + [_outputs()] * 10, samples)
+
+    drop, none = metric_drop(TASK, whole, worse, alpha=0.025), metric_drop(TASK, whole, whole, alpha=0.025)
+
+    assert drop.estimate == pytest.approx(whole.value - worse.value)
+    assert drop.low < drop.estimate < drop.high
+    assert drop.low > 0.05
+    assert (none.estimate, none.low, none.high, none.nothing_lost) == (0.0, 0.0, 0.0, True)
+
+
+def test_boxes_are_scored_in_pixels_of_the_image() -> None:
+    placed = TASK.in_images([ONE], _samples(Objects(size=(200, 100), boxes=())), PreprocessSpec(size=(100, 100)))
+
+    assert placed[0][0][0].tolist() == [20.0, 10.0, 80.0, 50.0]
+
+
+def test_classes_in_another_order_are_the_same_classes() -> None:
+    ((_, _, labels),) = TASK.in_order([ONE], ["a", "b", "c"], ["c", "a", "b"])
+
+    assert labels.tolist() == [1, 1, 2, 3]
+    with pytest.raises(DataError, match="do not know the same classes: 'c'"):
+        TASK.in_order([ONE], ["a", "b", "c"], ["a", "b", "d"])
+
+
+def test_distilling_a_detector_is_refused() -> None:
+    with pytest.raises(UsageError, match="detectors are not distilled yet"):
+        TASK.distillation_loss(torch.zeros(1), [], None, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"])
+def test_a_detector_by_name_learns_from_boxes_and_says_how_it_is_read(name: str) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build_network(resolve_model(name), classes=3)
+        inputs = torch.randn(2, 3, 64, 64)
+    TASK.check(network, (1, 3, 64, 64), classes=3, trained=True)
+    boxes = (torch.tensor([[8.0, 8.0, 40.0, 48.0]]), torch.zeros(0, 4))
+    labels = BoxLabels(boxes, (torch.tensor([2]), torch.zeros(0, dtype=torch.int64)))
+    batch = Batch(indices=torch.arange(2), inputs=inputs, labels=labels, view=0)
+
+    loss = TASK.loss(TASK.answers(network.train(), batch), batch)
+    loss.backward()
+
+    assert torch.isfinite(loss)
+    assert all(p.grad is not None for p in network.parameters() if p.requires_grad)
+    reading = TASK.read_from(network)
+    assert reading["most"] == (300 if name.startswith("ssd") else 100)
+    assert TASK.reading(reading).identity()["iou"] == reading["iou"]
+
+
+def test_a_classifier_is_no_detector() -> None:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
+
+    with pytest.raises(UsageError, match="the network does not answer as a detector"):
+        TASK.check(network, (1, 3, 2, 2), classes=3, trained=False)
