@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from exporters.bundle import Bundle
     from pipeline.chain.plan import Plan
 
+TINY_SIDE = 16
+"""Pixels that the tiny network takes."""
 NEAR_CHANCE = "guessing the commonest class on 33.33 %"
 
 
@@ -52,7 +54,9 @@ def _measured(value: float, n: int = 72) -> Any:  # noqa: ANN401 - as far as it 
 def _outcomes(value: float | None, doubt: str | None = None) -> Any:  # noqa: ANN401 - as above
     def outcome(kind: ArtifactKind, measured: Any, **facts: Any) -> Any:  # noqa: ANN401 - as above
         return SimpleNamespace(
-            measured=measured, result=SimpleNamespace(artifact=SimpleNamespace(kind=kind, facts=facts))
+            measured=measured,
+            preprocess=SimpleNamespace(size=(TINY_SIDE, TINY_SIDE)),
+            result=SimpleNamespace(artifact=SimpleNamespace(kind=kind, facts=facts)),
         )
 
     return [
