@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from exporters.target import Precision, Target
-    from pipeline.artifact import Artifact
+    from pipeline.artifact import Artifact, Json
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
@@ -74,7 +74,13 @@ class Chain:
             return execute(stage, inputs, self.store, seed=seed, progress=self.progress, fresh=self.fresh)
 
     def engine(
-        self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL, precision: Precision = "float"
+        self,
+        artifact: Artifact,
+        target: Target,
+        *,
+        source: str = FLOAT_MODEL,
+        precision: Precision = "float",
+        options: Mapping[str, Json] | None = None,
     ) -> Artifact:
         """What the target loads of an artifact: itself, or what is built from it.
 
@@ -83,12 +89,13 @@ class Chain:
             target: Where.
             source: Which file of an ONNX artifact.
             precision: What the engine computes in.
+            options: Of the runtime, over the target's defaults.
         """
         if artifact.kind is ArtifactKind.ENGINE:
             return artifact
         return probe_engine(
             artifact,
-            self.plan.build_stage(target, source=source, precision=precision),
+            self.plan.build_stage(target, source=source, precision=precision, options=options),
             lambda stage, inputs: self.execute(stage, inputs).artifact,
             opset=self.plan.recipe.calibrate.opset,
         )

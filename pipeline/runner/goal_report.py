@@ -99,7 +99,9 @@ def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budge
     if not budget.relative:
         return value
     as_before = chain.fed(whole.preprocess)
-    engine, measured = engine_in(as_before, target, unpruned, last.result.artifact.facts["precision"])
+    shipped = last.result.artifact.facts
+    options = shipped["engine"]["options"]  # the unpruned one would ship with such too
+    engine, measured = engine_in(as_before, target, unpruned, shipped["precision"], options)
     if budget.quantity == "latency":
         same = engine.sha256 == last.result.artifact.sha256
         return 1.0 if same else time_ratio(chain, last.result.artifact, engine)

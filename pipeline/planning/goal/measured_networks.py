@@ -124,7 +124,13 @@ def shipped_precision(chain: Chain, target: Target) -> Precision:
     return "int8" if "int8" in target.precisions else "float"
 
 
-def engine_in(chain: Chain, target: Target, network: Artifact, precision: Precision) -> tuple[Artifact, Measured]:
+def engine_in(
+    chain: Chain,
+    target: Target,
+    network: Artifact,
+    precision: Precision,
+    options: Mapping[str, Json] | None = None,
+) -> tuple[Artifact, Measured]:
     """A network's engine in a precision, INT8 in its usual form, and what that is on the target.
 
     Args:
@@ -132,10 +138,11 @@ def engine_in(chain: Chain, target: Target, network: Artifact, precision: Precis
         target: Where.
         network: Artifact.
         precision: Of the engine.
+        options: Of the runtime, over the target's defaults.
     """
     plan = chain.plan
     if precision != "int8":
-        engine = chain.engine(network, target, precision=precision)
+        engine = chain.engine(network, target, precision=precision, options=options)
         return engine, chain.measured(engine, target)
     candidate = Candidate(
         method="mse" if plan.recipe.export.method == "auto" else plan.recipe.export.method,
@@ -146,7 +153,7 @@ def engine_in(chain: Chain, target: Target, network: Artifact, precision: Precis
     own = chain.about(replace(plan.parts, dataset=few))
     calibrated = own.execute(plan.recipe.calibrate, {ArtifactKind.NETWORK: network}).artifact
     exported = chain.execute(export_of(plan, candidate), {ArtifactKind.CALIBRATION: calibrated}).artifact
-    engine = chain.engine(exported, target, source=candidate.file, precision="int8")
+    engine = chain.engine(exported, target, source=candidate.file, precision="int8", options=options)
     return engine, chain.measured(engine, target)
 
 
