@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.machine.disturbance import BUSY_OTHERS, BUSY_STEAL, MachineState, StateSampler
+from benchmarks.machine.disturbance import BUSY_OTHERS, BUSY_STEAL, MachineState
 from benchmarks.statistics.percentiles import percentiles
-from benchmarks.workers.launch import one_at_a_time, run_worker
+from benchmarks.workers.workplace import HERE
 from pipeline.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.engine import Engine
+    from benchmarks.workers.workplace import Workplace
     from pipeline.artifact import Json
     from pipeline.progress import Progress
 
@@ -138,7 +139,14 @@ def _worst(shares: Iterable[float | None]) -> float:
     return max((share for share in shares if share is not None), default=0.0)
 
 
-def measure_solo(engine: Engine, profile: Profile, progress: Progress, *, affinity: tuple[int, ...] = ()) -> SoloRecord:
+def measure_solo(
+    engine: Engine,
+    profile: Profile,
+    progress: Progress,
+    *,
+    affinity: tuple[int, ...] = (),
+    place: Workplace = HERE,
+) -> SoloRecord:
     """Measure an engine.
 
     Args:
@@ -146,18 +154,19 @@ def measure_solo(engine: Engine, profile: Profile, progress: Progress, *, affini
         profile: How much.
         progress: Told of every process.
         affinity: Cores to stay on; empty for all.
+        place: Where.
 
     Raises:
         EdgewrightError: when a worker failed.
         IntegrityError: when outputs changed while they were timed, or answers are remembered.
     """
-    request = {**engine.to_json(), "affinity": list(affinity), **asdict(profile)}
+    request = {"affinity": list(affinity), **asdict(profile)}
     results, states = [], []
-    with one_at_a_time(), progress.track("measuring", profile.processes) as ticker:
+    with place.one_at_a_time(), progress.track("measuring", profile.processes) as ticker:
         for number in range(profile.processes):
-            with StateSampler() as sampler:
-                results.append(run_worker("benchmarks.workers.solo_worker", {**request, "seed": number}))
-            states.append(sampler.finished())
+            result, state = place.timed(engine, {**request, "seed": number})
+            results.append(result)
+            states.append(state)
             ticker.advance()
     record = SoloRecord(processes=tuple(results), states=tuple(states), profile=profile, affinity=affinity)
     _check_integrity(record, engine.folder)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact, Json
     from pipeline.environment import Machine
 
-__all__ = ["Bundle", "Contents", "read_bundle", "run_script", "write_bundle"]
+__all__ = ["Bundle", "Contents", "part_for_devices", "read_bundle", "run_script", "write_bundle"]
 
 _DEVICE = Path(__file__).parent / "device"
 _PIPELINE = Path(__file__).parent.parent / "pipeline"
@@ -142,9 +142,9 @@ def run_script(target: Target, task: str) -> str:
     """
     template = (_DEVICE / "run.py.template").read_text(encoding="utf-8")
     filled = {
-        "@@PREPROCESS@@": _part_for_devices(_PIPELINE / "preprocess.py"),
+        "@@PREPROCESS@@": part_for_devices(_PIPELINE / "preprocess.py"),
         "@@RUNTIME@@": (_DEVICE / target.run_template).read_text(encoding="utf-8").strip(),
-        "@@READING@@": _part_for_devices(_PIPELINE / "tasks" / "reading" / f"{task}.py"),
+        "@@READING@@": part_for_devices(_PIPELINE / "tasks" / "reading" / f"{task}.py"),
         "@@MODEL@@": (_DEVICE / f"run_{task}.py.template").read_text(encoding="utf-8").strip(),
         "@@NEEDS@@": _needs(target),
     }
@@ -153,7 +153,7 @@ def run_script(target: Target, task: str) -> str:
     return template
 
 
-def _part_for_devices(module: Path) -> str:
+def part_for_devices(module: Path) -> str:
     """The functions of a module of ours that stand in ``run.py`` too."""
     source = module.read_text(encoding="utf-8")
     functions = source[source.index(_START) + len(_START) : source.index(_END)].strip()

@@ -8,6 +8,7 @@
     │   ├── UnknownNameError           a model, target, stage ... that does not exist
     │   ├── DataError                  a data folder, a class, an image
     │   └── WeightsError               a weights file that cannot be used
+    ├── DeviceError                2   a device that cannot be reached, or lacks what it needs
     ├── InconclusiveError          3   measured, but too little to decide
     ├── UnfitMachineError          4   the machine is too noisy to judge
     ├── BaselineError              5   no baseline, or one that cannot be compared
@@ -35,6 +36,7 @@ __all__ = [
     "BaselineError",
     "ContractError",
     "DataError",
+    "DeviceError",
     "EdgewrightError",
     "GoalError",
     "InconclusiveError",
@@ -123,6 +125,10 @@ class DataError(UsageError):
 
 class WeightsError(UsageError):
     """A weights file that cannot be read or does not fit the network."""
+
+
+class DeviceError(EdgewrightError):
+    """A device that cannot be reached, lacks what it needs, or was lost on the way."""
 
 
 class InconclusiveError(EdgewrightError):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from pipeline.environment import this_machine
 from pipeline.gate.baselines.history import HistoryLine  # noqa: TC001 - pydantic reads it
 from pipeline.measuring.bundle_measurement import loaded_bytes
 from pipeline.report.record import AccuracyFigure, Latency, Memory
@@ -110,6 +109,7 @@ class MeasureDocument(Document):
     model: str
     target: str
     precision: str
+    device: str | None = Field(description="where it was measured, as the user calls it; null for this machine")
     machine_class: str
     size_bytes: int = Field(description="of what the runtime loads")
     latency_s: Latency
@@ -150,6 +150,35 @@ class BaselinesDocument(Document):
     cases: tuple[BaselineCase, ...]
 
 
+class DeviceLine(Document):
+    """A device as it is kept."""
+
+    name: str
+    address: str
+    python: str
+    cores: tuple[int, ...] | None = Field(description="to measure on; null for all")
+    folder: str
+    least_free_mib: int
+    cache_mib: int
+
+
+class DevicesDocument(Document):
+    """``edgewright device list --json``."""
+
+    schema_: Literal["edgewright.devices/1"] = Field(default="edgewright.devices/1", alias="schema")
+    devices: tuple[DeviceLine, ...]
+
+
+class DeviceDocument(Document):
+    """``edgewright device check NAME --json``; of one that cannot be reached there is none, and the exit code is 2."""
+
+    schema_: Literal["edgewright.device/1"] = Field(default="edgewright.device/1", alias="schema")
+    device: str
+    facts: dict[str, str]
+    missing: tuple[str, ...] = Field(description="what keeps it from being measured on, each with the command")
+    doubts: tuple[str, ...] = Field(description="what makes its figures vary")
+
+
 _Any = Annotated[
     ModelsDocument
     | TargetsDocument
@@ -157,7 +186,9 @@ _Any = Annotated[
     | VerifyDocument
     | MeasureDocument
     | ExplainDocument
-    | BaselinesDocument,
+    | BaselinesDocument
+    | DevicesDocument
+    | DeviceDocument,
     Field(discriminator="schema_"),
 ]
 
@@ -175,7 +206,8 @@ def measure_document(measured: BundleMeasurement) -> MeasureDocument:
     return MeasureDocument(
         sha256=measured.bundle.sha256,
         **{name: manifest[name] for name in ("model", "target", "precision")},
-        machine_class=this_machine().machine_class,
+        device=measured.device,
+        machine_class=measured.machine.machine_class,
         size_bytes=loaded_bytes(measured.bundle),
         latency_s=Latency.model_validate(latency),
         cold_start=ColdStart(**{f"{phase}_s": value for phase, value in solo.cold_start_s().items()}),
@@ -183,7 +215,7 @@ def measure_document(measured: BundleMeasurement) -> MeasureDocument:
         accuracy=AccuracyFigure(metric=accuracy.metric, value=accuracy.value, n=accuracy.n),
         conditions=dict(solo.processes[0]["facts"]),
         withheld=(*thin, *untold),
-        warnings=tuple(solo.warnings()),
+        warnings=(*solo.warnings(), *measured.doubts),
     )
 
 

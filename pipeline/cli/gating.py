@@ -4,7 +4,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from pipeline.cli.options import JSON
 if TYPE_CHECKING:
     from exporters.bundle import Bundle
     from pipeline.data import Dataset
+    from pipeline.devices.device import Device
     from pipeline.gate.two_bundles import GateOptions
     from pipeline.report import Report
     from pipeline.report.comparison import Comparison
@@ -26,6 +27,7 @@ _BUNDLE = typer.Argument(metavar="BUNDLE", help="Folder with a manifest.json.", 
 _DATA = typer.Option("--data", help="Images to judge with; default: those the bundle was made with.")
 _THREADS = typer.Option("--threads", min=1, help="Threads of the runtime; default: as the bundle says.")
 _AFFINITY = typer.Option("--affinity", metavar="0,1", help="Cores to stay on.")
+_DEVICE = typer.Option("--device", metavar="NAME", help="Measure there; a device's name or ssh://[user@]host[:port].")
 _BASELINES = typer.Option("--baselines", help="Folder of accepted baselines.")
 
 
@@ -34,6 +36,7 @@ def measure(
     data: Annotated[str | None, _DATA] = None,
     threads: Annotated[int | None, _THREADS] = None,
     affinity: Annotated[str | None, _AFFINITY] = None,
+    device: Annotated[str | None, _DEVICE] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Three processes instead of ten.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Write the record with all samples as JSON.")] = None,
     as_json: Annotated[bool, JSON] = False,
@@ -44,18 +47,30 @@ def measure(
 
     \b
     edgewright measure deployments/resnet50/ort-cpu/bundle --threads 1 --out record.json
+    edgewright measure deployments/resnet50/ort-cpu/bundle --device pi
     """  # noqa: D301 - click's
+    from contextlib import nullcontext
+
     from benchmarks.solo import FULL, QUICK
     from exporters.bundle import read_bundle
     from pipeline.cli.console import out_console, progress, say, table
+    from pipeline.cli.devices import connected
     from pipeline.measuring.bundle_measurement import measure_bundle
     from pipeline.measuring.bundle_measurement_texts import measurement_rows
     from pipeline.store import write_atomically
 
     found = read_bundle(bundle)
-    measured = measure_bundle(
-        found, _images(found, data), QUICK if quick else FULL, progress(), threads=threads, affinity=_cores(affinity)
-    )
+    dataset = _images(found, data)
+    with connected(device) if device else nullcontext() as there:
+        measured = measure_bundle(
+            found,
+            dataset,
+            QUICK if quick else FULL,
+            progress(),
+            threads=threads,
+            affinity=_cores_there(there, affinity) if there else _cores(affinity),
+            device=there,
+        )
     if out is not None:
         write_atomically(out, json.dumps(measured.to_json(), allow_nan=False) + "\n")
     if as_json:
@@ -63,10 +78,13 @@ def measure(
 
         print_document(measure_document(measured))
         return
-    say(f"{found.manifest['model']} for {found.manifest['target']}, {found.manifest['precision']}", markup=False)
+    place = f", measured on {device}" if device else ""
+    say(f"{found.manifest['model']} for {found.manifest['target']}, {found.manifest['precision']}{place}", markup=False)
     out_console().print(table(("figure", "value"), measurement_rows(measured)))
-    for warning in measured.solo.warnings():
+    for warning in (*measured.solo.warnings(), *measured.doubts):
         say(f"  note: {warning}", markup=False)
+    if there is not None:
+        say(f"  sent to {device}: {there.sent}", markup=False)
     if out is not None:
         say(f"  {out}", markup=False)
 
@@ -271,8 +289,8 @@ def _margins(settings: list[str]) -> Any:  # noqa: ANN401 - benchmarks.statistic
     return Margins(**given)  # type: ignore[arg-type] # one of the fields is a whole number
 
 
-def _cores(text: str | None) -> tuple[int, ...]:
-    """``0,1`` or ``0-3`` as core numbers.
+def _cores(text: str | None, usable: Collection[int] | None = None) -> tuple[int, ...]:
+    """``0,1`` or ``0-3`` as core numbers; of those that are usable, by default for this process.
 
     Raises:
         UsageError: when it is neither, or names a core this process may not use.
@@ -288,15 +306,26 @@ def _cores(text: str | None) -> tuple[int, ...]:
             spans.append((int(first), int(last if dash else first)))
     except ValueError as error:
         raise UsageError("not a list of cores", where=f"--affinity {text}", expected="such as 0,1 or 0-3") from error
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    if usable is None:
+        usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
     # Ends first: a slip such as 0-100000000 must not be counted through.
     sound = all(low <= high <= max(usable) for low, high in spans)
     cores = {core for low, high in spans for core in range(low, high + 1)} if sound else set()
-    if not cores or not cores <= usable:
+    if not cores or not cores <= set(usable):
         raise UsageError(
             "cores that cannot be used here", where=f"--affinity {text}", expected=f"some of {sorted(usable)}"
         )
     return tuple(sorted(cores))
+
+
+def _cores_there(device: "Device", text: str | None) -> tuple[int, ...]:
+    """The cores of a device that were typed, else those of its entry.
+
+    Raises:
+        UsageError: when they are none of the device's.
+    """
+    chosen = text or ",".join(map(str, device.entry.cores or ()))
+    return _cores(chosen or None, device.facts.usable)
 
 
 def selftest(

@@ -16,6 +16,7 @@ EXIT_CODES = {
     "UnknownNameError": 2,
     "DataError": 2,
     "WeightsError": 2,
+    "DeviceError": 2,
     "InconclusiveError": 3,
     "UnfitMachineError": 4,
     "BaselineError": 5,

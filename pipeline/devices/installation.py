@@ -1,0 +1,130 @@
+"""Starting the agent on a device: Python looked for, the code sent if it is not there."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+import uuid
+from typing import TYPE_CHECKING
+
+from pipeline.devices.link import Link
+from pipeline.devices.measuring_code import measuring_code
+from pipeline.errors import DeviceError, ResourceError
+
+if TYPE_CHECKING:
+    import subprocess
+    from contextlib import ExitStack
+
+    from pipeline.devices.connection import Connection
+    from pipeline.devices.entries import DeviceEntry
+    from pipeline.devices.measuring_code import MeasuringCode
+
+__all__ = ["LEAST_PYTHON", "remote_folder", "start_agent"]
+
+LEAST_PYTHON = (3, 9)
+_NO_FOLDER = 91
+_NOT_FOUND = (126, 127)
+
+
+def remote_folder(folder: str) -> str:
+    """A folder of a device as its ``sh`` reads it; ``~`` is the home of who logs in."""
+    if folder == "~" or folder.startswith("~/"):
+        return '"$HOME"' + shlex.quote(folder[1:]) if folder != "~" else '"$HOME"'
+    return shlex.quote(folder)
+
+
+def start_agent(name: str, entry: DeviceEntry, connection: Connection, opened: ExitStack) -> tuple[Link, int]:
+    """The link to a fresh agent, and how many bytes of code had to be sent.
+
+    Args:
+        name: What the user calls the device.
+        entry: How it is used.
+        connection: To it.
+        opened: Closes the agent.
+
+    Raises:
+        DeviceError: when there is no folder to work in, or no Python that is new enough.
+        ResourceError: when the disk there is full.
+    """
+    code = measuring_code()
+    folder = remote_folder(entry.folder)
+    place = f"{folder}/code/{code.sha256}.pyz"
+    sent = 0 if _look(name, entry, connection, place) else _send(name, connection, place, code)
+    errors = opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the agent
+    agent = connection.start(f"exec env {entry.python} {place} agent {folder} {shlex.quote(entry.python)}", errors)
+    assert agent.stdin is not None  # noqa: S101 - asked for
+    assert agent.stdout is not None  # noqa: S101 - asked for
+    opened.callback(_end, agent)
+
+    def last_words() -> str:
+        errors.seek(0)
+        return errors.read().decode(errors="replace")
+
+    link = Link(name, agent.stdout.fileno(), agent.stdin.fileno(), connection.cut, last_words)
+    opened.callback(link.close)
+    link.greet(code.sha256)
+    return link, sent
+
+
+def _look(name: str, entry: DeviceEntry, connection: Connection, place: str) -> bool:
+    """Whether the code is there; and that there is a Python to run it."""
+    version = "import sys; print('edgewright-python', *sys.version_info[:2])"
+    found = connection.run(
+        f"umask 077; mkdir -p {remote_folder(entry.folder)}/code || exit {_NO_FOLDER}; "
+        f"env {entry.python} -c {shlex.quote(version)}; code=$?; "
+        f"test -f {place} && echo edgewright-code; exit $code"
+    )
+    said = found.stdout.decode(errors="replace").splitlines()
+    words = found.stderr.decode(errors="replace").strip().splitlines()
+    if found.returncode == _NO_FOLDER:
+        raise _unwritable(name, f"no folder {entry.folder} can be made there", found)
+    line = next((one for one in said if one.startswith("edgewright-python ")), None)
+    if line is None:
+        missing = found.returncode in _NOT_FOUND
+        raise DeviceError(
+            "there is no such Python" if missing else "its Python does not run",
+            where=name,
+            got=words[-1] if words else f"{entry.python}: exit code {found.returncode}",
+            expected="Python {}.{} or newer".format(*LEAST_PYTHON),
+            fix="install it (sudo apt-get install python3-venv), or name another: edgewright device add ... --python",
+        )
+    major, minor = map(int, line.split()[1:3])
+    if (major, minor) < LEAST_PYTHON:
+        raise DeviceError(
+            "its Python is too old",
+            where=name,
+            got=f"{entry.python} is {major}.{minor}",
+            expected="Python {}.{} or newer".format(*LEAST_PYTHON),
+            fix="name a newer one: edgewright device add ... --python",
+        )
+    return "edgewright-code" in said
+
+
+def _send(name: str, connection: Connection, place: str, code: MeasuringCode) -> int:
+    """Put the code there, whole or not at all."""
+    part = f"{place}.{uuid.uuid4().hex[:8]}.part"
+    done = connection.run(
+        f"umask 077; cat > {part} && test $(wc -c < {part}) -eq {len(code.data)} && mv {part} {place} "
+        f"|| {{ rm -f {part}; exit {_NO_FOLDER}; }}",
+        code.data,
+    )
+    if done.returncode != 0:
+        raise _unwritable(name, "the measuring code cannot be written there", done)
+    return len(code.data)
+
+
+def _unwritable(name: str, what: str, done: subprocess.CompletedProcess[bytes]) -> DeviceError | ResourceError:
+    words = done.stderr.decode(errors="replace").strip().splitlines()
+    got = words[-1] if words else f"exit code {done.returncode}"
+    if "No space left" in got or "quota" in got:
+        return ResourceError("the disk of the device is full", where=name, got=got, fix="free some there")
+    return DeviceError(what, where=name, got=got, fix="name another folder: edgewright device add ... --folder")
+
+
+def _end(agent: subprocess.Popen[bytes]) -> None:
+    """Its pipe is closed, which ends the agent there, and the process that spoke to it here."""
+    for pipe in (agent.stdin, agent.stdout):
+        if pipe is not None:
+            pipe.close()
+    agent.kill()
+    agent.wait()

@@ -1,0 +1,130 @@
+"""What is sent to a device: the modules of a measuring process as one zipapp, the same bytes for the same sources."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporters.bundle import part_for_devices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["MeasuringCode", "is_sent", "measuring_code"]
+
+_OURS = ("benchmarks", "exporters", "pipeline")
+
+_ROOTS = (
+    "pipeline.devices.there.entry",
+    "pipeline.devices.there.agent",
+    "benchmarks.workers.solo_worker",
+    "pipeline.evaluation.worker",
+    "exporters.ort_cpu.session",
+    "exporters.ort_cuda.session",
+    "exporters.openvino.session",
+)
+"""Modules that are started or opened by name there; what they import is found by reading them."""
+
+_PREPROCESS = "pipeline.preprocess"
+"""Only its part that every bundle has too is sent: the rest reads recipes and needs what devices have not."""
+
+_PREPROCESS_HEAD = """\
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+NDArray = np.ndarray
+
+
+"""
+
+_MAIN = "from pipeline.devices.there.entry import main\n\nmain()\n"
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuringCode:
+    """A zipapp and the SHA-256 of its bytes, which is its name on devices."""
+
+    data: bytes
+    sha256: str
+
+
+@cache
+def measuring_code() -> MeasuringCode:
+    """The zipapp of the sources that are installed here."""
+    texts = {"__main__.py": _MAIN}
+    for module in sorted(_closure()):
+        path = _file(module)
+        name = module.replace(".", "/") + ("/__init__.py" if path.name == "__init__.py" else ".py")
+        own = _PREPROCESS_HEAD + part_for_devices(path) + "\n" if module == _PREPROCESS else None
+        texts[name] = own or path.read_text(encoding="utf-8")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in sorted(texts.items()):
+            entry = zipfile.ZipInfo(name, _NO_TIME)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, text)
+    data = buffer.getvalue()
+    return MeasuringCode(data, hashlib.sha256(data).hexdigest())
+
+
+def is_sent(opener: str) -> bool:
+    """Whether ``module:function`` is among what is sent."""
+    return opener.partition(":")[0] in _ROOTS
+
+
+def _closure() -> set[str]:
+    """The roots, the packages they are in, and what these import of ours, over any number of steps."""
+    found: set[str] = set()
+    waiting = list(_ROOTS)
+    while waiting:
+        module = waiting.pop()
+        if module in found:
+            continue
+        found.add(module)
+        if package := module.rpartition(".")[0]:
+            waiting.append(package)
+        if module != _PREPROCESS:
+            waiting += _imported(_file(module))
+    return found
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Modules of ours that a source imports wherever it runs; what it imports for type checks alone is left out."""
+    for node in _executed(ast.parse(path.read_text(encoding="utf-8")).body):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in _OURS:
+            yield node.module
+            yield from (full for one in node.names if _is_module(full := f"{node.module}.{one.name}"))
+        elif isinstance(node, ast.Import):
+            yield from (one.name for one in node.names if one.name.partition(".")[0] in _OURS)
+
+
+def _executed(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    for statement in body:
+        if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.dump(statement.test):
+            continue
+        yield from ast.walk(statement)
+
+
+def _is_module(name: str) -> bool:
+    package, _, last = name.rpartition(".")
+    folder = _file(package).parent
+    return _file(package).name == "__init__.py" and ((folder / f"{last}.py").exists() or (folder / last).is_dir())
+
+
+def _file(module: str) -> Path:
+    spec = find_spec(module)
+    assert spec is not None  # noqa: S101 - ours, and installed whole
+    assert spec.origin is not None  # noqa: S101 - no namespace package among ours
+    return Path(spec.origin)

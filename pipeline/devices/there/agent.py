@@ -1,0 +1,176 @@
+"""The process on the device that does what is asked over its standard input; it ends with the connection.
+
+It keeps files, runs one worker at a time in a fresh process, and listens to nothing but its own pipes. When they are
+closed, or silent for :data:`SILENCE_S`, its worker is killed and its folders are removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.machine.disturbance import StateSampler
+from pipeline.devices.there.blobs import Blobs, NoRoomError
+from pipeline.devices.there.examination import celsius, examine
+from pipeline.devices.there.jobs import Jobs, placed
+from pipeline.devices.there.turns import Turn
+from pipeline.devices.there.wire import GoneError, Wire, beat_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["SILENCE_S", "serve"]
+
+SILENCE_S = 4.0
+"""A worker whose connection is gone has to be gone too within five seconds."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def serve(home: str, python: str) -> None:
+    """Answer until the other end says so or is gone.
+
+    Args:
+        home: The working folder.
+        python: Command that starts Python here, as the user wrote it.
+    """
+    os.umask(0o077)
+    sink = os.dup(1)
+    os.dup2(2, 1)  # what anything prints must not stand between messages
+    wire = Wire(0, sink, silence_s=SILENCE_S)
+    agent = _Agent(wire, Path(home), python)
+    over = threading.Event()
+    try:
+        wire.send({"agent": Path(sys.argv[0]).stem, "pid": os.getpid()})
+        beat_until(wire, over)
+        agent.answer_all()
+    except GoneError:
+        pass  # what is left to do is the same
+    finally:
+        agent.end()
+        over.set()
+        sys.stdout.flush()
+        os._exit(0)  # a thread may wait for a pipe that nobody reads
+
+
+class _Agent:
+    def __init__(self, wire: Wire, home: Path, python: str) -> None:
+        self._wire, self._home, self._python = wire, home.absolute(), python
+        self._blobs = Blobs(self._home / "cache")
+        self._jobs = Jobs(self._home / "jobs")
+        self._turn = Turn()
+        self._worker: subprocess.Popen[str] | None = None
+
+    def answer_all(self) -> None:
+        """Answer one message after another."""
+        asked: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "facts": lambda _: examine(self._home),
+            "lacking": lambda message: {"lacking": self._blobs.lacking(message["sizes"])},
+            "room": self._room,
+            "put": self._put,
+            "take_turn": lambda _: {"holder": self._turn.take()},
+            "give_turn_back": self._give_turn_back,
+            "empty": self._empty,
+        }
+        while (message := self._wire.message())["ask"] != "end":
+            if message["ask"] == "work":
+                threading.Thread(target=self._work, args=(message,), daemon=True).start()
+                continue
+            try:
+                answer = asked[message["ask"]](message)
+            except OSError as error:
+                answer = _told(error)
+            self._wire.send(answer)
+
+    def end(self) -> None:
+        """Leave nothing running."""
+        worker = self._worker
+        if worker is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait()
+        self._jobs.end()
+        self._turn.give_back()
+
+    def _room(self, message: dict[str, Any]) -> dict[str, Any]:
+        try:
+            self._blobs.make_room(
+                message["size"], keep=message["keep"], limit=message["limit"], least_free=message["least_free"]
+            )
+        except NoRoomError as error:
+            return {"error": "no room", "text": str(error)}
+        return {}
+
+    def _put(self, message: dict[str, Any]) -> dict[str, Any]:
+        whole = self._blobs.put(message["sha256"], self._wire.body(message["body"]))
+        return {} if whole else {"error": "damaged", "text": message["sha256"]}
+
+    def _give_turn_back(self, _message: dict[str, Any]) -> dict[str, Any]:
+        self._turn.give_back()
+        return {}
+
+    def _empty(self, _message: dict[str, Any]) -> dict[str, Any]:
+        if (holder := self._turn.take()) is not None:
+            return {"error": "busy", "text": holder}
+        size = sum(path.stat().st_size for path in (self._home / "cache").rglob("*") if path.is_file())
+        shutil.rmtree(self._home / "cache", ignore_errors=True)
+        return {"size": size}
+
+    def _work(self, message: dict[str, Any]) -> None:
+        """Run a worker, tell of its progress, and send what it answered."""
+        try:
+            self._worked(message)
+        except OSError as error:
+            self._send(_told(error))
+        except GoneError:
+            return  # the thread that reads finds out too, and ends everything
+
+    def _worked(self, message: dict[str, Any]) -> None:
+        folder = self._jobs.lay({name: self._blobs.path(sha256) for name, sha256 in message["files"].items()})
+        request, answer, errors = folder / "request.json", folder / message["answer"], folder / "errors.txt"
+        request.write_text(json.dumps(placed(message["request"], folder)), encoding="utf-8")
+        own = [
+            str(Path(sys.argv[0]).resolve()),
+            "worker",
+            str(os.getpid()),
+            message["module"],
+            str(request),
+            str(answer),
+        ]
+        command = ["/bin/sh", "-c", f'exec env {self._python} "$@"', "sh", *own]
+        environment = {**os.environ, "PYTHONHASHSEED": "0", **dict.fromkeys(_THREAD_POOLS, "1")}
+        before = celsius()
+        with StateSampler() as sampler, errors.open("w", encoding="utf-8") as words:
+            self._worker = worker = subprocess.Popen(  # noqa: S603 - ourselves
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words, text=True, cwd=folder,
+                env=environment, start_new_session=True,
+            )  # fmt: skip
+            assert worker.stdout is not None  # noqa: S101 - asked for above
+            for line in worker.stdout:
+                self._send({"progress": line.strip()})
+            code = worker.wait()
+        self._worker = None
+        if code != 0:
+            told = errors.read_text(encoding="utf-8", errors="replace")[-4000:]
+            self._send({"error": "worker", "code": code, "text": told})
+        else:
+            state = {"state": sampler.finished().to_json(), "celsius": [before, celsius()]}
+            self._wire.send(state, answer)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._wire.send(message)
+
+
+def _told(error: OSError) -> dict[str, Any]:
+    return {"error": "disk full" if error.errno in _FULL else "system", "text": str(error)}

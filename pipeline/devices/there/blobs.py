@@ -1,0 +1,102 @@
+"""Files by their SHA-256 in a folder of the device: what was sent once is not sent again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.artifact import sha256_of_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Blobs", "NoRoomError"]
+
+
+class NoRoomError(Exception):
+    """What should be kept does not fit; its text says why."""
+
+
+class Blobs:
+    """The cache below ``root``, never larger than it may be."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, sha256: str) -> Path:
+        """Where the file of that hash lies, if it is there."""
+        return self._root / sha256[:2] / sha256
+
+    def lacking(self, sizes: Mapping[str, int]) -> list[str]:
+        """Which of the hashes are not here. Each one that is here is read: damaged ones are removed.
+
+        Those that are here count as used now.
+        """
+        return [sha256 for sha256, size in sizes.items() if not self._intact(sha256, size)]
+
+    def _intact(self, sha256: str, size: int) -> bool:
+        path = self.path(sha256)
+        if not path.exists():
+            return False
+        if path.stat().st_size == size and sha256_of_file(path) == sha256:
+            os.utime(path)
+            return True
+        path.unlink()
+        return False
+
+    def make_room(self, size: int, *, keep: Iterable[str], limit: int, least_free: int) -> None:
+        """Remove what was not used for longest until ``size`` more bytes fit.
+
+        Args:
+            size: Bytes to come.
+            keep: Hashes that stay.
+            limit: Bytes that all files may have together.
+            least_free: Bytes that stay free on the disk.
+
+        Raises:
+            NoRoomError: when they do not fit all the same; nothing that has to stay was removed.
+        """
+        self._root.mkdir(parents=True, exist_ok=True)
+        kept = set(keep)
+        found = [(path.stat(), path) for path in self._root.glob("??/*")]
+        held = sum(status.st_size for status, _ in found)
+        removable = sorted((status.st_mtime_ns, path) for status, path in found if path.name not in kept)
+        while held + size > limit or shutil.disk_usage(self._root).free - size < least_free:
+            if not removable:
+                free = shutil.disk_usage(self._root).free
+                raise NoRoomError(
+                    f"{size / 2**20:.1f} MiB have to be sent; {free / 2**20:.0f} MiB are free of which "
+                    f"{least_free / 2**20:.0f} have to stay, and the cache may hold {limit / 2**20:.0f} MiB"
+                )
+            _, path = removable.pop(0)
+            held -= path.stat().st_size
+            path.unlink()
+
+    def put(self, sha256: str, pieces: Iterable[bytes]) -> bool:
+        """Keep a file; whether its bytes are what its name says. All pieces are taken, also where that fails.
+
+        Raises:
+            OSError: when it cannot be written; then too nothing is left of it.
+        """
+        pieces = iter(pieces)
+        home = self.path(sha256)
+        coming = self._root / f"{uuid.uuid4().hex}.part"
+        digest = hashlib.sha256()
+        try:
+            home.parent.mkdir(parents=True, exist_ok=True)
+            with coming.open("wb") as file:
+                for piece in pieces:
+                    digest.update(piece)
+                    file.write(piece)
+            if digest.hexdigest() != sha256:
+                return False
+            coming.replace(home)
+            return True
+        finally:
+            for _ in pieces:
+                pass  # the next message stands behind them
+            coming.unlink(missing_ok=True)

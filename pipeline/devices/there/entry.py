@@ -1,0 +1,39 @@
+"""Where the sent code starts: ``python CODE.pyz agent ...`` and ``python CODE.pyz worker MODULE ...``."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import runpy
+import signal
+import sys
+
+from pipeline.devices.there.older_pythons import lend
+
+__all__ = ["main"]
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Do what the first argument says."""
+    lend()
+    command, *rest = sys.argv[1:]
+    if command == "agent":
+        from pipeline.devices.there.agent import serve
+
+        serve(*rest)
+    elif command == "worker":
+        _end_with(int(rest[0]))
+        sys.argv = rest[1:]
+        runpy.run_module(rest[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.exit(f"not a command: {command!r}")
+
+
+def _end_with(parent: int) -> None:
+    """Let the kernel kill this process when its agent dies, where it can; at once when that has happened already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the agent that started this process is gone")

@@ -1,0 +1,68 @@
+"""What the device says of itself; the standard library is enough for it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline.environment import this_machine, usable_cores, versions
+
+__all__ = ["DISTRIBUTIONS", "celsius", "examine", "governors"]
+
+DISTRIBUTIONS = ("numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "openvino")
+"""What a measuring process may need there."""
+
+_CPUS = Path("/sys/devices/system/cpu")
+_ZONES = Path("/sys/class/thermal")
+_BOARD = Path("/proc/device-tree/model")
+
+
+def examine(folder: Path) -> dict[str, Any]:
+    """The machine, its state and what is installed.
+
+    Args:
+        folder: On the disk whose free space counts.
+    """
+    return {
+        "machine": this_machine().to_json(),
+        "board": _text(_BOARD),
+        "usable": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(usable_cores())),
+        "memory_available_bytes": _memory_available(),
+        "governors": governors(),
+        "celsius": celsius(),
+        "free_bytes": shutil.disk_usage(folder).free,
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "versions": versions(DISTRIBUTIONS),
+    }
+
+
+def governors() -> list[str]:
+    """How the clocks of the cores are chosen, each way once; empty where the kernel does not tell."""
+    found = (_text(path) for path in _CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor"))
+    return sorted({one for one in found if one})
+
+
+def celsius() -> float | None:
+    """The hottest thermal zone; None where there is none."""
+    found = [int(text) / 1000 for path in _ZONES.glob("thermal_zone*/temp") if (text := _text(path))]
+    return max(found, default=None)
+
+
+def _memory_available() -> int | None:
+    for line in (_text(Path("/proc/meminfo")) or "").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _text(path: Path) -> str | None:
+    """A small file of the kernel; None where it is not there or its driver does not answer."""
+    try:
+        return path.read_text(encoding="utf-8").strip().strip("\0")
+    except OSError:
+        return None
