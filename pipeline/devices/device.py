@@ -101,7 +101,7 @@ class Device:
                 "somebody measures there", where=self.name, got=found["text"], fix="run it again when that has ended"
             )
         folder = remote_folder(self.entry.folder)
-        self.connection.run(f"cd {folder} && rm -rf cache code && rmdir jobs; cd / && rmdir {folder}")
+        self.connection.run(f"cd {folder} && rm -rf cache code jobs; cd / && rmdir {folder}")
         return int(found["size"])
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 import tempfile
 import uuid
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from pipeline.devices.measuring_code import measuring_code
 from pipeline.errors import DeviceError, ResourceError
 
 if TYPE_CHECKING:
-    import subprocess
     from contextlib import ExitStack
 
     from pipeline.devices.connection import Connection
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LEAST_PYTHON", "remote_folder", "start_agent"]
 
 LEAST_PYTHON = (3, 9)
+_END_S = 5.0
 _NO_FOLDER = 91
 _NOT_FOUND = (126, 127)
 
@@ -49,7 +50,8 @@ def start_agent(name: str, entry: DeviceEntry, connection: Connection, opened: E
     code = measuring_code()
     folder = remote_folder(entry.folder)
     place = f"{folder}/code/{code.sha256}.pyz"
-    sent = 0 if _look(name, entry, connection, place) else _send(name, connection, place, code)
+    there = _look(name, entry, connection, place, len(code.data))
+    sent = 0 if there else _send(name, connection, place, code)
     errors = opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the agent
     agent = connection.start(f"exec env {entry.python} {place} agent {folder} {shlex.quote(entry.python)}", errors)
     assert agent.stdin is not None  # noqa: S101 - asked for
@@ -66,13 +68,13 @@ def start_agent(name: str, entry: DeviceEntry, connection: Connection, opened: E
     return link, sent
 
 
-def _look(name: str, entry: DeviceEntry, connection: Connection, place: str) -> bool:
-    """Whether the code is there; and that there is a Python to run it."""
+def _look(name: str, entry: DeviceEntry, connection: Connection, place: str, size: int) -> bool:
+    """Whether the code, of so many bytes, is there; and that there is a Python to run it."""
     version = "import sys; print('edgewright-python', *sys.version_info[:2])"
     found = connection.run(
         f"umask 077; mkdir -p {remote_folder(entry.folder)}/code || exit {_NO_FOLDER}; "
         f"env {entry.python} -c {shlex.quote(version)}; code=$?; "
-        f"test -f {place} && echo edgewright-code; exit $code"
+        f"test -f {place} && test $(wc -c < {place}) -eq {size} && echo edgewright-code; exit $code"
     )
     said = found.stdout.decode(errors="replace").splitlines()
     words = found.stderr.decode(errors="replace").strip().splitlines()
@@ -122,9 +124,13 @@ def _unwritable(name: str, what: str, done: subprocess.CompletedProcess[bytes]) 
 
 
 def _end(agent: subprocess.Popen[bytes]) -> None:
-    """Its pipe is closed, which ends the agent there, and the process that spoke to it here."""
-    for pipe in (agent.stdin, agent.stdout):
-        if pipe is not None:
-            pipe.close()
-    agent.kill()
-    agent.wait()
+    """Close its input, which ends the agent, and wait until it has removed what it made; not for one that is lost."""
+    assert agent.stdin is not None  # noqa: S101 - asked for
+    assert agent.stdout is not None  # noqa: S101 - asked for
+    agent.stdin.close()
+    try:
+        agent.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        agent.kill()
+        agent.wait()
+    agent.stdout.close()

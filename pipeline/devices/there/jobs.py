@@ -32,7 +32,7 @@ class Jobs:
     def lay(self, files: Mapping[str, Path]) -> Path:
         """A new folder with links to files, by the names they have in it."""
         folder = self._own / uuid.uuid4().hex
-        folder.mkdir()
+        folder.mkdir(parents=True)  # somebody may have cleaned since
         for name, path in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             try:

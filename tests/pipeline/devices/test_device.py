@@ -1,0 +1,281 @@
+"""A device over a real SSH connection: what it says, what is sent, what engines answer and cost there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from benchmarks.solo import Profile
+from exporters.bundle import Bundle
+from pipeline.devices.checkup import checkup
+from pipeline.devices.device import Device
+from pipeline.environment import this_machine
+from pipeline.errors import DeviceError, EdgewrightError, ResourceError
+from pipeline.evaluation import collect_outputs
+from pipeline.measuring.bundle_measurement import BundleMeasurement, engine_of, measure_bundle
+from pipeline.progress import SilentProgress
+
+if TYPE_CHECKING:
+    from pipeline.data import Dataset
+
+MakeDevice = Callable[..., Device]
+Remake = Callable[..., Bundle]
+
+SHORT = Profile(processes=1, iterations=64, min_iterations=64, max_s=2.0, warmup_s=0.0, warmup_limit=40)
+LONG = Profile(processes=1, iterations=10**9, min_iterations=1, max_s=60.0, warmup_s=0.0, warmup_limit=40)
+_GONE_S = 5.0
+
+
+def _running(there: Path) -> list[int]:
+    """Processes of ours on the device: those that were started from what was sent."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue  # it has just ended
+        if any(word.startswith(str(there)) for word in command):
+            found.append(int(path.parent.name))
+    return found
+
+
+def _until(true: Callable[[], object], *, within_s: float) -> float:
+    """Seconds until it is true."""
+    start = time.monotonic()
+    while not true():
+        assert time.monotonic() - start < within_s
+        time.sleep(0.05)
+    return time.monotonic() - start
+
+
+def _measure(bundle: Bundle, colours: Dataset, device: Device, profile: Profile = SHORT) -> BundleMeasurement:
+    return measure_bundle(bundle, colours, profile, SilentProgress(), threads=1, device=device)
+
+
+def test_it_says_what_it_is_and_lacks_nothing(device: MakeDevice) -> None:
+    with device() as connected:
+        found = checkup(connected)
+
+    assert connected.facts.machine == this_machine()
+    assert (found.missing, dict(found.lines)["Python"]) == ((), sys.version.split()[0])
+    assert dict(found.lines)["onnxruntime"] == connected.facts.versions["onnxruntime"]
+
+
+def test_a_bundle_is_measured_there_and_what_was_sent_once_is_not_sent_again(
+    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path
+) -> None:
+    with device() as connected:
+        first = _measure(trained, colours, connected)
+        sent = connected.sent
+    with device() as connected:
+        second = _measure(trained, colours, connected)
+
+    assert (first.device, first.machine, first.accuracy.value, first.accuracy.n) == ("board", this_machine(), 1.0, 72)
+    assert first.to_json()["device"] == "board"
+    assert len(first.solo.samples_s()) == 64
+    assert first.solo.memory_bytes()[0]["peak"] is not None
+    assert first.solo.states[0].others is not None
+    distinct = len({sample.sha256 for sample in colours.test})
+    assert (sent.files, str(sent)[-14:]) == (distinct + 2, "measuring code")  # and the model and the timed inputs
+    assert (connected.sent.files, connected.sent.bytes, str(connected.sent)) == (0, 0, "nothing")
+    assert second.accuracy == first.accuracy
+    assert not _running(tmp_path / "there")
+    assert list((tmp_path / "there" / "jobs").iterdir()) == []
+
+
+def test_it_answers_bit_for_bit_what_the_same_worker_answers_here(
+    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path
+) -> None:
+    engine = engine_of(trained, colours, tmp_path / "inputs.bin", threads=1)
+    what = (trained.root, engine.spec, engine.opener, colours.test, trained.preprocess)
+    with device() as connected:
+        there = connected.collect_outputs(*what)
+    here = collect_outputs(*what, SilentProgress())
+
+    assert len(there) == len(here) == 72
+    assert all(np.array_equal(a, b) for one, other in zip(there, here, strict=True) for a, b in zip(one, other))  # noqa: B905
+
+
+def test_what_keeps_an_engine_from_running_is_told_as_the_worker_said_it(
+    device: MakeDevice, trained: Bundle, remake: Remake, colours: Dataset
+) -> None:
+    broken = remake({"model.onnx": b"no model"})
+    with device() as connected, pytest.raises(EdgewrightError, match="the model could not be measured") as raised:
+        _measure(broken, colours, connected)
+
+    assert raised.value.where == "a fresh process on board"
+    assert "model.onnx" in (raised.value.got or "")
+
+
+def test_a_bundle_for_another_architecture_is_refused_before_anything_is_sent(
+    device: MakeDevice, remake: Remake, colours: Dataset
+) -> None:
+    arm = remake({"machine": {"architectures": ["aarch64", "arm64"], "isa": []}})
+    with device() as connected:
+        with pytest.raises(DeviceError, match="for another architecture"):
+            _measure(arm, colours, connected)
+        assert connected.sent.files == 0
+
+
+def test_a_python_without_the_runtime_is_told_the_command_that_installs_it(
+    device: MakeDevice, trained: Bundle, colours: Dataset
+) -> None:
+    bare = f"{sys.executable} -S"
+    with device(python=bare) as connected:
+        with pytest.raises(DeviceError, match="the device has no onnxruntime and no numpy") as raised:
+            _measure(trained, colours, connected)
+        (missing,) = checkup(connected).missing
+
+    command = f"ssh {connected.entry.address} '{bare} -m pip install "
+    assert f"{command}onnxruntime numpy pillow'" == raised.value.fix
+    assert missing.endswith(f"{command}numpy pillow onnxruntime'")
+
+
+def test_only_one_measures_at_a_time(device: MakeDevice) -> None:
+    with device() as first, device() as second:
+        with first.one_at_a_time():
+            with pytest.raises(ResourceError, match="somebody else measures"), second.one_at_a_time():
+                pass
+            with pytest.raises(ResourceError, match="somebody measures there"):
+                second.clean()
+        with second.one_at_a_time():
+            pass
+
+
+def test_no_more_is_sent_than_there_may_be(device: MakeDevice, trained: Bundle, colours: Dataset) -> None:
+    with device(least_free_mib=1 << 40) as connected:
+        assert "have to stay" in checkup(connected).missing[0]
+        with pytest.raises(ResourceError, match="too little room on the device") as raised:
+            _measure(trained, colours, connected)
+    assert (raised.value.exit_code, connected.sent.files) == (7, 0)
+
+
+def test_cleaning_leaves_nothing(device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path) -> None:
+    with device() as connected:
+        _measure(trained, colours, connected)
+        assert connected.clean() == connected.sent.bytes > 0
+    assert not (tmp_path / "there").exists()
+
+
+# Faults
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_a_lost_connection_is_told_leaves_nothing_running_and_the_next_run_goes_on(
+    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path, blow: signal.Signals
+) -> None:
+    there, failed = tmp_path / "there", []
+
+    def measured(connected: Device) -> None:
+        try:
+            _measure(trained, colours, connected, LONG)
+        except DeviceError as error:
+            failed.append(error)
+
+    with device() as connected:
+        work = threading.Thread(target=measured, args=(connected,))
+        work.start()
+        _until(lambda: len(_running(there)) >= 2, within_s=10)  # the agent and its worker
+        master = connected.connection.master_pid
+        os.kill(master, blow)
+        _until(lambda: not _running(there), within_s=_GONE_S)
+        with suppress(ProcessLookupError):  # waiting for what a stopped one says takes longer than a test should
+            os.kill(master, signal.SIGKILL)
+        work.join(timeout=10)
+        sent = connected.sent.files
+
+    assert [error.what for error in failed] == ["the connection was lost"]
+    assert "run the same command again" in (failed[0].fix or "")
+    with device() as connected:
+        _measure(trained, colours, connected)
+    assert connected.sent.files == len({sample.sha256 for sample in colours.test})  # the model and inputs are there
+    assert sent == 2
+    assert list((there / "jobs").iterdir()) == []
+
+
+def test_the_worker_of_a_killed_agent_is_gone_too(
+    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path
+) -> None:
+    there = tmp_path / "there"
+    with device() as connected:
+        work = threading.Thread(target=pytest.raises, args=(DeviceError, _measure, trained, colours, connected, LONG))
+        work.start()
+        _until(lambda: len(_running(there)) >= 2, within_s=10)
+        for pid in _running(there):
+            if b"agent" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                os.kill(pid, signal.SIGKILL)
+        _until(lambda: not _running(there), within_s=_GONE_S)
+        work.join(timeout=10)
+
+
+def test_a_device_that_does_not_answer_cannot_be_reached(device: MakeDevice) -> None:
+    with pytest.raises(DeviceError, match="cannot be reached") as raised, device(address="ssh://127.0.0.1:1"):
+        pass
+    assert "refused" in (raised.value.got or "")
+
+
+def test_an_unknown_and_a_changed_host_key_are_told_apart(device: MakeDevice, with_client: Any, tmp_path: Path) -> None:
+    known = with_client.known_hosts.read_text()
+    host = known.partition(" ")[0]
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")], check=True)
+    try:
+        with_client.known_hosts.write_text("")
+        with pytest.raises(DeviceError, match="its host key is not known"), device():
+            pass
+        with_client.known_hosts.write_text(f"{host} {(tmp_path / 'other.pub').read_text()}")
+        with pytest.raises(DeviceError, match="the host key has changed") as raised, device():
+            pass
+    finally:
+        with_client.known_hosts.write_text(known)
+    assert f"ssh-keygen -R '{host}'" in (raised.value.fix or "")
+
+
+def test_a_key_that_is_not_accepted_is_told_and_no_password_is_asked_for(device: MakeDevice, with_client: Any) -> None:
+    keys = with_client.keys.read_text()
+    try:
+        with_client.keys.write_text("")
+        with pytest.raises(DeviceError, match="accepts none of your keys"), device():
+            pass
+    finally:
+        with_client.keys.write_text(keys)
+
+
+@pytest.mark.parametrize(
+    ("python", "message"),
+    [
+        ("/nowhere/python3", "there is no such Python"),
+        ("sh -c 'echo edgewright-python 3 8' #", "its Python is too old"),
+        ("false", "its Python does not run"),
+    ],
+)
+def test_a_python_that_will_not_do_is_told(device: MakeDevice, python: str, message: str) -> None:
+    with pytest.raises(DeviceError, match=message) as raised, device(python=python):
+        pass
+    assert raised.value.expected == "Python 3.9 or newer"
+
+
+def test_a_folder_that_cannot_be_made_is_told(device: MakeDevice, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DeviceError, match="no folder .* can be made there"), device(folder=str(tmp_path / "file/there")):
+        pass
+
+
+def test_code_that_was_cut_off_is_sent_again(device: MakeDevice, tmp_path: Path) -> None:
+    with device() as connected:
+        whole = connected.sent.code_bytes
+    (code,) = (tmp_path / "there" / "code").iterdir()
+    code.write_bytes(code.read_bytes()[:100])
+
+    with device() as connected:
+        assert connected.sent.code_bytes == whole > 100

@@ -1,0 +1,92 @@
+"""The devices a user has named: kept, read, and told what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.devices.entries import add_device, device_entry, devices_file, read_devices, remove_device
+from pipeline.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PI = "ssh://pi@raspberrypi.local"
+
+
+@pytest.fixture(autouse=True)
+def _own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def test_a_device_is_kept_as_it_was_given_and_the_rest_has_defaults() -> None:
+    add_device("pi", {"address": PI, "cores": [2, 3]})
+    add_device("jetson", {"address": "ssh://jetson"})
+
+    found = read_devices()
+
+    assert list(found) == ["jetson", "pi"]
+    assert (found["pi"].address, found["pi"].cores, found["pi"].python) == (PI, (2, 3), "python3")
+    assert "least_free_mib" not in devices_file().read_text(encoding="utf-8")
+
+
+def test_a_device_of_the_same_name_is_replaced_and_a_removed_one_is_gone() -> None:
+    add_device("pi", {"address": PI})
+    add_device("pi", {"address": "ssh://other"})
+    assert read_devices()["pi"].address == "ssh://other"
+
+    remove_device("pi")
+
+    assert read_devices() == {}
+    with pytest.raises(UnknownNameError, match="unknown device 'pi'"):
+        remove_device("pi")
+
+
+def test_an_address_needs_no_entry() -> None:
+    name, entry = device_entry("ssh://me@[fe80::1]:2222/")
+    assert (name, entry.address) == ("ssh://me@[fe80::1]:2222/", "ssh://me@[fe80::1]:2222")
+
+
+def test_an_unknown_device_is_told_the_nearest_one() -> None:
+    add_device("raspberry", {"address": PI})
+    with pytest.raises(UnknownNameError, match="unknown device 'rasberry'") as raised:
+        device_entry("rasberry")
+    assert "raspberry" in (raised.value.expected or "")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["pi", "ssh://", "http://pi", "ssh://-oProxyCommand=x", "ssh://pi:0", "ssh://pi:65536", "ssh://a b", "ssh://pi;ls",
+     "ssh://-l@pi", "ssh://pi/folder", "ssh://pi\n"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_before_ssh_sees_it(address: str) -> None:
+    with pytest.raises(UsageError, match="address: expected ssh://"):
+        add_device("pi", {"address": address})
+    assert not devices_file().exists()
+
+
+@pytest.mark.parametrize("name", ["", "-pi", "a/b", "a b", "ssh://pi"])
+def test_a_name_is_one_word(name: str) -> None:
+    with pytest.raises(UsageError, match="not a name for a device"):
+        add_device(name, {"address": PI})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pi: [", "not YAML"),
+        ("- pi\n", "not a list of devices"),
+        ("pi: ssh://pi\n", "not a list of devices"),
+        ("pi: {address: ssh://pi, pyhton: python3}\n", "pyhton: Extra inputs are not permitted"),
+        ("pi: {address: ssh://pi, cores: [-1]}\n", "cores.0"),
+        ("pi: {}\n", "address: Field required"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told_with_its_place(text: str, message: str) -> None:
+    devices_file().parent.mkdir(parents=True)
+    devices_file().write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as raised:
+        read_devices()
+    assert message in str(raised.value)
+    assert str(devices_file()) in str(raised.value)

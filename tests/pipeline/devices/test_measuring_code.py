@@ -1,0 +1,87 @@
+"""What is sent to a device: the same bytes each time, little, and nothing that devices have not."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import zipfile
+
+import pytest
+
+from pipeline.catalog import OPENERS
+from pipeline.devices.measuring_code import is_sent, measuring_code
+
+_THERE = {"numpy", "PIL"}
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[str, str]:
+    with zipfile.ZipFile(io.BytesIO(measuring_code().data)) as archive:
+        return {name: archive.read(name).decode() for name in archive.namelist()}
+
+
+def test_the_same_sources_give_the_same_bytes() -> None:
+    first = measuring_code()
+    measuring_code.cache_clear()
+
+    assert measuring_code() == first
+    assert hashlib.sha256(first.data).hexdigest() == first.sha256
+
+
+def test_it_is_small_and_has_what_is_started_there(sources: dict[str, str]) -> None:
+    assert len(measuring_code().data) < 200_000
+    assert {"__main__.py", "benchmarks/workers/solo_worker.py", "pipeline/evaluation/worker.py"} <= set(sources)
+
+
+def test_it_imports_nothing_that_devices_have_not(sources: dict[str, str]) -> None:
+    import sys
+
+    ours = {name.partition("/")[0] for name in sources}
+    foreign = {
+        name.partition(".")[0]
+        for text in sources.values()
+        for name in _imported(ast.parse(text))
+        if name.partition(".")[0] not in {*sys.stdlib_module_names, *ours}
+    }
+    assert foreign == _THERE
+
+
+def test_every_module_of_ours_that_it_imports_is_in_it(sources: dict[str, str]) -> None:
+    held = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources}
+    lacking = {
+        name
+        for text in sources.values()
+        for name in _imported(ast.parse(text))
+        if name.partition(".")[0] in {"pipeline", "benchmarks", "exporters"} and name not in held
+    }
+    assert lacking == set()
+
+
+def test_python_3_9_can_read_all_of_it(sources: dict[str, str]) -> None:
+    for name, text in sources.items():
+        ast.parse(text, filename=name, feature_version=(3, 9))
+        assert not [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Match)], name
+
+
+def test_runtimes_that_need_more_than_devices_have_are_not_sent() -> None:
+    assert {target for target, opener in OPENERS.items() if is_sent(opener)} == {
+        "ort-cpu", "ort-cuda", "ort-tensorrt", "openvino",
+    }  # fmt: skip
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """Modules that are imported when the code runs."""
+    found = set()
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if isinstance(node, ast.ImportFrom):
+            assert node.module is not None
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        waiting += ast.iter_child_nodes(node)
+    return found

@@ -1,0 +1,63 @@
+"""Files kept on the device by their hash: whole or not at all, within a limit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.devices.there.blobs import Blobs, NoRoomError
+
+_PLENTY = 1 << 40
+
+
+def _kept(blobs: Blobs, data: bytes, *, used_s: int = 0) -> str:
+    sha256 = hashlib.sha256(data).hexdigest()
+    assert blobs.put(sha256, [data[:3], data[3:]])
+    os.utime(blobs.path(sha256), (used_s, used_s))
+    return sha256
+
+
+def test_what_was_put_is_there_and_what_was_damaged_is_not(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    whole, cut, changed = (_kept(blobs, data) for data in (b"whole", b"cut off", b"changed"))
+    blobs.path(cut).write_bytes(b"cut")
+    blobs.path(changed).write_bytes(b"CHANGED")
+
+    assert blobs.lacking({whole: 5, cut: 7, changed: 7, "0" * 64: 1}) == [cut, changed, "0" * 64]
+    assert blobs.path(whole).read_bytes() == b"whole"
+    assert not blobs.path(cut).exists()
+
+
+def test_bytes_that_are_not_what_their_name_says_are_not_kept(tmp_path: Path) -> None:
+    assert not Blobs(tmp_path).put("0" * 64, [b"other"])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_all_pieces_are_taken_also_when_the_disk_fails(tmp_path: Path) -> None:
+    pieces = iter([b"a", b"b", b"c"])
+    (tmp_path / "root").write_text("no folder")
+    with pytest.raises(OSError, match=r"directory|exists"):
+        Blobs(tmp_path / "root").put("0" * 64, pieces)
+    assert list(pieces) == []
+
+
+def test_what_was_not_used_for_longest_goes_first_and_what_is_needed_stays(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    oldest, old, new = (_kept(blobs, bytes([number]) * 100, used_s=number) for number in (1, 2, 3))
+
+    blobs.make_room(100, keep=[oldest], limit=300, least_free=0)
+
+    assert [blobs.path(one).exists() for one in (oldest, old, new)] == [True, False, True]
+
+
+def test_what_cannot_fit_is_refused_with_the_figures(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    needed = _kept(blobs, b"x" * 100)
+    with pytest.raises(NoRoomError, match="the cache may hold"):
+        blobs.make_room(100, keep=[needed], limit=150, least_free=0)
+    with pytest.raises(NoRoomError, match="have to stay"):
+        blobs.make_room(1, keep=[needed], limit=1000, least_free=_PLENTY)
+    assert blobs.path(needed).exists()
