@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from benchmarks.solo import Profile
 from exporters.bundle import Bundle
+from pipeline.catalog import OPENERS
 from pipeline.devices.checkup import checkup
 from pipeline.devices.device import Device
 from pipeline.environment import this_machine
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.data import Dataset
 
 MakeDevice = Callable[..., Device]
+Loopback = Any  # of conftest.py
 Remake = Callable[..., Bundle]
 
 SHORT = Profile(processes=1, iterations=64, min_iterations=64, max_s=2.0, warmup_s=0.0, warmup_limit=40)
@@ -162,8 +165,9 @@ def test_no_more_is_sent_than_there_may_be(device: MakeDevice, trained: Bundle, 
 
 
 def test_cleaning_leaves_nothing(device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path) -> None:
+    what = (trained.root, trained.spec, OPENERS["ort-cpu"], colours.test[:3], trained.preprocess)
     with device() as connected:
-        _measure(trained, colours, connected)
+        connected.collect_outputs(*what)
         assert connected.clean() == connected.sent.bytes > 0
     assert not (tmp_path / "there").exists()
 
@@ -225,10 +229,15 @@ def test_a_device_that_does_not_answer_cannot_be_reached(device: MakeDevice) -> 
     assert "refused" in (raised.value.got or "")
 
 
-def test_an_unknown_and_a_changed_host_key_are_told_apart(device: MakeDevice, with_client: Any, tmp_path: Path) -> None:
+def test_an_unknown_and_a_changed_host_key_are_told_apart(
+    device: MakeDevice, with_client: Loopback, tmp_path: Path
+) -> None:
     known = with_client.known_hosts.read_text()
     host = known.partition(" ")[0]
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")], check=True)
+    subprocess.run(
+        [shutil.which("ssh-keygen") or "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")],
+        check=True,
+    )
     try:
         with_client.known_hosts.write_text("")
         with pytest.raises(DeviceError, match="its host key is not known"), device():
@@ -241,7 +250,9 @@ def test_an_unknown_and_a_changed_host_key_are_told_apart(device: MakeDevice, wi
     assert f"ssh-keygen -R '{host}'" in (raised.value.fix or "")
 
 
-def test_a_key_that_is_not_accepted_is_told_and_no_password_is_asked_for(device: MakeDevice, with_client: Any) -> None:
+def test_a_key_that_is_not_accepted_is_told_and_no_password_is_asked_for(
+    device: MakeDevice, with_client: Loopback
+) -> None:
     keys = with_client.keys.read_text()
     try:
         with_client.keys.write_text("")
@@ -267,7 +278,10 @@ def test_a_python_that_will_not_do_is_told(device: MakeDevice, python: str, mess
 
 def test_a_folder_that_cannot_be_made_is_told(device: MakeDevice, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(DeviceError, match="no folder .* can be made there"), device(folder=str(tmp_path / "file/there")):
+    with (
+        pytest.raises(DeviceError, match=r"no folder .* can be made there"),
+        device(folder=str(tmp_path / "file/there")),
+    ):
         pass
 
 
