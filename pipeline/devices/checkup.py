@@ -46,7 +46,7 @@ def checkup(device: Device) -> DeviceCheckup:
         )
     if strange := sorted(set(entry.cores or ()) - set(facts.usable)):
         missing.append(f"it has no cores {strange}: it may use {list(facts.usable)}")
-    return DeviceCheckup(lines=_lines(facts), missing=tuple(missing), doubts=tuple(facts.doubts()))
+    return DeviceCheckup(lines=_lines(facts), missing=tuple(missing), doubts=tuple(device.doubts()))
 
 
 def _lines(facts: DeviceFacts) -> tuple[tuple[str, str], ...]:

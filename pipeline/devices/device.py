@@ -14,7 +14,7 @@ from benchmarks.machine.disturbance import MachineState
 from benchmarks.workers.launch import lost
 from pipeline.artifact import sha256_of_file
 from pipeline.devices.connection import Connection
-from pipeline.devices.facts import DeviceFacts
+from pipeline.devices.facts import DeviceFacts, doubts_of
 from pipeline.devices.installation import remote_folder, start_agent
 from pipeline.devices.there.jobs import HERE
 from pipeline.errors import ResourceError
@@ -70,6 +70,7 @@ class Device:
         self._progress, self._wait_s = progress, wait_s
         self._opened = ExitStack()
         self._there: set[str] = set()
+        self._celsius: list[float] = []
 
     def __enter__(self) -> Self:
         """Connect, send the code if it is not there, and start the agent.
@@ -88,6 +89,10 @@ class Device:
     def __exit__(self, *exc_info: object) -> None:
         """Disconnect."""
         self._opened.close()
+
+    def doubts(self) -> list[str]:
+        """What makes figures that were measured there vary."""
+        return doubts_of(self.facts.governors, max([*self._celsius, self.facts.celsius or 0.0]))
 
     def clean(self) -> int:
         """Remove all that was sent; bytes of the models and inputs among it.
@@ -143,6 +148,7 @@ class Device:
         found = self._work("benchmarks.workers.solo_worker", asked, files, "result.json")
         result: dict[str, Any] = json.loads(found["file"].read_text(encoding="utf-8"))
         found["file"].unlink()
+        self._celsius += [value for value in found["celsius"] if value is not None]
         return {**result, "celsius": found["celsius"]}, MachineState(**found["state"])
 
     def collect_outputs(

@@ -11,7 +11,7 @@ from pipeline.environment import Machine
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DeviceFacts", "install_command", "missing_anyway", "missing_for"]
+__all__ = ["DeviceFacts", "doubts_of", "install_command", "missing_anyway", "missing_for"]
 
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino")
 _NEEDED = ("numpy", "pillow")
@@ -57,17 +57,23 @@ class DeviceFacts:
             versions=told["versions"],
         )
 
-    def doubts(self) -> list[str]:
-        """What makes figures of the device vary."""
-        notes = []
-        if unsteady := [one for one in self.governors if one != "performance"]:
-            notes.append(
-                f"its clocks follow the load (governor {', '.join(unsteady)}); steadier: "
-                "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
-            )
-        if self.celsius is not None and self.celsius >= _HOT_CELSIUS:
-            notes.append(f"it is {self.celsius:.0f} °C hot: its clocks may be held back")
-        return notes
+
+def doubts_of(governors: Iterable[str], celsius: float) -> list[str]:
+    """What makes figures of a device vary.
+
+    Args:
+        governors: How its clocks are chosen.
+        celsius: The hottest it was seen.
+    """
+    notes = []
+    if unsteady := [one for one in governors if one != "performance"]:
+        notes.append(
+            f"its clocks follow the load (governor {', '.join(unsteady)}); steadier: "
+            "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+        )
+    if celsius >= _HOT_CELSIUS:
+        notes.append(f"it was {celsius:.0f} °C hot: its clocks may have been held back")
+    return notes
 
 
 def missing_for(facts: DeviceFacts, distributions: Iterable[str]) -> list[str]:

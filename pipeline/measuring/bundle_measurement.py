@@ -121,7 +121,7 @@ def measure_bundle(  # noqa: PLR0913 - what, on what, how, where
         machine=device.facts.machine if device else this_machine(),
         software=device.facts.versions if device else versions(distributions),
         device=device.name if device else None,
-        doubts=tuple(device.facts.doubts()) if device else (),
+        doubts=tuple(device.doubts()) if device else (),
     )
 
 
