@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import sys
 import zipfile
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,9 @@ __all__ = ["MeasuringCode", "is_sent", "measuring_code"]
 
 _OURS = ("benchmarks", "exporters", "pipeline")
 
+_THERE = sys.stdlib_module_names | {"numpy", "PIL"}
+"""What sent modules may import besides each other and the runtimes."""
+
 _ROOTS = (
     "pipeline.devices.there.entry",
     "pipeline.devices.there.agent",
@@ -34,19 +38,6 @@ _ROOTS = (
 
 _PREPROCESS = "pipeline.preprocess"
 """Only its part that every bundle has too is sent: the rest reads recipes and needs what devices have not."""
-
-_PREPROCESS_HEAD = """\
-from __future__ import annotations
-
-from typing import Any
-
-import numpy as np
-from PIL import Image, ImageOps
-
-NDArray = np.ndarray
-
-
-"""
 
 _MAIN = "from pipeline.devices.there.entry import main\n\nmain()\n"
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -67,8 +58,7 @@ def measuring_code() -> MeasuringCode:
     for module in sorted(_closure()):
         path = _file(module)
         name = module.replace(".", "/") + ("/__init__.py" if path.name == "__init__.py" else ".py")
-        own = _PREPROCESS_HEAD + part_for_devices(path) + "\n" if module == _PREPROCESS else None
-        texts[name] = own or path.read_text(encoding="utf-8")
+        texts[name] = _preprocessing(path) if module == _PREPROCESS else path.read_text(encoding="utf-8")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in sorted(texts.items()):
@@ -82,6 +72,22 @@ def measuring_code() -> MeasuringCode:
 def is_sent(opener: str) -> bool:
     """Whether ``module:function`` is among what is sent."""
     return opener.partition(":")[0] in _ROOTS
+
+
+def _preprocessing(path: Path) -> str:
+    """The part of the module that every bundle has, below those of the module's imports that devices have."""
+    kept = [
+        ast.unparse(node)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom) and all(root in _THERE for root in _roots(node))
+    ]
+    return "\n".join((*kept, "", "", part_for_devices(path), ""))
+
+
+def _roots(node: ast.Import | ast.ImportFrom) -> set[str]:
+    """The distributions or packages an import is of."""
+    names = [one.name for one in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+    return {name.partition(".")[0] for name in names}
 
 
 def _closure() -> set[str]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -35,8 +38,6 @@ def test_it_is_small_and_has_what_is_started_there(sources: dict[str, str]) -> N
 
 
 def test_it_imports_nothing_that_devices_have_not(sources: dict[str, str]) -> None:
-    import sys
-
     ours = {name.partition("/")[0] for name in sources}
     foreign = {
         name.partition(".")[0]
@@ -56,6 +57,17 @@ def test_every_module_of_ours_that_it_imports_is_in_it(sources: dict[str, str]) 
         if name.partition(".")[0] in {"pipeline", "benchmarks", "exporters"} and name not in held
     }
     assert lacking == set()
+
+
+def test_no_name_in_it_is_undefined(sources: dict[str, str], tmp_path: Path) -> None:
+    for name, text in sources.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    ruff = [Path(sys.executable).with_name("ruff"), "check", "--isolated", "--no-cache", "--select", "F821", tmp_path]
+
+    done = subprocess.run(ruff, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
 
 
 def test_python_3_9_can_read_all_of_it(sources: dict[str, str]) -> None:
