@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MeasuringCode", "is_sent", "measuring_code"]
 
-_OURS = ("benchmarks", "exporters", "pipeline")
+_ABOVE = __name__.partition("pipeline")[0]
+"""What our packages are below: nothing in the repository, ``edgewright.`` once installed (docs/decisions/0004)."""
+
+_OURS = tuple(f"{_ABOVE}{name}." for name in ("benchmarks", "exporters", "pipeline"))
 
 _THERE = sys.stdlib_module_names | {"numpy", "PIL"}
 """What sent modules may import besides each other and the runtimes."""
@@ -39,7 +42,7 @@ _ROOTS = (
 _PREPROCESS = "pipeline.preprocess"
 """Only its part that every bundle has too is sent: the rest reads recipes and needs what devices have not."""
 
-_MAIN = "from pipeline.devices.there.entry import main\n\nmain()\n"
+_MAIN = f"from {_ROOTS[0]} import main\n\nmain()\n"
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -58,7 +61,7 @@ def measuring_code() -> MeasuringCode:
     for module in sorted(_closure()):
         path = _file(module)
         name = module.replace(".", "/") + ("/__init__.py" if path.name == "__init__.py" else ".py")
-        texts[name] = _preprocessing(path) if module == _PREPROCESS else path.read_text(encoding="utf-8")
+        texts[name] = _sent(module, path)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in sorted(texts.items()):
@@ -72,6 +75,13 @@ def measuring_code() -> MeasuringCode:
 def is_sent(opener: str) -> bool:
     """Whether ``module:function`` is among what is sent."""
     return opener.partition(":")[0] in _ROOTS
+
+
+def _sent(module: str, path: Path) -> str:
+    """A module's text as it is sent."""
+    if f"{module}." == _ABOVE:
+        return ""  # the Python interface is not there, its name alone
+    return _preprocessing(path) if module == _PREPROCESS else path.read_text(encoding="utf-8")
 
 
 def _preprocessing(path: Path) -> str:
@@ -101,7 +111,7 @@ def _closure() -> set[str]:
         found.add(module)
         if package := module.rpartition(".")[0]:
             waiting.append(package)
-        if module != _PREPROCESS:
+        if module != _PREPROCESS and f"{module}." != _ABOVE:
             waiting += _imported(_file(module))
     return found
 
@@ -109,11 +119,11 @@ def _closure() -> set[str]:
 def _imported(path: Path) -> Iterator[str]:
     """Modules of ours that a source imports wherever it runs; what it imports for type checks alone is left out."""
     for node in _executed(ast.parse(path.read_text(encoding="utf-8")).body):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in _OURS:
+        if isinstance(node, ast.ImportFrom) and node.module and f"{node.module}.".startswith(_OURS):
             yield node.module
             yield from (full for one in node.names if _is_module(full := f"{node.module}.{one.name}"))
         elif isinstance(node, ast.Import):
-            yield from (one.name for one in node.names if one.name.partition(".")[0] in _OURS)
+            yield from (one.name for one in node.names if one.name.startswith(_OURS))
 
 
 def _executed(body: list[ast.stmt]) -> Iterator[ast.AST]:

@@ -69,3 +69,24 @@ def test_a_network_goes_through_the_whole_chain_from_the_wheel(
 
     assert done.returncode == 0, done.stderr
     assert (out / "bundle" / "manifest.json").exists()
+
+
+def test_the_measuring_code_of_the_wheel_starts_on_a_device(unpacked: Path, tmp_path: Path) -> None:
+    made = (
+        "import pathlib, sys; from edgewright.pipeline.devices.measuring_code import measuring_code as made; "
+        "pathlib.Path(sys.argv[1]).write_bytes(made().data); "
+        "assert not {'pipeline', 'exporters', 'benchmarks'} & set(sys.modules)"
+    )
+    code = tmp_path / "code.pyz"
+    subprocess.run([sys.executable, "-c", made, str(code)], cwd=unpacked, check=True)
+
+    done = subprocess.run(
+        [sys.executable, str(code), "agent", str(tmp_path / "home"), sys.executable],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '"agent": "code"' in done.stdout
+    names = zipfile.ZipFile(code).namelist()
+    assert {name.partition("/")[0] for name in names} == {"edgewright", "__main__.py"}
+    assert "edgewright/exporters/ort_cpu/session.py" in names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -68,6 +69,20 @@ def test_no_name_in_it_is_undefined(sources: dict[str, str], tmp_path: Path) -> 
     done = subprocess.run(ruff, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
+
+
+def test_the_agent_starts_from_it_and_ends_with_its_input(tmp_path: Path) -> None:
+    code, home = tmp_path / f"{measuring_code().sha256}.pyz", tmp_path / "home"
+    code.write_bytes(measuring_code().data)
+
+    done = subprocess.run(
+        [sys.executable, code, "agent", home, sys.executable],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["agent"] == measuring_code().sha256
+    assert list((home / "jobs").iterdir()) == []
 
 
 def test_python_3_9_can_read_all_of_it(sources: dict[str, str]) -> None:
