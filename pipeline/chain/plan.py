@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from exporters.auto import AUTO
 from pipeline.catalog import task_named
 from pipeline.chain.preprocessing import preprocess_of
+from pipeline.chain.skipped_stages import check_asked, skipped_stages
 from pipeline.chain.targets import targets_of
 from pipeline.chain.teachers import DEFAULT_TEACHERS, answer_files, named_teachers, teacher_parts
 from pipeline.data.balance import imbalance
@@ -125,13 +126,6 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     Raises:
         UsageError: for whatever does not fit.
     """
-    if recipe.prune.blocks and recipe.goal.budgets() and "prune" not in recipe.skip:
-        raise UsageError(
-            "a goal decides what is pruned, and it plans with channels alone",
-            where="prune.blocks",
-            got=f"{recipe.prune.blocks}, and a goal for {', '.join(one.quantity for one in recipe.goal.budgets())}",
-            fix="leave the one or the other out",
-        )
     targets = targets_of(recipe, progress)
     model = replace(resolve_model(recipe.model), output=recipe.network.output)
     task = task_named(_task_of(recipe, model))
@@ -157,9 +151,8 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     _check_expectation(recipe, targets)
     told = check_images(dataset, progress, cache=cache)
     preprocess, assumed = preprocess_of(recipe, model, weights)
-    skipped = _skipped(recipe, dataset, model, weights, task)
-    _check_size(recipe, preprocess, skipped)
-    _check_teachers(recipe, skipped)
+    skipped = skipped_stages(recipe, dataset, model, weights, task)
+    check_asked(recipe, preprocess, skipped)
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
     teachers = {
         teacher.text: teacher_parts(parts, teacher, recipe, cache, progress)
@@ -242,91 +235,6 @@ def _check_data(recipe: Recipe, dataset: Dataset, task: Task) -> None:
             f"{astray[0]} changes images so that their boxes cannot follow",
             where="baseline.schedule.augment",
             expected=f"some of {', '.join(sorted(task.follows))}",
-        )
-
-
-def _skipped(
-    recipe: Recipe, dataset: Dataset, model: ModelSource, weights: WeightsSource, task: Task
-) -> dict[str, str]:
-    skipped: dict[str, str] = dict.fromkeys(recipe.skip, "skipped on request")
-    _check_not_lacking(recipe, task)
-    for name, reason in task.lacks.items():
-        if name != "downsample" or _may_downsample(recipe):
-            skipped.setdefault(name, reason)
-    if model.origin == "onnx":
-        _check_untrained(recipe, model)
-        for name in ("distill", "prune", *(("downsample",) if _may_downsample(recipe) else ())):
-            skipped.setdefault(name, "an ONNX file is not trained: its network is taken as it is")
-    if not dataset.train:
-        for name in ("distill", "prune"):  # without them the batch norms are what downsample tunes
-            skipped.setdefault(name, "no training images")
-    if weights.origin == "file" and recipe.distill.teachers is None:
-        skipped.setdefault("distill", "the network comes trained; name teachers with --teacher")
-    if asks_for_fewer_pixels(recipe.goal) and recipe.input.size is not None and recipe.downsample.size is None:
-        why = "input.size is given: images stay as large as that, unless downsample.size=auto"
-        skipped.setdefault("downsample", why)
-    return skipped
-
-
-def _check_size(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str, str]) -> None:
-    """See that what is asked for is smaller, and that somebody asks where it is to be found."""
-    size = recipe.downsample.size
-    if size is None or "downsample" in skipped:
-        return
-    if size != "auto":
-        recipe.downsample.smaller_than(preprocess.size)
-    elif not asks_for_fewer_pixels(recipe.goal):
-        raise UsageError(
-            "how large images have to be is decided by a goal, and there is none that smaller ones help to hold",
-            where="downsample.size",
-            got="auto",
-            fix="add --goal latency=0.5x, or give the size in pixels",
-        )
-
-
-def _check_teachers(recipe: Recipe, skipped: Mapping[str, str]) -> None:
-    """See that there are teachers where a recovery is to learn from them."""
-    for name, stage in (("downsample", recipe.downsample), ("prune", recipe.prune)):
-        if stage.teachers == "all" and name not in skipped and "distill" in skipped:
-            raise UsageError(
-                f"{name} is to learn from the teachers of distill, and there are none",
-                where=f"{name}.teachers",
-                got=skipped["distill"],
-                fix=f"set {name}.teachers=itself, or name teachers with --teacher",
-            )
-
-
-def _may_downsample(recipe: Recipe) -> bool:
-    """Whether anybody asks for a smaller input."""
-    return recipe.downsample.size is not None or asks_for_fewer_pixels(recipe.goal)
-
-
-def _asked_for(recipe: Recipe) -> list[tuple[str, str]]:
-    """Stage and key of what can only be had by training and is asked for."""
-    asked = {
-        "prune": "prune" in recipe.goal.require,
-        "downsample.size": recipe.downsample.size is not None,
-        "distill.teachers": recipe.distill.teachers is not None,
-    }
-    keys = [key for key, wanted in asked.items() if wanted]
-    return [(key.partition(".")[0], key) for key in keys if key.partition(".")[0] not in recipe.skip]
-
-
-def _check_not_lacking(recipe: Recipe, task: Task) -> None:
-    """Refuse what asks for a stage that cannot be done for the task."""
-    for stage, key in _asked_for(recipe):
-        if stage in task.lacks:
-            raise UsageError(task.lacks[stage], where=recipe.model, got=f"{key} is asked for", fix="leave that out")
-
-
-def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
-    """Refuse what asks for the training of a network that comes as an ONNX file."""
-    for _, key in _asked_for(recipe):
-        raise UsageError(
-            "an ONNX file cannot be trained, and so neither distilled nor downsampled nor pruned",
-            where=str(model.file),
-            got=f"{key} is asked for",
-            fix="give the PyTorch network as path/to/file.py:factory with its --weights, or leave that out",
         )
 
 

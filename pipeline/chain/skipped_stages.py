@@ -1,0 +1,143 @@
+"""Which stages a run leaves out, and why; and seeing that nothing is asked of those."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.errors import UsageError
+from pipeline.recipe.goal import asks_for_fewer_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.data import Dataset
+    from pipeline.models import ModelSource, WeightsSource
+    from pipeline.preprocess import PreprocessSpec
+    from pipeline.recipe import Recipe
+    from pipeline.tasks import Task
+
+__all__ = ["check_asked", "skipped_stages"]
+
+
+def skipped_stages(
+    recipe: Recipe, dataset: Dataset, model: ModelSource, weights: WeightsSource, task: Task
+) -> dict[str, str]:
+    """Stage to the reason why it is left out.
+
+    Args:
+        recipe: As the user gave it.
+        dataset: Of the run.
+        model: Of the student.
+        weights: Of the student.
+        task: Of the model.
+
+    Raises:
+        UsageError: when a stage is asked for that cannot be done.
+    """
+    skipped: dict[str, str] = dict.fromkeys(recipe.skip, "skipped on request")
+    _check_not_lacking(recipe, task)
+    for name, reason in task.lacks.items():
+        if name != "downsample" or _may_downsample(recipe):
+            skipped.setdefault(name, reason)
+    if model.origin == "onnx":
+        _check_untrained(recipe, model)
+        for name in ("distill", "prune", *(("downsample",) if _may_downsample(recipe) else ())):
+            skipped.setdefault(name, "an ONNX file is not trained: its network is taken as it is")
+    if not dataset.train:
+        for name in ("distill", "prune"):  # without them the batch norms are what downsample tunes
+            skipped.setdefault(name, "no training images")
+    if weights.origin == "file" and recipe.distill.teachers is None:
+        skipped.setdefault("distill", "the network comes trained; name teachers with --teacher")
+    if asks_for_fewer_pixels(recipe.goal) and recipe.input.size is not None and recipe.downsample.size is None:
+        why = "input.size is given: images stay as large as that, unless downsample.size=auto"
+        skipped.setdefault("downsample", why)
+    return skipped
+
+
+def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str, str]) -> None:
+    """See that what is asked of the stages that are run can be had.
+
+    Args:
+        recipe: As the user gave it.
+        preprocess: How the network is fed.
+        skipped: As of :func:`skipped_stages`.
+
+    Raises:
+        UsageError: for what cannot.
+    """
+    _check_blocks(recipe, skipped)
+    _check_size(recipe, preprocess, skipped)
+    _check_teachers(recipe, skipped)
+
+
+def _check_blocks(recipe: Recipe, skipped: Mapping[str, str]) -> None:
+    """See that a goal alone, or the number of blocks, decides what is pruned."""
+    if recipe.prune.blocks and recipe.goal.budgets() and "prune" not in skipped:
+        raise UsageError(
+            "a goal decides what is pruned, and it plans with channels alone",
+            where="prune.blocks",
+            got=f"{recipe.prune.blocks}, and a goal for {', '.join(one.quantity for one in recipe.goal.budgets())}",
+            fix="leave the one or the other out",
+        )
+
+
+def _check_size(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str, str]) -> None:
+    """See that what is asked for is smaller, and that somebody asks where it is to be found."""
+    size = recipe.downsample.size
+    if size is None or "downsample" in skipped:
+        return
+    if size != "auto":
+        recipe.downsample.smaller_than(preprocess.size)
+    elif not asks_for_fewer_pixels(recipe.goal):
+        raise UsageError(
+            "how large images have to be is decided by a goal, and there is none that smaller ones help to hold",
+            where="downsample.size",
+            got="auto",
+            fix="add --goal latency=0.5x, or give the size in pixels",
+        )
+
+
+def _check_teachers(recipe: Recipe, skipped: Mapping[str, str]) -> None:
+    """See that there are teachers where a recovery is to learn from them."""
+    for name, stage in (("downsample", recipe.downsample), ("prune", recipe.prune)):
+        if stage.teachers == "all" and name not in skipped and "distill" in skipped:
+            raise UsageError(
+                f"{name} is to learn from the teachers of distill, and there are none",
+                where=f"{name}.teachers",
+                got=skipped["distill"],
+                fix=f"set {name}.teachers=itself, or name teachers with --teacher",
+            )
+
+
+def _may_downsample(recipe: Recipe) -> bool:
+    """Whether anybody asks for a smaller input."""
+    return recipe.downsample.size is not None or asks_for_fewer_pixels(recipe.goal)
+
+
+def _asked_for(recipe: Recipe) -> list[tuple[str, str]]:
+    """Stage and key of what can only be had by training and is asked for."""
+    asked = {
+        "prune": "prune" in recipe.goal.require,
+        "downsample.size": recipe.downsample.size is not None,
+        "distill.teachers": recipe.distill.teachers is not None,
+    }
+    keys = [key for key, wanted in asked.items() if wanted]
+    return [(key.partition(".")[0], key) for key in keys if key.partition(".")[0] not in recipe.skip]
+
+
+def _check_not_lacking(recipe: Recipe, task: Task) -> None:
+    """Refuse what asks for a stage that cannot be done for the task."""
+    for stage, key in _asked_for(recipe):
+        if stage in task.lacks:
+            raise UsageError(task.lacks[stage], where=recipe.model, got=f"{key} is asked for", fix="leave that out")
+
+
+def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
+    """Refuse what asks for the training of a network that comes as an ONNX file."""
+    for _, key in _asked_for(recipe):
+        raise UsageError(
+            "an ONNX file cannot be trained, and so neither distilled nor downsampled nor pruned",
+            where=str(model.file),
+            got=f"{key} is asked for",
+            fix="give the PyTorch network as path/to/file.py:factory with its --weights, or leave that out",
+        )
