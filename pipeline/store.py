@@ -8,6 +8,7 @@
     <root>/work/<name>/                being made; removed by the next run when its owner is gone
     <root>/unfinished/<key>/           what a killed stage left for its next run
     <root>/quarantine/<sha256>-<n>/    bytes that no longer were what their name says
+    <root>/users/<name>.lock           held by a process that uses the store; see pipeline/store_use.py
 
 Everything is written to a temporary place, hashed, fsynced and renamed, the metadata last: a reader sees a finished
 result or none. Whatever is read is verified first; what does not verify is set aside and counts as absent.
@@ -30,11 +31,21 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import Artifact, ArtifactKind, FileEntry, Json, canonical_json, sha256_of_json
 from pipeline.errors import ContractError, ResourceError
 from pipeline.leftovers import holding, sweep, temporary_beside
+from pipeline.store_use import StoreUse, earliest_user, gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["KeyRecord", "Store", "default_root", "exchange", "foreign_disk_errors", "write_atomically"]
+__all__ = [
+    "KeyRecord",
+    "Store",
+    "default_root",
+    "exchange",
+    "foreign_disk_errors",
+    "read_artifact",
+    "read_note",
+    "write_atomically",
+]
 
 _METADATA = "artifact.json"
 _KEY_SCHEMA = "edgewright.key/1"
@@ -68,6 +79,10 @@ class Store:
     root: Path
     lost: list[str] = field(default_factory=list, compare=False)
     """Hashes of artifacts that had to be set aside since this store was opened."""
+    _use: StoreUse = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_use", StoreUse(self.root))
 
     def commit(self, kind: ArtifactKind, folder: Path, facts: Mapping[str, Json]) -> Artifact:
         """Make the files below ``folder`` (from :meth:`workspace`) an artifact; ``folder`` is consumed.
@@ -107,26 +122,20 @@ class Store:
         home = self.root / "artifacts" / sha256
         if not home.exists():  # first: what comes later, from another process, comes whole
             return None
+        with _disk_errors(self.root):
+            self._use.of(home / _METADATA)
         try:
-            value = json.loads((home / _METADATA).read_text(encoding="utf-8"))
-            artifact = Artifact.from_json(value, home)
-            damaged = artifact.sha256 != sha256 or any(
-                FileEntry.of(home, home / entry.path) != entry for entry in artifact.files
-            )
+            return read_artifact(home)
         except FileNotFoundError:
             if not home.exists():
                 return None
-            damaged = True
         except (ValueError, KeyError, TypeError):
-            damaged = True
+            pass
         except OSError as error:
             if error.errno in _NOT_THE_FILES_FAULT:
                 raise
-            damaged = True
-        if damaged:
-            self._quarantine(home, sha256)
-            return None
-        return artifact
+        self._quarantine(home, sha256)
+        return None
 
     def _quarantine(self, home: Path, sha256: str) -> None:
         self.lost.append(sha256)
@@ -172,27 +181,30 @@ class Store:
 
     def get_record(self, kind: str, key: str) -> Json | None:
         """The result kept under that key, or None when absent or damaged."""
-        return self._get(self.root / "records" / kind / f"{key}.json")
+        path = self.root / "records" / kind / f"{key}.json"
+        if path.exists():
+            with _disk_errors(self.root):
+                self._use.of(path)
+        return self._get(path)
 
     def _put(self, path: Path, value: Json) -> None:
         with _disk_errors(self.root):
-            _replace(path, canonical_json({"sha256": sha256_of_json(value), "value": value}))
+            _replace(path, canonical_json({"key": path.stem, "sha256": sha256_of_json(value), "value": value}))
 
     def _get(self, path: Path) -> Json | None:
         try:
-            envelope = json.loads(path.read_text(encoding="utf-8"))
-            intact = envelope["sha256"] == sha256_of_json(envelope["value"])
+            return read_note(path)
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
-            intact = False
-        if not intact:
             self.lost.append(path.stem)
             return None
-        return envelope["value"]
 
     def sweep(self) -> None:
-        """Remove what killed processes left half-written among keys and records."""
+        """Remove what killed processes left: half-written keys and records, and word that they use the store."""
+        if self.root.exists():
+            with gate(self.root, alone=True):
+                earliest_user(self.root)
         for folder in (self.root / "keys", *(self.root / "records").glob("*")):
             sweep(folder)
 
@@ -205,6 +217,7 @@ class Store:
         work = self.root / "work"
         with _disk_errors(self.root):
             work.mkdir(parents=True, exist_ok=True)
+            self._use.begin()
             self._sweep(work)
             name = uuid.uuid4().hex
             folder = work / name
@@ -246,6 +259,39 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         with _held(path):
             yield
+
+
+def read_artifact(home: Path) -> Artifact:
+    """The artifact in its folder, every byte of it verified; its identity is the folder's name.
+
+    Raises:
+        ValueError: when a file or the description is not what it was, saying which. Also KeyError and TypeError.
+        OSError: when something is not there or cannot be read.
+    """
+    text = (home / _METADATA).read_text(encoding="utf-8")
+    artifact = Artifact.from_json(json.loads(text), home)
+    if artifact.sha256 != home.name or canonical_json(artifact.to_json()) != text:
+        raise ValueError(f"{_METADATA} is not what it was")
+    for entry in artifact.files:
+        if FileEntry.of(home, home / entry.path) != entry:
+            raise ValueError(f"{entry.path} is not what it was")
+    return artifact
+
+
+def read_note(path: Path) -> Json:
+    """The value of a key's or record's file, whose name is its key.
+
+    Raises:
+        ValueError: when it is not what was written, or lies under another name. Also KeyError and TypeError.
+        OSError: when it is not there or cannot be read.
+    """
+    text = path.read_text(encoding="utf-8")
+    envelope = json.loads(text)
+    value = envelope["value"]
+    spelled = {"sha256": sha256_of_json(value), "value": value}
+    if text not in {canonical_json({"key": path.stem, **spelled}), canonical_json(spelled)}:  # the latter is older
+        raise ValueError("not what was written")
+    return value
 
 
 def write_atomically(path: Path, text: str) -> None:

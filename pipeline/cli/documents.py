@@ -7,6 +7,7 @@ known. Fields are added under the same name; one that goes or changes its meanin
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pipeline.gate.baselines.history import HistoryLine  # noqa: TC001 - pydantic reads it
 from pipeline.measuring.bundle_measurement import loaded_bytes
 from pipeline.report.record import AccuracyFigure, Latency, Memory
+from pipeline.upkeep.contents import ItemKind  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from pipeline.doctor import TargetState
@@ -24,12 +26,17 @@ __all__ = [
     "BaselineCase",
     "BaselinesDocument",
     "ColdStart",
+    "DamagedEntry",
     "DoctorDocument",
     "Document",
     "ExplainDocument",
     "ExplainedStage",
     "MeasureDocument",
     "ModelsDocument",
+    "StoreCheckDocument",
+    "StoreDocument",
+    "StoreEntry",
+    "StoreGcDocument",
     "TargetEntry",
     "TargetsDocument",
     "VerifyDocument",
@@ -179,6 +186,52 @@ class DeviceDocument(Document):
     doubts: tuple[str, ...] = Field(description="what makes its figures vary")
 
 
+class StoreEntry(Document):
+    """One thing in the store."""
+
+    kind: ItemKind
+    what: str = Field(description="the stage, the kind of record, or a name")
+    path: str
+    size_bytes: int
+    used: datetime = Field(description="when it was last used; of data and weights, when it came")
+
+
+class StoreDocument(Document):
+    """``edgewright store list --json``."""
+
+    schema_: Literal["edgewright.store/1"] = Field(default="edgewright.store/1", alias="schema")
+    path: str
+    items: tuple[StoreEntry, ...]
+
+
+class DamagedEntry(Document):
+    """One thing that is not what was put into the store."""
+
+    path: str = Field(description="relative to the store")
+    why: str
+
+
+class StoreCheckDocument(Document):
+    """``edgewright store check --json``; printed also where something is damaged, with exit code 6."""
+
+    schema_: Literal["edgewright.store-check/1"] = Field(default="edgewright.store-check/1", alias="schema")
+    path: str
+    looked_at: int
+    damaged: tuple[DamagedEntry, ...]
+    removed: bool = Field(description="whether what is damaged was removed")
+
+
+class StoreGcDocument(Document):
+    """``edgewright store gc --json``."""
+
+    schema_: Literal["edgewright.store-gc/1"] = Field(default="edgewright.store-gc/1", alias="schema")
+    path: str
+    dry_run: bool = Field(description="whether nothing was removed, only said what would be")
+    freed_bytes: int
+    removed: tuple[StoreEntry, ...]
+    in_use: tuple[StoreEntry, ...] = Field(description="what would have gone if no living run might use it")
+
+
 _Any = Annotated[
     ModelsDocument
     | TargetsDocument
@@ -188,7 +241,10 @@ _Any = Annotated[
     | ExplainDocument
     | BaselinesDocument
     | DevicesDocument
-    | DeviceDocument,
+    | DeviceDocument
+    | StoreDocument
+    | StoreCheckDocument
+    | StoreGcDocument,
     Field(discriminator="schema_"),
 ]
 

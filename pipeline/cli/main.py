@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.cli import bundles, devices, doctor, gating, listing, runs, sharing
+from pipeline.cli import bundles, devices, doctor, gating, listing, runs, sharing, storing
 from pipeline.cli.failures import end_well, guarded
 from pipeline.threads import wait_asleep
 
@@ -42,6 +42,7 @@ for command in (command for module in _COMMANDS for command in module.COMMANDS):
     app.command(name=command.__name__.rstrip("_"))(guarded(command))
 app.add_typer(gating.baseline_app)
 app.add_typer(devices.device_app)
+app.add_typer(storing.store_app)
 
 
 def _print_version(asked: bool) -> None:

@@ -500,7 +500,29 @@ def test_a_damaged_result_can_be_put_anew(store: Store) -> None:
 def test_a_result_is_stored_as_readable_json_with_its_hash(store: Store) -> None:
     store.put_record("kind", "key", {"ü": 1})
     text = (store.root / "records" / "kind" / "key.json").read_text(encoding="utf-8")
-    assert text == canonical_json({"sha256": sha256_of_json({"ü": 1}), "value": {"ü": 1}})
+    assert text == canonical_json({"key": "key", "sha256": sha256_of_json({"ü": 1}), "value": {"ü": 1}})
+
+
+def test_a_result_that_was_kept_without_its_key_is_read_all_the_same(store: Store) -> None:
+    path = store.root / "records" / "kind" / "key.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(canonical_json({"sha256": sha256_of_json({"a": 1}), "value": {"a": 1}}), encoding="utf-8")
+    assert store.get_record("kind", "key") == {"a": 1}
+
+
+def test_a_true_result_under_another_name_is_damaged(store: Store) -> None:
+    store.put_record("kind", "key", {"a": 1})
+    folder = store.root / "records" / "kind"
+    (folder / "key.json").rename(folder / "other.json")
+    assert store.get_record("kind", "other") is None
+    assert store.lost == ["other"]
+
+
+def test_another_spelling_of_the_same_is_damaged(store: Store) -> None:
+    store.put_record("kind", "key", {"a": 1e-07})
+    path = store.root / "records" / "kind" / "key.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("1e-07", "1E-07"), encoding="utf-8")
+    assert store.get_record("kind", "key") is None
 
 
 # Writing a text
