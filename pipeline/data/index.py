@@ -1,11 +1,13 @@
 """What is already known about files that did not change: their hash; and about images: that they decode, and as what.
 
 A file is taken as unchanged when path, size and modification time (ns) are. The index is a cache: deleting it costs
-time and nothing else.
+time and nothing else. Each row is sealed by a hash of what it says: one that was changed counts as unknown, and an
+index that can no longer be read is made anew.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import stat
@@ -27,12 +29,15 @@ if TYPE_CHECKING:
 __all__ = ["Decoded", "FileIndex", "Hashed"]
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS files
-    (path TEXT PRIMARY KEY, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS images (sha256 TEXT PRIMARY KEY, several INTEGER NOT NULL, look BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS sealed_files
+    (path TEXT PRIMARY KEY, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    seal TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sealed_images
+    (sha256 TEXT PRIMARY KEY, several INTEGER NOT NULL, look BLOB NOT NULL, seal TEXT NOT NULL);
 """
 _SETTLED_NS = 2_000_000_000
 """A file this young may change again within one tick of its modification time: it is hashed, but not remembered."""
+_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 _VARIABLES = 500
 """Values in one query; SQLite's oldest limit is 999."""
 
@@ -71,9 +76,9 @@ class FileIndex:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._connection = self._open()
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError:
+            except _ERRORS as error:
+                if not self._damaged(error):
+                    raise
                 self._path.unlink()
                 self._connection = self._open()
         except (OSError, sqlite3.Error) as error:
@@ -89,7 +94,7 @@ class FileIndex:
         connection = sqlite3.connect(self._path, timeout=60)
         try:
             connection.executescript(_TABLES)
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             connection.close()
             raise
         return connection
@@ -110,7 +115,7 @@ class FileIndex:
         known = {
             path: (size, mtime, sha256)
             for path, size, mtime, sha256 in self._lookup(
-                "SELECT path, size_bytes, mtime_ns, sha256 FROM files WHERE path IN", keys.values()
+                "SELECT path, size_bytes, mtime_ns, sha256, seal FROM sealed_files WHERE path IN", keys.values()
             )
         }
         found: dict[Path, str] = {}
@@ -144,17 +149,17 @@ class FileIndex:
     ) -> None:
         settled_before = time.time_ns() - _SETTLED_NS
         rows = [(keys[path], *stats[path], found[path]) for path in paths if stats[path][1] < settled_before]
-        self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+        self._write("INSERT OR REPLACE INTO sealed_files VALUES (?, ?, ?, ?, ?)", rows)
 
     def decoded(self, hashes: Iterable[str]) -> dict[str, Decoded]:
         """Those of the hashes whose files are known to decode, with what they decode to."""
-        rows = self._lookup("SELECT sha256, several, look FROM images WHERE sha256 IN", hashes)
+        rows = self._lookup("SELECT sha256, several, look, seal FROM sealed_images WHERE sha256 IN", hashes)
         return {sha256: Decoded(several=bool(several), look=look) for sha256, several, look in rows}
 
     def remember_decoded(self, images: Mapping[str, Decoded]) -> None:
         """Note that the files of these hashes decode, and to what."""
         rows = [(sha256, int(one.several), one.look) for sha256, one in images.items()]
-        self._write("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", rows)
+        self._write("INSERT OR REPLACE INTO sealed_images VALUES (?, ?, ?, ?)", rows)
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -163,19 +168,53 @@ class FileIndex:
         return self._connection
 
     def _lookup(self, query: str, values: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+        """The rows as they were written, without their seals."""
         values = list(values)
         for start in range(0, len(values), _VARIABLES):
             part = values[start : start + _VARIABLES]
-            yield from self._opened().execute(f"{query} ({','.join('?' * len(part))})", part)
+            asked = f"{query} ({','.join('?' * len(part))})"
+            try:
+                rows = self._opened().execute(asked, part).fetchall()
+            except _ERRORS as error:
+                if not self._damaged(error):
+                    raise
+                self._make_anew()
+                return
+            yield from (row[:-1] for row in rows if row[-1] == _seal(row[:-1]))
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        sealed = [(*row, _seal(row)) for row in rows]
         try:
-            with self._opened() as connection:
-                connection.executemany(statement, rows)
+            try:
+                with self._opened() as connection:
+                    connection.executemany(statement, sealed)
+            except _ERRORS as error:
+                if not self._damaged(error):
+                    raise
+                self._make_anew()
+                with self._opened() as connection:
+                    connection.executemany(statement, sealed)
         except sqlite3.OperationalError as error:
             raise ResourceError(
                 "the index of files cannot be written", where=str(self._path), got=str(error)
             ) from error
+
+    def _damaged(self, error: Exception) -> bool:
+        """Whether the bytes of the index are to blame, not a lock, the disk or a permission."""
+        # What is no UTF-8 is Python's complaint, and has no code.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:  # a header may say so, too
+            return os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK)
+        return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+    def _make_anew(self) -> None:
+        self._opened().close()
+        self._path.unlink(missing_ok=True)
+        self._connection = self._open()
+
+
+def _seal(row: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr(row).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _stat(path: Path) -> tuple[int, int]:

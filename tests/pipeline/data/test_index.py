@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,30 @@ def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "index.sqlite").write_bytes(b"this is no database" * 100)
     assert len(_hashes(tmp_path / "cache", [path])) == 1
+
+
+def test_no_flipped_bit_of_an_index_changes_what_is_known(tmp_path: Path) -> None:
+    paths = [_file(tmp_path / str(number), str(number).encode()) for number in range(10)]
+    cache, chance = tmp_path / "cache", random.Random(0)
+    right = _hashes(cache, paths)
+    images = {sha256: Decoded(several=False, look=bytes(range(8))) for sha256 in right.values()}
+    with FileIndex(cache) as index:
+        index.remember_decoded(images)
+    whole = (cache / "index.sqlite").read_bytes()
+    wrong = []
+    header = range(100)  # of SQLite: versions, sizes, encoding
+    for place in (*header, *chance.sample([place for place, byte in enumerate(whole) if byte], 60)):
+        content = bytearray(whole)
+        content[place] ^= 1 << chance.randrange(8)
+        (cache / "index.sqlite").write_bytes(content)
+        with FileIndex(cache) as index:
+            found = {path: known.sha256 for path, known in index.hashes(paths, SilentProgress()).items()}
+            if found != right or not index.decoded(images).items() <= images.items():
+                wrong.append(place)
+            index.remember_decoded(images)
+            if index.decoded(images) != images:
+                wrong.append(place)
+    assert wrong == []
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
