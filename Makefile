@@ -19,7 +19,7 @@ export $(VALUES)
 WITH_ARGS = $(BIN)/python -c 'import os, shlex, sys; os.execv(sys.argv[1], sys.argv[1:] + shlex.split(os.environ["ARGS"]))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup deploy bench gpu-check test test-full check lint type layers format schema clean
+.PHONY: help setup deploy bench reliability gpu-check test test-full check lint type layers format schema clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ deploy: $(READY) ## take MODEL through the whole chain; bundle and report in dep
 
 bench: $(READY) ## what the latency gate can and cannot see on this machine (an hour; ARGS='--gates 3' for a quick look)
 	@$(WITH_ARGS) $(BIN)/edgewright selftest
+
+reliability: $(READY) ## kills, signals, flipped bits, damaged input: what is promised, tried (40 minutes; ARGS='--share 0.1')
+	@$(WITH_ARGS) $(BIN)/python -m benchmarks.reliability
 
 test: $(READY) ## the tests (minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not slow'

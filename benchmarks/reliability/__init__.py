@@ -1,0 +1,1 @@
+"""Promises of docs/reliability.md, tried by campaigns of seeded accidents; ``make reliability``."""

@@ -1,0 +1,44 @@
+"""What a campaign of accidents came to, in the same words for each promise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+__all__ = ["Outcome", "timed"]
+
+
+@dataclass(kw_only=True, slots=True)
+class Outcome:
+    """One promise, tried so often.
+
+    Attributes:
+        promise: In a sentence.
+        tries: Accidents that were made.
+        failures: What went otherwise than promised, one line each with what makes it happen again.
+        seconds: How long all of it took.
+    """
+
+    promise: str
+    tries: int = 0
+    failures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def tried(self, failure: str | None = None) -> None:
+        """Count one accident, and what it did that it should not have done."""
+        self.tries += 1
+        if failure:
+            self.failures.append(failure)
+
+
+@contextmanager
+def timed(promise: str) -> Iterator[Outcome]:
+    """An outcome whose seconds are those of the ``with`` block."""
+    outcome = Outcome(promise=promise)
+    start = time.perf_counter()
+    try:
+        yield outcome
+    finally:
+        outcome.seconds = time.perf_counter() - start

@@ -1,0 +1,85 @@
+"""Asked to end at any moment, a run ends, soon, wholly and with one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.reliability.outcome import Outcome, timed
+
+if TYPE_CHECKING:
+    from benchmarks.reliability.campaign import Campaign
+
+__all__ = ["signalled"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SOON_S = 5.0
+_RESUMABLE = "finished stages are kept, the same command goes on from there"
+
+
+def signalled(campaign: Campaign, tries: int) -> Outcome:
+    """Send SIGINT, SIGTERM and SIGHUP in turn at random times, each to a run from an empty store or where one was."""
+    chance, job = campaign.chance("signalled"), campaign.job
+    cache, out = job.folder / "signalled", job.folder / "signalled-out"
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup; what is caught here is no longer ignored there
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+    with timed(
+        "SIGINT, SIGTERM or SIGHUP at a random time ends a run within 5 s, with its children, by one line"
+    ) as outcome:
+        number = 0
+        while outcome.tries < tries:
+            asked = _SIGNALS[number % len(_SIGNALS)]
+            delay = chance.uniform(0, 0.9 * campaign.wall_s)
+            number += 1
+            process = job.deploy(cache / str(number), out)
+            try:
+                process.communicate(timeout=delay)
+            except subprocess.TimeoutExpired:
+                failure = _failure(process, asked)
+                outcome.tried(failure and f"{asked.name} after {delay:.2f} s: {failure}")
+            else:
+                outcome.tried(f"the run ended by itself within {delay:.2f} s, with {process.returncode}")
+        last = job.ended(job.deploy(cache / str(number), out))
+        if last.code or last.digest != campaign.digest:
+            outcome.failures.append(f"the run after the last signal: {last.code}, {last.err.strip()[-300:]}")
+    return outcome
+
+
+def _failure(process: subprocess.Popen[str], asked: signal.Signals) -> str | None:
+    start = time.perf_counter()
+    process.send_signal(asked)
+    try:
+        _, err = process.communicate(timeout=4 * _SOON_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return f"still there after {4 * _SOON_S:.0f} s"
+    took_s = time.perf_counter() - start
+    if took_s > _SOON_S:
+        return f"took {took_s:.1f} s"
+    if children := _alive(process.pid):
+        return f"children live on: {children}"
+    if process.returncode == -asked and not err:
+        return None  # before Python had read the command: there was nothing to tidy up, and nobody to say so
+    told = f"interrupted; {_RESUMABLE}" if asked == signal.SIGINT else f"ended by {asked.name}; {_RESUMABLE}"
+    lines = [line for line in err.splitlines() if not line.startswith("  ")]  # what it had said of its work before
+    if process.returncode != 128 + asked or lines != [told]:
+        return f"exit code {process.returncode}, said {err[-400:]!r}"
+    return None
+
+
+def _alive(session: int) -> list[int]:
+    """Processes of that session that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found

@@ -1,0 +1,188 @@
+"""The smallest whole job: a network of four layers, three colours under noise, one epoch; and starting it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Ended", "TinyJob", "make_tiny_job"]
+
+_LIMIT_S = 600
+_LONG_AGO_S = 1_700_000_000
+_PIXELS = 16
+_COLOURS = ("blue", "green", "red")
+_NETWORK = """\
+from torch import nn
+
+
+def tiny(num_classes):
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(32, num_classes),
+    )
+"""
+_RECIPE = """\
+model: net.py:tiny
+data: {source: colours}
+input: {size: 16, resize: squash, mean: 0.5, std: 0.25}
+baseline: {schedule: {epochs: 2, batch_size: 16}}
+prune: {schedule: {epochs: 1, batch_size: 16}}
+skip: [distill]
+build: {precision: int8, budget_s: 0}
+measure: {processes: 1, iterations: 12}
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def digest(self) -> str:
+        """The bundle's, as a deploy prints it.
+
+        Raises:
+            ValueError: when it printed none.
+        """
+        for line in self.out.splitlines():
+            if line.startswith("  bundle sha256 "):
+                return line.split()[-1]
+        raise ValueError(f"no bundle: exit code {self.code}, {self.err.strip()[-300:]}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TinyJob:
+    """The job's folder; commands are typed in it."""
+
+    folder: Path
+
+    def _environment(self, cache: Path) -> dict[str, str]:
+        # A temporary folder of its own: nobody else's measuring is waited for, since no figure counts here.
+        return {**os.environ, "EDGEWRIGHT_CACHE": str(cache), "TMPDIR": str(self.folder / "tmp")}
+
+    def start(self, cache: Path, *typed: str) -> subprocess.Popen[str]:
+        """A command on a store, in a session of its own so that none of its children can hide."""
+        return subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-P", "-m", "edgewright", *typed],
+            cwd=self.folder,
+            env=self._environment(cache),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def deploy(self, cache: Path, out: Path) -> subprocess.Popen[str]:
+        """Start the job."""
+        return self.start(cache, "deploy", "--recipe", "recipe.yaml", "--out", str(out))
+
+    def ended(self, process: subprocess.Popen[str]) -> Ended:
+        """Wait for it.
+
+        Raises:
+            subprocess.TimeoutExpired: when it takes ten minutes.
+        """
+        out, err = process.communicate(timeout=_LIMIT_S)
+        return Ended(code=process.returncode, out=out, err=err)
+
+    def check(self, cache: Path) -> tuple[int, set[str]]:
+        """The exit code of ``edgewright store check``, and what it names as damaged."""
+        done = self.ended(self.start(cache, "store", "check", "--json"))
+        value: dict[str, Any] = json.loads(done.out or '{"damaged": []}')
+        return done.code, {one["path"] for one in value["damaged"]}
+
+    def store_failure(self, cache: Path) -> str | None:
+        """Why the store is not as a good run leaves it; None when it is."""
+        code, damaged = self.check(cache)
+        left = [path.name for path in (cache / "work").iterdir()]
+        if code or damaged or left:
+            return f"store check ends with {code}: damaged {sorted(damaged)}, left in work: {left}"
+        return None
+
+    def many(self, cache: Path, typed: Sequence[Sequence[str]]) -> list[Ended]:
+        """Type many commands within one process, since each costs seconds alone; -1 for one that ends the process."""
+        ends: list[Ended] = []
+        while len(ends) < len(typed):
+            done = subprocess.run(  # noqa: S603 - ourselves
+                [sys.executable, "-c", _MANY],
+                input=json.dumps(typed[len(ends) :]),
+                cwd=self.folder,
+                env={**self._environment(cache), "COLUMNS": "200"},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_LIMIT_S,
+            )
+            ends += [Ended(**json.loads(line)) for line in done.stdout.splitlines()]
+            if len(ends) < len(typed):
+                ends.append(
+                    Ended(code=-1, out="", err=f"the process ended with {done.returncode}: {done.stderr[-300:]}")
+                )
+        return ends
+
+
+_MANY = """
+import contextlib, io, json, os, sys
+
+told = os.fdopen(os.dup(1), "w", buffering=1)
+os.dup2(2, 1)
+
+from pipeline.cli import console
+from pipeline.cli.main import app
+
+commands, sys.argv = json.load(sys.stdin), ["edgewright"]
+for arguments in commands:
+    console.out_console.cache_clear()
+    console.progress.cache_clear()
+    code = 0
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            app(args=arguments)
+        except SystemExit as left:
+            code = left.code or 0
+        except BaseException as lost:
+            code, _ = -2, print("Traceback", repr(lost), file=sys.stderr)
+    told.write(json.dumps({"code": code, "out": out.getvalue(), "err": err.getvalue()}) + chr(10))
+"""
+
+
+def make_tiny_job(folder: Path) -> TinyJob:
+    """Write network, images and recipe."""
+    from PIL import Image
+
+    (folder / "tmp").mkdir()
+    (folder / "net.py").write_text(_NETWORK, encoding="utf-8")
+    (folder / "recipe.yaml").write_text(_RECIPE, encoding="utf-8")
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 40), ("val", 24)):
+        for channel, name in enumerate(reversed(_COLOURS)):
+            home = folder / "colours" / part / name
+            home.mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 120, (_PIXELS, _PIXELS, 3))
+                pixels[:, :, channel] += 100
+                file = home / f"{number:03}.png"
+                Image.fromarray(pixels.astype(np.uint8)).save(file)
+                os.utime(file, (_LONG_AGO_S, _LONG_AGO_S))  # what has just been written is not put into the index
+    return TinyJob(folder=folder)

@@ -1,0 +1,189 @@
+"""A few accidents of each kind that is quick, and that a campaign counts what goes otherwise than promised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reliability import __main__ as command
+from benchmarks.reliability import edited_bundle as edited
+from benchmarks.reliability import hostile_input, tiny_job
+from benchmarks.reliability.campaign import Campaign, begin
+from benchmarks.reliability.edits import changed
+from benchmarks.reliability.flipped_store import flipped_index, flipped_store
+from benchmarks.reliability.killed import killed
+from benchmarks.reliability.outcome import Outcome
+from benchmarks.reliability.published import BEGIN, END, publish, rendered
+from benchmarks.reliability.signalled import signalled
+from benchmarks.reliability.tiny_job import Ended, TinyJob
+from benchmarks.reliability.together import together
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    """One undisturbed run."""
+    return begin(tmp_path_factory.mktemp("campaign"), seed=1)
+
+
+@pytest.fixture
+def paper(tmp_path: Path) -> Campaign:
+    """A campaign whose run never was."""
+    (tmp_path / "tmp").mkdir()
+    return Campaign(job=TinyJob(folder=tmp_path), digest="", wall_s=1.0, seed=1)
+
+
+def _held(outcome: Outcome, tries: int) -> None:
+    assert outcome.failures == []
+    assert outcome.tries == tries
+
+
+def test_the_quick_accidents_do_no_harm(campaign: Campaign) -> None:
+    # One test: the undisturbed run that they share costs more than they do.
+    _held(edited.edited_bundle(campaign, 14), 14)
+    _held(edited.mutated_manifests(campaign, 10), 10)
+    _held(hostile_input.mutated_networks(campaign, 20), 20)
+    _held(hostile_input.mutated_recipes(campaign, 20), 20)
+    _held(flipped_index(campaign, 2), 2)
+
+
+@pytest.mark.slow
+def test_runs_that_are_killed_ended_or_together_make_the_undisturbed_bundle(campaign: Campaign) -> None:
+    _held(killed(campaign, 2), 2)
+    _held(signalled(campaign, 3), 3)
+    _held(together(campaign, [2]), 1)
+
+
+@pytest.mark.slow
+def test_every_flipped_bit_of_a_store_is_named_and_made_anew(campaign: Campaign) -> None:
+    outcome = flipped_store(campaign, 1)
+    assert outcome.failures == []
+    assert outcome.tries > 20
+
+
+@pytest.mark.slow
+def test_another_bundle_is_a_failure(campaign: Campaign) -> None:
+    (failure,) = killed(replace(campaign, digest="another"), 1).failures
+    assert "another bundle" in failure
+
+
+@pytest.mark.slow
+def test_a_bundle_that_was_not_edited_is_a_failure(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edited, "EDITS", (lambda _root, _chance: "nothing",))
+    outcome = edited.edited_bundle(campaign, 2)
+    assert outcome.failures == ["nothing: verify.py 0, edgewright verify 0: ''"] * 2
+
+
+@pytest.mark.parametrize(
+    ("end", "right"),
+    [
+        (Ended(code=0, out="", err=""), True),
+        (Ended(code=2, out="", err="error: no\n"), True),
+        (Ended(code=2, out="", err="error: no\nerror: no\n"), False),
+        (Ended(code=2, out="", err="Traceback\nerror: no\n"), False),
+        (Ended(code=2, out="", err=""), False),
+        (Ended(code=70, out="", err="error: a defect\n"), False),
+        (Ended(code=-1, out="", err="the process ended with -11"), False),
+    ],
+)
+def test_anything_but_one_error_with_a_documented_code_is_a_failure(end: Ended, *, right: bool) -> None:
+    outcome = Outcome(promise="")
+    hostile_input._judge(outcome, ["x"], [end])
+    assert (outcome.tries, not outcome.failures) == (1, right)
+
+
+def test_commands_are_typed_one_after_the_other(paper: Campaign) -> None:
+    first, second = paper.job.many(paper.cache, [("store", "path"), ("store", "gc")])
+    assert first == Ended(code=0, out=f"{paper.cache}\n", err="")
+    assert (second.code, second.out) == (2, "")
+
+
+def test_a_command_that_ends_the_process_is_told_and_the_next_one_typed(
+    paper: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends_at_gc = "\nimport os\n_app = app\ndef app(args):\n    'gc' in args and os._exit(9)\n    _app(args=args)\n"
+    monkeypatch.setattr(tiny_job, "_MANY", tiny_job._MANY.replace("\ncommands, ", f"{ends_at_gc}commands, "))
+    first, second, third = paper.job.many(paper.cache, [("store", "path"), ("store", "gc"), ("store", "path")])
+    assert (first.code, second.code) == (0, -1)
+    assert second.err.startswith("the process ended with 9")
+    assert third == first
+
+
+def test_what_was_changed_is_never_the_same(paper: Campaign) -> None:
+    content = bytes(100)
+    assert all(changed(content, paper.chance(str(number))) != content for number in range(300))
+
+
+def test_the_same_seed_makes_the_same_accidents(paper: Campaign) -> None:
+    assert paper.chance("x").random() == paper.chance("x").random()
+    assert paper.chance("x").random() != replace(paper, seed=2).chance("x").random()
+
+
+# What is written
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """A page with a place for figures."""
+    path = tmp_path / "page.md"
+    path.write_text(f"before\n\n{BEGIN}\nwritten before\n{END}\n\nafter\n", encoding="utf-8")
+    return path
+
+
+def test_the_figures_go_between_the_markers(page: Path) -> None:
+    outcome = Outcome(promise="It holds", tries=7, failures=["x"], seconds=61.0)
+    publish(page, rendered([outcome], seed=3))
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n\n{BEGIN}\n| promise |")
+    assert text.endswith(f"{END}\n\nafter\n")
+    assert "| It holds | 7 | 1 | 61 |" in text
+    assert "seed 3: 7 tries in 1.0 minutes." in text
+    assert "written before" not in text
+
+
+def test_a_page_without_markers_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("nothing", encoding="utf-8")
+    with pytest.raises(ValueError, match="no place for the figures"):
+        publish(tmp_path / "page.md", "table")
+
+
+def test_the_published_page_has_its_place_for_figures() -> None:
+    text = command._PAGE.read_text(encoding="utf-8")
+    assert text.index(BEGIN) < text.index(END)
+
+
+@pytest.mark.parametrize(("failures", "code"), [([], 0), (["lost"], 1)])
+def test_any_failure_ends_the_command_with_1(
+    paper: Campaign,
+    page: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failures: list[str],
+    code: int,
+) -> None:
+    asked: list[int] = []
+
+    def run(_campaign: Campaign, tries: int) -> Outcome:
+        asked.append(tries)
+        return Outcome(promise="It holds", tries=tries, failures=failures)
+
+    monkeypatch.setattr(command, "CAMPAIGNS", {"one": (50, run)})
+    monkeypatch.setattr(command, "begin", lambda _folder, _seed: paper)
+    assert command.main(["--share", "0.1", "--only", "one", "--page", str(page)]) == code
+    assert command.main(["--tries", "one=2", "--page", str(page)]) == code
+    assert asked == [5, 2]
+    assert "| It holds | 2 |" in page.read_text(encoding="utf-8")
+    assert [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")] == 2 * failures
+
+
+def test_campaigns_that_were_left_out_are_named() -> None:
+    assert rendered([], seed=0, untried=["two", "one"]).endswith("Left out: one, two.")
+
+
+@pytest.mark.parametrize("typed", ["killed", "killed=0", "killed=x", "kiled=1"])
+def test_no_number_of_tries_is_refused(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        command.main(["--tries", typed])
+    assert left.value.code == 2
+    assert "NAME=N" in capsys.readouterr().err
