@@ -451,6 +451,11 @@ def test_verify_refuses_what_is_no_bundle(edgewright: Edgewright, golden: Golden
 # How it ends from outside
 
 
+def _as_from_a_terminal() -> None:
+    """Hang-ups end a command, whatever the tests themselves were started by."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture
 def running(
     deployed: Deployed, workshop: Path, environment: dict[str, str], tmp_path: Path
@@ -464,6 +469,7 @@ def running(
         text=True,
         cwd=workshop,
         env={**environment, "EDGEWRIGHT_CACHE": str(deployed.cache)},
+        preexec_fn=_as_from_a_terminal,  # noqa: PLW1509 - a test has no other threads
     )
     try:
         _wait_until_it_works(process, deployed.cache / "work")

@@ -26,6 +26,7 @@ def _own_signals_and_output(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
     }
     monkeypatch.setattr(sys, "argv", ["edgewright", "deploy"])
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may have been started by nohup
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in before.items():

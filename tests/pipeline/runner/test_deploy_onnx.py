@@ -79,11 +79,11 @@ def test_beside_plain_runtimes_there_is_no_network_for_pytorch(chain: Chain) -> 
     (one,) = finished(chain)
     engine = one.artifacts[ArtifactKind.ENGINE]
     built = _Built(run=one, precision="float", engine=engine, source=FLOAT_MODEL)
-    floats = _taking_floats(chain, built, EngineSpec.from_json(engine.facts["engine"]))
+    floats = _taking_floats(built, EngineSpec.from_json(engine.facts["engine"]))
 
     assert floats.input.name == "input"
-    assert {spec.target for _, spec in _others(chain, built, floats)}.isdisjoint({"torch", "pytorch"})
-    assert all((folder / FLOAT_MODEL).is_file() for folder, _ in _others(chain, built, floats))
+    assert {spec.target for _, spec in _others(built, floats)}.isdisjoint({"torch", "pytorch"})
+    assert all((folder / FLOAT_MODEL).is_file() for folder, _ in _others(built, floats))
 
 
 def test_a_file_that_changed_since_it_was_looked_at(recipe: Recipe, file: Path, tmp_path: Path) -> None:
