@@ -103,7 +103,7 @@ def read_bundle(root: Path) -> Bundle:
 
 
 def _read_bundle(root: Path) -> Bundle:
-    problems = verify.verify_bundle(root)
+    problems = verify.problems_of(os.fspath(root))
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise IntegrityError(
@@ -143,6 +143,7 @@ def run_script(target: Target, task: str) -> str:
     template = (_DEVICE / "run.py.template").read_text(encoding="utf-8")
     filled = {
         "@@PREPROCESS@@": part_for_devices(_PIPELINE / "preprocess.py"),
+        "@@FOLDER@@": part_for_devices(_DEVICE / "verify.py"),
         "@@RUNTIME@@": (_DEVICE / target.run_template).read_text(encoding="utf-8").strip(),
         "@@READING@@": part_for_devices(_PIPELINE / "tasks" / "reading" / f"{task}.py"),
         "@@MODEL@@": (_DEVICE / f"run_{task}.py.template").read_text(encoding="utf-8").strip(),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = [
+    "METADATA",
     "KeyRecord",
     "Store",
     "default_root",
@@ -47,7 +48,7 @@ __all__ = [
     "write_atomically",
 ]
 
-_METADATA = "artifact.json"
+METADATA = "artifact.json"
 _KEY_SCHEMA = "edgewright.key/1"
 _NO_ROOM_BYTES = 1 << 16
 _NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM})
@@ -93,8 +94,8 @@ class Store:
             ResourceError: when the disk is full.
             ContractError: when the folder holds a file of the store's own name.
         """
-        if (folder / _METADATA).exists():
-            raise ContractError(f"a stage wrote {_METADATA}, which is the store's own name", where=str(folder))
+        if (folder / METADATA).exists():
+            raise ContractError(f"a stage wrote {METADATA}, which is the store's own name", where=str(folder))
         with _disk_errors(self.root):
             artifact = Artifact.of_folder(kind, folder, facts)
             home = self.root / "artifacts" / artifact.sha256
@@ -106,7 +107,7 @@ class Store:
                 path = folder / entry.path
                 _fsync(path)
                 path.chmod(0o444)
-            _write_and_fsync(folder / _METADATA, canonical_json(artifact.to_json()))
+            _write_and_fsync(folder / METADATA, canonical_json(artifact.to_json()))
             home.parent.mkdir(parents=True, exist_ok=True)
             try:
                 folder.rename(home)
@@ -123,7 +124,7 @@ class Store:
         if not home.exists():  # first: what comes later, from another process, comes whole
             return None
         with _disk_errors(self.root):
-            self._use.of(home / _METADATA)
+            self._use.of(home / METADATA)
         try:
             return read_artifact(home)
         except FileNotFoundError:
@@ -268,10 +269,10 @@ def read_artifact(home: Path) -> Artifact:
         ValueError: when a file or the description is not what it was, saying which. Also KeyError and TypeError.
         OSError: when something is not there or cannot be read.
     """
-    text = (home / _METADATA).read_text(encoding="utf-8")
+    text = (home / METADATA).read_text(encoding="utf-8")
     artifact = Artifact.from_json(json.loads(text), home)
     if artifact.sha256 != home.name or canonical_json(artifact.to_json()) != text:
-        raise ValueError(f"{_METADATA} is not what it was")
+        raise ValueError(f"{METADATA} is not what it was")
     for entry in artifact.files:
         if FileEntry.of(home, home / entry.path) != entry:
             raise ValueError(f"{entry.path} is not what it was")

@@ -23,8 +23,6 @@ MANIFEST = "manifest.json"
 SCHEMA = "edgewright.bundle/1"
 PRIVILEGES = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
-Read = TypeVar("Read")
-
 
 def sha256_of(path: str) -> str:
     """SHA-256 of a file, in hex."""
@@ -99,6 +97,10 @@ def read_manifest(root: str) -> dict[str, tuple[int, str]]:
     return entries
 
 
+# --- the bundle's run.py starts here ---
+Read = TypeVar("Read")
+
+
 def printable(text: str) -> str:
     """The text with everything spelled out that could steer a terminal: names of files may be anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
@@ -130,6 +132,7 @@ def of_one_folder(root: str | os.PathLike[str], read: Callable[[], Read]) -> Rea
     return read()
 
 
+# --- the bundle's run.py ends here ---
 def verify_bundle(root: str | os.PathLike[str]) -> list[str]:
     """All problems of the bundle below ``root``, empty when it is intact."""
     return of_one_folder(root, lambda: problems_of(os.fspath(root)))

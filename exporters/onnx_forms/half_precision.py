@@ -171,10 +171,10 @@ def check_half(model: Path, half: Path) -> float:
     """
     import onnx
 
-    graph = Graph(onnx.load(model))
+    floats = onnx.load(model)
     # Before anything is chosen: what is chosen jumps for a rounding.
-    names = smooth_outputs(graph)(graph.model.graph.node[0].name)
-    sessions = [reference_session(watching(onnx.load(path), names).SerializeToString()) for path in (model, half)]
+    names = smooth_outputs(Graph(floats))(floats.graph.node[0].name)
+    sessions = [reference_session(watching(one, names).SerializeToString()) for one in (floats, onnx.load(half))]
     name, images = sessions[0].get_inputs()[0].name, random_images(sessions[0], _INPUTS)
     wanted, found = ([session.run(None, {name: image[None]}) for image in images] for session in sessions)
     pairs = zip(zip(*wanted, strict=True), zip(*found, strict=True), strict=True)

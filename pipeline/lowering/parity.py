@@ -125,14 +125,12 @@ _IMAGE = "image "
 
 
 NUMBERS = Answers(difference=largest_difference)
+"""One output of plain numbers."""
 
 
 def answers_of(task: Task) -> Answers:
     """What the outputs of a task's networks are."""
     return Answers(names=task.output_names, difference=task.difference, chosen=task.chosen)
-
-
-"""One output of plain numbers."""
 
 
 def compare(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,11 +15,11 @@ from pipeline.models.one_output import answer_with_one_tensor, described
 from pipeline.models.torchvision_detectors import build_detector, fed_as_it_is
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pipeline.models.source import ModelSource
 
-__all__ = ["build_network", "check_outputs"]
+__all__ = ["build_network", "check_outputs", "modes_kept"]
 
 _TORCHVISION_ARGUMENTS: dict[str, dict[str, Any]] = {
     # Without the auxiliary heads, which only training in the paper's way uses and which return tuples; with the
@@ -98,11 +99,18 @@ def check_outputs(network: nn.Module, input_shape: tuple[int, ...], *, classes: 
     Raises:
         UsageError: before anything is trained on it.
     """
-    was_training = {module: module.training for module in network.modules()}
-    try:
+    with modes_kept(network):
         _check(network.eval(), input_shape, classes)
         if trained:
             _check(network.train(), (2, *input_shape[1:]), classes)
+
+
+@contextmanager
+def modes_kept(network: nn.Module) -> Iterator[None]:
+    """Every module is in training or evaluation mode afterwards as it was before."""
+    was_training = {module: module.training for module in network.modules()}
+    try:
+        yield
     finally:
         for module, training in was_training.items():
             module.training = training

@@ -17,7 +17,7 @@ from pipeline.store import write_atomically
 if TYPE_CHECKING:
     from pipeline.progress import Progress
 
-__all__ = ["find_pretrained"]
+__all__ = ["find_pretrained", "noted_sha256"]
 
 _WHOLE = re.compile(r"[0-9a-f]{64}")
 """A SHA-256 that was noted in full."""
@@ -75,14 +75,14 @@ def _timm_location(name: str) -> tuple[str, str] | None:
 
 def _downloaded(url: str, file: Path, progress: Progress) -> Path:
     """The file, fetched; its whole hash is noted beside it, and if it was noted before it has to be that one."""
-    download(url, file, _pinned(file) or _prefix(file.name), progress)
+    download(url, file, noted_sha256(file) or _prefix(file.name), progress)
     write_atomically(_pin(file), sha256_of_file(file) + "\n")
     return file
 
 
 def _cached(filename: str, cache: Path) -> Path | None:
     """A file of that name in our cache or torch's, with the hash that was noted or that its name announces."""
-    expected = _pinned(cache / "weights" / filename) or _prefix(filename)
+    expected = noted_sha256(cache / "weights" / filename) or _prefix(filename)
     for folder in (cache / "weights", _torch_hub() / "checkpoints"):
         file = folder / filename
         if file.is_file() and (not expected or sha256_of_file(file).startswith(expected)):
@@ -94,7 +94,7 @@ def _pin(file: Path) -> Path:
     return file.with_name(f"{file.name}.sha256")
 
 
-def _pinned(file: Path) -> str:
+def noted_sha256(file: Path) -> str:
     """The hash that the file had when it first came to this machine; empty when it never did, or that is not known."""
     try:
         noted = _pin(file).read_text(encoding="ascii").strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,19 @@ from pipeline.errors import EdgewrightError, UsageError, nearest
 from pipeline.pruning.attention_heads import AttentionHeads, attentions
 from pipeline.pruning.channel_group import ChannelGroup
 from pipeline.pruning.dependency_graph import DependencyGraph, outputs_of, with_auxiliary
+from pipeline.pruning.gradients import gradients_of
 from pipeline.pruning.memory_limit import limited_memory
 from pipeline.pruning.straight_parts import straight_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
     from pipeline.pruning.channel_group import GroupSource
+    from pipeline.subject import Subject
+    from pipeline.tasks import Task
+    from pipeline.training.images import TrainingImages
 
 __all__ = ["ChannelGroup", "ChannelGroups"]
 
@@ -73,6 +77,31 @@ class ChannelGroups:
             raise
         except Exception as error:  # whatever the user's forward raises
             raise _unprunable(error) from error
+
+    @classmethod
+    def of(cls, network: nn.Module, subject: Subject, *, importance: str, keep: Collection[str] = ()) -> ChannelGroups:
+        """Of a network of the subject's model; ``importance`` and ``keep`` as above."""
+        return cls(
+            network,
+            input_shape=subject.preprocess.shape,
+            outputs=subject.model.last_outputs(len(subject.classes)),
+            importance=importance,
+            keep=keep,
+        )
+
+    @contextmanager
+    def judging(self, images: TrainingImages, task: Task, *, seed: int, number: int = 1) -> Iterator[None]:
+        """Within it channels are judged as in a round of pruning: the same go whoever asks.
+
+        Args:
+            images: Of the training, for those ways to judge that look at gradients.
+            task: Its loss.
+            seed: Of the run, which decides what goes by chance.
+            number: Of the round, from 1.
+        """
+        with torch.random.fork_rng(), gradients_of(self._importance, self._network, images, task):
+            torch.manual_seed(seed + number)
+            yield
 
     @property
     def by_parts(self) -> bool:

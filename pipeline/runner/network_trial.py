@@ -128,8 +128,9 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
 def _smaller(plan: Plan, parts: Parts) -> list[tuple[int, ...]]:
     """The shape of the smaller input that is asked for of the student."""
     size = plan.recipe.downsample.height_and_width
-    asked = size is not None and plan.downsamples and parts == plan.parts
-    return [parts.preprocess.at(size).shape] if asked and size else []
+    if size is None or not plan.downsamples or parts != plan.parts:
+        return []
+    return [parts.preprocess.at(size).shape]
 
 
 def _trains(plan: Plan, parts: Parts) -> bool:

@@ -82,11 +82,8 @@ class Prune(Recovering):
             EdgewrightError: when nothing could be pruned.
             UsageError: when there are not so many blocks.
         """
-        import torch
-
         from pipeline.models.files import load_network, save_network
         from pipeline.pruning.channel_groups import ChannelGroups
-        from pipeline.pruning.gradients import gradients_of
         from pipeline.stages.recovery import Recovery, asked_before
         from pipeline.stages.start import network_facts
         from pipeline.training.images import TrainingImages
@@ -99,17 +96,10 @@ class Prune(Recovering):
         said = asked_before(dense, images, self.schedule, inputs, work)
         recovery = Recovery(self, dense, said, images, inputs, work)
         gone = self._leave_blocks_out(network, images)
-        cutter = ChannelGroups(
-            network,
-            input_shape=subject.preprocess.shape,
-            outputs=subject.model.last_outputs(len(subject.classes)),
-            importance=self.importance,
-            keep=self.keep,
-        )
+        cutter = ChannelGroups.of(network, subject, importance=self.importance, keep=self.keep)
         before_all: dict[str, int] = {}
         for number in range(1, self.rounds + 1):
-            with torch.random.fork_rng(), gradients_of(self.importance, network, images, subject.task):
-                torch.manual_seed(work.seed + number)
+            with cutter.judging(images, subject.task, seed=work.seed, number=number):
                 groups = cutter.groups() if self.cuts_channels else []
                 before_all = before_all or {group.root: group.channels for group in groups}
                 if self.cuts_channels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -96,7 +95,7 @@ class Recovery:
         self._dense, self._images, self._inputs, self._work = dense, images, inputs, work
         self._said = [said, *(TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers)]
         self._validation = Validation.of(inputs.subject, work.progress)
-        self._judge, self._judged_on = _judge(inputs, work)
+        self._judge, self._judged_on = _judge(inputs, work, self._validation)
         self.curves: list[Json] = []
         self.notes: list[str] = []
 
@@ -147,13 +146,20 @@ class Recovery:
         )
 
 
-def _judge(inputs: Inputs, work: Workspace) -> tuple[Validation, str]:
-    """What scores a network on a few images, and which these are: held back where any are."""
+def _judge(inputs: Inputs, work: Workspace, held_back: Validation | None) -> tuple[Validation, str]:
+    """What scores a network on a few images, and which these are: held back where any are.
+
+    Args:
+        inputs: Of the stage.
+        work: Where the stage works.
+        held_back: Of all images that are; serves where they are few, so that none is decoded twice.
+    """
     from pipeline.training.validation import Validation
 
     subject = inputs.subject
     held = rotating_samples(subject.validation, _JUDGED_ON)
     samples = held or rotating_samples(subject.train, _JUDGED_ON)
-    parts = replace(subject.parts, dataset=replace(subject.parts.dataset, validation=samples))
-    judge = Validation(replace(subject, parts=parts), work.progress)
-    return judge, f"{len(samples)} {'held-back' if held else 'training'} images"
+    told = f"{len(samples)} {'held-back' if held else 'training'} images"
+    if held_back is not None and samples == subject.validation:
+        return held_back, told
+    return Validation(samples, subject.preprocess, subject.task, work.progress), told

@@ -28,7 +28,9 @@ _REACH = 8
 """A shift is at most this fraction of the side."""
 
 
-def augmented(pixels: Tensor, indices: Tensor, view: int, kinds: Sequence[Augmentation]) -> Tensor:
+def augmented(
+    pixels: Tensor, indices: Tensor, view: int, kinds: Sequence[Augmentation], moves: Moves | None = None
+) -> Tensor:
     """A view of each image; view 0 is one as any other.
 
     Args:
@@ -39,11 +41,12 @@ def augmented(pixels: Tensor, indices: Tensor, view: int, kinds: Sequence[Augmen
             changes brightness, contrast and saturation; ``erase`` blanks a rectangle; ``randaugment`` and
             ``trivialaugment`` are torchvision's. Those that mix two images are seen to in
             :mod:`pipeline.training.mixing`.
+        moves: As of :func:`moves_of` for the same images, where they are known.
 
     Returns:
         uint8, of the same shape.
     """
-    moves = moves_of(indices, view, kinds, (pixels.shape[2], pixels.shape[3]))
+    moves = moves or moves_of(indices, view, kinds, (pixels.shape[2], pixels.shape[3]))
     if moves.mirrored is not None:
         pixels = torch.where(moves.mirrored[:, None, None, None], pixels.flip(-1), pixels)
     for dim, distances in ((2, moves.down), (3, moves.right)):

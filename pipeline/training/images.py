@@ -141,21 +141,18 @@ class TrainingImages:
         chunks: tuple[Tensor, ...] = torch.split(order, batch_size) if len(order) else ()
         if not MIXED_KINDS.intersection(augment):
             for chunk, pixels in zip(chunks, self._pixels(chunks), strict=True):
-                inputs = self._seen(pixels, chunk, view, augment)
                 moves = moves_of(chunk, view, augment, (pixels.shape[2], pixels.shape[3]))
+                inputs = self._normalised(augmented(pixels, chunk, view, augment, moves))
                 labels = self._task.moved(self.labels[chunk], moves)
                 yield Batch(indices=chunk, inputs=inputs, labels=labels, view=view)
             return
         others = [partners(chunk, view, len(self)) for chunk in chunks]
         both = [torch.cat(pair) for pair in zip(chunks, others, strict=True)]
         for chunk, other, whole, pixels in zip(chunks, others, both, self._pixels(both), strict=True):
-            seen = self._seen(pixels, whole, view, augment)
+            seen = self._normalised(augmented(pixels, whole, view, augment))
             inputs, share = mixed(seen[: len(chunk)], seen[len(chunk) :], chunk, view, augment)
             within = Mixed(labels=self.labels[other], share=share)
             yield Batch(indices=chunk, inputs=inputs, labels=self.labels[chunk], view=view, mixed=within)
-
-    def _seen(self, pixels: Tensor, indices: Tensor, view: int, augment: Sequence[Augmentation]) -> Tensor:
-        return self._normalised(augmented(pixels, indices, view, augment))
 
     def _pixels(self, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
         """The bytes of each chunk, uint8 (chunk, channels, height, width)."""

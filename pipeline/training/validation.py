@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from pipeline.data import Sample
+    from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
     from pipeline.session import Outputs
     from pipeline.subject import Subject
+    from pipeline.tasks import Task
 
 __all__ = ["Validation"]
 
@@ -23,21 +26,24 @@ _IMAGES_A_PASS = 128
 
 
 class Validation:
-    """The held-back images, ready to score a network.
+    """Some images, ready to score a network.
 
     Args:
-        subject: Names them; its task scores.
+        samples: Of these images.
+        preprocess: How the network is fed.
+        task: Scores.
         progress: Told while the images are decoded.
     """
 
-    def __init__(self, subject: Subject, progress: Progress) -> None:
-        self._task, self._samples, self._preprocess = subject.task, subject.validation, subject.preprocess
-        self._images = TrainingImages(subject.validation, subject.preprocess, progress, subject.task)
+    def __init__(self, samples: Sequence[Sample], preprocess: PreprocessSpec, task: Task, progress: Progress) -> None:
+        self._task, self._samples, self._preprocess = task, samples, preprocess
+        self._images = TrainingImages(samples, preprocess, progress, task)
 
     @classmethod
     def of(cls, subject: Subject, progress: Progress) -> Validation | None:
-        """None where no images are held back."""
-        return cls(subject, progress) if subject.validation else None
+        """The images that are held back from training; None where none are."""
+        held = subject.validation
+        return cls(held, subject.preprocess, subject.task, progress) if held else None
 
     def score(self, network: nn.Module) -> float:
         """The task's metric, a fraction of 1; the network is left in the mode it was in."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import sha256_of_file, sha256_of_json
 from pipeline.errors import first_line
+from pipeline.models.pretrained import noted_sha256
 from pipeline.store import read_artifact, read_note
 from pipeline.upkeep.contents import plain_files
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Checked", "Damage", "check"]
-
-_WHOLE = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +91,7 @@ def _key(path: Path) -> None:
 
 
 def _weights(path: Path) -> None:
-    noted = path.with_name(f"{path.name}.sha256").read_text(encoding="ascii").strip()
-    if not _WHOLE.fullmatch(noted) or sha256_of_file(path) != noted:
+    if sha256_of_file(path) != noted_sha256(path):
         raise ValueError("not the file that came first")
 
 

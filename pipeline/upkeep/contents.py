@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.artifact import ArtifactKind
-from pipeline.store import read_note
+from pipeline.store import METADATA, read_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["METADATA", "Item", "ItemKind", "contents", "grouped", "last_used_ns", "notes_by_artifact", "plain_files"]
+__all__ = ["Item", "ItemKind", "contents", "grouped", "last_used_ns", "notes_by_artifact", "plain_files"]
 
 ItemKind = Literal["result", "decision", "measurement", "unfinished", "set aside", "place", "data", "weights"]
 
-METADATA = "artifact.json"
 _UNREADABLE = "not readable"
+
+_Notes = dict[str, list[tuple[Path, str]]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,12 +45,13 @@ class Item:
 
 def contents(root: Path) -> list[Item]:
     """Everything in the store at ``root``; what goes while it is looked at is left out."""
-    return [item for found in (_artifacts, _records, _leftovers, _downloads) for item in found(root)]
+    notes = notes_by_artifact(root)
+    return [*_artifacts(root, notes), *_records(root), *_leftovers(root, notes), *_downloads(root)]
 
 
-def notes_by_artifact(root: Path) -> dict[str, list[tuple[Path, str]]]:
+def notes_by_artifact(root: Path) -> _Notes:
     """Identity of an artifact to the key files that name it, each with its stage; unreadable ones are passed over."""
-    found: dict[str, list[tuple[Path, str]]] = {}
+    found: _Notes = {}
     for path in plain_files(root / "keys"):
         try:
             value = read_note(path)
@@ -75,8 +77,7 @@ def last_used_ns(path: Path) -> int:
     return max((one.lstat().st_mtime_ns for one in path.rglob("*")), default=path.lstat().st_mtime_ns)
 
 
-def _artifacts(root: Path) -> Iterator[Item]:
-    notes = notes_by_artifact(root)
+def _artifacts(root: Path, notes: _Notes) -> Iterator[Item]:
     for home in _entries(root / "artifacts"):
         stages = sorted({stage for _, stage in notes.get(home.name, ())})
         kind = _kind_of(home)
@@ -97,8 +98,8 @@ def _records(root: Path) -> Iterator[Item]:
             yield from _item("place" if folder.name == "datasets" else "measurement", folder.name, path)
 
 
-def _leftovers(root: Path) -> Iterator[Item]:
-    stages = {path.stem: stage for notes in notes_by_artifact(root).values() for path, stage in notes}
+def _leftovers(root: Path, notes: _Notes) -> Iterator[Item]:
+    stages = {path.stem: stage for some in notes.values() for path, stage in some}
     for path in _entries(root / "unfinished"):
         yield from _item("unfinished", stages.get(path.name, path.name[:12]), path)
     for path in _entries(root / "quarantine"):

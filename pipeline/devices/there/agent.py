@@ -131,7 +131,7 @@ class _Agent:
         try:
             self._worked(message)
         except OSError as error:
-            self._send(_told(error))
+            self._wire.send(_told(error))
         except GoneError:
             return  # the thread that reads finds out too, and ends everything
 
@@ -157,19 +157,16 @@ class _Agent:
             )  # fmt: skip
             assert worker.stdout is not None  # noqa: S101 - asked for above
             for line in worker.stdout:
-                self._send({"progress": line.strip()})
+                self._wire.send({"progress": line.strip()})
             code = worker.wait()
         self._worker = None
         if code != 0:
             told = errors.read_text(encoding="utf-8", errors="replace")[-4000:]
-            self._send({"error": "worker", "code": code, "text": told})
+            self._wire.send({"error": "worker", "code": code, "text": told})
         else:
             state = {"state": sampler.finished().to_json(), "celsius": [before, celsius()]}
             self._wire.send(state, answer)
         shutil.rmtree(folder, ignore_errors=True)
-
-    def _send(self, message: dict[str, Any]) -> None:
-        self._wire.send(message)
 
 
 def _told(error: OSError) -> dict[str, Any]:

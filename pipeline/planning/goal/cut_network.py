@@ -42,12 +42,9 @@ class CutNetwork(BaseModel):
         Raises:
             EdgewrightError: when it cannot be cut.
         """
-        import torch
-
         from pipeline.data.dataset import rotating_samples
         from pipeline.models.files import load_network, save_network
         from pipeline.pruning.channel_groups import ChannelGroups
-        from pipeline.pruning.gradients import gradients_of
         from pipeline.stages.start import network_facts
         from pipeline.training.batch_norm import reestimate_batch_norm
         from pipeline.training.images import TrainingImages
@@ -57,15 +54,8 @@ class CutNetwork(BaseModel):
         images = TrainingImages(samples, subject.preprocess, work.progress, subject.task)
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         if self.channels:
-            cutter = ChannelGroups(
-                network,
-                input_shape=subject.preprocess.shape,
-                outputs=subject.model.last_outputs(len(subject.classes)),
-                importance=self.importance,
-                keep=self.keep,
-            )
-            with torch.random.fork_rng(), gradients_of(self.importance, network, images, subject.task):
-                torch.manual_seed(work.seed + 1)  # as prune in its first round
+            cutter = ChannelGroups.of(network, subject, importance=self.importance, keep=self.keep)
+            with cutter.judging(images, subject.task, seed=work.seed):
                 cutter.cut(self.channels)
         reestimate_batch_norm(network, images, batch_size=128)
         save_network(network, subject.model, work.folder, classes=len(subject.classes))

@@ -288,32 +288,21 @@ def _read(chain: Chain, artifact: Artifact) -> tuple[list[ChannelGroup], list[La
 
     No groups where it is not to be pruned, no sizes where its input is to stay.
     """
-    import torch
-
     from pipeline.models.files import load_network
     from pipeline.planning.goal.input_sizes import smaller_sizes
     from pipeline.planning.goal.layer_costs import layer_costs
     from pipeline.pruning.channel_groups import ChannelGroups
-    from pipeline.pruning.gradients import gradients_of
     from pipeline.training.images import TrainingImages
 
     plan = chain.plan
     parts, section = plan.parts, plan.recipe.prune
     network, shape = load_network(artifact.root, parts.model), parts.preprocess.shape
-    classes, trained = len(parts.dataset.classes), bool(parts.dataset.train)
-    sizes = smaller_sizes(network, shape, classes=classes, trained=trained) if plan.size_is_open else []
+    sizes = smaller_sizes(network, parts) if plan.size_is_open else []
     groups: list[ChannelGroup] = []
     if "prune" not in plan.skipped:
         samples = rotating_samples(parts.dataset.train, IMAGES)
         images = TrainingImages(samples, parts.preprocess, chain.progress, parts.task)
-        cutter = ChannelGroups(
-            network,
-            input_shape=shape,
-            outputs=parts.model.last_outputs(classes),
-            importance=section.importance,
-            keep=section.keep,
-        )
-        with torch.random.fork_rng(), gradients_of(section.importance, network, images, parts.task):
-            torch.manual_seed(plan.recipe.seed + 1)  # as prune in its first round
+        cutter = ChannelGroups.of(network, chain.subject, importance=section.importance, keep=section.keep)
+        with cutter.judging(images, parts.task, seed=plan.recipe.seed):
             groups = cutter.groups()
     return groups, layer_costs(network, shape, groups), sizes

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
-from pipeline.models.build import check_outputs
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from pipeline.subject import Parts
 
 __all__ = ["smaller_sizes"]
 
@@ -18,22 +19,16 @@ _STEPS_A_SIDE = 7
 """A side is a multiple of the largest power of two that goes into it so often: of 32 for 224, 4 for 32 pixels."""
 
 
-def smaller_sizes(network: nn.Module, shape: tuple[int, ...], *, classes: int, trained: bool) -> list[tuple[int, int]]:
+def smaller_sizes(network: nn.Module, parts: Parts) -> list[tuple[int, int]]:
     """Height and width of smaller inputs that the network answers to, the largest first.
 
     Args:
         network: Its mode is as before afterwards.
-        shape: Of its input, (batch, channels, height, width).
-        classes: It answers with so many numbers.
-        trained: Whether it will be trained at that size.
+        parts: What the run is about.
     """
-    batch, channels, height, width = shape
-    sizes = [(_shrunk(height, share), _shrunk(width, share)) for share in _SHARES]
-    return [
-        size
-        for size in dict.fromkeys(sizes)
-        if size != (height, width) and _answers(network, (batch, channels, *size), classes=classes, trained=trained)
-    ]
+    whole = parts.preprocess.size
+    sizes = dict.fromkeys((_shrunk(whole[0], share), _shrunk(whole[1], share)) for share in _SHARES)
+    return [size for size in sizes if size != whole and _answers(network, parts, size)]
 
 
 def _shrunk(side: int, share: float) -> int:
@@ -41,10 +36,11 @@ def _shrunk(side: int, share: float) -> int:
     return max(step, round(side * share / step) * step)
 
 
-def _answers(network: nn.Module, shape: tuple[int, ...], *, classes: int, trained: bool) -> bool:
+def _answers(network: nn.Module, parts: Parts, size: tuple[int, int]) -> bool:
     """Whether there is an answer: some networks take one size alone, of others no pixel would be left in the end."""
+    shape, classes = parts.preprocess.at(size).shape, len(parts.dataset.classes)
     try:
-        check_outputs(network, shape, classes=classes, trained=trained)
+        parts.task.check(network, shape, classes=classes, trained=bool(parts.dataset.train))
     except UsageError:
         return False
     return True

@@ -35,11 +35,6 @@ class TriedNetwork:
     params: int
     p50_s: float
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> TriedNetwork:
-        """From its fields as JSON."""
-        return cls(**{**value, "size": tuple(value["size"])})
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeighedSize:
@@ -56,11 +51,6 @@ class WeighedSize:
     channels_left: float
     accuracy: float
     loss: float
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> WeighedSize:
-        """From its fields as JSON."""
-        return cls(**{**value, "size": tuple(value["size"])})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,12 +80,12 @@ class GoalPlan:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> GoalPlan:
         """Inverse of :meth:`to_json`."""
-        size = value["size"]
-        return cls(
-            **{
-                **value,
-                "size": size and tuple(size),
-                "tried": tuple(TriedNetwork.from_json(one) for one in value["tried"]),
-                "weighed": tuple(WeighedSize.from_json(one) for one in value["weighed"]),
-            }
-        )
+        fields = _fields(value)
+        fields["tried"] = tuple(TriedNetwork(**_fields(one)) for one in value["tried"])
+        fields["weighed"] = tuple(WeighedSize(**_fields(one)) for one in value["weighed"])
+        return cls(**fields)
+
+
+def _fields(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a record, its size a tuple again."""
+    return {**value, "size": value["size"] and tuple(value["size"])}

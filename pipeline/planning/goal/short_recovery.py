@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import rotating_samples
 from pipeline.planning.goal.plan_record import WeighedSize
-from pipeline.subject import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +82,6 @@ def _judged(chain: Chain, network: Artifact) -> tuple[float, float]:
 
     parts = chain.plan.parts
     loaded = load_network(network.root, parts.model)
-    outputs = Validation(Subject(parts=parts), chain.progress).outputs(loaded)
     samples = parts.dataset.validation
+    outputs = Validation(samples, parts.preprocess, parts.task, chain.progress).outputs(loaded)
     return parts.task.score(outputs, samples).value, parts.task.mean_loss(outputs, samples)

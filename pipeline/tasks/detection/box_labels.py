@@ -11,6 +11,7 @@ import torch
 from pipeline.data.boxes import Objects
 from pipeline.errors import DataError
 from pipeline.preprocess import boxes_in_input
+from pipeline.tasks.detection.deployable.geometry import clipped, image_border
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,8 +97,7 @@ class BoxLabels:
 
 def _within(boxes: Tensor, classes: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
     """What of the objects is within the input, without those of which too little is."""
-    border = torch.tensor([width, height, width, height], dtype=boxes.dtype)
-    cut = torch.minimum(boxes.clamp(min=0), border)
+    cut = clipped(boxes, image_border((height, width)))
     sides, whole = cut[:, 2:] - cut[:, :2], boxes[:, 2:] - boxes[:, :2]
     stays = (sides >= _LEAST_SIDE).all(dim=1) & (sides.prod(dim=1) >= _LEAST_SHARE * whole.prod(dim=1))
     return cut[stays], classes[stays]

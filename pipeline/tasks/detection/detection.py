@@ -153,7 +153,9 @@ class Detection:
 
     def reader(self, network: nn.Module, inputs: Tensor) -> Callable[[Any], Any]:  # noqa: ARG002 - losses are losses
         """Nothing has to be read otherwise."""
-        return _as_they_are
+        from pipeline.tasks.logits import as_they_are
+
+        return as_they_are
 
     def loss(self, outputs: dict[str, Tensor], batch: Batch, *, smoothing: float = 0.0) -> Tensor:  # noqa: ARG002 - within the network
         """The sum of the network's own losses; a scalar."""
@@ -285,10 +287,6 @@ class Detection:
         candidates, likelihoods, numbers = output
         boxes, scores, labels = detections(candidates, likelihoods, numbers, **asdict(self.post))
         return boxes, scores, labels - 1
-
-
-def _as_they_are(outputs: Any) -> Any:  # noqa: ANN401 - whatever they are
-    return outputs
 
 
 def _pairs(ours: Outputs, theirs: Outputs) -> list[tuple[int, int, float]]:

@@ -8,6 +8,7 @@ import torch
 
 from pipeline.errors import UsageError
 from pipeline.models import model_file
+from pipeline.models.build import modes_kept
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,14 +28,10 @@ def check_detector(network: nn.Module, input_shape: tuple[int, ...], *, classes:
     Raises:
         UsageError: before anything is trained on it.
     """
-    was_training = {module: module.training for module in network.modules()}
-    try:
+    with modes_kept(network):
         _check_answers(network.eval(), input_shape)
         if trained:
             _check_losses(network.train(), input_shape, classes)
-    finally:
-        for module, training in was_training.items():
-            module.training = training
 
 
 def _check_answers(network: nn.Module, shape: tuple[int, ...]) -> None:
