@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import EdgewrightError
-from pipeline.threads import wait_asleep
+from pipeline.threads import rest_between_work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -258,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     unknown = sorted(set(asked.names) - {family.name for family in FAMILIES})
     if unknown:
         parser.error(f"no such member: {', '.join(unknown)}; there are {', '.join(one.name for one in FAMILIES)}")
-    wait_asleep()
+    rest_between_work()
     for family in FAMILIES:
         if not asked.names or family.name in asked.names:
             with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:

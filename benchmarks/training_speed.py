@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline.threads import wait_asleep
+from pipeline.threads import rest_between_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -284,7 +284,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1024, help="how many")
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32", help="what both compute in")
     asked = parser.parse_args()
-    wait_asleep()
+    rest_between_work()
     found = compare_training(rounds=asked.rounds, side=asked.side, images=asked.images, precision=asked.precision)
     for ratio in found:
         sys.stdout.write(json.dumps(ratio.to_json()) + "\n")

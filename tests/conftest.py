@@ -27,7 +27,7 @@ from pipeline.stages.export import ExportFor
 from pipeline.store import Store
 from pipeline.subject import Parts, Subject
 from pipeline.tasks.classification import Classification
-from pipeline.threads import wait_asleep
+from pipeline.threads import rest_between_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Run = Callable[..., Artifact]
 
-wait_asleep()  # before torch is loaded, which no import above does
+rest_between_work()  # before torch is loaded, which no import above does
 
 TINY_SIZE = 16
 TINY_CLASSES = ("blue", "green", "red")

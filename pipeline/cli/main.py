@@ -11,7 +11,7 @@ import typer
 from pipeline import __version__
 from pipeline.cli import bundles, devices, doctor, gating, listing, runs, sharing, storing
 from pipeline.cli.failures import end_well, guarded
-from pipeline.threads import wait_asleep
+from pipeline.threads import rest_between_work
 
 __all__ = ["app", "main"]
 
@@ -63,7 +63,7 @@ def _common(
 
 def main() -> None:
     """The console script."""
-    wait_asleep()
+    rest_between_work()
     logging.captureWarnings("--debug" not in sys.argv)  # a library's warnings are for its users: the code, not a person
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     end_well(lambda: app(args=arguments), debug="--debug" in sys.argv)  # what no command sees: --help on a full disk
