@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exporters.bill_of_materials import BILL_OF_MATERIALS, bill_of_materials
 from exporters.device import verify
+from exporters.provenance import PROVENANCE, statement
 from pipeline.artifact import FileEntry, canonical_json, sha256_of_file
 from pipeline.environment import versions
 from pipeline.errors import IntegrityError
@@ -22,6 +24,7 @@ from pipeline.store import exchange
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from exporters.provenance import Step
     from exporters.target import Target
     from pipeline.artifact import Artifact, Json
     from pipeline.environment import Machine
@@ -44,6 +47,7 @@ class Contents:
         answers: What whoever reads the outputs has to know of them, in the task's own form; of a classification
             ``logits``, or ``probabilities`` of a network that ends in softmax or sigmoid.
         assumed: What nobody said and the accuracy rests on.
+        steps: The stages that made the engine, in their order.
     """
 
     model: str
@@ -53,6 +57,7 @@ class Contents:
     provenance: Mapping[str, Json]
     answers: Json = "logits"
     assumed: Sequence[str] = ()
+    steps: Sequence[Step] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +66,7 @@ class Bundle:
 
     Attributes:
         sha256: Its identity: the hash of its manifest.
+        signer: Name of the key that its signature says it was made with; None where it has none. Not checked.
     """
 
     root: Path
@@ -69,6 +75,7 @@ class Bundle:
     preprocess: PreprocessSpec
     classes: tuple[str, ...]
     manifest: Mapping[str, Any]
+    signer: str | None = None
 
 
 def write_bundle(engine: Artifact, target: Target, machine: Machine, contents: Contents, out: Path) -> Bundle:
@@ -85,6 +92,7 @@ def write_bundle(engine: Artifact, target: Target, machine: Machine, contents: C
             for entry in engine.files:
                 shutil.copyfile(engine.root / entry.path, work / entry.path)
             _write_texts(work, spec, target, contents)
+            _write_origin(work, spec, target, engine, contents)
             _write_manifest(work, spec, target, machine, engine, contents)
             _publish(work, out)
     finally:
@@ -113,6 +121,7 @@ def _read_bundle(root: Path) -> Bundle:
             fix="copy it again from where it was made, or make it anew with `edgewright deploy`",
         )
     manifest = json.loads((root / verify.MANIFEST).read_text(encoding="utf-8"))
+    signed = verify.read_signature(os.fspath(root))
     return Bundle(
         root=root,
         sha256=sha256_of_file(root / verify.MANIFEST),
@@ -120,6 +129,7 @@ def _read_bundle(root: Path) -> Bundle:
         preprocess=PreprocessSpec.model_validate_json((root / "preprocess.json").read_text(encoding="utf-8")),
         classes=tuple((root / "classes.txt").read_bytes().decode().split("\n")[:-1]),
         manifest=manifest,
+        signer=signed and signed[0],
     )
 
 
@@ -131,6 +141,26 @@ def _write_texts(work: Path, spec: EngineSpec, target: Target, contents: Content
     )
     (work / "classes.txt").write_bytes("".join(f"{name}\n" for name in contents.classes).encode())
     (work / "README.md").write_text(_readme(spec, target, contents), encoding="utf-8")
+
+
+def _write_origin(work: Path, spec: EngineSpec, target: Target, engine: Artifact, contents: Contents) -> None:
+    """What the bundle is made of, then what everything so far was built from."""
+    described = {
+        "model": _public_name(contents.model),
+        "task": contents.task,
+        "target": target.name,
+        "precision": engine.facts["precision"],
+    }
+    data, runtime = contents.provenance.get("data", {}), versions(target.runtime)
+    loaded = [FileEntry.of(work, work / name) for name in spec.loaded]
+    bill = bill_of_materials(described, spec, loaded, data=data, runtime=runtime, assumed=contents.assumed)
+    (work / BILL_OF_MATERIALS).write_text(canonical_json(bill) + "\n", encoding="utf-8")
+    built = statement(described, contents.steps, _files_of(work), data=data, runtime=runtime)
+    (work / PROVENANCE).write_text(canonical_json(built) + "\n", encoding="utf-8")
+
+
+def _files_of(work: Path) -> list[FileEntry]:
+    return [FileEntry.of(work, path) for path in sorted(path for path in work.rglob("*") if path.is_file())]
 
 
 def run_script(target: Target, task: str) -> str:
@@ -180,7 +210,9 @@ def _readme(spec: EngineSpec, target: Target, contents: Contents) -> str:
         "python verify.py           # is this bundle still what was made? (standard library only)\n"
         "```\n\n"
         f"`{spec.model}` is what the runtime loads, `preprocess.json` how an image becomes its input, `classes.txt`\n"
-        "the classes in the order of its outputs, `manifest.json` the hash of every file and where they come from.\n"
+        "the classes in the order of its outputs, `manifest.json` the hash of every file and where they come from,\n"
+        f"`{PROVENANCE}` what was built from which recipe and sources, `{BILL_OF_MATERIALS}` what it consists of\n"
+        "and needs.\n"
         + "".join(f"\nAssumed when it was made, since nobody said otherwise: {text}.\n" for text in contents.assumed)
     )
 
@@ -196,7 +228,6 @@ def _told_of_bytes(spec: EngineSpec, preprocess: PreprocessSpec) -> str:
 def _write_manifest(
     work: Path, spec: EngineSpec, target: Target, machine: Machine, engine: Artifact, contents: Contents
 ) -> None:
-    files = sorted(path for path in work.rglob("*") if path.is_file())
     architectures = _ARCHITECTURES.get(machine.architecture, [machine.architecture.lower()])
     manifest = {
         "schema": verify.SCHEMA,
@@ -210,7 +241,7 @@ def _write_manifest(
         "machine": {"architectures": architectures, "isa": list(machine.isa)},
         "versions": versions(target.runtime),
         "provenance": dict(contents.provenance),
-        "files": [FileEntry.of(work, path).to_json() for path in files],
+        "files": [entry.to_json() for entry in _files_of(work)],
     }
     (work / verify.MANIFEST).write_text(verify.spelled(verify.sealed(manifest)) + "\n", encoding="utf-8")
 

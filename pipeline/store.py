@@ -45,6 +45,7 @@ __all__ = [
     "foreign_disk_errors",
     "read_artifact",
     "read_note",
+    "write_and_fsync",
     "write_atomically",
 ]
 
@@ -107,7 +108,7 @@ class Store:
                 path = folder / entry.path
                 _fsync(path)
                 path.chmod(0o444)
-            _write_and_fsync(folder / METADATA, canonical_json(artifact.to_json()))
+            write_and_fsync(folder / METADATA, canonical_json(artifact.to_json()))
             home.parent.mkdir(parents=True, exist_ok=True)
             try:
                 folder.rename(home)
@@ -310,7 +311,7 @@ def _replace(path: Path, text: str) -> None:
     try:
         temporary.touch(exist_ok=False)
         with holding(temporary):
-            _write_and_fsync(temporary, text)
+            write_and_fsync(temporary, text)
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -330,7 +331,8 @@ def exchange(first: Path, second: Path) -> None:
     aside.rename(first)
 
 
-def _write_and_fsync(path: Path, text: str) -> None:
+def write_and_fsync(path: Path, text: str) -> None:
+    """Write a file, and have it on the disk before anything that comes after."""
     with path.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -5,12 +5,15 @@
 
 Refused are a changed byte, a file more or less, a renamed one, an empty folder, a set-uid, set-gid or sticky bit, and
 anything that is not a plain file. A file with another name elsewhere, a hard link, passes: it is the bytes that count.
-Prints the identity of the bundle, the SHA-256 of its manifest: compare it with the one printed when it was made.
+Prints the identity of the bundle, the SHA-256 of its manifest: compare it with the one printed when it was made; and
+whether a signature is there. That it is one of this very manifest is checked here; by whose key it was made needs more
+than the standard library: `edgewright verify BUNDLE --require-signature --key PUBLIC`.
 Exit code 0 when intact, 6 when not.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -20,6 +23,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 MANIFEST = "manifest.json"
+SIGNATURE = "signature.dsse.json"
 SCHEMA = "edgewright.bundle/1"
 PRIVILEGES = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
@@ -97,6 +101,45 @@ def read_manifest(root: str) -> dict[str, tuple[int, str]]:
     return entries
 
 
+def statement_of(manifest_sha256: str) -> bytes:
+    """What is signed: an in-toto statement about the manifest, which vouches for every other file."""
+    subject = {"name": MANIFEST, "digest": {"sha256": manifest_sha256}}
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [subject],
+        "predicateType": "urn:edgewright:signature:1",
+    }
+    return spelled(statement).encode()
+
+
+def envelope_of(manifest_sha256: str, key: str, signature: bytes) -> str:
+    """The one spelling of a signature's file: a DSSE envelope, with the SHA-256 of the public key as its name."""
+    signed = {"keyid": key, "sig": base64.b64encode(signature).decode()}
+    payload = base64.b64encode(statement_of(manifest_sha256)).decode()
+    envelope = {"payloadType": "application/vnd.in-toto+json", "payload": payload, "signatures": [signed]}
+    return spelled(envelope) + "\n"
+
+
+def read_signature(root: str) -> tuple[str, bytes] | None:
+    """The name of the key and the signature's bytes; None where there is none.
+
+    Raises:
+        ValueError: when it is no signature of this bundle's manifest, or not as it was written.
+    """
+    path = os.path.join(root, SIGNATURE)
+    if not os.path.lexists(path):
+        return None
+    try:
+        content = bytes_of(path)
+        (signed,) = json.loads(content)["signatures"]
+        key, signature = str(signed["keyid"]), base64.b64decode(signed["sig"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{SIGNATURE}: cannot be read ({error})") from error
+    if content != envelope_of(sha256_of(os.path.join(root, MANIFEST)), key, signature).encode():
+        raise ValueError(f"{SIGNATURE}: not a signature of this bundle")
+    return key, signature
+
+
 # --- the bundle's run.py starts here ---
 Read = TypeVar("Read")
 
@@ -144,10 +187,11 @@ def problems_of(root: str) -> list[str]:
         return [f"{root}: there is no such folder"]
     try:
         entries = read_manifest(root)
+        read_signature(root)
     except ValueError as error:
         return [str(error)]
     found, problems = files_below(root)
-    found.discard(MANIFEST)
+    found -= {MANIFEST, SIGNATURE}
     problems += [f"{path}: missing" for path in sorted(entries.keys() - found)]
     problems += [f"{path}: not in the manifest" for path in sorted(found - entries.keys())]
     for path in sorted(found & entries.keys()):
@@ -168,7 +212,10 @@ def main() -> int:
         print(printable(problem), file=sys.stderr)
     if problems:
         return 6
-    print(f"intact  sha256 {of_one_folder(root, lambda: sha256_of(os.path.join(root, MANIFEST)))}")
+    identity, signed = of_one_folder(root, lambda: (sha256_of(os.path.join(root, MANIFEST)), read_signature(root)))
+    print(f"intact  sha256 {identity}")
+    if signed:
+        print(f"signed  by the key {printable(signed[0])}, which was not checked here")
     return 0
 
 

@@ -15,8 +15,10 @@ from pipeline.stage import Inputs, Workspace
 from pipeline.store import KeyRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from pipeline.artifact import Json
     from pipeline.progress import Progress
     from pipeline.stage import Stage
     from pipeline.store import Store
@@ -41,6 +43,7 @@ class StageResult:
     Attributes:
         status: ``ran`` now, or ``cached``: taken from the store.
         wall_s: How long it took when it ran, seconds.
+        decided_by: What its key was made of.
     """
 
     stage: str
@@ -48,6 +51,7 @@ class StageResult:
     status: Literal["ran", "cached"]
     wall_s: float
     notes: tuple[str, ...]
+    decided_by: Mapping[str, Json]
 
 
 def cached(stage: Stage, inputs: Inputs, store: Store, *, seed: int) -> StageResult | None:
@@ -58,7 +62,7 @@ def cached(stage: Stage, inputs: Inputs, store: Store, *, seed: int) -> StageRes
     artifact = store.find(record.artifact_sha256)
     if artifact is None:
         return None
-    return StageResult(stage=stage.name, artifact=artifact, status="cached", wall_s=record.wall_s, notes=record.notes)
+    return _result(stage, artifact, "cached", record)
 
 
 def execute(
@@ -102,7 +106,18 @@ def execute(
         store.remember(key, record)
         if fresh is not None:
             fresh.add(key)
-    return StageResult(stage=stage.name, artifact=artifact, status="ran", wall_s=wall_s, notes=made.notes)
+    return _result(stage, artifact, "ran", record)
+
+
+def _result(stage: Stage, artifact: Artifact, status: Literal["ran", "cached"], record: KeyRecord) -> StageResult:
+    return StageResult(
+        stage=stage.name,
+        artifact=artifact,
+        status=status,
+        wall_s=record.wall_s,
+        notes=record.notes,
+        decided_by=record.components,
+    )
 
 
 def _verify(stage: Stage, inputs: Inputs, folder: Path) -> None:

@@ -98,6 +98,8 @@ class VerifyDocument(Document):
     target: str
     precision: str
     files: int = Field(description="that the manifest names, all of them as it says")
+    signer: str | None = Field(description="SHA-256 of the public key that the signature names; null without one")
+    signature_checked: bool = Field(description="whether the signature was checked, by --require-signature")
 
 
 class ColdStart(Document):

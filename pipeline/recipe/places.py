@@ -11,7 +11,9 @@ from pipeline.recipe.records import Recipe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["shortened_places", "without_home"]
+__all__ = ["names_alone", "shortened_places", "without_home"]
+
+_FILES = (".npz", ".onnx", ".pt", ".pth", ".py", ".safetensors")
 
 
 def without_home(recipe: Recipe) -> Recipe:
@@ -38,6 +40,17 @@ def shortened_places(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         return text
 
     return _mapped(value, shortened)
+
+
+def names_alone(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The same with nothing but the names of files, wherever they lie: what goes to others says no place at all."""
+    return _mapped(value, lambda text: "@".join(map(_name_alone, text.split("@"))))
+
+
+def _name_alone(text: str) -> str:
+    file, colon, factory = text.partition(":") if ".py:" in text else (text, "", "")
+    somewhere = text.startswith(("/", "~/", "./", "../")) or file.endswith(_FILES)
+    return file.replace("\\", "/").rpartition("/")[2] + colon + factory if somewhere else text
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON value

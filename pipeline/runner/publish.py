@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporters.bundle import Contents, write_bundle
+from exporters.provenance import Step
 from pipeline.environment import this_machine
 from pipeline.gate.against_baselines import judge
 from pipeline.gate.baselines.shelf import case_of
 from pipeline.gate.report import with_judgement
 from pipeline.gate.two_bundles import GateOptions
-from pipeline.recipe.places import without_home
+from pipeline.recipe.places import names_alone, without_home
 from pipeline.recipe.reading import dump_recipe
 from pipeline.report.render import write_reports
 from pipeline.report.training_files import write_tensorboard
@@ -99,6 +100,10 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         },
         answers=made.of("calibrate").facts["answers"],
         assumed=plan.assumed,
+        steps=[
+            Step(stage=one.stage, decided_by=names_alone(dict(one.decided_by)), sha256=one.artifact.sha256)
+            for one in (outcome.result for outcome in made.outcomes)
+        ],
     )
     bundle = write_bundle(made.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")
     assert made.decision is not None  # noqa: S101 - a target's run decides before it ends

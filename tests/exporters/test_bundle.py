@@ -123,7 +123,8 @@ def _verify(script: Path, *arguments: str, cwd: Path | None = None) -> subproces
 def test_it_holds_the_files_the_manual_names_and_no_others(bundle: Bundle) -> None:
     names = {path.relative_to(bundle.root).as_posix() for path in bundle.root.rglob("*")}
     assert names == {
-        "README.md", "classes.txt", "manifest.json", "model.onnx", "preprocess.json", "run.py", "verify.py",
+        "README.md", "bom.cdx.json", "classes.txt", "manifest.json", "model.onnx", "preprocess.json",
+        "provenance.intoto.json", "run.py", "verify.py",
     }  # fmt: skip
 
 
@@ -217,7 +218,10 @@ def test_no_file_names_a_place_of_this_machine_or_the_folder_the_model_was_typed
         assert [word for word in words if word.encode() in content] == [], path.name
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "README.md", "preprocess.json", "classes.txt"])
+@pytest.mark.parametrize(
+    "name",
+    ["manifest.json", "README.md", "preprocess.json", "classes.txt", "bom.cdx.json", "provenance.intoto.json"],
+)
 def test_nothing_that_was_written_here_names_the_host_or_the_user(bundle: Bundle, name: str) -> None:
     # The scripts and the engine are copies: in them a short name such as `root` may stand by chance.
     words = re.findall(r"[\w-]+", (bundle.root / name).read_text(encoding="utf-8"))

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer.main
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from pipeline import __version__
 from pipeline.catalog import TARGETS
@@ -425,6 +427,41 @@ def test_verify_tells_an_intact_bundle_with_its_identity(edgewright: Edgewright,
     done = edgewright("verify", str(deployed.out / "bundle"))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"intact  sha256 {read_report(deployed.out).bundle.sha256}\n"
+
+
+def test_a_signed_bundle_is_told_and_refused_without_its_signature(
+    edgewright: Edgewright, deployed: Deployed, tmp_path: Path
+) -> None:
+    bundle = Path(shutil.copytree(deployed.out / "bundle", tmp_path / "bundle"))
+    private = Ed25519PrivateKey.generate()
+    (tmp_path / "key.pem").write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (tmp_path / "pub.pem").write_bytes(
+        private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    demand = ("verify", "bundle", "--require-signature", "--key", "pub.pem")
+    refused = edgewright(*demand, cwd=tmp_path)
+    signed = edgewright("sign", "bundle", "--key", "key.pem", cwd=tmp_path)
+    plain, checked = edgewright("verify", "bundle", cwd=tmp_path), edgewright(*demand, cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (6, "")
+    assert refused.stderr.startswith("error: bundle: this bundle is not signed")
+    assert (signed.returncode, signed.stderr, plain.returncode, checked.returncode) == (0, "", 0, 0)
+    assert checked.stdout == f"intact  sha256 {read_report(deployed.out).bundle.sha256}\n{signed.stdout}"
+    assert plain.stdout == checked.stdout.rstrip() + ", which was not checked: --require-signature --key PUBLIC does\n"
+    (bundle / "signature.dsse.json").unlink()
+    assert edgewright(*demand, cwd=tmp_path).returncode == 6
+
+
+@pytest.mark.parametrize("alone", [("--require-signature",), ("--key", "pub.pem")])
+def test_a_demand_without_a_key_or_a_key_without_a_demand_is_refused(
+    edgewright: Edgewright, deployed: Deployed, alone: tuple[str, ...]
+) -> None:
+    done = edgewright("verify", str(deployed.out / "bundle"), *alone)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: --require-signature and --key belong together\n"
+        f"  got: {alone[0]} alone\n"
+        "  fix: edgewright verify BUNDLE --require-signature --key pub.pem\n"
+    )
 
 
 def test_verify_refuses_a_bundle_with_a_changed_byte(

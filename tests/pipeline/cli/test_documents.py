@@ -74,6 +74,7 @@ def test_verify(edgewright: Edgewright, trained: Bundle) -> None:
 
     assert (found.sha256, found.model, found.precision) == (trained.sha256, "net.py:tiny", "float")
     assert found.files == len([path for path in trained.root.rglob("*") if path.is_file()]) - 1  # but the manifest
+    assert (found.signer, found.signature_checked) == (None, False)
 
 
 def test_of_a_damaged_bundle_there_is_no_document(edgewright: Edgewright, tmp_path: Path) -> None:
