@@ -45,6 +45,7 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     settings: Mapping[str, Any] | None = None,
     out: Path | None = None,
     quick: bool = False,
+    reproducible: Path | None = None,
     show_progress: bool = False,
 ) -> tuple[Deployed, ...]:
     """Take a model through every stage to a bundle for each target, as ``edgewright deploy`` does.
@@ -60,6 +61,7 @@ def deploy(  # noqa: PLR0913 - the options of the command line
         settings: Any key of the recipe by its dotted name, such as ``{"input.size": 128}``.
         out: Folder of a single target's results; default ``deployments/<model>/<target>``.
         quick: One epoch of everything: to see that it works, not for figures.
+        reproducible: ``decisions.json`` of an earlier run, whose choices by timing are made again.
         show_progress: Whether progress is printed on standard error.
 
     Returns:
@@ -70,8 +72,10 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     """
     from pipeline.chain.chain import Chain
     from pipeline.chain.plan import make_plan
+    from pipeline.planning.given_decisions import read_decisions
     from pipeline.recipe.reading import QUICK, read_recipe
     from pipeline.runner.deploy import deploy as run
+    from pipeline.runner.reproduced import for_given_target
     from pipeline.store import Store, default_root
 
     typed: dict[str, Any] = {
@@ -84,8 +88,10 @@ def deploy(  # noqa: PLR0913 - the options of the command line
         **(settings or {}),
     }
     store, progress = Store(default_root()), _progress(show_progress)
-    plan = make_plan(read_recipe(recipe, typed), store, progress)
-    return run(Chain(plan, store, progress, lambda _: None), out=out)
+    asked = read_recipe(recipe, typed)
+    given = None if reproducible is None else read_decisions(reproducible)
+    plan = make_plan(asked if given is None else for_given_target(asked, given), store, progress)
+    return run(Chain(plan, store, progress, lambda _: None, given=given), out=out)
 
 
 def verify(folder: Path | str) -> Bundle:

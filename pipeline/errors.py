@@ -26,6 +26,7 @@ and no traceback (``--debug`` shows it).
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,11 +51,22 @@ __all__ = [
     "WeightsError",
     "first_line",
     "nearest",
+    "out_of_memory",
     "printable",
+    "tells_of_memory",
 ]
 
 _FEW = 12
 """Names that may stand in a message all together."""
+
+
+_NO_MEMORY = re.compile(
+    r"can(?:no|')t allocate memory|failed to allocate memory|unable to allocate|not enough memory|out of memory"
+    r"|bad_alloc|bad allocation|failed to map segment|can't start new thread|thread creation failed"
+    r"|insufficient memory|MemoryError",
+    re.IGNORECASE,
+)
+"""How libraries and the kernel say it: PyTorch, ONNX Runtime, numpy, C++, the dynamic loader, Python, OpenMP."""
 
 
 class EdgewrightError(Exception):
@@ -185,9 +197,24 @@ class ContractError(EdgewrightError):
     exit_code = 70
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What a foreign error says, without what only its library's authors can read; its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def tells_of_memory(text: str) -> bool:
+    """Whether a foreign message says that memory ran out."""
+    return _NO_MEMORY.search(text) is not None
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """What an error, or what it came of, says of memory that ran out; None when it came of something else."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, MemoryError) or tells_of_memory(str(found)):
+            return first_line(found)
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def printable(text: str) -> str:

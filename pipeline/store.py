@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import Artifact, ArtifactKind, FileEntry, Json, canonical_json, sha256_of_json
-from pipeline.errors import ContractError, ResourceError
+from pipeline.errors import ContractError, EdgewrightError, ResourceError
 from pipeline.leftovers import holding, sweep, temporary_beside
 from pipeline.store_use import StoreUse, earliest_user, gate
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = [
+    "DISK_IS_FULL",
     "METADATA",
     "KeyRecord",
     "Store",
@@ -52,6 +53,8 @@ __all__ = [
 METADATA = "artifact.json"
 _KEY_SCHEMA = "edgewright.key/1"
 _NO_ROOM_BYTES = 1 << 16
+DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Numbers of the errors that say so."""
 _NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM})
 """Errors of reading that say nothing about the bytes: an artifact must not be set aside for them."""
 
@@ -202,6 +205,10 @@ class Store:
             self.lost.append(path.stem)
             return None
 
+    def free_bytes(self) -> int:
+        """Room on the store's file system."""
+        return shutil.disk_usage(_nearest_existing(self.root)).free
+
     def sweep(self) -> None:
         """Remove what killed processes left: half-written keys and records, and word that they use the store."""
         if self.root.exists():
@@ -227,6 +234,10 @@ class Store:
                 folder.mkdir()
                 try:
                     yield folder
+                except OSError as error:
+                    if error.errno in DISK_IS_FULL:
+                        raise _full(str(self.root), self.root, in_vain=folder) from error
+                    raise
                 finally:
                     shutil.rmtree(folder, ignore_errors=True)
                     (work / f"{name}.lock").unlink(missing_ok=True)
@@ -363,7 +374,7 @@ def _disk_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        if error.errno not in DISK_IS_FULL:
             raise
         raise _full(error.filename or str(root), root) from error
 
@@ -377,16 +388,21 @@ def foreign_disk_errors(folder: Path) -> Iterator[None]:
     """
     try:
         yield
+    except EdgewrightError:
+        raise
     except Exception as error:
         if shutil.disk_usage(folder).free >= _NO_ROOM_BYTES:
             raise
-        raise _full(str(folder), folder) from error
+        raise _full(str(folder), folder, in_vain=folder) from error
 
 
-def _full(where: str, root: Path) -> ResourceError:
+def _full(where: str, root: Path, *, in_vain: Path | None = None) -> ResourceError:
+    """The error for a disk that is full; what was written in vain says how much is too little."""
+    needed = sum(path.stat().st_size for path in in_vain.rglob("*") if path.is_file()) if in_vain else 0
     return ResourceError(
         "the disk is full",
         where=where,
         got=f"{shutil.disk_usage(_nearest_existing(root)).free / 2**20:.0f} MiB free",
+        expected=f"room for this result, which takes more than {needed / 2**20:.2f} MiB" if needed else None,
         fix="free some space, or put the store elsewhere with EDGEWRIGHT_CACHE; finished stages are kept",
     )

@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["Outcome", "timed"]
+__all__ = ["NotPossibleHereError", "Outcome", "timed"]
+
+
+class NotPossibleHereError(Exception):
+    """What a campaign needs of the system is not there; the text says what."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -19,12 +23,14 @@ class Outcome:
         tries: Accidents that were made.
         failures: What went otherwise than promised, one line each with what makes it happen again.
         seconds: How long all of it took.
+        notes: What a reader of the figures should know, one line each.
     """
 
     promise: str
     tries: int = 0
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
 
     def tried(self, failure: str | None = None) -> None:
         """Count one accident, and what it did that it should not have done."""

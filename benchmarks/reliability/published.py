@@ -25,7 +25,9 @@ def rendered(outcomes: Sequence[Outcome], *, seed: int, untried: Sequence[str] =
     made = f"edgewright {__version__}, seed {seed}: {tries} tries in {minutes:.1f} minutes."
     if untried:
         made += f" Left out: {', '.join(sorted(untried))}."
-    return "\n".join(["| promise | tries | failures | seconds |", "|---|---:|---:|---:|", *rows, "", made])
+    notes = [f"- {note}" for one in outcomes for note in one.notes]
+    noted = ["", "Told besides:", "", *notes] if notes else []
+    return "\n".join(["| promise | tries | failures | seconds |", "|---|---:|---:|---:|", *rows, "", made, *noted])
 
 
 def publish(page: Path, table: str) -> None:

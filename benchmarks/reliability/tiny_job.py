@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Ended", "TinyJob", "make_tiny_job"]
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[Any]
+
+__all__ = ["Ended", "TinyJob", "make_tiny_job", "write_images"]
 
 _LIMIT_S = 600
 _LONG_AGO_S = 1_700_000_000
 _PIXELS = 16
-_COLOURS = ("blue", "green", "red")
 _NETWORK = """\
 from torch import nn
 
@@ -76,26 +79,36 @@ class TinyJob:
 
     folder: Path
 
-    def _environment(self, cache: Path) -> dict[str, str]:
-        # A temporary folder of its own: nobody else's measuring is waited for, since no figure counts here.
+    def environment(self, cache: Path) -> dict[str, str]:
+        """For a command on a store; with temporary files apart, so that nobody else's measuring is waited for."""
         return {**os.environ, "EDGEWRIGHT_CACHE": str(cache), "TMPDIR": str(self.folder / "tmp")}
 
-    def start(self, cache: Path, *typed: str) -> subprocess.Popen[str]:
-        """A command on a store, in a session of its own so that none of its children can hide."""
+    def start(self, cache: Path, *typed: str, under: Sequence[str] = (), quiet: bool = False) -> subprocess.Popen[str]:
+        """A command on a store, in a session of its own so that none of its children can hide.
+
+        Args:
+            cache: The store.
+            typed: Behind ``edgewright``.
+            under: A command that starts it.
+            quiet: Whether nobody reads what it prints.
+        """
+        told = subprocess.DEVNULL if quiet else subprocess.PIPE
         return subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-P", "-m", "edgewright", *typed],
+            [*under, sys.executable, "-P", "-m", "edgewright", *typed],
             cwd=self.folder,
-            env=self._environment(cache),
+            env=self.environment(cache),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=told,
+            stderr=told,
             text=True,
             start_new_session=True,
         )
 
-    def deploy(self, cache: Path, out: Path) -> subprocess.Popen[str]:
-        """Start the job."""
-        return self.start(cache, "deploy", "--recipe", "recipe.yaml", "--out", str(out))
+    def deploy(
+        self, cache: Path, out: Path, *, under: Sequence[str] = (), quiet: bool = False, recipe: str = "recipe.yaml"
+    ) -> subprocess.Popen[str]:
+        """Start the job; further arguments as of :meth:`start`."""
+        return self.start(cache, "deploy", "--recipe", recipe, "--out", str(out), under=under, quiet=quiet)
 
     def ended(self, process: subprocess.Popen[str]) -> Ended:
         """Wait for it.
@@ -128,7 +141,7 @@ class TinyJob:
                 [sys.executable, "-c", _MANY],
                 input=json.dumps(typed[len(ends) :]),
                 cwd=self.folder,
-                env={**self._environment(cache), "COLUMNS": "200"},
+                env={**self.environment(cache), "COLUMNS": "200"},
                 capture_output=True,
                 text=True,
                 check=False,
@@ -169,20 +182,31 @@ for arguments in commands:
 
 def make_tiny_job(folder: Path) -> TinyJob:
     """Write network, images and recipe."""
-    from PIL import Image
-
     (folder / "tmp").mkdir()
     (folder / "net.py").write_text(_NETWORK, encoding="utf-8")
     (folder / "recipe.yaml").write_text(_RECIPE, encoding="utf-8")
     generator = np.random.default_rng(0)
-    for part, count in (("train", 40), ("val", 24)):
-        for channel, name in enumerate(reversed(_COLOURS)):
-            home = folder / "colours" / part / name
+
+    def picture(name: str) -> Pixels:
+        pixels = generator.integers(0, 120, (_PIXELS, _PIXELS, 3))
+        pixels[:, :, ("red", "green", "blue").index(name)] += 100
+        return pixels
+
+    write_images(folder / "colours", ("red", "green", "blue"), picture, train=40, val=24)
+    return TinyJob(folder=folder)
+
+
+def write_images(
+    folder: Path, classes: Sequence[str], picture: Callable[[str], Pixels], *, train: int, val: int
+) -> None:
+    """Write so many pictures of each class; ``picture`` draws one, (height, width, 3), from 0 to 255."""
+    from PIL import Image
+
+    for part, count in (("train", train), ("val", val)):
+        for name in classes:
+            home = folder / part / name
             home.mkdir(parents=True)
             for number in range(count):
-                pixels = generator.integers(0, 120, (_PIXELS, _PIXELS, 3))
-                pixels[:, :, channel] += 100
                 file = home / f"{number:03}.png"
-                Image.fromarray(pixels.astype(np.uint8)).save(file)
+                Image.fromarray(picture(name).astype(np.uint8)).save(file)
                 os.utime(file, (_LONG_AGO_S, _LONG_AGO_S))  # what has just been written is not put into the index
-    return TinyJob(folder=folder)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from pipeline.errors import EdgewrightError, ResourceError
+from pipeline.errors import EdgewrightError, ResourceError, tells_of_memory
 from pipeline.leftovers import shared_temporary_folder
 from pipeline.threads import users_environment
 
@@ -80,6 +80,13 @@ def lost(module: str, code: int, words: str) -> EdgewrightError:
             fix="close other programs, or measure on a machine with more memory",
         )
     lines = words.strip().splitlines()
+    if said := next((line for line in reversed(lines) if tells_of_memory(line)), None):
+        return ResourceError(
+            "a measuring process ran out of memory",
+            where=module,
+            got=said,
+            fix="close other programs, or measure on a machine with more memory",
+        )
     return EdgewrightError(
         "the model could not be measured",
         where="a fresh process on the target's runtime",

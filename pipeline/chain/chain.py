@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
+    from pipeline.planning.given_decisions import Decisions
     from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
     from pipeline.runner.report_rows import Outcome
@@ -42,6 +43,7 @@ class Chain:
         announce: Called with every stage's outcome as soon as it is measured.
         fresh: Keys of what this run made itself, rather than found in the store.
         phases: Where its time goes.
+        given: What an earlier run chose by timing, to be chosen again; None: this one measures.
     """
 
     plan: Plan
@@ -50,6 +52,7 @@ class Chain:
     announce: Callable[[Outcome], None]
     fresh: set[str] = field(default_factory=set)
     phases: Phases = field(default_factory=Phases)
+    given: Decisions | None = None
 
     @property
     def subject(self) -> Subject:

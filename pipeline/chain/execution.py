@@ -12,7 +12,7 @@ from pipeline.chain.keys import key_components, key_of
 from pipeline.data.unchanged import refuse_changed
 from pipeline.errors import ContractError
 from pipeline.stage import Inputs, Workspace
-from pipeline.store import KeyRecord
+from pipeline.store import KeyRecord, foreign_disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +96,10 @@ def execute(
         with store.workspace() as folder, store.kept(key) as kept:
             start = time.perf_counter()
             call_followers(stage, inputs, seed=seed, kept=kept)
-            with progress.track(stage.name, 0):  # moves where the stage itself has nothing to count
+            with (
+                foreign_disk_errors(folder),
+                progress.track(stage.name, 0),
+            ):  # moves where the stage itself has nothing to count
                 made = stage.run(inputs, Workspace(folder=folder, seed=seed, progress=progress, kept=kept))
             _verify(stage, inputs, folder)
             refuse_changed(inputs.subject.images())

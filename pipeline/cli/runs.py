@@ -34,6 +34,14 @@ def deploy(
         Path,
         typer.Option("--baselines", help="Accepted baselines; where there is one of the case, it is the yardstick."),
     ] = Path("baselines"),
+    reproducible: Annotated[
+        Path | None,
+        typer.Option(
+            "--reproducible",
+            metavar="FILE",
+            help="decisions.json of an earlier run: choose again what it chose by timing; another bundle is an error.",
+        ),
+    ] = None,
 ) -> None:
     """Take MODEL through every stage to a bundle.
 
@@ -52,17 +60,19 @@ def deploy(
 
     with led() as leading:
         if leading:
-            _deploy(recipe, out, baselines)
+            _deploy(recipe, out, baselines, reproducible)
 
 
-def _deploy(recipe: "Recipe", out: Path | None, baselines: Path) -> None:
+def _deploy(recipe: "Recipe", out: Path | None, baselines: Path, reproducible: Path | None) -> None:
     from pipeline.chain.chain import Chain
     from pipeline.chain.phases import Phases
     from pipeline.chain.plan import make_plan
     from pipeline.cli.console import out_console, progress, say
     from pipeline.errors import UsageError
     from pipeline.gate.baselines.shelf import Shelf
+    from pipeline.planning.given_decisions import read_decisions
     from pipeline.runner.deploy import deploy as run
+    from pipeline.runner.reproduced import for_given_target
     from pipeline.store import Store, default_root
 
     if out is not None and len(recipe.targets) > 1:
@@ -71,6 +81,8 @@ def _deploy(recipe: "Recipe", out: Path | None, baselines: Path) -> None:
             got=f"{len(recipe.targets)} targets",
             fix="leave --out away: each target gets deployments/MODEL/TARGET",
         )
+    given = None if reproducible is None else read_decisions(reproducible)
+    recipe = recipe if given is None else for_given_target(recipe, given)
     store, phases = Store(default_root()), Phases()
     with phases.during("reading model and data"):
         plan = make_plan(recipe, store, progress())
@@ -86,7 +98,7 @@ def _deploy(recipe: "Recipe", out: Path | None, baselines: Path) -> None:
         if outcome.result.status == "ran" or (outcome.measured is not None and not outcome.measured.cached):
             ran.append(outcome.result.stage)
 
-    chain = Chain(plan, store, progress(), announce, phases=phases)
+    chain = Chain(plan, store, progress(), announce, phases=phases, given=given)
     results = run(chain, out=out, shelf=Shelf(baselines))
     if not ran:
         say("nothing to do: every stage and every figure came from the store")

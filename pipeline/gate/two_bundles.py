@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipeline.data import Dataset
     from pipeline.progress import Progress
 
-__all__ = ["GateOptions", "decided", "gate"]
+__all__ = ["GateOptions", "decided", "gate", "judge_answers"]
 
 _FIXED_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 """glibc moves this threshold by what was freed so far, and with it the peak of one and the same model by a tenth from
@@ -80,10 +80,7 @@ def gate(baseline: Bundle, candidate: Bundle, dataset: Dataset, options: GateOpt
     start = time.monotonic()
     _check_comparable(baseline, candidate)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        sides = [
-            _Side(bundle, engine_of(bundle, dataset, Path(scratch, f"{name}.bin"), threads=options.threads))
-            for name, bundle in (("baseline", baseline), ("candidate", candidate))
-        ]
+        sides = _sides(baseline, candidate, dataset, options, Path(scratch))
         still = _still_figures(sides, dataset, options, progress)
         latency = judge_side_by_side(
             sides[0].engine,
@@ -114,6 +111,19 @@ def gate(baseline: Bundle, candidate: Bundle, dataset: Dataset, options: GateOpt
     return decided(found, candidate)
 
 
+def judge_answers(
+    baseline: Bundle, candidate: Bundle, dataset: Dataset, options: GateOptions, progress: Progress
+) -> tuple[MetricRow, ...]:
+    """What the gate says of the candidate's answers, without timing anything; arguments and errors as of :func:`gate`.
+
+    Returns:
+        The rows ``accuracy`` and ``agreement``.
+    """
+    _check_comparable(baseline, candidate)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        return _answers(_sides(baseline, candidate, dataset, options, Path(scratch)), dataset, options, progress)
+
+
 def decided(found: Comparison, candidate: Bundle) -> Comparison:
     """The comparison with verdict, sentence and exit code as its metrics and what is missing demand."""
     verdict = overall(found)
@@ -130,6 +140,13 @@ def decided(found: Comparison, candidate: Bundle) -> Comparison:
 class _Side:
     bundle: Bundle
     engine: Engine
+
+
+def _sides(baseline: Bundle, candidate: Bundle, dataset: Dataset, options: GateOptions, scratch: Path) -> list[_Side]:
+    return [
+        _Side(bundle, engine_of(bundle, dataset, scratch / f"{name}.bin", threads=options.threads))
+        for name, bundle in (("baseline", baseline), ("candidate", candidate))
+    ]
 
 
 def _check_comparable(baseline: Bundle, candidate: Bundle) -> None:
@@ -166,18 +183,25 @@ def _still_figures(
                 [run_worker("benchmarks.workers.solo_worker", one, environment=_FIXED_ALLOCATOR) for one in requests]
             )
             ticker.advance()
-    scores = [score_bundle(side.bundle, dataset, progress, engine=side.engine) for side in sides]
-    first, second = scores
-    task = task_of(sides[0].bundle.manifest)
-    same = sum(task.alike(first.decisions, second.decisions))
     sizes = [loaded_bytes(side.bundle) for side in sides]
     return (
         _memory(rounds, options),
         judge_size(sizes[0], sizes[1], options.margins),
-        *judge_accuracy(metric_drop(task, first, second, alpha=effort.alpha), same, options.margins, effort),
+        *_answers(sides, dataset, options, progress),
         _told("load time", rounds, "load_ns"),
         _told("first inference", rounds, "first_ns"),
     )
+
+
+def _answers(
+    sides: Sequence[_Side], dataset: Dataset, options: GateOptions, progress: Progress
+) -> tuple[MetricRow, ...]:
+    """Accuracy, and on how many images both decide the same."""
+    first, second = (score_bundle(side.bundle, dataset, progress, engine=side.engine) for side in sides)
+    task = task_of(sides[0].bundle.manifest)
+    same = sum(task.alike(first.decisions, second.decisions))
+    drop = metric_drop(task, first, second, alpha=options.effort.alpha)
+    return judge_accuracy(drop, same, options.margins, options.effort)
 
 
 def _memory(rounds: Sequence[Sequence[dict[str, Any]]], options: GateOptions) -> MetricRow:

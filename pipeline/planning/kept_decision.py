@@ -62,7 +62,7 @@ def remember(components: Mapping[str, Json], decision: Decision, store: Store, *
 
 
 def decide(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], floats: Measured) -> Decision:
-    """The best INT8 form for a target and whether it is shipped: from the store, else searched for.
+    """The best INT8 form for a target and whether it is shipped: as given, from the store, else searched for.
 
     Args:
         chain: What is run.
@@ -72,7 +72,10 @@ def decide(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifa
 
     Raises:
         AccuracyError: when INT8 is required and does not reach the goal.
+        ParityError: when what is given was chosen about another calibration.
     """
+    if chain.given is not None:
+        return chain.given.about_calibration(artifacts[ArtifactKind.CALIBRATION].sha256)
     components = decision_components(chain.plan, target, artifacts[ArtifactKind.CALIBRATION])
     with chain.store.exclusive(key_of(components)):
         known = recorded(components, chain.store)

@@ -83,7 +83,9 @@ def finished(chain: Chain) -> Iterator[Finished]:
                 shared.taught = _teachers(chain, first)
                 teachers = shared.teachers = _asked(chain, shared.taught, stage.schedule)
         if waits_for_goal(chain.plan, stage):
-            shared.goal = shared.goal or _planned(chain, first, artifacts[ArtifactKind.NETWORK])
+            if shared.goal is None:
+                shared.planned_from = artifacts[ArtifactKind.NETWORK].sha256
+                shared.goal = _planned(chain, first, artifacts[ArtifactKind.NETWORK])
             planned = as_planned(stage, shared.goal)
             if planned is None:
                 continue

@@ -5,7 +5,7 @@ Tried with random images before hours are spent, and remembered: a later run of 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pipeline.chain.keys import key_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "known_trial", "try_network"]
 
-_VERSION = 4
+_VERSION = 5
 _RECORDS = "trials"
 _IMAGES = 4
 _OF_CUTTING = {"ratio", "blocks", "channels", "importance", "scope", "keep", "rounds", "round_to"}
@@ -46,12 +46,14 @@ class Trial:
         one_number: What it answers with where it answers for two classes with one number.
         reading: What it says of how its outputs are to be read; None where it says nothing.
         notes: What the user should know of the network before they believe a figure of it.
+        weights_bytes: Of all its tensors; None where that was not looked at.
     """
 
     unprunable: str | None = None
     one_number: OneNumber | None = None
     reading: Json = None
     notes: tuple[str, ...] = ()
+    weights_bytes: int | None = field(default=None, compare=False)
 
 
 def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
@@ -119,8 +121,11 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         notes = (*(f"{parts.model.name}: {remark}" for remark in remarks), *_doubts(task, network, images))
         reading = task.read_from(network)
         make_plain(network, torch.randn(shape))
+        weights_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
         unprunable = _why_dense(network, plan, shape, model.last_outputs(classes)) if prune else None
-    trial = Trial(unprunable=unprunable, one_number=one_number, reading=reading, notes=notes)
+    trial = Trial(
+        unprunable=unprunable, one_number=one_number, reading=reading, notes=notes, weights_bytes=weights_bytes
+    )
     store.put_record(_RECORDS, _key(plan, parts, prune=prune), asdict(trial) | {"notes": list(notes)})
     return trial
 

@@ -6,8 +6,10 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UsageError
+from pipeline.chain.keys import key_components, key_of
+from pipeline.errors import ResourceError, UsageError
 from pipeline.runner.network_trial import known_trial, try_network
+from pipeline.stage import Inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     from pipeline.runner.network_trial import Trial
     from pipeline.subject import Parts
 
-__all__ = ["plan_after_trials", "preflight"]
+__all__ = ["check_room", "plan_after_trials", "preflight"]
+
+_KEEP_ALL_WEIGHTS = frozenset({"baseline", "distill"})
+_MIB = 1 << 20
 
 
 def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
@@ -35,6 +40,7 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
         UsageError: when a folder cannot be made or written to, a factory fails, a network does not take the input
             or answer for the classes, or cannot be pruned where that is required.
         WeightsError: when given weights do not fit.
+        ResourceError: when there is less room for results than they are known to need.
     """
     for folder in folders:
         _check_writable(folder)
@@ -51,6 +57,8 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
                     trials[number] = try_network(plan, parts, chain.store, prune=prune)
                     ticker.advance()
     found = plan_after_trials(plan, [trial for trial in trials if trial is not None])
+    if trials[0] is not None and trials[0].weights_bytes:
+        check_room(replace(chain, plan=found), trials[0].weights_bytes)
     for note in found.notes[len(plan.notes) :]:
         chain.progress.note(note)
     return replace(chain, plan=found)
@@ -84,6 +92,34 @@ def plan_after_trials(plan: Plan, trials: Sequence[Trial]) -> Plan:
         )
     reason = f"the network stays dense: {student.unprunable}"
     return replace(plan, skipped={**plan.skipped, "prune": reason}, notes=(*notes, reason))
+
+
+def check_room(chain: Chain, weights_bytes: int) -> None:
+    """See that what is known to be written fits: each training leaves a network with all its weights.
+
+    More than that is needed; how much depends on what is pruned and which forms are tried.
+
+    Args:
+        chain: What will run.
+        weights_bytes: Of the network.
+
+    Raises:
+        ResourceError: when it does not fit.
+    """
+    first, *others = chain.plan.network_stages()
+    inputs = Inputs(artifacts={}, subject=chain.subject.restricted(first.reads))
+    if chain.store.recall(key_of(key_components(first, inputs, seed=chain.plan.recipe.seed))) is not None:
+        return  # what was begun may need little more
+    whole = [stage.name for stage in (first, *others) if stage.name in _KEEP_ALL_WEIGHTS]
+    needed, free = weights_bytes * len(whole), chain.store.free_bytes()
+    if free < needed:
+        raise ResourceError(
+            "there is not enough room for what this run makes",
+            where=str(chain.store.root),
+            got=f"{free / _MIB:.1f} MiB free",
+            expected=f"more than {needed / _MIB:.1f} MiB: the weights after {' and '.join(whole)}",
+            fix="free some space, or put the store elsewhere with EDGEWRIGHT_CACHE",
+        )
 
 
 def _answering(parts: Parts, trial: Trial) -> Parts:

@@ -12,6 +12,7 @@ from pipeline.gate.against_baselines import judge
 from pipeline.gate.baselines.shelf import case_of
 from pipeline.gate.report import with_judgement
 from pipeline.gate.two_bundles import GateOptions
+from pipeline.planning.given_decisions import DECISIONS, Decisions
 from pipeline.recipe.places import names_alone, without_home
 from pipeline.recipe.reading import dump_recipe
 from pipeline.report.render import write_reports
@@ -46,13 +47,23 @@ __all__ = ["Deployed", "Made", "publish"]
 
 @dataclass(kw_only=True, slots=True)
 class Made:
-    """How far a run has come: every stage's outcome, the teachers, the plan for a goal, the decision on INT8."""
+    """How far a run has come.
+
+    Attributes:
+        outcomes: Every stage's.
+        taught: The teachers as networks.
+        teachers: The same with what they say.
+        decision: On INT8.
+        goal: The plan for it.
+        planned_from: Hash of the network that was planned for.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     taught: tuple[Taught, ...] = ()
     teachers: tuple[Teacher, ...] = ()
     decision: Decision | None = None
     goal: GoalPlan | None = None
+    planned_from: str | None = None
 
     def of(self, stage: str) -> Artifact:
         """What a stage that ran has made."""
@@ -76,7 +87,7 @@ class Deployed:
 
 
 def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf | None) -> Deployed:
-    """Write bundle, recipe and reports into ``folder``.
+    """Write bundle, recipe, decisions and reports into ``folder``.
 
     Args:
         chain: The run.
@@ -84,6 +95,9 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         made: Everything that was made and measured.
         folder: Written to.
         shelf: Accepted baselines; the gate's verdict comes first in the report where one of the case is there.
+
+    Raises:
+        ParityError: when an earlier run was to be reproduced, and another bundle came out.
     """
     plan = chain.plan
     splits = {split: plan.parts.dataset.split_identity(split) for split in ("train", "calibration", "test")}
@@ -107,6 +121,14 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     )
     bundle = write_bundle(made.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")
     assert made.decision is not None  # noqa: S101 - a target's run decides before it ends
+    chosen = Decisions(
+        target=target.name,
+        calibration=made.of("calibrate").sha256,
+        int8=made.decision,
+        network=made.planned_from,
+        goal=made.goal,
+        bundle=bundle.sha256,
+    )
     before, shipped = made.outcomes[0], made.outcomes[-1].result.artifact
     as_at_first = chain.fed(before.preprocess)
     with chain.phases.during("timing side by side", whole=True):
@@ -126,11 +148,14 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
     write_atomically(folder / "recipe.yaml", dump_recipe(without_home(recipe)))
+    write_atomically(folder / DECISIONS, chosen.to_text())
     written = (*write_reports(report, folder), *write_tensorboard(report, folder / "tensorboard"))
+    if chain.given is not None:
+        chain.given.refuse_another(bundle.sha256)
     return Deployed(
         report=report,
         folder=folder,
-        files=(bundle.root, *written, folder / "recipe.yaml"),
+        files=(bundle.root, *written, folder / "recipe.yaml", folder / DECISIONS),
         exit_code=code if code in {1, 8} else 0,
     )
 

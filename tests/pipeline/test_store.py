@@ -662,10 +662,11 @@ def commit(content):
     return json.loads(done.stdout)
 
 
-def _full(where: Path, free: str = "0") -> list[Any]:
+def _full(where: Path, *, needed: str | None = None) -> list[Any]:
+    expected = f"  expected: room for this result, which takes more than {needed} MiB\n" if needed else ""
     text = (
         f"{where}: the disk is full\n"
-        f"  got: {free} MiB free\n"
+        f"  got: 0 MiB free\n{expected}"
         "  fix: free some space, or put the store elsewhere with EDGEWRIGHT_CACHE; finished stages are kept"
     )
     return [text, 7]
@@ -677,7 +678,7 @@ answer = told(lambda: commit(bytes(10**6)))
 print(json.dumps([answer, os.listdir(store.root / "work"), bool(commit(b"small"))]))
 """
     answer, left, works_again = _on_small_disk(code, tmp_path / "disk")
-    assert answer == _full(tmp_path / "disk" / "store")
+    assert answer == _full(tmp_path / "disk" / "store", needed="0.23")
     assert left == []
     assert works_again
 

@@ -95,7 +95,7 @@ def recorded_plan(components: Mapping[str, Json], store: Store) -> GoalPlan | No
 
 
 def plan_for_goal(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
-    """The pixels and channels that stay so that the goal holds on a target: from the store, else searched for.
+    """The pixels and channels that stay so that the goal holds on a target: as given, from the store, or searched for.
 
     Args:
         chain: What is run.
@@ -104,7 +104,10 @@ def plan_for_goal(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
 
     Raises:
         GoalError: when a budget cannot be held whatever goes.
+        ParityError: when what is given was planned for another network.
     """
+    if chain.given is not None:
+        return chain.given.about_network(network.sha256)
     components = goal_components(chain.plan, target, network)
     with chain.store.exclusive(key_of(components)):
         known = recorded_plan(components, chain.store)

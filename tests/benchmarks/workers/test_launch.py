@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.engine import Engine
-from benchmarks.workers.launch import one_at_a_time, run_worker
+from benchmarks.workers.launch import lost, one_at_a_time, run_worker
 from pipeline.errors import EdgewrightError, ResourceError
 
 Opened = Callable[[str], Engine]
@@ -49,6 +49,12 @@ def test_a_worker_that_is_killed_is_a_lack_of_memory(opened: Opened) -> None:
         _run(opened("killed"))
 
     assert raised.value.exit_code == 7
+
+
+def test_what_a_worker_says_of_memory_is_a_lack_of_it() -> None:
+    error = lost("a.worker", 1, "loading\nMemoryError: Unable to allocate 3 GiB\n")
+    assert isinstance(error, ResourceError)
+    assert (error.exit_code, error.got) == (7, "MemoryError: Unable to allocate 3 GiB")
 
 
 def test_an_engine_that_is_not_there_is_one_error(engine: Engine, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -62,18 +63,47 @@ def test_an_error_for_the_user_is_printed_as_it_is_and_ends_with_its_code(
     ("error", "code", "told"),
     [
         (KeyboardInterrupt(), 130, "interrupted; finished stages are kept, the same command goes on from there\n"),
-        (MemoryError(), 7, "error: out of memory\n  fix: close other programs, or use a smaller input or batch\n"),
         (PermissionError(errno.EACCES, "Permission denied", "/x/y"), 2, "error: /x/y: Permission denied\n"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "z"), 2, "error: z: No such file or directory\n"),
         (OSError("no number"), 2, "error: no number\n"),
     ],
-    ids=["interrupt", "memory", "permission", "missing file", "other"],
+    ids=["interrupt", "permission", "missing file", "other"],
 )
 def test_what_the_system_says_is_one_message(
     error: BaseException, code: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _end(error) == code
     assert capsys.readouterr() == ("", told)
+
+
+def _came_of(cause: Exception) -> EdgewrightError:
+    error = EdgewrightError("the network does not answer")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "MemoryError"),
+        (MemoryError("Unable to allocate 8 GiB for an array"), "Unable to allocate 8 GiB for an array"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+            "9 b",
+        ),
+        (ImportError("libx.so: failed to map segment from shared object"), "failed to map segment"),
+        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "Cannot allocate memory"),
+        (_came_of(RuntimeError("std::bad_alloc")), "std::bad_alloc"),
+    ],
+)
+def test_memory_that_ran_out_is_told_with_what_was_asked_for_whoever_says_so(
+    error: Exception, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _end(error) == 7
+    first, got, fix = capsys.readouterr().err.splitlines()
+    assert first == "error: out of memory"
+    assert re.fullmatch(rf"  got: .*{re.escape(said)}.*; up to \d+ MiB were in use", got)
+    assert fix.startswith("  fix: close other programs")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["full", "quota"])

@@ -1,0 +1,33 @@
+"""A recipe for the target of the run that is to be reproduced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporters.auto import AUTO
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.planning.given_decisions import Decisions
+    from pipeline.recipe import Recipe
+
+__all__ = ["for_given_target"]
+
+
+def for_given_target(recipe: Recipe, given: Decisions) -> Recipe:
+    """The recipe with the target that was chosen, where it leaves that open.
+
+    Raises:
+        UsageError: when it asks for other targets.
+    """
+    if AUTO in recipe.targets:
+        return recipe.model_copy(update={"targets": (given.target,)})
+    if recipe.targets != (given.target,):
+        raise UsageError(
+            "the earlier run was for another target",
+            where=str(given.file),
+            got=", ".join(recipe.targets),
+            expected=given.target,
+            fix="each target has a decisions.json of its own: reproduce one at a time",
+        )
+    return recipe
