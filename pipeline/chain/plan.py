@@ -18,7 +18,7 @@ from pipeline.data.coverage import unscored
 from pipeline.data.open import open_dataset
 from pipeline.errors import DataError, UsageError
 from pipeline.measuring.bundle_images import remember_dataset
-from pipeline.models.resolve import resolve_model, resolve_weights
+from pipeline.models.resolve import PINNED, resolve_model, resolve_weights
 from pipeline.preprocess_section import InputSection
 from pipeline.recipe.goal import asks_for_fewer_pixels
 from pipeline.stages.answers import AskTeacher, TakeAnswers
@@ -271,8 +271,10 @@ def _resolved(
     baseline = recipe.baseline
     if baseline.schedule is None:  # the same views too: what distillation brings is the teachers' doing alone
         baseline = baseline.model_copy(update={"schedule": distill.schedule.with_teachers()})
+    weights = f"{PINNED}{parts.weights.file_sha256}" if parts.weights.origin == "pretrained" else recipe.weights
     return recipe.model_copy(
         update={
+            "weights": weights,
             "targets": (targets[0].name,) if recipe.targets == (AUTO,) and len(targets) == 1 else recipe.targets,
             "input": InputSection.model_validate(preprocess.model_dump(exclude=_settled_by(parts.model))),
             "baseline": baseline,

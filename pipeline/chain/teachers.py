@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import sha256_of_file
 from pipeline.chain.preprocessing import preprocess_of, resized
 from pipeline.errors import UsageError, WeightsError
-from pipeline.models.resolve import resolve_model, resolve_weights
+from pipeline.models.resolve import PINNED, resolve_model, resolve_weights
 from pipeline.preprocess_section import InputSection
 from pipeline.stages.answers import TakeAnswers
 
@@ -62,7 +62,9 @@ def named_teachers(recipe: Recipe) -> tuple[NamedTeacher, ...]:
         if _is_file_of_answers(text):
             continue
         name, at, weights = text.rpartition("@")
-        if not at or not (weights in {"pretrained", "none"} or weights.endswith(_WEIGHTS)):
+        if not at or not (
+            weights in {"pretrained", "none"} or weights.startswith(PINNED) or weights.endswith(_WEIGHTS)
+        ):
             name, weights = text, ""  # a sign within the name of a folder
         found.append(NamedTeacher(text, resolve_model(name), weights or None))
     return tuple(found)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.artifact import sha256_of_json
+from pipeline.data.only_https import only_https
 from pipeline.data.publish import publish_folder
 from pipeline.errors import DataError
 
@@ -77,7 +78,7 @@ def _open(name: str, arguments: dict[str, Any], root: Path) -> Any:  # noqa: ANN
 
     root.mkdir(parents=True, exist_ok=True)
     try:
-        with _impatient_sockets():
+        with _impatient_sockets(), only_https():
             return getattr(datasets, name)(str(root), download=True, **arguments)
     except (OSError, RuntimeError) as error:
         raise DataError(

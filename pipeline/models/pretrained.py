@@ -23,7 +23,9 @@ _WHOLE = re.compile(r"[0-9a-f]{64}")
 """A SHA-256 that was noted in full."""
 
 
-def find_pretrained(model: ModelSource, *, cache: Path, progress: Progress, asked: bool) -> WeightsSource:
+def find_pretrained(
+    model: ModelSource, *, cache: Path, progress: Progress, asked: bool, pinned: str = ""
+) -> WeightsSource:
     """The model's published weights as a file, or ``scratch`` with the reason.
 
     Args:
@@ -31,9 +33,10 @@ def find_pretrained(model: ModelSource, *, cache: Path, progress: Progress, aske
         cache: Downloads go to ``<cache>/weights``.
         progress: Where the download is shown.
         asked: Whether the user asked for them; then it is an error when the model can have none.
+        pinned: SHA-256 of the file, in full, which no other one may take the place of; empty where nobody knows it.
 
     Raises:
-        WeightsError: asked for, but the model is of a kind that has none.
+        WeightsError: asked for, but the model is of a kind that has none; or pinned, and out of reach.
     """
     name = model.name if model.origin == "torchvision" else f"timm/{model.name}"
     if model.origin == "file":
@@ -46,9 +49,19 @@ def find_pretrained(model: ModelSource, *, cache: Path, progress: Progress, aske
             raise WeightsError(f"{name} has no pretrained weights", fix="give a weights file, or none")
         return WeightsSource(origin="scratch", reason=f"{name} has no pretrained weights")
     url, filename = location
+    file = cache / "weights" / filename
+    expected = pinned or noted_sha256(file) or _prefix(filename)
     try:
-        file = _cached(filename, cache) or _downloaded(url, cache / "weights" / filename, progress)
+        file = _cached(file, expected) or _downloaded(url, file, expected, progress)
     except UnreachableError as error:
+        if pinned:
+            raise WeightsError(
+                "the pretrained weights that are pinned cannot be had",
+                where=name,
+                got=str(error),
+                expected=f"a file with SHA-256 {pinned}",
+                fix=f"put it into {file.parent} as {filename}, or give it with --weights FILE",
+            ) from error
         return WeightsSource(origin="scratch", reason=f"the pretrained weights of {name} are out of reach: {error}")
     return WeightsSource(origin="pretrained", file=file, file_sha256=sha256_of_file(file))
 
@@ -73,20 +86,18 @@ def _timm_location(name: str) -> tuple[str, str] | None:
     return (config.url, config.url.rsplit("/", 1)[-1]) if config.url else None
 
 
-def _downloaded(url: str, file: Path, progress: Progress) -> Path:
-    """The file, fetched; its whole hash is noted beside it, and if it was noted before it has to be that one."""
-    download(url, file, noted_sha256(file) or _prefix(file.name), progress)
+def _downloaded(url: str, file: Path, expected: str, progress: Progress) -> Path:
+    """The file, fetched, with the hash that is expected as far as it is known; its whole hash is noted beside it."""
+    download(url, file, expected, progress)
     write_atomically(_pin(file), sha256_of_file(file) + "\n")
     return file
 
 
-def _cached(filename: str, cache: Path) -> Path | None:
-    """A file of that name in our cache or torch's, with the hash that was noted or that its name announces."""
-    expected = noted_sha256(cache / "weights" / filename) or _prefix(filename)
-    for folder in (cache / "weights", _torch_hub() / "checkpoints"):
-        file = folder / filename
-        if file.is_file() and (not expected or sha256_of_file(file).startswith(expected)):
-            return file
+def _cached(file: Path, expected: str) -> Path | None:
+    """The file in our cache, or torch's of that name, with the hash that is expected as far as it is known."""
+    for found in (file, _torch_hub() / "checkpoints" / file.name):
+        if found.is_file() and (not expected or sha256_of_file(found).startswith(expected)):
+            return found
     return None
 
 

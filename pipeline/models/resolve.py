@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,10 @@ from pipeline.progress import SilentProgress
 if TYPE_CHECKING:
     from pipeline.progress import Progress
 
-__all__ = ["resolve_model", "resolve_weights"]
+__all__ = ["PINNED", "resolve_model", "resolve_weights"]
+
+PINNED = "pretrained:"
+"""Before the SHA-256 of published weights that nothing else may take the place of."""
 
 _MODELS = (
     "a torchvision classifier or detector such as resnet50, timm/NAME, path/to/file.py:factory, or path/to/model.onnx"
@@ -93,8 +97,9 @@ def resolve_weights(
     """Say what the network starts from, downloading pretrained weights where that is possible.
 
     Args:
-        text: ``pretrained``, ``none``, a ``.safetensors`` file or a state dict saved by ``torch.save``. None:
-            ``pretrained`` where the model has such weights, else ``none``. An ONNX file has its own and takes no other.
+        text: ``pretrained``, ``pretrained:SHA256``, ``none``, a ``.safetensors`` file or a state dict saved by
+            ``torch.save``. None: ``pretrained`` where the model has such weights, else ``none``. An ONNX file has its
+            own and takes no other.
         model: Whose weights.
         cache: Where downloads are kept.
         progress: Where downloads are shown.
@@ -111,11 +116,31 @@ def resolve_weights(
     if text == "none" or (text is None and model.origin == "file"):
         reason = "no weights were asked for" if text else "no weights were given"
         return WeightsSource(origin="scratch", reason=reason)
-    if text in {None, "pretrained"}:
-        return find_pretrained(model, cache=cache, progress=progress or SilentProgress(), asked=text is not None)
+    if text is None or text == "pretrained" or text.startswith(PINNED):
+        pinned = _pinned(text) if text and text != "pretrained" else ""
+        return find_pretrained(
+            model, cache=cache, progress=progress or SilentProgress(), asked=text is not None, pinned=pinned
+        )
     file = Path(str(text)).expanduser()
     _check_weights_file(file, str(text))
     return WeightsSource(origin="file", file=file, file_sha256=sha256_of_file(file))
+
+
+def _pinned(text: str) -> str:
+    """The hash behind ``pretrained:``.
+
+    Raises:
+        WeightsError: when it is none.
+    """
+    sha256 = text.removeprefix(PINNED)
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise WeightsError(
+            "what pins pretrained weights is no SHA-256",
+            where="weights",
+            got=text,
+            expected=f"{PINNED} and 64 hex digits",
+        )
+    return sha256
 
 
 def _check_weights_file(file: Path, text: str) -> None:

@@ -33,6 +33,7 @@ def test_where_none_is_named_the_usual_ones_teach() -> None:
     [
         ("resnet101", "resnet101", None),
         ("vgg16@pretrained", "vgg16", "pretrained"),
+        (f"vgg16@pretrained:{'a' * 64}", "vgg16", f"pretrained:{'a' * 64}"),
         ("vgg16@none", "vgg16", "none"),
         ("resnet50@my/w.pth", "resnet50", "my/w.pth"),
     ],

@@ -13,6 +13,7 @@ from pipeline.models import pretrained
 from pipeline.models.download import UnreachableError
 from pipeline.models.names import torchvision_classifiers
 from pipeline.models.pretrained import find_pretrained
+from pipeline.models.resolve import resolve_weights
 from pipeline.models.source import ModelSource, WeightsSource
 from pipeline.models.torchvision_source import PretrainedEntry, default_weights
 from pipeline.progress import SilentProgress
@@ -104,3 +105,47 @@ def test_what_came_once_is_known_by_its_whole_hash(tmp_path: Path, monkeypatch: 
             (tmp_path / "cache" / "weights" / "net.pth").write_bytes(content)
         assert _find(tmp_path).file_sha256 == SHA256
     assert expected == ["", SHA256]
+
+
+def _pinned(tmp_path: Path, sha256: str) -> WeightsSource:
+    return resolve_weights(f"pretrained:{sha256}", SOURCE, cache=tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("downloads")
+def test_pinned_weights_are_no_other_file_from_the_first_time_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: list[str] = []
+
+    def fetch(_: str, target: Path, sha256: str, *__: object) -> Path:
+        expected.append(sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(CONTENT)
+        return target
+
+    monkeypatch.setattr(pretrained, "download", fetch)
+    assert _pinned(tmp_path, SHA256).file_sha256 == SHA256
+    assert expected == [SHA256]  # not the eight digits of its name
+    assert _pinned(tmp_path, SHA256).file_sha256 == SHA256
+    assert expected == [SHA256]
+
+
+def test_pinned_weights_that_cannot_be_had_are_an_error(tmp_path: Path, downloads: list[str]) -> None:
+    other = "a" * 64
+    (tmp_path / "cache" / "weights").mkdir(parents=True)
+    (tmp_path / "cache" / "weights" / FILE).write_bytes(CONTENT)
+    with pytest.raises(WeightsError) as raised:
+        _pinned(tmp_path, other)
+    assert str(raised.value) == (
+        "resnet18: the pretrained weights that are pinned cannot be had\n"
+        "  got: offline\n"
+        f"  expected: a file with SHA-256 {other}\n"
+        f"  fix: put it into {tmp_path / 'cache' / 'weights'} as {FILE}, or give it with --weights FILE"
+    )
+    assert downloads == [f"https://example.org/{FILE}"]
+
+
+@pytest.mark.parametrize("sha256", ["", "0" * 63, "A" * 64, f"{'0' * 64}.pth"])
+def test_what_pins_nothing_is_refused(tmp_path: Path, sha256: str) -> None:
+    with pytest.raises(WeightsError, match=r"is no SHA-256"):
+        _pinned(tmp_path, sha256)
