@@ -79,8 +79,8 @@ class Recipe(_Section):
     model: str = Field(description="torchvision name, timm/NAME, path/to/file.py:factory, or path/to/model.onnx")
     weights: str | None = Field(
         default=None,
-        description="'pretrained', 'pretrained:SHA256' for no other file than that, 'none', a .safetensors or a .pt/.pth "
-        "state dict; default: pretrained for names",
+        description="'pretrained', 'pretrained:SHA256' for that file alone, 'none', a .safetensors or a .pt/.pth state "
+        "dict; default: pretrained for names",
     )
     task: Literal["classification", "detection"] = Field(
         default="classification",

@@ -1,4 +1,4 @@
-"""What a library downloads comes by https, wherever it asks and wherever it is sent; against servers on this machine."""
+"""What a library downloads comes by https, wherever it asks or is sent; against servers on this machine."""
 
 from __future__ import annotations
 
