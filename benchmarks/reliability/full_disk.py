@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.reliability.campaign import Campaign
 
-__all__ = ["full_disk", "full_disk_publishing"]
+__all__ = ["full_disk", "full_disk_publishing", "lacking_space", "refused_calls"]
 
 _RESOURCE = 7
 _SYNCED = frozenset({"write", "pwrite64", "fsync", "rename", "renameat", "renameat2"})
@@ -67,21 +67,24 @@ def full_disk(campaign: Campaign, tries: int) -> Outcome:
 
 
 def full_disk_publishing(campaign: Campaign, tries: int) -> Outcome:
-    """Let each call of publishing fail that a full disk can refuse; of more calls than tries evenly spread ones."""
-    with (
-        timed(
-            "No space at a system call of publishing: exit code 7, what was needed is said, the earlier bundle stays, "
-            "nothing is left lying, and the next run makes the undisturbed one"
-        ) as outcome,
-        Publisher(campaign) as publisher,
-    ):
+    """Let each call of publishing fail that a full disk can refuse; of too many calls evenly spread ones."""
+    with Publisher(campaign) as publisher:
+        return refused_calls(campaign, publisher, tries)
+
+
+def refused_calls(campaign: Campaign, publisher: Publisher, tries: int) -> Outcome:
+    """The same by a publisher that has been started."""
+    with timed(
+        "No space at a system call of publishing: exit code 7, what was needed is said, the earlier bundle stays, "
+        "nothing is left lying, and the next run makes the undisturbed one"
+    ) as outcome:
         earlier = earlier_results(campaign)
         calls = [call for call in publisher.calls() if call.makes or call.name in _SYNCED]
         for number, call in enumerate(evenly(calls, tries)):
             out = campaign.job.folder / f"full-{number}"
             shutil.copytree(earlier, out)
             code, err = publisher.publish(out, disturbed=f"{call.name}:error=ENOSPC:when={call.number}")
-            failure = _ending(code, err) or standing(campaign, out, earlier)
+            failure = lacking_space(code, err) or standing(campaign, out, earlier)
             if hidden := [path.name for path in out.rglob(".*")]:
                 failure = failure or f"left lying: {hidden}"
             failure = failure or resumed(campaign, publisher, out)
@@ -90,7 +93,7 @@ def full_disk_publishing(campaign: Campaign, tries: int) -> Outcome:
     return outcome
 
 
-def _ending(code: int, err: str) -> str | None:
+def lacking_space(code: int, err: str) -> str | None:
     """What is wrong with the end of a run that lacked space."""
     said = err[err.find("error: ") :]
     if code != _RESOURCE or err.count("error: ") != 1 or "Traceback" in err:
@@ -114,7 +117,7 @@ def _grown(campaign: Campaign, row: int, tries: int) -> list[str | None]:
     ends = _run_there(campaign, disk, sizes, command)
     found = []
     for end in ends:
-        failure = None if end["code"] == 0 else _ending(end["code"], end["err"])
+        failure = None if end["code"] == 0 else lacking_space(end["code"], end["err"])
         if end["code"] == 0 and campaign.digest not in end["stands"]:
             failure = f"made another bundle: {end['stands']!r}"
         elif not end["stands"].startswith("intact"):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.reliability.campaign import Campaign
 
-__all__ = ["earlier_results", "evenly", "killed_publishing", "resumed", "standing"]
+__all__ = ["earlier_results", "evenly", "killed_calls", "killed_publishing", "resumed", "standing"]
 
 Item = TypeVar("Item")
 
@@ -27,19 +27,20 @@ _OLD_ENOUGH_S = 2.2
 
 def killed_publishing(campaign: Campaign, tries: int) -> Outcome:
     """Kill it before each call, over an earlier bundle and where none was; of too many calls evenly spread ones."""
-    with (
-        timed(
-            "Killed (`kill -9`) at each system call of publishing that changes files, the bundle that stands there is "
-            "whole, and the next run makes the undisturbed one and leaves nothing lying"
-        ) as outcome,
-        Publisher(campaign) as publisher,
-    ):
+    with Publisher(campaign) as publisher:
+        return killed_calls(campaign, publisher, tries)
+
+
+def killed_calls(campaign: Campaign, publisher: Publisher, tries: int) -> Outcome:
+    """The same by a publisher that has been started."""
+    with timed(
+        "Killed (`kill -9`) at each system call of publishing that changes files, the bundle that stands there is "
+        "whole, and the next run makes the undisturbed one and leaves nothing lying"
+    ) as outcome:
         earlier = earlier_results(campaign)
-        calls = publisher.calls()
+        ways = [(call, over) for call in publisher.calls() for over in (True, False)]
         killed = []
-        for number, (call, over) in enumerate(
-            evenly([(call, over) for call in calls for over in (True, False)], tries)
-        ):
+        for number, (call, over) in enumerate(evenly(ways, tries)):
             out = campaign.job.folder / f"killed-publishing-{number}"
             if over:
                 shutil.copytree(earlier, out)

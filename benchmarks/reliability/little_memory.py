@@ -15,7 +15,7 @@ from benchmarks.reliability.outcome import Outcome, timed
 if TYPE_CHECKING:
     from benchmarks.reliability.campaign import Campaign
 
-__all__ = ["little_memory"]
+__all__ = ["lacking_memory", "little_memory"]
 
 _RESOURCE = 7
 _EVERY_S = 0.05
@@ -38,7 +38,7 @@ def little_memory(campaign: Campaign, tries: int) -> Outcome:
             limit = int(peak * (_LEAST + (1 - _LEAST) * number / tries))
             process = job.deploy(cache, out, under=("sh", "-c", f'ulimit -v {limit >> 10}; exec "$@"', "sh"))
             done = job.ended(process)
-            failure = None if done.code == 0 else _ending(done.code, done.err)
+            failure = None if done.code == 0 else lacking_memory(done.code, done.err)
             failure = failure or standing(campaign, out, earlier)
             if hidden := [path.name for path in out.iterdir() if path.name.startswith(".")]:
                 failure = failure or f"left lying: {hidden}"
@@ -49,7 +49,8 @@ def little_memory(campaign: Campaign, tries: int) -> Outcome:
     return outcome
 
 
-def _ending(code: int, err: str) -> str | None:
+def lacking_memory(code: int, err: str) -> str | None:
+    """What is wrong with the end of a run that lacked memory."""
     said = err[err.find("error: ") :]
     if code != _RESOURCE or "Traceback" in err or not re.search(r"\n  got: ", said):
         return f"ended with {code}: {err.strip()[-400:]!r}"

@@ -155,7 +155,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     return Deployed(
         report=report,
         folder=folder,
-        files=(bundle.root, *written, folder / "recipe.yaml", folder / DECISIONS),
+        files=(bundle.root, *written, folder / "recipe.yaml"),
         exit_code=code if code in {1, 8} else 0,
     )
 

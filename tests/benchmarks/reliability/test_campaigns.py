@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from shutil import which
 
 import pytest
 
 from benchmarks.reliability import __main__ as command
 from benchmarks.reliability import edited_bundle as edited
 from benchmarks.reliability import hostile_input, tiny_job
-from benchmarks.reliability.campaign import Campaign, begin
+from benchmarks.reliability.campaign import Campaign
 from benchmarks.reliability.edits import changed
 from benchmarks.reliability.flipped_store import flipped_index, flipped_store
+from benchmarks.reliability.full_disk import full_disk, lacking_space, refused_calls
 from benchmarks.reliability.killed import killed
-from benchmarks.reliability.outcome import Outcome
+from benchmarks.reliability.killed_publishing import evenly, killed_calls
+from benchmarks.reliability.little_memory import lacking_memory, little_memory
+from benchmarks.reliability.outcome import NotPossibleHereError, Outcome
 from benchmarks.reliability.published import BEGIN, END, publish, rendered
+from benchmarks.reliability.publisher import Publisher
+from benchmarks.reliability.seeded_defects import DEFECTS, seeded_defects
 from benchmarks.reliability.signalled import signalled
 from benchmarks.reliability.tiny_job import Ended, TinyJob
 from benchmarks.reliability.together import together
-
-
-@pytest.fixture(scope="module")
-def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
-    """One undisturbed run."""
-    return begin(tmp_path_factory.mktemp("campaign"), seed=1)
 
 
 @pytest.fixture
@@ -46,6 +46,11 @@ def test_the_quick_accidents_do_no_harm(campaign: Campaign) -> None:
     _held(hostile_input.mutated_networks(campaign, 20), 20)
     _held(hostile_input.mutated_recipes(campaign, 20), 20)
     _held(flipped_index(campaign, 2), 2)
+    if which("strace") is None:
+        return
+    with Publisher(campaign) as publisher:
+        _held(killed_calls(campaign, publisher, 8), 8)
+        _held(refused_calls(campaign, publisher, 4), 4)
 
 
 @pytest.mark.slow
@@ -60,6 +65,19 @@ def test_every_flipped_bit_of_a_store_is_named_and_made_anew(campaign: Campaign)
     outcome = flipped_store(campaign, 1)
     assert outcome.failures == []
     assert outcome.tries > 20
+
+
+@pytest.mark.slow
+def test_full_disks_and_little_memory_end_with_what_was_needed(campaign: Campaign) -> None:
+    _held(full_disk(campaign, 4), 4)
+    _held(little_memory(campaign, 2), 2)
+
+
+@pytest.mark.slow
+def test_seeded_defects_are_seen(campaign: Campaign) -> None:
+    outcome = seeded_defects(campaign, len(DEFECTS))
+    assert outcome.failures == []
+    assert outcome.tries >= 40
 
 
 @pytest.mark.slow
@@ -91,6 +109,62 @@ def test_anything_but_one_error_with_a_documented_code_is_a_failure(end: Ended, 
     outcome = Outcome(promise="")
     hostile_input._judge(outcome, ["x"], [end])
     assert (outcome.tries, not outcome.failures) == (1, right)
+
+
+@pytest.mark.parametrize(
+    ("code", "err", "right"),
+    [
+        (7, "error: x: full\n  got: 0 MiB free\n", True),
+        (7, "some note\nerror: x: full\n  expected: 2.00 MiB for the engine\n", True),
+        (7, "error: x: full\n", False),
+        (7, "error: x: full\n  got: 0 MiB free\nerror: y\n", False),
+        (7, "Traceback\nerror: x: full\n  got: 0 MiB free\n", False),
+        (2, "error: x: full\n  got: 0 MiB free\n", False),
+        (70, "error: a defect\n  got: No space left on device\n", False),
+    ],
+)
+def test_a_full_disk_that_is_not_told_with_what_was_needed_is_a_failure(code: int, err: str, *, right: bool) -> None:
+    assert (lacking_space(code, err) is None) == right
+
+
+@pytest.mark.parametrize(
+    ("code", "err", "right"),
+    [
+        (7, "error: out of memory\n  got: MemoryError; up to 90 MiB were in use\n", True),
+        (7, "error: out of memory\n", False),
+        (-6, "terminate called after throwing an instance of 'std::bad_alloc'\n", False),
+        (70, "error: a defect\n  got: can't allocate memory\n", False),
+    ],
+)
+def test_lack_of_memory_that_is_not_told_is_a_failure(code: int, err: str, *, right: bool) -> None:
+    assert (lacking_memory(code, err) is None) == right
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(1, [0]), (2, [0, 2]), (4, [0, 1, 2, 3]), (5, [0, 1, 2, 3, 4]), (9, 5)])
+def test_of_many_some_are_chosen_evenly(count: int, chosen: list[int] | int) -> None:
+    assert evenly(range(5), count) == (list(range(chosen)) if isinstance(chosen, int) else chosen)
+
+
+def test_each_defect_has_a_name_of_its_own() -> None:
+    assert len({defect.name for defect in DEFECTS}) == len(DEFECTS) == 40
+
+
+def test_a_campaign_that_cannot_be_made_here_is_left_out(
+    paper: Campaign, page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_campaign: Campaign, _tries: int) -> Outcome:
+        raise NotPossibleHereError("there is no strace here")
+
+    monkeypatch.setattr(command, "CAMPAIGNS", {"one": (1, lambda *_: Outcome(promise="It holds")), "two": (1, refuse)})
+    monkeypatch.setattr(command, "begin", lambda _folder, _seed: paper)
+    assert command.main(["--page", str(page)]) == 0
+    assert "two: left out, there is no strace here" in capsys.readouterr().out
+    assert "Left out: two." in page.read_text(encoding="utf-8")
+
+
+def test_notes_stand_below_the_figures() -> None:
+    table = rendered([Outcome(promise="It holds", notes=["passed, one thing"])], seed=0)
+    assert table.endswith("Told besides:\n\n- passed, one thing")
 
 
 def test_commands_are_typed_one_after_the_other(paper: Campaign) -> None:
