@@ -15,11 +15,11 @@ from exporters.device import verify
 from exporters.provenance import PROVENANCE, statement
 from pipeline.artifact import FileEntry, canonical_json, sha256_of_file
 from pipeline.environment import versions
-from pipeline.errors import IntegrityError, ResourceError
+from pipeline.errors import IntegrityError
 from pipeline.leftovers import holding, sweep, temporary_beside
 from pipeline.preprocess import PreprocessSpec
 from pipeline.session import EngineSpec
-from pipeline.store import DISK_IS_FULL, exchange
+from pipeline.store import exchange, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ __all__ = ["Bundle", "Contents", "part_for_devices", "read_bundle", "run_script"
 _DEVICE = Path(__file__).parent / "device"
 _PIPELINE = Path(__file__).parent.parent / "pipeline"
 _START, _END = "# --- the bundle's run.py starts here ---\n", "# --- the bundle's run.py ends here ---"
-_TEXTS_KIB = 128
+_TEXTS_BYTES = 1 << 17
 """Scripts, texts and a folder's own blocks, roomily."""
 _ARCHITECTURES = {"x86_64": ["x86_64", "amd64"], "aarch64": ["aarch64", "arm64"], "arm64": ["aarch64", "arm64"]}
 
@@ -90,9 +90,10 @@ def write_bundle(engine: Artifact, target: Target, machine: Machine, contents: C
     """
     work = temporary_beside(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work.mkdir()
-        with holding(work):
+        with room_for("the bundle", out, engine.size_bytes + _TEXTS_BYTES):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            work.mkdir()
+        with room_for("the bundle", out, engine.size_bytes + _TEXTS_BYTES), holding(work):
             spec = EngineSpec.from_json(engine.facts["engine"])
             for entry in engine.files:
                 shutil.copyfile(engine.root / entry.path, work / entry.path)
@@ -100,23 +101,10 @@ def write_bundle(engine: Artifact, target: Target, machine: Machine, contents: C
             _write_origin(work, spec, target, engine, contents)
             _write_manifest(work, spec, target, machine, engine, contents)
             _publish(work, out)
-    except OSError as error:
-        if error.errno not in DISK_IS_FULL:
-            raise
-        raise _no_room(out, engine) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     sweep(out.parent)
     return read_bundle(out)
-
-
-def _no_room(out: Path, engine: Artifact) -> ResourceError:
-    return ResourceError(
-        "there is no room for the bundle",
-        where=str(out),
-        expected=f"{engine.size_bytes / 2**20:.2f} MiB for the engine, and {_TEXTS_KIB} KiB for what stands beside it",
-        fix="free some space, or choose another --out; finished stages are kept",
-    )
 
 
 def read_bundle(root: Path) -> Bundle:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = [
-    "DISK_IS_FULL",
     "METADATA",
     "KeyRecord",
     "Store",
@@ -46,6 +45,7 @@ __all__ = [
     "foreign_disk_errors",
     "read_artifact",
     "read_note",
+    "room_for",
     "write_and_fsync",
     "write_atomically",
 ]
@@ -53,7 +53,7 @@ __all__ = [
 METADATA = "artifact.json"
 _KEY_SCHEMA = "edgewright.key/1"
 _NO_ROOM_BYTES = 1 << 16
-DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Numbers of the errors that say so."""
 _NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM})
 """Errors of reading that say nothing about the bytes: an artifact must not be set aside for them."""
@@ -235,7 +235,7 @@ class Store:
                 try:
                     yield folder
                 except OSError as error:
-                    if error.errno in DISK_IS_FULL:
+                    if error.errno in _DISK_IS_FULL:
                         raise _full(str(self.root), self.root, in_vain=folder) from error
                     raise
                 finally:
@@ -374,9 +374,35 @@ def _disk_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in DISK_IS_FULL:
+        if error.errno not in _DISK_IS_FULL:
             raise
         raise _full(error.filename or str(root), root) from error
+
+
+@contextmanager
+def room_for(what: str, place: Path, size_bytes: int) -> Iterator[None]:
+    """Around writing results to a place of the user's.
+
+    Args:
+        what: Is written.
+        place: Where.
+        size_bytes: About how much it takes.
+
+    Raises:
+        ResourceError: when there is no room for it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_IS_FULL:
+            raise
+        raise ResourceError(
+            f"the disk is full: there is no room for {what}",
+            where=str(place),
+            got=f"{shutil.disk_usage(_nearest_existing(place)).free / 2**20:.2f} MiB free",
+            expected=f"about {size_bytes / 2**20:.2f} MiB",
+            fix="free some space, or choose another --out; finished stages are kept",
+        ) from error
 
 
 @contextmanager

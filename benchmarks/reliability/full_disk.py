@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.reliability.killed_publishing import earlier_results, evenly, resumed, standing
@@ -15,7 +16,6 @@ from benchmarks.reliability.publisher import Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from benchmarks.reliability.campaign import Campaign
 
@@ -79,7 +79,8 @@ def refused_calls(campaign: Campaign, publisher: Publisher, tries: int) -> Outco
         "nothing is left lying, and the next run makes the undisturbed one"
     ) as outcome:
         earlier = earlier_results(campaign)
-        calls = [call for call in publisher.calls() if call.makes or call.name in _SYNCED]
+        over = Path(shutil.copytree(earlier, campaign.job.folder / "full-earlier"))
+        calls = [call for call in publisher.calls(over) if call.makes or call.name in _SYNCED]
         for number, call in enumerate(evenly(calls, tries)):
             out = campaign.job.folder / f"full-{number}"
             shutil.copytree(earlier, out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks.reliability.outcome import Outcome, timed
@@ -13,7 +14,6 @@ from benchmarks.reliability.sealed import identity, problems, seal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from benchmarks.reliability.campaign import Campaign
 
@@ -38,7 +38,11 @@ def killed_calls(campaign: Campaign, publisher: Publisher, tries: int) -> Outcom
         "whole, and the next run makes the undisturbed one and leaves nothing lying"
     ) as outcome:
         earlier = earlier_results(campaign)
-        ways = [(call, over) for call in publisher.calls() for over in (True, False)]
+        over_it = Path(shutil.copytree(earlier, campaign.job.folder / "over-earlier"))
+        ways = [
+            *((call, True) for call in publisher.calls(over_it)),
+            *((call, False) for call in publisher.calls(campaign.job.folder / "over-nothing")),
+        ]
         killed = []
         for number, (call, over) in enumerate(evenly(ways, tries)):
             out = campaign.job.folder / f"killed-publishing-{number}"

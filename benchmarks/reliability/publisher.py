@@ -63,8 +63,8 @@ for line in sys.stdin:
     if child == 0:
         code = 1
         try:
-            signal.sigwait({signal.SIGUSR1})
             os.dup2(os.open(f"{out}.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
+            signal.sigwait({signal.SIGUSR1})
             end_well(lambda: run(out), debug=False)
             code = 0
         except SystemExit as left:
@@ -117,10 +117,10 @@ class Publisher:
         self._process.kill()
         self._process.communicate()
 
-    def calls(self) -> list[Call]:
-        """Those of an undisturbed publishing over what stands there, in their order."""
+    def calls(self, out: Path) -> list[Call]:
+        """Those of an undisturbed publishing into a folder, which is there or not, in their order."""
         log = self._campaign.job.folder / "calls"
-        self.publish(self.out, options=("-o", str(log)))
+        self.publish(out, options=("-o", str(log)))
         counted: dict[str, int] = {}
         found = []
         for line in log.read_text(encoding="utf-8", errors="replace").splitlines():

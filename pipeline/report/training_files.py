@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-import tempfile
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.leftovers import holding, sweep, temporary_beside
+from pipeline.store import exchange
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.report.record import Report
     from pipeline.report.training_record import TrainingEntry
 
@@ -43,12 +46,19 @@ def write_tensorboard(report: Report, folder: Path) -> tuple[Path, ...]:
     """
     if not report.trainings or find_spec("tensorboardX") is None:
         return ()
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tensorboard.") as work:
-        for training in report.trainings:
-            _write_run(training, Path(work, f"{training.stage} {training.name}".replace("/", "-")))
-        shutil.rmtree(folder, ignore_errors=True)
-        Path(work).rename(folder)
-        Path(work).mkdir()  # the block removes it
+    work = temporary_beside(folder)
+    try:
+        work.mkdir()
+        with holding(work):
+            for training in report.trainings:
+                _write_run(training, work / f"{training.stage} {training.name}".replace("/", "-"))
+            if folder.exists():
+                exchange(work, folder)  # what an earlier run left is now in the temporary folder, which goes
+            else:
+                work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    sweep(folder.parent)
     return (folder,)
 
 

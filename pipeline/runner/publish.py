@@ -26,7 +26,7 @@ from pipeline.runner.ensemble_or_student import (
 from pipeline.runner.goal_report import goal_entry, with_goal
 from pipeline.runner.report_rows import make_report
 from pipeline.runner.speedup import speedup
-from pipeline.store import write_atomically
+from pipeline.store import room_for, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from pipeline.stage import Teacher
 
 __all__ = ["Deployed", "Made", "publish"]
+
+_REPORTS_BYTES = 1 << 20
+"""With pictures, roomily."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -147,9 +150,10 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         code = judgement.deciding.exit_code or code
     report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
-    write_atomically(folder / "recipe.yaml", dump_recipe(without_home(recipe)))
-    write_atomically(folder / DECISIONS, chosen.to_text())
-    written = (*write_reports(report, folder), *write_tensorboard(report, folder / "tensorboard"))
+    with room_for("the reports", folder, _REPORTS_BYTES):
+        write_atomically(folder / "recipe.yaml", dump_recipe(without_home(recipe)))
+        write_atomically(folder / DECISIONS, chosen.to_text())
+        written = (*write_reports(report, folder), *write_tensorboard(report, folder / "tensorboard"))
     if chain.given is not None:
         chain.given.refuse_another(bundle.sha256)
     return Deployed(

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.reliability import __main__ as command
 from benchmarks.reliability import edited_bundle as edited
 from benchmarks.reliability import hostile_input, tiny_job
-from benchmarks.reliability.campaign import Campaign
+from benchmarks.reliability.campaign import Campaign, begin
 from benchmarks.reliability.edits import changed
 from benchmarks.reliability.flipped_store import flipped_index, flipped_store
 from benchmarks.reliability.full_disk import full_disk, lacking_space, refused_calls
@@ -25,6 +25,12 @@ from benchmarks.reliability.seeded_defects import DEFECTS, seeded_defects
 from benchmarks.reliability.signalled import signalled
 from benchmarks.reliability.tiny_job import Ended, TinyJob
 from benchmarks.reliability.together import together
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    """One undisturbed run."""
+    return begin(tmp_path_factory.mktemp("campaign"), seed=1)
 
 
 @pytest.fixture
