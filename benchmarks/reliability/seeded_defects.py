@@ -1,4 +1,7 @@
-"""Defects that the checks must see: of a sound run's bundle by the gate, of its graph by the comparison with PyTorch.
+"""Defects that the checks must see.
+
+Those of a sound run's bundle the gate has to see, those of its float graph the comparison with PyTorch, and those of a
+detector's candidates the comparison of forms.
 
 The job's eight classes differ in colour, side and brightness, so that what is wrong with channels, places or scales
 shows. A defect that passes is a failure here as long as more than two in forty do; fewer are listed with their effect.
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.reliability.defects.boxes import BOXES, write_candidates
 from benchmarks.reliability.defects.feeding import FEEDING
 from benchmarks.reliability.defects.lowered import LOWERED
 from benchmarks.reliability.defects.quantised import QUANTISED
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFECTS", "seeded_defects"]
 
-DEFECTS = (*FEEDING, *QUANTISED, *LOWERED)
+DEFECTS = (*FEEDING, *QUANTISED, *LOWERED, *BOXES)
 _LEAST_SEEN = 38 / 40
 
 _NETWORK = """\
@@ -63,6 +67,7 @@ _JUDGE = """
 import json, sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from exporters.bundle import read_bundle
@@ -77,6 +82,7 @@ from pipeline.models.resolve import resolve_model
 from pipeline.progress import SilentProgress
 from pipeline.report.comparison import Verdict
 from pipeline.store import default_root
+from pipeline.tasks.detection.detection import Detection
 
 asked, progress = json.load(sys.stdin), SilentProgress()
 images = open_dataset("telling", cache=default_root() / "data", progress=progress)
@@ -93,10 +99,17 @@ def by_parity(folder):
     found = compare(onnx.load(Path(folder, "float.onnx")), TorchReference(network), probes, limit=PARITY_LIMIT)
     return found.relative_error > PARITY_LIMIT, found.difference
 
+def by_candidates(folder):
+    with np.load(Path(folder, "candidates.npz")) as read:
+        wanted, found = ([read[f"{form}_{number}"] for number in range(3)] for form in ("wanted", "found"))
+    differ = Detection().difference(wanted, found)
+    return differ > PARITY_LIMIT, f"differs by {differ:.2g}"
+
+checks = {"float.onnx": by_parity, "candidates.npz": by_candidates, "manifest.json": by_gate}
 ends = []
 for folder in asked["folders"]:
     try:
-        ends.append((by_parity if Path(folder, "float.onnx").exists() else by_gate)(folder))
+        ends.append(next(check for file, check in checks.items() if Path(folder, file).exists())(folder))
     except EdgewrightError as error:
         ends.append((True, error.what))
 print(json.dumps(ends))
@@ -106,19 +119,25 @@ print(json.dumps(ends))
 def seeded_defects(campaign: Campaign, tries: int) -> Outcome:
     """Make each defect in a copy and ask the check that has to see it; the sound one must pass both."""
     job = _write_job(campaign.job)
-    with timed("A defect of feeding, classes, INT8 form or export is seen by the gate or the comparison") as outcome:
+    with timed(
+        "A defect of feeding, classes, INT8 form, export or boxes is seen by the gate or the comparison of forms"
+    ) as outcome:
         cache, out = job.folder / "telling-store", job.folder / "telling-out"
         done = job.ended(job.deploy(cache, out, recipe="telling.yaml"))
         if done.code:
             raise ValueError(f"the sound run ended with {done.code}: {done.err.strip()[-300:]}")
         chosen = evenly(DEFECTS, tries)
         folders = [_seeded(job, cache, out, defect) for defect in chosen]
-        sound = [out / "bundle", _artifact(cache, "float.onnx")]
+        alike = job.folder / "alike"
+        alike.mkdir()
+        write_candidates(alike)
+        sound = [out / "bundle", _artifact(cache, "float.onnx"), alike]
         ends = _judged(job, cache, out, [*sound, *folders])
-        for (seen, told), folder in zip(ends[:2], sound, strict=True):
+        for (seen, told), folder in zip(ends, sound, strict=False):
             if seen:
                 outcome.failures.append(f"the sound {folder.name} was refused: {told}")
-        passed = [f"{defect.name}: {told}" for defect, (seen, told) in zip(chosen, ends[2:], strict=True) if not seen]
+        of_defects = zip(chosen, ends[len(sound) :], strict=True)
+        passed = [f"{defect.name}: {told}" for defect, (seen, told) in of_defects if not seen]
         outcome.tries = len(chosen)
         outcome.notes += [f"passed, {one}" for one in passed]
         if len(passed) > (1 - _LEAST_SEEN) * len(chosen):
@@ -156,7 +175,11 @@ def _holds_int8(folder: Path) -> bool:
 
 def _seeded(job: TinyJob, cache: Path, out: Path, defect: Defect) -> Path:
     folder = job.folder / "defects" / f"{DEFECTS.index(defect)}"
-    if defect in LOWERED:
+    if defect in BOXES:
+        folder.mkdir(parents=True)
+        write_candidates(folder)
+        defect.make(folder)
+    elif defect in LOWERED:
         folder.mkdir(parents=True)
         shutil.copyfile(_artifact(cache, "float.onnx") / "float.onnx", folder / "float.onnx")
         defect.make(folder)

@@ -152,7 +152,8 @@ def test_of_many_some_are_chosen_evenly(count: int, chosen: list[int] | int) -> 
 
 
 def test_each_defect_has_a_name_of_its_own() -> None:
-    assert len({defect.name for defect in DEFECTS}) == len(DEFECTS) == 40
+    assert len({defect.name for defect in DEFECTS}) == len(DEFECTS)
+    assert len(DEFECTS) >= 40
 
 
 def test_a_campaign_that_cannot_be_made_here_is_left_out(
