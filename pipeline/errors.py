@@ -211,8 +211,9 @@ def out_of_memory(error: BaseException) -> str | None:
     """What an error, or what it came of, says of memory that ran out; None when it came of something else."""
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, MemoryError) or tells_of_memory(str(found)):
-            return first_line(found)
+        lines = [line for line in str(found).splitlines() if tells_of_memory(line)]
+        if lines or isinstance(found, MemoryError):
+            return lines[0].strip().removeprefix("got: ") if lines else first_line(found)
         found = found.__cause__ or found.__context__
     return None
 

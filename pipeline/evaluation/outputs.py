@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.errors import EdgewrightError
+from pipeline.errors import EdgewrightError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,7 @@ def collect_outputs(
 
     Raises:
         EdgewrightError: with the process's last words when it failed.
+        ResourceError: when it was killed, as the kernel does when memory runs out.
     """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         request, result = Path(scratch, "request.json"), Path(scratch, "outputs.npz")
@@ -81,6 +83,12 @@ def _run(request: Path, result: Path, *, total: int, progress: Progress) -> None
         if worker.wait() != 0:
             errors.seek(0)
             words = errors.read().strip().splitlines()
+            if worker.returncode == -signal.SIGKILL:
+                raise ResourceError(
+                    "a scoring process was killed, as happens when memory runs out",
+                    where="accuracy on the target's runtime",
+                    fix="close other programs, or measure on a machine with more memory",
+                )
             raise EdgewrightError(
                 "the model could not be evaluated",
                 where="accuracy on the target's runtime",

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from exporters.ort_cpu.target import ORT_CPU
-from pipeline.errors import EdgewrightError
+from pipeline.errors import EdgewrightError, ResourceError
 from pipeline.evaluation import collect_outputs
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
@@ -158,18 +158,28 @@ def test_an_image_that_is_gone_is_named(
     assert str(tmp_path / "gone.png") in str(error.got)
 
 
-def test_a_process_that_dies_without_a_word_is_an_error_with_its_exit_code(
-    engine: tuple[Path, EngineSpec],
-    tiny_dataset: Dataset,
-    tiny_preprocess: PreprocessSpec,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # As a runtime does that crashes; the module is found because the process inherits where to look.
-    (tmp_path / "crashing.py").write_text(
-        "import os, signal\n\n\ndef open_session(folder, spec):\n    os.kill(os.getpid(), signal.SIGKILL)\n",
+@pytest.fixture
+def dying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An opener that a signal ends, called by its name; found because the process inherits where to look."""
+    (tmp_path / "dying.py").write_text(
+        "import os, signal\n\n\n"
+        "def SIGKILL(folder, spec):\n    os.kill(os.getpid(), signal.SIGKILL)\n\n\n"
+        "def SIGTERM(folder, spec):\n    os.kill(os.getpid(), signal.SIGTERM)\n",
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    error = _fails(engine, tiny_dataset.test[:2], tiny_preprocess, opener="crashing:open_session")
-    assert error.got == "exit code -9"
+    return "dying"
+
+
+def test_a_process_that_dies_without_a_word_is_an_error_with_its_exit_code(
+    engine: tuple[Path, EngineSpec], tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec, dying: str
+) -> None:
+    error = _fails(engine, tiny_dataset.test[:2], tiny_preprocess, opener=f"{dying}:SIGTERM")
+    assert error.got == "exit code -15"
+
+
+def test_a_process_that_is_killed_is_a_lack_of_memory(
+    engine: tuple[Path, EngineSpec], tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec, dying: str
+) -> None:
+    with pytest.raises(ResourceError, match="was killed, as happens when memory runs out"):
+        _collect(engine, tiny_dataset.test[:2], tiny_preprocess, opener=f"{dying}:SIGKILL")
