@@ -53,7 +53,7 @@ def test_the_quick_accidents_do_no_harm(campaign: Campaign) -> None:
     _held(hostile_input.mutated_recipes(campaign, 20), 20)
     _held(flipped_index(campaign, 2), 2)
     if which("strace") is None:
-        return
+        pytest.skip("there is no strace here: publishing was not disturbed; all else did no harm")
     with Publisher(campaign) as publisher:
         _held(killed_calls(campaign, publisher, 8), 8)
         _held(refused_calls(campaign, publisher, 4), 4)
