@@ -104,7 +104,7 @@ def read_manifest(root: str) -> dict[str, tuple[int, str]]:
 def statement_of(manifest_sha256: str) -> bytes:
     """What is signed: an in-toto statement about the manifest, which vouches for every other file."""
     subject = {"name": MANIFEST, "digest": {"sha256": manifest_sha256}}
-    statement = {
+    statement: dict[str, object] = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [subject],
         "predicateType": "urn:edgewright:signature:1",
@@ -116,7 +116,11 @@ def envelope_of(manifest_sha256: str, key: str, signature: bytes) -> str:
     """The one spelling of a signature's file: a DSSE envelope, with the SHA-256 of the public key as its name."""
     signed = {"keyid": key, "sig": base64.b64encode(signature).decode()}
     payload = base64.b64encode(statement_of(manifest_sha256)).decode()
-    envelope = {"payloadType": "application/vnd.in-toto+json", "payload": payload, "signatures": [signed]}
+    envelope: dict[str, object] = {
+        "payloadType": "application/vnd.in-toto+json",
+        "payload": payload,
+        "signatures": [signed],
+    }
     return spelled(envelope) + "\n"
 
 
