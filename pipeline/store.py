@@ -270,7 +270,9 @@ class Store:
         path = self.root / "locks" / f"{key}.lock"
         with _disk_errors(self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-        with _held(path):
+            handle = path.open("w")
+        with handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
 
