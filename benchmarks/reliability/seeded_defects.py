@@ -3,8 +3,8 @@
 Those of a sound run's bundle the gate has to see, those of its float graph the comparison with PyTorch, and those of a
 detector's candidates the comparison of forms.
 
-The job's eight classes differ in colour, side and brightness, so that what is wrong with channels, places or scales
-shows. A defect that passes is a failure here as long as more than two in forty do; fewer are listed with their effect.
+The job's classes differ in colour, place and light, in steps so small that what is wrong with channels, places or
+scales shows. A defect that passes is a failure here as long as more than two in forty do; fewer are listed with their effect.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _RECIPE = """\
 model: telling.py:telling
 data: {source: telling}
 input: {size: 16, resize: squash, mean: 0.5, std: 0.25}
-baseline: {schedule: {epochs: 8, batch_size: 16, augment: []}}
+baseline: {schedule: {epochs: 14, batch_size: 16, augment: []}}
 skip: [distill, prune]
 build: {precision: int8, budget_s: 0}
 measure: {processes: 1, iterations: 12}
@@ -151,15 +151,15 @@ def _write_job(job: TinyJob) -> TinyJob:
     generator = np.random.default_rng(0)
 
     def picture(name: str) -> np.ndarray[Any, Any]:
-        """24 x 20 pixels of noise with one half, left or right, in a dim or bright colour."""
-        colour, side, light = name.split("-")
-        pixels = generator.integers(0, 70, (20, 24, 3))
-        half = slice(0, 12) if side == "left" else slice(12, 24)
-        pixels[:, half, 0 if colour == "red" else 2] += 60 if light == "dim" else 160
+        """24 x 20 pixels of noise with an upright bar in one colour, at one of four places, of one of four lights."""
+        colour, place, light = name.split("-")
+        pixels = generator.integers(0, 60, (20, 24, 3))
+        bar = slice(6 * int(place), 6 * int(place) + 6)
+        pixels[:, bar, 0 if colour == "red" else 2] += 90 + 22 * int(light)
         return pixels
 
-    names = [f"{c}-{s}-{light}" for c in ("blue", "red") for s in ("left", "right") for light in ("bright", "dim")]
-    write_images(job.folder / "telling", names, picture, train=40, val=25)
+    names = [f"{colour}-{place}-{light}" for colour in ("blue", "red") for place in range(4) for light in range(4)]
+    write_images(job.folder / "telling", names, picture, train=30, val=10)
     return job
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QUANTISED"]
 
-_CONVOLUTION = ("weight", 3), ("weight scale", 4), ("scale", 6), ("zero point", 7), ("bias", 8)
+_CONVOLUTION = ("weight", 3), ("weight scale", 4), ("scale", 6), ("bias", 8)
 _LINEAR = ("weight", 3), ("weight scale", 4), ("bias", 6)
 
 
@@ -32,6 +32,22 @@ def _of_linear(part: str, change: Callable[[Array], Array]) -> Callable[[Any], N
     return lambda model: changed_tensor(model, nodes(model, "QGemm")[0].input[place], change)
 
 
+def _read_with_another_zero(number: int) -> Callable[[Any], None]:
+    """Whoever reads an activation takes another zero point than whoever wrote it."""
+
+    def change(model: Any) -> None:  # noqa: ANN401 - ModelProto
+        from onnx import numpy_helper
+
+        node = nodes(model, "QLinearConv")[number]
+        (zero,) = (one for one in model.graph.initializer if one.name == node.input[2])
+        value = numpy_helper.to_array(zero)
+        another = (value.astype(int) + 32) % 256
+        model.graph.initializer.append(numpy_helper.from_array(another.astype(value.dtype), f"another_zero_{number}"))
+        node.input[2] = f"another_zero_{number}"
+
+    return change
+
+
 def _first_only(factor: float) -> Callable[[Array], Array]:
     def change(value: Array) -> Array:
         value[0] *= factor
@@ -43,9 +59,9 @@ def _first_only(factor: float) -> Callable[[Array], Array]:
 QUANTISED = tuple(
     Defect(name, graph_defect("model.onnx", change))
     for name, change in (
-        ("the input's zero point is 64 too high", _of_input(2, lambda zero: zero + 64)),
+        ("the input is read with another zero point than it was written with", _read_with_another_zero(0)),
         ("the input's scale is doubled", _of_input(1, lambda scale: 2 * scale)),
-        ("an activation's zero point is 64 too high", _of_convolution(0, "zero point", lambda zero: zero + 64)),
+        ("an activation is read with another zero point than it was written with", _read_with_another_zero(1)),
         (
             "an activation's range is a sixteenth, the rest cut off",
             _of_convolution(1, "scale", lambda scale: scale / 16),
