@@ -4,7 +4,7 @@ Those of a sound run's bundle the gate has to see, those of its float graph the 
 detector's candidates the comparison of forms.
 
 The job's classes differ in colour, place and light, in steps so small that what is wrong with channels, places or
-scales shows. A defect that passes is a failure here as long as more than two in forty do; fewer are listed with their effect.
+scales shows. Where more than two in forty pass, each of them is a failure; else they are listed with their effect.
 """
 
 from __future__ import annotations
