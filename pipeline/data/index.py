@@ -82,12 +82,7 @@ class FileIndex:
                 self._path.unlink()
                 self._connection = self._open()
         except (OSError, sqlite3.Error) as error:
-            raise ResourceError(
-                "the index of files cannot be written",
-                where=str(self._path),
-                got=str(error),
-                fix="choose another cache",
-            ) from error
+            raise self._unwritable(error) from error
         return self
 
     def _open(self) -> sqlite3.Connection:
@@ -195,9 +190,16 @@ class FileIndex:
                 with self._opened() as connection:
                     connection.executemany(statement, sealed)
         except sqlite3.OperationalError as error:
-            raise ResourceError(
-                "the index of files cannot be written", where=str(self._path), got=str(error)
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: Exception) -> ResourceError:
+        return ResourceError(
+            "the index of files cannot be written",
+            where=str(self._path),
+            got=str(error),
+            expected="a place that can be written to, with room for about 1 KiB for each image",
+            fix="free some space, or put the store elsewhere with EDGEWRIGHT_CACHE",
+        )
 
     def _damaged(self, error: Exception) -> bool:
         """Whether the bytes of the index are to blame, not a lock, the disk or a permission."""
