@@ -28,7 +28,10 @@ _OLD_ENOUGH_S = 2.2
 def killed_publishing(campaign: Campaign, tries: int) -> Outcome:
     """Kill it before each call, over an earlier bundle and where none was; of too many calls evenly spread ones."""
     with Publisher(campaign) as publisher:
-        return killed_calls(campaign, publisher, tries)
+        outcome = killed_calls(campaign, publisher, tries)
+        if failure := campaign.job.store_failure(publisher.cache):
+            outcome.failures.append(f"after all of them {failure}")
+    return outcome
 
 
 def killed_calls(campaign: Campaign, publisher: Publisher, tries: int) -> Outcome:
@@ -59,8 +62,6 @@ def killed_calls(campaign: Campaign, publisher: Publisher, tries: int) -> Outcom
             found = failure or resumed(campaign, publisher, out)
             outcome.tried(found and f"{what}: {found}")
             shutil.rmtree(out)
-        if failure := campaign.job.store_failure(publisher.cache):
-            outcome.failures.append(f"after all of them {failure}")
     return outcome
 
 

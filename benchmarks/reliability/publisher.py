@@ -21,7 +21,7 @@ from benchmarks.reliability.outcome import NotPossibleHereError
 if TYPE_CHECKING:
     from benchmarks.reliability.campaign import Campaign
 
-__all__ = ["Call", "Publisher"]
+__all__ = ["WHOLE_RUN", "Call", "Publisher"]
 
 _CHANGING = (
     "openat", "write", "pwrite64", "fsync", "fdatasync", "ftruncate", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat",
@@ -30,13 +30,11 @@ _CHANGING = (
 )  # fmt: skip
 """All by which files come to be, change, are held or go: between two of them nothing that stays changes."""
 
-_SCRIPT = """
-import os, signal, sys
+WHOLE_RUN = """
 from pathlib import Path
 
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
-from pipeline.cli.failures import end_well
 from pipeline.progress import SilentProgress
 from pipeline.recipe import read_recipe
 from pipeline.report import render
@@ -45,13 +43,10 @@ from pipeline.runner import publish as publishing
 from pipeline.runner.preflight import preflight
 from pipeline.store import Store, default_root
 
-told = os.fdopen(os.dup(1), "w", buffering=1)
-os.dup2(2, 1)
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-first, progress = Path(sys.argv[1]), SilentProgress()
+progress = SilentProgress()
 store = Store(default_root())
 chain = Chain(make_plan(read_recipe(Path("recipe.yaml"), {}), store, progress), store, progress, lambda outcome: None)
-(one,) = finished(preflight(chain, [first]))
+(one,) = finished(preflight(chain, []))
 
 def once(module, name):
     make, kept = getattr(module, name), []
@@ -66,8 +61,20 @@ once(publishing, "speedup")
 
 def run(out):
     publishing.publish(one.chain, one.target, one.made, Path(out), None)
+"""
+"""Defines ``run(folder)``, which publishes a run that is taken from the store."""
 
-run(first)
+_BEGIN = """
+import os, signal, sys
+from pipeline.cli.failures import end_well
+
+told = os.fdopen(os.dup(1), "w", buffering=1)
+os.dup2(2, 1)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+"""
+
+_LOOP = """
+run(sys.argv[1])
 print("ready", file=told)
 for line in sys.stdin:
     out = line.rstrip()
@@ -100,21 +107,25 @@ class Call:
 class Publisher:
     """Publishes the campaign's run, whole or disturbed; to be used as a context.
 
+    Args:
+        campaign: Whose run.
+        publishes: Python that defines ``run(folder)``.
+
     Raises:
         NotPossibleHereError: when there is no strace that may watch processes.
     """
 
-    def __init__(self, campaign: Campaign) -> None:
+    def __init__(self, campaign: Campaign, publishes: str = WHOLE_RUN) -> None:
         if shutil.which("strace") is None:
             raise NotPossibleHereError("there is no strace here")
-        self._campaign = campaign
+        self._campaign, self._script = campaign, _BEGIN + publishes + _LOOP
         self.cache = campaign.copy("published")
         self.out = campaign.job.folder / "published-out"
 
     def __enter__(self) -> Self:
         job = self._campaign.job
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-P", "-c", _SCRIPT, str(self.out)],
+            [sys.executable, "-P", "-c", self._script, str(self.out)],
             cwd=job.folder,
             env=job.environment(self.cache),
             stdin=subprocess.PIPE,

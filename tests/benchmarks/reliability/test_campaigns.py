@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
-from shutil import which
 
 import pytest
 
@@ -14,13 +14,14 @@ from benchmarks.reliability import hostile_input, tiny_job
 from benchmarks.reliability.campaign import Campaign, begin
 from benchmarks.reliability.edits import changed
 from benchmarks.reliability.flipped_store import flipped_index, flipped_store
-from benchmarks.reliability.full_disk import full_disk, lacking_space, refused_calls
+from benchmarks.reliability.full_disk import full_disk, full_disk_publishing, lacking_space, refused_calls
 from benchmarks.reliability.killed import killed
-from benchmarks.reliability.killed_publishing import evenly, killed_calls
+from benchmarks.reliability.killed_publishing import evenly, killed_calls, killed_publishing
 from benchmarks.reliability.little_memory import lacking_memory, little_memory
 from benchmarks.reliability.outcome import NotPossibleHereError, Outcome
 from benchmarks.reliability.published import BEGIN, END, publish, rendered
 from benchmarks.reliability.publisher import Publisher
+from benchmarks.reliability.sealed import identity
 from benchmarks.reliability.seeded_defects import DEFECTS, seeded_defects
 from benchmarks.reliability.signalled import signalled
 from benchmarks.reliability.tiny_job import Ended, TinyJob
@@ -45,18 +46,44 @@ def _held(outcome: Outcome, tries: int) -> None:
     assert outcome.tries == tries
 
 
-def test_the_quick_accidents_do_no_harm(campaign: Campaign) -> None:
+def test_the_quick_accidents_do_no_harm(campaign: Campaign, tmp_path: Path) -> None:
     # One test: the undisturbed run that they share costs more than they do.
     _held(edited.edited_bundle(campaign, 14), 14)
     _held(edited.mutated_manifests(campaign, 10), 10)
     _held(hostile_input.mutated_networks(campaign, 20), 20)
     _held(hostile_input.mutated_recipes(campaign, 20), 20)
     _held(flipped_index(campaign, 2), 2)
-    if which("strace") is None:
+    if shutil.which("strace") is None:
         pytest.skip("there is no strace here: publishing was not disturbed; all else did no harm")
-    with Publisher(campaign) as publisher:
-        _held(killed_calls(campaign, publisher, 8), 8)
-        _held(refused_calls(campaign, publisher, 4), 4)
+    (tmp_path / "tmp").mkdir()
+    shutil.copytree(campaign.cache, tmp_path / "whole")
+    shutil.copytree(campaign.bundle, tmp_path / "whole-out" / "bundle")
+    alone = replace(campaign, job=TinyJob(folder=tmp_path))
+    with Publisher(alone, _PUBLISHES_A_BUNDLE) as publisher:
+        alone = replace(alone, digest=identity(publisher.out / "bundle"))
+        _held(killed_calls(alone, publisher, 8), 8)
+        _held(refused_calls(alone, publisher, 4), 4)
+
+
+_PUBLISHES_A_BUNDLE = """
+import json
+from pathlib import Path
+
+from exporters.bundle import Contents, write_bundle
+from exporters.ort_cpu.target import ORT_CPU
+from pipeline.environment import this_machine
+from pipeline.preprocess import PreprocessSpec
+from pipeline.store import default_root, read_artifact
+
+homes = default_root().glob("artifacts/*/artifact.json")
+home = min(path.parent for path in homes if json.loads(path.read_text())["kind"] == "engine")
+contents = Contents(
+    model="x", task="classification", preprocess=PreprocessSpec(size=(16, 16)), classes=["a"], provenance={}
+)
+
+def run(out):
+    write_bundle(read_artifact(home), ORT_CPU, this_machine(), contents, Path(out) / "bundle")
+"""
 
 
 @pytest.mark.slow
@@ -71,6 +98,12 @@ def test_every_flipped_bit_of_a_store_is_named_and_made_anew(campaign: Campaign)
     outcome = flipped_store(campaign, 1)
     assert outcome.failures == []
     assert outcome.tries > 20
+
+
+@pytest.mark.slow
+def test_a_whole_publishing_is_disturbed_without_harm(campaign: Campaign) -> None:
+    _held(killed_publishing(campaign, 8), 8)
+    _held(full_disk_publishing(campaign, 8), 8)
 
 
 @pytest.mark.slow
