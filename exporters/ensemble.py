@@ -1,4 +1,4 @@
-"""Several classifiers as one engine: its members run one after another, and their probabilities are averaged.
+"""Several networks as one engine: its members run one after another, and what they say is joined.
 
 For measuring what an ensemble is and costs on a target, whichever that is; nothing is shipped so.
 """
@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pipeline.import_path import object_at
-from pipeline.session import EngineSpec, TensorSpec, check_batch
-from pipeline.tasks.reading.classification import softmax
+from pipeline.session import EngineSpec, check_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.artifact import Json
-    from pipeline.session import Array, Session
+    from pipeline.session import Array, Outputs, Session
 
 __all__ = ["ENSEMBLE", "EnsembleSession", "Member", "ensemble_spec", "open_session"]
 
@@ -30,12 +29,12 @@ ENSEMBLE = "ensemble"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
-    """One classifier of the ensemble.
+    """One network of the ensemble.
 
     Attributes:
         spec: Of its engine.
         opener: Of its session, as ``module:function``.
-        gives: ``logits`` or ``probabilities``.
+        answers: What is to be known of its outputs, as of :meth:`pipeline.tasks.Task.told_with`.
         scale: By which each channel of the ensemble's input is multiplied for it, where its inputs are normalised
             otherwise.
         offset: That is then added to each channel.
@@ -43,31 +42,36 @@ class Member:
 
     spec: EngineSpec
     opener: str
-    gives: str
+    answers: Json
     scale: tuple[float, ...] | None = None
     offset: tuple[float, ...] | None = None
 
 
-def ensemble_spec(members: Sequence[Member]) -> EngineSpec:
-    """The spec of the whole; the files of member ``i`` lie in the folder ``i``."""
+def ensemble_spec(members: Sequence[Member], task: str) -> EngineSpec:
+    """The spec of the whole; the files of member ``i`` lie in the folder ``i``.
+
+    Args:
+        members: In their order.
+        task: Name of the task of all, which knows how their outputs are joined.
+    """
     first = members[0].spec
-    given, classes = first.input, first.outputs[0].shape
     return EngineSpec(
         target=ENSEMBLE,
         model=f"0/{first.model}",
-        input=given,
-        outputs=(TensorSpec(name="probabilities", shape=classes, dtype="float32"),),
+        input=first.input,
+        outputs=first.outputs,
         options={
+            "joined": f"pipeline.tasks.joining.{task}:joined",
             "members": [
                 {
                     "spec": member.spec.to_json(),
                     "opener": member.opener,
-                    "gives": member.gives,
+                    "answers": member.answers,
                     "scale": member.scale and list(member.scale),
                     "offset": member.offset and list(member.offset),
                 }
                 for member in members
-            ]
+            ],
         },
     )
 
@@ -78,7 +82,8 @@ class EnsembleSession:
     def __init__(self, folder: Path, spec: EngineSpec) -> None:
         self.spec = spec
         self._folder, self._opened = folder, ExitStack()
-        self._members: list[tuple[Session, str, Callable[[Array], Array]]] = []
+        self._members: list[tuple[Session, Json, Callable[[Array], Array]]] = []
+        self._joined: Callable[[Sequence[Outputs], Sequence[Json]], Outputs] = object_at(spec.options["joined"])
 
     def __enter__(self) -> Self:
         """Load them."""
@@ -86,7 +91,7 @@ class EnsembleSession:
             for number, member in enumerate(self.spec.options["members"]):
                 spec = EngineSpec.from_json(member["spec"])
                 session = object_at(member["opener"])(self._folder / str(number), spec)
-                self._members.append((opened.enter_context(session), member["gives"], _feeding(member)))
+                self._members.append((opened.enter_context(session), member["answers"], _feeding(member)))
             self._opened = opened.pop_all()
         return self
 
@@ -95,12 +100,10 @@ class EnsembleSession:
         self._opened.close()
 
     def run(self, batch: Array) -> tuple[Array, ...]:
-        """The mean of the members' probabilities, float32 (batch, classes)."""
+        """What the members say together, of the form of the first one's outputs."""
         check_batch(batch, self.spec.input)
-        said = [(session.run(fed(batch))[0], gives) for session, gives, fed in self._members]
-        shares = [output if gives == "probabilities" else softmax(output) for output, gives in said]
-        mean: Array = np.stack(shares).mean(axis=0, dtype=np.float32)
-        return (mean,)
+        said = [session.run(fed(batch)) for session, _, fed in self._members]
+        return self._joined(said, [answers for _, answers, _ in self._members])
 
     def facts(self) -> dict[str, Json]:
         """What is in force for each."""

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.statistics.paired_proportions import accuracy_drop
+from benchmarks.statistics.paired_proportions import accuracy_drop, mcnemar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pipeline.artifact import Json
     from pipeline.tasks import Accuracy, Task
 
-__all__ = ["BOOTSTRAPS", "MetricDrop", "drop_of_hits", "metric_drop", "upper_bound"]
+__all__ = ["BOOTSTRAPS", "MetricDrop", "drop_of_hits", "metric_drop", "p_of_no_difference", "upper_bound"]
 
 BOOTSTRAPS = 1000
 
@@ -65,11 +66,7 @@ def metric_drop(task: Task, baseline: Accuracy, candidate: Accuracy, *, alpha: f
     if task.hit_or_miss:
         return drop_of_hits(baseline.per_image, candidate.per_image, alpha=alpha)
     first, second, n = baseline.per_image, candidate.per_image, len(baseline.per_image)
-    if n != len(second) or not n:
-        message = "both need what every image contributed"
-        raise ValueError(message)
-    before, after = task.metric_of(first), task.metric_of(second)
-    drops = [before(times) - after(times) for times in _draws(n)]
+    drops = _drops(task, first, second)
     same = sum(one == other for one, other in zip(first, second, strict=True))
     return MetricDrop(
         baseline=baseline.value,
@@ -82,6 +79,39 @@ def metric_drop(task: Task, baseline: Accuracy, candidate: Accuracy, *, alpha: f
         method=f"paired bootstrap over the images, {BOOTSTRAPS} draws",
         counted=f"{n - same} of {n} images answered otherwise",
     )
+
+
+def p_of_no_difference(task: Task, first: Accuracy, second: Accuracy) -> float:
+    """How probable a difference as large as this is between two models that are equally good; two-sided.
+
+    McNemar's exact test where an image is a hit or a miss. Else the smallest level at which the bootstrap's interval of
+    the difference does not hold 0, not below what so many draws can tell: Efron and Tibshirani, "An Introduction to the
+    Bootstrap", 1993, section 15.4.
+
+    Args:
+        task: Of both.
+        first: On some images.
+        second: On the same images.
+
+    Raises:
+        ValueError: when the numbers of images differ, or there are none.
+    """
+    if task.hit_or_miss:
+        pairs = list(zip(first.per_image, second.per_image, strict=True))
+        return mcnemar(lost=sum(a > b for a, b in pairs), won=sum(a < b for a, b in pairs))
+    drops = np.array(_drops(task, first.per_image, second.per_image))
+    one_sided = (1 + min(int((drops <= 0).sum()), int((drops >= 0).sum()))) / (1 + len(drops))
+    return min(1.0, 2 * one_sided)
+
+
+def _drops(task: Task, first: Sequence[Json], second: Sequence[Json]) -> list[float]:
+    """The first's metric minus the second's, draw by draw of the images."""
+    n = len(first)
+    if n != len(second) or not n:
+        message = "both need what every image contributed"
+        raise ValueError(message)
+    before, after = task.metric_of(first), task.metric_of(second)
+    return [before(times) - after(times) for times in _draws(n)]
 
 
 def _draws(n: int) -> Iterator[list[int]]:

@@ -11,7 +11,8 @@ from pipeline.catalog import task_named
 from pipeline.chain.preprocessing import preprocess_of
 from pipeline.chain.skipped_stages import check_asked, skipped_stages
 from pipeline.chain.targets import targets_of
-from pipeline.chain.teachers import DEFAULT_TEACHERS, answer_files, named_teachers, teacher_parts
+from pipeline.chain.task_defaults import for_task
+from pipeline.chain.teachers import answer_files, named_teachers, teacher_parts
 from pipeline.data.balance import imbalance
 from pipeline.data.check import check_images
 from pipeline.data.coverage import unscored
@@ -26,7 +27,6 @@ from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import CalibrateGraph
 from pipeline.stages.import_onnx import ImportOnnx
 from pipeline.subject import Parts
-from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pipeline.stage import Stage
     from pipeline.store import Store
     from pipeline.tasks import Task
+    from pipeline.training.schedule import Schedule
 
 __all__ = ["Plan", "make_plan"]
 
@@ -130,8 +131,8 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     model = replace(resolve_model(recipe.model), output=recipe.network.output)
     task = task_named(_task_of(recipe, model))
     model = replace(model, task=task.name)
-    recipe = _for_task(recipe, task)
-    named = named_teachers(recipe)
+    recipe = for_task(recipe, task)
+    named = named_teachers(recipe, task)
     cache = store.root / "data"
     dataset = open_dataset(
         recipe.data.source,
@@ -152,7 +153,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     told = check_images(dataset, progress, cache=cache)
     preprocess, assumed = preprocess_of(recipe, model, weights)
     skipped = skipped_stages(recipe, dataset, model, weights, task)
-    check_asked(recipe, preprocess, skipped)
+    check_asked(recipe, preprocess, skipped, task)
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
     teachers = {
         teacher.text: teacher_parts(parts, teacher, recipe, cache, progress)
@@ -208,18 +209,6 @@ def _task_of(recipe: Recipe, model: ModelSource) -> str:
     return said
 
 
-def _for_task(recipe: Recipe, task: Task) -> Recipe:
-    """The recipe with what depends on the task filled in where nobody said otherwise."""
-    data, schedule = recipe.data, dict(task.schedule)
-    if "source" not in data.model_fields_set:
-        data = data.model_copy(update={"source": task.embedded})
-    baseline = recipe.baseline
-    if schedule:
-        said = baseline.schedule.model_dump(exclude_unset=True) if baseline.schedule else {}
-        baseline = baseline.model_copy(update={"schedule": Schedule.model_validate({**schedule, **said})})
-    return recipe.model_copy(update={"task": task.name, "data": data, "baseline": baseline})
-
-
 def _check_data(recipe: Recipe, dataset: Dataset, task: Task) -> None:
     """Refuse data of another task, and views of images that its truth cannot follow."""
     if dataset.task != task.name:
@@ -228,14 +217,15 @@ def _check_data(recipe: Recipe, dataset: Dataset, task: Task) -> None:
             where=recipe.data.source,
             expected=f"data for {task.name}, such as --data {task.embedded}",
         )
-    schedule = recipe.baseline.schedule
-    astray = sorted(set(schedule.augment if schedule else ()) - task.follows)
-    if astray:
-        raise UsageError(
-            f"{astray[0]} changes images so that their boxes cannot follow",
-            where="baseline.schedule.augment",
-            expected=f"some of {', '.join(sorted(task.follows))}",
-        )
+    schedules = {"baseline": recipe.baseline.schedule, "distill": recipe.distill.schedule}
+    for stage, schedule in schedules.items():
+        astray = sorted(set(schedule.augment if schedule else ()) - task.follows)
+        if astray:
+            raise UsageError(
+                f"{astray[0]} changes images so that their boxes cannot follow",
+                where=f"{stage}.schedule.augment",
+                expected=f"some of {', '.join(sorted(task.follows))}",
+            )
 
 
 def _settled_by(model: ModelSource) -> set[str]:
@@ -260,7 +250,7 @@ def _resolved(
         downsample = downsample.model_copy(update={"size": "auto"})
     distill = recipe.distill.model_copy(
         update={
-            "teachers": tuple(recipe.distill.teachers or DEFAULT_TEACHERS),
+            "teachers": recipe.distill.teachers or parts.task.teachers or None,
             "teacher_input": {
                 text: InputSection.model_validate(own.preprocess.model_dump())
                 for text, own in teachers.items()

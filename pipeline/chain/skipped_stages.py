@@ -46,21 +46,23 @@ def skipped_stages(
     if not dataset.train:
         for name in ("distill", "prune"):  # without them the batch norms are what downsample tunes
             skipped.setdefault(name, "no training images")
-    if weights.origin == "file" and recipe.distill.teachers is None:
-        skipped.setdefault("distill", "the network comes trained; name teachers with --teacher")
+    if recipe.distill.teachers is None and (weights.origin == "file" or not task.teachers):
+        why = "the network comes trained" if weights.origin == "file" else "nobody is named to learn from"
+        skipped.setdefault("distill", f"{why}; name teachers with --teacher")
     if asks_for_fewer_pixels(recipe.goal) and recipe.input.size is not None and recipe.downsample.size is None:
         why = "input.size is given: images stay as large as that, unless downsample.size=auto"
         skipped.setdefault("downsample", why)
     return skipped
 
 
-def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str, str]) -> None:
+def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str, str], task: Task) -> None:
     """See that what is asked of the stages that are run can be had.
 
     Args:
-        recipe: As the user gave it.
+        recipe: As the user gave it, with what the task fills in.
         preprocess: How the network is fed.
         skipped: As of :func:`skipped_stages`.
+        task: Of the model.
 
     Raises:
         UsageError: for what cannot.
@@ -68,6 +70,7 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
     _check_blocks(recipe, skipped)
     _check_size(recipe, preprocess, skipped)
     _check_teachers(recipe, skipped)
+    _check_losses(recipe, skipped, task)
 
 
 def _check_blocks(recipe: Recipe, skipped: Mapping[str, str]) -> None:
@@ -106,6 +109,18 @@ def _check_teachers(recipe: Recipe, skipped: Mapping[str, str]) -> None:
                 where=f"{name}.teachers",
                 got=skipped["distill"],
                 fix=f"set {name}.teachers=itself, or name teachers with --teacher",
+            )
+
+
+def _check_losses(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
+    """See that what is compared with teachers is there to be compared."""
+    for name, stage in (("distill", recipe.distill), ("downsample", recipe.downsample), ("prune", recipe.prune)):
+        unknown = sorted(set(stage.losses) - task.compares)
+        if unknown and name not in skipped:
+            raise UsageError(
+                f"networks for {task.name} cannot learn by {unknown[0]!r}",
+                where=f"{name}.losses",
+                expected=f"some of {', '.join(sorted(task.compares))}",
             )
 
 

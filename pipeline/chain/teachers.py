@@ -18,13 +18,9 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress
     from pipeline.recipe import Recipe
     from pipeline.subject import Parts
+    from pipeline.tasks import Task
 
-__all__ = ["DEFAULT_TEACHERS", "NamedTeacher", "answer_files", "named_teachers", "teacher_parts"]
-
-DEFAULT_TEACHERS = ("resnet18", "resnet34")
-"""Two networks that learn quickly from few images; seconds an epoch on two cores. Larger ones that have to be trained
-in the same time teach worse: ResNet-101 and RegNetY-3.2GF made 98.0 and 96.4 % on digits, and their student, of 99.3 %
-without them, 98.0 %."""
+__all__ = ["NamedTeacher", "answer_files", "is_file_of_answers", "named_teachers", "teacher_parts"]
 
 _WEIGHTS = (".safetensors", ".pt", ".pth")
 
@@ -38,13 +34,18 @@ class NamedTeacher:
     weights: str | None
 
 
-def named_teachers(recipe: Recipe) -> tuple[NamedTeacher, ...]:
+def named_teachers(recipe: Recipe, task: Task) -> tuple[NamedTeacher, ...]:
     """Each teacher that is a network: ``resnet101``, ``vgg16@pretrained``, ``a.py:b@w.pth``.
 
+    Args:
+        recipe: Of the run.
+        task: Of the student, and so of its teachers.
+
     Raises:
-        UsageError: for a name that leads nowhere, and for the input of a teacher that is not named.
+        UsageError: for a name that leads nowhere or to a network for something else, and for the input of a teacher
+            that is not named.
     """
-    texts = recipe.distill.teachers or DEFAULT_TEACHERS
+    texts = recipe.distill.teachers or task.teachers
     stray = [text for text in recipe.distill.teacher_input if text not in texts]
     if stray:
         raise UsageError(
@@ -59,15 +60,30 @@ def named_teachers(recipe: Recipe) -> tuple[NamedTeacher, ...]:
         )
     found = []
     for text in texts:
-        if _is_file_of_answers(text):
+        if is_file_of_answers(text):
             continue
         name, at, weights = text.rpartition("@")
         if not at or not (
             weights in {"pretrained", "none"} or weights.startswith(PINNED) or weights.endswith(_WEIGHTS)
         ):
             name, weights = text, ""  # a sign within the name of a folder
-        found.append(NamedTeacher(text, resolve_model(name), weights or None))
+        model = resolve_model(name)
+        if "distill" not in recipe.skip:
+            model = _for_task(model, task)
+        found.append(NamedTeacher(text, model, weights or None))
     return tuple(found)
+
+
+def _for_task(model: ModelSource, task: Task) -> ModelSource:
+    """The network as one of the task's; what a user's own file is for, it does not say."""
+    if model.task != task.name and model.origin != "file":
+        raise UsageError(
+            f"{model.name} is no network for {task.name}",
+            where="distill.teachers",
+            got=f"one for {model.task}",
+            expected="teachers that answer as the student does; `edgewright models` lists what each is for",
+        )
+    return replace(model, task=task.name)
 
 
 def answer_files(recipe: Recipe) -> tuple[TakeAnswers, ...]:
@@ -76,7 +92,7 @@ def answer_files(recipe: Recipe) -> tuple[TakeAnswers, ...]:
     Raises:
         WeightsError: when there is no such file.
     """
-    files = [Path(text).expanduser() for text in recipe.distill.teachers or () if _is_file_of_answers(text)]
+    files = [Path(text).expanduser() for text in recipe.distill.teachers or () if is_file_of_answers(text)]
     for file in files:
         if not file.is_file():
             raise WeightsError(
@@ -87,7 +103,8 @@ def answer_files(recipe: Recipe) -> tuple[TakeAnswers, ...]:
     return tuple(TakeAnswers(file=file, file_sha256=sha256_of_file(file)) for file in files)
 
 
-def _is_file_of_answers(text: str) -> bool:
+def is_file_of_answers(text: str) -> bool:
+    """Whether a teacher's name is that of a file, so that there is no network to look into."""
     return text.endswith(".safetensors") and "@" not in text
 
 
@@ -106,6 +123,7 @@ def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Pa
         progress: Where they are shown.
 
     Raises:
+        UsageError: for a teacher whose answers are about another part of the images.
         WeightsError: for weights that cannot be used.
     """
     weights = teacher.weights
@@ -119,4 +137,12 @@ def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Pa
     own = recipe.distill.teacher_input.get(teacher.text)
     if own is not None:
         preprocess = own.over(resized(preprocess, own))
+    if parts.task.placed and preprocess.resize != parts.preprocess.at(preprocess.size).resize:
+        raise UsageError(
+            "this teacher sees another part of the images than the student, and says where things are",
+            where=teacher.text,
+            got=f"resize {preprocess.resize} for {preprocess.size}, the student's {parts.preprocess.resize} for "
+            f"{parts.preprocess.size}",
+            fix="let both be fed alike: input.resize, distill.teacher_input",
+        )
     return replace(parts, model=teacher.model, weights=found, preprocess=preprocess)

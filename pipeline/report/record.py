@@ -167,14 +167,15 @@ class EnsembleEntry(_Record):
 
     Attributes:
         members: How many networks.
-        accuracy: Of their averaged probabilities on the test split.
+        accuracy: Of what they say together on the test split (classification: the mean of their probabilities).
         p50_s: All members one after another, seconds.
         memory_bytes: Peak of a process that holds them all.
         agreement: Share of the test images on which the distilled student answers like the ensemble.
         way: How far the student came from untaught to the ensemble, a fraction of 1; null where the ensemble is not
             more accurate than the untaught student.
         times_faster: The ensemble's median time over that of the distilled student.
-        p_value: That untaught and distilled student are equally good (McNemar, exact, two-sided).
+        p_value: That untaught and distilled student are equally good, two-sided (classification: McNemar, exact; else
+            by the paired bootstrap over the images).
         calibration_error: Of untaught student, distilled student and ensemble.
         sentence: All that in words.
         seeds: Both students from other seeds, where that was asked for.

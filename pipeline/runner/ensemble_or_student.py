@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchmarks.statistics.paired_proportions import mcnemar
+from benchmarks.statistics.paired_metric import p_of_no_difference
 from exporters.ensemble import Member, ensemble_spec
 from pipeline.artifact import ArtifactKind
 from pipeline.catalog import OPENERS
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporters.target import Target
-    from pipeline.artifact import Artifact
+    from pipeline.artifact import Artifact, Json
     from pipeline.chain.chain import Chain
     from pipeline.chain.engine_measurement import Measured
     from pipeline.preprocess import PreprocessSpec
@@ -41,7 +41,7 @@ class Students:
 
 
 def measured_ensemble(chain: Chain, target: Target, teachers: Sequence[Teacher]) -> Measured | None:
-    """All teachers in one process, one after another, their probabilities averaged.
+    """All teachers in one process, one after another, what they say joined.
 
     None where the target cannot run, or where of one of them only answers are known.
 
@@ -61,13 +61,9 @@ def measured_ensemble(chain: Chain, target: Target, teachers: Sequence[Teacher])
         chain.progress.note("the ensemble is not measured as a whole: its members want images of other sizes")
         return None
     engines = [own.engine(network.artifact, target) for own, network in zip(about, networks, strict=True)]
-    whole = _joined(chain, engines, [_gives(one) for one in teachers])
+    whole = _joined(chain, engines, [one.answers.facts["answers"] for one in teachers])
     with chain.phases.during("measuring"):
         return measure(whole, target, plan.parts, plan.recipe.measure, chain.store, chain.progress)
-
-
-def _gives(teacher: Teacher) -> str:
-    return "probabilities" if teacher.answers.facts["probabilities"] else "logits"
 
 
 def _geometry(preprocess: PreprocessSpec) -> PreprocessSpec:
@@ -90,17 +86,18 @@ def _renormalising(
     return scale, offset
 
 
-def _joined(chain: Chain, engines: Sequence[Artifact], gives: Sequence[str]) -> Artifact:
+def _joined(chain: Chain, engines: Sequence[Artifact], answers: Sequence[Json]) -> Artifact:
     """One engine artifact of all members, each in a folder of its number."""
     members = []
-    for engine, kind, parts in zip(engines, gives, chain.plan.teachers, strict=True):
+    for engine, told, parts in zip(engines, answers, chain.plan.teachers, strict=True):
         spec = EngineSpec.from_json(engine.facts["engine"])
         scale, offset = _renormalising(chain.plan.parts.preprocess, parts.preprocess, spec.input.dtype)
-        members.append(Member(spec=spec, opener=OPENERS[spec.target], gives=kind, scale=scale, offset=offset))
+        members.append(Member(spec=spec, opener=OPENERS[spec.target], answers=told, scale=scale, offset=offset))
     with chain.store.workspace() as folder:
         for number, engine in enumerate(engines):
             shutil.copytree(engine.root, folder / str(number))
-        facts = {"engine": ensemble_spec(members).to_json(), "precision": "float", "dialect": None}
+        spec = ensemble_spec(members, chain.plan.parts.task.name)
+        facts = {"engine": spec.to_json(), "precision": "float", "dialect": None}
         return chain.store.commit(ArtifactKind.ENGINE, folder, facts)
 
 
@@ -143,8 +140,7 @@ def ensemble_entry(
     gained = ensemble.accuracy.value - untaught.accuracy.value
     change = distilled.accuracy.value - untaught.accuracy.value
     way = change / gained if gained > 0 else None
-    pairs = list(zip(untaught.accuracy.per_image, distilled.accuracy.per_image, strict=True))
-    p_value = mcnemar(lost=sum(a > b for a, b in pairs), won=sum(a < b for a, b in pairs))
+    p_value = p_of_no_difference(task, untaught.accuracy, distilled.accuracy)
     faster = ensemble.p50_s / distilled.p50_s
     memory = ensemble.solo.memory_bytes()[0].get("peak")
     return EnsembleEntry(
@@ -163,7 +159,7 @@ def ensemble_entry(
             distilled.accuracy.calibration_error,
             ensemble.accuracy.calibration_error,
         ),
-        sentence=_sentence(change, p_value, way, faster, gained),
+        sentence=_sentence(task, change, p_value, way, faster, gained),
         seeds=tuple(
             SeedEntry(seed=one.seed, untaught=one.untaught.accuracy.value, distilled=one.distilled.accuracy.value)
             for one in students
@@ -171,7 +167,7 @@ def ensemble_entry(
     )
 
 
-def _sentence(change: float, p_value: float, way: float | None, faster: float, gained: float) -> str:
+def _sentence(task: Task, change: float, p_value: float, way: float | None, faster: float, gained: float) -> str:
     """The answer to "ensemble or student?" for whoever reads no further."""
     told = f"p = {p_value:.2g}" if p_value >= 0.001 else "p below 0.001"
     cost = f"at 1/{faster:.0f} of its latency" if faster >= 2 else f"at {1 / faster:.2f} of its latency"
@@ -181,9 +177,12 @@ def _sentence(change: float, p_value: float, way: float | None, faster: float, g
             f"no difference between the student with and without teachers can be shown ({100 * change:+.1f} points, "
             f"{told}); the ensemble is {above} the student without teachers"
         )
+    much = f"{100 * abs(change):.1f}"
     if change < 0:
-        return f"the teachers did harm: {-100 * change:.1f} more images in a hundred wrong than without them ({told})"
-    more = f"{100 * change:.1f} more images in a hundred right than without teachers ({told})"
+        less = f"{much} more images in a hundred wrong" if task.hit_or_miss else f"{much} points of {task.metric} less"
+        return f"the teachers did harm: {less} than without them ({told})"
+    gain = f"{much} more images in a hundred right" if task.hit_or_miss else f"{much} points of {task.metric} more"
+    more = f"{gain} than without teachers ({told})"
     if way is None:
         return f"the student is better than the ensemble, {cost}; {more}"
     return f"the student keeps {100 * way:.0f} % of what the ensemble gains {cost}; {more}"

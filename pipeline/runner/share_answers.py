@@ -41,6 +41,14 @@ def share_answers(chain: Chain, out: Path) -> int:
     network = chain.execute(chain.plan.recipe.baseline, {}).artifact
     about_all = chain.about(replace(chain.plan.parts, dataset=replace(dataset, train=samples)))
     answers = about_all.execute(AskTeacher(views=1), {ArtifactKind.NETWORK: network}).artifact
-    logits = TeacherAnswers.load(answers.root).said(torch.arange(len(samples)), 0)
-    write_shared(out, logits, samples=samples, classes=dataset.classes, model=chain.plan.parts.model.name)
+    task, classes = chain.plan.parts.task, dataset.classes
+    kept = TeacherAnswers.load(answers.root).said(torch.arange(len(samples)), 0)
+    write_shared(
+        out,
+        task.shared(kept, len(classes)),
+        samples=samples,
+        classes=classes,
+        model=chain.plan.parts.model.name,
+        task=task.name,
+    )
     return len(samples)

@@ -23,7 +23,7 @@ class AskTeacher(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "answers"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.ANSWERS
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "preprocess", "task")
@@ -38,8 +38,9 @@ class AskTeacher(BaseModel):
         Raises:
             DataError: when there are no training images.
         """
+        import torch
+
         from pipeline.models.files import load_network
-        from pipeline.tasks.logits import logarithm
         from pipeline.training.images import TrainingImages
         from pipeline.training.teacher_answers import ask
         from pipeline.training.teaching import LOOKED_AT
@@ -47,10 +48,12 @@ class AskTeacher(BaseModel):
         subject = inputs.subject
         images = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
-        read = subject.task.reader(network, images.first(LOOKED_AT))
+        looked_at = images.first(LOOKED_AT)
+        with torch.no_grad():
+            told = subject.task.told_with(subject.task.outputs_of(network.eval(), looked_at))
         answers = ask(
             network,
-            read,
+            subject.task.reader(network, looked_at),
             images,
             views=self.views,
             augment=self.augment,
@@ -62,8 +65,8 @@ class AskTeacher(BaseModel):
             facts={
                 "images": len(images),
                 "views": self.views,
-                "classes": answers.classes,
-                "probabilities": read is logarithm,
+                "classes": len(subject.classes),
+                "answers": told,
             }
         )
 
@@ -74,10 +77,10 @@ class TakeAnswers(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "answers"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.ANSWERS
-    reads: ClassVar[tuple[str, ...]] = ("train",)
+    reads: ClassVar[tuple[str, ...]] = ("train", "task")
     pins: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
 
     file: Path = Field(exclude=True)
@@ -87,14 +90,12 @@ class TakeAnswers(BaseModel):
         """Find every training image in the file; write the answers.
 
         Raises:
-            WeightsError: when it is no file of answers.
+            WeightsError: when it is no file of answers, or of another task.
             DataError: when it says nothing of an image or a class.
         """
         from pipeline.training.shared_answers import read_shared
 
         subject = inputs.subject
-        answers = read_shared(self.file).about(subject.train, subject.classes)
+        answers = read_shared(self.file).about(subject.train, subject.classes, subject.task)
         answers.save(work.folder)
-        return Made(
-            facts={"images": len(subject.train), "views": 1, "classes": answers.classes, "probabilities": False}
-        )
+        return Made(facts={"images": len(subject.train), "views": 1, "classes": len(subject.classes)})

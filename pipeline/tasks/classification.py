@@ -47,8 +47,15 @@ class Classification:
         ("flip", "shift", "colour", "erase", "randaugment", "trivialaugment", "mixup", "cutmix")
     )
     output_names: tuple[str, ...] = ("output",)
+    placed = False
     chosen = False
     schedule: Mapping[str, Json] = {}
+    teachers: tuple[str, ...] = ("resnet18", "resnet34")
+    """They learn quickly from few images; seconds an epoch on two cores. Larger ones that have to be trained in the
+    same time teach worse: ResNet-101 and RegNetY-3.2GF made 98.0 and 96.4 % on digits, and their student, of 99.3 %
+    without them, 98.0 %."""
+    teaching: Mapping[str, Json] = {}
+    compares = frozenset(("kd", "dist", "dkd", "features", "attention"))
 
     def check(self, network: nn.Module, input_shape: tuple[int, ...], *, classes: int, trained: bool) -> None:
         """See that it answers with one tensor, (batch, classes); see :func:`pipeline.models.build.check_outputs`."""
@@ -134,21 +141,41 @@ class Classification:
         )
         return (batch.mixed.share * own + (1 - batch.mixed.share) * other).mean()
 
+    def remembered(self, network: nn.Module, inputs: Tensor, read: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """Its logits; see :func:`pipeline.tasks.distillation.kept_logits.kept_logits`."""
+        from pipeline.tasks.distillation.kept_logits import kept_logits
+
+        return kept_logits(read(network(inputs).float()))
+
+    def shared(self, kept: Mapping[str, Tensor], classes: int) -> dict[str, Tensor]:
+        """All logits, float16 (images, classes)."""
+        from pipeline.tasks.distillation.kept_logits import logits_of
+
+        return {"logits": logits_of(kept, classes).half()}
+
+    def taken(self, shared: Mapping[str, Tensor], have: Sequence[str], want: Sequence[str]) -> dict[str, Tensor]:
+        """The logits with their columns in the wanted order."""
+        from pipeline.tasks.distillation.kept_logits import kept_logits
+
+        return kept_logits(shared["logits"][:, [have.index(name) for name in want]])
+
     def distillation_loss(
-        self, student: Tensor, teachers: Sequence[Tensor], batch: Batch, teaching: Teaching
+        self, student: Tensor, teachers: Sequence[Mapping[str, Tensor]], batch: Batch, teaching: Teaching
     ) -> Tensor:
         """The weighted sum of the losses that are asked for, each against what the teachers say together; a scalar.
 
         Args:
             student: Logits, (batch, classes).
-            teachers: One (batch, classes) tensor of logits for each teacher.
+            teachers: What each says of the batch, as of :meth:`remembered`.
             batch: Whose labels some losses look at.
             teaching: Which losses, and how.
         """
+        from pipeline.tasks.distillation.kept_logits import logits_of
         from pipeline.tasks.distillation.losses import LOSSES
         from pipeline.tasks.distillation.soft_targets import ensemble_logits, standardised
 
-        said = ensemble_logits(teachers, teaching.weighting)
+        logits = [logits_of(said, student.shape[1]).to(student.device) for said in teachers]
+        said = ensemble_logits(logits, teaching.weighting)
         if teaching.standardise:
             student, said = standardised(student), standardised(said)
         targets = (said / teaching.temperature).softmax(dim=1)

@@ -95,9 +95,15 @@ class Task(Protocol):
         lacks: Stages that cannot be done for it, each with the reason.
         follows: What may change from view to view of an image so that its truth can follow.
         output_names: Of the deployable form, in their order.
+        placed: Whether answers say where something is, so that those of networks that see other parts of an image
+            cannot be compared.
         chosen: Whether outputs are chosen among many, as a detector's candidates, so that images of which all places
             are alike are answered by chance.
         schedule: How its networks are best trained from scratch, where not as the schedule's own defaults say.
+        teachers: Networks to learn from where none are named; none: then nobody is learned from.
+        teaching: How they are best learned from, where not as the defaults of
+            :class:`~pipeline.tasks.distillation.teaching.Teaching` say.
+        compares: Names of the losses that can draw its networks to their teachers.
     """
 
     name: str
@@ -108,8 +114,12 @@ class Task(Protocol):
     lacks: Mapping[str, str]
     follows: frozenset[Augmentation]
     output_names: tuple[str, ...]
+    placed: bool
     chosen: bool
     schedule: Mapping[str, Json]
+    teachers: tuple[str, ...]
+    teaching: Mapping[str, Json]
+    compares: frozenset[str]
 
     # The network
 
@@ -199,10 +209,53 @@ class Task(Protocol):
         """The training loss of a batch, a scalar. For classification outputs are (batch, classes) logits."""
         ...
 
+    def remembered(self, network: nn.Module, inputs: Tensor, read: Callable[[Any], Any]) -> dict[str, Tensor]:
+        """What a teacher says of some inputs, in a form small enough to be kept: by name, (batch, ...).
+
+        Args:
+            network: In evaluation mode.
+            inputs: (batch, channels, height, width).
+            read: As of :meth:`reader`.
+        """
+        ...
+
+    def shared(self, kept: Mapping[str, Tensor], classes: int) -> dict[str, Tensor]:
+        """What is kept of one view, as its owner writes it to a file for others: by name, (images, ...).
+
+        Args:
+            kept: As of :meth:`remembered`.
+            classes: How many the teacher knows.
+        """
+        ...
+
+    def taken(self, shared: Mapping[str, Tensor], have: Sequence[str], want: Sequence[str]) -> dict[str, Tensor]:
+        """Inverse of :meth:`shared`, for classes of another order; what is said of classes nobody wants is left out.
+
+        Args:
+            shared: As it stands in the file.
+            have: Class names in the file's order.
+            want: Those of the data, each of which is among the file's.
+
+        Raises:
+            KeyError, IndexError: when something is not in the file, or there are fewer classes in it than it says.
+        """
+        ...
+
     def distillation_loss(
-        self, student: Tensor, teachers: Sequence[Tensor], batch: Batch, teaching: Teaching
+        self,
+        student: Any,  # noqa: ANN401 - as of answers
+        teachers: Sequence[Mapping[str, Tensor]],
+        batch: Batch,
+        teaching: Teaching,
     ) -> Tensor:
-        """How far the student's outputs are from what the teachers say together, a scalar."""
+        """How far the student's answers are from what the teachers say together, a scalar.
+
+        Args:
+            student: As :meth:`loss` takes it.
+            teachers: What each says of the batch, as of :meth:`remembered`.
+            batch: That was answered.
+            teaching: Which losses, and how.
+        """
         ...
 
     # Outputs

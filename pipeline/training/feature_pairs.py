@@ -10,6 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.errors import UsageError
+from pipeline.tasks.distillation.teaching import INSIDE
+from pipeline.training.pyramid_losses import PyramidLosses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["FeatureLosses", "LayerPair", "attention", "feature_losses", "pairs_by_resolution"]
 
 _NAMES = ("features", "attention")
+_OF_PYRAMIDS = "pkd"
+"""No task knows both."""
 _LOOKED_AT = 2
 """Images by which layers are paired."""
 
@@ -93,7 +97,7 @@ def feature_losses(
     student: nn.Module,
     teachers: Callable[[], Sequence[nn.Module]],
     images: TrainingImages,
-) -> FeatureLosses | None:
+) -> FeatureLosses | PyramidLosses | None:
     """What of the losses is about layers, ready to watch the student; None where nothing is.
 
     Args:
@@ -105,7 +109,7 @@ def feature_losses(
     Raises:
         UsageError: when layers are to be compared and no teacher's network is there, or none has layers that fit.
     """
-    wanted: dict[str, float] = {name: weight for name, weight in teaching.losses.items() if name in _NAMES}
+    wanted = {str(name): weight for name, weight in teaching.losses.items() if name in INSIDE}
     if not wanted:
         return None
     networks = teachers()
@@ -115,6 +119,8 @@ def feature_losses(
             got=f"losses has {', '.join(wanted)}",
             fix="leave them out, or name a network as teacher",
         )
+    if _OF_PYRAMIDS in wanted:
+        return PyramidLosses(student, networks, images.first(_LOOKED_AT), wanted[_OF_PYRAMIDS])
     return FeatureLosses(student, networks, images.first(_LOOKED_AT), wanted)
 
 

@@ -17,7 +17,7 @@ from pipeline.training.augmentation import augmented, moves_of
 from pipeline.training.mixing import MIXED_KINDS, Mixed, mixed, partners
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor, nn
 
@@ -109,6 +109,10 @@ class TrainingImages:
     def answers(self, network: nn.Module, batch: Batch) -> Any:  # noqa: ANN401 - as of the task
         """What a network in training mode gives for a batch: see :meth:`pipeline.tasks.Task.answers`."""
         return self._task.answers(network, batch)
+
+    def remembered(self, network: nn.Module, batch: Batch, read: Callable[[Any], Any]) -> dict[str, Tensor]:
+        """What is kept of a teacher's answers to a batch: see :meth:`pipeline.tasks.Task.remembered`."""
+        return self._task.remembered(network, batch.inputs, read)
 
     def _keep(self, preprocess: PreprocessSpec, progress: Progress) -> Tensor | None:
         shape = (len(self._decoded), *preprocess.shape[1:])

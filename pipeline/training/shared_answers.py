@@ -1,7 +1,8 @@
 """A file of answers: what a teacher that stays with its owner says of images that both have.
 
-Federated distillation: networks and data are not handed over, answers are. The file holds ``logits``, float16 (images,
-classes), and in its metadata the images' names (paths relative to the data set's root) and the classes.
+Federated distillation: networks and data are not handed over, answers are. The file holds what the task shares
+(:meth:`pipeline.tasks.Task.shared`; classification: ``logits``, float16 (images, classes)), and in its metadata the
+task, the images' names (paths relative to the data set's root) and the classes.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from pipeline.errors import DataError, WeightsError
 from pipeline.training.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
     from pipeline.data import Sample
+    from pipeline.tasks import Task
     from pipeline.training.teacher_answers import TeacherAnswers
 
 __all__ = ["SCHEMA", "read_shared", "write_shared"]
@@ -32,30 +34,36 @@ class SharedAnswers:
     """What stands in such a file.
 
     Attributes:
-        names: Of the images, in the order of the logits.
-        classes: In the order of the columns.
-        logits: float16, (images, classes).
+        names: Of the images, in the order of the tensors.
+        classes: In the teacher's order.
+        tensors: By name, (images, ...).
+        task: Name of the task that the answers are of.
         path: Of the file.
     """
 
     names: tuple[str, ...]
     classes: tuple[str, ...]
-    logits: Tensor
+    tensors: Mapping[str, Tensor]
+    task: str
     path: Path
 
-    def about(self, samples: Sequence[Sample], classes: Sequence[str]) -> TeacherAnswers:
-        """The answers to some images, with the columns in the order of the classes.
+    def about(self, samples: Sequence[Sample], classes: Sequence[str], task: Task) -> TeacherAnswers:
+        """The answers to some images, as the task keeps them, about the classes in that order.
 
         Raises:
+            WeightsError: when they are of another task.
             DataError: when an image or a class is not in the file.
         """
         from pipeline.training.teacher_answers import TeacherAnswers
 
+        if task.name != self.task:
+            raise WeightsError(
+                f"these answers are for {self.task}", where=str(self.path), expected=f"answers for {task.name}"
+            )
         row = {name: number for number, name in enumerate(self.names)}
-        column = {name: number for number, name in enumerate(self.classes)}
         for what, there, wanted in (
             ("image", row, [sample.name for sample in samples]),
-            ("class", column, list(classes)),
+            ("class", self.classes, list(classes)),
         ):
             lacking = [name for name in wanted if name not in there]
             if lacking:
@@ -66,27 +74,50 @@ class SharedAnswers:
                     expected="every training image and every class of the data, by the same names",
                     fix="have its owner write it anew with `edgewright answers MODEL --data ...`",
                 )
-        chosen = self.logits[[row[sample.name] for sample in samples]][:, [column[name] for name in classes]]
-        return TeacherAnswers.of(chosen[:, None].float())
+        rows = [row[sample.name] for sample in samples]
+        try:
+            taken = task.taken({name: tensor[rows] for name, tensor in self.tensors.items()}, self.classes, classes)
+        except (KeyError, IndexError) as error:
+            raise self.damaged() from error
+        return TeacherAnswers({name: tensor[:, None] for name, tensor in taken.items()})
+
+    def damaged(self) -> WeightsError:
+        """That what stands in the file does not go together."""
+        shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in self.tensors.items())
+        return WeightsError(
+            "this file of answers is damaged",
+            where=str(self.path),
+            got=f"{shapes or 'nothing'}, {len(self.names)} images, {len(self.classes)} classes",
+        )
 
 
-def write_shared(path: Path, logits: Tensor, *, samples: Sequence[Sample], classes: Sequence[str], model: str) -> None:
+def write_shared(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    *,
+    samples: Sequence[Sample],
+    classes: Sequence[str],
+    model: str,
+    task: str,
+) -> None:
     """Write the file, whole or not at all.
 
     Args:
         path: Where; its folder has to be there.
-        logits: (images, classes).
+        tensors: By name, (images, ...), as of :meth:`pipeline.tasks.Task.shared`.
         samples: The images, in that order.
-        classes: In the order of the columns.
+        classes: In the teacher's order.
         model: Whose answers, for people.
+        task: Name of its task.
     """
     told = {
         "schema": SCHEMA,
+        "task": task,
         "model": model,
         "images": json.dumps([sample.name for sample in samples]),
         "classes": json.dumps(list(classes)),
     }
-    write_tensors(path, {"logits": logits.half()}, told)
+    write_tensors(path, tensors, told)
 
 
 def read_shared(path: Path) -> SharedAnswers:
@@ -101,8 +132,7 @@ def read_shared(path: Path) -> SharedAnswers:
         tensors, told = read_tensors(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError("this file of answers cannot be read", where=str(path), got=str(error)) from error
-    logits = tensors.get("logits")
-    if logits is None or told.get("schema") != SCHEMA:
+    if told.get("schema") != SCHEMA:
         raise WeightsError(
             "this is no file of answers",
             where=str(path),
@@ -110,10 +140,8 @@ def read_shared(path: Path) -> SharedAnswers:
             expected=f"{SCHEMA}, as `edgewright answers` writes it; weights belong to a model: MODEL@{path.name}",
         )
     names, classes = (tuple(json.loads(told[name])) for name in ("images", "classes"))
-    if logits.shape != (len(names), len(classes)) or not logits.isfinite().all():
-        raise WeightsError(
-            "this file of answers is damaged",
-            where=str(path),
-            got=f"logits {tuple(logits.shape)}, {len(names)} images, {len(classes)} classes",
-        )
-    return SharedAnswers(names=names, classes=classes, logits=logits, path=path)
+    task = told.get("task", "classification")  # files from before there were others
+    found = SharedAnswers(names=names, classes=classes, tensors=tensors, task=task, path=path)
+    if not tensors or any(len(one) != len(names) or not one.isfinite().all() for one in tensors.values()):
+        raise found.damaged()
+    return found

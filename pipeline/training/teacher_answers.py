@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,7 +12,7 @@ from pipeline.training.ranks import Ranks
 from pipeline.training.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -25,85 +25,52 @@ __all__ = ["ANSWERS_FILE", "TeacherAnswers", "ask"]
 
 ANSWERS_FILE = "answers.safetensors"
 _IMAGES_A_PASS = 128
-_ALL_UP_TO = 100
-"""With at most so many classes every logit is kept, with more the largest so many."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class TeacherAnswers:
-    """Logits of every view of every image, in 16 bits relative to the largest.
-
-    With more than 100 classes the hundred largest are kept, and the others share alike what probability is left: that
-    is then what the teacher is taken to say.
+    """What is kept of a teacher's answers to every view of every image, in the task's own small form.
 
     Attributes:
-        logits: float16, (images, views, kept); the largest of each is 0.
-        places: Which class each logit is of, int32, of the same shape; None where every class is kept, in order.
-        rest: What every other class has, float16 (images, views); None likewise.
-        classes: How many there are.
+        kept: By name, (images, views, ...): see :meth:`pipeline.tasks.Task.remembered`.
     """
 
-    logits: Tensor
-    places: Tensor | None
-    rest: Tensor | None
-    classes: int
+    kept: Mapping[str, Tensor]
 
     @property
     def views(self) -> int:
         """How many of each image."""
-        return int(self.logits.shape[1])
+        return int(next(iter(self.kept.values())).shape[1])
 
-    @classmethod
-    def of(cls, logits: Tensor) -> TeacherAnswers:
-        """Made small.
-
-        Args:
-            logits: (images, views, classes).
-        """
-        classes = logits.shape[2]
-        logits = logits.float()
-        logits = logits - logits.amax(dim=2, keepdim=True)
-        if classes <= _ALL_UP_TO:
-            return cls(logits=logits.half(), places=None, rest=None, classes=classes)
-        largest, places = logits.topk(_ALL_UP_TO, dim=2)
-        left = logits.scatter(2, places, -torch.inf).logsumexp(dim=2) - torch.tensor(classes - _ALL_UP_TO).log()
-        return cls(logits=largest.half(), places=places.int(), rest=left.half(), classes=classes)
-
-    def said(self, indices: Tensor, view: int) -> Tensor:
-        """The logits of one view, float32 (batch, classes).
+    def said(self, indices: Tensor, view: int) -> dict[str, Tensor]:
+        """What is kept of one view, by name, (batch, ...).
 
         Args:
             indices: Which images, (batch,).
             view: Which view; taken around where there are fewer.
         """
         view %= self.views
-        logits = self.logits[indices, view].float()
-        if self.places is None or self.rest is None:
-            return logits
-        whole = self.rest[indices, view].float()[:, None].expand(-1, self.classes)
-        return whole.scatter(1, self.places[indices, view].long(), logits)
+        return {name: tensor[indices, view] for name, tensor in self.kept.items()}
 
     def save(self, folder: Path) -> None:
         """Write :data:`ANSWERS_FILE`."""
-        tensors = {"logits": self.logits, "places": self.places, "rest": self.rest}
-        there = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-        write_tensors(folder / ANSWERS_FILE, there, {"classes": str(self.classes)})
+        write_tensors(folder / ANSWERS_FILE, self.kept, {})
 
     @classmethod
     def load(cls, folder: Path) -> TeacherAnswers:
         """Inverse of :meth:`save`."""
-        tensors, texts = read_tensors(folder / ANSWERS_FILE)
-        return cls(
-            logits=tensors["logits"],
-            places=tensors.get("places"),
-            rest=tensors.get("rest"),
-            classes=int(texts["classes"]),
-        )
+        tensors, _ = read_tensors(folder / ANSWERS_FILE)
+        return cls(tensors)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Mapping[str, Tensor]], dim: int) -> TeacherAnswers:
+        """Of several images (``dim`` 0) or views (1) one after the other."""
+        return cls({name: torch.cat([part[name] for part in parts], dim=dim) for name in parts[0]})
 
 
 def ask(  # noqa: PLR0913 - whom, about what, how
     network: nn.Module,
-    read: Callable[[Tensor], Tensor],
+    read: Callable[[Any], Any],
     images: TrainingImages,
     *,
     views: int,
@@ -117,7 +84,7 @@ def ask(  # noqa: PLR0913 - whom, about what, how
 
     Args:
         network: Is left in evaluation mode on the CPU.
-        read: From its outputs to logits.
+        read: From its outputs to what the losses take.
         images: Of the training.
         views: How many of each image.
         augment: What changes from view to view.
@@ -141,24 +108,13 @@ def ask(  # noqa: PLR0913 - whom, about what, how
             rows = []
             for batch in images.batches(torch.arange(len(images)), batch_size, view=view, augment=augment):
                 with fabric.autocast():
-                    outputs = module(batch.on(fabric.device).inputs)
-                rows.append(read(outputs.float()).cpu())
+                    said = images.remembered(module, batch.on(fabric.device), read)
+                rows.append({name: tensor.cpu()[:, None] for name, tensor in said.items()})
                 ticker.advance(len(batch.inputs))
-            found[view] = TeacherAnswers.of(torch.cat(rows)[:, None])
+            found[view] = TeacherAnswers.joined(rows, dim=0)
             if place is not None:
                 place.mkdir(exist_ok=True)
                 found[view].save(place)
     network.to("cpu").to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     whole = ranks.gathered(found)
-    ordered = [whole[view] for view in range(views)]
-    return TeacherAnswers(
-        logits=torch.cat([one.logits for one in ordered], dim=1),
-        places=_joined([one.places for one in ordered]),
-        rest=_joined([one.rest for one in ordered]),
-        classes=ordered[0].classes,
-    )
-
-
-def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
-    there = [part for part in parts if part is not None]
-    return torch.cat(there, dim=1) if there else None
+    return TeacherAnswers.joined([whole[view].kept for view in range(views)], dim=1)

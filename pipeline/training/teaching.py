@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.training.feature_pairs import FeatureLosses
     from pipeline.training.images import Batch, TrainingImages
+    from pipeline.training.pyramid_losses import PyramidLosses
     from pipeline.training.teacher_answers import TeacherAnswers
 
 __all__ = ["LOOKED_AT", "TaughtLoss"]
@@ -45,19 +46,19 @@ class TaughtLoss(nn.Module):
         teaching: Teaching,
         *,
         smoothing: float = 0.0,
-        features: FeatureLosses | None = None,
+        features: FeatureLosses | PyramidLosses | None = None,
     ) -> None:
         super().__init__()
         self._task, self._answers, self._teaching, self._smoothing = task, answers, teaching, smoothing
         self._read = task.reader(student, images.first(LOOKED_AT))
         self.features = features
 
-    def forward(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """A scalar for the student's outputs, (batch, classes)."""
-        logits = self._read(outputs)
-        labels = self._task.loss(logits, batch, smoothing=self._smoothing)
-        said = [answers.said(batch.indices, batch.view).to(logits.device) for answers in self._answers]
-        taught = self._task.distillation_loss(logits, said, batch, self._teaching)
+    def forward(self, outputs: Any, batch: Batch) -> Tensor:  # noqa: ANN401 - as of the task
+        """A scalar for what the student answers (classification: (batch, classes))."""
+        answered = self._read(outputs)
+        labels = self._task.loss(answered, batch, smoothing=self._smoothing)
+        said = [answers.said(batch.indices, batch.view) for answers in self._answers]
+        taught = self._task.distillation_loss(answered, said, batch, self._teaching)
         if self.features is not None:
             taught = taught + self.features(batch)
         return (1 - self._teaching.weight) * labels + self._teaching.weight * taught

@@ -1,4 +1,4 @@
-"""Several classifiers as one engine: the mean of what they say, measured like any engine."""
+"""Several networks as one engine: what they say together, measured like any engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def members(engine: Artifact, tmp_path: Path) -> tuple[Path, EngineSpec]:
     for number in range(3):
         shutil.copytree(engine.root, tmp_path / str(number))
     kinds = ("logits", "logits", "probabilities")
-    return tmp_path, ensemble_spec([Member(spec=spec, opener=OPENERS[spec.target], gives=kind) for kind in kinds])
+    members = [Member(spec=spec, opener=OPENERS[spec.target], answers=kind) for kind in kinds]
+    return tmp_path, ensemble_spec(members, "classification")
 
 
 def _softmax(values: np.ndarray) -> np.ndarray:
@@ -74,11 +75,11 @@ def test_a_member_that_is_normalised_otherwise_gets_what_it_was_trained_with(eng
     alone = EngineSpec.from_json(engine.facts["engine"])
     shutil.copytree(engine.root, tmp_path / "0")
     scale, offset = (2.0, 0.5, 1.0), (0.1, -0.2, 0.0)
-    member = Member(spec=alone, opener=OPENERS[alone.target], gives="probabilities", scale=scale, offset=offset)
+    member = Member(spec=alone, opener=OPENERS[alone.target], answers="probabilities", scale=scale, offset=offset)
     batch = np.random.default_rng(0).standard_normal(alone.input.shape).astype(np.float32)
     with object_at(OPENERS[alone.target])(engine.root, alone) as session:
         factors, terms = (np.array(values, dtype=np.float32)[:, None, None] for values in (scale, offset))
         (wanted,) = session.run(batch * factors + terms)
-    with open_session(tmp_path, ensemble_spec([member])) as session:
+    with open_session(tmp_path, ensemble_spec([member], "classification")) as session:
         (found,) = session.run(batch)
     np.testing.assert_allclose(found, wanted, atol=1e-6)

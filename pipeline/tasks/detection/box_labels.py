@@ -81,6 +81,12 @@ class BoxLabels:
         moved = ([one.to(device, non_blocking=non_blocking) for one in many] for many in (self.boxes, self.classes))
         return BoxLabels(*map(tuple, moved))
 
+    def within(self, size: tuple[int, int]) -> BoxLabels:
+        """What of the objects is within an input of that height and width; those that are mostly outside are gone."""
+        height, width = size
+        pairs = [_within(*pair, width, height) for pair in zip(self.boxes, self.classes, strict=True)]
+        return BoxLabels(tuple(boxes for boxes, _ in pairs), tuple(classes for _, classes in pairs))
+
     def moved(self, moves: Moves) -> BoxLabels:
         """The objects where they are after the images were moved; those that are mostly out of sight are gone."""
         height, width = moves.size

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from pipeline.errors import DataError, UsageError
+from pipeline.errors import DataError
 from pipeline.preprocess import boxes_in_image
 from pipeline.tasks.detection.deployable.agreement import candidates_differ
 from pipeline.tasks.detection.deployable.form import OUTPUTS
 from pipeline.tasks.detection.deployable.post_process import PostProcess
-from pipeline.tasks.detection.overlap import overlaps
+from pipeline.tasks.detection.same_objects import pairs_of, same_objects
 from pipeline.tasks.reading.detection import detections
 from pipeline.tasks.task import Accuracy
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.models.source import OneNumber
     from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array, Outputs
+    from pipeline.tasks.detection.losses_about_truth import LossesAboutTruth
     from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.tasks.moves import Moves
     from pipeline.tasks.task import Labels
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Detection"]
 
 _CUSTOMARY = PostProcess(score=0.05, iou=0.5, most=100)
-_SURE = 0.5
-"""Two models agree on an image when what each is so sure of is the same."""
-_SAME_PLACE = 0.5
-"""Boxes of one class that overlap by so much, intersection over union, are of one object."""
 
 
 class Detection:
@@ -58,12 +55,12 @@ class Detection:
     blind_answer = "naming no object"
     embedded = "digits-detection"
     lacks: Mapping[str, str] = {
-        "distill": "detectors are not distilled yet: the student would need losses on boxes",
         "prune": "detectors are not pruned yet: their heads and pyramids share channels in ways not looked at here",
         "downsample": "detectors are not tuned to smaller images yet: input.size trains them on such",
     }
     follows: frozenset[Augmentation] = frozenset(("flip", "shift", "colour", "erase"))
     output_names: tuple[str, ...] = OUTPUTS
+    placed = True
     chosen = True
     schedule: Mapping[str, Json] = {
         "epochs": 8,
@@ -71,6 +68,10 @@ class Detection:
         "learning_rate": 2e-3,
         "augment": [],
     }
+    teachers: tuple[str, ...] = ()
+    """A detector that would have to be trained first takes longer than all else: nobody is learned from unasked."""
+    teaching: Mapping[str, Json] = {"losses": {"pkd": 1.0, "boxes": 1.0}, "weight": 0.5}
+    compares = frozenset(("pkd", "boxes"))
 
     def __init__(self, post: PostProcess = _CUSTOMARY) -> None:
         self.post = post
@@ -114,9 +115,8 @@ class Detection:
 
     def outputs_of(self, network: nn.Module, inputs: Tensor) -> list[Outputs]:
         """What is left after the network's own suppression: boxes, scores, labels of each image."""
-        return [
-            tuple(one[name].detach().cpu().numpy() for name in ("boxes", "scores", "labels")) for one in network(inputs)
-        ]
+        answers = [{name: tensor.detach().cpu() for name, tensor in one.items()} for one in network(inputs)]
+        return [(one["boxes"].float().numpy(), one["scores"].float().numpy(), one["labels"].numpy()) for one in answers]
 
     def deployable(self, network: nn.Module, size: tuple[int, int]) -> nn.Module:
         """See :func:`pipeline.tasks.detection.deployable.deployable`."""
@@ -139,17 +139,11 @@ class Detection:
         assert isinstance(labels, BoxLabels)  # noqa: S101 - made by collated
         return labels.moved(moves)
 
-    def answers(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The network's own losses, by name."""
-        from pipeline.tasks.detection.box_labels import BoxLabels
+    def answers(self, network: nn.Module, batch: Batch) -> LossesAboutTruth:
+        """The network's own losses, about the truth or about what teachers take for it."""
+        from pipeline.tasks.detection.losses_about_truth import LossesAboutTruth
 
-        labels = batch.labels
-        assert isinstance(labels, BoxLabels)  # noqa: S101 - made by collated
-        targets = [
-            {"boxes": boxes, "labels": classes + 1} for boxes, classes in zip(labels.boxes, labels.classes, strict=True)
-        ]
-        losses: dict[str, Tensor] = network(batch.inputs, targets)
-        return losses
+        return LossesAboutTruth(network, batch.inputs)
 
     def reader(self, network: nn.Module, inputs: Tensor) -> Callable[[Any], Any]:  # noqa: ARG002 - losses are losses
         """Nothing has to be read otherwise."""
@@ -157,24 +151,47 @@ class Detection:
 
         return as_they_are
 
-    def loss(self, outputs: dict[str, Tensor], batch: Batch, *, smoothing: float = 0.0) -> Tensor:  # noqa: ARG002 - within the network
+    def loss(self, outputs: LossesAboutTruth, batch: Batch, *, smoothing: float = 0.0) -> Tensor:  # noqa: ARG002 - within the network
         """The sum of the network's own losses; a scalar."""
-        first, *others = outputs.values()
-        return sum(others, start=first)
+        from pipeline.tasks.detection.box_labels import BoxLabels
+
+        assert isinstance(batch.labels, BoxLabels)  # noqa: S101 - made by collated
+        return _sum(outputs.about(batch.labels))
+
+    def remembered(self, network: nn.Module, inputs: Tensor, read: Callable[[Any], Any]) -> dict[str, Tensor]:  # noqa: ARG002 - boxes are boxes
+        """Its detections; see :func:`~pipeline.tasks.detection.distillation.kept_detections.kept_detections`."""
+        from pipeline.tasks.detection.distillation.kept_detections import kept_detections
+
+        return kept_detections(self.outputs_of(network, inputs), (inputs.shape[2], inputs.shape[3]))
+
+    def shared(self, kept: Mapping[str, Tensor], classes: int) -> dict[str, Tensor]:  # noqa: ARG002 - they are numbered
+        """As they are kept."""
+        return dict(kept)
+
+    def taken(self, shared: Mapping[str, Tensor], have: Sequence[str], want: Sequence[str]) -> dict[str, Tensor]:
+        """The detections with the wanted classes' numbers."""
+        from pipeline.tasks.detection.distillation.kept_detections import renumbered
+
+        return renumbered(shared, [want.index(name) if name in want else None for name in have])
 
     def distillation_loss(
-        self,
-        student: Tensor,  # noqa: ARG002 - it is refused
-        teachers: Sequence[Tensor],  # noqa: ARG002
-        batch: Batch,  # noqa: ARG002
-        teaching: Teaching,  # noqa: ARG002
+        self, student: LossesAboutTruth, teachers: Sequence[Mapping[str, Tensor]], batch: Batch, teaching: Teaching
     ) -> Tensor:
-        """Refuse: see :attr:`lacks`.
+        """The sum of the network's own losses about the boxes that the teachers together are sure of; a scalar.
 
-        Raises:
-            UsageError: always.
+        Args:
+            student: As of :meth:`answers`.
+            teachers: What each says of the batch, as of :meth:`remembered`.
+            batch: That is looked at.
+            teaching: Which losses, and how.
         """
-        raise UsageError(self.lacks["distill"], where="distill", fix="--skip distill")
+        from pipeline.tasks.detection.distillation.pseudo_truth import pseudo_truth
+
+        if "boxes" not in teaching.losses:
+            return batch.inputs.new_zeros(())
+        weights = teaching.weighting if isinstance(teaching.weighting, tuple) else None
+        found = pseudo_truth(teachers, (batch.inputs.shape[2], batch.inputs.shape[3]), weights)
+        return teaching.losses["boxes"] * _sum(student.about(found.to(batch.inputs.device)))
 
     # Outputs
 
@@ -259,7 +276,7 @@ class Detection:
         changed = whole = 0.0
         for ours, theirs in zip(outputs, reference, strict=True):
             mine, wanted = self._found(ours), self._found(theirs)
-            pairs = _pairs(mine, wanted)
+            pairs = pairs_of(mine, wanted)
             whole += float((wanted[1] ** 2).sum())
             changed += sum((wanted[1][one] - overlap * mine[1][other]) ** 2 for other, one, overlap in pairs)
             for (_, scores, _), taken in ((mine, {one for one, _, _ in pairs}), (wanted, {one for _, one, _ in pairs})):
@@ -280,7 +297,7 @@ class Detection:
 
     def alike(self, first: Sequence[Json], second: Sequence[Json]) -> tuple[bool, ...]:
         """Whether both are sure of the same objects: as many, each with a partner of its class in the same place."""
-        return tuple(_same_objects(a, b) for a, b in zip(first, second, strict=True))
+        return tuple(same_objects(a, b) for a, b in zip(first, second, strict=True))
 
     def _found(self, output: Outputs) -> Outputs:
         """Boxes, scores and class indices that are left of one image's candidates."""
@@ -289,24 +306,6 @@ class Detection:
         return boxes, scores, labels - 1
 
 
-def _pairs(ours: Outputs, theirs: Outputs) -> list[tuple[int, int, float]]:
-    """Detections of one class in one place: number in ours, number in theirs, overlap; theirs by falling score."""
-    (boxes, _, classes), (wanted, _, labels) = ours, theirs
-    overlap = overlaps(wanted, boxes)
-    overlap[labels[:, None] != classes[None]] = 0.0
-    found = []
-    for number in range(len(wanted)):
-        partner = int(overlap[number].argmax()) if len(boxes) else 0
-        if len(boxes) and overlap[number, partner] >= _SAME_PLACE:
-            found.append((partner, number, float(overlap[number, partner])))
-            overlap[:, partner] = 0.0
-    return found
-
-
-def _same_objects(first: Json, second: Json) -> bool:
-    sure = []
-    for said in (first, second):
-        rows = np.array([row for row in said if row[1] >= _SURE], dtype=np.float64).reshape(-1, 6)
-        sure.append((rows[:, 2:], rows[:, 1], rows[:, 0]))
-    one, other = sure
-    return len(one[0]) == len(other[0]) == len(_pairs(one, other))
+def _sum(losses: Mapping[str, Tensor]) -> Tensor:
+    first, *others = losses.values()
+    return sum(others, start=first)

@@ -13,7 +13,6 @@ from PIL import Image
 
 from pipeline import catalog
 from pipeline.chain.plan import Plan, make_plan
-from pipeline.chain.teachers import DEFAULT_TEACHERS
 from pipeline.errors import DataError, EdgewrightError, UnknownNameError, UsageError, WeightsError
 from pipeline.gpu import this_gpu
 from pipeline.preprocess import PreprocessSpec
@@ -102,8 +101,8 @@ def test_lists_of_images_are_those_of_the_recipe(planned: Planner, tiny_data: Pa
 
 def test_two_small_networks_teach_where_no_teacher_is_named(planned: Planner) -> None:
     plan = planned()
-    assert tuple(teacher.model.name for teacher in plan.teachers) == DEFAULT_TEACHERS
-    assert plan.recipe.distill.teachers == DEFAULT_TEACHERS
+    assert tuple(teacher.model.name for teacher in plan.teachers) == plan.parts.task.teachers
+    assert plan.recipe.distill.teachers == plan.parts.task.teachers
 
 
 def test_teachers_share_everything_but_network_and_weights_with_the_student(planned: Planner, tiny_file: Path) -> None:

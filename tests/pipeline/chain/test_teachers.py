@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.chain.teachers import DEFAULT_TEACHERS, answer_files, named_teachers, teacher_parts
+from pipeline.chain.teachers import answer_files, named_teachers, teacher_parts
 from pipeline.errors import EdgewrightError, UsageError, WeightsError
 from pipeline.models import WeightsSource
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
+from pipeline.tasks.classification import Classification
+from pipeline.tasks.detection.detection import Detection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,13 +22,16 @@ if TYPE_CHECKING:
     from pipeline.subject import Parts
 
 
+_TASK = Classification()
+
+
 def _recipe(*teachers: str) -> Recipe:
     distill: dict[str, Any] = {"teachers": teachers} if teachers else {}
     return Recipe.model_validate({"model": "resnet18", "distill": distill})
 
 
 def test_where_none_is_named_the_usual_ones_teach() -> None:
-    assert tuple(one.model.name for one in named_teachers(_recipe())) == DEFAULT_TEACHERS
+    assert tuple(one.model.name for one in named_teachers(_recipe(), _TASK)) == _TASK.teachers
 
 
 @pytest.mark.parametrize(
@@ -39,7 +45,7 @@ def test_where_none_is_named_the_usual_ones_teach() -> None:
     ],
 )
 def test_weights_stand_behind_the_sign(text: str, name: str, weights: str | None) -> None:
-    (found,) = named_teachers(_recipe(text))
+    (found,) = named_teachers(_recipe(text), _TASK)
     assert (found.model.name, found.weights) == (name, weights)
 
 
@@ -47,20 +53,20 @@ def test_a_sign_within_a_path_is_none(tiny_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "me@home"
     folder.mkdir()
     (folder / "net.py").write_text(tiny_file.read_text(encoding="utf-8"), encoding="utf-8")
-    (found,) = named_teachers(_recipe(f"{folder / 'net.py'}:tiny"))
+    (found,) = named_teachers(_recipe(f"{folder / 'net.py'}:tiny"), _TASK)
     assert (found.model.name, found.weights) == ("tiny", None)
 
 
 def test_an_unknown_teacher_is_one_error() -> None:
     with pytest.raises(EdgewrightError, match="resnet1"):
-        named_teachers(_recipe("resnet1@pretrained"))
+        named_teachers(_recipe("resnet1@pretrained"), _TASK)
 
 
 def test_a_file_of_answers_is_a_teacher_without_network(tmp_path: Path) -> None:
     path = tmp_path / "theirs.safetensors"
     path.write_bytes(b"answers")
     recipe = _recipe("resnet34", str(path))
-    assert [one.model.name for one in named_teachers(recipe)] == ["resnet34"]
+    assert [one.model.name for one in named_teachers(recipe, _TASK)] == ["resnet34"]
     (taken,) = answer_files(recipe)
     assert taken.file == path
     assert "file" not in taken.model_dump()  # its content counts, not its place
@@ -73,20 +79,20 @@ def test_a_file_of_answers_that_is_not_there_is_one_error(tmp_path: Path) -> Non
 
 def test_a_teacher_that_is_named_twice_is_one_error() -> None:
     with pytest.raises(UsageError, match="named twice"):
-        named_teachers(_recipe("resnet34", "resnet34"))
+        named_teachers(_recipe("resnet34", "resnet34"), _TASK)
 
 
 def test_the_input_of_a_teacher_that_does_not_teach_is_one_error() -> None:
     recipe = Recipe.model_validate({"model": "resnet18", "distill": {"teacher_input": {"vgg16": {"size": 64}}}})
     with pytest.raises(UsageError, match="a teacher that is not named") as raised:
-        named_teachers(recipe)
+        named_teachers(recipe, _TASK)
     assert "vgg16" in str(raised.value)
 
 
 def _fed(tmp_path: Path, parts: Parts, recipe: dict[str, Any], *, pretrained: bool) -> PreprocessSpec:
     """How the one teacher of a recipe is fed; its published weights are as good as downloaded."""
     whole = Recipe.model_validate({"model": "resnet18", "data": {"source": "photos"}, **recipe})
-    (teacher,) = named_teachers(whole)
+    (teacher,) = named_teachers(whole, _TASK)
     origin = "pretrained" if pretrained else "scratch"
     found = WeightsSource(origin=origin)
     with pytest.MonkeyPatch.context() as patch:
@@ -116,3 +122,24 @@ def test_what_is_said_of_a_teachers_input_comes_first(tmp_path: Path, session_pa
     recipe = {"distill": {"teachers": ["resnet34"], "teacher_input": own}}
     found = _fed(tmp_path, session_parts, recipe, pretrained=pretrained)
     assert (found.size, found.mean, found.std) == ((96, 96), (0.5,) * 3, (0.5,) * 3)
+
+
+def test_a_classifier_teaches_no_detector() -> None:
+    with pytest.raises(UsageError, match="resnet34 is no network for detection"):
+        named_teachers(_recipe("resnet34"), Detection())
+
+
+def test_a_detector_is_taught_by_nobody_unasked() -> None:
+    assert named_teachers(_recipe(), Detection()) == ()
+
+
+def test_a_teacher_of_boxes_sees_the_part_of_the_image_that_the_student_sees(
+    tmp_path: Path, session_parts: Parts
+) -> None:
+    placed = replace(session_parts, task=Detection())
+    recipe = {"model": "ssdlite320_mobilenet_v3_large", "distill": {"teachers": ["retinanet_resnet50_fpn"]}}
+    recipe["distill"]["teacher_input"] = {"retinanet_resnet50_fpn": {"size": 32, "resize": 64}}
+    whole = Recipe.model_validate(recipe)
+    (teacher,) = named_teachers(whole, Detection())
+    with pytest.raises(UsageError, match="sees another part of the images than the student"):
+        teacher_parts(placed, teacher, whole, tmp_path, SilentProgress())

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from edgewright import Bundle
+from pipeline.artifact import ArtifactKind
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import UsageError
@@ -22,6 +24,8 @@ from pipeline.preprocess import boxes_in_image
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.deploy import deploy
+from pipeline.runner.preflight import preflight
+from pipeline.stage import Teacher, TrainedNetwork
 from pipeline.store import Store
 
 if TYPE_CHECKING:
@@ -162,9 +166,91 @@ def test_the_bundle_s_boxes_are_those_of_the_network(deployed: Deployed, place: 
     assert best.score == pytest.approx(float(scores[0]), abs=1e-3 if exact else 0.2)
 
 
-def test_teachers_for_a_detector_are_refused(place: Path, store: Store) -> None:
-    with pytest.raises(UsageError, match="detectors are not distilled yet"):
+def test_a_classifier_is_no_teacher_of_a_detector(place: Path, store: Store) -> None:
+    with pytest.raises(UsageError, match="resnet18 is no network for detection"):
         make_plan(_recipe(place, distill={"teachers": ["resnet18"]}), store, SilentProgress())
+
+
+def test_a_detector_cannot_learn_by_what_only_classifiers_have(place: Path, store: Store) -> None:
+    teaching = {"teachers": [f"{place / 'net.py'}:net"], "losses": {"kd": 1.0}}
+    with pytest.raises(UsageError, match="networks for detection cannot learn by 'kd'"):
+        make_plan(_recipe(place, distill=teaching), store, SilentProgress())
+
+
+def test_untaught_and_taught_detectors_are_trained_alike(place: Path, store: Store) -> None:
+    teaching = {"teachers": [f"{place / 'net.py'}:net"], "schedule": {"epochs": 3, "augment": ["flip"]}}
+    plan = make_plan(_recipe(place, distill=teaching, baseline={}), store, SilentProgress())
+    schedule = plan.recipe.distill.schedule
+
+    assert plan.recipe.baseline.schedule == schedule.with_teachers()
+    assert (schedule.epochs, schedule.batch_size, schedule.augment) == (3, 16, ("flip",))
+    assert plan.recipe.distill.losses == plan.parts.task.teaching["losses"]
+
+
+def test_a_teacher_is_asked_once_and_its_student_learns_from_it(deployed: Deployed, place: Path) -> None:
+    """The chain's own baseline teaches; its weights are given, so that nothing but the student is trained."""
+    store = Store(place / "store")
+    sha256 = deployed.report.stages[0].artifact_sha256
+    assert sha256 is not None
+    trained = store.find(sha256)
+    assert trained is not None
+    teachers = [f"{place / 'net.py'}:net@{trained.root / 'weights.safetensors'}"]
+    short = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3, "augment": ["flip"]}
+    plan = make_plan(_recipe(place, distill={"teachers": teachers, "schedule": short}), store, SilentProgress())
+    chain = preflight(Chain(plan, store, SilentProgress(), lambda _: None), [])
+    (parts,) = chain.plan.teachers
+    network = chain.about(parts).execute(chain.plan.recipe.baseline, {}).artifact
+    question = chain.plan.question(chain.plan.recipe.distill.schedule)
+    later = replace(chain, fresh=set())  # another run
+    asked = [one.about(parts).execute(question, {ArtifactKind.NETWORK: network}) for one in (chain, later)]
+    teacher = Teacher(
+        name="net", answers=asked[0].artifact, network=TrainedNetwork(source=parts.model, artifact=network)
+    )
+    taught = chain.execute(chain.plan.recipe.distill, {}, (teacher,))
+
+    assert [one.status for one in asked] == ["ran", "cached"]
+    assert asked[0].artifact.facts["answers"] == {"score": 0.05, "iou": 0.5, "most": 300}
+    assert taught.notes == ("learned from net",)
+    (curve,) = taught.artifact.facts["training"]
+    assert curve["epochs"][-1]["loss"] < curve["epochs"][0]["loss"]
+
+
+@pytest.mark.slow
+def test_a_small_detector_learns_from_two_larger_ones(place: Path) -> None:
+    """The report has every teacher, the ensemble, both students, and what is said of them; then all is found again."""
+    (place / "wide.py").write_text(textwrap.dedent(NET).replace("[3, 16, 32, 32]", "[3, 32, 64, 64]").replace(
+        "out_channels = 32", "out_channels = 64"), encoding="utf-8")  # fmt: skip
+    (place / "other.py").write_text(textwrap.dedent(NET).replace("sizes=((16,),)", "sizes=((20,),)"), encoding="utf-8")
+    (place / "small.py").write_text(textwrap.dedent(NET).replace("[3, 16, 32, 32]", "[3, 8, 16, 16]").replace(
+        "out_channels = 32", "out_channels = 16"), encoding="utf-8")  # fmt: skip
+    schedule = {"epochs": 12, "batch_size": 8, "learning_rate": 3e-3, "augment": ["flip"]}
+    teachers = [f"{place / name}.py:net" for name in ("wide", "other")]
+    recipe = _recipe(
+        place,
+        model=f"{place / 'small.py'}:net",
+        baseline={},
+        distill={"teachers": teachers, "schedule": schedule, "teacher_schedule": schedule},
+    )
+    store = Store(place / "taught")
+    rows = []
+    for _ in range(2):
+        plan = make_plan(recipe, store, SilentProgress())
+        (found,) = deploy(Chain(plan, store, SilentProgress(), lambda _: None), out=place / "taught-out")
+        rows.append({row.name: row for row in found.report.stages})
+    report = found.report
+
+    assert rows[0]["distill"].status == "ran"
+    assert rows[1]["distill"].status == "cached"
+    assert rows[1]["distill"].accuracy == rows[0]["distill"].accuracy
+    assert (rows[0]["distill"].accuracy.value or 0) > 0.2
+    assert [one.accuracy > 0.2 for one in report.teachers] == [True, True]
+    assert report.ensemble is not None
+    assert report.ensemble.members == 2
+    assert report.ensemble.accuracy > 0.2
+    assert 0 < report.ensemble.p_value <= 1
+    assert report.ensemble.size_bytes > max(one.size_bytes for one in report.teachers)
+    assert report.taught_change is not None
+    assert report.taught_change.low <= report.taught_change.change <= report.taught_change.high
 
 
 def test_views_that_boxes_cannot_follow_are_refused(place: Path, store: Store) -> None:

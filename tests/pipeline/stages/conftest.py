@@ -83,7 +83,9 @@ def run_chain(parts: Parts, root: Path) -> dict[str, Step]:
     smaller |= _run({"downsample untrained": _SMALLER}, untrained, store, smaller["baseline"].result.artifact)
     shared = root.with_name(f"{root.name}.safetensors")
     said = TeacherAnswers.load(steps["answers"].result.artifact.root).said(torch.arange(len(parts.dataset.train)), 0)
-    write_shared(shared, said, samples=parts.dataset.train, classes=parts.dataset.classes, model="tiny")
+    write_shared(
+        shared, said, samples=parts.dataset.train, classes=parts.dataset.classes, model="tiny", task="classification"
+    )
     taken = TakeAnswers(file=shared, file_sha256=sha256_of_file(shared))
     return {**smaller, **steps, **of_onnx, **_run({"answers of file": taken}, parts, store)}
 

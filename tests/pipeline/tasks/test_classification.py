@@ -66,7 +66,7 @@ def _teaching(temperature: float) -> Teaching:
 
 
 def _distilled(student: np.ndarray, teachers: list[np.ndarray], temperature: float) -> float:
-    tensors = [torch.from_numpy(logits) for logits in teachers]
+    tensors = [{"logits": torch.from_numpy(logits)} for logits in teachers]
     return float(_TASK.distillation_loss(torch.from_numpy(student), tensors, _NOT_LOOKED_AT, _teaching(temperature)))
 
 
@@ -143,7 +143,7 @@ def test_the_gradients_size_does_not_depend_on_a_high_temperature() -> None:
     teacher = torch.tensor([[1.0, -1.0, 0.0]], dtype=torch.float64)
     for temperature in (100.0, 1000.0):
         student = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
-        _TASK.distillation_loss(student, [teacher], _NOT_LOOKED_AT, _teaching(temperature)).backward()
+        _TASK.distillation_loss(student, [{"logits": teacher}], _NOT_LOOKED_AT, _teaching(temperature)).backward()
         torch.testing.assert_close(student.grad, -teacher / 3, rtol=0.02, atol=5e-3)
 
 

@@ -10,7 +10,11 @@ from safetensors.torch import save_file
 
 from pipeline.data.dataset import Sample
 from pipeline.errors import DataError, WeightsError
+from pipeline.tasks.classification import Classification
+from pipeline.tasks.detection.detection import Detection
 from pipeline.training.shared_answers import read_shared, write_shared
+
+_TASK = Classification()
 
 
 def _samples(*names: str) -> list[Sample]:
@@ -20,17 +24,23 @@ def _samples(*names: str) -> list[Sample]:
 _LOGITS = torch.tensor([[5.0, 1.0, 0.0], [0.0, 7.0, 2.0], [1.0, 2.0, 9.0]])
 
 
+def _write(path: Path, tensors: dict[str, torch.Tensor], *names: str, task: str = "classification") -> None:
+    write_shared(path, tensors, samples=_samples(*names), classes=("x", "y", "z"), model="big", task=task)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "theirs.safetensors"
-    write_shared(path, _LOGITS, samples=_samples("a.png", "b.png", "c.png"), classes=("x", "y", "z"), model="big")
+    _write(path, {"logits": _LOGITS.half()}, "a.png", "b.png", "c.png")
     return path
 
 
 def test_answers_come_in_the_order_of_the_images_and_classes_that_ask(file: Path) -> None:
-    found = read_shared(file).about(_samples("c.png", "a.png"), ("z", "x", "y"))
+    found = read_shared(file).about(_samples("c.png", "a.png"), ("z", "x", "y"), _TASK)
     wanted = torch.tensor([[9.0, 1.0, 2.0], [0.0, 5.0, 1.0]])
-    torch.testing.assert_close(found.said(torch.arange(2), 0), wanted - wanted.max(dim=1, keepdim=True).values)
+    torch.testing.assert_close(
+        found.said(torch.arange(2), 0)["logits"].float(), wanted - wanted.max(dim=1, keepdim=True).values
+    )
 
 
 def test_nothing_else_is_left_beside_it(file: Path) -> None:
@@ -39,13 +49,13 @@ def test_nothing_else_is_left_beside_it(file: Path) -> None:
 
 def test_an_image_it_says_nothing_of_is_named(file: Path) -> None:
     with pytest.raises(DataError, match=r"says nothing of image 'd\.png'") as raised:
-        read_shared(file).about(_samples("a.png", "d.png"), ("x", "y", "z"))
+        read_shared(file).about(_samples("a.png", "d.png"), ("x", "y", "z"), _TASK)
     assert "1 of 2 are lacking" in str(raised.value)
 
 
 def test_a_class_it_says_nothing_of_is_named(file: Path) -> None:
     with pytest.raises(DataError, match="says nothing of class 'w'"):
-        read_shared(file).about(_samples("a.png"), ("x", "w"))
+        read_shared(file).about(_samples("a.png"), ("x", "w"), _TASK)
 
 
 def test_weights_are_no_answers(tmp_path: Path) -> None:
@@ -63,6 +73,32 @@ def test_a_cut_file_is_one_error(file: Path) -> None:
 
 def test_answers_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "nan.safetensors"
-    write_shared(path, torch.full((1, 2), torch.nan), samples=_samples("a.png"), classes=("x", "y"), model="big")
+    _write(path, {"logits": torch.full((1, 3), torch.nan)}, "a.png")
     with pytest.raises(WeightsError, match="damaged"):
         read_shared(path)
+
+
+def test_fewer_classes_than_it_says_are_damage(tmp_path: Path) -> None:
+    _write(tmp_path / "few.safetensors", {"logits": torch.zeros(1, 2)}, "a.png")
+    with pytest.raises(WeightsError, match="damaged"):
+        read_shared(tmp_path / "few.safetensors").about(_samples("a.png"), ("x", "z"), _TASK)
+
+
+def test_answers_of_another_task_are_refused(file: Path) -> None:
+    with pytest.raises(WeightsError, match="these answers are for classification"):
+        read_shared(file).about(_samples("a.png"), ("x", "y", "z"), Detection())
+
+
+def test_boxes_come_with_the_numbers_of_the_classes_that_ask_and_without_those_of_others(tmp_path: Path) -> None:
+    kept = {
+        "boxes": torch.rand(1, 3, 4).half(),
+        "scores": torch.tensor([[0.9, 0.8, 0.7]]).half(),
+        "classes": torch.tensor([[2, 0, 1]], dtype=torch.int16),
+    }
+    _write(tmp_path / "boxes.safetensors", Detection().shared(kept, 3), "a.png", task="detection")
+    found = read_shared(tmp_path / "boxes.safetensors").about(_samples("a.png"), ("z", "x"), Detection())
+    said = found.said(torch.tensor([0]), 0)
+
+    assert torch.equal(said["boxes"], kept["boxes"])
+    assert said["classes"][0, :2].tolist() == [0, 1]
+    assert [round(score, 1) for score in said["scores"][0].tolist()] == [0.9, 0.8, 0.0]  # nobody asks for y

@@ -10,6 +10,7 @@ from torch import nn
 
 from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
+from pipeline.tasks.distillation.kept_logits import kept_logits
 from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.images import Batch, TrainingImages
 from pipeline.training.teacher_answers import TeacherAnswers
@@ -31,7 +32,7 @@ def images(tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec) -> TrainingIm
 def answers(images: TrainingImages) -> list[TeacherAnswers]:
     """Of two teachers, about two views."""
     generator = torch.Generator().manual_seed(0)
-    return [TeacherAnswers.of(torch.randn(len(images), 2, 3, generator=generator)) for _ in range(2)]
+    return [TeacherAnswers(kept_logits(torch.randn(len(images), 2, 3, generator=generator))) for _ in range(2)]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["anchors_of", "clipped", "framed", "image_border", "is_large", "pyramid"]
+__all__ = ["anchors_of", "by_level", "clipped", "framed", "image_border", "is_large", "pyramid"]
 
 
 def framed(image: Tensor, stride: int) -> Tensor:
@@ -22,8 +22,12 @@ def framed(image: Tensor, stride: int) -> Tensor:
 
 
 def pyramid(backbone: nn.Module, image: Tensor) -> OrderedDict[str, Tensor]:
-    """The feature maps by name, each (1, channels, height, width); a single one is named ``0``."""
-    features = backbone(image)
+    """The feature maps by name, each (images, channels, height, width); a single one is named ``0``."""
+    return by_level(backbone(image))
+
+
+def by_level(features: Tensor | OrderedDict[str, Tensor]) -> OrderedDict[str, Tensor]:
+    """What a backbone gives, by name; a single map is named ``0``."""
     return OrderedDict([("0", features)]) if isinstance(features, torch.Tensor) else features
 
 

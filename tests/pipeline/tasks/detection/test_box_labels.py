@@ -73,6 +73,13 @@ def test_an_object_that_is_mostly_out_of_sight_is_gone() -> None:
     assert labels.moved(half).boxes[0].tolist() == [[0.0, 0.0, 5.0, 10.0]]
 
 
+def test_what_lies_mostly_outside_of_the_input_is_no_object() -> None:
+    labels = BoxLabels((torch.tensor([[30.0, 0.0, 50.0, 10.0], [38.0, 0.0, 50.0, 10.0]]),), (torch.tensor([1, 2]),))
+
+    assert labels.within((40, 40)).boxes[0].tolist() == [[30.0, 0.0, 40.0, 10.0]]
+    assert labels.within((40, 40)).classes[0].tolist() == [1]
+
+
 def test_an_image_with_a_class_has_no_boxes() -> None:
     sample = Sample(path=Path("a.png"), name="a.png", label=1, sha256="a")
 

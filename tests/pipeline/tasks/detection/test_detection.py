@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.statistics.paired_metric import metric_drop
+from benchmarks.statistics.paired_metric import metric_drop, p_of_no_difference
 from pipeline.data.boxes import Box, Objects
 from pipeline.data.dataset import Sample
 from pipeline.errors import DataError, UsageError
@@ -18,6 +18,8 @@ from pipeline.models.resolve import resolve_model
 from pipeline.preprocess import PreprocessSpec
 from pipeline.tasks.detection.box_labels import BoxLabels
 from pipeline.tasks.detection.detection import Detection
+from pipeline.tasks.detection.distillation.kept_detections import kept_detections
+from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.images import Batch
 
 if TYPE_CHECKING:
@@ -109,9 +111,41 @@ def test_classes_in_another_order_are_the_same_classes() -> None:
         TASK.in_order([ONE], ["a", "b", "c"], ["a", "b", "d"])
 
 
-def test_distilling_a_detector_is_refused() -> None:
-    with pytest.raises(UsageError, match="detectors are not distilled yet"):
-        TASK.distillation_loss(torch.zeros(1), [], None, None)  # type: ignore[arg-type]
+def test_two_models_of_the_same_detections_cannot_be_told_apart_and_a_blind_one_can() -> None:
+    samples = _samples(*[TRUTH] * 30)
+    whole = TASK.score([ONE] * 30, samples)
+    worse = TASK.score([ONE] * 20 + [_outputs()] * 10, samples)
+
+    assert p_of_no_difference(TASK, whole, whole) == 1.0
+    assert p_of_no_difference(TASK, worse, whole) < 0.01
+
+
+def test_teachers_are_remembered_by_their_detections() -> None:
+    class Says(torch.nn.Module):
+        def forward(self, inputs: torch.Tensor) -> list[dict[str, torch.Tensor]]:
+            boxes, scores, labels = map(torch.from_numpy, ONE)
+            return [{"boxes": boxes, "scores": scores, "labels": labels} for _ in inputs]
+
+    kept = TASK.remembered(Says(), torch.zeros(2, 3, 100, 100), lambda outputs: outputs)
+
+    assert {name: len(tensor) for name, tensor in kept.items()} == {"boxes": 2, "scores": 2, "classes": 2}
+    assert kept["classes"][0, :3].tolist() == [2, 2, 0]
+
+
+def test_a_detector_learns_what_its_teachers_are_sure_of() -> None:
+    class Asked:
+        def about(self, truth: BoxLabels) -> dict[str, torch.Tensor]:
+            self.truth = truth
+            return {"classes": torch.tensor(2.0), "boxes": torch.tensor(1.0)}
+
+    batch = Batch(indices=torch.arange(1), inputs=torch.zeros(1, 3, 100, 100), labels=torch.zeros(1), view=0)
+    said = [kept_detections([one], (100, 100)) for one in (ONE, SHIFTED)]
+    student = Asked()
+    value = TASK.distillation_loss(student, said, batch, Teaching(losses={"boxes": 0.5, "pkd": 1.0}))
+
+    assert float(value) == pytest.approx(1.5)
+    assert student.truth.classes[0].tolist() == [2, 0]
+    assert float(TASK.distillation_loss(student, said, batch, Teaching(losses={"pkd": 1.0}))) == 0.0
 
 
 @pytest.mark.parametrize("name", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"])

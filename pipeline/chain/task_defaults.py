@@ -1,0 +1,61 @@
+"""Defaults of a recipe that depend on the task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel
+
+from pipeline.chain.teachers import is_file_of_answers
+from pipeline.tasks.distillation.teaching import INSIDE
+from pipeline.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.artifact import Json
+    from pipeline.recipe import Recipe
+    from pipeline.tasks import Task
+
+__all__ = ["for_task"]
+
+_Section = TypeVar("_Section", bound=BaseModel)
+
+
+def for_task(recipe: Recipe, task: Task) -> Recipe:
+    """The recipe with what depends on the task filled in where nobody said otherwise.
+
+    A baseline without a schedule of its own is left without where there are teachers: it is trained as their student.
+
+    Args:
+        recipe: As the user gave it.
+        task: Of its model.
+    """
+    data, baseline = recipe.data, recipe.baseline
+    if "source" not in data.model_fields_set:
+        data = data.model_copy(update={"source": task.embedded})
+    taught = recipe.distill.teachers is not None and "distill" not in recipe.skip
+    if task.schedule and not (taught and baseline.schedule is None):
+        baseline = baseline.model_copy(update={"schedule": _filled(baseline.schedule or Schedule(), task.schedule)})
+    taught_by = {name: _filled(getattr(recipe, name), task.teaching) for name in ("downsample", "prune")}
+    taught_by["distill"] = _filled(recipe.distill, _teaching(recipe, task))
+    for name in ("schedule", "teacher_schedule") if task.schedule else ():
+        distill = taught_by["distill"]
+        said = getattr(distill, name) if name in recipe.distill.model_fields_set else Schedule()
+        taught_by["distill"] = distill.model_copy(update={name: _filled(said, task.schedule)})
+    return recipe.model_copy(update={"task": task.name, "data": data, "baseline": baseline, **taught_by})
+
+
+def _teaching(recipe: Recipe, task: Task) -> Mapping[str, Json]:
+    """How students are best taught by these teachers: of some only answers are known."""
+    texts = recipe.distill.teachers or task.teachers
+    if not task.teaching or not texts or not all(map(is_file_of_answers, texts)):
+        return task.teaching
+    losses = {name: weight for name, weight in task.teaching["losses"].items() if name not in INSIDE}
+    return {**task.teaching, "losses": losses}
+
+
+def _filled(section: _Section, defaults: Mapping[str, Json]) -> _Section:
+    """A section of the recipe with other defaults where nobody said otherwise."""
+    said = {name: getattr(section, name) for name in section.model_fields_set}
+    return type(section).model_validate({**defaults, **said}) if defaults else section

@@ -1,0 +1,138 @@
+"""Losses on the feature pyramids of detectors: levels of student and teacher, found by their resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from pipeline.errors import UsageError
+from pipeline.tasks.detection.deployable.geometry import by_level, pyramid
+from pipeline.tasks.distillation.pkd import uncorrelated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from pipeline.training.images import Batch
+
+__all__ = ["LevelPair", "PyramidLosses", "pairs_of_levels"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LevelPair:
+    """Two levels that are compared.
+
+    Attributes:
+        student: Name of the level in the student's pyramid.
+        teacher: Name of the level in the teacher's.
+        channels: Of each.
+    """
+
+    student: str
+    teacher: str
+    channels: tuple[int, int]
+
+
+def pairs_of_levels(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> list[LevelPair]:
+    """For every resolution that both pyramids have, the last level of each that has it; 1x1 has no pattern.
+
+    Args:
+        ours: Level by name, (batch, channels, height, width).
+        theirs: Likewise, of the same inputs.
+
+    Raises:
+        UsageError: when they have none in common.
+    """
+    sizes = [{tuple(one.shape[2:]): name for name, one in levels.items()} for levels in (ours, theirs)]
+    common = [size for size in sizes[0] if size in sizes[1] and min(size) > 1]
+    if not common:
+        raise UsageError(
+            "the pyramids of student and teacher have no level of the same resolution, so that none can be compared",
+            got=f"{sorted(sizes[0])} and {sorted(sizes[1])}",
+            fix="leave 'pkd' out of distill.losses, or take a teacher of the same strides",
+        )
+    names = [(sizes[0][size], sizes[1][size]) for size in common]
+    return [
+        LevelPair(student=own, teacher=other, channels=(ours[own].shape[1], theirs[other].shape[1]))
+        for own, other in names
+    ]
+
+
+class PyramidLosses(nn.Module):
+    """What the levels of the student's pyramid lack to those of the teachers', watched while the student runs.
+
+    ``pkd``: see :func:`pipeline.tasks.distillation.pkd.uncorrelated`, added up over the levels, after a learned 1x1
+    projection of the student's channels where the teacher has another number of them. The teachers' backbones run
+    beside the student on the same inputs: their features are too large to be kept.
+
+    Args:
+        student: Is watched; the hook stays as long as this object. Ends in evaluation mode.
+        teachers: Networks; are not trained.
+        images: A few inputs, to find the pairs by.
+        weight: Of the loss.
+    """
+
+    def __init__(self, student: nn.Module, teachers: Sequence[nn.Module], images: Tensor, weight: float) -> None:
+        super().__init__()
+        self._weight = weight
+        self._teachers = [teacher.eval().requires_grad_(requires_grad=False) for teacher in teachers]
+        with torch.no_grad():
+            ours = _pyramid_of(student.eval(), images)
+            self.pairs = [pairs_of_levels(ours, _pyramid_of(teacher, images)) for teacher in self._teachers]
+        self._seen: Mapping[str, Tensor] = {}
+        self._hook = _backbone_of(student).register_forward_hook(self._see)
+        with torch.random.fork_rng(devices=[]):  # the same call trains to the same bits, whatever was drawn before
+            torch.manual_seed(0)
+            self.projections = nn.ModuleList(
+                nn.Identity() if len(set(pair.channels)) == 1 else nn.Conv2d(*pair.channels, kernel_size=1, bias=False)
+                for pairs in self.pairs
+                for pair in pairs
+            )
+
+    def forward(self, batch: Batch) -> Tensor:
+        """A scalar, after the student has run on the batch."""
+        total = batch.inputs.new_zeros(())
+        projections = iter(self.projections)
+        ours = self._seen
+        for teacher, pairs in zip(self._teachers, self.pairs, strict=True):
+            with torch.no_grad():
+                theirs = _pyramid_of(teacher.to(batch.inputs.device), batch.inputs)
+            for pair in pairs:
+                projected = next(projections)(ours[pair.student])
+                total = total + uncorrelated(projected.float(), theirs[pair.teacher].float())
+        return self._weight * total / len(self._teachers)
+
+    def release(self) -> None:
+        """Watch no longer; the student is as it was."""
+        self._hook.remove()
+
+    def _see(self, _module: nn.Module, _inputs: object, output: Any) -> None:  # noqa: ANN401 - levels, or one alone
+        self._seen = by_level(output)
+
+
+def _backbone_of(network: Any) -> nn.Module:  # noqa: ANN401 - torchvision has no types
+    """What makes the pyramid.
+
+    Raises:
+        UsageError: for a network without such a part.
+    """
+    found = getattr(network, "backbone", None)
+    if isinstance(found, nn.Module):
+        return found
+    raise UsageError(
+        "this network has no feature pyramid that could be compared",
+        where=type(network).__name__,
+        expected="a part named backbone, as torchvision's detectors have it",
+        fix="leave 'pkd' out of distill.losses",
+    )
+
+
+def _pyramid_of(network: Any, inputs: Tensor) -> Mapping[str, Tensor]:  # noqa: ANN401 - torchvision has no types
+    """The levels by name that a network in evaluation mode makes of some inputs."""
+    backbone = _backbone_of(network)
+    framed = network.transform(list(inputs))[0].tensors if hasattr(network, "transform") else inputs
+    return pyramid(backbone, framed)

@@ -1,0 +1,33 @@
+"""What is kept of a classifier's logits gives its probabilities back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pipeline.tasks.distillation.kept_logits import kept_logits, logits_of
+
+
+def _logits(classes: int) -> torch.Tensor:
+    return 3 * torch.randn(8, classes, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("classes", [3, 100])
+def test_of_few_classes_each_is_kept(classes: int) -> None:
+    said = logits_of(kept_logits(_logits(classes)), classes)
+    assert said.dtype == torch.float32
+    assert float(said.max(dim=1).values.abs().max()) == 0
+    torch.testing.assert_close(said.softmax(dim=1), _logits(classes).softmax(dim=1), atol=2e-3, rtol=2e-2)
+
+
+def test_of_many_classes_the_likeliest_are_kept_and_the_rest_shares_what_is_left() -> None:
+    logits = _logits(1000)
+    said = logits_of(kept_logits(logits), 1000).softmax(dim=1)
+    wanted = logits.softmax(dim=1)
+    top = wanted.topk(100, dim=1).indices
+    torch.testing.assert_close(said.gather(1, top), wanted.gather(1, top), atol=1e-3, rtol=2e-2)
+    rest = said.scatter(1, top, torch.nan)
+    for row, whole in zip(rest, wanted.scatter(1, top, 0.0), strict=True):
+        left = row[~row.isnan()]
+        assert left.unique().numel() == 1
+        assert float(left.sum()) == pytest.approx(float(whole.sum()), rel=2e-2)
