@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel
 
 from pipeline.chain.teachers import is_file_of_answers
-from pipeline.tasks.distillation.teaching import INSIDE
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -49,10 +48,7 @@ def for_task(recipe: Recipe, task: Task) -> Recipe:
 def _teaching(recipe: Recipe, task: Task) -> Mapping[str, Json]:
     """How students are best taught by these teachers: of some only answers are known."""
     texts = recipe.distill.teachers or task.teachers
-    if not task.teaching or not texts or not all(map(is_file_of_answers, texts)):
-        return task.teaching
-    losses = {name: weight for name, weight in task.teaching["losses"].items() if name not in INSIDE}
-    return {**task.teaching, "losses": losses}
+    return task.teaching_by_answers if texts and all(map(is_file_of_answers, texts)) else task.teaching
 
 
 def _filled(section: _Section, defaults: Mapping[str, Json]) -> _Section:

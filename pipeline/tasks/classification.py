@@ -55,6 +55,7 @@ class Classification:
     same time teach worse: ResNet-101 and RegNetY-3.2GF made 98.0 and 96.4 % on digits, and their student, of 99.3 %
     without them, 98.0 %."""
     teaching: Mapping[str, Json] = {}
+    teaching_by_answers: Mapping[str, Json] = {}
     compares = frozenset(("kd", "dist", "dkd", "features", "attention"))
 
     def check(self, network: nn.Module, input_shape: tuple[int, ...], *, classes: int, trained: bool) -> None:

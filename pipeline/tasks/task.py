@@ -103,6 +103,7 @@ class Task(Protocol):
         teachers: Networks to learn from where none are named; none: then nobody is learned from.
         teaching: How they are best learned from, where not as the defaults of
             :class:`~pipeline.tasks.distillation.teaching.Teaching` say.
+        teaching_by_answers: The same where of all teachers only answers are known.
         compares: Names of the losses that can draw its networks to their teachers.
     """
 
@@ -119,6 +120,7 @@ class Task(Protocol):
     schedule: Mapping[str, Json]
     teachers: tuple[str, ...]
     teaching: Mapping[str, Json]
+    teaching_by_answers: Mapping[str, Json]
     compares: frozenset[str]
 
     # The network

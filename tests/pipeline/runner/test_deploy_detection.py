@@ -234,7 +234,12 @@ def test_a_small_detector_learns_from_two_larger_ones(place: Path) -> None:
         place,
         model=f"{place / 'small.py'}:net",
         baseline={},
-        distill={"teachers": teachers, "schedule": schedule, "teacher_schedule": schedule},
+        distill={
+            "teachers": teachers,
+            "schedule": schedule,
+            "teacher_schedule": schedule,
+            "losses": {"pkd": 6.0, "boxes": 1.0},
+        },
     )
     store = Store(place / "taught")
     rows = []
