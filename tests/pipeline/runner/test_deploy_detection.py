@@ -25,9 +25,11 @@ from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.deploy import deploy
 from pipeline.runner.preflight import preflight
+from pipeline.runner.share_answers import share_answers
 from pipeline.stage import Teacher, TrainedNetwork
 from pipeline.stages.baseline import Baseline
 from pipeline.store import Store
+from pipeline.training.teacher_answers import TeacherAnswers
 
 if TYPE_CHECKING:
     from pipeline.runner.publish import Deployed
@@ -218,6 +220,27 @@ def test_a_teacher_is_asked_once_and_its_student_learns_from_it(deployed: Deploy
     first, second = (load_network(one.artifact.root, plan.parts.model).state_dict() for one in (taught, untaught))
     assert all(bool(tensor.isfinite().all()) for tensor in first.values())
     assert not torch.equal(first["backbone.layers.0.0.weight"], second["backbone.layers.0.0.weight"])
+
+
+def test_what_a_detector_says_leaves_the_house_without_it(deployed: Deployed, place: Path) -> None:
+    """Its boxes in a file teach whoever has the same images; nothing is asked of its network."""
+    store = Store(place / "store")
+    sha256 = deployed.report.stages[0].artifact_sha256
+    assert sha256 is not None
+    trained = store.find(sha256)
+    assert trained is not None
+    weights = str(trained.root / "weights.safetensors")
+    own = Chain(make_plan(_recipe(place, weights=weights), store, SilentProgress()), store, SilentProgress(), print)
+    count = share_answers(preflight(own, []), place / "theirs.safetensors")
+    plan = make_plan(_recipe(place, distill={"teachers": [str(place / "theirs.safetensors")]}), store, SilentProgress())
+    (taken,) = plan.answer_files
+    said = Chain(plan, store, SilentProgress(), print).execute(taken, {}).artifact
+    kept = TeacherAnswers.load(said.root)
+
+    assert count == 48
+    assert plan.recipe.distill.losses == {"boxes": 1.0}
+    assert len(kept.kept["scores"]) == len(plan.parts.dataset.train)
+    assert float(kept.kept["scores"].max()) > 0.5
 
 
 @pytest.mark.slow
