@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
 from pipeline.recipe.goal import asks_for_fewer_pixels
+from pipeline.tasks.distillation.teaching import Teaching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,9 +115,10 @@ def _check_teachers(recipe: Recipe, skipped: Mapping[str, str]) -> None:
 
 def _check_losses(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
     """See that what is compared with teachers is there to be compared."""
+    usual = Teaching().losses  # stands in the recipes of stages that a task has no teaching for
     for name, stage in (("distill", recipe.distill), ("downsample", recipe.downsample), ("prune", recipe.prune)):
         unknown = sorted(set(stage.losses) - task.compares)
-        if unknown and name not in skipped:
+        if unknown and name not in skipped and (name == "distill" or stage.losses != usual):
             raise UsageError(
                 f"networks for {task.name} cannot learn by {unknown[0]!r}",
                 where=f"{name}.losses",

@@ -36,13 +36,11 @@ def for_task(recipe: Recipe, task: Task) -> Recipe:
     taught = recipe.distill.teachers is not None and "distill" not in recipe.skip
     if task.schedule and not (taught and baseline.schedule is None):
         baseline = baseline.model_copy(update={"schedule": _filled(baseline.schedule or Schedule(), task.schedule)})
-    taught_by = {name: _filled(getattr(recipe, name), task.teaching) for name in ("downsample", "prune")}
-    taught_by["distill"] = _filled(recipe.distill, _teaching(recipe, task))
+    distill = _filled(recipe.distill, _teaching(recipe, task))
     for name in ("schedule", "teacher_schedule") if task.schedule else ():
-        distill = taught_by["distill"]
         said = getattr(distill, name) if name in recipe.distill.model_fields_set else Schedule()
-        taught_by["distill"] = distill.model_copy(update={name: _filled(said, task.schedule)})
-    return recipe.model_copy(update={"task": task.name, "data": data, "baseline": baseline, **taught_by})
+        distill = distill.model_copy(update={name: _filled(said, task.schedule)})
+    return recipe.model_copy(update={"task": task.name, "data": data, "baseline": baseline, "distill": distill})
 
 
 def _teaching(recipe: Recipe, task: Task) -> Mapping[str, Json]:

@@ -501,3 +501,10 @@ def test_a_recovery_that_learns_from_teachers_needs_some(planned: Planner) -> No
     with pytest.raises(UsageError) as raised:
         planned(prune={"teachers": "all"}, skip=["distill"])
     assert (raised.value.where, raised.value.got) == ("prune.teachers", "skipped on request")
+
+
+@pytest.mark.parametrize("stage", ["distill", "prune"])
+def test_what_only_detectors_have_teaches_no_classifier(planned: Planner, stage: str) -> None:
+    with pytest.raises(UsageError, match="networks for classification cannot learn by 'boxes'") as raised:
+        planned(**{stage: {"losses": {"boxes": 1.0}}})
+    assert f"{stage}.losses" in str(raised.value)

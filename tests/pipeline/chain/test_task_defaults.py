@@ -30,8 +30,8 @@ def test_data_schedules_and_teaching_are_those_of_the_task() -> None:
     for schedule in (found.baseline.schedule, found.distill.schedule, found.distill.teacher_schedule):
         assert schedule is not None
         assert schedule.learning_rate == TASK.schedule["learning_rate"]
-    for section in (found.distill, found.downsample, found.prune):
-        assert (section.losses, section.weight) == (TASK.teaching["losses"], TASK.teaching["weight"])
+    assert found.distill.losses == TASK.teaching["losses"]
+    assert found.distill.weight == TASK.teaching["weight"]
 
 
 def test_what_the_user_says_stays() -> None:
