@@ -1,6 +1,6 @@
-"""What pruning makes of every classification family of torchvision: a small member of each, from network to INT8.
+"""What pruning makes of every family of torchvision, classifiers and detectors: a small member, from network to INT8.
 
-``python -m benchmarks.prunable_families`` prints the table of docs/stages/prune.md; names choose some families.
+``python -m benchmarks.prunable_families`` prints the rows of docs/stages/prune.md; names choose some families.
 
 Each network has random weights, since what can be cut does not depend on them, and half of its channels go. It is
 written and read back as the pruner leaves it, lowered to ONNX, held against PyTorch in ONNX Runtime, quantised with
@@ -22,10 +22,11 @@ from pipeline.threads import rest_between_work
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from pipeline.models.source import ModelSource
     from pipeline.session import Array
+    from pipeline.tasks import Task
 
 __all__ = ["FAMILIES", "Family", "Pruned", "main", "prune_family", "quantise"]
 
@@ -73,6 +74,11 @@ FAMILIES = (
     Family("swin_t"),
     Family("swin_v2_t"),
     Family("maxvit_t", 224),
+    Family("ssdlite320_mobilenet_v3_large", 160),
+    Family("ssd300_vgg16", 300),
+    Family("retinanet_resnet50_fpn_v2", 128),
+    Family("fcos_resnet50_fpn", 128),
+    Family("fasterrcnn_mobilenet_v3_large_320_fpn", 160),
 )
 
 
@@ -86,7 +92,7 @@ class Pruned:
         by_parts: Whether only channels inside blocks and heads could go.
         blocks: How many residual blocks it had that can be left out.
         rebuilt: The network as it was read back, in eval mode.
-        difference: Of its answers to those of the network that was written; of the largest.
+        difference: Of its answers, a detector's heads', to those of the network that was written; of the largest.
         exporter: Of torch's, whose graph was kept.
         onnx_difference: Of ONNX Runtime's answers to PyTorch's, of the largest.
     """
@@ -115,7 +121,9 @@ def prune_family(family: Family, folder: Path, *, ratio: float = 0.5, blocks: in
     """
     import torch
 
+    from pipeline.catalog import task_named
     from pipeline.lowering.lower import lower
+    from pipeline.lowering.parity import answers_of
     from pipeline.models.build import build_network
     from pipeline.models.count import count_macs, count_parameters
     from pipeline.models.files import load_network, save_network
@@ -126,12 +134,18 @@ def prune_family(family: Family, folder: Path, *, ratio: float = 0.5, blocks: in
 
     torch.manual_seed(0)
     source: ModelSource = resolve_model(family.name)
+    task = task_named(source.task)
     network = build_network(source, classes=_CLASSES)
-    _let_all_weights_count(network, family)
+    _let_all_weights_count(_seen(network, task, family), family)
     before = count_parameters(network), count_macs(network, family.shape)
     found = residual_blocks(network, family.shape)
     remove_blocks(network, found[:blocks])
-    cutter = ChannelGroups(network, input_shape=family.shape, outputs=_CLASSES)
+    cutter = ChannelGroups(
+        network,
+        input_shape=family.shape,
+        outputs=_CLASSES,
+        follow=lambda whole: task.followed(whole, family.shape[2:]),
+    )
     if ratio:
         groups = cutter.groups()
         whole = {group.root: group.channels for group in groups}
@@ -139,16 +153,16 @@ def prune_family(family: Family, folder: Path, *, ratio: float = 0.5, blocks: in
     save_network(network, source, folder, classes=_CLASSES)
     rebuilt = load_network(folder, source)
     batch = torch.cat([torch.from_numpy(image) for image in _images(family, 2)])
-    with torch.no_grad():
-        ours, theirs = rebuilt(batch), network(batch)
-    lowered = lower(rebuilt, _images(family, 2), folder / "float.onnx")
+    ours, theirs = (_answers(_seen(one, task, family), batch) for one in (rebuilt, network))
+    form = task.deployable(rebuilt, family.shape[2:])
+    lowered = lower(form, _images(family, 2), folder / "float.onnx", answers=answers_of(task))
     return Pruned(
         params=(before[0], count_parameters(rebuilt)),
         macs=(before[1], count_macs(rebuilt, family.shape)),
         by_parts=cutter.by_parts,
         blocks=len(found),
         rebuilt=rebuilt,
-        difference=float((ours - theirs).abs().max() / theirs.abs().max()),
+        difference=max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(ours, theirs, strict=True)),
         exporter=lowered.exporter,
         onnx_difference=lowered.max_relative_error,
     )
@@ -161,7 +175,8 @@ class Quantised:
     Attributes:
         int8: How many of its convolutions and matrix products are.
         total: Of how many.
-        noise: Energy of the answers' difference to the float graph's, over that of the float graph's.
+        noise: Energy of the answers' difference to the float graph's, over that of the float graph's; of a detector
+            what it chooses its candidates from.
     """
 
     int8: int
@@ -179,6 +194,7 @@ def quantise(folder: Path, family: Family) -> Quantised:
     import onnx
 
     from pipeline.progress import SilentProgress
+    from pipeline.quantization.choices import smooth_outputs, watching
     from pipeline.quantization.coverage import int8_coverage
     from pipeline.quantization.dialects import dialect_named
     from pipeline.quantization.graph import Graph
@@ -199,8 +215,23 @@ def quantise(folder: Path, family: Family) -> Quantised:
     path = folder / f"qdq-{_DIALECT}.onnx"
     onnx.save(quantised, path)
     coverage = int8_coverage(path)
-    noise = output_noise(outputs_of(quantised, images), outputs_of(model, images))
+    watched = smooth_outputs(Graph(model))("")
+    noise = output_noise(*(outputs_of(watching(one, watched), images) for one in (quantised, model)))
     return Quantised(int8=coverage.int8, total=coverage.total, noise=noise)
+
+
+def _seen(network: nn.Module, task: Task, family: Family) -> nn.Module:
+    """The network, or of a detector what leads to its heads' answers: one tensor in."""
+    followed = task.followed(network, family.shape[2:])
+    return network if followed is None else followed.module
+
+
+def _answers(network: nn.Module, batch: Tensor) -> tuple[Tensor, ...]:
+    import torch
+
+    with torch.no_grad():
+        said = network(batch)
+    return said if isinstance(said, tuple) else (said,)
 
 
 def _images(family: Family, count: int) -> list[Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exporters.auto import AUTO
 from pipeline.catalog import task_named
@@ -217,13 +217,13 @@ def _check_data(recipe: Recipe, dataset: Dataset, task: Task) -> None:
             where=recipe.data.source,
             expected=f"data for {task.name}, such as --data {task.embedded}",
         )
-    schedules = {"baseline": recipe.baseline.schedule, "distill": recipe.distill.schedule}
-    for stage, schedule in schedules.items():
+    for name in ("baseline", "distill", "downsample", "prune"):
+        schedule = getattr(recipe, name).schedule
         astray = sorted(set(schedule.augment if schedule else ()) - task.follows)
         if astray:
             raise UsageError(
                 f"{astray[0]} changes images so that their boxes cannot follow",
-                where=f"{stage}.schedule.augment",
+                where=f"{name}.schedule.augment",
                 expected=f"some of {', '.join(sorted(task.follows))}",
             )
 

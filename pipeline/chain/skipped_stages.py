@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_asked", "skipped_stages"]
 
+_OF_TEACHERS = ("teachers", *Teaching.model_fields)
+"""Fields of a recovery that say from whom and how the network learns."""
+
 
 def skipped_stages(
     recipe: Recipe, dataset: Dataset, model: ModelSource, weights: WeightsSource, task: Task
@@ -72,6 +75,8 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
     _check_size(recipe, preprocess, skipped)
     _check_teachers(recipe, skipped)
     _check_losses(recipe, skipped, task)
+    if not task.answers_teach:
+        _check_untaught(recipe, skipped, task)
 
 
 def _check_blocks(recipe: Recipe, skipped: Mapping[str, str]) -> None:
@@ -115,14 +120,26 @@ def _check_teachers(recipe: Recipe, skipped: Mapping[str, str]) -> None:
 
 def _check_losses(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
     """See that what is compared with teachers is there to be compared."""
-    usual = Teaching().losses  # stands in the recipes of stages that a task has no teaching for
-    for name, stage in (("distill", recipe.distill), ("downsample", recipe.downsample), ("prune", recipe.prune)):
-        unknown = sorted(set(stage.losses) - task.compares)
-        if unknown and name not in skipped and (name == "distill" or stage.losses != usual):
+    for name in ("distill", "downsample", "prune") if task.answers_teach else ("distill",):
+        unknown = sorted(set(getattr(recipe, name).losses) - task.compares)
+        if unknown and name not in skipped:
             raise UsageError(
                 f"networks for {task.name} cannot learn by {unknown[0]!r}",
                 where=f"{name}.losses",
                 expected=f"some of {', '.join(sorted(task.compares))}",
+            )
+
+
+def _check_untaught(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
+    """See that nothing is asked of a recovery's teachers where there is none."""
+    for name, stage in (("downsample", recipe.downsample), ("prune", recipe.prune)):
+        asked = [key for key in _OF_TEACHERS if getattr(stage, key) != type(stage).model_fields[key].default]
+        if asked and name not in skipped:
+            raise UsageError(
+                f"a network for {task.name} recovers by its own loss, without a teacher",
+                where=f"{name}.{asked[0]}",
+                got=str(getattr(stage, asked[0])),
+                fix="leave that out",
             )
 
 

@@ -40,7 +40,11 @@ def for_task(recipe: Recipe, task: Task) -> Recipe:
     for name in ("schedule", "teacher_schedule") if task.schedule else ():
         said = getattr(distill, name) if name in recipe.distill.model_fields_set else Schedule()
         distill = distill.model_copy(update={name: _filled(said, task.schedule)})
-    return recipe.model_copy(update={"task": task.name, "data": data, "baseline": baseline, "distill": distill})
+    stages: dict[str, BaseModel] = {"baseline": baseline, "distill": distill}
+    for name in ("downsample", "prune") if task.schedule else ():
+        stage = getattr(recipe, name)
+        stages[name] = stage.model_copy(update={"schedule": _filled(stage.schedule, task.schedule)})
+    return recipe.model_copy(update={"task": task.name, "data": data, **stages})
 
 
 def _teaching(recipe: Recipe, task: Task) -> Mapping[str, Json]:

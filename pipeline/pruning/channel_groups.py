@@ -15,6 +15,7 @@ from pipeline.pruning.dependency_graph import DependencyGraph, outputs_of, with_
 from pipeline.pruning.gradients import gradients_of
 from pipeline.pruning.memory_limit import limited_memory
 from pipeline.pruning.straight_parts import straight_parts
+from pipeline.tasks.followed import Followed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -42,6 +43,8 @@ class ChannelGroups:
         outputs: Of the layer that answers, which keeps them: the number of classes, or one.
         importance: By what channels are judged: a name among :data:`pipeline.pruning.importance.criteria.CRITERIA`.
         keep: Names of layers whose outputs stay, besides those that answer.
+        follow: From a network to the form of it that is followed, where that is not the network itself; see
+            :meth:`pipeline.tasks.Task.followed`.
 
     Raises:
         EdgewrightError: when the network's graph cannot be followed.
@@ -56,8 +59,10 @@ class ChannelGroups:
         outputs: int,
         importance: str = "l2",
         keep: Collection[str] = (),
+        follow: Callable[[nn.Module], Followed | None] | None = None,
     ) -> None:
         self._network, self._importance = network, importance
+        self._follow, self._outputs = follow, outputs
         self._example = torch.zeros(input_shape)
         self._sources: list[GroupSource] = []
         self._whole: GroupSource | None = None
@@ -72,11 +77,13 @@ class ChannelGroups:
                     expected=f"did you mean {' or '.join(close)}?" if close else "a name of network.named_modules()",
                 )
         try:
-            self._ignored = [*_last_layers(network, self._example, outputs), *(modules[name] for name in keep)]
+            followed = self._followed(network)
         except EdgewrightError:
             raise
         except Exception as error:  # whatever the user's forward raises
             raise _unprunable(error) from error
+        self._module = followed.module
+        self._ignored = [*followed.answering, *(modules[name] for name in keep)]
 
     @classmethod
     def of(cls, network: nn.Module, subject: Subject, *, importance: str, keep: Collection[str] = ()) -> ChannelGroups:
@@ -87,6 +94,7 @@ class ChannelGroups:
             outputs=subject.model.last_outputs(len(subject.classes)),
             importance=importance,
             keep=keep,
+            follow=lambda whole: subject.task.followed(whole, subject.preprocess.size),
         )
 
     @contextmanager
@@ -138,11 +146,16 @@ class ChannelGroups:
                 for source in self._sources:
                     source.cut(kept)
             with torch.no_grad():  # shapes written into forward are met here rather than in training
-                with_auxiliary(self._network, self._example)
+                with_auxiliary(self._module, self._example)
         except Exception as error:  # as above, and whatever the user's forward raises
             raise _unprunable(error) from error
         if sum(parameter.numel() for parameter in self._network.parameters()) == before:
             raise _unprunable("no channel could be removed")
+
+    def _followed(self, network: nn.Module) -> Followed:
+        """The network, or a copy of it, as it is followed."""
+        found = self._follow(network) if self._follow is not None else None
+        return found or Followed(network, tuple(_last_layers(network, self._example, self._outputs)))
 
     def _look(self) -> list[ChannelGroup]:
         """The groups as they are; the first look decides where they come from."""
@@ -153,7 +166,7 @@ class ChannelGroups:
             heads = AttentionHeads(self._network, importance=self._importance, keep=self._ignored)
             self._sources, found = [heads], heads.groups()
             return [*found, *self._look_at_parts(attending.values())]
-        whole = self._graph(self._network, self._example, self._ignored)
+        whole = self._graph(self._module, self._example, self._ignored)
         heads_elsewhere = [module for module in self._network.modules() if "num_heads" in vars(module)]
         failure = None
         try:
@@ -180,8 +193,9 @@ class ChannelGroups:
         names = {module: name for name, module in self._network.named_modules()}
         ignored = [copied.get_submodule(names[module]) for module in self._ignored]
         half = {group.root: max(group.copies, group.channels // 2 // group.copies * group.copies) for group in groups}
+        followed = self._followed(copied).module
         graph = DependencyGraph(
-            copied,
+            followed,
             self._example,
             names={module: name for name, module in copied.named_modules()},
             importance="l1",  # which channels go does not matter here
@@ -189,7 +203,7 @@ class ChannelGroups:
         )
         graph.cut(half)
         with torch.no_grad():
-            with_auxiliary(copied, self._example)
+            with_auxiliary(followed, self._example)
         left = {name: outputs_of(copied.get_submodule(name)) for name in half}
         if left != half:
             raise _unprunable("channels of its attentions depend on each other in ways that were not understood")
@@ -197,7 +211,7 @@ class ChannelGroups:
     def _look_at_parts(self, without: Collection[nn.Module] = ()) -> list[ChannelGroup]:
         """Groups of the parts whose graph can be followed; the others stay as they are."""
         found: list[ChannelGroup] = []
-        for part in straight_parts(self._network, self._example, without):
+        for part in straight_parts(self._module, self._example, without):
             graph = self._graph(part.module, part.example, [*part.tied, *self._ignored])
             with suppress(Exception):  # whatever the graph trips over: then it is no part
                 if groups := graph.groups():

@@ -9,8 +9,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from pipeline.models.training_answers import answering_as_in_training
 from pipeline.pruning.channel_group import ChannelGroup
 from pipeline.pruning.importance.criteria import CRITERIA
 
@@ -64,6 +64,8 @@ class DependencyGraph:
     def _pruner(self, kept: Mapping[str, int]) -> Any:  # noqa: ANN401 - torch-pruning has no types
         import torch_pruning
 
+        from pipeline.pruning.frozen_batch_norm import FROZEN_BATCH_NORMS
+
         own = {self._names[module]: module for module in self._module.modules() if module in self._names}
         ratios = {own[root]: _ratio(own[root], number) for root, number in kept.items() if root in own}
         with warnings.catch_warnings():
@@ -76,6 +78,7 @@ class DependencyGraph:
                 pruning_ratio=0.0,
                 pruning_ratio_dict=ratios,
                 ignored_layers=self._ignored,
+                customized_pruners=FROZEN_BATCH_NORMS,
                 forward_fn=with_auxiliary,
             )
 
@@ -119,17 +122,10 @@ def _read(pruner: Any, group: Any, names: Mapping[nn.Module, str]) -> ChannelGro
 def with_auxiliary(network: nn.Module, example: Tensor) -> Tensor | tuple[Tensor, ...]:
     """All the network answers in training, auxiliary classifiers too: their inputs are cut with the trunk's outputs.
 
-    Only modules that hold others are told that they train, since it is they who decide what is answered; a batch norm
-    (also one that holds its activation) or a dropout goes on as in evaluation. The network is in eval mode afterwards.
-
     Args:
-        network: Or a module of it.
+        network: Or a module of it; in eval mode afterwards.
         example: Its input.
     """
-    for module in network.modules():
-        module.training = next(module.children(), None) is not None and not isinstance(module, _BatchNorm)
-    try:
+    with answering_as_in_training(network):
         answered: Tensor | tuple[Tensor, ...] = network(example)
-    finally:
-        network.eval()
     return answered

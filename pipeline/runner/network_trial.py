@@ -12,6 +12,7 @@ from pipeline.chain.keys import key_of
 from pipeline.environment import versions
 from pipeline.errors import EdgewrightError, UsageError
 from pipeline.pruning.importance.criteria import NEED_GRADIENTS
+from pipeline.subject import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +123,7 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         reading = task.read_from(network)
         make_plain(network, torch.randn(shape))
         weights_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
-        unprunable = _why_dense(network, plan, shape, model.last_outputs(classes)) if prune else None
+        unprunable = _why_dense(network, plan, replace(parts, model=model)) if prune else None
     trial = Trial(
         unprunable=unprunable, one_number=one_number, reading=reading, notes=notes, weights_bytes=weights_bytes
     )
@@ -142,12 +143,12 @@ def _trains(plan: Plan, parts: Parts) -> bool:
     return parts.weights.origin == "scratch" or bool({"distill", "prune"} - set(plan.skipped)) or plan.downsamples
 
 
-def _why_dense(network: nn.Module, plan: Plan, shape: tuple[int, ...], outputs: int) -> str | None:
+def _why_dense(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
     """Why no channels can be taken out of the network; it is of no use afterwards."""
     from pipeline.pruning.channel_groups import ChannelGroups
     from pipeline.pruning.residual_blocks import removable, remove_blocks
 
-    section = plan.recipe.prune
+    section, shape = plan.recipe.prune, parts.preprocess.shape
     if section.importance in NEED_GRADIENTS:
         section = section.model_copy(update={"importance": "l2"})  # by which way channels go does not matter here
     if section.blocks:
@@ -155,9 +156,7 @@ def _why_dense(network: nn.Module, plan: Plan, shape: tuple[int, ...], outputs: 
     if not section.cuts_channels:
         return None
     try:
-        cutter = ChannelGroups(
-            network, input_shape=shape, outputs=outputs, importance=section.importance, keep=section.keep
-        )
+        cutter = ChannelGroups.of(network, Subject(parts=parts), importance=section.importance, keep=section.keep)
         before = {group.root: group.channels for group in cutter.groups()}
         for number in range(1, section.rounds + 1):
             cutter.cut(section.kept(cutter.groups(), before, number))
@@ -165,6 +164,10 @@ def _why_dense(network: nn.Module, plan: Plan, shape: tuple[int, ...], outputs: 
         raise
     except EdgewrightError as error:
         return f"{error.what}: {error.got}" if error.got else error.what
+    try:
+        parts.task.check(network, shape, classes=len(parts.dataset.classes), trained=_trains(plan, parts))
+    except UsageError as error:
+        return f"with fewer channels {error.what}: {error.got}"
     return None
 
 

@@ -96,14 +96,17 @@ class Downsample(Recovering):
     def _trained(
         self, network: nn.Module, inputs: Inputs, smaller: Inputs, work: Workspace
     ) -> tuple[list[Json], list[str]]:
-        """Train on the smaller images, taught by what the network says of the larger ones."""
+        """Train on the smaller images, taught by what the network says of the larger ones where that can teach."""
         from pipeline.models.files import load_network
         from pipeline.stages.recovery import Recovery, asked_before
         from pipeline.training.images import TrainingImages
 
         subject = inputs.subject
         dense = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
-        larger = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
+
+        def larger() -> TrainingImages:
+            return TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
+
         said = asked_before(dense, larger, self.schedule, inputs, work)
         images = TrainingImages(subject.train, smaller.subject.preprocess, work.progress, subject.task)
         recovery = Recovery(self, dense, said, images, smaller, work)

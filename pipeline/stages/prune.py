@@ -28,7 +28,7 @@ _IMAGES, _A_PASS = 512, 64
 
 
 class Prune(Recovering):
-    """Structured pruning with recovery: the dense network is the teacher of the pruned one."""
+    """Structured pruning with recovery: the dense network is the pruned one's teacher, where its answers can teach."""
 
     name: ClassVar[str] = "prune"
     version: ClassVar[int] = 6
@@ -93,7 +93,7 @@ class Prune(Recovering):
         images = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
         dense, network = (load_network(folder, subject.model) for _ in range(2))
         before = network_facts(dense, inputs)
-        said = asked_before(dense, images, self.schedule, inputs, work)
+        said = asked_before(dense, lambda: images, self.schedule, inputs, work)
         recovery = Recovery(self, dense, said, images, inputs, work)
         gone = self._leave_blocks_out(network, images)
         cutter = ChannelGroups.of(network, subject, importance=self.importance, keep=self.keep)

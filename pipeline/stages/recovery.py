@@ -1,7 +1,11 @@
-"""Recovery: a network that lost channels or pixels learns to answer as it did before, from what it was before."""
+"""Recovery: a network that lost channels or pixels learns to answer as it did before.
+
+It learns from what it was before, where its task's answers can teach; a detector learns from its own loss alone.
+"""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -11,11 +15,14 @@ from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from torch import nn
 
     from pipeline.artifact import Json
     from pipeline.stage import Inputs, Workspace
     from pipeline.training.images import TrainingImages
+    from pipeline.training.loop import BatchLoss
     from pipeline.training.teacher_answers import TeacherAnswers
     from pipeline.training.validation import Validation
 
@@ -36,13 +43,13 @@ class Recovering(Teaching):
 
 
 def asked_before(
-    dense: nn.Module, images: TrainingImages, schedule: Schedule, inputs: Inputs, work: Workspace
-) -> TeacherAnswers:
-    """What the network said of every view while it had everything.
+    dense: nn.Module, seen: Callable[[], TrainingImages], schedule: Schedule, inputs: Inputs, work: Workspace
+) -> TeacherAnswers | None:
+    """What the network said of every view while it had everything; None where that is nothing to learn from.
 
     Args:
         dense: As it was.
-        images: As it was fed.
+        seen: Gives the images as it was fed; not called where nothing is asked.
         schedule: Of the recovery, which says how many views there are.
         inputs: Of the stage.
         work: Where the stage works.
@@ -50,6 +57,9 @@ def asked_before(
     from pipeline.training.teacher_answers import ask
     from pipeline.training.teaching import LOOKED_AT
 
+    if not inputs.subject.task.answers_teach:
+        return None
+    images = seen()
     return ask(
         dense,
         inputs.subject.task.reader(dense, images.first(LOOKED_AT)),
@@ -69,7 +79,7 @@ class Recovery:
     Args:
         section: How, and from whom.
         dense: The network as it was: losses on layers look inside.
-        said: What it said, as of :func:`asked_before`.
+        said: What it said, as of :func:`asked_before`; None: its own loss is all that it learns from.
         images: As the network is fed now.
         inputs: Of the stage, as the network is fed now.
         work: Where the stage works.
@@ -83,7 +93,7 @@ class Recovery:
         self,
         section: Recovering,
         dense: nn.Module,
-        said: TeacherAnswers,
+        said: TeacherAnswers | None,
         images: TrainingImages,
         inputs: Inputs,
         work: Workspace,
@@ -91,9 +101,11 @@ class Recovery:
         from pipeline.training.teacher_answers import TeacherAnswers
         from pipeline.training.validation import Validation
 
-        self._section, self._schedule = section, section.schedule.with_teachers()
+        self._section = section
+        others = [TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers]
+        self._said = None if said is None else [said, *others]
+        self._schedule = section.schedule if said is None else section.schedule.with_teachers()
         self._dense, self._images, self._inputs, self._work = dense, images, inputs, work
-        self._said = [said, *(TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers)]
         self._validation = Validation.of(inputs.subject, work.progress)
         self._judge, self._judged_on = _judge(inputs, work, self._validation)
         self.curves: list[Json] = []
@@ -108,42 +120,49 @@ class Recovery:
             how: What was done to it, for people: ``pruned (1/2)``.
         """
         from pipeline.training.curve import curve_to_json
-        from pipeline.training.feature_pairs import feature_losses
         from pipeline.training.loop import train
-        from pipeline.training.teaching import TaughtLoss
 
         subject, work = self._inputs.subject, self._work
         name = subject.model.name
         before = self._judge.score(network)
-        features = feature_losses(self._section, network, lambda: [self._dense], self._images)
-        loss = TaughtLoss(
-            subject.task,
-            network,
-            self._images,
-            self._said,
-            self._section,
-            smoothing=self._schedule.label_smoothing,
-            features=features,
-        )
-        epochs = train(
-            network,
-            self._images,
-            self._schedule,
-            loss,
-            seed=seed,
-            progress=work.progress,
-            description=f"recovering {name}, {how}",
-            kept=work.kept,
-            validation=self._validation,
-        )
-        if features is not None:
-            features.release()
+        with self._loss(network) as loss:
+            epochs = train(
+                network,
+                self._images,
+                self._schedule,
+                loss,
+                seed=seed,
+                progress=work.progress,
+                description=f"recovering {name}, {how}",
+                kept=work.kept,
+                validation=self._validation,
+            )
         after = self._judge.score(network)
         self.curves.append(curve_to_json(f"{name}, {how}", epochs))
         self.notes.append(
             f"{how}: {100 * before:.1f} % {subject.task.metric} before recovery, {100 * after:.1f} % after it, on "
             f"{self._judged_on}"
         )
+
+    @contextmanager
+    def _loss(self, network: nn.Module) -> Iterator[BatchLoss]:
+        """What the network learns from; within it layers may be watched."""
+        from pipeline.training.feature_pairs import feature_losses
+        from pipeline.training.own_loss import own_loss
+        from pipeline.training.teaching import TaughtLoss
+
+        task, smoothing = self._inputs.subject.task, self._schedule.label_smoothing
+        if self._said is None:
+            yield own_loss(task, network, self._images, smoothing=smoothing)
+            return
+        features = feature_losses(self._section, network, lambda: [self._dense], self._images)
+        try:
+            yield TaughtLoss(
+                task, network, self._images, self._said, self._section, smoothing=smoothing, features=features
+            )
+        finally:
+            if features is not None:
+                features.release()
 
 
 def _judge(inputs: Inputs, work: Workspace, held_back: Validation | None) -> tuple[Validation, str]:

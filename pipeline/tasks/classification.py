@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array, Outputs
     from pipeline.tasks.distillation.teaching import Teaching
+    from pipeline.tasks.followed import Followed
     from pipeline.tasks.moves import Moves
     from pipeline.tasks.task import Labels
     from pipeline.training.images import Batch
@@ -57,6 +58,7 @@ class Classification:
     teaching: Mapping[str, Json] = {}
     teaching_by_answers: Mapping[str, Json] = {}
     compares = frozenset(("kd", "dist", "dkd", "features", "attention"))
+    answers_teach = True
 
     def check(self, network: nn.Module, input_shape: tuple[int, ...], *, classes: int, trained: bool) -> None:
         """See that it answers with one tensor, (batch, classes); see :func:`pipeline.models.build.check_outputs`."""
@@ -104,6 +106,10 @@ class Classification:
     def deployable(self, network: nn.Module, size: tuple[int, int]) -> nn.Module:  # noqa: ARG002 - it takes its own
         """The network itself: logits out, softmax is left to the reader (it changes no decision)."""
         return network
+
+    def followed(self, network: nn.Module, size: tuple[int, int]) -> Followed | None:  # noqa: ARG002 - one tensor in, one out
+        """None: as it is."""
+        return None
 
     def collated(self, samples: Sequence[Sample], preprocess: PreprocessSpec) -> Labels:  # noqa: ARG002 - whatever is seen
         """The classes' indices, int64 (images,)."""

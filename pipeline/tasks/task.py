@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array, Outputs
     from pipeline.tasks.distillation.teaching import Teaching
+    from pipeline.tasks.followed import Followed
     from pipeline.tasks.moves import Moves
     from pipeline.training.images import Batch
     from pipeline.training.schedule import Augmentation
@@ -99,12 +100,14 @@ class Task(Protocol):
             cannot be compared.
         chosen: Whether outputs are chosen among many, as a detector's candidates, so that images of which all places
             are alike are answered by chance.
-        schedule: How its networks are best trained from scratch, where not as the schedule's own defaults say.
+        schedule: How its networks are best trained, from scratch or to recover, where not as the schedule's own
+            defaults say.
         teachers: Networks to learn from where none are named; none: then nobody is learned from.
         teaching: How they are best learned from, where not as the defaults of
             :class:`~pipeline.tasks.distillation.teaching.Teaching` say.
         teaching_by_answers: The same where of all teachers only answers are known.
         compares: Names of the losses that can draw its networks to their teachers.
+        answers_teach: Whether a network that lost something recovers by what it answered before; else by its own loss.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Task(Protocol):
     teaching: Mapping[str, Json]
     teaching_by_answers: Mapping[str, Json]
     compares: frozenset[str]
+    answers_teach: bool
 
     # The network
 
@@ -178,6 +182,18 @@ class Task(Protocol):
         Args:
             network: Any of the task's.
             size: Height and width of its input.
+        """
+        ...
+
+    def followed(self, network: nn.Module, size: tuple[int, int]) -> Followed | None:
+        """The network as its channels are followed, for pruning; None: as it is, up to the layer that answers.
+
+        Args:
+            network: Any of the task's; ends in evaluation mode.
+            size: Height and width of its input.
+
+        Raises:
+            UsageError: for one that cannot be.
         """
         ...
 

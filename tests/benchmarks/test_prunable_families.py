@@ -9,6 +9,7 @@ import torchvision
 from torchvision.models import get_model_builder, list_models
 
 from benchmarks.prunable_families import FAMILIES, Family, main, prune_family, quantise
+from pipeline.models.names import torchvision_detectors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,8 @@ _BLOCKS = [
 
 
 def test_no_family_is_missing() -> None:
-    there = {get_model_builder(name).__module__ for name in list_models(module=torchvision.models)}
+    names = (*list_models(module=torchvision.models), *torchvision_detectors())
+    there = {get_model_builder(name).__module__ for name in names}
     assert {get_model_builder(family.name).__module__ for family in FAMILIES} == there
 
 

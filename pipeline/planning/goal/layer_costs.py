@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,9 @@ class LayerCost:
 def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[ChannelGroup]) -> list[LayerCost]:
     """Every layer that a forward pass multiplies with, in that order, whether it calls the layer or takes its weight.
 
+    A layer that is asked several times, as a head for every level of a pyramid, costs all of them, and is of the block
+    of the first.
+
     Args:
         network: In evaluation mode, on the CPU.
         shape: Of its input, with the batch.
@@ -78,9 +81,13 @@ def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[Cha
         positions = prod(output.shape[2:]) if convolution else prod(output.shape[:-1]) // shape[0]
         depthwise = isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
         size = "x".join(map(str, output.shape[2:])) if convolution else "linear"
+        macs = weight.numel() * positions
+        if name in found:
+            found[name] = replace(found[name], macs=found[name].macs + macs)
+            return
         found[name] = LayerCost(
             name=name,
-            macs=weight.numel() * positions,
+            macs=macs,
             params=weight.numel(),
             block=f"{size} depthwise" if depthwise else size,
             takes=takes.get(name),

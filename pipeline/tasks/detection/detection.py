@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.session import Array, Outputs
     from pipeline.tasks.detection.losses_about_truth import LossesAboutTruth
     from pipeline.tasks.distillation.teaching import Teaching
+    from pipeline.tasks.followed import Followed
     from pipeline.tasks.moves import Moves
     from pipeline.tasks.task import Labels
     from pipeline.training.images import Batch
@@ -54,10 +55,7 @@ class Detection:
     hit_or_miss = False
     blind_answer = "naming no object"
     embedded = "digits-detection"
-    lacks: Mapping[str, str] = {
-        "prune": "detectors are not pruned yet: their heads and pyramids share channels in ways not looked at here",
-        "downsample": "detectors are not tuned to smaller images yet: input.size trains them on such",
-    }
+    lacks: Mapping[str, str] = {}
     follows: frozenset[Augmentation] = frozenset(("flip", "shift", "colour", "erase"))
     output_names: tuple[str, ...] = OUTPUTS
     placed = True
@@ -75,6 +73,7 @@ class Detection:
     add six times the loss of each level. On labelled images the boxes of teachers add little to the labels."""
     teaching_by_answers: Mapping[str, Json] = {"losses": {"boxes": 1.0}, "weight": 0.5}
     compares = frozenset(("pkd", "boxes"))
+    answers_teach = False
 
     def __init__(self, post: PostProcess = _CUSTOMARY) -> None:
         self.post = post
@@ -126,6 +125,12 @@ class Detection:
         from pipeline.tasks.detection.deployable import deployable
 
         return deployable(network, size)
+
+    def followed(self, network: nn.Module, size: tuple[int, int]) -> Followed | None:
+        """See :func:`pipeline.tasks.detection.followed.followed_detector`."""
+        from pipeline.tasks.detection.followed import followed_detector
+
+        return followed_detector(network, size)
 
     # Training
 

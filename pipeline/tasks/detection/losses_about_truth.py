@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+from pipeline.models.training_answers import answering_as_in_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +28,7 @@ class LossesAboutTruth:
     but a compiled network is run as it is.
 
     Args:
-        network: Of torchvision's interface, in training mode.
+        network: Of torchvision's interface; one that does not train gives the losses that it would give in training.
         inputs: (batch, channels, height, width).
     """
 
@@ -40,7 +42,8 @@ class LossesAboutTruth:
         targets = [
             {"boxes": boxes, "labels": classes + 1} for boxes, classes in zip(truth.boxes, truth.classes, strict=True)
         ]
-        with self._answering_once():
+        training = nullcontext() if self._network.training else answering_as_in_training(self._network)
+        with self._answering_once(), training:
             losses: dict[str, Tensor] = self._network(self._inputs, targets)
         return losses
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -99,6 +100,7 @@ def _recipe(place: Path, **sections: object) -> Recipe:
             "data": {"source": str(place / "squares")},
             "input": {"size": SIDE, "resize": "squash", "mean": 0.5, "std": 0.25},
             "baseline": {"schedule": {"epochs": 12, "batch_size": 8, "learning_rate": 3e-3, "augment": ["flip"]}},
+            "prune": {"schedule": {"epochs": 6, "batch_size": 8, "learning_rate": 2e-3}},
             "build": {"budget_s": 5},
             "measure": {"processes": 2, "iterations": 10},
             **sections,
@@ -119,15 +121,63 @@ def test_a_detector_goes_through_the_chain_and_learns(deployed: Deployed) -> Non
     statuses = {row.name: row.status for row in report.stages}
 
     assert deployed.exit_code == 0
-    assert statuses == dict.fromkeys(("baseline", "calibrate", "export", "build"), "ran") | dict.fromkeys(
-        ("distill", "prune"), "skipped"
-    )
+    assert statuses == dict.fromkeys(("baseline", "prune", "calibrate", "export", "build"), "ran") | {
+        "distill": "skipped"
+    }
     assert report.task == "detection"
     assert report.stages[0].accuracy.metric == "AP"
     assert (report.stages[0].accuracy.value or 0) > 0.3
     assert any(note.startswith("AP ") and "AP50" in note for note in report.stages[0].notes)
     assert report.shipped_change is not None
     assert report.shipped_change.low <= report.shipped_change.change <= report.shipped_change.high
+
+
+def test_its_channels_go_and_it_recovers(deployed: Deployed) -> None:
+    baseline, pruned = (
+        next(row for row in deployed.report.stages if row.name == name) for name in ("baseline", "prune")
+    )
+
+    assert (pruned.params or 0) < 0.4 * (baseline.params or 0)
+    assert (pruned.accuracy.value or 0) > 0.2
+    before, after = re.findall(r"([\d.]+) % AP", pruned.notes[-1])
+    assert float(before) < float(after)
+
+
+@pytest.mark.slow
+def test_pixels_and_channels_go_for_a_goal(deployed: Deployed, place: Path) -> None:
+    """The baseline comes from the store; sizes and channels are weighed by short recoveries."""
+    store = Store(place / "store")
+    schedule = {"epochs": 6, "batch_size": 8, "learning_rate": 2e-3}
+    recipe = _recipe(place, goal={"macs": "0.4x"}, downsample={"size": "auto", "schedule": schedule})
+    (found,) = deploy(
+        Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), print), out=place / "goal"
+    )
+    goal = found.report.goal
+
+    assert found.report.stages[0].artifact_sha256 == deployed.report.stages[0].artifact_sha256
+    assert goal is not None
+    assert goal.met
+    assert {one.size for one in goal.points} > {(SIDE, SIDE)}
+    last = found.report.stages[-1]
+    assert (last.macs or 0) <= 0.4 * 1.02 * (found.report.stages[0].macs or 0)
+    assert (last.accuracy.value or 0) > 0.1
+
+
+@pytest.mark.slow
+def test_a_smaller_input_is_learned(place: Path) -> None:
+    store = Store(place / "store")
+    schedule = {"epochs": 6, "batch_size": 8, "learning_rate": 2e-3}
+    recipe = _recipe(place, skip=["prune"], downsample={"size": 32, "schedule": schedule})
+    (found,) = deploy(
+        Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), print), out=place / "small"
+    )
+    row = found.report.stage("downsample")
+
+    assert row is not None
+    assert row.status == "ran"
+    assert row.notes[0] == "input 48x48 -> 32x32"
+    assert (row.accuracy.value or 0) > 0.2
+    assert json.loads((found.folder / "bundle" / "preprocess.json").read_text())["size"] == [32, 32]
 
 
 def test_the_bundle_says_what_the_pipeline_says(deployed: Deployed, place: Path) -> None:
@@ -151,7 +201,7 @@ def test_the_bundle_s_boxes_are_those_of_the_network(deployed: Deployed, place: 
 
     store = Store(place / "store")
     plan = make_plan(_recipe(place), store, SilentProgress())
-    sha256 = deployed.report.stages[0].artifact_sha256
+    sha256 = next(row.artifact_sha256 for row in deployed.report.stages if row.name == "prune")
     assert sha256 is not None
     artifact = store.find(sha256)
     assert artifact is not None
@@ -286,9 +336,24 @@ def test_a_small_detector_learns_from_two_larger_ones(place: Path) -> None:
     assert report.taught_change.low <= report.taught_change.change <= report.taught_change.high
 
 
-def test_views_that_boxes_cannot_follow_are_refused(place: Path, store: Store) -> None:
-    with pytest.raises(UsageError, match="mixup changes images so that their boxes cannot follow"):
-        make_plan(_recipe(place, baseline={"schedule": {"augment": ["mixup"]}}), store, SilentProgress())
+@pytest.mark.parametrize("stage", ["baseline", "prune"])
+def test_views_that_boxes_cannot_follow_are_refused(place: Path, store: Store, stage: str) -> None:
+    with pytest.raises(UsageError, match="mixup changes images so that their boxes cannot follow") as raised:
+        make_plan(_recipe(place, **{stage: {"schedule": {"augment": ["mixup"]}}}), store, SilentProgress())
+    assert raised.value.where == f"{stage}.schedule.augment"
+
+
+@pytest.mark.parametrize(("key", "value"), [("teachers", "all"), ("losses", {"features": 1.0}), ("weight", 0.5)])
+def test_a_recovery_s_teachers_are_refused(place: Path, store: Store, key: str, value: object) -> None:
+    with pytest.raises(UsageError, match="a network for detection recovers by its own loss") as raised:
+        make_plan(_recipe(place, prune={key: value}), store, SilentProgress())
+    assert raised.value.where == f"prune.{key}"
+
+
+def test_a_recovery_is_scheduled_as_the_task_s_trainings(place: Path, store: Store) -> None:
+    plan = make_plan(_recipe(place, prune={"ratio": 0.3}), store, SilentProgress())
+    schedule = plan.recipe.prune.schedule
+    assert (schedule.epochs, schedule.batch_size, schedule.augment) == (10, 16, ())
 
 
 def test_a_classifier_s_data_is_refused(place: Path, store: Store) -> None:

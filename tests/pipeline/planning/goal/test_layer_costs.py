@@ -50,6 +50,13 @@ def test_layers_of_a_resolution_are_a_block_and_depthwise_ones_another(tiny_mode
     }
 
 
+def test_a_layer_that_is_asked_twice_costs_twice() -> None:
+    shared = nn.Conv2d(3, 3, 1)
+    network = nn.Sequential(shared, nn.AvgPool2d(2), shared).eval()
+    (layer,) = layer_costs(network, _SHAPE, [])
+    assert (layer.macs, layer.params, layer.block) == (9 * (256 + 64), 9, "16x16")
+
+
 def test_a_linear_layer_over_positions_counts_each() -> None:
     network = nn.Sequential(nn.Flatten(2), nn.Linear(256, 5)).eval()
     (layer,) = layer_costs(network, _SHAPE, [])

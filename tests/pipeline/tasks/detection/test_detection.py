@@ -169,6 +169,17 @@ def test_a_detector_by_name_learns_from_boxes_and_says_how_it_is_read(name: str)
     assert TASK.reading(reading).identity()["iou"] == reading["iou"]
 
 
+def test_losses_of_a_network_that_does_not_train_leave_it_as_it_is() -> None:
+    network = build_network(resolve_model("ssdlite320_mobilenet_v3_large"), classes=3).eval()
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    labels = BoxLabels((torch.tensor([[8.0, 8.0, 40.0, 48.0]]),), (torch.tensor([2]),))
+    batch = Batch(indices=torch.arange(1), inputs=torch.randn(1, 3, 64, 64), labels=labels, view=0)
+
+    assert TASK.answers(network, batch).keys() == {"bbox_regression", "classification"}
+    assert not any(module.training for module in network.modules())
+    assert all(torch.equal(buffer, before[name]) for name, buffer in network.named_buffers())
+
+
 def test_a_classifier_is_no_detector() -> None:
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
 
