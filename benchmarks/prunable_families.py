@@ -121,7 +121,6 @@ def prune_family(family: Family, folder: Path, *, ratio: float = 0.5, blocks: in
     """
     import torch
 
-    from pipeline.catalog import task_named
     from pipeline.lowering.lower import lower
     from pipeline.lowering.parity import answers_of
     from pipeline.models.build import build_network
@@ -131,10 +130,12 @@ def prune_family(family: Family, folder: Path, *, ratio: float = 0.5, blocks: in
     from pipeline.pruning.channel_groups import ChannelGroups
     from pipeline.pruning.kept_channels import kept_channels
     from pipeline.pruning.residual_blocks import remove_blocks, residual_blocks
+    from pipeline.tasks.classification import Classification
+    from pipeline.tasks.detection.detection import Detection
 
     torch.manual_seed(0)
     source: ModelSource = resolve_model(family.name)
-    task = task_named(source.task)
+    task: Task = Detection() if source.task == "detection" else Classification()
     network = build_network(source, classes=_CLASSES)
     _let_all_weights_count(_seen(network, task, family), family)
     before = count_parameters(network), count_macs(network, family.shape)
