@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,8 +11,11 @@ from pipeline.stage import Made
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pipeline.artifact import Json
     from pipeline.stage import Inputs, Workspace
+    from pipeline.training.images import Batch
 
 __all__ = ["Baseline"]
 
@@ -48,7 +51,7 @@ class Baseline(BaseModel):
         from pipeline.training.curve import curve_to_json
         from pipeline.training.images import TrainingImages
         from pipeline.training.loop import train
-        from pipeline.training.own_loss import own_loss
+        from pipeline.training.teaching import LOOKED_AT
         from pipeline.training.validation import Validation
 
         subject = inputs.subject
@@ -58,11 +61,16 @@ class Baseline(BaseModel):
         if not start.trained:
             schedule = self.schedule or Schedule()
             images = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
+            read = subject.task.reader(start.network, images.first(LOOKED_AT))
+
+            def loss(outputs: Any, batch: Batch) -> Tensor:  # noqa: ANN401 - as of the task
+                return subject.task.loss(read(outputs), batch, smoothing=schedule.label_smoothing)
+
             epochs = train(
                 start.network,
                 images,
                 schedule,
-                own_loss(subject.task, start.network, images, smoothing=schedule.label_smoothing),
+                loss,
                 seed=work.seed,
                 progress=work.progress,
                 description=f"training {subject.model.name}",
