@@ -73,10 +73,10 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
     """
     _check_blocks(recipe, skipped)
     _check_size(recipe, preprocess, skipped)
-    _check_teachers(recipe, skipped)
     _check_losses(recipe, skipped, task)
     if not task.answers_teach:
         _check_untaught(recipe, skipped, task)
+    _check_teachers(recipe, skipped)
 
 
 def _check_blocks(recipe: Recipe, skipped: Mapping[str, str]) -> None:

@@ -1,9 +1,9 @@
 """A network as two files and no pickle: ``architecture.json`` and ``weights.safetensors``.
 
 The architecture names the builder and says of every tensor its shape and of every module its whole-number attributes
-(channels, features, groups, heads), and which of the builder's modules another took the place of. Loading builds the
-dense network and makes each module, tensor and attribute what is written there, so that a structurally pruned network
-comes back without the pruner.
+(channels, features, groups, heads), which of the builder's modules another took the place of, and which anchors are not
+the builder's. Loading builds the dense network and makes each module, tensor and attribute what is written there, so
+that a structurally pruned network comes back without the pruner.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pipeline.artifact import Json, canonical_json
 from pipeline.errors import IntegrityError
+from pipeline.models.anchor_sizes import recorded_anchors, set_anchors
 from pipeline.models.build import build_network
 from pipeline.models.count import count_macs, count_parameters
 from pipeline.models.recorded_forms import forms_of, set_forms
@@ -57,6 +58,8 @@ def save_network(network: nn.Module, source: ModelSource, folder: Path, *, class
     }
     if forms := forms_of(network):
         document["forms"] = forms
+    if anchors := recorded_anchors(network):
+        document["anchors"] = anchors
     (folder / ARCHITECTURE).write_text(canonical_json(document) + "\n", encoding="utf-8")
     save_file(state, folder / WEIGHTS)
 
@@ -99,6 +102,7 @@ def load_network(folder: Path, source: ModelSource) -> nn.Module:
     network = build_network(source, classes=document["classes"])
     make_plain(network)  # as every network was before it was written
     set_forms(network, document.get("forms", {}), str(folder))
+    set_anchors(network, document.get("anchors", {}), str(folder))
     _set_numbers(network, document["modules"], folder)
     _set_shapes(network, document["tensors"], folder)
     state = with_versions(_read_weights(folder / WEIGHTS), network)

@@ -85,6 +85,7 @@ class Downsample(Recovering):
         size = self.smaller_than(before)
         smaller = replace(inputs, subject=subject.at(size))
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
+        subject.task.shrunk(network, before, size)
         if subject.train:
             curves, notes = self._trained(network, inputs, smaller, work)
         else:

@@ -197,6 +197,16 @@ class Task(Protocol):
         """
         ...
 
+    def shrunk(self, network: nn.Module, before: tuple[int, int], after: tuple[int, int]) -> None:
+        """Let what the network holds in pixels of its input follow that input, in place.
+
+        Args:
+            network: Any of the task's.
+            before: Height and width of its input so far.
+            after: Of its smaller one.
+        """
+        ...
+
     # Training
 
     def collated(self, samples: Sequence[Sample], preprocess: PreprocessSpec) -> Labels:

@@ -33,6 +33,9 @@ class CutNetwork(BaseModel):
     channels: dict[str, PositiveInt]
     """Root layer to how many stay; empty: all."""
 
+    before: tuple[int, int] | None = None
+    """Height and width of the network's input so far, where it is smaller now."""
+
     importance: str
     keep: tuple[str, ...] = ()
 
@@ -53,6 +56,8 @@ class CutNetwork(BaseModel):
         samples = rotating_samples(subject.train or subject.calibration, IMAGES)
         images = TrainingImages(samples, subject.preprocess, work.progress, subject.task)
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
+        if self.before is not None:
+            subject.task.shrunk(network, self.before, subject.preprocess.size)
         if self.channels:
             cutter = ChannelGroups.of(network, subject, importance=self.importance, keep=self.keep)
             with cutter.judging(images, subject.task, seed=work.seed):

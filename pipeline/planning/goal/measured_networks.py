@@ -77,7 +77,12 @@ class MeasuredNetworks:
         fewer = self.fewer(kept)
         cut = self._network
         if fewer or size != self.size:
-            stage = CutNetwork(channels=fewer, importance=self._section.importance, keep=self._section.keep)
+            stage = CutNetwork(
+                channels=fewer,
+                before=None if size == self.size else self.size,
+                importance=self._section.importance,
+                keep=self._section.keep,
+            )
             cut = chain.execute(stage, {ArtifactKind.NETWORK: self._network}).artifact
         engine, measured = engine_in(chain, self._target, cut, self.precision)
         self._base = self._base or engine

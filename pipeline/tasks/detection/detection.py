@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
@@ -131,6 +132,18 @@ class Detection:
         from pipeline.tasks.detection.followed import followed_detector
 
         return followed_detector(network, size)
+
+    def shrunk(self, network: nn.Module, before: tuple[int, int], after: tuple[int, int]) -> None:
+        """Anchors whose sides are pixels shrink as the images do; those of SSD are shares of the image.
+
+        YOLO's stay: they are its strides, which do not depend on the image.
+        """
+        from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
+
+        from pipeline.models.anchor_sizes import scale_anchors
+
+        if isinstance(network, FCOS | FasterRCNN | RetinaNet):
+            scale_anchors(network, math.sqrt(math.prod(after) / math.prod(before)))
 
     # Training
 
