@@ -19,6 +19,7 @@ from pipeline.data.coverage import unscored
 from pipeline.data.open import open_dataset
 from pipeline.errors import DataError, UsageError
 from pipeline.measuring.bundle_images import remember_dataset
+from pipeline.models.backbone import with_backbone
 from pipeline.models.resolve import PINNED, resolve_model, resolve_weights
 from pipeline.preprocess_section import InputSection
 from pipeline.recipe.goal import asks_for_fewer_pixels
@@ -146,8 +147,16 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
         progress=progress,
     )
     _check_data(recipe, dataset, task)
+    _check_views(recipe, task)
     remember_dataset(store, dataset, recipe.data, seed=recipe.seed)
-    weights = resolve_weights(recipe.weights, model, cache=cache, progress=progress)
+    weights = with_backbone(
+        resolve_weights(recipe.weights, model, cache=cache, progress=progress),
+        recipe.network.backbone,
+        model,
+        unwanted=recipe.weights == "none",
+        cache=cache,
+        progress=progress,
+    )
     _check_trainable(recipe, dataset, weights)
     _check_expectation(recipe, targets)
     told = check_images(dataset, progress, cache=cache)
@@ -210,21 +219,29 @@ def _task_of(recipe: Recipe, model: ModelSource) -> str:
 
 
 def _check_data(recipe: Recipe, dataset: Dataset, task: Task) -> None:
-    """Refuse data of another task, and views of images that its truth cannot follow."""
+    """Refuse data of another task."""
     if dataset.task != task.name:
         raise DataError(
             f"the model is for {task.name}, the data is for {dataset.task}",
             where=recipe.data.source,
             expected=f"data for {task.name}, such as --data {task.embedded}",
         )
-    for name in ("baseline", "distill", "downsample", "prune"):
-        schedule = getattr(recipe, name).schedule
-        astray = sorted(set(schedule.augment if schedule else ()) - task.follows)
+
+
+def _check_views(recipe: Recipe, task: Task) -> None:
+    """Refuse views of images that their truth cannot follow."""
+    follows = dict.fromkeys(("baseline.schedule", "distill.schedule", "distill.teacher_schedule"), task.follows)
+    follows |= dict.fromkeys(("downsample.schedule", "prune.schedule"), task.follows)
+    follows["baseline.objects_schedule"] = task_named("classification").follows
+    for where, kinds in follows.items():
+        stage, _, name = where.partition(".")
+        schedule = getattr(getattr(recipe, stage), name)
+        astray = sorted(set(schedule.augment if schedule else ()) - kinds)
         if astray:
             raise UsageError(
-                f"{astray[0]} changes images so that their boxes cannot follow",
-                where=f"{name}.schedule.augment",
-                expected=f"some of {', '.join(sorted(task.follows))}",
+                f"{astray[0]} changes images so that their labels cannot follow",
+                where=f"{where}.augment",
+                expected=f"some of {', '.join(sorted(kinds))}",
             )
 
 
@@ -282,4 +299,5 @@ def _data_notes(dataset: Dataset, skipped: Mapping[str, str]) -> tuple[str, ...]
 
 
 def _weights_notes(model: ModelSource, weights: WeightsSource) -> tuple[str, ...]:
-    return (f"{model.name}: {weights.reason}",) if weights.origin == "scratch" and weights.reason else ()
+    missing = [one.reason for one in (weights, weights.backbone) if one and one.origin == "scratch" and one.reason]
+    return tuple(f"{model.name}: {reason}" for reason in missing)

@@ -21,9 +21,12 @@ _EMBEDDED = PreprocessSpec(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0
 """For the embedded 8x8 digits: the smallest input that leaves ResNets and VGGs a feature map."""
 
 _CANVASES = PreprocessSpec(size=(CANVAS, CANVAS), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-"""For the embedded canvases: as they are."""
+"""For the embedded canvases: as they are, where a network looks closely enough."""
 
-_OF_EMBEDDED = {"digits": _EMBEDDED, "digits-detection": _CANVASES}
+_COARSE = "fasterrcnn_mobilenet"
+"""The finest feature map of these has a place every 32 pixels, that of other detectors one every 16 or less."""
+_ENLARGED = 2
+"""For them: the canvases' digits have 24 pixels and more."""
 
 _CUSTOMARY = PreprocessSpec(size=(224, 224), resize=256)
 """What ImageNet classifiers are usually trained with; for networks that do not say."""
@@ -40,8 +43,9 @@ def preprocess_of(recipe: Recipe, model: ModelSource, weights: WeightsSource) ->
     """
     if model.image is not None:
         return _preprocess_of_file(recipe, model.image, where=str(model.file))
-    embedded = _OF_EMBEDDED.get(recipe.data.source)
-    own = weights_preprocess(model) if weights.origin == "pretrained" or embedded is None else None
+    embedded = _of_embedded(recipe.data.source, model)
+    published = "pretrained" in {weights.origin, weights.backbone and weights.backbone.origin}
+    own = weights_preprocess(model) if published or embedded is None else None
     assumed: tuple[str, ...] = ()
     if embedded is not None:
         base = embedded if own is None else embedded.model_copy(update={"mean": own.mean, "std": own.std})
@@ -52,6 +56,18 @@ def preprocess_of(recipe: Recipe, model: ModelSource, weights: WeightsSource) ->
         if recipe.input.size is None or recipe.input.mean is None:
             assumed = (_customary(base),)
     return recipe.input.over(resized(base, recipe.input)), assumed
+
+
+def _of_embedded(source: str, model: ModelSource) -> PreprocessSpec | None:
+    """What suits the embedded data of that name; None for any other data."""
+    match source:
+        case "digits":
+            return _EMBEDDED
+        case "digits-detection":
+            side = CANVAS * _ENLARGED if model.origin == "torchvision" and model.name.startswith(_COARSE) else CANVAS
+            return _CANVASES.model_copy(update={"size": (side, side)})
+        case _:
+            return None
 
 
 def _customary(base: PreprocessSpec) -> str:

@@ -36,6 +36,9 @@ def for_task(recipe: Recipe, task: Task) -> Recipe:
     taught = recipe.distill.teachers is not None and "distill" not in recipe.skip
     if task.schedule and not (taught and baseline.schedule is None):
         baseline = baseline.model_copy(update={"schedule": _filled(baseline.schedule or Schedule(), task.schedule)})
+    if task.lesson_schedule:
+        lesson = _filled(baseline.objects_schedule or Schedule(), task.lesson_schedule)
+        baseline = baseline.model_copy(update={"objects_schedule": lesson})
     distill = _filled(recipe.distill, _teaching(recipe, task))
     for name in ("schedule", "teacher_schedule") if task.schedule else ():
         said = getattr(distill, name) if name in recipe.distill.model_fields_set else Schedule()

@@ -61,13 +61,21 @@ class WeightsSource:
         file: The weights file; for ``pretrained`` the downloaded one.
         file_sha256: Hash of that file.
         reason: For people: why it starts from scratch.
+        backbone: What the backbone of a detector without weights starts from; None: from scratch as the rest.
     """
 
     origin: Literal["pretrained", "scratch", "file"]
     file: Path | None = field(default=None, compare=False)
     file_sha256: str | None = None
     reason: str = field(default="", compare=False)
+    backbone: WeightsSource | None = None
 
     def identity(self) -> dict[str, Json]:
         """What decides the starting weights."""
-        return {"origin": self.origin, "file_sha256": self.file_sha256}
+        part: dict[str, Json] = {"backbone": self.backbone.identity()} if self.backbone and self.knows_backbone else {}
+        return {"origin": self.origin, "file_sha256": self.file_sha256, **part}
+
+    @property
+    def knows_backbone(self) -> bool:
+        """Whether there are weights for the backbone, on its own or with the rest."""
+        return (self.backbone or self).origin != "scratch"

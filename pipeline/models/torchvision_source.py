@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["PretrainedEntry", "builders", "default_weights", "detector_builders"]
+__all__ = ["PretrainedEntry", "backbone_of", "builders", "default_weights", "detector_builders"]
 
 _DETECTORS = ("faster_rcnn", "fcos", "retinanet", "ssd", "ssdlite")
 """Modules below ``torchvision.models.detection``; the others give masks or keypoints too."""
@@ -82,13 +82,26 @@ def _registers(decorator: ast.expr) -> bool:
 def default_weights(name: str) -> PretrainedEntry | None:
     """The ``DEFAULT`` weights of a builder; None where torchvision has none for it."""
     tree = ast.parse((builders() | detector_builders())[name].read_text(encoding="utf-8"))
-    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
-    argument = next(argument for argument in function.args.kwonlyargs if argument.arg == "weights")
-    mentioned = {node.id for node in ast.walk(argument.annotation or argument) if isinstance(node, ast.Name)}
+    mentioned = _mentioned(tree, name, "weights")
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name in mentioned and node.name.endswith("_Weights"):
             return _default_entry(node)
     return None
+
+
+@cache
+def backbone_of(name: str) -> str | None:
+    """The classifier whose weights a detector's builder takes for its backbone; None where it takes none."""
+    tree = ast.parse(detector_builders()[name].read_text(encoding="utf-8"))
+    mentioned = {one.removesuffix("_Weights").lower() for one in _mentioned(tree, name, "weights_backbone")}
+    return next((one for one in builders() if one in mentioned), None)
+
+
+def _mentioned(tree: ast.Module, name: str, argument: str) -> set[str]:
+    """The names in the type of an argument of a builder."""
+    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
+    found = next(one for one in function.args.kwonlyargs if one.arg == argument)
+    return {node.id for node in ast.walk(found.annotation or found) if isinstance(node, ast.Name)}
 
 
 def _default_entry(enumeration: ast.ClassDef) -> PretrainedEntry:

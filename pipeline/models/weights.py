@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import WeightsError
+from pipeline.models.backbone_tensors import load_backbone
 from pipeline.models.file_damage import refuse_changed_bytes, refuse_doubled_keys
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ _AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 _OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
 """torchvision's DenseNet files say ``norm.1`` for ``norm1``; source: torchvision/models/densenet.py."""
 _REFUSED_BY_TORCH = re.compile(r"(?:GLOBAL|Unsupported class|function) ([\w.]+)")
-_HEAD_TENSORS = 4
-"""A head has a weight and a bias, or two of each (DeiT's two heads); more that differ are another network."""
+_HEAD_TENSORS = 12
+"""A head has a weight and a bias, or two of each (DeiT's two heads), SSD's one of each for six maps; more that differ
+are another network."""
 _SHOWN = 4
 
 
@@ -44,10 +46,12 @@ class LoadedWeights:
     Attributes:
         fresh_head: Names of the tensors that keep their random values because the class count differs.
         ignored: Keys of the file that the network has no use for (auxiliary heads).
+        backbone: How much of the backbone has weights of its own, where only that has; empty where none were given.
     """
 
     fresh_head: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    backbone: str = ""
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -139,7 +143,10 @@ def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
             in between and of no use.
     """
     if weights.origin == "scratch":
-        return LoadedWeights()
+        part = weights.backbone
+        if part is None or part.file is None:
+            return LoadedWeights()
+        return LoadedWeights(backbone=load_backbone(network, read_state_dict(part.file), where=part.file))
     if weights.file is None:
         raise WeightsError("the weights file is not known", got=weights.origin)
     own = network.state_dict()
@@ -176,11 +183,16 @@ def _unused_heads(network: nn.Module, own: Mapping[str, Tensor], state: Mapping[
 
 
 def _head(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """The tensors of other shapes, when all of them differ in the number of classes alone; else none."""
+    """The tensors of other shapes, when all of them differ in the number of classes alone; else none.
+
+    A detector answers several times for each class: with four numbers of a box, or for every anchor of a place.
+    """
     differing = [key for key, value in own.items() if key in state and state[key].shape != value.shape]
-    counts = {(tuple(own[key].shape[:1]), tuple(state[key].shape[:1])) for key in differing}
-    rest_agrees = all(own[key].dim() and own[key].shape[1:] == state[key].shape[1:] for key in differing)
-    return tuple(differing) if len(counts) == 1 and len(differing) <= _HEAD_TENSORS and rest_agrees else ()
+    sizes = [(own[key].shape, state[key].shape) for key in differing]
+    if not 0 < len(sizes) <= _HEAD_TENSORS or not all(mine and mine[1:] == theirs[1:] for mine, theirs in sizes):
+        return ()
+    (first, theirs), *_ = sizes
+    return tuple(differing) if all(one[0] * theirs[0] == first[0] * other[0] for one, other in sizes) else ()
 
 
 def _load(network: nn.Module, own: Mapping[str, Tensor], state: dict[str, Tensor], left_out: set[str]) -> list[str]:

@@ -22,6 +22,7 @@ __all__ = ["QUICK", "dump_recipe", "read_recipe"]
 
 QUICK = {
     "baseline.schedule.epochs": 1,
+    "baseline.objects_schedule.epochs": 1,
     "distill.schedule.epochs": 1,
     "distill.teacher_schedule.epochs": 1,
     "prune.schedule.epochs": 1,

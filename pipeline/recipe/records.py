@@ -33,6 +33,11 @@ class NetworkSection(_Section):
         default=None,
         description="which of several outputs is the answer, by name or place; default: logits, or the first",
     )
+    backbone: str | None = Field(
+        default=None,
+        description="what the backbone of a detector without weights starts from: 'pretrained' (torchvision's "
+        "classifier), 'none', or a state dict; default: pretrained for names, unless weights is none",
+    )
 
 
 class DataSection(_Section):

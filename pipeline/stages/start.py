@@ -44,8 +44,10 @@ def starting_network(inputs: Inputs, work: Workspace) -> Start:
         network = build_network(subject.model, classes=len(subject.classes))
         probe = torch.randn(subject.preprocess.shape)
     name, scratch = subject.model.name, subject.weights.origin == "scratch"
-    fresh = () if scratch else load_weights(network, subject.weights).fresh_head
+    loaded = load_weights(network, subject.weights)
+    fresh = loaded.fresh_head
     notes: tuple[str, ...] = (f"{name}: {subject.weights.reason}",) if scratch else ()
+    notes += (f"{name}: weights for its backbone: {loaded.backbone}",) if loaded.backbone else ()
     notes += (f"{name}: new head for {len(subject.classes)} classes",) if fresh else ()
     plain = make_plain(network, probe)
     notes += (f"{name}: {len(plain)} weight(s) that were computed from others are plain now",) if plain else ()

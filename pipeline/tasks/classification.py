@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UsageError
 from pipeline.tasks.noise import largest_difference, output_noise
 from pipeline.tasks.task import Accuracy
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from pipeline.session import Array, Outputs
     from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.tasks.followed import Followed
-    from pipeline.tasks.moves import Moves
+    from pipeline.tasks.lesson import Lesson
+    from pipeline.tasks.moves import Moves, Tile
     from pipeline.tasks.task import Labels
-    from pipeline.training.images import Batch
+    from pipeline.training.images import Batch, TrainingImages
     from pipeline.training.schedule import Augmentation
 
 __all__ = ["Classification"]
@@ -45,7 +46,7 @@ class Classification:
     embedded = "digits"
     lacks: Mapping[str, str] = {}
     follows: frozenset[Augmentation] = frozenset(
-        ("flip", "shift", "colour", "erase", "randaugment", "trivialaugment", "mixup", "cutmix")
+        ("flip", "shift", "scale", "affine", "colour", "erase", "randaugment", "trivialaugment", "mixup", "cutmix")
     )
     output_names: tuple[str, ...] = ("output",)
     placed = False
@@ -59,6 +60,7 @@ class Classification:
     teaching_by_answers: Mapping[str, Json] = {}
     compares = frozenset(("kd", "dist", "dkd", "features", "attention"))
     answers_teach = True
+    lesson_schedule: Mapping[str, Json] = {}
 
     def check(self, network: nn.Module, input_shape: tuple[int, ...], *, classes: int, trained: bool) -> None:
         """See that it answers with one tensor, (batch, classes); see :func:`pipeline.models.build.check_outputs`."""
@@ -123,6 +125,27 @@ class Classification:
     def moved(self, labels: Labels, moves: Moves) -> Labels:  # noqa: ARG002 - wherever it is
         """The same: an image's class does not depend on where things are."""
         return labels
+
+    def put_together(
+        self,
+        parts: Sequence[Labels],  # noqa: ARG002 - whatever they are
+        tiles: Sequence[Sequence[Tile]],  # noqa: ARG002
+        size: tuple[int, int],  # noqa: ARG002
+    ) -> Labels:
+        """Refuse: an image of four images has no one class.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("an image that is put together of several has no one class", got="mosaic", fix="use cutmix")
+
+    def lesson(self, network: nn.Module, images: TrainingImages, *, classes: int) -> Lesson | None:  # noqa: ARG002 - of any
+        """None: nothing is easier than what it learns."""
+        return None
+
+    def doubt(self, network: nn.Module, images: TrainingImages, preprocess: PreprocessSpec) -> str | None:  # noqa: ARG002 - any
+        """None."""
+        return None
 
     def answers(self, network: nn.Module, batch: Batch) -> Any:  # noqa: ANN401 - a tensor, or a tuple of them
         """Logits, (batch, classes)."""

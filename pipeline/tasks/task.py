@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from pipeline.session import Array, Outputs
     from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.tasks.followed import Followed
-    from pipeline.tasks.moves import Moves
-    from pipeline.training.images import Batch
+    from pipeline.tasks.lesson import Lesson
+    from pipeline.tasks.moves import Moves, Tile
+    from pipeline.training.images import Batch, TrainingImages
     from pipeline.training.schedule import Augmentation
 
 __all__ = ["Accuracy", "Labels", "Task", "agreement"]
@@ -102,6 +103,7 @@ class Task(Protocol):
             are alike are answered by chance.
         schedule: How its networks are best trained, from scratch or to recover, where not as the schedule's own
             defaults say.
+        lesson_schedule: Likewise of what a part of them learns before; see :meth:`lesson`.
         teachers: Networks to learn from where none are named; none: then nobody is learned from.
         teaching: How they are best learned from, where not as the defaults of
             :class:`~pipeline.tasks.distillation.teaching.Teaching` say.
@@ -126,6 +128,7 @@ class Task(Protocol):
     teaching_by_answers: Mapping[str, Json]
     compares: frozenset[str]
     answers_teach: bool
+    lesson_schedule: Mapping[str, Json]
 
     # The network
 
@@ -215,6 +218,30 @@ class Task(Protocol):
 
     def moved(self, labels: Labels, moves: Moves) -> Labels:
         """What is known of images after they were moved."""
+        ...
+
+    def put_together(self, parts: Sequence[Labels], tiles: Sequence[Sequence[Tile]], size: tuple[int, int]) -> Labels:
+        """What is known of images that were put together of several.
+
+        Args:
+            parts: Of the images themselves, and of what was put beside each.
+            tiles: Where each part lies; see :func:`pipeline.training.mosaic.tiles_of`.
+            size: Height and width of the images.
+        """
+        ...
+
+    def lesson(self, network: nn.Module, images: TrainingImages, *, classes: int) -> Lesson | None:
+        """What a part of a network of random weights learns before the whole does; None where nothing is gained by it.
+
+        Args:
+            network: The whole; the lesson shares the part with it.
+            images: It will be trained on.
+            classes: Of the data.
+        """
+        ...
+
+    def doubt(self, network: nn.Module, images: TrainingImages, preprocess: PreprocessSpec) -> str | None:
+        """What speaks against training the network on images that are prepared so; None where nothing does."""
         ...
 
     def answers(self, network: nn.Module, batch: Batch) -> Any:  # noqa: ANN401 - the task's own

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pipeline.tasks.moves import Moves
+from pipeline.tasks.moves import Moves, Placement
 from pipeline.training.draws import hashed, uniform
 
 if TYPE_CHECKING:
@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 
     from pipeline.training.schedule import Augmentation
 
-__all__ = ["augmented", "moves_of"]
+__all__ = ["GROUND", "augmented", "moves_of"]
 
 _FROM_THE_LIBRARY = frozenset({"colour", "erase", "randaugment", "trivialaugment"})
 _REACH = 8
 """A shift is at most this fraction of the side."""
+_SCALES = (0.5, 1.5)
+_DEGREES = 10.0
+_SHEAR_DEGREES = 2.0
+"""Those of YOLOX: Ge et al., "YOLOX: Exceeding YOLO Series in 2021", 2021 (arXiv:2107.08430); factors as YOLOv5's."""
+GROUND = 114
+"""Grey where no image reaches."""
 
 
 def augmented(
@@ -37,10 +43,11 @@ def augmented(
         pixels: uint8, (batch, channels, height, width).
         indices: Which image of the split each is, (batch,).
         view: Its number, from 0.
-        kinds: ``flip`` mirrors half of them; ``shift`` moves them by up to an eighth, their edges repeated; ``colour``
+        kinds: ``flip`` mirrors half of them; ``shift`` moves them by up to an eighth, their edges repeated; ``scale``
+            makes them 0.5 to 1.5 times as large, ``affine`` turns and shears them, grey around them; ``colour``
             changes brightness, contrast and saturation; ``erase`` blanks a rectangle; ``randaugment`` and
-            ``trivialaugment`` are torchvision's. Those that mix two images are seen to in
-            :mod:`pipeline.training.mixing`.
+            ``trivialaugment`` are torchvision's. Those that put several images into one are seen to in
+            :mod:`pipeline.training.mixing` and :mod:`pipeline.training.mosaic`.
         moves: As of :func:`moves_of` for the same images, where they are known.
 
     Returns:
@@ -52,6 +59,8 @@ def augmented(
     for dim, distances in ((2, moves.down), (3, moves.right)):
         if distances is not None:
             pixels = _shifted(pixels, dim, distances)
+    if moves.placed is not None:
+        pixels = torch.stack([_placed(*pair) for pair in zip(pixels, moves.placed, strict=True)])
     library = [kind for kind in kinds if kind in _FROM_THE_LIBRARY]
     return _by_library(pixels, indices, view, library) if library else pixels
 
@@ -66,10 +75,50 @@ def moves_of(indices: Tensor, view: int, kinds: Sequence[Augmentation], size: tu
         size: Height and width of the images.
     """
     mirrored = torch.from_numpy(uniform(indices, view, "flip") < 0.5) if "flip" in kinds else None
+    placed = _placements(indices, view, kinds, size) if {"scale", "affine"}.intersection(kinds) else None
     if "shift" not in kinds:
-        return Moves(size=size, mirrored=mirrored)
+        return Moves(size=size, mirrored=mirrored, placed=placed)
     down, right = (_distances(indices, view, name, side) for name, side in zip(("down", "right"), size, strict=True))
-    return Moves(size=size, mirrored=mirrored, down=down, right=right)
+    return Moves(size=size, mirrored=mirrored, down=down, right=right, placed=placed)
+
+
+def _placements(
+    indices: Tensor, view: int, kinds: Sequence[Augmentation], size: tuple[int, int]
+) -> tuple[Placement, ...]:
+    """How each image is turned, sheared and scaled; a smaller one lies anywhere, of a larger one any part is seen."""
+
+    def drawn(stream: str, reach: float) -> list[float]:
+        values: list[float] = (reach * (2 * uniform(indices, view, stream) - 1)).tolist()
+        return values
+
+    turned, scaled = "affine" in kinds, "scale" in kinds
+    (low, high), (height, width) = _SCALES, size
+    angles = drawn("angle", _DEGREES * turned)
+    shears = zip(
+        drawn("shear right", _SHEAR_DEGREES * turned), drawn("shear down", _SHEAR_DEGREES * turned), strict=True
+    )
+    scales = [(low + high) / 2 + one for one in drawn("scale", (high - low) / 2)] if scaled else [1.0] * len(indices)
+    rights, downs = drawn("place right", width / 2), drawn("place down", height / 2)
+    return tuple(
+        Placement(angle=angle, translate=(right * abs(1 - scale), down * abs(1 - scale)), scale=scale, shear=shear)
+        for angle, shear, scale, right, down in zip(angles, shears, scales, rights, downs, strict=True)
+    )
+
+
+def _placed(image: Tensor, placement: Placement) -> Tensor:
+    """The image (channels, height, width) with what of it is within the same size."""
+    from torchvision.transforms.v2 import InterpolationMode, functional
+
+    seen: Tensor = functional.affine(
+        image,
+        angle=placement.angle,
+        translate=list(placement.translate),
+        scale=placement.scale,
+        shear=list(placement.shear),
+        interpolation=InterpolationMode.BILINEAR,
+        fill=[float(GROUND)] * len(image),
+    )
+    return seen
 
 
 def _distances(indices: Tensor, view: int, name: str, side: int) -> Tensor:

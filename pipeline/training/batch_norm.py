@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import nn
@@ -55,6 +55,48 @@ def _running(layer: nn.Module) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
+class _EndOfPassError(Exception):
+    """Every layer has seen what it had to see."""
+
+
+class _Passes:
+    """Passes through a network that end at its last batch norm: a detector's proposals and boxes are not asked for.
+
+    The first one goes to the end, and counts.
+
+    Args:
+        network: In evaluation mode but for its batch norms.
+        layers: Its batch norms.
+    """
+
+    def __init__(self, network: nn.Module, layers: Sequence[nn.Module]) -> None:
+        self._network = network
+        self._wanted: int | None = None
+        self._seen = 0
+        self._hooks = [layer.register_forward_hook(self._count) for layer in layers]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def through(self, inputs: Tensor) -> None:
+        """Show the layers a batch."""
+        self._seen = 0
+        try:
+            self._network(inputs)
+        except _EndOfPassError:
+            return
+        self._wanted = self._seen
+
+    def _count(self, *_: object) -> None:
+        self._seen += 1
+        if self._seen == self._wanted:
+            raise _EndOfPassError
+
+
 def _moments(
     network: nn.Module, layers: Sequence[nn.Module], images: TrainingImages, batch_size: int
 ) -> list[tuple[Tensor, Tensor]]:
@@ -63,12 +105,12 @@ def _moments(
     device = next(iter(network.parameters())).device
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     seen = 0
-    with torch.no_grad():
+    with torch.no_grad(), _Passes(network, layers) as passes:
         for batch in images.batches(order, batch_size):
             inputs = batch.on(device).inputs
             if len(inputs) == 1:
                 continue
-            network(inputs)
+            passes.through(inputs)
             seen += len(inputs)
             for number, layer in enumerate(layers):
                 mean, variance = (value.double() for value in _running(layer))

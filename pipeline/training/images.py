@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from pipeline.environment import usable_cores
 from pipeline.errors import DataError
 from pipeline.training.augmentation import augmented, moves_of
 from pipeline.training.mixing import MIXED_KINDS, Mixed, mixed, partners
+from pipeline.training.mosaic import companions, put_together, tiles_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -94,17 +95,33 @@ class TrainingImages:
                 expected="a folder with train/, or with class folders alone",
                 fix="add training images, or give --weights and --skip distill,prune",
             )
+        self._are(task.collated(samples, preprocess), [sample.classes for sample in samples], preprocess, task)
         self._decoded = _Decoded(samples, preprocess)
+        self._kept = self._keep(preprocess, progress)
+
+    @classmethod
+    def of_pixels(cls, pixels: Tensor, labels: Tensor, preprocess: PreprocessSpec, task: Task) -> Self:
+        """Inputs that lie in no file of their own.
+
+        Args:
+            pixels: uint8, (images, channels, height, width).
+            labels: The class of each, int64 (images,).
+            preprocess: Its mean and deviation normalise them.
+            task: Knows what the labels are.
+        """
+        images = cls.__new__(cls)
+        images._are(labels, [(label,) for label in labels.tolist()], preprocess, task)  # noqa: SLF001 - its own
+        images._kept = pixels  # noqa: SLF001 - its own
+        return images
+
+    def _are(self, labels: Labels, classes: list[tuple[int, ...]], preprocess: PreprocessSpec, task: Task) -> None:
+        self.labels, self.classes, self._task = labels, classes, task
         self._mean, self._std = (
             torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (preprocess.mean, preprocess.std)
         )
-        self._task = task
-        self.labels = task.collated(samples, preprocess)
-        self.classes = [sample.classes for sample in samples]
-        self._kept = self._keep(preprocess, progress)
 
     def __len__(self) -> int:
-        return len(self._decoded)
+        return len(self.classes)
 
     def answers(self, network: nn.Module, batch: Batch) -> Any:  # noqa: ANN401 - as of the task
         """What a network in training mode gives for a batch: see :meth:`pipeline.tasks.Task.answers`."""
@@ -115,12 +132,12 @@ class TrainingImages:
         return self._task.remembered(network, batch.inputs, read)
 
     def _keep(self, preprocess: PreprocessSpec, progress: Progress) -> Tensor | None:
-        shape = (len(self._decoded), *preprocess.shape[1:])
+        shape = (len(self), *preprocess.shape[1:])
         if math.prod(shape) > _KEPT_BYTES:
             return None
         pixels = torch.empty(shape, dtype=torch.uint8)
-        with progress.track("reading training images", len(self._decoded)) as ticker:
-            for row in range(len(self._decoded)):
+        with progress.track("reading training images", len(self)) as ticker:
+            for row in range(len(self)):
                 pixels[row] = self._decoded[row]
                 ticker.advance()
         return pixels
@@ -143,23 +160,39 @@ class TrainingImages:
             augment: What changes from view to view; nothing: every view is the image itself.
         """
         chunks: tuple[Tensor, ...] = torch.split(order, batch_size) if len(order) else ()
+        if "mosaic" in augment:
+            yield from self._mosaics(chunks, view, augment)
+            return
         if not MIXED_KINDS.intersection(augment):
-            for chunk, pixels in zip(chunks, self._pixels(chunks), strict=True):
-                moves = moves_of(chunk, view, augment, (pixels.shape[2], pixels.shape[3]))
-                inputs = self._normalised(augmented(pixels, chunk, view, augment, moves))
-                labels = self._task.moved(self.labels[chunk], moves)
-                yield Batch(indices=chunk, inputs=inputs, labels=labels, view=view)
+            for chunk, pixels in zip(chunks, self.pixels(chunks), strict=True):
+                yield self._seen(chunk, pixels, self.labels[chunk], view, augment)
             return
         others = [partners(chunk, view, len(self)) for chunk in chunks]
         both = [torch.cat(pair) for pair in zip(chunks, others, strict=True)]
-        for chunk, other, whole, pixels in zip(chunks, others, both, self._pixels(both), strict=True):
+        for chunk, other, whole, pixels in zip(chunks, others, both, self.pixels(both), strict=True):
             seen = self._normalised(augmented(pixels, whole, view, augment))
             inputs, share = mixed(seen[: len(chunk)], seen[len(chunk) :], chunk, view, augment)
             within = Mixed(labels=self.labels[other], share=share)
             yield Batch(indices=chunk, inputs=inputs, labels=self.labels[chunk], view=view, mixed=within)
 
-    def _pixels(self, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
-        """The bytes of each chunk, uint8 (chunk, channels, height, width)."""
+    def _mosaics(self, chunks: Sequence[Tensor], view: int, augment: Sequence[Augmentation]) -> Iterator[Batch]:
+        """Batches of images that are put together of several before anything else is done to them."""
+        parts = [(chunk, *companions(chunk, view, len(self))) for chunk in chunks]
+        whole = [torch.cat(several) for several in parts]
+        for several, pixels in zip(parts, self.pixels(whole), strict=True):
+            chunk, size = several[0], (pixels.shape[2], pixels.shape[3])
+            tiles = tiles_of(chunk, view, size)
+            labels = self._task.put_together([self.labels[one] for one in several], tiles, size)
+            yield self._seen(chunk, put_together(pixels.split(len(chunk)), tiles), labels, view, augment)
+
+    def _seen(self, chunk: Tensor, pixels: Tensor, labels: Labels, view: int, augment: Sequence[Augmentation]) -> Batch:
+        """A view of some images, and what is known of it."""
+        moves = moves_of(chunk, view, augment, (pixels.shape[2], pixels.shape[3]))
+        inputs = self._normalised(augmented(pixels, chunk, view, augment, moves))
+        return Batch(indices=chunk, inputs=inputs, labels=self._task.moved(labels, moves), view=view)
+
+    def pixels(self, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The bytes of the images of each chunk of indices, uint8 (chunk, channels, height, width)."""
         if self._kept is not None:
             for chunk in chunks:
                 yield self._kept[chunk]

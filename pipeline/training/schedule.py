@@ -10,8 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 __all__ = ["Augmentation", "Schedule"]
 
-Augmentation = Literal["flip", "shift", "colour", "erase", "randaugment", "trivialaugment", "mixup", "cutmix"]
-"""See :func:`pipeline.training.augmentation.augmented` and :func:`pipeline.training.mixing.mixed`."""
+Augmentation = Literal[
+    "flip", "shift", "scale", "affine", "colour", "erase", "randaugment", "trivialaugment", "mosaic", "mixup", "cutmix"
+]
+"""See :func:`pipeline.training.augmentation.augmented`, and :mod:`pipeline.training.mosaic` and
+:mod:`pipeline.training.mixing` for what puts several images into one."""
 
 _START, _END = 1 / 25, 1e-4
 """The rate begins at this fraction of the peak, and ends at that fraction of its beginning."""
@@ -54,8 +57,9 @@ class Schedule(BaseModel):
     )
     augment: tuple[Augmentation, ...] = Field(
         default=("shift",),
-        description="what changes from view to view of an image: 'flip', 'shift' by up to an eighth, 'colour', "
-        "'erase', 'randaugment', 'trivialaugment'; 'mixup' and 'cutmix' put another image into it",
+        description="what changes from view to view of an image: 'flip', 'shift' by up to an eighth, 'scale' to 0.5 "
+        "to 1.5 times its size, 'affine' (turned by up to 10 degrees, sheared by 2), 'colour', 'erase', 'randaugment', "
+        "'trivialaugment'; 'mixup' and 'cutmix' put another image into it, 'mosaic' three (detectors)",
     )
     views: PositiveInt | None = Field(
         default=None,

@@ -11,7 +11,6 @@ import torch
 from pipeline.data.boxes import Objects
 from pipeline.errors import DataError
 from pipeline.preprocess import boxes_in_input
-from pipeline.tasks.detection.deployable.geometry import clipped, image_border
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.data import Sample
     from pipeline.preprocess import PreprocessSpec
-    from pipeline.tasks.moves import Moves
+    from pipeline.tasks.moves import Moves, Placement, Tile
 
 __all__ = ["BoxLabels", "objects_of"]
 
@@ -66,7 +65,7 @@ class BoxLabels:
             places = np.array([[one.left, one.top, one.right, one.bottom] for one in single]).reshape(-1, 4)
             placed = torch.from_numpy(boxes_in_input(places, objects.size, spec)).float()
             labels = torch.tensor([one.label for one in single], dtype=torch.int64)
-            found.append(_within(placed, labels, width, height))
+            found.append(_within(placed, labels, (0, 0, width, height)))
         return cls(tuple(boxes for boxes, _ in found), tuple(labels for _, labels in found))
 
     def __len__(self) -> int:
@@ -97,13 +96,52 @@ class BoxLabels:
                 boxes[number] = torch.stack((width - right, top, width - left, bottom), dim=1)
             if moves.right is not None and moves.down is not None:
                 boxes[number] = boxes[number] + torch.stack((moves.right[number], moves.down[number])).repeat(2)
-            boxes[number], classes[number] = _within(boxes[number], classes[number], width, height)
+            if moves.placed is not None:
+                boxes[number] = _placed(boxes[number], moves.placed[number], moves.size)
+            boxes[number], classes[number] = _within(boxes[number], classes[number], (0, 0, width, height))
         return replace(self, boxes=tuple(boxes), classes=tuple(classes))
 
+    @classmethod
+    def put_together(
+        cls, parts: Sequence[BoxLabels], tiles: Sequence[Sequence[Tile]], size: tuple[int, int]
+    ) -> BoxLabels:
+        """The objects of images that were put together of several; see :func:`pipeline.training.mosaic.tiles_of`."""
+        height, width = size
+        found = []
+        for row, places in enumerate(tiles):
+            boxes, classes = [], []
+            for tile in places:
+                factors = torch.tensor([tile.size[1] / width, tile.size[0] / height]).repeat(2)
+                scaled = parts[tile.part].boxes[row] * factors + torch.tensor(tile.corner).repeat(2)
+                seen, of = _within(scaled, parts[tile.part].classes[row], tile.window)
+                boxes.append(seen)
+                classes.append(of)
+            found.append((torch.cat(boxes), torch.cat(classes)))
+        return cls(tuple(boxes for boxes, _ in found), tuple(classes for _, classes in found))
 
-def _within(boxes: Tensor, classes: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
-    """What of the objects is within the input, without those of which too little is."""
-    cut = clipped(boxes, image_border((height, width)))
+
+def _placed(boxes: Tensor, placement: Placement, size: tuple[int, int]) -> Tensor:
+    """The upright boxes around what the boxes (n, 4) become, wherever they come to lie."""
+    from torchvision.transforms.v2 import functional
+    from torchvision.tv_tensors import BoundingBoxes, BoundingBoxFormat
+
+    if not len(boxes):
+        return boxes
+    around = functional.affine(
+        BoundingBoxes(boxes, format=BoundingBoxFormat.XYXY, canvas_size=size, clamping_mode=None),
+        angle=placement.angle,
+        translate=list(placement.translate),
+        scale=placement.scale,
+        shear=list(placement.shear),
+    )
+    plain: Tensor = around.as_subclass(torch.Tensor)
+    return plain
+
+
+def _within(boxes: Tensor, classes: Tensor, window: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
+    """What of the objects is within a window of the input, xyxy, without those of which too little is."""
+    low, high = (torch.tensor(corner, dtype=torch.float32).repeat(2) for corner in (window[:2], window[2:]))
+    cut = torch.minimum(torch.maximum(boxes, low), high)
     sides, whole = cut[:, 2:] - cut[:, :2], boxes[:, 2:] - boxes[:, :2]
     stays = (sides >= _LEAST_SIDE).all(dim=1) & (sides.prod(dim=1) >= _LEAST_SHARE * whole.prod(dim=1))
     return cut[stays], classes[stays]

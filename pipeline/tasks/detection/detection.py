@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from pipeline.tasks.detection.losses_about_truth import LossesAboutTruth
     from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.tasks.followed import Followed
-    from pipeline.tasks.moves import Moves
+    from pipeline.tasks.lesson import Lesson
+    from pipeline.tasks.moves import Moves, Tile
     from pipeline.tasks.task import Labels
-    from pipeline.training.images import Batch
+    from pipeline.training.images import Batch, TrainingImages
     from pipeline.training.schedule import Augmentation
 
 __all__ = ["Detection"]
@@ -57,7 +58,7 @@ class Detection:
     blind_answer = "naming no object"
     embedded = "digits-detection"
     lacks: Mapping[str, str] = {}
-    follows: frozenset[Augmentation] = frozenset(("flip", "shift", "colour", "erase"))
+    follows: frozenset[Augmentation] = frozenset(("flip", "shift", "scale", "affine", "mosaic", "colour", "erase"))
     output_names: tuple[str, ...] = OUTPUTS
     placed = True
     chosen = True
@@ -75,6 +76,12 @@ class Detection:
     teaching_by_answers: Mapping[str, Json] = {"losses": {"boxes": 1.0}, "weight": 0.5}
     compares = frozenset(("pkd", "boxes"))
     answers_teach = False
+    lesson_schedule: Mapping[str, Json] = {
+        "epochs": 6,
+        "batch_size": 64,
+        "learning_rate": 2e-3,
+        "augment": ["shift", "scale"],
+    }
 
     def __init__(self, post: PostProcess = _CUSTOMARY) -> None:
         self.post = post
@@ -159,6 +166,27 @@ class Detection:
 
         assert isinstance(labels, BoxLabels)  # noqa: S101 - made by collated
         return labels.moved(moves)
+
+    def put_together(self, parts: Sequence[Labels], tiles: Sequence[Sequence[Tile]], size: tuple[int, int]) -> Labels:
+        """The boxes of all parts where they are in the whole."""
+        from pipeline.tasks.detection.box_labels import BoxLabels
+
+        boxes = [part for part in parts if isinstance(part, BoxLabels)]  # all of them: made by collated
+        return BoxLabels.put_together(boxes, tiles, size)
+
+    def lesson(self, network: nn.Module, images: TrainingImages, *, classes: int) -> Lesson | None:
+        """To tell objects apart: see :func:`~pipeline.tasks.detection.single_objects.lesson_of_objects`."""
+        from pipeline.tasks.detection.single_objects import lesson_of_objects
+
+        return lesson_of_objects(network, images, classes=classes)
+
+    def doubt(self, network: nn.Module, images: TrainingImages, preprocess: PreprocessSpec) -> str | None:
+        """See :func:`~pipeline.tasks.detection.small_objects.doubt_of_small_objects`."""
+        from pipeline.tasks.detection.box_labels import BoxLabels
+        from pipeline.tasks.detection.small_objects import doubt_of_small_objects
+
+        assert isinstance(images.labels, BoxLabels)  # noqa: S101 - made by collated
+        return doubt_of_small_objects(network, images.labels.boxes, preprocess.shape[1:])
 
     def answers(self, network: nn.Module, batch: Batch) -> LossesAboutTruth:
         """The network's own losses, about the truth or about what teachers take for it."""

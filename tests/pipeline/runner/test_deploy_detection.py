@@ -128,6 +128,8 @@ def test_a_detector_goes_through_the_chain_and_learns(deployed: Deployed) -> Non
     assert report.stages[0].accuracy.metric == "AP"
     assert (report.stages[0].accuracy.value or 0) > 0.3
     assert any(note.startswith("AP ") and "AP50" in note for note in report.stages[0].notes)
+    assert any("its backbone first learned from" in note for note in report.stages[0].notes)
+    assert [one.name for one in report.trainings] == ["net, first lesson", "net"]
     assert report.shipped_change is not None
     assert report.shipped_change.low <= report.shipped_change.change <= report.shipped_change.high
 
@@ -339,7 +341,7 @@ def test_a_small_detector_learns_from_two_larger_ones(place: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["baseline", "prune"])
 def test_views_that_boxes_cannot_follow_are_refused(place: Path, store: Store, stage: str) -> None:
-    with pytest.raises(UsageError, match="mixup changes images so that their boxes cannot follow") as raised:
+    with pytest.raises(UsageError, match="mixup changes images so that their labels cannot follow") as raised:
         make_plan(_recipe(place, **{stage: {"schedule": {"augment": ["mixup"]}}}), store, SilentProgress())
     assert raised.value.where == f"{stage}.schedule.augment"
 
@@ -355,6 +357,24 @@ def test_a_recovery_is_scheduled_as_the_task_s_trainings(place: Path, store: Sto
     plan = make_plan(_recipe(place, prune={"ratio": 0.3}), store, SilentProgress())
     schedule = plan.recipe.prune.schedule
     assert (schedule.epochs, schedule.batch_size, schedule.augment) == (10, 16, ())
+
+
+def test_views_that_boxes_can_follow_are_taken(place: Path, store: Store) -> None:
+    asked = ["flip", "shift", "scale", "affine", "mosaic", "colour", "erase"]
+    plan = make_plan(_recipe(place, baseline={"schedule": {"augment": asked}}), store, SilentProgress())
+
+    assert plan.recipe.baseline.schedule is not None
+    assert list(plan.recipe.baseline.schedule.augment) == asked
+
+
+@pytest.mark.parametrize("key", ["distill.schedule", "distill.teacher_schedule", "prune.schedule", "baseline.schedule"])
+def test_a_classifier_s_images_are_not_put_together_of_several(store: Store, key: str) -> None:
+    stage, name = key.split(".")
+    recipe = Recipe.model_validate({"model": "resnet18", "weights": "none", stage: {name: {"augment": ["mosaic"]}}})
+
+    with pytest.raises(UsageError, match="mosaic changes images so that their labels cannot follow") as raised:
+        make_plan(recipe, store, SilentProgress())
+    assert raised.value.where == f"{key}.augment"
 
 
 def test_a_classifier_s_data_is_refused(place: Path, store: Store) -> None:

@@ -13,7 +13,7 @@ from pipeline.training.draws import uniform
 from pipeline.training.mixing import MIXED_KINDS
 from pipeline.training.schedule import Augmentation
 
-_KINDS: list[Any] = sorted(set(get_args(Augmentation)) - MIXED_KINDS)
+_KINDS: list[Any] = sorted(set(get_args(Augmentation)) - MIXED_KINDS - {"mosaic"})
 
 
 @pytest.fixture
@@ -23,6 +23,7 @@ def pixels() -> torch.Tensor:
 
 
 _ALL = torch.arange(64)
+_HALVES = (slice(5, 16), slice(25, 36))
 
 
 @pytest.mark.parametrize("kind", _KINDS)
@@ -98,6 +99,34 @@ def test_erase_blanks_a_rectangle_of_about_a_quarter_of_the_images(pixels: torch
         if blanked[-1]:
             assert (seen[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == 0).all()
     assert 0.1 < np.mean(blanked) < 0.45
+
+
+def test_scale_makes_images_smaller_and_larger_and_leaves_them_upright() -> None:
+    white = torch.full((64, 1, 24, 24), 255, dtype=torch.uint8)
+    widths = []
+    for seen in augmented(white, _ALL, 0, ["scale"]):
+        rows, columns = (seen[0] > 200).any(dim=1), (seen[0] > 200).any(dim=0)
+        inner = seen[0][rows][:, columns][1:-1, 1:-1]
+        assert bool((inner > 200).all())  # one rectangle, its sides along the image's
+        widths.append(int(columns.sum()))
+
+    assert min(widths) <= 14
+    assert 10 < widths.count(24) < 54  # about half are enlarged, and fill the image
+
+
+def test_affine_turns_images_by_up_to_ten_degrees() -> None:
+    """The middle of the left half and of the right half of an image tell its angle."""
+    bar = torch.zeros(64, 1, 41, 41, dtype=torch.uint8)
+    bar[:, :, 20] = 255
+    angles = []
+    for seen in (augmented(bar, _ALL, 0, ["affine"]) > 150).float():  # brighter than the grey around it
+        rows = torch.arange(41.0)[:, None]
+        left, right = (float((seen[0, :, part] * rows).sum() / seen[0, :, part].sum()) for part in _HALVES)
+        angles.append(np.degrees(np.arctan2(right - left, 20)))
+
+    assert max(map(abs, angles)) < 13  # ten degrees, and two of shear
+    assert min(angles) < -5
+    assert max(angles) > 5
 
 
 def test_the_numbers_behind_it_are_uniform_and_unrelated() -> None:

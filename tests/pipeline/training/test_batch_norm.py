@@ -99,6 +99,40 @@ def test_a_network_without_dropout_or_noise_gets_the_same_bits_again(images: Tra
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
+def test_what_lies_behind_the_last_batch_norm_is_asked_once(images: TrainingImages, pixels: np.ndarray) -> None:
+    """A detector's boxes cost more than its backbone, and no statistics come from them."""
+    asked: list[int] = []
+
+    class Behind(nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            asked.append(len(inputs))
+            return inputs
+
+    layer = _first_layer()
+    reestimate_batch_norm(nn.Sequential(layer, Behind()), images, batch_size=17)
+
+    assert asked == [17]
+    np.testing.assert_allclose(layer.running_mean, pixels.mean(axis=(0, 2, 3)), rtol=1e-4)
+
+
+def test_a_layer_that_is_called_twice_sees_both(images: TrainingImages) -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            first: torch.Tensor = self.norm(inputs)
+            return first + self.norm(inputs + 5)
+
+    network = Twice()
+    reestimate_batch_norm(network, images, batch_size=17)
+
+    once = nn.BatchNorm2d(3)
+    reestimate_batch_norm(once, images, batch_size=17)
+    np.testing.assert_allclose(network.norm.running_mean, once.running_mean + 5, rtol=1e-4)  # the last one counts
+
+
 def test_nothing_else_of_the_network_changes(images: TrainingImages) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.02))
     nn.init.normal_(network[1].weight)

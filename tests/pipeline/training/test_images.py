@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -11,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.data.boxes import Box, Objects
 from pipeline.data.dataset import Sample
 from pipeline.errors import DataError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
+from pipeline.tasks.detection.detection import Detection
 from pipeline.training.images import TrainingImages
 
 if TYPE_CHECKING:
@@ -133,6 +136,64 @@ def test_a_broken_image_is_named_when_images_are_decoded_anew(
         _walk(images, list(range(_COUNT + 1)), 4)
     assert raised.value.where == str(with_a_broken_one[-1].path)
     assert "Traceback" not in str(raised.value)
+
+
+def test_pixels_without_a_file_are_images_too(kept: TrainingImages) -> None:
+    assert kept._kept is not None
+    labels = torch.tensor([3, 0, 1, 1, 2, 0, 4])
+    images = TrainingImages.of_pixels(kept._kept, labels, _PREPROCESS, Classification())
+
+    order = [6, 2, 0, 5]
+    for one, other in zip(_walk(images, order, 3), _walk(kept, order, 3), strict=True):
+        assert torch.equal(one[1], other[1])
+        assert torch.equal(one[2], labels[one[0]])
+    assert images.classes == [(3,), (0,), (1,), (1,), (2,), (0,), (4,)]
+    assert len(images) == _COUNT
+
+
+@pytest.fixture(scope="module")
+def boxed(samples: tuple[Sample, ...]) -> TrainingImages:
+    """The same images, each with a box of its own."""
+    place = [(number % 3, number % 4, 5 + number % 3, 8) for number in range(_COUNT)]
+    objects = [Objects(size=(9, 12), boxes=(Box(number % 2, *one),)) for number, one in enumerate(place)]
+    boxed = [dataclasses.replace(sample, label=label) for sample, label in zip(samples, objects, strict=True)]
+    return TrainingImages(
+        boxed, PreprocessSpec(size=(24, 20), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)), SilentProgress(), Detection()
+    )
+
+
+def test_a_mosaic_is_decided_by_image_and_view_whatever_else_is_in_the_batch(boxed: TrainingImages) -> None:
+    whole = {
+        int(index): (inputs, boxes, classes)
+        for batch in boxed.batches(torch.arange(_COUNT), 4, view=3, augment=("mosaic", "scale"))
+        for index, inputs, boxes, classes in zip(
+            batch.indices, batch.inputs, batch.labels.boxes, batch.labels.classes, strict=True
+        )
+    }
+    (some,) = boxed.batches(torch.tensor([5, 1]), 2, view=3, augment=("mosaic", "scale"))
+
+    for row, index in enumerate((5, 1)):
+        for one, other in zip(
+            whole[index], (some.inputs[row], some.labels.boxes[row], some.labels.classes[row]), strict=True
+        ):
+            assert torch.equal(one, other)
+
+
+def test_about_half_of_the_images_are_mosaics_and_the_others_as_they_are(boxed: TrainingImages) -> None:
+    plain, several = 0, 0
+    for view in range(6):
+        for batch, same in zip(
+            boxed.batches(torch.arange(_COUNT), 4, view=view, augment=("mosaic",)),
+            boxed.batches(torch.arange(_COUNT), 4, view=view),
+            strict=True,
+        ):
+            for row in range(len(batch.inputs)):
+                unchanged = torch.equal(batch.inputs[row], same.inputs[row])
+                plain += unchanged
+                several += len(batch.labels.boxes[row]) > 1
+                assert not unchanged or torch.equal(batch.labels.boxes[row], same.labels.boxes[row])
+    assert 10 <= plain <= 32
+    assert several >= 5
 
 
 class _Counting(SilentProgress):

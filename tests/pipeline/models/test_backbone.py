@@ -1,0 +1,159 @@
+"""What a detector's backbone starts from where the detector has no weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torchvision.models import detection, get_model, mobilenet_v3_large
+
+from pipeline.errors import UsageError, WeightsError
+from pipeline.models import pretrained
+from pipeline.models.backbone import with_backbone
+from pipeline.models.download import UnreachableError
+from pipeline.models.resolve import resolve_model
+from pipeline.models.source import WeightsSource
+from pipeline.models.torchvision_source import backbone_of, detector_builders
+from pipeline.models.weights import load_weights
+from pipeline.progress import SilentProgress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "fasterrcnn_mobilenet_v3_large_320_fpn"
+SCRATCH = WeightsSource(origin="scratch", reason="no weights were asked for")
+
+
+def _with(
+    text: str | None, cache: Path, *, name: str = NAME, weights: WeightsSource = SCRATCH, unwanted: bool = False
+) -> WeightsSource:
+    model = resolve_model(name)
+    return with_backbone(weights, text, model, unwanted=unwanted, cache=cache, progress=SilentProgress())
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Addresses that were asked for; nothing is reachable."""
+    asked: list[str] = []
+
+    def refuse(url: str, *_: object) -> Path:
+        asked.append(url)
+        reason = "offline"
+        raise UnreachableError(reason)
+
+    monkeypatch.setattr(pretrained, "download", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return asked
+
+
+def test_the_classifiers_read_from_the_source_are_those_torchvision_builds_backbones_of() -> None:
+    found = {name: backbone_of(name) for name in detector_builders()}
+
+    assert found[NAME] == "mobilenet_v3_large"
+    assert found["retinanet_resnet50_fpn_v2"] == found["fcos_resnet50_fpn"] == "resnet50"
+    assert found["ssd300_vgg16"] == "vgg16"
+    assert None not in found.values()
+
+
+def test_published_weights_out_of_reach_are_told(tmp_path: Path, offline: list[str]) -> None:
+    found = _with(None, tmp_path)
+
+    assert found.backbone is not None
+    assert found.backbone.reason == "the pretrained weights of mobilenet_v3_large are out of reach: offline"
+    assert len(offline) == 1
+    assert "mobilenet_v3_large" in offline[0]
+    assert not found.knows_backbone
+    assert found.identity() == SCRATCH.identity()  # what nobody could get changes nothing
+
+
+def test_nothing_is_looked_for_where_nothing_is_wanted_or_fits(tmp_path: Path, offline: list[str]) -> None:
+    trained = WeightsSource(origin="file", file_sha256="a")
+
+    assert _with("none", tmp_path) == SCRATCH
+    assert _with(None, tmp_path, unwanted=True) == SCRATCH
+    assert _with(None, tmp_path, weights=trained) == trained
+    assert _with(None, tmp_path, name="ssdlite320_mobilenet_v3_large") == SCRATCH
+    assert _with(None, tmp_path, name="resnet18") == SCRATCH
+    assert offline == []
+
+
+def test_what_cannot_be_had_is_refused(tmp_path: Path) -> None:
+    trained = WeightsSource(origin="file", file_sha256="a")
+
+    with pytest.raises(UsageError, match="the detector brings weights of its own"):
+        _with("pretrained", tmp_path, weights=trained)
+    with pytest.raises(UsageError, match="a classifier's weights are given whole"):
+        _with("pretrained", tmp_path, name="resnet18")
+    with pytest.raises(WeightsError, match="no published weights that fit the backbone of ssdlite320"):
+        _with("pretrained", tmp_path, name="ssdlite320_mobilenet_v3_large")
+    with pytest.raises(WeightsError, match="there is no such weights file"):
+        _with("body.pth", tmp_path)
+
+
+def _detector() -> torch.nn.Module:
+    network: torch.nn.Module = get_model(NAME, weights=None, weights_backbone=None, num_classes=4)
+    return network
+
+
+def test_a_classifier_s_file_fills_the_backbone_and_nothing_else(tmp_path: Path) -> None:
+    classifier, network = mobilenet_v3_large(num_classes=5), _detector()
+    torch.save(classifier.state_dict(), tmp_path / "net.pth")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    weights = _with(str(tmp_path / "net.pth"), tmp_path)
+
+    loaded = load_weights(network, weights)
+
+    given = {f"backbone.body.{key.removeprefix('features.')}": value for key, value in classifier.state_dict().items()}
+    inside = [name for name in before if name.startswith("backbone.body.")]
+    assert loaded.backbone == f"{len(inside)} of {len(inside)} tensors"
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, given[name] if name in inside else before[name])
+    assert weights.knows_backbone
+    assert weights.identity()["backbone"] != SCRATCH.identity()
+
+
+def test_a_backbone_s_own_file_fills_it_with_its_pyramid(tmp_path: Path) -> None:
+    other, network = _detector(), _detector()
+    torch.save(other.backbone.state_dict(), tmp_path / "net.pth")
+
+    load_weights(network, _with(str(tmp_path / "net.pth"), tmp_path))
+
+    state = other.state_dict()
+    for name, value in network.state_dict().items():
+        assert not name.startswith("backbone.") or torch.equal(value, state[name])
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "net.pth")
+    torch.save(mobilenet_v3_large(width_mult=0.5).state_dict(), tmp_path / "half.pth")
+
+    with pytest.raises(WeightsError, match="this file has not the tensors of the detector's backbone") as raised:
+        load_weights(_detector(), _with(str(tmp_path / "net.pth"), tmp_path))
+    assert "0 of 312" in str(raised.value) or "missing among others backbone.body.0.0.weight" in str(raised.value)
+    with pytest.raises(WeightsError, match="these weights do not fit the detector's backbone"):
+        load_weights(_detector(), _with(str(tmp_path / "half.pth"), tmp_path))
+
+
+@pytest.mark.parametrize("name", [NAME, "ssdlite320_mobilenet_v3_large"])
+def test_published_weights_of_a_detector_keep_all_but_what_answers_for_the_classes(tmp_path: Path, name: str) -> None:
+    """Those for COCO's 91 classes: boxes are answered for each class, or for each place; that is a head too."""
+    published = get_model(name, weights=None, weights_backbone=None, num_classes=91)
+    network = get_model(name, weights=None, weights_backbone=None, num_classes=4)
+    torch.save(published.state_dict(), tmp_path / "net.pth")
+
+    loaded = load_weights(network, WeightsSource(origin="pretrained", file=tmp_path / "net.pth"))
+
+    state = published.state_dict()
+    differing = {key for key, value in network.state_dict().items() if value.shape != state[key].shape}
+    assert set(loaded.fresh_head) == differing
+    assert len(differing) == (4 if name == NAME else 12)
+    assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items() if key not in differing)
+
+
+def test_torchvision_has_no_detector_without_weights_for_its_backbone() -> None:
+    """The rule for SSDlite rests on this: without such weights its builder makes the backbone's end narrower."""
+    one = detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
+    widths = {value.shape[0] for key, value in one.backbone.state_dict().items() if key.endswith("0.weight")}
+
+    assert 960 not in widths

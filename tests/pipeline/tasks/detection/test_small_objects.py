@@ -1,0 +1,37 @@
+"""Objects that a network's feature maps are too coarse for are told of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from pipeline.tasks.detection.small_objects import doubt_of_small_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _boxes(*widths: float) -> list[torch.Tensor]:
+    return [torch.tensor([[1.0, 2.0, 1.0 + width, 40.0]]) for width in widths]
+
+
+def test_objects_narrower_than_the_finest_map_s_places_are_told_of(
+    tiny_detector: Callable[[str], nn.Module],
+) -> None:
+    """The tiny detectors' finest map has a place every four pixels."""
+    network = tiny_detector("retinanet")
+    said = doubt_of_small_objects(network, _boxes(2, 3, 30), (3, 64, 64))
+
+    assert said is not None
+    assert said.startswith("half of the objects are narrower than 3 pixels of the input")
+    assert "a place every 4: a larger input.size" in said
+    assert doubt_of_small_objects(network, _boxes(2, 4, 30), (3, 64, 64)) is None
+
+
+def test_nothing_is_said_of_no_objects_or_a_network_without_a_backbone(
+    tiny_detector: Callable[[str], nn.Module],
+) -> None:
+    assert doubt_of_small_objects(tiny_detector("ssd"), [torch.zeros(0, 4)], (3, 64, 64)) is None
+    assert doubt_of_small_objects(nn.Linear(1, 1), _boxes(1), (3, 64, 64)) is None
