@@ -132,7 +132,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     model = replace(resolve_model(recipe.model), output=recipe.network.output)
     task = task_named(_task_of(recipe, model))
     model = replace(model, task=task.name)
-    recipe = for_task(recipe, task)
+    recipe = for_task(recipe, task, model)
     named = named_teachers(recipe, task)
     cache = store.root / "data"
     dataset = open_dataset(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.artifact import Json
+    from pipeline.models import ModelSource
     from pipeline.recipe import Recipe
     from pipeline.tasks import Task
 
@@ -21,7 +22,7 @@ __all__ = ["for_task"]
 _Section = TypeVar("_Section", bound=BaseModel)
 
 
-def for_task(recipe: Recipe, task: Task) -> Recipe:
+def for_task(recipe: Recipe, task: Task, model: ModelSource) -> Recipe:
     """The recipe with what depends on the task filled in where nobody said otherwise.
 
     A baseline without a schedule of its own is left without where there are teachers: it is trained as their student.
@@ -29,24 +30,27 @@ def for_task(recipe: Recipe, task: Task) -> Recipe:
     Args:
         recipe: As the user gave it.
         task: Of its model.
+        model: Whose family may have a schedule of its own.
     """
     data, baseline = recipe.data, recipe.baseline
     if "source" not in data.model_fields_set:
         data = data.model_copy(update={"source": task.embedded})
+    of_family = next((one for name, one in task.family_schedules.items() if model.name.startswith(name)), {})
+    best = {**task.schedule, **of_family}
     taught = recipe.distill.teachers is not None and "distill" not in recipe.skip
-    if task.schedule and not (taught and baseline.schedule is None):
-        baseline = baseline.model_copy(update={"schedule": _filled(baseline.schedule or Schedule(), task.schedule)})
+    if best and not (taught and baseline.schedule is None):
+        baseline = baseline.model_copy(update={"schedule": _filled(baseline.schedule or Schedule(), best)})
     if task.lesson_schedule:
         lesson = _filled(baseline.objects_schedule or Schedule(), task.lesson_schedule)
         baseline = baseline.model_copy(update={"objects_schedule": lesson})
     distill = _filled(recipe.distill, _teaching(recipe, task))
-    for name in ("schedule", "teacher_schedule") if task.schedule else ():
+    for name in ("schedule", "teacher_schedule") if best else ():
         said = getattr(distill, name) if name in recipe.distill.model_fields_set else Schedule()
-        distill = distill.model_copy(update={name: _filled(said, task.schedule)})
+        distill = distill.model_copy(update={name: _filled(said, best)})
     stages: dict[str, BaseModel] = {"baseline": baseline, "distill": distill}
-    for name in ("downsample", "prune") if task.schedule else ():
+    for name in ("downsample", "prune") if best else ():
         stage = getattr(recipe, name)
-        stages[name] = stage.model_copy(update={"schedule": _filled(stage.schedule, task.schedule)})
+        stages[name] = stage.model_copy(update={"schedule": _filled(stage.schedule, best)})
     return recipe.model_copy(update={"task": task.name, "data": data, **stages})
 
 

@@ -60,6 +60,7 @@ class Classification:
     teaching_by_answers: Mapping[str, Json] = {}
     compares = frozenset(("kd", "dist", "dkd", "features", "attention"))
     answers_teach = True
+    family_schedules: Mapping[str, Mapping[str, Json]] = {}
     lesson_schedule: Mapping[str, Json] = {}
 
     def check(self, network: nn.Module, input_shape: tuple[int, ...], *, classes: int, trained: bool) -> None:

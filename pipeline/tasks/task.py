@@ -103,6 +103,7 @@ class Task(Protocol):
             are alike are answered by chance.
         schedule: How its networks are best trained, from scratch or to recover, where not as the schedule's own
             defaults say.
+        family_schedules: What is better for some over that, by how their names begin.
         lesson_schedule: Likewise of what a part of them learns before; see :meth:`lesson`.
         teachers: Networks to learn from where none are named; none: then nobody is learned from.
         teaching: How they are best learned from, where not as the defaults of
@@ -128,6 +129,7 @@ class Task(Protocol):
     teaching_by_answers: Mapping[str, Json]
     compares: frozenset[str]
     answers_teach: bool
+    family_schedules: Mapping[str, Mapping[str, Json]]
     lesson_schedule: Mapping[str, Json]
 
     # The network

@@ -183,7 +183,8 @@ class TrainingImages:
             chunk, size = several[0], (pixels.shape[2], pixels.shape[3])
             tiles = tiles_of(chunk, view, size)
             labels = self._task.put_together([self.labels[one] for one in several], tiles, size)
-            yield self._seen(chunk, put_together(pixels.split(len(chunk)), tiles), labels, view, augment)
+            shown: tuple[Tensor, ...] = torch.split(pixels, len(chunk))
+            yield self._seen(chunk, put_together(shown, tiles), labels, view, augment)
 
     def _seen(self, chunk: Tensor, pixels: Tensor, labels: Labels, view: int, augment: Sequence[Augmentation]) -> Batch:
         """A view of some images, and what is known of it."""

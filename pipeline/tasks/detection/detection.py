@@ -76,8 +76,11 @@ class Detection:
     teaching_by_answers: Mapping[str, Json] = {"losses": {"boxes": 1.0}, "weight": 0.5}
     compares = frozenset(("pkd", "boxes"))
     answers_teach = False
+    family_schedules: Mapping[str, Mapping[str, Json]] = {
+        "fasterrcnn": {"epochs": 5, "batch_size": 8, "learning_rate": 1e-3},
+    }
     lesson_schedule: Mapping[str, Json] = {
-        "epochs": 6,
+        "epochs": 5,
         "batch_size": 64,
         "learning_rate": 2e-3,
         "augment": ["shift", "scale"],
