@@ -34,6 +34,7 @@ from pipeline.training.teacher_answers import TeacherAnswers
 
 if TYPE_CHECKING:
     from pipeline.runner.publish import Deployed
+    from pipeline.stages.baseline import Baseline
 
 SIDE = 48
 NET = """
@@ -357,6 +358,26 @@ def test_a_recovery_is_scheduled_as_the_task_s_trainings(place: Path, store: Sto
     plan = make_plan(_recipe(place, prune={"ratio": 0.3}), store, SilentProgress())
     schedule = plan.recipe.prune.schedule
     assert (schedule.epochs, schedule.batch_size, schedule.augment) == (10, 16, ())
+
+
+def _planned(place: Path, store: Store, model: str, **baseline: object) -> Baseline:
+    data = {"source": str(place / "squares")}
+    recipe = Recipe.model_validate({"model": model, "weights": "none", "data": data, "baseline": baseline})
+    return make_plan(recipe, store, SilentProgress()).recipe.baseline
+
+
+def test_families_have_schedules_of_their_own_and_what_is_said_goes_over_them(place: Path, store: Store) -> None:
+    faster = _planned(place, store, "fasterrcnn_mobilenet_v3_large_320_fpn", schedule={"learning_rate": 3e-4})
+    single = _planned(place, store, "ssdlite320_mobilenet_v3_large", objects_schedule={"epochs": 2})
+
+    for found, wanted in (
+        (faster.schedule, (5, 8, 3e-4, ())),
+        (single.schedule, (8, 16, 2e-3, ())),
+        (faster.objects_schedule, (5, 64, 2e-3, ("shift", "scale"))),
+        (single.objects_schedule, (2, 64, 2e-3, ("shift", "scale"))),
+    ):
+        assert found is not None
+        assert (found.epochs, found.batch_size, found.learning_rate, found.augment) == wanted
 
 
 def test_views_that_boxes_can_follow_are_taken(place: Path, store: Store) -> None:

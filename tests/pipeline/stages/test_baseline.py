@@ -19,6 +19,7 @@ from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Made, Workspace
 from pipeline.stages.baseline import Baseline
 from pipeline.tasks.classification import Classification
+from pipeline.tasks.lesson import Lesson
 from pipeline.training.images import TrainingImages
 from pipeline.training.schedule import Schedule
 
@@ -36,6 +37,10 @@ class _Told(SilentProgress):
 
     def __init__(self) -> None:
         self.announced: list[str] = []
+        self.noted: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.noted.append(text)
 
     def track(self, description: str, total: int) -> Any:  # noqa: ANN401 - the silent one's
         self.announced.append(description)
@@ -75,6 +80,49 @@ def test_a_training_is_announced_and_noted(inputs: Any, tmp_path: Path) -> None:
     made = _run(inputs(), tmp_path / "out", progress)
     assert "training tiny" in progress.announced
     assert made.notes == ("tiny: a test", "tiny: trained for 2 epochs on the data")
+
+
+def test_a_doubt_of_the_task_is_told_before_the_training_and_noted(
+    inputs: Any,  # noqa: ANN401
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Classification, "doubt", lambda *_: "too small")
+    progress = _Told()
+    made = _run(inputs(), tmp_path / "out", progress)
+    assert progress.noted == ["tiny: too small"]
+    assert made.notes[1] == "tiny: too small"
+
+
+def test_a_part_learns_its_lesson_first_unless_it_has_weights_or_nobody_wants_it(
+    inputs: Any,  # noqa: ANN401
+    session_parts: Parts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here the lesson is the whole: it is trained twice, and is another network than without."""
+
+    def lesson(_: object, network: nn.Module, images: TrainingImages, *, classes: int) -> Lesson:
+        assert classes == 3
+        assert isinstance(images.labels, torch.Tensor)
+        (pixels,) = images.pixels([torch.arange(len(images))])
+        return Lesson(network=network, task=Classification(), pixels=pixels, labels=images.labels, told="learned")
+
+    monkeypatch.setattr(Classification, "lesson", lesson)
+    backbone = WeightsSource(origin="scratch", backbone=WeightsSource(origin="pretrained", file_sha256="a"))
+    announced, weights = [], []
+    for number, (first, source) in enumerate(((True, None), (False, None), (True, backbone))):
+        progress, folder = _Told(), tmp_path / str(number)
+        folder.mkdir()
+        work = Workspace(folder=folder, seed=3, progress=progress)
+        subject = inputs(weights=source) if source else inputs()
+        Baseline(schedule=_SHORT, objects_schedule=_SHORT, objects_first=first).run(subject, work)
+        announced.append([text for text in progress.announced if text != "reading training images"])
+        weights.append(load_network(folder, session_parts.model).state_dict())
+
+    assert announced == [["a first lesson for tiny", "training tiny"], ["training tiny"], ["training tiny"]]
+    same, other = (all(torch.equal(weights[1][key], one[key]) for key in one) for one in (weights[2], weights[0]))
+    assert (same, other) == (True, False)
 
 
 def test_given_weights_are_kept_to_the_bit_and_nothing_is_trained(

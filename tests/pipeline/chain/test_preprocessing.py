@@ -1,0 +1,47 @@
+"""How large the embedded canvases are fed, and by whose mean and deviation."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.chain.preprocessing import preprocess_of
+from pipeline.models.resolve import resolve_model
+from pipeline.models.source import WeightsSource
+from pipeline.recipe import Recipe
+
+SCRATCH = WeightsSource(origin="scratch")
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("fasterrcnn_mobilenet_v3_large_320_fpn", 320),
+        ("fasterrcnn_mobilenet_v3_large_fpn", 320),
+        ("fasterrcnn_resnet50_fpn", 160),
+        ("ssdlite320_mobilenet_v3_large", 160),
+        ("fcos_resnet50_fpn", 160),
+    ],
+)
+def test_canvases_are_enlarged_for_networks_of_coarse_maps(name: str, side: int) -> None:
+    recipe = Recipe.model_validate({"model": name, "data": {"source": "digits-detection"}})
+
+    spec, assumed = preprocess_of(recipe, resolve_model(name), SCRATCH)
+
+    assert (spec.size, spec.mean, assumed) == ((side, side), (0.5, 0.5, 0.5), ())
+
+
+def test_a_size_that_is_asked_for_is_kept() -> None:
+    fields = {"model": "fasterrcnn_mobilenet_v3_large_fpn", "data": {"source": "digits-detection"}}
+    recipe = Recipe.model_validate({**fields, "input": {"size": 160}})
+
+    assert preprocess_of(recipe, resolve_model(recipe.model), SCRATCH)[0].size == (160, 160)
+
+
+def test_a_published_backbone_gets_the_colours_it_was_trained_with() -> None:
+    recipe = Recipe.model_validate({"model": "fcos_resnet50_fpn", "data": {"source": "digits-detection"}})
+    weights = WeightsSource(origin="scratch", backbone=WeightsSource(origin="pretrained", file_sha256="a"))
+
+    spec, _ = preprocess_of(recipe, resolve_model(recipe.model), weights)
+
+    assert spec.size == (160, 160)
+    assert spec.mean == (0.485, 0.456, 0.406)
