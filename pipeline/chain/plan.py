@@ -278,10 +278,12 @@ def _resolved(
     baseline = recipe.baseline
     if baseline.schedule is None:  # the same views too: what distillation brings is the teachers' doing alone
         baseline = baseline.model_copy(update={"schedule": distill.schedule.with_teachers()})
-    weights = f"{PINNED}{parts.weights.file_sha256}" if parts.weights.origin == "pretrained" else recipe.weights
+    weights = _pinned(parts.weights) or recipe.weights
+    network = recipe.network.model_copy(update={"backbone": _pinned(parts.weights.backbone) or recipe.network.backbone})
     return recipe.model_copy(
         update={
             "weights": weights,
+            "network": network,
             "targets": (targets[0].name,) if recipe.targets == (AUTO,) and len(targets) == 1 else recipe.targets,
             "input": InputSection.model_validate(preprocess.model_dump(exclude=_settled_by(parts.model))),
             "baseline": baseline,
@@ -290,6 +292,11 @@ def _resolved(
             "skip": tuple(sorted(skipped)),
         }
     )
+
+
+def _pinned(weights: WeightsSource | None) -> str | None:
+    """How published weights are named so that nothing else takes their place; None for others."""
+    return f"{PINNED}{weights.file_sha256}" if weights and weights.origin == "pretrained" else None
 
 
 def _data_notes(dataset: Dataset, skipped: Mapping[str, str]) -> tuple[str, ...]:

@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError, WeightsError
-from pipeline.models.pretrained import find_pretrained
-from pipeline.models.resolve import resolve_weights
+from pipeline.models.resolve import PINNED, resolve_weights
 from pipeline.models.source import ModelSource
 from pipeline.models.torchvision_source import backbone_of
 
@@ -36,7 +35,8 @@ def with_backbone(
 
     Args:
         weights: The detector's own.
-        text: ``pretrained``, ``none`` or a file. None: ``pretrained`` where torchvision has such.
+        text: ``pretrained``, ``pretrained:SHA256``, ``none`` or a file. None: ``pretrained`` where torchvision has
+            such.
         model: The detector.
         unwanted: Whether a detector without weights was asked for: then only what is asked for is looked for.
         cache: Where downloads are kept.
@@ -57,7 +57,7 @@ def with_backbone(
         )
     if text == "none" or weights.origin != "scratch" or model.task != "detection":
         return weights
-    if text not in {None, "pretrained"}:
+    if text not in {None, "pretrained"} and not str(text).startswith(PINNED):
         return replace(weights, backbone=resolve_weights(text, model, cache=cache, progress=progress))
     if text is None and (model.origin != "torchvision" or unwanted):
         return weights
@@ -71,4 +71,4 @@ def with_backbone(
             )
         return weights
     source = ModelSource(origin="torchvision", name=classifier)
-    return replace(weights, backbone=find_pretrained(source, cache=cache, progress=progress, asked=text is not None))
+    return replace(weights, backbone=resolve_weights(text, source, cache=cache, progress=progress))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,9 +13,9 @@ from pipeline.errors import UsageError, WeightsError
 from pipeline.models import pretrained
 from pipeline.models.backbone import with_backbone
 from pipeline.models.download import UnreachableError
-from pipeline.models.resolve import resolve_model
+from pipeline.models.resolve import PINNED, resolve_model
 from pipeline.models.source import WeightsSource
-from pipeline.models.torchvision_source import backbone_of, detector_builders
+from pipeline.models.torchvision_source import backbone_of, default_weights, detector_builders
 from pipeline.models.weights import load_weights
 from pipeline.progress import SilentProgress
 
@@ -65,6 +66,24 @@ def test_published_weights_out_of_reach_are_told(tmp_path: Path, offline: list[s
     assert "mobilenet_v3_large" in offline[0]
     assert not found.knows_backbone
     assert found.identity() == SCRATCH.identity()  # what nobody could get changes nothing
+
+
+def test_a_recipe_that_was_written_asks_for_the_very_weights(tmp_path: Path, offline: list[str]) -> None:
+    content = b"weights"
+    entry = default_weights("mobilenet_v3_large")
+    assert entry is not None
+    name = entry.url.rsplit("/", 1)[-1]
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / name).write_bytes(content)
+    (tmp_path / "weights" / f"{name}.sha256").write_text(hashlib.sha256(content).hexdigest(), encoding="ascii")
+
+    found = _with(f"{PINNED}{hashlib.sha256(content).hexdigest()}", tmp_path)
+
+    assert found.backbone is not None
+    assert (found.origin, found.backbone.origin) == ("scratch", "pretrained")
+    assert offline == []
+    with pytest.raises(WeightsError):
+        _with(f"{PINNED}{'0' * 64}", tmp_path)
 
 
 def test_nothing_is_looked_for_where_nothing_is_wanted_or_fits(tmp_path: Path, offline: list[str]) -> None:
