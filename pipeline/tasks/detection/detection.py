@@ -77,7 +77,7 @@ class Detection:
     compares = frozenset(("pkd", "boxes"))
     answers_teach = False
     family_schedules: Mapping[str, Mapping[str, Json]] = {
-        "fasterrcnn": {"epochs": 4, "batch_size": 8, "learning_rate": 1e-3},
+        "fasterrcnn": {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3},
     }
     lesson_schedule: Mapping[str, Json] = {
         "epochs": 5,

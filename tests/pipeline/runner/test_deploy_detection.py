@@ -371,7 +371,7 @@ def test_families_have_schedules_of_their_own_and_what_is_said_goes_over_them(pl
     single = _planned(place, store, "ssdlite320_mobilenet_v3_large", objects_schedule={"epochs": 2})
 
     for found, wanted in (
-        (faster.schedule, (4, 8, 3e-4, ())),
+        (faster.schedule, (3, 8, 3e-4, ())),
         (single.schedule, (8, 16, 2e-3, ())),
         (faster.objects_schedule, (5, 64, 2e-3, ("shift", "scale"))),
         (single.objects_schedule, (2, 64, 2e-3, ("shift", "scale"))),
