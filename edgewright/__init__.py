@@ -51,8 +51,8 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     """Take a model through every stage to a bundle for each target, as ``edgewright deploy`` does.
 
     Args:
-        model: A torchvision classifier, ``timm/NAME``, ``path/to/file.py:factory`` or ``path/to/model.onnx``; None: as
-            the recipe says.
+        model: A torchvision classifier or detector, ``timm/NAME``, ``yolo/NAME``, ``path/to/file.py:factory`` or
+            ``path/to/model.onnx``; None: as the recipe says.
         data: ``digits``, a folder of images by class, or a torchvision data set.
         weights: ``pretrained``, ``none`` or a file.
         targets: Where it will run; none: the default, ``ort-cpu``.

@@ -59,6 +59,7 @@ class ModelsDocument(Document):
     schema_: Literal["edgewright.models/1"] = Field(default="edgewright.models/1", alias="schema")
     torchvision: tuple[str, ...]
     timm: tuple[str, ...] = Field(description="with their prefix; empty where timm is not installed")
+    yolo: tuple[str, ...] = Field(description="with their prefix")
 
 
 class TargetEntry(Document):

@@ -16,15 +16,16 @@ def models(as_json: Annotated[bool, JSON] = False) -> None:
 
     A file of your own is named path/to/file.py:factory or path/to/model.onnx.
     """
-    from pipeline.models.names import timm_classifiers, torchvision_classifiers, torchvision_detectors
+    from pipeline.models.names import timm_classifiers, torchvision_classifiers, torchvision_detectors, yolo_detectors
 
-    own, found = (*torchvision_classifiers(), *torchvision_detectors()), timm_classifiers()
+    torchvision, found = (*torchvision_classifiers(), *torchvision_detectors()), timm_classifiers()
+    yolo = yolo_detectors()
     if as_json:
         from pipeline.cli.documents import ModelsDocument, print_document
 
-        print_document(ModelsDocument(torchvision=own, timm=found))
+        print_document(ModelsDocument(torchvision=torchvision, timm=found, yolo=yolo))
         return
-    for name in (*own, *found):
+    for name in (*torchvision, *yolo, *found):
         typer.echo(name)
     if not found:
         typer.echo("timm/NAME needs the extra: pip install 'edgewright[timm]'", err=True)

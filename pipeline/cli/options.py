@@ -20,9 +20,10 @@ JSON = typer.Option("--json", help="Print one JSON document instead of text.")
 
 def _models(incomplete: str) -> list[str]:
     """What a shell offers for MODEL."""
-    from pipeline.models.names import timm_classifiers, torchvision_classifiers
+    from pipeline.models.names import timm_classifiers, torchvision_classifiers, torchvision_detectors, yolo_detectors
 
-    names = timm_classifiers() if incomplete.startswith("timm/") else torchvision_classifiers()
+    own = (*torchvision_classifiers(), *torchvision_detectors(), *yolo_detectors())
+    names = timm_classifiers() if incomplete.startswith("timm/") else own
     files = [str(path) for path in Path().glob(f"{incomplete}*.onnx")] if "*" not in incomplete else []
     return [*(name for name in names if name.startswith(incomplete)), *sorted(files)]
 
@@ -39,7 +40,8 @@ def recipe_from(
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="A torchvision classifier, timm/NAME, path/to/file.py:factory, or path/to/model.onnx.",
+            help="A torchvision classifier or detector, timm/NAME, yolo/NAME, path/to/file.py:factory, or "
+            "path/to/model.onnx.",
             show_default=False,
             autocompletion=_models,
         ),

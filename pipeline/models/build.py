@@ -13,6 +13,7 @@ from pipeline.errors import UsageError
 from pipeline.models import model_file
 from pipeline.models.one_output import answer_with_one_tensor, described
 from pipeline.models.torchvision_detectors import build_detector, fed_as_it_is
+from pipeline.models.yolo.build import build_yolo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +46,8 @@ def build_network(source: ModelSource, *, classes: int) -> nn.Module:
         return build_detector(source.name, classes)
     if source.origin == "torchvision":
         return _build_torchvision(source.name, classes)
+    if source.origin == "yolo":
+        return fed_as_it_is(build_yolo(source.name, classes))
     if source.origin == "timm":
         import timm
 

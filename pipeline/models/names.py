@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pipeline.models import timm_source, torchvision_source
+from pipeline.models.yolo.variants import VARIANTS
 
-__all__ = ["timm_classifiers", "torchvision_classifiers", "torchvision_detectors"]
+__all__ = ["timm_classifiers", "torchvision_classifiers", "torchvision_detectors", "yolo_detectors"]
 
 
 def torchvision_classifiers() -> tuple[str, ...]:
@@ -20,3 +21,8 @@ def torchvision_detectors() -> tuple[str, ...]:
 def timm_classifiers() -> tuple[str, ...]:
     """The architectures of timm with the prefix ``timm/``, sorted; empty where the extra is not installed."""
     return tuple(f"timm/{name}" for name in timm_source.architectures())
+
+
+def yolo_detectors() -> tuple[str, ...]:
+    """The YOLO networks with the prefix ``yolo/``, sorted."""
+    return tuple(f"yolo/{name}" for name in sorted(VARIANTS))

@@ -38,12 +38,12 @@ def find_pretrained(
     Raises:
         WeightsError: asked for, but the model is of a kind that has none; or pinned, and out of reach.
     """
-    name = model.name if model.origin == "torchvision" else f"timm/{model.name}"
+    name = model.name if model.origin == "torchvision" else f"{model.origin}/{model.name}"
     if model.origin == "file":
         raise WeightsError(
             "a model from a file has no pretrained weights", where=str(model.file), fix="give a weights file, or none"
         )
-    location = _torchvision_location(model.name) if model.origin == "torchvision" else _timm_location(model.name)
+    location = _location(model)
     if location is None:
         if asked:
             raise WeightsError(f"{name} has no pretrained weights", fix="give a weights file, or none")
@@ -64,6 +64,17 @@ def find_pretrained(
             ) from error
         return WeightsSource(origin="scratch", reason=f"the pretrained weights of {name} are out of reach: {error}")
     return WeightsSource(origin="pretrained", file=file, file_sha256=sha256_of_file(file))
+
+
+def _location(model: ModelSource) -> tuple[str, str] | None:
+    """URL and file name of a model's published weights; None where it has none that are fetched."""
+    match model.origin:
+        case "torchvision":
+            return _torchvision_location(model.name)
+        case "timm":
+            return _timm_location(model.name)
+        case _:
+            return None
 
 
 def _torchvision_location(name: str) -> tuple[str, str] | None:

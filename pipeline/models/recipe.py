@@ -20,12 +20,17 @@ _PRESET: dict[str, Any] = {
 }
 """Defaults of torchvision.transforms._presets.ImageClassification."""
 
+_AS_BYTES: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}
+"""Numbers from 0 to 255, as YOLOX was published with them."""
+
 _DETECTOR_SIDE = 320
 """Pixels; torchvision's larger detectors were trained on 800 and more, which ``input.size`` can say."""
 
 
 def weights_preprocess(source: ModelSource) -> PreprocessSpec | None:
-    """The preprocessing of torchvision's networks or of timm's configuration; None for a model from a file."""
+    """The preprocessing of torchvision's and YOLO's networks, or of timm's table; None for a classifier from a file."""
+    if source.origin == "yolo":
+        return PreprocessSpec(size=(_DETECTOR_SIDE, _DETECTOR_SIDE), resize="squash", channels="BGR", **_AS_BYTES)
     if source.task == "detection":
         return _of_detector(source.name)
     if source.origin == "torchvision":

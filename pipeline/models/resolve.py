@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import sha256_of_file
 from pipeline.errors import UnknownNameError, UsageError, WeightsError, nearest
 from pipeline.models import model_file, timm_source
-from pipeline.models.names import torchvision_classifiers, torchvision_detectors
+from pipeline.models.names import torchvision_classifiers, torchvision_detectors, yolo_detectors
 from pipeline.models.pretrained import find_pretrained
 from pipeline.models.source import ModelSource, WeightsSource
 from pipeline.progress import SilentProgress
@@ -24,7 +24,8 @@ PINNED = "pretrained:"
 """Before the SHA-256 of published weights that nothing else may take the place of."""
 
 _MODELS = (
-    "a torchvision classifier or detector such as resnet50, timm/NAME, path/to/file.py:factory, or path/to/model.onnx"
+    "a torchvision classifier or detector such as resnet50, timm/NAME, yolo/NAME, path/to/file.py:factory, "
+    "or path/to/model.onnx"
 )
 _STATE_DICTS = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 
@@ -34,7 +35,7 @@ def resolve_model(text: str) -> ModelSource:
 
     Args:
         text: A torchvision classifier or detector, ``timm/NAME`` (``timm/NAME.TAG`` for certain weights),
-            ``path/to/file.py:factory``, or ``path/to/model.onnx``.
+            ``yolo/NAME``, ``path/to/file.py:factory``, or ``path/to/model.onnx``.
 
     Raises:
         UnknownNameError: with the nearest names.
@@ -45,6 +46,8 @@ def resolve_model(text: str) -> ModelSource:
         raise UsageError("no model named", expected=_MODELS)
     if text.startswith("timm/"):
         return _resolve_timm(text.removeprefix("timm/"))
+    if text.startswith("yolo/"):
+        return _resolve_yolo(text)
     path, _, factory = text.rpartition(":") if ".py:" in text else (text, "", "")
     if path.endswith(".py"):
         file = Path(path).expanduser()
@@ -63,7 +66,7 @@ def resolve_model(text: str) -> ModelSource:
     raise UnknownNameError(
         "model",
         text,
-        [*known, *detectors],
+        [*known, *detectors, *yolo_detectors()],
         fix="`edgewright models` lists all; or timm/NAME, path/file.py:factory, path/model.onnx",
     )
 
@@ -82,6 +85,13 @@ def _resolve_timm(name: str) -> ModelSource:
             "weights of timm model", name, [f"{architecture}.{t}" for t in timm_source.tags(architecture)]
         )
     return ModelSource(origin="timm", name=name)
+
+
+def _resolve_yolo(text: str) -> ModelSource:
+    known = yolo_detectors()
+    if text not in known:
+        raise UnknownNameError("model", text, known, fix="`edgewright models` lists all")
+    return ModelSource(origin="yolo", name=text.removeprefix("yolo/"), task="detection")
 
 
 def _resolve_onnx(file: Path) -> ModelSource:

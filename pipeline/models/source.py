@@ -21,7 +21,7 @@ class ModelSource:
     """How to build the network.
 
     Attributes:
-        origin: ``torchvision``, ``timm``, ``file`` for a factory in Python, or ``onnx``.
+        origin: ``torchvision``, ``timm``, ``yolo``, ``file`` for a factory in Python, or ``onnx``.
         name: Builder or factory name within the origin; of an ONNX file its name without suffix.
         file: The user's file, for the last two; its content counts, not its place.
         file_sha256: Hash of that file and of what it needs beside it: modules it imports, weights it names.
@@ -32,7 +32,7 @@ class ModelSource:
             class's; None where it has one for each.
     """
 
-    origin: Literal["torchvision", "timm", "file", "onnx"]
+    origin: Literal["torchvision", "timm", "yolo", "file", "onnx"]
     name: str
     file: Path | None = field(default=None, compare=False)
     file_sha256: str | None = None

@@ -81,7 +81,9 @@ class Recipe(_Section):
     schema_: Literal["edgewright.recipe/1"] = Field(
         default="edgewright.recipe/1", alias="schema", description="what this file is"
     )
-    model: str = Field(description="torchvision name, timm/NAME, path/to/file.py:factory, or path/to/model.onnx")
+    model: str = Field(
+        description="torchvision name, timm/NAME, yolo/NAME, path/to/file.py:factory, or path/to/model.onnx"
+    )
     weights: str | None = Field(
         default=None,
         description="'pretrained', 'pretrained:SHA256' for that file alone, 'none', a .safetensors or a .pt/.pth state "

@@ -44,6 +44,10 @@ def test_a_timm_name_may_carry_the_tag_of_its_weights() -> None:
     assert resolve_model("timm/resnet18.a1_in1k") == ModelSource(origin="timm", name="resnet18.a1_in1k")
 
 
+def test_a_yolo_name_is_a_detector_s() -> None:
+    assert resolve_model("yolo/x-nano") == ModelSource(origin="yolo", name="x-nano", task="detection")
+
+
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
@@ -53,6 +57,9 @@ def test_a_timm_name_may_carry_the_tag_of_its_weights() -> None:
         ("timm/resnt18", "resnet18"),
         ("timm/resnet18.a1_in", "resnet18.a1_in1k"),
         ("vit_base_patch16_224", "timm/vit_base_patch16_224"),
+        ("yolo/x-nan", "yolo/x-nano"),
+        ("yolox-tiny", "yolo/x-tiny"),
+        ("yolo/11n", "yolo/x-nano"),
     ],
 )
 def test_an_unknown_name_names_the_nearest_ones(text: str, hint: str) -> None:

@@ -25,8 +25,8 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> nn.Module:
     suppression, because their score is low or their box empty, are there with a score that is not above its threshold.
 
     Args:
-        network: One of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, or what derives from them; is put into eval
-            mode. Its weights are shared, and its parts keep their names.
+        network: One of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, our YoloDetector, or what derives from them; is
+            put into eval mode. Its weights are shared, and its parts keep their names.
         size: Height and width of the image.
 
     Raises:
@@ -35,7 +35,8 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> nn.Module:
     from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
     from torchvision.models.detection.ssd import SSD
 
-    from pipeline.tasks.detection.deployable.one_stage import FcosForm, RetinaNetForm, SsdForm
+    from pipeline.models.yolo.detector import YoloDetector
+    from pipeline.tasks.detection.deployable.one_stage import FcosForm, RetinaNetForm, SsdForm, YoloForm
     from pipeline.tasks.detection.deployable.two_stage import FasterRcnnForm
 
     if isinstance(network, FasterRCNN) and (network.roi_heads.has_mask() or network.roi_heads.has_keypoint()):
@@ -44,7 +45,7 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> nn.Module:
             where=type(network).__name__,
             expected="a detector of boxes alone: masks and keypoints have no deployable form",
         )
-    forms = {FasterRCNN: FasterRcnnForm, SSD: SsdForm, RetinaNet: RetinaNetForm, FCOS: FcosForm}
+    forms = {FasterRCNN: FasterRcnnForm, SSD: SsdForm, RetinaNet: RetinaNetForm, FCOS: FcosForm, YoloDetector: YoloForm}
     for kind, form in forms.items():
         if isinstance(network, kind):
             return form(network.eval(), size).eval()

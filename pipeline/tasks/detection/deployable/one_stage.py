@@ -1,4 +1,4 @@
-"""SSD, RetinaNet and FCOS with static shapes: one look at the image, candidates from every place of every level."""
+"""SSD, RetinaNet, FCOS and YOLO with static shapes: one look at the image, candidates from all places of all levels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipeline.tasks.detection.deployable.geometry import anchors_of, clipped, fr
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FcosForm", "RetinaNetForm", "SsdForm"]
+__all__ = ["FcosForm", "RetinaNetForm", "SsdForm", "YoloForm"]
 
 
 class _OneStage(nn.Module):
-    """What the three have in common; the parts keep the names that they have in the network.
+    """What they have in common; the parts keep the names that they have in the network.
 
     Args:
         network: The eager detector, in eval mode; its weights are shared.
@@ -115,3 +115,12 @@ class FcosForm(_OneStage):
     def _decoded(self, codes: Tensor, anchors: Tensor) -> Tensor:
         boxes: Tensor = self._coder.decode(codes, anchors)
         return boxes
+
+
+class YoloForm(_OneStage):
+    """YOLO: of every place its likeliest class, the likeliest places of all levels."""
+
+    def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        by_place, classes = self.head.likelihoods(said).max(dim=1)
+        scores, places = likeliest(by_place, self._most)
+        return scores, places, classes.index_select(0, places) + 1

@@ -13,6 +13,8 @@ from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 
+from pipeline.models.yolo.build import build_yolo
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -86,11 +88,15 @@ def _tiny(kind: str) -> nn.Module:
         return SSD(backbone, boxes, (SIDE, SIDE), CLASSES, score_thresh=0.35, topk_candidates=100, **fixed)
     if kind == "retinanet":
         return detection.RetinaNet(backbone, CLASSES, anchor_generator=anchors, topk_candidates=150, **plain)
+    if kind.startswith("yolo/"):
+        network = build_yolo(kind.removeprefix("yolo/"), CLASSES - 1)
+        network.transform.min_size, network.transform.max_size = (SIDE,), SIDE
+        return network
     points = AnchorGenerator(sizes=((4,), (8,)), aspect_ratios=((1.0,),) * 2)
     return detection.FCOS(backbone, CLASSES, anchor_generator=points, topk_candidates=150, **plain)
 
 
-_ANSWERS = ("cls_logits", "cls_score", "bbox_pred", "bbox_reg", "bbox_ctrness", "module_list")
+_ANSWERS = ("cls_logits", "cls_score", "bbox_pred", "bbox_reg", "bbox_ctrness", "module_list", "preds")
 """Parts of the names of the layers that answer."""
 
 
@@ -103,7 +109,7 @@ def _made_lively(network: Any, images: Sequence[torch.Tensor]) -> nn.Module:  # 
             if layer.bias is not None:
                 layer.bias.data.zero_()
             if any(part in name for part in _ANSWERS):
-                layer.weight.data.mul_(0.5 if "bbox" in name or "regression" in name else 1.5)
+                layer.weight.data.mul_(0.5 if "bbox" in name or "reg" in name else 1.5)
     network.train()
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -122,7 +128,7 @@ _STEPS = {"retinanet": 640}
 
 @pytest.fixture(scope="session")
 def tiny_detector() -> Detector:
-    """Makes a detector of a kind (faster-rcnn, ssd, retinanet, fcos) for images of 64x64; each time anew."""
+    """Makes a detector of a kind (faster-rcnn, ssd, retinanet, fcos, yolo/NAME) for images of 64x64; each time anew."""
 
     def make(kind: str) -> nn.Module:
         with torch.random.fork_rng():

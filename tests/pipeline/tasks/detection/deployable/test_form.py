@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIDE, CLASSES = 64, 4  # of the tiny detectors
-TINY = ("faster-rcnn", "ssd", "retinanet", "fcos")
+TINY = ("faster-rcnn", "ssd", "retinanet", "fcos", "yolo/x-nano", "yolo/9-t")
 
-_EXPORTED = ("faster-rcnn", "ssd", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("retinanet", "fcos")))
+_EXPORTED = tuple(
+    kind if kind in {"faster-rcnn", "ssd", "yolo/x-nano"} else pytest.param(kind, marks=pytest.mark.slow)
+    for kind in TINY
+)
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 Detector = Callable[[str], nn.Module]

@@ -1,0 +1,1 @@
+"""YOLO detectors of our own, from the papers: named ``yolo/NAME``, of torchvision's detection interface."""
