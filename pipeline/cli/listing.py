@@ -25,7 +25,7 @@ def models(as_json: Annotated[bool, JSON] = False) -> None:
 
         print_document(ModelsDocument(torchvision=torchvision, timm=found, yolo=yolo))
         return
-    for name in (*torchvision, *yolo, *found):
+    for name in (*torchvision, *found, *yolo):
         typer.echo(name)
     if not found:
         typer.echo("timm/NAME needs the extra: pip install 'edgewright[timm]'", err=True)

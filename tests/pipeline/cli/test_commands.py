@@ -142,6 +142,7 @@ def test_version_is_the_packages(edgewright: Edgewright) -> None:
         ("edgewright ba", {"baseline"}),
         ("edgewright baseline ac", {"accept"}),
         ("edgewright deploy resnet1", {"resnet18", "resnet101", "resnet152"}),
+        ("edgewright deploy yolo/x-t", {"yolo/x-tiny"}),
         ("edgewright deploy resnet18 --target ort-cu", {"ort-cuda"}),
         ("edgewright deploy resnet18 --recip", {"--recipe"}),
     ],

@@ -57,7 +57,8 @@ def test_models(edgewright: Edgewright) -> None:
     found = _document(edgewright("models", "--json"))
     listed = edgewright("models").stdout.split()
 
-    assert [*found.torchvision, *found.timm] == listed
+    assert [*found.torchvision, *found.timm, *found.yolo] == listed
+    assert "yolo/x-nano" in found.yolo
 
 
 def test_targets_and_doctor_say_the_same_of_targets(edgewright: Edgewright) -> None:
