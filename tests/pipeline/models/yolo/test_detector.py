@@ -72,6 +72,7 @@ def test_targets_are_left_as_they_are(name: str) -> None:
     assert all(torch.equal(target[key], before[key]) for key in before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_it_learns_where_things_are_and_what(name: str) -> None:
     scenes = [_scene(label, left) for label in (1, 2) for left in (4, 16, 32)]
@@ -80,7 +81,7 @@ def test_it_learns_where_things_are_and_what(name: str) -> None:
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for _ in range(40):
+        for _ in range(100):
             losses = network(images, targets)
             optimizer.zero_grad()
             sum(losses.values()).backward()
@@ -94,4 +95,4 @@ def test_it_learns_where_things_are_and_what(name: str) -> None:
         found = network.eval()(images)
     for one, target in zip(found, targets, strict=True):
         assert one["labels"][0] == target["labels"][0]
-        assert float(box_iou(one["boxes"][:1], target["boxes"])) > 0.6
+        assert float(box_iou(one["boxes"][:1], target["boxes"])) > 0.7

@@ -14,6 +14,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBo
 from torchvision.models.detection.ssd import SSD
 
 from pipeline.models.yolo.build import build_yolo
+from pipeline.models.yolo.distribution import BINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,6 +111,9 @@ def _made_lively(network: Any, images: Sequence[torch.Tensor]) -> nn.Module:  # 
                 layer.bias.data.zero_()
             if any(part in name for part in _ANSWERS):
                 layer.weight.data.mul_(0.5 if "bbox" in name or "reg" in name else 1.5)
+            if layer.bias is not None and len(layer.bias) == 4 * BINS:  # even ones mean boxes larger than the image
+                layer.weight.data.mul_(2)
+                layer.bias.data.copy_(-torch.arange(BINS).repeat(4))
     network.train()
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -133,7 +137,8 @@ def tiny_detector() -> Detector:
     def make(kind: str) -> nn.Module:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            return _made_lively(_tiny(kind), _pictures(4))
+            # Deep networks have four places at stride 32: their statistics want more images.
+            return _made_lively(_tiny(kind), _pictures(32 if kind.startswith("yolo/") else 4))
 
     return make
 

@@ -28,8 +28,7 @@ SIDE, CLASSES = 64, 4  # of the tiny detectors
 TINY = ("faster-rcnn", "ssd", "retinanet", "fcos", "yolo/x-nano", "yolo/9-t")
 
 _EXPORTED = tuple(
-    kind if kind in {"faster-rcnn", "ssd", "yolo/x-nano"} else pytest.param(kind, marks=pytest.mark.slow)
-    for kind in TINY
+    kind if kind in {"faster-rcnn", "ssd"} else pytest.param(kind, marks=pytest.mark.slow) for kind in TINY
 )
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
