@@ -78,13 +78,13 @@ class YoloDetector(nn.Module):
         said = self.head(features)
         anchors = self.anchor_generator(prepared, features)[0]
         codes = said["bbox_regression"]
-        boxes = self.box_coder.decode_single(codes.flatten(0, 1), anchors.repeat(len(codes), 1)).unflatten(
-            0, codes.shape[:2]
-        )
+        placed = self.box_coder.decode_single(codes.flatten(0, 1), anchors.repeat(len(codes), 1))
+        boxes = placed.reshape(*codes.shape[:2], 4)
         if self.training:
             return self._losses(said, boxes, anchors, targets)
         likelihoods = self.head.likelihoods(said)  # type: ignore[operator] # its own method
-        found = [self._found(*one, size) for *one, size in zip(boxes, likelihoods, prepared.image_sizes, strict=True)]
+        looks = zip(boxes, likelihoods, prepared.image_sizes, strict=True)
+        found = [self._found(placed, likely, size) for placed, likely, size in looks]
         return self.transform.postprocess(found, prepared.image_sizes, sizes)
 
     def _found(self, boxes: Tensor, likelihoods: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:

@@ -223,6 +223,28 @@ def test_the_bundle_s_boxes_are_those_of_the_network(deployed: Deployed, place: 
     assert best.score == pytest.approx(float(scores[0]), abs=1e-3 if exact else 0.2)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["x-nano", "9-t"])
+def test_a_yolo_goes_through_the_chain_and_its_bundle_prints_boxes(place: Path, name: str) -> None:
+    recipe = _recipe(
+        place,
+        model=f"yolo/{name}",
+        input={"size": 64},
+        baseline={"schedule": {"epochs": 20, "batch_size": 8, "learning_rate": 3e-3, "augment": []}},
+    )
+    store = Store(place / "store")
+    plan = make_plan(recipe, store, SilentProgress())
+    (made,) = deploy(Chain(plan, store, SilentProgress(), lambda _: None), out=place / name)
+    image = place / "squares" / "val" / "01.png"
+    command = [sys.executable, str(made.folder / "bundle" / "run.py"), str(image), "--json", "--score", "0.05"]
+    printed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["boxes"]
+
+    assert made.exit_code == 0
+    assert (made.report.stages[0].accuracy.value or 0) > 0.3
+    assert {one["class"] for one in printed} <= {"red", "green"}
+    assert printed[0]["score"] > 0.3
+
+
 def test_a_classifier_is_no_teacher_of_a_detector(place: Path, store: Store) -> None:
     with pytest.raises(UsageError, match="resnet18 is no network for detection"):
         make_plan(_recipe(place, distill={"teachers": ["resnet18"]}), store, SilentProgress())
