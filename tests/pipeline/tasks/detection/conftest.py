@@ -145,12 +145,15 @@ def tiny_detector() -> Detector:
 
 @pytest.fixture(scope="session")
 def torchvision_detector() -> Callable[[str, int], nn.Module]:
-    """Makes a detector of torchvision by name that takes images of that side as they are."""
+    """Makes a detector of torchvision, or a YOLO, by name that takes images of that side as they are."""
 
     def make(name: str, side: int) -> nn.Module:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            network = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=CLASSES)
+            if name.startswith("yolo/"):
+                network = build_yolo(name.removeprefix("yolo/"), CLASSES - 1)
+            else:
+                network = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=CLASSES)
             network.transform.image_mean, network.transform.image_std = [0.0] * 3, [1.0] * 3
             network.transform.min_size, network.transform.max_size = (side,), side
             return _made_lively(network, _pictures(4, side))

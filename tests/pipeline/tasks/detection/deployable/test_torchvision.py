@@ -1,4 +1,4 @@
-"""Torchvision's own detectors through every runtime: the same boxes, and engines where none can be run."""
+"""Detectors that are named through every runtime: the same boxes, and engines where none can be run."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ SIDES = {
     "ssdlite320_mobilenet_v3_large": 320,
     "retinanet_resnet50_fpn_v2": 128,
     "fcos_resnet50_fpn": 128,
+    "yolo/x-tiny": 160,
+    "yolo/9-t": 160,
 }
 
 
@@ -68,7 +70,7 @@ def _quantised(model: Any, images: list[np.ndarray], dialect: str) -> Any:  # no
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SIDES)
-def test_a_detector_of_torchvision_is_the_same_in_every_runtime_and_builds_in_every_precision(
+def test_a_detector_is_the_same_in_every_runtime_and_builds_in_every_precision(
     name: str,
     torchvision_detector: Callable[[str, int], nn.Module],
     pictures: Callable[..., list[torch.Tensor]],
