@@ -126,6 +126,11 @@ def _made_lively(network: Any, images: Sequence[torch.Tensor]) -> nn.Module:  # 
     return network.eval()
 
 
+def _looks(kind: str) -> int:
+    """At so many images for statistics: at stride 32, where YOLO's networks are deep, an image has few places."""
+    return 32 if kind.startswith("yolo/") else 4
+
+
 _STEPS = {"retinanet": 640}
 """Of the trainings: focal losses begin with scores of a hundredth."""
 
@@ -137,8 +142,7 @@ def tiny_detector() -> Detector:
     def make(kind: str) -> nn.Module:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            # Deep networks have four places at stride 32: their statistics want more images.
-            return _made_lively(_tiny(kind), _pictures(32 if kind.startswith("yolo/") else 4))
+            return _made_lively(_tiny(kind), _pictures(_looks(kind)))
 
     return make
 
@@ -156,7 +160,7 @@ def torchvision_detector() -> Callable[[str, int], nn.Module]:
                 network = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=CLASSES)
             network.transform.image_mean, network.transform.image_std = [0.0] * 3, [1.0] * 3
             network.transform.min_size, network.transform.max_size = (side,), side
-            return _made_lively(network, _pictures(4, side))
+            return _made_lively(network, _pictures(_looks(name), side))
 
     return make
 

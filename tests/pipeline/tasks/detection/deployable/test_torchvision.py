@@ -43,7 +43,6 @@ SIDES = {
     "retinanet_resnet50_fpn_v2": 128,
     "fcos_resnet50_fpn": 128,
     "yolo/x-tiny": 160,
-    "yolo/9-t": 160,
 }
 
 
