@@ -99,7 +99,7 @@ def _alike(wanted: tuple[np.ndarray, ...], found: tuple[np.ndarray, ...]) -> np.
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["ssd", "faster-rcnn", "retinanet", "fcos", "yolo/x-nano", "yolo/9-t"])
+@pytest.mark.parametrize("kind", ["ssd", "faster-rcnn", "retinanet", "fcos"])
 def test_a_trained_detector_finds_the_same_boxes_in_int8(
     kind: str,
     trained_detector: Detector,
