@@ -23,6 +23,8 @@ class Box:
         bottom: Larger than ``top``, at most the image's height.
         crowd: Whether it stands for many objects that nobody told apart: no network has to find it, and none is wrong
             that does.
+        difficult: Whether Pascal VOC calls it so: it is learned from, and no network has to find it, and none is wrong
+            that does.
     """
 
     label: int
@@ -31,10 +33,17 @@ class Box:
     right: float
     bottom: float
     crowd: bool = False
+    difficult: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether a network has to find it."""
+        return not (self.crowd or self.difficult)
 
     def to_json(self) -> list[Json]:
-        """As JSON: the fields in their order."""
-        return [self.label, self.left, self.top, self.right, self.bottom, self.crowd]
+        """As JSON: the fields in their order, ``difficult`` where it is."""
+        said = [self.label, self.left, self.top, self.right, self.bottom, self.crowd]
+        return [*said, True] if self.difficult else said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,6 +53,7 @@ class StatedBox:
     said: str
     fractions: bool = False
     crowd: bool = False
+    difficult: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,8 @@ def _checked(box: StatedBox, size: tuple[int, int], problems: Problems) -> Box |
     if problem is not None or box.label is None:
         problems.add(box.where, f"box {box.said} {problem}")
         return None
-    return Box(box.label, max(0.0, left), max(0.0, top), min(float(wide), right), min(float(high), bottom), box.crowd)
+    corners = max(0.0, left), max(0.0, top), min(float(wide), right), min(float(high), bottom)
+    return Box(box.label, *corners, crowd=box.crowd, difficult=box.difficult)
 
 
 def _brought_upright(box: Box, stored: tuple[int, int], orientation: int) -> Box:
@@ -239,4 +241,4 @@ def _brought_upright(box: Box, stored: tuple[int, int], orientation: int) -> Box
         7: (high - bottom, wide - right, high - top, wide - left),
         8: (top, wide - right, bottom, wide - left),
     }[orientation]
-    return Box(box.label, *corners, crowd=box.crowd)
+    return Box(box.label, *corners, crowd=box.crowd, difficult=box.difficult)

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from pipeline.data.boxed.annotated import Problems, dataset_of
 from pipeline.data.boxed.coco import coco_files, read_coco
+from pipeline.data.boxed.voc import read_voc, voc_places
 from pipeline.data.boxed.yolo import is_yolo, read_yolo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from pipeline.data.boxed.annotated import Annotations
     from pipeline.data.dataset import Dataset
     from pipeline.data.folder import SplitOptions
     from pipeline.data.index import FileIndex
@@ -36,11 +39,18 @@ def open_boxed(
         DataError: for whatever is wrong with it.
     """
     problems = Problems(drop=drop)
-    files = coco_files(root)
-    if not files and not is_yolo(root):
+    kinds: dict[str, Callable[[], Annotations]] = {}
+    if files := coco_files(root):
+        kinds["COCO's JSON"] = lambda: read_coco(files, root, problems)
+    if is_yolo(root):
+        kinds["YOLO's text files"] = lambda: read_yolo(root, problems)
+    if places := voc_places(root):
+        kinds["Pascal VOC's XML files"] = lambda: read_voc(places, root, problems)
+    if not kinds:
         return None
-    stated = read_coco(files, root, problems) if files else read_yolo(root, problems)
-    kind = "COCO's JSON" if files else "YOLO's text files"
+    kind, *others = kinds
+    stated = kinds[kind]()
     counted = sum(map(len, stated.parts.values()))
-    progress.note(f"{name}: {kind}, {counted} images in {', '.join(stated.parts)}, {len(stated.classes)} classes")
+    told = f"{name}: {kind}, {counted} images in {', '.join(stated.parts)}, {len(stated.classes)} classes"
+    progress.note(f"{told}; {' and '.join(others)} there are not read" if others else told)
     return dataset_of(stated, options, index, progress, name=name)

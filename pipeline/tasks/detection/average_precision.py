@@ -45,7 +45,8 @@ class CocoFigures:
             ``AP small``, ``AP medium``, ``AP large`` where there are objects of that size; fractions of 1.
         per_image: What each image contributed: ``found``, a row for each of its at most 100 detections, and ``there``,
             the classes of its objects. A row is the class, the score, and two whole numbers with a bit for each of the
-            ten thresholds: whether the detection is of an object, and whether it does not count, being of a crowd.
+            ten thresholds: whether the detection is of an object, and whether it does not count, being of a crowd
+            or of something difficult.
     """
 
     figures: dict[str, float]
@@ -63,7 +64,7 @@ def coco_figures(found: Sequence[Found], truth: Sequence[Objects], *, classes: i
     Raises:
         DataError: when there is no object on any image.
     """
-    if not any(not box.crowd for objects in truth for box in objects.boxes):
+    if not any(box.counts for objects in truth for box in objects.boxes):
         raise DataError("there is nothing to find on the test images", got=f"{len(truth)} images without a box")
     evaluated = _evaluated(_truth_document(truth, classes), _found_document(found, len(truth), classes))
     figures = {name: float(value) for name, value in zip(_NAMES, evaluated.stats, strict=False) if value >= 0}
@@ -72,14 +73,15 @@ def coco_figures(found: Sequence[Found], truth: Sequence[Objects], *, classes: i
 
 def _evaluated(truth: dict[str, Any], found: dict[str, Any]) -> Any:  # noqa: ANN401 - COCOeval, which has no types
     from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
+
+    from pipeline.tasks.detection.coco_evaluation import CocoEvaluation
 
     with contextlib.redirect_stdout(io.StringIO()):
         documents = [COCO(), COCO()]
         for one, content in zip(documents, (truth, found), strict=True):
             one.dataset = content
             one.createIndex()
-        evaluated = COCOeval(*documents, iouType="bbox")
+        evaluated = CocoEvaluation(*documents, iouType="bbox")
         evaluated.evaluate()
         evaluated.accumulate()
         evaluated.summarize()
@@ -96,7 +98,8 @@ def _truth_document(truth: Sequence[Objects], classes: int) -> dict[str, Any]:
                 "category_id": box.label,
                 "bbox": [box.left, box.top, box.right - box.left, box.bottom - box.top],
                 "area": (box.right - box.left) * (box.bottom - box.top),
-                "iscrowd": int(box.crowd),
+                "iscrowd": int(not box.counts),
+                "difficult": box.difficult,
             }
             for number, (image, box) in enumerate(boxes, 1)
         ]

@@ -73,3 +73,34 @@ def test_images_without_any_object_cannot_be_scored() -> None:
 
     with pytest.raises(DataError, match="there is nothing to find on the test images"):
         coco_figures(found, truth, classes=CLASSES)
+
+
+def _said(*rows: tuple[float, ...]) -> Found:
+    boxes = np.array([row[1:] for row in rows], dtype=np.float64)
+    return Found(boxes, np.array([row[0] for row in rows]), np.zeros(len(rows), dtype=np.int64))
+
+
+def test_what_voc_calls_difficult_need_not_be_found_and_nothing_on_it_is_wrong() -> None:
+    easy, hard = Box(0, 0, 0, 40, 40), Box(0, 100, 100, 200, 200, difficult=True)
+    truth = [Objects(size=(300, 300), boxes=(easy, hard))]
+    on_easy, on_hard, again = (0.5, 0, 0, 40, 40), (0.9, 100, 100, 200, 200), (0.8, 101, 100, 200, 200)
+
+    for rows in ((on_easy,), (on_easy, on_hard), (on_easy, on_hard, again)):
+        figures = coco_figures([_said(*rows)], truth, classes=1)
+        assert figures.figures["AP"] == pytest.approx(1.0)
+        assert precision_of(figures.per_image)([1]) == pytest.approx(1.0, abs=1e-6)
+        assert figures.per_image[0]["there"] == [0]
+
+
+def test_what_lies_within_something_difficult_without_being_it_is_wrong_and_within_a_crowd_it_is_not() -> None:
+    easy, part = Box(0, 0, 0, 40, 40), (0.9, 120, 120, 140, 140)
+    for place, wanted in (({"difficult": True}, 0.5), ({"crowd": True}, 1.0)):
+        truth = [Objects(size=(300, 300), boxes=(easy, Box(0, 100, 100, 200, 200, **place)))]
+        figures = coco_figures([_said((0.5, 0, 0, 40, 40), part)], truth, classes=1)
+        assert figures.figures["AP50"] == pytest.approx(wanted)
+
+
+def test_difficult_objects_alone_are_nothing_to_find() -> None:
+    truth = [Objects(size=(10, 10), boxes=(Box(0, 0, 0, 5, 5, difficult=True),))]
+    with pytest.raises(DataError, match="there is nothing to find on the test images"):
+        coco_figures([_said((0.5, 0, 0, 5, 5))], truth, classes=1)
