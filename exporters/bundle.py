@@ -139,14 +139,14 @@ def _read_bundle(root: Path) -> Bundle:
     )
 
 
-def _write_texts(work: Path, spec: EngineSpec, target: Target, contents: Contents) -> None:
+def _write_texts(work: Path, engine: Artifact, target: Target, contents: Contents) -> None:
     (work / "run.py").write_text(run_script(target, contents.task), encoding="utf-8")
     shutil.copyfile(_DEVICE / "verify.py", work / "verify.py")
     (work / "preprocess.json").write_text(
         canonical_json(contents.preprocess.model_dump(mode="json")) + "\n", encoding="utf-8"
     )
     (work / "classes.txt").write_bytes("".join(f"{name}\n" for name in contents.classes).encode())
-    (work / "README.md").write_text(_readme(spec, target, contents), encoding="utf-8")
+    (work / "README.md").write_text(_readme(engine, target, contents), encoding="utf-8")
 
 
 def _write_origin(work: Path, spec: EngineSpec, target: Target, engine: Artifact, contents: Contents) -> None:
@@ -183,6 +183,7 @@ def run_script(target: Target, task: str) -> str:
         "@@RUNTIME@@": (_DEVICE / target.run_template).read_text(encoding="utf-8").strip(),
         "@@READING@@": part_for_devices(_PIPELINE / "tasks" / "reading" / f"{task}.py"),
         "@@MODEL@@": (_DEVICE / f"run_{task}.py.template").read_text(encoding="utf-8").strip(),
+        "@@DRAWING@@": part_for_devices(_DEVICE / "drawing.py"),
         "@@NEEDS@@": _needs(target),
     }
     for name, text in filled.items():
@@ -203,7 +204,8 @@ def _needs(target: Target) -> str:
     return f"{', '.join(others)} and {last}"
 
 
-def _readme(spec: EngineSpec, target: Target, contents: Contents) -> str:
+def _readme(engine: Artifact, target: Target, contents: Contents) -> str:
+    spec = EngineSpec.from_json(engine.facts["engine"])
     pinned = " ".join(f"{name}=={found}" for name, found in versions(target.runtime).items() if found)
     shape = "x".join(str(side) for side in spec.input.shape)
     return (

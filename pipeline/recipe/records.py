@@ -70,6 +70,9 @@ class MeasureSection(_Section):
     processes: PositiveInt | None = Field(default=None, description="fresh processes a measurement; default: profile's")
     iterations: PositiveInt | None = Field(default=None, description="timed inferences a process; default: profile's")
     threads: PositiveInt | None = Field(default=None, description="threads of the runtime; default: all usable cores")
+    examples: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=6, description="so many test images are drawn into a detector's report with what was found on them"
+    )
     seeds: PositiveInt = Field(
         default=1, description="train so many students without and so many with teachers, for mean and spread"
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.report import gate_charts, gate_texts, goal_texts, texts
+from pipeline.report import example_texts, gate_charts, gate_texts, goal_texts, texts
 from pipeline.report.charts import layer_damages, waterfall
+from pipeline.report.example_charts import examples
 from pipeline.report.goal_charts import goal_front
 from pipeline.report.training_charts import learning_curves
 
@@ -36,11 +37,13 @@ def render_html(report: Report) -> str:
         charts=waterfall(report),
         damages=layer_damages(report),
         curves=learning_curves(report),
+        examples=examples(report),
         front=_present(goal_front(report)),
         more_charts=_present(gate_charts.memory_phases(report.stages), gate_charts.pareto(report.stages)),
         gates=[(found, _gate_charts(found)) for found in (report.gate, report.best) if found is not None],
         history=gate_charts.history(report.history),
         texts=texts,
+        example_texts=example_texts,
         gate_texts=gate_texts,
         goal_texts=goal_texts,
         style=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.report import gate_texts, goal_texts, texts
+from pipeline.report import example_texts, gate_texts, goal_texts, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,6 +34,12 @@ def render_markdown(report: Report) -> str:
         rows = goal_texts.goal_rows(report)
         parts += ["## What it may cost", line(report.goal.sentence), table(goal_texts.GOAL_COLUMNS, rows)]
         parts += [table(goal_texts.SIZE_COLUMNS, rows) for rows in [goal_texts.size_rows(report)] if rows]
+    if rows := example_texts.example_rows(report):
+        parts += [
+            "## What was found on test images",
+            line(example_texts.SAID_LEGEND),
+            table(example_texts.EXAMPLE_COLUMNS, rows),
+        ]
     if int8 := texts.int8_text(report):
         parts += ["## INT8", line(int8)]
         parts += [table(texts.TRIED_COLUMNS, rows) for rows in [texts.tried_rows(report)] if rows]

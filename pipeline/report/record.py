@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.artifact import Json  # noqa: TC001 - pydantic reads it
 from pipeline.report.comparison import Comparison  # noqa: TC001 - as above
+from pipeline.report.example_record import ExampleEntry  # noqa: TC001 - as above
 from pipeline.report.goal_record import GoalEntry  # noqa: TC001 - as above
 from pipeline.report.training_record import TrainingEntry  # noqa: TC001 - as above
 
@@ -296,6 +297,9 @@ class Report(_Record):
     goal: GoalEntry | None = Field(default=None, description="what was asked of its cost, and what came of it")
     trainings: tuple[TrainingEntry, ...] = Field(default=(), description="the curves of what was trained")
     quantization: QuantizationEntry | None = None
+    examples: tuple[ExampleEntry, ...] = Field(
+        default=(), description="a few test images, with what is on them and what was found"
+    )
     bundle: BundleEntry
     gate: Comparison | None = Field(default=None, description="the shipped bundle against the accepted baseline")
     best: Comparison | None = Field(default=None, description="the same against the best one accepted lately")

@@ -28,6 +28,7 @@ from pipeline.report.record import (
 )
 from pipeline.report.training_record import TrainingEntry
 from pipeline.runner.baseline_doubts import doubts_of
+from pipeline.runner.examples import examples_of
 from pipeline.tasks import agreement
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         ensemble=ensemble,
         trainings=_trainings(outcomes, taught),
         quantization=_quantization(plan.parts.task, decision, outcomes),
+        examples=examples_of(plan, outcomes[0].measured, last),
         bundle=bundle_entry(bundle),
         conditions=last.solo.processes[0]["facts"] if last else {},
         shipped_change=_paired(plan.parts.task, outcomes[0].measured, last),

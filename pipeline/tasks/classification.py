@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.tasks.followed import Followed
     from pipeline.tasks.lesson import Lesson
+    from pipeline.tasks.marks import Mark
     from pipeline.tasks.moves import Moves, Tile
     from pipeline.tasks.task import Labels
     from pipeline.training.images import Batch, TrainingImages
@@ -312,6 +313,10 @@ class Classification:
     def alike(self, first: Sequence[Json], second: Sequence[Json]) -> tuple[bool, ...]:
         """Whether both say the same class."""
         return tuple(a == b for a, b in zip(first, second, strict=True))
+
+    def marks(self, sample: Sample, decision: Json | None = None) -> tuple[Mark, ...]:  # noqa: ARG002 - no places
+        """None: a class is of the whole image."""
+        return ()
 
 
 def _calibration_error(confidence: Array, hits: Array) -> float:

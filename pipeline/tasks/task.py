@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.tasks.followed import Followed
     from pipeline.tasks.lesson import Lesson
+    from pipeline.tasks.marks import Mark
     from pipeline.tasks.moves import Moves, Tile
     from pipeline.training.images import Batch, TrainingImages
     from pipeline.training.schedule import Augmentation
@@ -387,6 +388,15 @@ class Task(Protocol):
 
     def alike(self, first: Sequence[Json], second: Sequence[Json]) -> tuple[bool, ...]:
         """Image by image, whether two models decide the same."""
+        ...
+
+    def marks(self, sample: Sample, decision: Json | None = None) -> tuple[Mark, ...]:
+        """What can be drawn onto an image; empty of a task that says nothing of places.
+
+        Args:
+            sample: The image, with its truth.
+            decision: Of a model, as of :meth:`decide`; None: the truth is drawn.
+        """
         ...
 
 

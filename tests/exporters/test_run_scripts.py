@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
+import textwrap
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +90,10 @@ def _flip_a_byte(path: Path) -> None:
 def test_the_script_of_every_target_is_python_and_has_no_gap(name: str, task: str) -> None:
     text = run_script(target_named(name), task)
     assert "@@" not in text
-    tree = ast.parse(text)
-    assert {"open_model", "add_options", "answer"} < {one.name for one in tree.body if isinstance(one, ast.FunctionDef)}
+    tree = ast.parse(text, feature_version=(3, 9))
+    assert {"open_model", "add_options", "answer", "pictures_for"} < {
+        one.name for one in tree.body if isinstance(one, ast.FunctionDef)
+    }
     assert "Model" in {one.name for one in tree.body if isinstance(one, ast.ClassDef)}
 
 
@@ -101,6 +106,86 @@ def test_its_logits_are_those_of_the_pipelines_session(
     with object_at(OPENERS[name])(bundles[name].root, bundles[name].spec) as session:
         (wanted,) = session.run(session_parts.preprocess.load(str(photo))[None])
     assert np.array_equal(np.float32(json.loads(done.stdout)["logits"]), wanted[0])
+
+
+@pytest.mark.parametrize("name", _ON_CPU[:1])
+def test_a_folder_is_asked_image_by_image(bundles: dict[str, Bundle], name: str, photo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in (2, 1):
+        shutil.copy(photo, folder / f"{number}.png")
+    (folder / "notes.txt").write_text("no image", encoding="utf-8")
+    done = _run(bundles[name].root, "--json", folder)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["image"] for record in records] == [str(folder / "1.png"), str(folder / "2.png")]
+    alone = json.loads(_run(bundles[name].root, "--json", photo).stdout)
+    assert records[0]["logits"] == alone["logits"]
+
+    (tmp_path / "empty").mkdir()
+    done = _run(bundles[name].root, tmp_path / "empty")
+    assert (done.returncode, done.stderr) == (2, f"error: {tmp_path / 'empty'}: there is no image in this folder\n")
+
+
+CV2 = """
+    import numpy as np
+    from PIL import Image
+
+    CAP_PROP_POS_MSEC = 0
+
+    class VideoCapture:
+        def __init__(self, path):
+            self.place = 0
+            with Image.open(path) as opened:
+                self.frame = np.asarray(opened.convert("RGB"))[:, :, ::-1]
+
+        def isOpened(self):
+            return True
+
+        def get(self, what):
+            return 40.0 * self.place
+
+        def read(self):
+            self.place += 1
+            return (True, self.frame) if self.place <= 3 else (False, None)
+
+        def release(self):
+            pass
+"""
+"""Stands where OpenCV would: a film of one image, three times."""
+
+
+@pytest.mark.parametrize("name", _ON_CPU[:1])
+def test_a_film_is_asked_frame_by_frame(bundles: dict[str, Bundle], name: str, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "cv2.py").write_text(textwrap.dedent(CV2), encoding="utf-8")
+    command = [sys.executable, str(bundles[name].root / "run.py"), "--json", "--video", str(photo)]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["image"], one["frame"], one["seconds"]) for one in records] == [
+        (str(photo), number, 0.04 * number) for number in range(3)
+    ]
+    alone = json.loads(_run(bundles[name].root, "--json", photo).stdout)
+    assert [one["logits"] for one in records] == [alone["logits"]] * 3
+
+
+@pytest.mark.skipif(find_spec("cv2") is not None, reason="OpenCV is here")
+@pytest.mark.parametrize("name", _ON_CPU[:1])
+def test_without_opencv_a_film_is_refused_in_one_sentence(bundles: dict[str, Bundle], name: str, photo: Path) -> None:
+    done = _run(bundles[name].root, "--video", photo)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == ("error: --video needs OpenCV (No module named 'cv2'): pip install opencv-python-headless\n")
+
+
+@pytest.mark.parametrize("name", _ON_CPU[:1])
+def test_nothing_to_ask_about_is_a_mistake(bundles: dict[str, Bundle], name: str) -> None:
+    done = _run(bundles[name].root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the following arguments are required: IMAGE" in done.stderr
 
 
 @pytest.mark.parametrize("name", _HERE)

@@ -13,6 +13,7 @@ from pipeline.preprocess import boxes_in_image
 from pipeline.tasks.detection.deployable.agreement import candidates_differ
 from pipeline.tasks.detection.deployable.form import OUTPUTS
 from pipeline.tasks.detection.deployable.post_process import PostProcess
+from pipeline.tasks.detection.marked import marks_of_detections, marks_of_truth
 from pipeline.tasks.detection.same_objects import pairs_of, same_objects
 from pipeline.tasks.reading.detection import detections
 from pipeline.tasks.task import Accuracy
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.tasks.followed import Followed
     from pipeline.tasks.lesson import Lesson
+    from pipeline.tasks.marks import Mark
     from pipeline.tasks.moves import Moves, Tile
     from pipeline.tasks.task import Labels
     from pipeline.training.images import Batch, TrainingImages
@@ -328,10 +330,11 @@ class Detection:
         changed = whole = 0.0
         for ours, theirs in zip(outputs, reference, strict=True):
             mine, wanted = self._found(ours), self._found(theirs)
-            pairs = pairs_of(mine, wanted)
+            matched = pairs_of(mine, wanted)
             whole += float((wanted[1] ** 2).sum())
-            changed += sum((wanted[1][one] - overlap * mine[1][other]) ** 2 for other, one, overlap in pairs)
-            for (_, scores, _), taken in ((mine, {one for one, _, _ in pairs}), (wanted, {one for _, one, _ in pairs})):
+            changed += sum((wanted[1][one] - overlap * mine[1][other]) ** 2 for other, one, overlap in matched)
+            ours_taken, theirs_taken = ({pair[place] for pair in matched} for place in (0, 1))
+            for (_, scores, _), taken in ((mine, ours_taken), (wanted, theirs_taken)):
                 changed += sum(float(score) ** 2 for number, score in enumerate(scores) if number not in taken)
         return float(changed / max(whole, 1e-30))
 
@@ -350,6 +353,13 @@ class Detection:
     def alike(self, first: Sequence[Json], second: Sequence[Json]) -> tuple[bool, ...]:
         """Whether both are sure of the same objects: as many, each with a partner of its class in the same place."""
         return tuple(same_objects(a, b) for a, b in zip(first, second, strict=True))
+
+    def marks(self, sample: Sample, decision: Json | None = None) -> tuple[Mark, ...]:
+        """The objects, or the detections that the model is sure of; see :mod:`~pipeline.tasks.detection.marked`."""
+        from pipeline.tasks.detection.box_labels import objects_of
+
+        objects = objects_of(sample)
+        return marks_of_truth(objects) if decision is None else marks_of_detections(objects, decision)
 
     def _found(self, output: Outputs) -> Outputs:
         """Boxes, scores and class indices that are left of one image's candidates."""

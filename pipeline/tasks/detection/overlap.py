@@ -12,11 +12,16 @@ if TYPE_CHECKING:
 __all__ = ["overlaps"]
 
 
-def overlaps(first: Array, second: Array) -> Array:
-    """Intersection over union of boxes (n, 4) and (k, 4), xyxy: float64 (n, k); 0 of empty ones."""
+def overlaps(first: Array, second: Array, *, of_first: bool = False) -> Array:
+    """Intersection over union of boxes (n, 4) and (k, 4), xyxy: float64 (n, k); 0 of empty ones.
+
+    ``of_first``: over the area of the first one alone, as COCO holds a detection against a crowd.
+    """
     one, other = first.astype(np.float64)[:, None], second.astype(np.float64)[None]
     sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
     common = sides.clip(min=0).prod(axis=-1)
-    either = (one[..., 2:] - one[..., :2]).prod(axis=-1) + (other[..., 2:] - other[..., :2]).prod(axis=-1) - common
-    found: Array = np.divide(common, either, out=np.zeros_like(common), where=either > 0)
+    whole = (one[..., 2:] - one[..., :2]).prod(axis=-1) + np.zeros_like(common)
+    if not of_first:
+        whole = whole + (other[..., 2:] - other[..., :2]).prod(axis=-1) - common
+    found: Array = np.divide(common, whole, out=np.zeros_like(common), where=whole > 0)
     return found

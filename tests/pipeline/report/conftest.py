@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.report.comparison import Comparison, Difference, MetricRow, ProcessPoint
 from pipeline.report.comparison import Verdict as Judged
+from pipeline.report.example_record import ExampleEntry, MarkEntry
 from pipeline.report.record import (
     AccuracyFigure,
     BundleEntry,
@@ -29,8 +30,8 @@ from pipeline.report.record import (
 
 Filled = Callable[[str], Report]
 
-_FIXED = frozenset({"schema", "status", "verdict", "unit", "against", "kind", "time"})
-"""Keys whose values are words of ours."""
+_FIXED = frozenset({"schema", "status", "verdict", "unit", "against", "kind", "time", "picture"})
+"""Keys whose values are words of ours, or bytes."""
 
 
 def _row(name: str, p50_s: float, size_bytes: int, accuracy: float, *notes: str) -> StageRow:
@@ -117,6 +118,17 @@ def report() -> Report:
             damages=(
                 DamageEntry(node="/conv1/Conv", layer="conv1", noise=0.0049, kept_float=False),
                 DamageEntry(node="/fc/Gemm", layer="fc", noise=0.0009, kept_float=True),
+            ),
+        ),
+        examples=(
+            ExampleEntry(
+                image="val/0003.png",
+                size=(640, 480),
+                picture="/9j/2Q==",  # where a JPEG file begins and ends
+                alike=False,
+                truth=(MarkEntry(label="cat", box=(10, 20, 200, 400)),),
+                baseline=(MarkEntry(label="cat", box=(12, 20, 203, 396), score=0.97, right=True),),
+                shipped=(MarkEntry(label="dog", box=(420, -5, 640, 300), score=0.55, right=False),),
             ),
         ),
         bundle=BundleEntry(path="bundle", sha256="b" * 64, size_bytes=5_650_000),

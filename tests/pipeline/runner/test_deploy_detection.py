@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import subprocess
@@ -198,6 +200,63 @@ def test_the_bundle_says_what_the_pipeline_says(deployed: Deployed, place: Path)
     assert [(one.label, one.score, list(one.box)) for one in found] == [
         (one["class"], one["score"], one["box"]) for one in printed
     ]
+
+
+def test_the_report_shows_test_images_with_what_is_on_them(deployed: Deployed) -> None:
+    examples = deployed.report.examples
+    page = (deployed.folder / "report.html").read_text(encoding="utf-8")
+
+    assert len(examples) == 6
+    assert len({one.image for one in examples}) == 6
+    assert all(one.size == (2 * SIDE, SIDE) and one.truth for one in examples)
+    assert all(mark.score is None for one in examples for mark in one.truth)
+    assert {mark.label for one in examples for mark in one.truth} == {"red", "green"}
+    assert page.count("data:image/jpeg;base64,") == 6
+    with Image.open(io.BytesIO(base64.b64decode(examples[0].picture))) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (2 * SIDE, SIDE))
+
+
+def _asked(deployed: Deployed, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", str(deployed.folder / "bundle" / "run.py"), *map(str, arguments)]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def test_the_runner_draws_what_it_found(deployed: Deployed, place: Path, tmp_path: Path) -> None:
+    image, out = place / "squares" / "val" / "01.png", tmp_path / "out.png"
+    done = _asked(deployed, image, "--threshold", "0.05", "--draw", out)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == _asked(deployed, image, "--score", "0.05").stdout
+    with Image.open(image) as before, Image.open(out) as after:
+        assert (after.format, after.size) == ("PNG", before.size)
+        assert (np.asarray(before) != np.asarray(after)).any()
+
+
+def test_the_runner_draws_a_folder_one_picture_an_image(deployed: Deployed, place: Path, tmp_path: Path) -> None:
+    done = _asked(deployed, place / "squares" / "val", "--json", "--draw", tmp_path / "out")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    asked = [json.loads(line)["image"] for line in done.stdout.splitlines()]
+    assert [Path(one).name for one in asked] == [f"{number:02}.png" for number in range(16)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [Path(one).name for one in asked]
+
+
+@pytest.mark.parametrize(
+    ("place_of_picture", "message"),
+    [("out.txt", "error: --draw: .*out.txt should end in one of .png"), ("itself", "it would replace the image")],
+)
+def test_a_place_for_no_picture_is_refused(
+    deployed: Deployed, place: Path, tmp_path: Path, place_of_picture: str, message: str
+) -> None:
+    image = place / "squares" / "val" / "01.png"
+    before = image.read_bytes()
+    done = _asked(deployed, image, "--draw", image if place_of_picture == "itself" else tmp_path / place_of_picture)
+
+    assert done.returncode == 2
+    assert re.search(message, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert image.read_bytes() == before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_bundle_s_boxes_are_those_of_the_network(deployed: Deployed, place: Path) -> None:
