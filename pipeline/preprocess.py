@@ -13,12 +13,22 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - run.py has it at run time
 from PIL import Image, ImageOps
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 __all__ = [
     "CHANNELS",
     "IMAGE_FORMATS",
     "LARGEST_PIXELS",
+    "OF_A_LETTERBOX",
     "PreprocessSpec",
     "boxes_in_image",
     "boxes_in_input",
@@ -31,23 +41,33 @@ __all__ = [
 CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
 """How many channels an input of each kind has."""
 
+OF_A_LETTERBOX = frozenset(("fill", "place"))
+"""Keys that say something of a letterbox alone."""
+
 _Positive = Annotated[float, Field(gt=0)]
 
 
 class PreprocessSpec(BaseModel):
     """How an image becomes the network's input.
 
-    The steps, in order: ``resize`` (to a shorter side, or squash), ``crop`` from the centre, scale to [0, 1],
-    subtract ``mean``, divide by ``std``, lay out as channels first, float32. An engine whose input is uint8 does all
-    after the crop itself (``exporters.onnx_forms.bytes_input``).
+    The steps, in order: ``resize`` (to a shorter side, squash, or letterbox), ``crop`` from the centre or ``fill``
+    around the picture, scale to [0, 1], subtract ``mean``, divide by ``std``, lay out as channels first, float32. An
+    engine whose input is uint8 does all after the crop itself (``exporters.onnx_forms.bytes_input``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     size: tuple[PositiveInt, PositiveInt] = Field(description="height and width of the input in pixels")
-    resize: PositiveInt | Literal["squash"] = Field(
+    resize: PositiveInt | Literal["squash", "letterbox"] = Field(
         default="squash",
-        description="length of the shorter side before the centre crop, or 'squash': straight to size, ratio ignored",
+        description="length of the shorter side before the centre crop, 'squash': straight to size, ratio ignored, or "
+        "'letterbox': the whole image as large as it fits, its ratio kept",
+    )
+    fill: Annotated[int, Field(ge=0, le=255)] | None = Field(
+        default=None, description="of a letterbox alone: the grey around the picture, 0 to 255; default 114"
+    )
+    place: Literal["centre", "corner"] | None = Field(
+        default=None, description="of a letterbox alone: where the picture lies, 'corner' is top left; default centre"
     )
     mean: tuple[float, float, float] | tuple[float] = Field(
         default=(0.485, 0.456, 0.406), description="per channel, of [0, 1]"
@@ -80,6 +100,27 @@ class PreprocessSpec(BaseModel):
                 found[name] = (round(sum(cls.model_fields[name].default) / 3, 3),)
         return found
 
+    @model_validator(mode="before")
+    @classmethod
+    def _a_letterbox_is_grey_and_centred(cls, fields: Any) -> Any:  # noqa: ANN401 - raw input
+        """Unless somebody says otherwise: YOLOv5's grey, which the YOLOs since then were trained with."""
+        if not isinstance(fields, dict) or fields.get("resize") != "letterbox":
+            return fields
+        said = {name: value for name, value in fields.items() if value is not None}
+        return {"fill": 114, "place": "centre", **said}
+
+    @model_serializer(mode="wrap")
+    def _what_is_of_a_letterbox_alone_is_left_out(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """So that the records, and all that is kept under them, are what they were before there were letterboxes."""
+        return {name: value for name, value in whole(self).items() if value is not None or name not in OF_A_LETTERBOX}
+
+    @model_validator(mode="after")
+    def _only_a_letterbox_is_filled(self) -> PreprocessSpec:
+        if self.resize != "letterbox" and (self.fill, self.place) != (None, None):
+            message = f"fill and place are of a letterbox, and resize is {self.resize}"
+            raise ValueError(message)
+        return self
+
     @model_validator(mode="after")
     def _every_channel_has_its_own(self) -> PreprocessSpec:
         count = CHANNELS[self.channels]
@@ -98,8 +139,14 @@ class PreprocessSpec(BaseModel):
         """The same part of the image at another height and width: a shorter side changes in proportion."""
         if size == self.size:
             return self
-        resize = self.resize if self.resize == "squash" else max(1, round(self.resize * max(size) / max(self.size)))
+        resize = self.resize
+        if isinstance(resize, int):
+            resize = max(1, round(resize * max(size) / max(self.size)))
         return self.model_copy(update={"size": size, "resize": resize})
+
+    def resized(self, resize: int | str) -> PreprocessSpec:
+        """The same with images resized otherwise; a letterbox has its customary grey, and its picture in the middle."""
+        return PreprocessSpec.model_validate({**self.model_dump(exclude={*OF_A_LETTERBOX}), "resize": resize})
 
     def load(self, path: str, dtype: str = "float32") -> NDArray[Any]:
         """The input for one image file, as an engine of that input type takes it: see :func:`preprocess_image`."""
@@ -158,7 +205,10 @@ def preprocess_image(image: Image.Image, spec: dict[str, Any], dtype: str = "flo
     height, width = spec["size"]
     wide, high, left, top = resized_and_cropped(image.size, spec)
     image = image.resize((wide, high), Image.Resampling[spec["interpolation"].upper()])
-    if spec["resize"] != "squash":
+    if spec["resize"] == "letterbox":
+        picture, image = image, Image.new("RGB", (width, height), (spec["fill"],) * 3)
+        image.paste(picture, (-left, -top))
+    elif spec["resize"] != "squash":
         image = image.crop((left, top, left + width, top + height))
     pixels = np.asarray(image)
     if spec["channels"] == "gray":
@@ -169,10 +219,18 @@ def preprocess_image(image: Image.Image, spec: dict[str, Any], dtype: str = "flo
 
 
 def resized_and_cropped(size: tuple[int, int], spec: dict[str, Any]) -> tuple[int, int, int, int]:
-    """Width and height that an image of a width and height is resized to, and left and top of what is cut out then."""
+    """Width and height that an image of a width and height is resized to, and left and top of what is cut out then.
+
+    These are below zero where the picture of a letterbox begins later than the input.
+    """
     height, width = spec["size"]
     if spec["resize"] == "squash":
         return width, height, 0, 0
+    if spec["resize"] == "letterbox":
+        scale = min(width / size[0], height / size[1])
+        wide, high = (max(1, round(scale * side)) for side in size)
+        in_corner = spec["place"] == "corner"
+        return wide, high, 0 if in_corner else -((width - wide) // 2), 0 if in_corner else -((height - high) // 2)
     shorter, (wide, high) = spec["resize"], size
     if wide <= high:
         wide, high = shorter, max(shorter, int(shorter * high / wide))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 
-from pipeline.preprocess import CHANNELS, PreprocessSpec
+from pipeline.errors import UsageError
+from pipeline.preprocess import CHANNELS, OF_A_LETTERBOX, PreprocessSpec
 
 __all__ = ["InputSection"]
 
@@ -19,8 +20,16 @@ class InputSection(BaseModel):
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
         default=None, description="pixels: one side, or [height, width]"
     )
-    resize: PositiveInt | Literal["squash"] | None = Field(
-        default=None, description="shorter side before the centre crop, or 'squash' straight to size"
+    resize: PositiveInt | Literal["squash", "letterbox"] | None = Field(
+        default=None,
+        description="shorter side before the centre crop, 'squash' straight to size, or 'letterbox': the whole image "
+        "as large as it fits",
+    )
+    fill: Annotated[int, Field(ge=0, le=255)] | None = Field(
+        default=None, description="the grey around a letterbox's picture, 0 to 255; default 114"
+    )
+    place: Literal["centre", "corner"] | None = Field(
+        default=None, description="where a letterbox's picture lies: centre, or corner (top left); default centre"
     )
     mean: float | tuple[float, float, float] | tuple[float] | None = Field(
         default=None, description="subtracted from every channel, of [0, 1]; one number serves all"
@@ -35,9 +44,32 @@ class InputSection(BaseModel):
         default=None, description="their order, or 'gray' for a network of one channel"
     )
 
+    @model_serializer(mode="wrap")
+    def _what_is_of_a_letterbox_alone_is_left_out(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Where nothing is said of it, as in the preprocessing itself."""
+        return {name: value for name, value in whole(self).items() if value is not None or name not in OF_A_LETTERBOX}
+
     def over(self, base: PreprocessSpec) -> PreprocessSpec:
-        """``base`` with what is given here in its place."""
-        return PreprocessSpec.model_validate({**base.model_dump(), **self._fitting(base)})
+        """``base`` with what is given here in its place.
+
+        Raises:
+            UsageError: for what is said of a letterbox where images are resized otherwise.
+        """
+        kept, resize = base.model_dump(), self.resize or base.resize
+        if resize != "letterbox":
+            kept = {name: value for name, value in kept.items() if name not in OF_A_LETTERBOX}
+            self._refuse_letterboxing(resize)
+        return PreprocessSpec.model_validate({**kept, **self._fitting(base)})
+
+    def _refuse_letterboxing(self, resize: int | str) -> None:
+        for name in sorted(OF_A_LETTERBOX):
+            if (said := getattr(self, name)) is not None:
+                raise UsageError(
+                    "this is said of a letterbox, and images are resized otherwise",
+                    where=f"input.{name}",
+                    got=f"{said}, and input.resize = {resize}",
+                    fix="set input.resize=letterbox, or leave it out",
+                )
 
     def _fitting(self, base: PreprocessSpec) -> dict[str, Any]:
         """What is given, and the base's mean and deviation for another number of channels."""

@@ -120,7 +120,7 @@ def _preprocess_of_file(recipe: Recipe, image: ImageInput, *, where: str) -> tup
 
 def resized(base: PreprocessSpec, chosen: InputSection) -> PreprocessSpec:
     """The base with its resize in the proportion of the chosen size: the same part of the image is seen."""
-    if chosen.size is None or chosen.resize is not None or base.resize == "squash":
+    if chosen.size is None or chosen.resize is not None or isinstance(base.resize, str):
         return base
     size = (chosen.size, chosen.size) if isinstance(chosen.size, int) else chosen.size
     return base.model_copy(update={"resize": base.at(size).resize})

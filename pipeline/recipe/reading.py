@@ -85,7 +85,7 @@ def _lines(section: BaseModel, values: Mapping[str, Any], margin: str) -> Iterat
             yield from _lines(inner, values[key], f"{margin}  ")
         else:
             text: str = yaml.dump(
-                {key: values[key]},
+                {key: values.get(key)},  # what says nothing may not be among them
                 Dumper=_Dumper,
                 sort_keys=False,
                 allow_unicode=True,

@@ -1,7 +1,7 @@
 """Which of the usual preprocessings a trained network was trained with: tried on calibration images and their labels.
 
 The test split is not looked at. First every size with every normalisation on few images, then the best of these with
-the channels in both orders and with and without a centre crop on more.
+the channels in both orders and with and without a centre crop on more; where places count, in a letterbox too.
 """
 
 from __future__ import annotations
@@ -106,13 +106,14 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
     answers = _network(plan)
     base = plan.parts.preprocess
     sizes, normalisations = _sizes(plan, samples), _normalisations(base)
+    resizes = ("squash", "cropped", *(["letterbox"] if any(map(plan.parts.task.marks, samples)) else []))
     found: list[Tried] = []
     refused = ""
     with progress.track(
-        "trying preprocessings", len(sizes) * len(normalisations) + _BEST * len(_variants(base))
+        "trying preprocessings", len(sizes) * len(normalisations) + _BEST * len(_variants(base, resizes))
     ) as ticker:
         for size in sizes:
-            sized = base.model_copy(update={"size": size, "resize": "squash"})
+            sized = base.resized("squash").at(size)
             images = _Images(few, sized)
             for name, normalisation in normalisations.items():
                 try:
@@ -125,7 +126,7 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
         best = sorted(found, key=_rank)[:_BEST]
         judged = []
         for one in best:
-            for spec in _variants(one.spec):
+            for spec in _variants(one.spec, resizes):
                 judged.append(_tried(plan.parts.task, answers, one.name, spec, _Images(samples, spec)))
                 ticker.advance()
     rest = [one for one in found if one not in best]
@@ -156,11 +157,12 @@ def _normalisations(base: PreprocessSpec) -> dict[str, dict[str, Any]]:
     return {name: {"mean": mean, "std": std} for (mean, std), name in names.items()}
 
 
-def _variants(spec: PreprocessSpec) -> list[PreprocessSpec]:
-    """Both orders of colours, with and without the customary centre crop."""
-    resizes: tuple[Any, ...] = ("squash", round(_CROPPED * max(spec.size)))
+def _variants(spec: PreprocessSpec, resizes: Sequence[str]) -> list[PreprocessSpec]:
+    """Both orders of colours, with and without the customary centre crop; where places count, in a letterbox too."""
     return [
-        spec.model_copy(update={"channels": channels, "resize": resize})
+        spec.resized(round(_CROPPED * max(spec.size)) if resize == "cropped" else resize).model_copy(
+            update={"channels": channels}
+        )
         for channels in (("gray",) if spec.channels == "gray" else ("RGB", "BGR"))
         for resize in resizes
     ]

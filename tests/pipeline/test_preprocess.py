@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
 
 from pipeline import preprocess
-from pipeline.preprocess import PreprocessSpec, load_image, preprocess_image
+from pipeline.preprocess import PreprocessSpec, boxes_in_image, boxes_in_input, load_image, preprocess_image
 
 IMAGES = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(
     lambda sides: arrays(np.uint8, (*sides, 3), elements=st.integers(0, 255))
@@ -139,6 +139,91 @@ def test_the_crop_is_from_the_centre_of_the_longer_side(*, upright: bool) -> Non
 
 def test_height_comes_before_width() -> None:
     assert _ours(np.zeros((8, 8, 3), np.uint8), _spec(size=(2, 6), resize=8)).shape == (3, 2, 6)
+
+
+# Letterbox
+
+
+@settings(deadline=None)
+@given(
+    pixels=IMAGES,
+    size=st.tuples(SIDES, SIDES),
+    fill=st.integers(0, 255),
+    place=st.sampled_from(["centre", "corner"]),
+    channels=st.sampled_from(["RGB", "BGR", "gray"]),
+)
+def test_a_letterbox_is_the_whole_picture_in_its_ratio_on_grey(
+    pixels: NDArray[np.uint8], size: tuple[int, int], fill: int, place: str, channels: str
+) -> None:
+    spec = _spec(size=size, resize="letterbox", fill=fill, place=place, channels=channels, mean=0, std=1)
+    found = preprocess_image(Image.fromarray(pixels), spec.model_dump(mode="json"), "uint8")
+    scale = min(size[0] / pixels.shape[0], size[1] / pixels.shape[1])
+    high, wide = (max(1, round(scale * side)) for side in pixels.shape[:2])
+    top, left = (0, 0) if place == "corner" else ((size[0] - high) // 2, (size[1] - wide) // 2)
+    picture = Image.fromarray(pixels).resize((wide, high), Image.Resampling.BILINEAR)
+    inside = np.asarray(picture.convert("L"))[:, :, None] if channels == "gray" else np.asarray(picture)
+    wanted = np.full((*size, inside.shape[2]), fill, np.uint8)
+    wanted[top : top + high, left : left + wide] = inside
+
+    assert wide == size[1] or high == size[0]
+    np.testing.assert_array_equal(found, wanted[:, :, ::-1] if channels == "BGR" else wanted)
+
+
+def test_an_image_of_the_input_s_ratio_is_squashed_the_same_way() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 45, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(
+        _ours(pixels, _spec(size=(20, 30), resize="letterbox")), _ours(pixels, _spec(size=(20, 30), resize="squash"))
+    )
+
+
+@given(
+    size=st.tuples(st.integers(8, 64), st.integers(8, 64)),
+    image=st.tuples(st.integers(8, 500), st.integers(8, 500)),
+    place=st.sampled_from(["centre", "corner"]),
+)
+def test_boxes_come_back_from_a_letterbox(size: tuple[int, int], image: tuple[int, int], place: str) -> None:
+    spec = _spec(size=size, resize="letterbox", place=place).model_dump(mode="json")
+    wide, high = image
+    boxes = np.array([[0, 0, wide, high], [wide / 3, high / 4, wide / 2, high]])
+    there = boxes_in_input(boxes, image, spec)
+
+    assert there.min() >= 0
+    assert there[:, [0, 2]].max() <= size[1] + 1e-9
+    assert there[:, [1, 3]].max() <= size[0] + 1e-9
+    np.testing.assert_allclose(boxes_in_image(there, image, spec), boxes, atol=1e-9)
+
+
+@pytest.mark.parametrize("place", ["centre", "corner"])
+def test_a_box_lies_where_its_object_is_in_the_letterbox(place: str) -> None:
+    pixels = np.zeros((40, 80, 3), np.uint8)
+    pixels[10:20, 40:80] = 255
+    spec = _spec(size=40, resize="letterbox", fill=0, place=place, interpolation="nearest")
+    seen = preprocess_image(Image.fromarray(pixels), spec.model_dump(mode="json"), "uint8")
+    ((left, top, right, bottom),) = boxes_in_input(np.array([[40, 10, 80, 20]]), (80, 40), spec.model_dump(mode="json"))
+    rows, columns = (seen[:, :, 0] > 0).nonzero()
+
+    assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (left, top, right, bottom)
+
+
+def test_what_a_letterbox_alone_has_stands_in_no_other_record() -> None:
+    assert _spec(size=7, resize="letterbox").model_dump(include={"resize", "fill", "place"}) == {
+        "resize": "letterbox",
+        "fill": 114,
+        "place": "centre",
+    }
+    assert not {"fill", "place"} & _spec(size=7, resize=8).model_dump().keys()
+    for wrong in ({"fill": 0}, {"place": "corner", "resize": 8}):
+        with pytest.raises(ValidationError, match="fill and place are of a letterbox"):
+            _spec(size=7, **wrong)
+
+
+def test_a_letterbox_of_another_size_or_resized_otherwise() -> None:
+    spec = _spec(size=7, resize="letterbox", fill=3, place="corner")
+
+    assert spec.at((9, 8)) == _spec(size=(9, 8), resize="letterbox", fill=3, place="corner")
+    assert spec.resized("squash") == _spec(size=7)
+    assert spec.resized(9) == _spec(size=7, resize=9)
+    assert _spec(size=7).resized("letterbox") == _spec(size=7, resize="letterbox")
 
 
 # Reading a file
@@ -300,7 +385,8 @@ def test_a_file_goes_through_reading_and_all_steps(tmp_path: Path) -> None:
     np.testing.assert_array_equal(spec.load(str(tmp_path / "x.png")), _torchvision(pixels, spec))
 
 
-def test_the_part_for_bundles_needs_pillow_and_numpy_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("resize", [6, "squash", "letterbox"])
+def test_the_part_for_bundles_needs_pillow_and_numpy_alone(tmp_path: Path, resize: int | str) -> None:
     text = Path(preprocess.__file__).read_text(encoding="utf-8")
     part = text.split("# --- the bundle's run.py starts here ---\n")[1].split("# --- the bundle's run.py ends here")[0]
     names: dict[str, Any] = {
@@ -314,7 +400,7 @@ def test_the_part_for_bundles_needs_pillow_and_numpy_alone(tmp_path: Path) -> No
     }
     exec(compile(part, "run.py", "exec", dont_inherit=True), names)  # noqa: S102 - as the bundle does
     Image.fromarray(_coordinates(9, 7)).save(tmp_path / "x.png")
-    spec = _spec(size=(4, 5), resize=6)
+    spec = _spec(size=(4, 5), resize=resize)
     image = names["preprocess_image"](names["load_image"](str(tmp_path / "x.png")), spec.model_dump(mode="json"))
     np.testing.assert_array_equal(image, spec.load(str(tmp_path / "x.png")))
 
@@ -344,7 +430,7 @@ def test_what_is_not_given_is_imagenets() -> None:
 
 @given(
     size=st.tuples(SIDES, SIDES),
-    resize=SIDES | st.just("squash"),
+    resize=SIDES | st.sampled_from(["squash", "letterbox"]),
     mean=MEANS,
     std=STDS,
     interpolation=METHODS,

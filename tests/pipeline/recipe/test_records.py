@@ -176,6 +176,15 @@ def test_one_number_is_a_square_and_serves_all_channels() -> None:
     assert (spec.size, spec.mean, spec.std) == ((7, 7), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
 
 
+def test_a_letterbox_over_another_way_and_the_other_way_round() -> None:
+    boxed = InputSection(resize="letterbox", fill=0).over(BASE)
+
+    assert (boxed.resize, boxed.fill, boxed.place, boxed.size) == ("letterbox", 0, "centre", BASE.size)
+    assert InputSection(place="corner").over(boxed).model_dump() == {**boxed.model_dump(), "place": "corner"}
+    assert InputSection(resize=30).over(boxed) == BASE
+    assert InputSection.model_validate(boxed.model_dump()).over(BASE) == boxed
+
+
 @given(OVERRIDES)
 def test_a_full_preprocessing_given_as_input_wins_over_any_base(other: dict[str, Any]) -> None:
     section = InputSection.model_validate(BASE.model_dump())

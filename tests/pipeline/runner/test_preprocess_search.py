@@ -16,9 +16,10 @@ from safetensors.torch import save_file
 from pipeline.chain.plan import Plan, make_plan
 from pipeline.data import Dataset
 from pipeline.errors import UsageError
+from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
-from pipeline.runner.preprocess_search import NORMALISATIONS, try_preprocessings
+from pipeline.runner.preprocess_search import NORMALISATIONS, _variants, try_preprocessings
 
 if TYPE_CHECKING:
     from exporters.bundle import Bundle
@@ -142,3 +143,13 @@ def test_values_are_typed_so_that_no_shell_takes_them_apart(planned: Planner) ->
     told = next(one for one in found if one.name == "ImageNet's").settings()
 
     assert "--set 'input.mean=[0.485,0.456,0.406]'" in told
+
+
+def test_where_places_count_a_letterbox_is_among_them() -> None:
+    spec = PreprocessSpec(size=(224, 224))
+    tried = _variants(spec, ("squash", "cropped", "letterbox"))
+
+    assert [(one.channels, one.resize) for one in tried] == [
+        (channels, resize) for channels in ("RGB", "BGR") for resize in ("squash", 256, "letterbox")
+    ]
+    assert {one.fill for one in tried if one.resize == "letterbox"} == {114}

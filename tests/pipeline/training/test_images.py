@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.data.boxes import Box, Objects
 from pipeline.data.dataset import Sample
 from pipeline.errors import DataError
-from pipeline.preprocess import PreprocessSpec
+from pipeline.preprocess import PreprocessSpec, normalised
 from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection.detection import Detection
@@ -76,6 +76,20 @@ def test_all_batches_but_the_last_are_full(kept: TrainingImages, batch_size: int
     assert set(sizes[:-1]) <= {batch_size}
     assert 1 <= sizes[-1] <= batch_size
     assert sum(sizes) == _COUNT
+
+
+@pytest.mark.parametrize("place", ["centre", "corner"])
+def test_a_letterbox_is_the_same_to_the_bit_in_training_elsewhere_and_from_bytes(
+    samples: tuple[Sample, ...], place: str
+) -> None:
+    fields = {**_PREPROCESS.model_dump(), "resize": "letterbox", "fill": 7, "place": place}
+    preprocess = PreprocessSpec.model_validate(fields)
+    trained_on = TrainingImages(samples, preprocess, SilentProgress(), Classification()).first(_COUNT).numpy()
+    paths = [str(sample.path) for sample in samples]
+
+    np.testing.assert_array_equal(trained_on, [preprocess.load(path) for path in paths])
+    spec = preprocess.model_dump(mode="json")
+    np.testing.assert_array_equal(trained_on, [normalised(preprocess.load(path, "uint8"), spec) for path in paths])
 
 
 def test_a_part_of_the_images_can_be_walked_through(kept: TrainingImages) -> None:

@@ -43,7 +43,7 @@ def test_crowds_are_not_learned_from() -> None:
     assert labels.boxes[0].shape == (0, 4)
 
 
-@pytest.mark.parametrize("resize", ["squash", 64, 40])
+@pytest.mark.parametrize("resize", ["squash", "letterbox", 64, 40])
 def test_boxes_come_back_to_where_they_were(resize: int | str) -> None:
     spec = PreprocessSpec(size=(48, 56), resize=resize).model_dump(mode="json")
     boxes = np.array([[20.0, 20.0, 60.0, 70.0], [31.5, 12.25, 80.0, 81.0]])
