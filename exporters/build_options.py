@@ -27,6 +27,10 @@ class Build(BaseModel):
         default="float32",
         description="'uint8': the device feeds the bytes of an image, the graph itself subtracts mean and divides",
     )
+    nms: Literal["runner", "graph"] = Field(
+        default="runner",
+        description="where a detector's overlapping boxes are suppressed: by whoever runs the model, or 'graph': in it",
+    )
     ort_format: bool = Field(
         default=False,
         description="for the target ort-cpu: model.ort and the list of operators that a reduced ONNX Runtime needs",

@@ -97,7 +97,7 @@ def write_bundle(engine: Artifact, target: Target, machine: Machine, contents: C
             spec = EngineSpec.from_json(engine.facts["engine"])
             for entry in engine.files:
                 shutil.copyfile(engine.root / entry.path, work / entry.path)
-            _write_texts(work, spec, target, contents)
+            _write_texts(work, engine, target, contents)
             _write_origin(work, spec, target, engine, contents)
             _write_manifest(work, spec, target, machine, engine, contents)
             _publish(work, out)
@@ -221,8 +221,16 @@ def _readme(engine: Artifact, target: Target, contents: Contents) -> str:
         "the classes in the order of its outputs, `manifest.json` the hash of every file and where they come from,\n"
         f"`{PROVENANCE}` what was built from which recipe and sources, `{BILL_OF_MATERIALS}` what it consists of\n"
         "and needs.\n"
+        + _told_of_suppression(engine)
         + "".join(f"\nAssumed when it was made, since nobody said otherwise: {text}.\n" for text in contents.assumed)
     )
+
+
+def _told_of_suppression(engine: Artifact) -> str:
+    """What whoever reads the outputs without run.py has to know of them."""
+    if engine.facts.get("nms") != "graph":
+        return ""
+    return "\nThe model suppresses overlapping boxes itself: it gives detections, of which those of score 0 are none.\n"
 
 
 def _told_of_bytes(spec: EngineSpec, preprocess: PreprocessSpec) -> str:
@@ -245,6 +253,7 @@ def _write_manifest(
         "precision": engine.facts["precision"],
         "dialect": engine.facts["dialect"],
         "answers": contents.answers,
+        **({"nms": engine.facts["nms"]} if "nms" in engine.facts else {}),
         "engine": spec.to_json(),
         "machine": {"architectures": architectures, "isa": list(machine.isa)},
         "versions": versions(target.runtime),

@@ -76,6 +76,10 @@ class Target(Protocol):
         """None when an engine of it can be run on this machine; else the reason in one sentence."""
         ...
 
+    def cannot_suppress(self) -> str | None:
+        """None when its runtime runs ONNX's NonMaxSuppression; else the reason in one sentence."""
+        ...
+
     def settings(self) -> dict[str, Json]:
         """What decides the engine's bytes besides the ONNX file, the precision and the versions; enters the key."""
         ...

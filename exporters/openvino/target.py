@@ -70,6 +70,9 @@ class OpenVinoTarget:
         """Wherever it can be built it can be run."""
         return self.missing()
 
+    def cannot_suppress(self) -> None:
+        """It has a kernel for it."""
+
     def settings(self) -> dict[str, Json]:
         """What the float layers of an INT8 network compute in."""
         return {"native_bf16": _native_bf16()}

@@ -66,6 +66,9 @@ class OrtCpuTarget:
         """Wherever it can be built it can be run: the CPU provider is in every wheel."""
         return self.missing()
 
+    def cannot_suppress(self) -> None:
+        """It has a kernel for it."""
+
     def settings(self) -> dict[str, Json]:
         """The format; the level of optimisation is fixed."""
         return {"ort_format": self.ort_format}

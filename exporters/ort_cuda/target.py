@@ -67,6 +67,9 @@ class OrtGpuTarget:
         reason = gpu_or_reason()
         return self.missing() or (reason if isinstance(reason, str) else None)
 
+    def cannot_suppress(self) -> None:
+        """It has a kernel for it."""
+
     def settings(self) -> dict[str, Json]:
         """Nothing: the graph is optimised on the device, for the provider that is there."""
         return {}

@@ -95,6 +95,10 @@ class TensorRtTarget:
             return trouble
         return gpu if isinstance(gpu, str) else self.flavour.unfit(gpu)
 
+    def cannot_suppress(self) -> str:
+        """TensorRT for RTX 1.7 parses the operator and cannot build it; with TensorRT it was not tried."""
+        return "shapes within the graph would depend on values, and TensorRT was not seen to build that"
+
     def settings(self) -> dict[str, Json]:
         """The builder's options, and the GPU or the compute capabilities it builds for."""
         gpu = this_gpu()

@@ -111,13 +111,14 @@ class Plan:
             precision: What the engine computes in.
             options: Of the runtime, over the target's defaults.
         """
-        takes_bytes = self.recipe.build.input == "uint8"
+        section, parts = self.recipe.build, self.parts
         return BuildFor(
             target=target.name,
             source=source,
             precision=precision,
             options=dict(options or {}),
-            folded=self.parts.preprocess if takes_bytes else None,
+            folded=parts.preprocess if section.input == "uint8" else None,
+            suppression=parts.task.suppression(len(parts.dataset.classes)) if section.nms == "graph" else None,
             builder=target,
         )
 
@@ -148,6 +149,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
     )
     _check_data(recipe, dataset, task)
     _check_views(recipe, task)
+    _check_suppression(recipe, task, len(dataset.classes))
     remember_dataset(store, dataset, recipe.data, seed=recipe.seed)
     weights = with_backbone(
         resolve_weights(recipe.weights, model, cache=cache, progress=progress),
@@ -179,6 +181,14 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
         assumed=assumed,
         notes=(*_weights_notes(model, weights), *told, *_data_notes(dataset, skipped)),
     )
+
+
+def _check_suppression(recipe: Recipe, task: Task, classes: int) -> None:
+    """Refuse a suppression in the graph where nothing is suppressed."""
+    if recipe.build.nms == "graph" and task.suppression(classes) is None:
+        raise UsageError(
+            f"a network for {task.name} has no boxes to suppress", where="build.nms", got="graph", fix="leave it out"
+        )
 
 
 def _check_expectation(recipe: Recipe, targets: tuple[Target, ...]) -> None:

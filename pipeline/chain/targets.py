@@ -38,6 +38,13 @@ def targets_of(recipe: Recipe, progress: Progress) -> tuple[Target, ...]:
         targets = tuple(map(target_named, recipe.targets))
         _concerned(targets, recipe.build)
     for target in targets:
+        if recipe.build.nms == "graph" and (reason := target.cannot_suppress()):
+            raise UsageError(
+                f"target {target.name} cannot suppress boxes within the graph",
+                where="build.nms",
+                got=reason,
+                fix="leave it to the runner: --nms runner",
+            )
         if recipe.build.precision != "auto":
             check_precision(target, recipe.build.precision)
         if reason := target.missing():
@@ -53,6 +60,8 @@ def _automatic(recipe: Recipe, progress: Progress) -> tuple[Target, ...]:
     targets = tuple(target for target in found if asked in {"auto", *target.precisions})
     if not targets:
         raise UsageError(f"no target that runs here builds {asked}", got=_names(found))
+    if recipe.build.nms == "graph":
+        targets = tuple(target for target in targets if not target.cannot_suppress()) or targets
     for concerned in _concerned(targets, recipe.build):
         targets = concerned
     kept = ": all are built, the fastest is kept" if len(targets) > 1 else ""

@@ -80,6 +80,12 @@ def recipe_from(
         str | None,
         typer.Option("--input", help="'uint8': the device feeds the bytes of an image; default float32, normalised."),
     ] = None,
+    nms: Annotated[
+        str | None,
+        typer.Option(
+            "--nms", help="Of detectors: 'graph' suppresses overlapping boxes within the model; default 'runner'."
+        ),
+    ] = None,
     goal: Annotated[
         str | None,
         typer.Option(
@@ -167,6 +173,7 @@ def recipe_from(
         "measure.seeds": seeds,
         "build.budget_s": _seconds(budget),
         "build.input": input_,
+        "build.nms": nms,
         "build.tensorrt.capabilities": _names(compute),
         **(QUICK if quick else {}),
     }

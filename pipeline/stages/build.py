@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exporters.onnx_forms.bytes_input import BytesFromFloat
+from exporters.onnx_forms.suppressed import SuppressedFromCandidates
 from exporters.target import Precision  # noqa: TC001 - pydantic reads it
 from pipeline.artifact import ArtifactKind, dialect_of
 from pipeline.preprocess import PreprocessSpec  # noqa: TC001 - as above
 from pipeline.stage import Made
+from pipeline.tasks.suppression import Suppression  # noqa: TC001 - as above
 
 if TYPE_CHECKING:
     from pipeline.stage import Inputs, Workspace
@@ -46,6 +48,9 @@ class BuildFor(BaseModel):
     folded: PreprocessSpec | None = None
     """Preprocessing whose arithmetic is moved into the graph, which then takes bytes; None: it takes float32."""
 
+    suppression: Suppression | None = None
+    """Suppression that is moved into the graph, which then gives detections; None: it gives what it gave."""
+
     builder: Any = Field(exclude=True, repr=False)
     """The ``Target`` of that name; its name and versions are in the key already."""
 
@@ -69,13 +74,16 @@ class BuildFor(BaseModel):
         """Build; the facts hold the engine's spec.
 
         Raises:
-            ParityError: when the graph that takes bytes does not compute the same.
+            ParityError: when the graph that takes bytes, or suppresses, does not compute the same.
         """
         model = inputs.artifacts[ArtifactKind.ONNX].path(self.source)
         with (
             tempfile.TemporaryDirectory(prefix="edgewright-") as scratch,
             work.progress.track(f"building for {self.target}", 1) as ticker,
         ):
+            if self.suppression is not None:
+                model, candidates = Path(scratch, f"suppressed-{self.source}"), model
+                SuppressedFromCandidates(candidates, model, self.suppression)
             if self.folded is not None:
                 model, floats = Path(scratch, self.source), model
                 BytesFromFloat(floats, model, self.folded)
@@ -83,6 +91,8 @@ class BuildFor(BaseModel):
             ticker.advance()
         spec = replace(spec, options={**spec.options, **self.options})
         shape = "x".join(str(side) for side in spec.input.shape)
-        note = f"{self.precision} engine, input {spec.input.dtype} {shape}"
+        within = ", overlapping boxes suppressed within" if self.suppression else ""
+        note = f"{self.precision} engine, input {spec.input.dtype} {shape}{within}"
         facts = {"engine": spec.to_json(), "precision": self.precision, "dialect": dialect_of(self.source)}
+        facts |= {"nms": "graph"} if self.suppression else {}
         return Made(facts=facts, notes=(note,))

@@ -118,6 +118,9 @@ class Classification:
     def shrunk(self, network: nn.Module, before: tuple[int, int], after: tuple[int, int]) -> None:
         """Nothing in a classifier is in pixels."""
 
+    def suppression(self, classes: int) -> None:
+        """None: nothing overlaps."""
+
     def collated(self, samples: Sequence[Sample], preprocess: PreprocessSpec) -> Labels:  # noqa: ARG002 - whatever is seen
         """The classes' indices, int64 (images,)."""
         import torch

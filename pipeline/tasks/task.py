@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.tasks.lesson import Lesson
     from pipeline.tasks.marks import Mark
     from pipeline.tasks.moves import Moves, Tile
+    from pipeline.tasks.suppression import Suppression
     from pipeline.training.images import Batch, TrainingImages
     from pipeline.training.schedule import Augmentation
 
@@ -210,6 +211,14 @@ class Task(Protocol):
             network: Any of the task's.
             before: Height and width of its input so far.
             after: Of its smaller one.
+        """
+        ...
+
+    def suppression(self, classes: int) -> Suppression | None:
+        """What is left to do with the outputs and a graph may do too; None where nothing is.
+
+        Args:
+            classes: Of the data.
         """
         ...
 

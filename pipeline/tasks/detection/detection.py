@@ -16,6 +16,7 @@ from pipeline.tasks.detection.deployable.post_process import PostProcess
 from pipeline.tasks.detection.marked import marks_of_detections, marks_of_truth
 from pipeline.tasks.detection.same_objects import pairs_of, same_objects
 from pipeline.tasks.reading.detection import detections
+from pipeline.tasks.suppression import Suppression
 from pipeline.tasks.task import Accuracy
 
 if TYPE_CHECKING:
@@ -156,6 +157,10 @@ class Detection:
 
         if isinstance(network, FCOS | FasterRCNN | RetinaNet):
             scale_anchors(network, math.sqrt(math.prod(after) / math.prod(before)))
+
+    def suppression(self, classes: int) -> Suppression:
+        """That of the network; labels count from 1."""
+        return Suppression(labels=1 + classes, **asdict(self.post))
 
     # Training
 

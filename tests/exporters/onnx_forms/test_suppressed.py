@@ -13,6 +13,7 @@ from exporters.onnx_forms.reference import reference_session
 from exporters.onnx_forms.suppressed import SuppressedFromCandidates, check_suppressed
 from pipeline.errors import ParityError
 from pipeline.tasks.reading.detection import detections
+from pipeline.tasks.suppression import Suppression
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,8 @@ def test_the_graph_finds_what_the_runner_finds(
     candidates: Path, tmp_path: Path, score: float, iou: float, most: int
 ) -> None:
     path = tmp_path / "suppressed.onnx"
-    assert SuppressedFromCandidates(candidates, path, classes=CLASSES, score=score, iou=iou, most=most) <= 1e-6
+    suppression = Suppression(labels=CLASSES, score=score, iou=iou, most=most)
+    assert SuppressedFromCandidates(candidates, path, suppression) <= 1e-6
     before, after = reference_session(candidates), reference_session(path)
     kept = min(most, COUNT)
     generator = np.random.default_rng(1)
@@ -88,7 +90,7 @@ def test_the_graph_finds_what_the_runner_finds(
 
 def test_shapes_are_told_and_one_suppression_is_there(candidates: Path, tmp_path: Path) -> None:
     path = tmp_path / "suppressed.onnx"
-    SuppressedFromCandidates(candidates, path, classes=CLASSES, score=0.3, iou=0.5, most=12)
+    SuppressedFromCandidates(candidates, path, Suppression(labels=CLASSES, score=0.3, iou=0.5, most=12))
     model = onnx.load(path)
     assert [node.op_type for node in model.graph.node].count("NonMaxSuppression") == 1
     assert [output.name for output in model.graph.output] == ["boxes", "scores", "labels"]
@@ -96,6 +98,22 @@ def test_shapes_are_told_and_one_suppression_is_there(candidates: Path, tmp_path
 
 def test_a_graph_that_suppresses_otherwise_is_refused(candidates: Path, tmp_path: Path) -> None:
     path = tmp_path / "suppressed.onnx"
-    SuppressedFromCandidates(candidates, path, classes=CLASSES, score=0.3, iou=0.5, most=60)
+    SuppressedFromCandidates(candidates, path, Suppression(labels=CLASSES, score=0.3, iou=0.5, most=60))
     with pytest.raises(ParityError, match="does not suppress as the runner does"):
-        check_suppressed(candidates, path, score=0.3, iou=0.1, most=60)
+        check_suppressed(candidates, path, Suppression(labels=CLASSES, score=0.3, iou=0.1, most=60))
+
+
+def test_a_network_that_finds_nothing_on_noise_is_checked_too(candidates: Path, tmp_path: Path) -> None:
+    """Only the crowds of boxes tell: no score of this network reaches the threshold on any image."""
+    model = onnx.load(candidates)
+    topk = next(node for node in model.graph.node if node.op_type == "TopK")
+    model.graph.initializer.append(numpy_helper.from_array(np.array(1e-3, np.float32), "hardly"))
+    position = list(model.graph.node).index(topk)
+    model.graph.node.insert(position, helper.make_node("Mul", [topk.input[0], "hardly"], ["unlikely"]))
+    topk.input[0] = "unlikely"
+    onnx.save(model, candidates)
+    path = tmp_path / "suppressed.onnx"
+    SuppressedFromCandidates(candidates, path, Suppression(labels=CLASSES, score=0.3, iou=0.5, most=60))
+
+    with pytest.raises(ParityError, match="does not suppress as the runner does"):
+        check_suppressed(candidates, path, Suppression(labels=CLASSES, score=0.3, iou=0.1, most=60))

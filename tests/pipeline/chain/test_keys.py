@@ -31,6 +31,7 @@ from pipeline.stages.export import ExportFor
 from pipeline.stages.prune import Prune
 from pipeline.subject import PARTS, Parts, Subject
 from pipeline.tasks.classification import Classification
+from pipeline.tasks.suppression import Suppression
 from pipeline.training.schedule import Schedule
 
 
@@ -81,6 +82,7 @@ STAGES: dict[str, Any] = {
         builder=ORT_CPU,
         options={"spinning": False},
         folded=PreprocessSpec(size=(8, 8)),
+        suppression=Suppression(labels=4, score=0.05, iou=0.5, most=100),
     ),
 }
 SCHEDULE = {
@@ -149,6 +151,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
         "precision": "int8",
         "options": {"spinning": True},
         "target_settings": {"ort_format": True},
+        "suppression": {"labels": 9, "score": 0.9, "iou": 0.9, "most": 9},
         "folded": {
             "size": [9, 9],
             "resize": 9,

@@ -345,6 +345,31 @@ def test_a_target_that_cannot_be_built_here_is_told_with_what_is_missing(
     )
 
 
+def test_boxes_cannot_be_suppressed_in_the_graph_of_a_classifier(planned: Planner) -> None:
+    with pytest.raises(UsageError, match="a network for classification has no boxes to suppress"):
+        planned(build={"nms": "graph"})
+
+
+@pytest.mark.parametrize("name", catalog.TARGETS)
+def test_a_target_that_cannot_suppress_says_so(planned: Planner, name: str) -> None:
+    target = catalog.target_named(name)
+    if target.missing() is not None:
+        pytest.skip("it is not installed")
+    can = name not in {"tensorrt", "tensorrt-rtx"}
+    told = "has no boxes to suppress" if can else f"target {name} cannot suppress boxes within the graph"
+    assert (target.cannot_suppress() is None) == can
+    with pytest.raises(UsageError, match=told):
+        planned(targets=[name], build={"nms": "graph"})
+
+
+@pytest.mark.parametrize(("key", "value"), [("fill", 0), ("place", "corner")])
+def test_what_is_said_of_a_letterbox_is_refused_without_one(planned: Planner, key: str, value: object) -> None:
+    with pytest.raises(UsageError, match="this is said of a letterbox") as raised:
+        planned(input={key: value, "size": 16, "resize": "squash"})
+    assert raised.value.where == f"input.{key}"
+    assert planned(input={key: value, "size": 16, "resize": "letterbox"}).parts.preprocess.resize == "letterbox"
+
+
 def test_auto_is_what_can_run_here(planned: Planner) -> None:
     plan = planned(targets=["auto"])
     names = [target.name for target in plan.targets]

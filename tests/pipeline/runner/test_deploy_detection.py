@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,12 @@ import pytest
 from PIL import Image
 
 from edgewright import Bundle
-from pipeline.artifact import ArtifactKind
+from exporters.bundle import Contents, write_bundle
+from pipeline.artifact import FLOAT_MODEL, ArtifactKind, qdq_model
+from pipeline.catalog import target_named
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
+from pipeline.environment import this_machine
 from pipeline.errors import UsageError
 from pipeline.models.files import load_network
 from pipeline.preprocess import boxes_in_image
@@ -35,8 +38,8 @@ from pipeline.store import Store
 from pipeline.training.teacher_answers import TeacherAnswers
 
 if TYPE_CHECKING:
+    from exporters.target import Precision
     from pipeline.runner.publish import Deployed
-    from pipeline.stages.baseline import Baseline
 
 SIDE = 48
 NET = """
@@ -302,6 +305,44 @@ def test_a_yolo_goes_through_the_chain_and_its_bundle_prints_boxes(place: Path, 
     assert (made.report.stages[0].accuracy.value or 0) > 0.3
     assert {one["class"] for one in printed} <= {"red", "green"}
     assert printed[0]["score"] > 0.3
+
+
+@pytest.mark.parametrize("precision", ["float", "int8"])
+@pytest.mark.parametrize("name", [name for name in ("ort-cpu", "openvino") if target_named(name).missing() is None])
+def test_suppressed_in_the_graph_the_boxes_are_the_same(
+    deployed: Deployed, place: Path, tmp_path: Path, name: str, precision: Precision
+) -> None:
+    store = Store(place / "store")
+    plan = make_plan(_recipe(place, build={"nms": "graph"}), store, SilentProgress())
+    onnx = store.find(next(row.artifact_sha256 or "" for row in deployed.report.stages if row.name == "export"))
+    assert onnx is not None
+    target = target_named(name)
+    source = FLOAT_MODEL if precision == "float" else qdq_model(target.dialect(this_machine()))
+    chain = Chain(plan, store, SilentProgress(), lambda _: None)
+    within = plan.build_stage(target, source=source, precision=precision)
+    usual = within.model_copy(update={"suppression": None})
+    built = [chain.execute(stage, {ArtifactKind.ONNX: onnx}).artifact for stage in (usual, within)]
+    manifests = []
+    for number, engine in enumerate(built):
+        contents = Contents(
+            model="net.py:net",
+            task="detection",
+            preprocess=plan.parts.preprocess,
+            classes=plan.parts.dataset.classes,
+            provenance={},
+            answers=asdict(plan.parts.task.post),
+        )
+        manifests.append(write_bundle(engine, target, this_machine(), contents, tmp_path / str(number)).manifest)
+    found = []
+    for number in (0, 1):
+        with Bundle.open(tmp_path / str(number)) as bundle:
+            found.append([bundle.detect(sample.path, score=0.05) for sample in plan.parts.dataset.test])
+
+    assert [manifest.get("nms") for manifest in manifests] == [None, "graph"]
+    assert manifests[1]["engine"]["outputs"][0]["shape"] == [1, 100, 4]
+    assert "The model suppresses overlapping boxes itself" in (tmp_path / "1" / "README.md").read_text(encoding="utf-8")
+    assert sum(map(len, found[0])) > 16
+    assert found[0] == found[1]
 
 
 def test_a_classifier_is_no_teacher_of_a_detector(place: Path, store: Store) -> None:
