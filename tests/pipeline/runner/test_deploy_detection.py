@@ -286,17 +286,16 @@ def test_the_bundle_s_boxes_are_those_of_the_network(deployed: Deployed, place: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["x-nano", "9-t"])
-def test_a_yolo_goes_through_the_chain_and_its_bundle_prints_boxes(place: Path, name: str) -> None:
+def test_a_yolo_goes_through_the_chain_and_its_bundle_prints_boxes(place: Path) -> None:
     recipe = _recipe(
         place,
-        model=f"yolo/{name}",
+        model="yolo/x-nano",
         input={"size": 64},
         baseline={"schedule": {"epochs": 20, "batch_size": 8, "learning_rate": 3e-3, "augment": []}},
     )
     store = Store(place / "store")
     plan = make_plan(recipe, store, SilentProgress())
-    (made,) = deploy(Chain(plan, store, SilentProgress(), lambda _: None), out=place / name)
+    (made,) = deploy(Chain(plan, store, SilentProgress(), lambda _: None), out=place / "yolo")
     image = place / "squares" / "val" / "01.png"
     command = [sys.executable, str(made.folder / "bundle" / "run.py"), str(image), "--json", "--score", "0.05"]
     printed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["boxes"]
