@@ -83,7 +83,7 @@ class BoxLabels:
     def within(self, size: tuple[int, int]) -> BoxLabels:
         """What of the objects is within an input of that height and width; those that are mostly outside are gone."""
         height, width = size
-        pairs = [_within(*pair, width, height) for pair in zip(self.boxes, self.classes, strict=True)]
+        pairs = [_within(*pair, (0, 0, width, height)) for pair in zip(self.boxes, self.classes, strict=True)]
         return BoxLabels(tuple(boxes for boxes, _ in pairs), tuple(classes for _, classes in pairs))
 
     def moved(self, moves: Moves) -> BoxLabels:
