@@ -11,7 +11,7 @@ BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 
 # Exported as typed, so that neither make nor the shell reads them as code: names may hold blanks, quotes, $(shell ...).
-VALUES := MODEL DATA WEIGHTS TARGET TEACHERS GOAL RECIPE OUT ARGS
+VALUES := MODEL DATA WEIGHTS TARGET DEVICE TEACHERS GOAL RECIPE OUT ARGS
 $(foreach name,$(VALUES),$(eval override $(name) := $$(value $(name))))
 export $(VALUES)
 
@@ -24,7 +24,7 @@ WITH_ARGS = $(BIN)/python -c 'import os, shlex, sys; os.execv(sys.argv[1], sys.a
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make deploy MODEL=resnet50 [DATA=folder] [WEIGHTS=file] [TARGET='ort-cpu openvino'] [TEACHERS='vgg16 resnet101'] [GOAL=latency=0.5x] [RECIPE=r.yaml] [OUT=dir] [ARGS='--skip distill,prune']"
+	@echo "  make deploy MODEL=resnet50 [DATA=folder] [WEIGHTS=file] [TARGET='ort-cpu openvino'] [DEVICE=pi] [TEACHERS='vgg16 resnet101'] [GOAL=latency=0.5x] [RECIPE=r.yaml] [OUT=dir] [ARGS='--skip distill,prune']"
 
 setup: $(READY) ## install everything into .venv (done by every other target when needed)
 
@@ -42,7 +42,7 @@ $(READY): requirements.lock pyproject.toml
 
 deploy: $(READY) ## take MODEL through the whole chain; bundle and report in deployments/
 	@test -n "$$MODEL" || { echo "make deploy: which model? for example: make deploy MODEL=resnet50" >&2; exit 2; }
-	@set -- "$$MODEL" $${DATA:+--data "$$DATA"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${GOAL:+--goal "$$GOAL"} $${RECIPE:+--recipe "$$RECIPE"} $${OUT:+--out "$$OUT"}; \
+	@set -- "$$MODEL" $${DATA:+--data "$$DATA"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${GOAL:+--goal "$$GOAL"} $${RECIPE:+--recipe "$$RECIPE"} $${OUT:+--out "$$OUT"} $${DEVICE:+--device "$$DEVICE"}; \
 	for target in $$TARGET; do set -- "$$@" --target "$$target"; done; \
 	for teacher in $$TEACHERS; do set -- "$$@" --teacher "$$teacher"; done; \
 	exec $(WITH_ARGS) $(BIN)/edgewright deploy "$$@"

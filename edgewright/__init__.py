@@ -44,6 +44,7 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     recipe: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     out: Path | None = None,
+    device: str | None = None,
     quick: bool = False,
     reproducible: Path | None = None,
     show_progress: bool = False,
@@ -60,6 +61,7 @@ def deploy(  # noqa: PLR0913 - the options of the command line
         recipe: A YAML file that the other arguments override.
         settings: Any key of the recipe by its dotted name, such as ``{"input.size": 128}``.
         out: Folder of a single target's results; default ``deployments/<model>/<target>``.
+        device: Name of a device, or ``ssh://[user@]host[:port]``, where everything is measured; None: here.
         quick: One epoch of everything: to see that it works, not for figures.
         reproducible: ``decisions.json`` of an earlier run, whose choices by timing are made again.
         show_progress: Whether progress is printed on standard error.
@@ -70,8 +72,12 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     Raises:
         EdgewrightError: when it cannot be done; ``exit_code`` says of what kind, as the command line ends.
     """
+    from contextlib import nullcontext
+
+    from benchmarks.workers.workplace import HERE
     from pipeline.chain.chain import Chain
     from pipeline.chain.plan import make_plan
+    from pipeline.devices.device import device_of
     from pipeline.planning.given_decisions import read_decisions
     from pipeline.recipe.reading import QUICK, read_recipe
     from pipeline.runner.deploy import deploy as run
@@ -90,8 +96,10 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     store, progress = Store(default_root()), _progress(show_progress)
     asked = read_recipe(recipe, typed)
     given = None if reproducible is None else read_decisions(reproducible)
-    plan = make_plan(asked if given is None else for_given_target(asked, given), store, progress)
-    return run(Chain(plan, store, progress, lambda _: None, given=given), out=out)
+    asked = asked if given is None else for_given_target(asked, given)
+    with device_of(device, progress, lasting=True) if device else nullcontext(HERE) as place:
+        plan = make_plan(asked, store, progress, place=place)
+        return run(Chain(plan, store, progress, lambda _: None, given=given), out=out)
 
 
 def verify(folder: Path | str) -> Bundle:

@@ -50,6 +50,7 @@ class Contents:
             ``logits``, or ``probabilities`` of a network that ends in softmax or sigmoid.
         assumed: What nobody said and the accuracy rests on.
         steps: The stages that made the engine, in their order.
+        versions: Of what the target's engines need, where it was measured; None: here.
     """
 
     model: str
@@ -60,6 +61,12 @@ class Contents:
     answers: Json = "logits"
     assumed: Sequence[str] = ()
     steps: Sequence[Step] = ()
+    versions: Mapping[str, str | None] | None = None
+
+    def versions_of(self, target: Target) -> dict[str, str | None]:
+        """The versions of what a target's engines need."""
+        found = self.versions if self.versions is not None else versions(target.runtime)
+        return {name: found.get(name) for name in target.runtime}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +164,7 @@ def _write_origin(work: Path, spec: EngineSpec, target: Target, engine: Artifact
         "target": target.name,
         "precision": engine.facts["precision"],
     }
-    data, runtime = contents.provenance.get("data", {}), versions(target.runtime)
+    data, runtime = contents.provenance.get("data", {}), contents.versions_of(target)
     loaded = [FileEntry.of(work, work / name) for name in spec.loaded]
     bill = bill_of_materials(described, spec, loaded, data=data, runtime=runtime, assumed=contents.assumed)
     (work / BILL_OF_MATERIALS).write_text(canonical_json(bill) + "\n", encoding="utf-8")
@@ -206,7 +213,7 @@ def _needs(target: Target) -> str:
 
 def _readme(engine: Artifact, target: Target, contents: Contents) -> str:
     spec = EngineSpec.from_json(engine.facts["engine"])
-    pinned = " ".join(f"{name}=={found}" for name, found in versions(target.runtime).items() if found)
+    pinned = " ".join(f"{name}=={found}" for name, found in contents.versions_of(target).items() if found)
     shape = "x".join(str(side) for side in spec.input.shape)
     return (
         f"# {_public_name(contents.model)} for {target.name}\n\n"
@@ -256,7 +263,7 @@ def _write_manifest(
         **({"nms": engine.facts["nms"]} if "nms" in engine.facts else {}),
         "engine": spec.to_json(),
         "machine": {"architectures": architectures, "isa": list(machine.isa)},
-        "versions": versions(target.runtime),
+        "versions": contents.versions_of(target),
         "provenance": dict(contents.provenance),
         "files": [entry.to_json() for entry in _files_of(work)],
     }

@@ -36,7 +36,7 @@ class Target(Protocol):
         distributions: Python distributions whose versions decide what is built; they enter the build stage's key.
         runtime: The distributions a bundle for this target needs on the device.
         run_template: The file in ``exporters/device`` that becomes the runtime's part of the bundle's ``run.py``.
-        precisions: What it can build and this machine can run well.
+        precisions: What it can build and the machine can run well.
     """
 
     @property
@@ -58,6 +58,10 @@ class Target(Protocol):
         Raises:
             UsageError: for what the runtime does not have.
         """
+        ...
+
+    def for_machine(self, machine: Machine) -> Target:
+        """The target for engines that will run on that machine; itself where that changes nothing."""
         ...
 
     def dialect(self, machine: Machine) -> str:

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmarks.workers.workplace import HERE
 from exporters.onnxruntime_wheels import mixture
 from pipeline import __version__
 from pipeline.catalog import TARGETS, target_named
@@ -17,6 +18,8 @@ from pipeline.store import default_root
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from benchmarks.workers.workplace import Workplace
 
 __all__ = ["Checkup", "TargetState", "examine", "state_of_target"]
 
@@ -97,16 +100,18 @@ def _installed(distributions: tuple[str, ...]) -> dict[str, str]:
     return {name: found for name, found in versions(distributions).items() if found is not None}
 
 
-def state_of_target(name: str) -> TargetState:
-    """What can be done here for the target of that name."""
-    target = target_named(name)
+def state_of_target(name: str, place: Workplace = HERE) -> TargetState:
+    """What can be done for the target of that name: built here, and run in a place."""
+    target = target_named(name).for_machine(place.machine)
+    needed = tuple(name for name in target.runtime if name not in _EVERYWHERE)
+    found = place.versions(needed)
     return TargetState(
         name=name,
         description=target.description,
         precisions=target.precisions,
-        versions=_installed(tuple(name for name in target.runtime if name not in _EVERYWHERE)),
+        versions={one: version for one in needed if (version := found[one]) is not None},
         missing=target.missing(),
-        cannot_run=target.cannot_run(),
+        cannot_run=place.cannot_run(target),
     )
 
 

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
 
-__all__ = ["Machine", "processes_together", "python_version", "this_machine", "usable_cores", "versions"]
+__all__ = [
+    "ARCHITECTURES",
+    "Machine",
+    "any_machine",
+    "processes_together",
+    "python_version",
+    "this_machine",
+    "usable_cores",
+    "versions",
+]
+
+ARCHITECTURES = ("aarch64", "x86_64")
+"""Of machines that bundles can be made for without having one, as Linux calls them."""
 
 ISA_FLAGS = (
     "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8",
@@ -78,6 +90,11 @@ def this_machine() -> Machine:
         isa=tuple(flag for flag in ISA_FLAGS if flag in flags),
         system=platform.system(),
     )
+
+
+def any_machine(architecture: str) -> Machine:
+    """A machine of which no more is known: no instructions are counted on beyond those all of them have."""
+    return Machine(cpu="unknown", architecture=architecture, cores=usable_cores(), ram_gib=0, isa=(), system="Linux")
 
 
 def _cpu_name_and_flags() -> tuple[str, frozenset[str]]:

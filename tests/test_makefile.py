@@ -28,7 +28,9 @@ def _typed(tmp_path: Path, *words: str) -> list[str]:
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 
 
-@pytest.mark.parametrize("name", ["MODEL", "DATA", "WEIGHTS", "TARGET", "TEACHERS", "GOAL", "RECIPE", "OUT", "ARGS"])
+@pytest.mark.parametrize(
+    "name", ["MODEL", "DATA", "WEIGHTS", "TARGET", "DEVICE", "TEACHERS", "GOAL", "RECIPE", "OUT", "ARGS"]
+)
 @pytest.mark.parametrize(
     "code", ["$(shell touch {})", "$(touch {})", "`touch {}`", "';touch {};'", "$${{IFS}}&touch {}"]
 )

@@ -12,10 +12,13 @@ from benchmarks.machine.kernel_counters import clock_mhz, cpu_pressure_us, cpu_t
 if TYPE_CHECKING:
     from pipeline.artifact import Json
 
-__all__ = ["BUSY_OTHERS", "BUSY_STEAL", "MachineState", "StateSampler"]
+__all__ = ["BUSY_OTHERS", "BUSY_STEAL", "HOT_CELSIUS", "MachineState", "StateSampler"]
 
 BUSY_OTHERS, BUSY_STEAL = 0.10, 0.05
 """Shares of the cores' time from which on figures are doubted: what other programs and what the hypervisor takes."""
+
+HOT_CELSIUS = 80.0
+"""From here on a Raspberry Pi lowers its clocks; boards with other limits lie near it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from benchmarks.machine.disturbance import MachineState, StateSampler
-from benchmarks.pairs.stopped_sides import measure_apart, of_two_runtimes, resting
-from benchmarks.workers.launch import one_at_a_time, run_worker
+from benchmarks.pairs.stopped_sides import of_two_runtimes, resting
+from benchmarks.workers.workplace import HERE
 from pipeline.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.engine import Engine
+    from benchmarks.machine.disturbance import MachineState
+    from benchmarks.workers.workplace import Workplace
     from pipeline.artifact import Json
     from pipeline.progress import Ticker
 
@@ -96,8 +97,15 @@ class PairProcess:
         return fmean(changes)
 
 
-def measure_pairs(
-    baseline: Engine, candidate: Engine, protocol: PairProtocol, kinds: list[Kind], ticker: Ticker, *, seed: int
+def measure_pairs(  # noqa: PLR0913 - who, how, how often, told to whom, where
+    baseline: Engine,
+    candidate: Engine,
+    protocol: PairProtocol,
+    kinds: list[Kind],
+    ticker: Ticker,
+    *,
+    seed: int,
+    place: Workplace = HERE,
 ) -> list[PairProcess]:
     """Run a process for each of ``kinds``, in a random order; two where their threads would disturb each other.
 
@@ -108,6 +116,7 @@ def measure_pairs(
         kinds: Which processes.
         ticker: Told of every process.
         seed: Of the order, and of what each process draws.
+        place: Where.
 
     Raises:
         IntegrityError: when outputs changed while they were timed.
@@ -118,20 +127,14 @@ def measure_pairs(
     if not apart:
         baseline, candidate = resting(baseline), resting(candidate)
     found = []
-    with one_at_a_time():
+    with place.one_at_a_time():
         for position, kind in enumerate(order):
             other = baseline if kind == "control" else candidate
-            request = {
-                "a": baseline.to_json(),
-                "b": other.to_json(),
-                "seed": seed * 1000 + position,
-                **protocol.to_json(),
-            }
+            request = {"seed": seed * 1000 + position, **protocol.to_json()}
             if kind == "control":
                 request["slow_b"] = 0.0
-            with StateSampler() as sampler:
-                raw = measure_apart(request) if apart else run_worker("benchmarks.workers.pair_worker", request)
-            found.append(_process(kind, position, raw, sampler.finished(), apart=apart))
+            raw, state = place.side_by_side(baseline, other, request, apart=apart)
+            found.append(_process(kind, position, raw, state, apart=apart))
             ticker.advance(status=kind)
     return found
 

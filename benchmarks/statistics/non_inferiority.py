@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.machine.disturbance import BUSY_OTHERS, BUSY_STEAL
+from benchmarks.machine.disturbance import BUSY_OTHERS, BUSY_STEAL, HOT_CELSIUS
 from benchmarks.statistics import holm
 from benchmarks.statistics.paired_proportions import agreement_upper_bound
 from benchmarks.statistics.signed_rank import Shift, p_greater, shift
@@ -42,8 +42,8 @@ def judge_control(processes: Sequence[PairProcess], margins: Margins, effort: Ef
     """Whether the machine can tell a difference of the margin from none.
 
     Unfit when the baseline differs from itself by more than half the margin, when the interval of that lies wholly
-    beyond half the margin, or when other programs or the hypervisor took too much of the time. What the two sides make
-    each other or the rest of the machine wait is no reason.
+    beyond half the margin, when other programs or the hypervisor took too much of the time, or when a device got so hot
+    that its clocks are held back. What the two sides make each other or the rest of the machine wait is no reason.
     """
     controls = [process.median_change() for process in processes if process.kind == "control"]
     change = shift(controls, alpha=effort.look_alpha)
@@ -60,6 +60,9 @@ def judge_control(processes: Sequence[PairProcess], margins: Margins, effort: Ef
     steals = [process.state.steal for process in processes if process.state.steal is not None]
     if steals and median(steals) > BUSY_STEAL:
         reasons.append(f"the hypervisor took {100 * median(steals):.0f} % of the time")
+    told = [value for process in processes for value in process.raw.get("celsius", ()) if value is not None]
+    if told and max(told) >= HOT_CELSIUS:
+        reasons.append(f"the device was {max(told):.0f} °C hot: its clocks may have been held back")
     return Control(change=change, reasons=tuple(reasons))
 
 

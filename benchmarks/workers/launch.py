@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
 
-__all__ = ["lost", "one_at_a_time", "run_worker", "start_worker"]
+__all__ = ["SENT_WORKER", "lost", "one_at_a_time", "run_worker", "start_worker"]
+
+SENT_WORKER = "EDGEWRIGHT_SENT_WORKER"
+"""On a device: the words, as JSON, that start a worker of what was sent; its parent's number comes behind them."""
 
 _KILLED = -9
 _THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -96,6 +99,8 @@ def lost(module: str, code: int, words: str) -> EdgewrightError:
 
 def _command(module: str) -> list[str]:
     """-P: a folder of the same name where the user stands must not be imported in place of ours."""
+    if SENT_WORKER in os.environ:
+        return [*json.loads(os.environ[SENT_WORKER]), str(os.getpid()), module]
     return [sys.executable, "-P", "-m", module]
 
 

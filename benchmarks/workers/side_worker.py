@@ -35,17 +35,19 @@ def _answers() -> TextIO:
 
 
 def _answered(side: LoadedSide, line: str) -> Any:  # noqa: ANN401 - what becomes JSON
-    match line.split():
-        case ["warm", row]:
-            return side.warm(int(row))
-        case ["step", row, check]:
-            side.warm(int(row))  # untimed: its caches held the other engine, its threads slept
-            return side.step(int(row), check=check == "1")
-        case ["slow", share, inference_ns]:
-            side.slow(float(share), int(inference_ns))
-            return None
-        case ["told"]:
-            return side.told()
+    command, *words = line.split()
+    if command == "warm":
+        return side.warm(int(words[0]))
+    if command == "step":
+        row, check = words
+        side.warm(int(row))  # untimed: its caches held the other engine, its threads slept
+        return side.step(int(row), check=check == "1")
+    if command == "slow":
+        share, inference_ns = words
+        side.slow(float(share), int(inference_ns))
+        return None
+    if command == "told":
+        return side.told()
     message = f"not a command: {line!r}"
     raise ValueError(message)
 

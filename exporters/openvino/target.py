@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -34,23 +34,36 @@ _BF16 = frozenset({"avx512_bf16"})
 
 @dataclass(frozen=True, slots=True)
 class OpenVinoTarget:
-    """OpenVINO's CPU plugin, on x86 and ARM."""
+    """OpenVINO's CPU plugin, on x86 and ARM.
+
+    Attributes:
+        machine: That it is built for; None: this one.
+    """
 
     name: str = "openvino"
     description: str = "OpenVINO on the CPU"
     distributions: tuple[str, ...] = ("openvino",)
     runtime: tuple[str, ...] = ("openvino", "numpy", "pillow")
     run_template: str = "run_openvino.py.template"
+    machine: Machine | None = None
 
     @property
     def precisions(self) -> tuple[str, ...]:
         """Bfloat16 where the CPU multiplies it itself."""
-        return ("float", "bf16", "int8") if _native_bf16() else ("float", "int8")
+        return ("float", "bf16", "int8") if self._native_bf16 else ("float", "int8")
+
+    @property
+    def _native_bf16(self) -> bool:
+        return bool(_BF16 & set((self.machine or this_machine()).isa))
 
     def configured(self, section: Build) -> Self:
         """Nothing in a recipe is about it alone."""
         del section
         return self
+
+    def for_machine(self, machine: Machine) -> Self:
+        """Its instructions decide whether there is bfloat16."""
+        return self if machine == this_machine() else replace(self, machine=machine)
 
     def dialect(self, machine: Machine) -> str:
         """Its plugin reads both dialects of ONNX Runtime and multiplies like its kernels do."""
@@ -75,7 +88,7 @@ class OpenVinoTarget:
 
     def settings(self) -> dict[str, Json]:
         """What the float layers of an INT8 network compute in."""
-        return {"native_bf16": _native_bf16()}
+        return {"native_bf16": self._native_bf16}
 
     def build(self, model: Path, folder: Path, *, precision: str) -> EngineSpec:
         """Convert to OpenVINO's own format, weights as they are but for bf16, which keeps 16 bits of them.
@@ -106,13 +119,9 @@ class OpenVinoTarget:
             outputs=tuple(_spec(output) for output in converted.outputs),
             options={
                 "threads": None,
-                "inference_precision": "bf16" if precision != "float" and _native_bf16() else "f32",
+                "inference_precision": "bf16" if precision != "float" and self._native_bf16 else "f32",
             },
         )
-
-
-def _native_bf16() -> bool:
-    return bool(_BF16 & set(this_machine().isa))
 
 
 OPENVINO = OpenVinoTarget()

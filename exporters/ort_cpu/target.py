@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from exporters.onnxruntime_wheels import mixture
 from exporters.ort_cpu.operator_list import write_operator_list
 from exporters.target import check_precision
+from pipeline.environment import this_machine
 from pipeline.session import EngineSpec, TensorSpec
 from pipeline.store import foreign_disk_errors
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ORT_CPU", "OrtCpuTarget"]
 
 _MODEL, _ORT_MODEL, _OPERATORS = "model.onnx", "model.ort", "operators.config"
+_ARM = frozenset({"aarch64", "arm64"})
 _DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(float16)": "float16"}
 
 
@@ -34,6 +36,7 @@ class OrtCpuTarget:
     Attributes:
         ort_format: Whether the model is written in ONNX Runtime's own format, which its reduced builds for phones and
             boards read, with the list of operators that such a build needs.
+        architecture: Of the machine it is built for; None: that of this one.
     """
 
     name: str = "ort-cpu"
@@ -43,14 +46,20 @@ class OrtCpuTarget:
     run_template: str = "run_ort.py.template"
     precisions: tuple[str, ...] = ("float", "int8")
     ort_format: bool = False
+    architecture: str | None = None
 
     def configured(self, section: Build) -> Self:
         """In the format that the recipe wants."""
         return self if section.ort_format == self.ort_format else replace(self, ort_format=section.ort_format)
 
+    def for_machine(self, machine: Machine) -> Self:
+        """For kernels of its architecture."""
+        other = machine.architecture != this_machine().architecture
+        return replace(self, architecture=machine.architecture) if other else self
+
     def dialect(self, machine: Machine) -> str:
         """Unsigned activations are what the x86 kernels multiply fast, signed ones what the ARM kernels do."""
-        return "ort-arm" if machine.architecture in {"aarch64", "arm64"} else "ort-x86"
+        return "ort-arm" if machine.architecture in _ARM else "ort-x86"
 
     def missing(self) -> str | None:
         """Onnxruntime is a dependency of the project, but two of its wheels together are no runtime."""
@@ -70,8 +79,9 @@ class OrtCpuTarget:
         """It has a kernel for it."""
 
     def settings(self) -> dict[str, Json]:
-        """The format; the level of optimisation is fixed."""
-        return {"ort_format": self.ort_format}
+        """The format, and another machine's architecture; the level of optimisation is fixed."""
+        other = {} if self.architecture is None else {"architecture": self.architecture}
+        return {"ort_format": self.ort_format, **other}
 
     def build(self, model: Path, folder: Path, *, precision: str) -> EngineSpec:
         """Optimise the graph once, offline, so that the device does not do it at every start.
@@ -80,6 +90,8 @@ class OrtCpuTarget:
         this very machine's vector units into the file; the session adds it on the device, when it loads. A file in
         ORT format is taken as it is, and its bytes differ from one build to the next: ONNX Runtime writes a table of
         operators in the order of a hash.
+
+        For ARM signed activations are left as they are written; on x86 the optimiser would make them unsigned.
         """
         import onnxruntime
 
@@ -90,6 +102,8 @@ class OrtCpuTarget:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(path)
         options.add_session_config_entry("session.save_model_format", "ORT" if self.ort_format else "ONNX")
+        if self.architecture in _ARM:
+            options.add_session_config_entry("session.qdqisint8allowed", "1")
         with foreign_disk_errors(folder):
             session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         if self.ort_format:

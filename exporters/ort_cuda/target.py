@@ -49,6 +49,11 @@ class OrtGpuTarget:
         del section
         return self
 
+    def for_machine(self, machine: Machine) -> Self:
+        """The same: the graph is optimised where it runs."""
+        del machine
+        return self
+
     def dialect(self, machine: Machine) -> str:  # noqa: ARG002 - the same GPUs stand beside any CPU
         """Signed and symmetric, as GPUs multiply."""
         return "tensorrt"

@@ -21,6 +21,7 @@ from exporters.tensorrt.parsing import parse
 from exporters.tensorrt.sampled_roi_align import has_roi_align, sample_roi_align
 from exporters.tensorrt.timing import timings_path
 from pipeline.artifact import canonical_json, sha256_of_file
+from pipeline.environment import this_machine
 from pipeline.errors import UsageError
 from pipeline.gpu import gpu_or_reason, this_gpu
 from pipeline.session import EngineSpec, TensorSpec
@@ -47,6 +48,7 @@ class TensorRtTarget:
         flavour: Which.
         options: What the builder is told.
         timings: Folder of the timing caches; None: beside the store.
+        architecture: Of the machine it is for, where that is another than this one's.
     """
 
     name: str
@@ -58,6 +60,7 @@ class TensorRtTarget:
     precisions: tuple[str, ...] = ("float", "fp16", "int8")
     options: TensorRtOptions = field(default_factory=TensorRtOptions)
     timings: Path | None = None
+    architecture: str | None = None
 
     def configured(self, section: Build) -> TensorRtTarget:
         """With the builder's options.
@@ -68,12 +71,19 @@ class TensorRtTarget:
         section.tensorrt.check(self.flavour)
         return self if section.tensorrt == self.options else replace(self, options=section.tensorrt)
 
+    def for_machine(self, machine: Machine) -> TensorRtTarget:
+        """Of another architecture it is missing here: kernels are built by the TensorRT of that one."""
+        other = machine.architecture != this_machine().architecture
+        return replace(self, architecture=machine.architecture) if other else self
+
     def dialect(self, machine: Machine) -> str:  # noqa: ARG002 - the same GPUs stand beside any CPU
         """Signed, symmetric, no quantised bias: what the parser takes."""
         return "tensorrt"
 
     def missing(self) -> str | None:
-        """The bindings, or the GPU where kernels are chosen by timing them."""
+        """The bindings, or the GPU where kernels are chosen by timing them; all of it for another architecture."""
+        if self.architecture is not None:
+            return f"{self.name} builds on the architecture it will run on, {self.architecture}: deploy there"
         if not self.flavour.installed():
             return f"{self.flavour.name} is not installed: {self.flavour.install}"
         reason = gpu_or_reason()

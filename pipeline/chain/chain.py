@@ -109,7 +109,7 @@ class Chain:
         """What the artifact is on the target's runtime; arguments as of :meth:`engine`."""
         engine = self.engine(artifact, target, source=source, precision=precision)
         with self.phases.during("measuring"):
-            return measure(engine, target, self.plan.parts, self.plan.recipe.measure, self.store, self.progress)
+            return measure(engine, target, self.plan, self.store, self.progress)
 
 
 def network_facts_of(artifacts: Mapping[ArtifactKind, Artifact]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Measuring an engine for its row in the report: latency and memory in fresh processes, accuracy on the test split.
 
 A measurement is kept in the store under everything that decides it, the machine among them, so that a second run of
-the same thing on the same machine says what the first one found.
+the same thing on the same machine says what the first one found. Where the plan names a device, it is the machine.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from pipeline.artifact import sha256_of_json
 from pipeline.catalog import OPENERS
 from pipeline.data.dataset import rotating_samples
 from pipeline.data.unchanged import refuse_changed
-from pipeline.environment import this_machine, versions
-from pipeline.evaluation import collect_outputs
 from pipeline.measuring.engine_inputs import engine_on_images
 from pipeline.session import EngineSpec
 from pipeline.tasks import Accuracy
@@ -27,10 +25,10 @@ if TYPE_CHECKING:
 
     from exporters.target import Target
     from pipeline.artifact import Artifact, Json
+    from pipeline.chain.plan import Plan
     from pipeline.progress import Progress
     from pipeline.recipe import MeasureSection
     from pipeline.store import Store
-    from pipeline.subject import Parts
 
 __all__ = ["Measured", "loaded_size", "measure", "profile_of"]
 
@@ -61,18 +59,25 @@ class Measured:
         return float(value)
 
 
-def measure(
-    engine: Artifact, target: Target, parts: Parts, section: MeasureSection, store: Store, progress: Progress
-) -> Measured:
-    """Latency, memory and accuracy of an engine artifact, from the store where nothing that decides them changed."""
-    spec = EngineSpec.from_json(engine.facts["engine"]).with_threads(section.threads)
-    key = sha256_of_json(_components(engine, spec, target, parts, section))
+def measure(engine: Artifact, target: Target, plan: Plan, store: Store, progress: Progress) -> Measured:
+    """Latency, memory and accuracy of an engine artifact, from the store where nothing that decides them changed.
+
+    Args:
+        engine: To measure.
+        target: Of it.
+        plan: With what, how much, and where.
+        store: Keeps what was measured.
+        progress: Told of the work.
+    """
+    parts = plan.parts
+    spec = EngineSpec.from_json(engine.facts["engine"]).with_threads(plan.recipe.measure.threads)
+    key = sha256_of_json(_components(engine, spec, target, plan))
     with store.exclusive(f"measure-{key}"):
         known = store.get_record("measurements", key)
         if known is not None:
             return _from_json(known, engine)
-        solo = _solo(engine.root, spec, parts, section, progress)
-        outputs = collect_outputs(
+        solo = _solo(engine.root, spec, plan, progress)
+        outputs = plan.place.collect_outputs(
             engine.root, spec, OPENERS[spec.target], parts.dataset.test, parts.preprocess, progress
         )
         placed = parts.task.in_images(outputs, parts.dataset.test, parts.preprocess)
@@ -90,20 +95,19 @@ def loaded_size(engine: Artifact) -> int:
     return sum(entry.size_bytes for entry in engine.files if entry.path in loaded)
 
 
-def _components(
-    engine: Artifact, spec: EngineSpec, target: Target, parts: Parts, section: MeasureSection
-) -> Mapping[str, Json]:
+def _components(engine: Artifact, spec: EngineSpec, target: Target, plan: Plan) -> Mapping[str, Json]:
+    parts = plan.parts
     return {
         "protocol": _PROTOCOL,
         "engine": engine.sha256,
         "options": dict(spec.options),
-        "machine": this_machine().machine_class,
+        "machine": plan.place.identity,
         "settings": target.settings(),
-        "profile": asdict(profile_of(section)),
+        "profile": asdict(profile_of(plan.recipe.measure)),
         "test": parts.dataset.split_identity("test"),
         "preprocess": parts.preprocess.model_dump(mode="json"),
         "task": parts.task.identity(),
-        "versions": versions(target.distributions),
+        "versions": dict(plan.place.versions(target.distributions)),
     }
 
 
@@ -113,11 +117,11 @@ def profile_of(section: MeasureSection) -> Profile:
     return replace(_PROFILES[section.profile], **{name: value for name, value in own.items() if value is not None})
 
 
-def _solo(folder: Path, spec: EngineSpec, parts: Parts, section: MeasureSection, progress: Progress) -> SoloRecord:
+def _solo(folder: Path, spec: EngineSpec, plan: Plan, progress: Progress) -> SoloRecord:
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        samples = rotating_samples(parts.dataset.test)
-        engine = engine_on_images(folder, spec, samples, parts.preprocess, Path(scratch, "inputs.bin"))
-        return measure_solo(engine, profile_of(section), progress)
+        samples = rotating_samples(plan.parts.dataset.test)
+        engine = engine_on_images(folder, spec, samples, plan.parts.preprocess, Path(scratch, "inputs.bin"))
+        return measure_solo(engine, profile_of(plan.recipe.measure), progress, place=plan.place)
 
 
 def _from_json(value: Mapping[str, Any], engine: Artifact) -> Measured:

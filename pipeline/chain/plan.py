@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.workers.workplace import HERE
 from exporters.auto import AUTO
 from pipeline.catalog import task_named
 from pipeline.chain.preprocessing import preprocess_of
 from pipeline.chain.skipped_stages import check_asked, skipped_stages
-from pipeline.chain.targets import targets_of
+from pipeline.chain.targets import cannot_run, targets_of
 from pipeline.chain.task_defaults import for_task
 from pipeline.chain.teachers import answer_files, named_teachers, teacher_parts
 from pipeline.data.balance import imbalance
@@ -32,9 +33,11 @@ from pipeline.subject import Parts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchmarks.workers.workplace import Workplace
     from exporters.target import Precision, Target
     from pipeline.artifact import Json
     from pipeline.data import Dataset
+    from pipeline.environment import Machine
     from pipeline.models import ModelSource, WeightsSource
     from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
@@ -61,6 +64,8 @@ class Plan:
         skipped: Stages left out, each with its reason.
         assumed: What nobody said and the figures rest on, such as the preprocessing.
         notes: What else the user should know before it starts.
+        place: Where everything is measured.
+        machine: What the bundles are built for; that of the place where they are measured at all.
     """
 
     recipe: Recipe
@@ -72,6 +77,12 @@ class Plan:
     skipped: Mapping[str, str]
     assumed: tuple[str, ...]
     notes: tuple[str, ...]
+    place: Workplace
+    machine: Machine
+
+    def cannot_run(self, target: Target) -> str | None:
+        """None when engines of a target can be measured where this plan measures; else the reason in one sentence."""
+        return cannot_run(target, self.place, self.machine)
 
     def fed(self, preprocess: PreprocessSpec) -> Plan:
         """The same plan with its network fed otherwise."""
@@ -123,13 +134,24 @@ class Plan:
         )
 
 
-def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
+def make_plan(
+    recipe: Recipe, store: Store, progress: Progress, *, place: Workplace = HERE, machine: Machine | None = None
+) -> Plan:
     """Resolve everything a recipe names; cheap checks first, nothing is trained.
+
+    Args:
+        recipe: What is asked for.
+        store: Where images and weights are kept.
+        progress: Told of the work.
+        place: Where everything is measured.
+        machine: What the bundles are for; None: that of the place.
 
     Raises:
         UsageError: for whatever does not fit.
+        DeviceError: when the device where it should be measured lacks something.
     """
-    targets = targets_of(recipe, progress)
+    machine = machine or place.machine
+    targets = targets_of(recipe, progress, place, machine)
     model = replace(resolve_model(recipe.model), output=recipe.network.output)
     task = task_named(_task_of(recipe, model))
     model = replace(model, task=task.name)
@@ -160,7 +182,7 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
         progress=progress,
     )
     _check_trainable(recipe, dataset, weights)
-    _check_expectation(recipe, targets)
+    _check_expectation(recipe, targets, place, machine)
     told = check_images(dataset, progress, cache=cache)
     preprocess, assumed = preprocess_of(recipe, model, weights)
     skipped = skipped_stages(recipe, dataset, model, weights, task)
@@ -180,6 +202,8 @@ def make_plan(recipe: Recipe, store: Store, progress: Progress) -> Plan:
         skipped=skipped,
         assumed=assumed,
         notes=(*_weights_notes(model, weights), *told, *_data_notes(dataset, skipped)),
+        place=place,
+        machine=machine,
     )
 
 
@@ -191,9 +215,9 @@ def _check_suppression(recipe: Recipe, task: Task, classes: int) -> None:
         )
 
 
-def _check_expectation(recipe: Recipe, targets: tuple[Target, ...]) -> None:
+def _check_expectation(recipe: Recipe, targets: tuple[Target, ...], place: Workplace, machine: Machine) -> None:
     """An accuracy that is expected has to be measured."""
-    reasons = [f"{target.name}: {reason}" for target in targets if (reason := target.cannot_run())]
+    reasons = [f"{target.name}: {why}" for target in targets if (why := cannot_run(target, place, machine))]
     if recipe.goal.expect_accuracy is not None and len(reasons) == len(targets):
         raise UsageError(
             "an accuracy is expected, and no target can run here to measure it",

@@ -8,34 +8,42 @@ from exporters.auto import AUTO, candidates
 from exporters.build_options import Build
 from exporters.target import check_precision
 from pipeline.catalog import target_named
-from pipeline.environment import this_machine
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchmarks.workers.workplace import Workplace
     from exporters.target import Target
+    from pipeline.environment import Machine
     from pipeline.progress import Progress
     from pipeline.recipe import Recipe
 
-__all__ = ["targets_of"]
+__all__ = ["cannot_run", "targets_of"]
 
 _OF_SOME = {"tensorrt": "tensorrt-rtx or tensorrt", "ort_format": "ort-cpu"}
 """Keys of the build section that concern some targets alone, and which."""
 
 
-def targets_of(recipe: Recipe, progress: Progress) -> tuple[Target, ...]:
-    """The recipe's targets; of ``auto`` those that run here and can do what the recipe says.
+def targets_of(recipe: Recipe, progress: Progress, place: Workplace, machine: Machine) -> tuple[Target, ...]:
+    """The recipe's targets; of ``auto`` those that run there and can do what the recipe says.
+
+    Args:
+        recipe: Names them.
+        progress: Told what ``auto`` is.
+        place: Where they are measured.
+        machine: That they are built for.
 
     Raises:
         UnknownNameError: for a target that does not exist.
         UsageError: for ``auto`` beside others, a precision or an option that a target lacks, an option that concerns
             none, and a target that cannot be built here.
+        DeviceError: for a target that the device where it should be measured cannot run.
     """
     if AUTO in recipe.targets:
-        targets = _automatic(recipe, progress)
+        targets = _automatic(recipe, progress, place, machine)
     else:
-        targets = tuple(map(target_named, recipe.targets))
+        targets = tuple(target_named(name).for_machine(machine) for name in recipe.targets)
         _concerned(targets, recipe.build)
     for target in targets:
         if recipe.build.nms == "graph" and (reason := target.cannot_suppress()):
@@ -49,13 +57,35 @@ def targets_of(recipe: Recipe, progress: Progress) -> tuple[Target, ...]:
             check_precision(target, recipe.build.precision)
         if reason := target.missing():
             raise UsageError(f"target {target.name} cannot be built here", got=reason)
+        place.check(target)
     return tuple(target.configured(recipe.build) for target in targets)
 
 
-def _automatic(recipe: Recipe, progress: Progress) -> tuple[Target, ...]:
+def cannot_run(target: Target, place: Workplace, machine: Machine) -> str | None:
+    """None when engines of a target can be measured; else the reason in one sentence.
+
+    Args:
+        target: Whose.
+        place: Where.
+        machine: That they are built for.
+    """
+    there = place.machine.architecture
+    if machine.architecture != there:
+        return f"it is for {machine.architecture} and was made on {there}, and no device was named to measure it on"
+    return place.cannot_run(target)
+
+
+def _automatic(recipe: Recipe, progress: Progress, place: Workplace, machine: Machine) -> tuple[Target, ...]:
     if len(recipe.targets) > 1:
         raise UsageError("target auto stands alone", got=", ".join(recipe.targets), fix="name one or the other")
-    found, reason = candidates(this_machine())
+    if machine.architecture != place.machine.architecture:
+        raise UsageError(
+            "target auto is chosen by measuring",
+            got=f"nothing for {machine.architecture} can be measured on {place.machine.architecture}",
+            fix="name a target, such as --target ort-cpu, or a device with --device",
+        )
+    found, reason = candidates(machine, unable=lambda target: target.missing() or place.cannot_run(target))
+    found = tuple(target.for_machine(machine) for target in found)
     asked = recipe.build.precision
     targets = tuple(target for target in found if asked in {"auto", *target.precisions})
     if not targets:

@@ -21,14 +21,12 @@ device_app = typer.Typer(
 _NAME = typer.Argument(metavar="NAME", help="Of a device, or ssh://[user@]host[:port].", show_default=False)
 
 
-def connected(text: str) -> "Device":
-    """The device of a name or an address; a ``with`` block connects it."""
+def connected(text: str, *, lasting: bool = False) -> "Device":
+    """The device of a name or an address; a ``with`` block connects it, see :class:`pipeline.devices.device.Device`."""
     from pipeline.cli.console import progress
-    from pipeline.devices.device import Device
-    from pipeline.devices.entries import device_entry
+    from pipeline.devices.device import device_of
 
-    name, entry = device_entry(text)
-    return Device(name, entry, progress())
+    return device_of(text, progress(), lasting=lasting)
 
 
 def _add(
@@ -78,7 +76,15 @@ def _list(as_json: Annotated[bool, JSON] = False) -> None:
     out_console().print(table(("device", "address", "python", "cores", "folder"), rows))
 
 
-def _check(name: Annotated[str, _NAME], as_json: Annotated[bool, JSON] = False) -> None:
+def _check(
+    name: Annotated[str, _NAME],
+    install: Annotated[
+        bool,
+        typer.Option("--install", help="Make a virtual environment there first, which the device uses from then on."),
+    ] = False,
+    target: Annotated[str, typer.Option("--target", help="Whose runtime --install installs.")] = "ort-cpu",
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
     """Connect and tell what is there, and what is missing with the command that installs it.
 
     Exit code 2 when it cannot be measured on.
@@ -86,6 +92,8 @@ def _check(name: Annotated[str, _NAME], as_json: Annotated[bool, JSON] = False) 
     from pipeline.cli.console import say
     from pipeline.devices.checkup import checkup
 
+    if install:
+        _install(name, target)
     with connected(name) as device:
         found = checkup(device)
     if as_json:
@@ -102,6 +110,27 @@ def _check(name: Annotated[str, _NAME], as_json: Annotated[bool, JSON] = False) 
             say(f"  note: {doubt}", markup=False)
     if found.missing:
         raise typer.Exit(2)
+
+
+def _install(name: str, target: str) -> None:
+    """Install what a target's engines need on a device, in an environment of its own, and note its Python."""
+    from pipeline.catalog import target_named
+    from pipeline.cli.console import progress
+    from pipeline.devices.entries import add_device, device_entry
+    from pipeline.devices.own_python import install_python, own_python
+    from pipeline.errors import UsageError
+
+    needed = target_named(target).runtime
+    _, entry = device_entry(name)
+    if "://" in name:
+        raise UsageError(
+            "an address has no entry that could remember the new Python",
+            got=name,
+            fix=f"edgewright device add NAME {name}, then edgewright device check NAME --install",
+        )
+    with progress().track(f"installing {', '.join(needed)} on {name}", 0):
+        install_python(name, entry, needed)
+    add_device(name, {**entry.model_dump(exclude_defaults=True), "python": own_python(entry.folder)})
 
 
 def _clean(name: Annotated[str, _NAME]) -> None:

@@ -2,19 +2,22 @@
 
 # No `from __future__ import annotations` here: see options.py.
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from pipeline.cli.options import JSON
+from pipeline.cli.options import DEVICE, JSON
+
+if TYPE_CHECKING:
+    from pipeline.doctor import Checkup
 
 __all__ = ["COMMANDS"]
 
 
-def doctor(as_json: Annotated[bool, JSON] = False) -> None:
-    """Tell what can be built and run here, and what is missing."""
+def doctor(device: Annotated[str | None, DEVICE] = None, as_json: Annotated[bool, JSON] = False) -> None:
+    """Tell what can be built and run here, and what is missing; with --device what can be run there."""
     from pipeline.cli.console import out_console, say, table
     from pipeline.doctor import examine
 
-    found = examine()
+    found = _examined(device) if device else examine()
     if as_json:
         from pipeline.cli.documents import DoctorDocument, print_document, target_entry
 
@@ -51,6 +54,24 @@ def doctor(as_json: Annotated[bool, JSON] = False) -> None:
         say(f"  {name}: {reason}", markup=False)
     for trouble in found.troubles:
         say(f"\nto mend: {trouble}", markup=False)
+
+
+def _examined(device: str) -> "Checkup":
+    """A device, and what can be built here and run on it."""
+    from pipeline.catalog import TARGETS
+    from pipeline.cli.devices import connected
+    from pipeline.devices.checkup import checkup
+    from pipeline.doctor import Checkup, state_of_target
+
+    with connected(device) as there:
+        found, installed = checkup(there), there.facts.versions
+        targets = tuple(state_of_target(name, there) for name in TARGETS)
+    return Checkup(
+        machine={label: value for label, value in found.lines if label not in installed},
+        libraries={name: version for name, version in installed.items() if version},
+        targets=targets,
+        troubles=(*found.missing, *found.doubts),
+    )
 
 
 COMMANDS = (doctor,)

@@ -5,15 +5,17 @@
 import json
 import os
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.cli.failures import guarded
-from pipeline.cli.options import JSON
+from pipeline.cli.options import DEVICE, JSON
 
 if TYPE_CHECKING:
+    from benchmarks.workers.workplace import Workplace
     from exporters.bundle import Bundle
     from pipeline.data import Dataset
     from pipeline.devices.device import Device
@@ -27,7 +29,6 @@ _BUNDLE = typer.Argument(metavar="BUNDLE", help="Folder with a manifest.json.", 
 _DATA = typer.Option("--data", help="Images to judge with; default: those the bundle was made with.")
 _THREADS = typer.Option("--threads", min=1, help="Threads of the runtime; default: as the bundle says.")
 _AFFINITY = typer.Option("--affinity", metavar="0,1", help="Cores to stay on.")
-_DEVICE = typer.Option("--device", metavar="NAME", help="Measure there; a device's name or ssh://[user@]host[:port].")
 _BASELINES = typer.Option("--baselines", help="Folder of accepted baselines.")
 
 
@@ -36,7 +37,7 @@ def measure(
     data: Annotated[str | None, _DATA] = None,
     threads: Annotated[int | None, _THREADS] = None,
     affinity: Annotated[str | None, _AFFINITY] = None,
-    device: Annotated[str | None, _DEVICE] = None,
+    device: Annotated[str | None, DEVICE] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Three processes instead of ten.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Write the record with all samples as JSON.")] = None,
     as_json: Annotated[bool, JSON] = False,
@@ -49,19 +50,16 @@ def measure(
     edgewright measure deployments/resnet50/ort-cpu/bundle --threads 1 --out record.json
     edgewright measure deployments/resnet50/ort-cpu/bundle --device pi
     """  # noqa: D301 - click's
-    from contextlib import nullcontext
-
     from benchmarks.solo import FULL, QUICK
     from exporters.bundle import read_bundle
     from pipeline.cli.console import out_console, progress, say, table
-    from pipeline.cli.devices import connected
     from pipeline.measuring.bundle_measurement import measure_bundle
     from pipeline.measuring.bundle_measurement_texts import measurement_rows
     from pipeline.store import write_atomically
 
     found = read_bundle(bundle)
     dataset = _images(found, data)
-    with connected(device) if device else nullcontext() as there:
+    with _reached(device) as there:
         measured = measure_bundle(
             found,
             dataset,
@@ -114,6 +112,7 @@ def gate(
     allow_inconclusive: Annotated[
         bool, typer.Option("--allow-inconclusive", help="End with 0 where nothing could be shown.")
     ] = False,
+    device: Annotated[str | None, DEVICE] = None,
 ) -> None:
     """Say whether CANDIDATE is worse than BASELINE.
 
@@ -123,6 +122,7 @@ def gate(
     edgewright gate old/bundle new/bundle
     edgewright gate baselines/ deployments/resnet50/ort-cpu/bundle --out gate/
     edgewright gate baselines/ deployments/          every accepted case; a missing one fails
+    edgewright gate old/bundle new/bundle --device pi
 
     \b
     Exit code: 0 ok or improved, 1 regressed, 2 usage, 3 inconclusive, 4 machine unfit,
@@ -130,38 +130,73 @@ def gate(
     """  # noqa: D301 - click's
     from pipeline.errors import UsageError
 
-    options = _gate_options(
-        effort="strict" if strict else "quick" if quick else "default",
-        margins=margin or [],
-        threads=threads,
-        affinity=_cores(affinity),
-        seed=seed,
-    )
     if quick and strict:
         raise UsageError("--quick and --strict exclude each other")
-    if (baseline / "manifest.json").is_file():
-        codes = [_gate_pair(baseline, candidate, data, options, out)]
-    else:
-        codes = _gate_accepted(baseline, candidate, data, options, out)
+    with _reached(device) as there:
+        options = _gate_options(
+            effort="strict" if strict else "quick" if quick else "default",
+            margins=margin or [],
+            threads=threads,
+            affinity=_cores_there(there, affinity) if there else _cores(affinity),
+            seed=seed,
+            place=there,
+        )
+        if (baseline / "manifest.json").is_file():
+            codes = [_gate_pair(baseline, candidate, data, options, out, there)]
+        else:
+            codes = _gate_accepted(baseline, candidate, data, options, out, there)
     code = min(codes, key=(8, 1, 4, 3, 0).index)
     raise typer.Exit(0 if allow_inconclusive and code == 3 else code)
 
 
-def _gate_pair(baseline: Path, candidate: Path, data: str | None, options: "GateOptions", out: Path | None) -> int:
+def _reached(device: str | None) -> "AbstractContextManager[Device | None]":
+    """The device of a name or an address while a block lasts; None where none was named."""
+    from pipeline.cli.devices import connected
+
+    return connected(device) if device else nullcontext()
+
+
+def _gate_pair(
+    baseline: Path,
+    candidate: Path,
+    data: str | None,
+    options: "GateOptions",
+    out: Path | None,
+    device: "Device | None",
+) -> int:
     from exporters.bundle import read_bundle
     from pipeline.cli.console import progress
     from pipeline.gate.report import report_of_comparison
     from pipeline.gate.two_bundles import gate as run
 
     first, second = read_bundle(baseline), read_bundle(candidate)
+    _check_there(device, first, second)
     dataset = _images(first, data)
     found = run(first, second, dataset, options, progress())
-    _tell([found], report_of_comparison(second, found, dataset), out)
+    _tell([found], report_of_comparison(second, found, dataset, options.place), out, device)
     return found.exit_code
 
 
+def _check_there(device: "Device | None", *bundles: "Bundle") -> None:
+    """Refuse bundles that cannot be run on a device.
+
+    Raises:
+        DeviceError: saying why, and what to do.
+    """
+    from pipeline.devices.fitness import check_fit
+
+    if device is not None:
+        for bundle in bundles:
+            check_fit(bundle, device)
+
+
 def _gate_accepted(
-    root: Path, candidate: Path, data: str | None, options: "GateOptions", out: Path | None
+    root: Path,
+    candidate: Path,
+    data: str | None,
+    options: "GateOptions",
+    out: Path | None,
+    device: "Device | None",
 ) -> list[int]:
     """Every candidate against its case's accepted baseline; a case without a candidate fails."""
     from exporters.bundle import read_bundle
@@ -171,7 +206,7 @@ def _gate_accepted(
     from pipeline.gate.baselines.shelf import Shelf, case_of
     from pipeline.gate.report import report_of_judgement
 
-    shelf = Shelf(root)
+    shelf = Shelf(root).of(options.place)
     if not root.is_dir():
         raise BaselineError("neither a bundle nor a folder of baselines", where=str(root))
     alone = (candidate / "manifest.json").is_file()
@@ -187,6 +222,7 @@ def _gate_accepted(
                 fix="name one of them",
             )
     accepted = {case: shelf.accepted(case) for case in bundles}  # before the work: one without a baseline ends it
+    _check_there(device, *bundles.values(), *accepted.values())
     codes = []
     if not alone:
         for case, _ in shelf.cases():
@@ -198,7 +234,7 @@ def _gate_accepted(
         judgement = judge(shelf, bundle, dataset, options, progress())
         found = [one for one in (judgement.comparison, judgement.best) if one is not None]
         folder = out if alone or out is None else out / case
-        _tell(found, report_of_judgement(bundle, judgement, dataset), folder)
+        _tell(found, report_of_judgement(bundle, judgement, dataset, options.place), folder, device)
         codes.append(judgement.deciding.exit_code)
     if not codes:
         raise BaselineError(
@@ -215,7 +251,7 @@ def _images(bundle: "Bundle", data: str | None) -> "Dataset":
     return images_for(bundle, data, Store(default_root()), progress())
 
 
-def _tell(found: "list[Comparison]", report: "Report", out: Path | None) -> None:
+def _tell(found: "list[Comparison]", report: "Report", out: Path | None, device: "Device | None") -> None:
     """The verdict and its table; the reports; and what GitHub Actions shows, where it runs."""
     from pipeline.cli.console import out_console, say, table
     from pipeline.report.gate_texts import GATE_COLUMNS, gate_notes, gate_rows
@@ -230,6 +266,10 @@ def _tell(found: "list[Comparison]", report: "Report", out: Path | None) -> None
             say(f"  note: {note}", markup=False)
         if comparison.wall_s is not None:
             say(f"  {len(comparison.processes)} processes in {comparison.wall_s:.0f} s", markup=False)
+    if device is not None:
+        say(f"  both ran on {device.name}; sent there: {device.sent}", markup=False)
+        for doubt in device.doubts():
+            say(f"  note: {doubt}", markup=False)
     for path in write_reports(report, out) if out is not None else ():
         say(f"  {path}", markup=False)
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -241,10 +281,17 @@ def _tell(found: "list[Comparison]", report: "Report", out: Path | None) -> None
 
 
 def _gate_options(
-    *, effort: str, margins: list[str], threads: int | None, affinity: tuple[int, ...], seed: int
+    *,
+    effort: str,
+    margins: list[str],
+    threads: int | None,
+    affinity: tuple[int, ...],
+    seed: int,
+    place: "Workplace | None",
 ) -> "GateOptions":
     from benchmarks.pairs.paired_processes import PairProtocol
     from benchmarks.statistics.margins import EFFORTS
+    from benchmarks.workers.workplace import HERE
     from pipeline.gate.two_bundles import GateOptions
 
     return GateOptions(
@@ -253,6 +300,7 @@ def _gate_options(
         protocol=PairProtocol(affinity=affinity),
         threads=threads,
         seed=seed,
+        place=place or HERE,
     )
 
 
@@ -337,6 +385,7 @@ def selftest(
     quick: Annotated[bool, typer.Option("--quick", help="Quick gates instead of default ones.")] = False,
     data: Annotated[str | None, _DATA] = None,
     threads: Annotated[int | None, _THREADS] = None,
+    device: Annotated[str | None, DEVICE] = None,
 ) -> None:
     """Prove what the gate can see on this machine.
 
@@ -352,11 +401,15 @@ def selftest(
     from pipeline.store import Store, default_root
 
     store = Store(default_root())
-    found = read_bundle(bundle) if bundle is not None else made_for_selftest(store, progress())
-    options = _gate_options(effort="quick" if quick else "default", margins=[], threads=threads, affinity=(), seed=0)
-    results = run_selftest(
-        found, _images(found, data), options, progress(), gates=gates, tell=lambda line: say(line, markup=False)
-    )
+    with _reached(device) as there:
+        options = _gate_options(
+            effort="quick" if quick else "default", margins=[], threads=threads, affinity=(), seed=0, place=there
+        )
+        found = read_bundle(bundle) if bundle else made_for_selftest(store, progress(), options.place)
+        _check_there(there, found)
+        results = run_selftest(
+            found, _images(found, data), options, progress(), gates=gates, tell=lambda line: say(line, markup=False)
+        )
     out_console().print(table(COLUMNS, rows_of(results)))
     raise typer.Exit(worst_code(results))
 
@@ -372,8 +425,13 @@ def _accept(
     reason: Annotated[str, typer.Option("--reason", help="Why; kept in the history.")],
     baselines: Annotated[Path, _BASELINES] = Path("baselines"),
     data: Annotated[str | None, _DATA] = None,
+    device: Annotated[str | None, DEVICE] = None,
 ) -> None:
-    """Make BUNDLE the baseline of its case; measured alone, and beside what was accepted before."""
+    """Make BUNDLE the baseline of its case; measured alone, and beside what was accepted before.
+
+    With --device of its case on devices of that class.
+    """
+    from benchmarks.workers.workplace import HERE
     from exporters.bundle import read_bundle
     from pipeline.cli.console import progress, say
     from pipeline.errors import UsageError
@@ -383,7 +441,9 @@ def _accept(
     if not reason.strip():
         raise UsageError("a reason is needed", where="--reason", fix="say why this one may be the yardstick")
     found = read_bundle(bundle)
-    case, line = accept(Shelf(baselines), found, _images(found, data), progress(), reason=reason.strip())
+    with _reached(device) as there:
+        shelf, images = Shelf(baselines).of(there or HERE), _images(found, data)
+        case, line = accept(shelf, found, images, progress(), reason=reason.strip(), device=there)
     changes = ", ".join(
         f"{name} {100 * change:+.1f} %" for name, change in line.changes.items() if name == "latency p50"
     )

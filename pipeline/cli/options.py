@@ -12,7 +12,10 @@ import typer
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
 
-__all__ = ["JSON", "recipe_from", "takes_recipe"]
+__all__ = ["DEVICE", "JSON", "recipe_from", "takes_recipe"]
+
+DEVICE = typer.Option("--device", metavar="NAME", help="Measure there; a device's name or ssh://[user@]host[:port].")
+"""Without it the machine that the command runs on is measured."""
 
 JSON = typer.Option("--json", help="Print one JSON document instead of text.")
 """Its schema is published: docs/schema/commands.schema.json."""

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from pipeline.cli.options import JSON, takes_recipe
+from pipeline.cli.options import DEVICE, JSON, takes_recipe
 
 if TYPE_CHECKING:
+    from benchmarks.workers.workplace import Workplace
+    from pipeline.environment import Machine
     from pipeline.recipe import Recipe
     from pipeline.runner.publish import Deployed
     from pipeline.runner.report_rows import Outcome
@@ -42,6 +44,11 @@ def deploy(
             help="decisions.json of an earlier run: choose again what it chose by timing; another bundle is an error.",
         ),
     ] = None,
+    device: Annotated[str | None, DEVICE] = None,
+    arch: Annotated[
+        str | None,
+        typer.Option("--arch", help="Build for aarch64 or x86_64 without such a device; then nothing is measured."),
+    ] = None,
 ) -> None:
     """Take MODEL through every stage to a bundle.
 
@@ -52,18 +59,57 @@ def deploy(
     edgewright deploy mobilenet_v2 --data my_photos --target ort-cpu
     edgewright deploy net.py:build --weights w.safetensors --data my_photos --skip distill,prune
     edgewright deploy model.onnx --data my_photos
+    edgewright deploy resnet50 --device pi
 
     What did not change since an earlier run is taken from the store, so a killed run goes on where it was. Started by
     `torchrun --no-python edgewright deploy ...`, all its processes train together.
     """  # noqa: D301 - the backslash is click's: keep these lines as they are
+    from contextlib import nullcontext
+
+    from benchmarks.workers.workplace import HERE
     from pipeline.chain.followers import led
+    from pipeline.cli.console import say
+    from pipeline.cli.devices import connected
 
+    machine = _machine(arch, device)
     with led() as leading:
-        if leading:
-            _deploy(recipe, out, baselines, reproducible)
+        if not leading:
+            return
+        with connected(device, lasting=True) if device else nullcontext() as there:
+            code = _deploy(recipe, out, baselines, reproducible, there or HERE, machine)
+            if there is not None:
+                say(f"  sent to {device}: {there.sent}", markup=False)
+    if code:
+        raise typer.Exit(code)
 
 
-def _deploy(recipe: "Recipe", out: Path | None, baselines: Path, reproducible: Path | None) -> None:
+def _machine(arch: str | None, device: str | None) -> "Machine | None":
+    """The machine that is built for, where only its architecture is known.
+
+    Raises:
+        UsageError: for another architecture than there are, or one beside a device.
+    """
+    from pipeline.environment import ARCHITECTURES, any_machine, this_machine
+    from pipeline.errors import UnknownNameError, UsageError
+
+    if arch is None:
+        return None
+    if device is not None:
+        raise UsageError("a device says itself what it is", got=f"--arch {arch}", fix="leave --arch away")
+    if arch not in ARCHITECTURES:
+        raise UnknownNameError("architecture", arch, ARCHITECTURES)
+    return None if arch == this_machine().architecture else any_machine(arch)
+
+
+def _deploy(
+    recipe: "Recipe",
+    out: Path | None,
+    baselines: Path,
+    reproducible: Path | None,
+    place: "Workplace",
+    machine: "Machine | None",
+) -> int:
+    """The exit code."""
     from pipeline.chain.chain import Chain
     from pipeline.chain.phases import Phases
     from pipeline.chain.plan import make_plan
@@ -85,8 +131,12 @@ def _deploy(recipe: "Recipe", out: Path | None, baselines: Path, reproducible: P
     recipe = recipe if given is None else for_given_target(recipe, given)
     store, phases = Store(default_root()), Phases()
     with phases.during("reading model and data"):
-        plan = make_plan(recipe, store, progress())
-    say(f"[bold]{escape(recipe.model)}[/] on {escape(plan.parts.dataset.name)} for {', '.join(recipe.targets)}")
+        plan = make_plan(recipe, store, progress(), place=place, machine=machine)
+    measured = f", measured on {place.name}" if place.name else ""
+    say(
+        f"[bold]{escape(recipe.model)}[/] on {escape(plan.parts.dataset.name)} for {', '.join(recipe.targets)}"
+        f"{escape(measured)}"
+    )
     for note in plan.assumed:
         say(f"  assumed: {note}", markup=False)
     for note in plan.notes:
@@ -99,17 +149,18 @@ def _deploy(recipe: "Recipe", out: Path | None, baselines: Path, reproducible: P
             ran.append(outcome.result.stage)
 
     chain = Chain(plan, store, progress(), announce, phases=phases, given=given)
-    results = run(chain, out=out, shelf=Shelf(baselines))
+    results = run(chain, out=out, shelf=Shelf(baselines).of(place))
     if not ran:
         say("nothing to do: every stage and every figure came from the store")
     _show_time(results[-1], recipe)
+    for doubt in place.doubts():
+        say(f"  note: {doubt}", markup=False)
     for deployed in results:
         _show(deployed)
     if len(results) > 1:
         _show_targets(results)
     out_console().file.flush()
-    if code := max(deployed.exit_code for deployed in results):
-        raise typer.Exit(code)
+    return max(deployed.exit_code for deployed in results)
 
 
 def _stage_line(outcome: "Outcome") -> str:
@@ -206,7 +257,9 @@ def recipe_(recipe: "Recipe") -> None:
 
 
 @takes_recipe()
-def explain(recipe: "Recipe", as_json: Annotated[bool, JSON] = False) -> None:
+def explain(
+    recipe: "Recipe", device: Annotated[str | None, DEVICE] = None, as_json: Annotated[bool, JSON] = False
+) -> None:
     """Say which stages would run and why.
 
     The field that changed is named; nothing is run.
@@ -214,13 +267,18 @@ def explain(recipe: "Recipe", as_json: Annotated[bool, JSON] = False) -> None:
     \b
     edgewright explain resnet50 --set distill.temperature=2
     """  # noqa: D301 - click's
+    from contextlib import nullcontext
+
+    from benchmarks.workers.workplace import HERE
     from pipeline.chain.plan import make_plan
     from pipeline.cli.console import progress, say
+    from pipeline.cli.devices import connected
     from pipeline.runner.explain import explain as look
     from pipeline.store import Store, default_root
 
     store = Store(default_root())
-    found = look(make_plan(recipe, store, progress()), store)
+    with connected(device) if device else nullcontext(HERE) as place:
+        found = look(make_plan(recipe, store, progress(), place=place), store)
     if as_json:
         from pipeline.cli.documents import ExplainDocument, ExplainedStage, print_document
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,22 +15,26 @@ from benchmarks.machine.disturbance import MachineState
 from benchmarks.workers.launch import lost
 from pipeline.artifact import sha256_of_file
 from pipeline.devices.connection import Connection
+from pipeline.devices.entries import device_entry
 from pipeline.devices.facts import DeviceFacts, doubts_of
+from pipeline.devices.fitness import check_target, target_lacks
 from pipeline.devices.installation import remote_folder, start_agent
 from pipeline.devices.there.jobs import HERE
-from pipeline.errors import ResourceError
+from pipeline.errors import DeviceError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from benchmarks.engine import Engine
+    from exporters.target import Target
     from pipeline.data import Sample
     from pipeline.devices.entries import DeviceEntry
+    from pipeline.environment import Machine
     from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
     from pipeline.session import EngineSpec, Outputs
 
-__all__ = ["Device", "Sent"]
+__all__ = ["Device", "Sent", "device_of"]
 
 _MIB = 1 << 20
 _WAIT_S = 600.0
@@ -58,16 +63,20 @@ class Device:
         entry: How it is reached.
         progress: Told of what is sent and waited for.
         wait_s: How long to wait for somebody else's measurement there.
+        lasting: Whether a connection that was lost while nothing was measured is made again: hours of training may
+            lie between two measurements. One that is lost on the way ends them all the same.
 
     Attributes:
         facts: What it says of itself.
         sent: What was sent so far.
     """
 
-    def __init__(self, name: str, entry: DeviceEntry, progress: Progress, *, wait_s: float = _WAIT_S) -> None:
+    def __init__(
+        self, name: str, entry: DeviceEntry, progress: Progress, *, wait_s: float = _WAIT_S, lasting: bool = False
+    ) -> None:
         self.name, self.entry = name, entry
         self.sent = Sent()
-        self._progress, self._wait_s = progress, wait_s
+        self._progress, self._wait_s, self._lasting = progress, wait_s, lasting
         self._opened = ExitStack()
         self._there: set[str] = set()
         self._celsius: list[float] = []
@@ -81,7 +90,8 @@ class Device:
         """
         with ExitStack() as opened:
             self.connection = opened.enter_context(Connection(self.name, self.entry.address))
-            self._link, self.sent.code_bytes = start_agent(self.name, self.entry, self.connection, opened)
+            self._link, code_bytes = start_agent(self.name, self.entry, self.connection, opened)
+            self.sent.code_bytes += code_bytes
             self.facts = DeviceFacts.of(self._link.ask({"ask": "facts"}))
             self._opened = opened.pop_all()
         return self
@@ -89,6 +99,34 @@ class Device:
     def __exit__(self, *exc_info: object) -> None:
         """Disconnect."""
         self._opened.close()
+
+    @property
+    def machine(self) -> Machine:
+        """What it is; its cores are those that its entry lets us use."""
+        cores = self.entry.cores
+        return replace(self.facts.machine, cores=len(cores)) if cores else self.facts.machine
+
+    @property
+    def identity(self) -> str:
+        """In keys; which cores are used matters where they are not alike."""
+        cores = ",".join(map(str, self.entry.cores or ()))
+        return f"{self.machine.machine_class} on cores {cores}" if cores else self.machine.machine_class
+
+    def versions(self, distributions: Sequence[str]) -> Mapping[str, str | None]:
+        """Everything it told of: which wheel of a runtime is used there is its own affair."""
+        return {**dict.fromkeys(distributions), **self.facts.versions, "python": self.facts.python}
+
+    def check(self, target: Target) -> None:
+        """Refuse a target that it lacks something for.
+
+        Raises:
+            DeviceError: saying what.
+        """
+        check_target(target, self)
+
+    def cannot_run(self, target: Target) -> str | None:
+        """None when it can."""
+        return target_lacks(target, self)
 
     def doubts(self) -> list[str]:
         """What makes figures that were measured there vary."""
@@ -116,6 +154,7 @@ class Device:
         Raises:
             ResourceError: when somebody else measures there for longer than one waits.
         """
+        self._connect_again()
         until, told = time.monotonic() + self._wait_s, False
         while (holder := self._link.ask({"ask": "take_turn"})["holder"]) is not None:
             if time.monotonic() > until:
@@ -132,27 +171,57 @@ class Device:
         yield
         self._link.ask({"ask": "give_turn_back"})  # after an error too: the agent's end does it
 
-    def timed(self, engine: Engine, request: Mapping[str, Any]) -> tuple[dict[str, Any], MachineState]:
+    def timed(
+        self, engine: Engine, request: Mapping[str, Any], *, environment: Mapping[str, str] | None = None
+    ) -> tuple[dict[str, Any], MachineState]:
         """What a fresh process there answers, and the device while it ran.
 
         Raises:
             EdgewrightError: when the process failed.
             DeviceError: when the connection was lost.
         """
-        laid = self._engine_files(engine.folder, engine.spec)
-        files = {**laid, "inputs.bin": (sha256_of_file(engine.inputs), engine.inputs)}
-        asked = {
-            "folder": f"{HERE}engine", "spec": engine.spec.to_json(), "opener": engine.opener,
-            "inputs": f"{HERE}inputs.bin", **request,
-        }  # fmt: skip
-        found = self._work("benchmarks.workers.solo_worker", asked, files, "result.json")
+        files, asked = self._laid("engine", engine)
+        return self._measured("benchmarks.workers.solo_worker", {**asked, **request}, files, environment)
+
+    def side_by_side(
+        self, first: Engine, second: Engine, request: Mapping[str, Any], *, apart: bool
+    ) -> tuple[dict[str, Any], MachineState]:
+        """What a fresh process with two engines answers there, and the device while it ran.
+
+        Raises:
+            EdgewrightError: when the process failed.
+            DeviceError: when the connection was lost.
+        """
+        files: dict[str, tuple[str, Path]] = {}
+        sides: dict[str, Any] = {}
+        for name, engine in (("a", first), ("b", second)):
+            laid, sides[name] = self._laid(name, engine)
+            files |= laid
+        worker = "benchmarks.workers.apart_worker" if apart else "benchmarks.workers.pair_worker"
+        return self._measured(worker, {**sides, **request}, files)
+
+    def _measured(
+        self,
+        worker: str,
+        request: Mapping[str, Any],
+        files: Mapping[str, tuple[str, Path]],
+        environment: Mapping[str, str] | None = None,
+    ) -> tuple[dict[str, Any], MachineState]:
+        asked = {**request, "affinity": request["affinity"] or list(self.entry.cores or ())}
+        found = self._work(worker, asked, files, "result.json", environment=environment)
         result: dict[str, Any] = json.loads(found["file"].read_text(encoding="utf-8"))
         found["file"].unlink()
         self._celsius += [value for value in found["celsius"] if value is not None]
         return {**result, "celsius": found["celsius"]}, MachineState(**found["state"])
 
     def collect_outputs(
-        self, folder: Path, spec: EngineSpec, opener: str, samples: Sequence[Sample], preprocess: PreprocessSpec
+        self,
+        folder: Path,
+        spec: EngineSpec,
+        opener: str,
+        samples: Sequence[Sample],
+        preprocess: PreprocessSpec,
+        progress: Progress,
     ) -> list[Outputs]:
         """Run every sample through the engine there, read and prepared there; as ``pipeline.evaluation`` does here.
 
@@ -160,7 +229,8 @@ class Device:
             EdgewrightError: when the process failed.
             DeviceError: when the connection was lost.
         """
-        files = self._engine_files(folder, spec)
+        self._connect_again()
+        files = _engine_files("engine", folder, spec)
         images = []
         for sample in samples:
             name = f"images/{sample.sha256}{sample.path.suffix}"
@@ -170,7 +240,7 @@ class Device:
             "folder": f"{HERE}engine", "spec": spec.to_json(), "opener": opener,
             "preprocess": preprocess.model_dump(mode="json"), "images": images,
         }  # fmt: skip
-        with self._progress.track(f"accuracy on {self.name}", len(samples)) as ticker:
+        with progress.track(f"accuracy on {self.name}", len(samples)) as ticker:
             found = self._work(
                 "pipeline.evaluation.worker", asked, files, "outputs.npz", lambda line: ticker.advance(int(line))
             )
@@ -178,8 +248,39 @@ class Device:
             stacked = [arrays[f"arr_{number}"] for number in range(len(arrays.files))]
         return list(zip(*stacked, strict=True))
 
-    def _engine_files(self, folder: Path, spec: EngineSpec) -> dict[str, tuple[str, Path]]:
-        return {f"engine/{name}": (sha256_of_file(folder / name), folder / name) for name in spec.loaded}
+    def _connect_again(self) -> None:
+        """Make a lost connection anew, for a device that lasts.
+
+        Raises:
+            DeviceError: when that cannot be, or another machine answers.
+        """
+        if not self._lasting or not self._link.is_gone:
+            return
+        self._progress.note(f"the connection to {self.name} was lost meanwhile: made again")
+        before = self.facts
+        self._opened.close()
+        self._there.clear()
+        self.__enter__()
+        if (self.facts.machine, self.facts.versions) != (before.machine, before.versions):
+            raise DeviceError(
+                "another machine answers than at the start of this run, or it was changed",
+                where=self.name,
+                got=f"class {self.facts.machine.machine_class}, {dict(self.facts.versions)}",
+                expected=f"class {before.machine.machine_class}, {dict(before.versions)}",
+                fix="run the same command again: what was measured is measured on this one",
+            )
+
+    def _laid(self, name: str, engine: Engine) -> tuple[dict[str, tuple[str, Path]], dict[str, Any]]:
+        """The files of an engine with its inputs by where they will lie there, and how a worker is told of it."""
+        inputs = f"{name}.bin"
+        files = {
+            **_engine_files(name, engine.folder, engine.spec),
+            inputs: (sha256_of_file(engine.inputs), engine.inputs),
+        }
+        told = {
+            "folder": HERE + name, "spec": engine.spec.to_json(), "opener": engine.opener, "inputs": HERE + inputs,
+        }  # fmt: skip
+        return files, told
 
     def _work(
         self,
@@ -188,11 +289,16 @@ class Device:
         files: Mapping[str, tuple[str, Path]],
         answer: str,
         tell: Callable[[str], object] = bool,
+        *,
+        environment: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Send what is not there, run a worker, and give what the agent said of its end."""
         self._send(dict(files.values()))
         laid = {name: sha256 for name, (sha256, _) in files.items()}
-        message = {"ask": "work", "module": module, "request": request, "files": laid, "answer": answer}
+        message = {
+            "ask": "work", "module": module, "request": request, "files": laid, "answer": answer,
+            "environment": dict(environment or {}),
+        }  # fmt: skip
         found = self._link.ask(message)
         while "progress" in found:
             tell(found["progress"])
@@ -223,3 +329,18 @@ class Device:
         self._there = set(files)  # older ones may have had to go
         self.sent.files += len(lacking)
         self.sent.bytes += total
+
+
+def device_of(text: str, progress: Progress, *, lasting: bool = False) -> Device:
+    """The device of a name or an address, not yet connected; see :class:`Device`.
+
+    Raises:
+        UnknownNameError: when there is no device of that name.
+        UsageError: for an address that is none.
+    """
+    name, entry = device_entry(text)
+    return Device(name, entry, progress, lasting=lasting)
+
+
+def _engine_files(name: str, folder: Path, spec: EngineSpec) -> dict[str, tuple[str, Path]]:
+    return {f"{name}/{file}": (sha256_of_file(folder / file), folder / file) for file in spec.loaded}

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.machine.disturbance import HOT_CELSIUS
 from pipeline.environment import Machine
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ __all__ = ["DeviceFacts", "doubts_of", "install_command", "missing_anyway", "mis
 
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino")
 _NEEDED = ("numpy", "pillow")
-_HOT_CELSIUS = 80.0
-"""From here on a Raspberry Pi lowers its clocks; boards with other limits lie near it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +70,7 @@ def doubts_of(governors: Iterable[str], celsius: float) -> list[str]:
             f"its clocks follow the load (governor {', '.join(unsteady)}); steadier: "
             "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
         )
-    if celsius >= _HOT_CELSIUS:
+    if celsius >= HOT_CELSIUS:
         notes.append(f"it was {celsius:.0f} °C hot: its clocks may have been held back")
     return notes
 

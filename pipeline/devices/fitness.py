@@ -1,4 +1,4 @@
-"""Whether a bundle can be measured on a device at all, asked before anything is sent."""
+"""Whether a target or a bundle can be measured on a device at all, asked before anything is sent."""
 
 from __future__ import annotations
 
@@ -11,9 +11,34 @@ from pipeline.errors import DeviceError
 
 if TYPE_CHECKING:
     from exporters.bundle import Bundle
+    from exporters.target import Target
     from pipeline.devices.device import Device
 
-__all__ = ["check_fit"]
+__all__ = ["check_fit", "check_target", "target_lacks"]
+
+
+def target_lacks(target: Target, device: Device) -> str | None:
+    """None when engines of the target can be measured on the device; else why not, in one sentence."""
+    if not is_sent(OPENERS[target.name]):
+        return f"engines for {target.name} are not measured on devices yet"
+    missing = missing_for(device.facts, target.runtime)
+    return f"the device has no {' and no '.join(missing)}" if missing else None
+
+
+def check_target(target: Target, device: Device) -> None:
+    """Refuse a device that lacks what a target's engines need.
+
+    Raises:
+        DeviceError: saying which, and what to do.
+    """
+    reason = target_lacks(target, device)
+    if reason is None:
+        return
+    missing = missing_for(device.facts, target.runtime)
+    fix = "copy the bundle there and run its run.py"
+    if is_sent(OPENERS[target.name]):
+        fix = install_command(device.entry.address, device.entry.python, missing)
+    raise DeviceError(reason, where=device.name, fix=fix)
 
 
 def check_fit(bundle: Bundle, device: Device) -> None:
@@ -22,13 +47,6 @@ def check_fit(bundle: Bundle, device: Device) -> None:
     Raises:
         DeviceError: saying which, and what to do.
     """
-    target = bundle.manifest["target"]
-    if not is_sent(OPENERS[target]):
-        raise DeviceError(
-            f"engines for {target} are not measured on devices yet",
-            where=device.name,
-            fix="copy the bundle there and run its run.py",
-        )
     wanted, found = bundle.manifest["machine"]["architectures"], device.facts.machine.architecture
     if found.lower() not in wanted:
         raise DeviceError(
@@ -36,11 +54,6 @@ def check_fit(bundle: Bundle, device: Device) -> None:
             where=device.name,
             got=f"the device is {found}",
             expected=" or ".join(wanted),
-            fix="make the bundle on a machine of the device's kind",
+            fix=f"make one for it: edgewright deploy MODEL --device {device.name}",
         )
-    if missing := missing_for(device.facts, target_named(target).runtime):
-        raise DeviceError(
-            f"the device has no {' and no '.join(missing)}",
-            where=device.name,
-            fix=install_command(device.entry.address, device.entry.python, missing),
-        )
+    check_target(target_named(bundle.manifest["target"]), device)

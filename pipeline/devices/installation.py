@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.devices.entries import DeviceEntry
     from pipeline.devices.measuring_code import MeasuringCode
 
-__all__ = ["LEAST_PYTHON", "remote_folder", "start_agent"]
+__all__ = ["LEAST_PYTHON", "look_for_python", "remote_folder", "start_agent"]
 
 LEAST_PYTHON = (3, 9)
 _END_S = 5.0
@@ -50,7 +50,7 @@ def start_agent(name: str, entry: DeviceEntry, connection: Connection, opened: E
     code = measuring_code()
     folder = remote_folder(entry.folder)
     place = f"{folder}/code/{code.sha256}.pyz"
-    there = _look(name, entry, connection, place, len(code.data))
+    there = look_for_python(name, entry, connection, code)
     sent = 0 if there else _send(name, connection, place, code)
     errors = opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the agent
     agent = connection.start(f"exec env {entry.python} {place} agent {folder} {shlex.quote(entry.python)}", errors)
@@ -68,11 +68,17 @@ def start_agent(name: str, entry: DeviceEntry, connection: Connection, opened: E
     return link, sent
 
 
-def _look(name: str, entry: DeviceEntry, connection: Connection, place: str, size: int) -> bool:
-    """Whether the code, of so many bytes, is there; and that there is a Python to run it."""
+def look_for_python(name: str, entry: DeviceEntry, connection: Connection, code: MeasuringCode) -> bool:
+    """See that there is a folder to work in and a Python; whether the code is there already.
+
+    Raises:
+        DeviceError: when there is none, or the Python is too old.
+    """
+    folder, size = remote_folder(entry.folder), len(code.data)
+    place = f"{folder}/code/{code.sha256}.pyz"
     version = "import sys; print('edgewright-python', *sys.version_info[:2])"
     found = connection.run(
-        f"umask 077; mkdir -p {remote_folder(entry.folder)}/code || exit {_NO_FOLDER}; "
+        f"umask 077; mkdir -p {folder}/code || exit {_NO_FOLDER}; "
         f"env {entry.python} -c {shlex.quote(version)}; code=$?; "
         f"test -f {place} && test $(wc -c < {place}) -eq {size} && echo edgewright-code; exit $code"
     )

@@ -20,6 +20,9 @@ __all__ = ["Link"]
 _SILENCE_S = 15.0
 """Longer than the agent's own patience: by then nothing of it is left."""
 
+_START_S = 60.0
+"""For the first word: a small or busy board takes long to start a Python."""
+
 
 class Link:
     """Speaks with an agent whose pipes are given.
@@ -36,9 +39,9 @@ class Link:
         self, name: str, source: int, sink: int, cut: Callable[[], None], last_words: Callable[[], str]
     ) -> None:
         self._name, self._cut, self._last_words = name, cut, last_words
-        self._wire = Wire(source, sink, silence_s=_SILENCE_S)
+        self._wire = Wire(source, sink, silence_s=_START_S)
         self._answers: queue.SimpleQueue[dict[str, Any] | GoneError] = queue.SimpleQueue()
-        self._over = threading.Event()
+        self._over, self._gone = threading.Event(), threading.Event()
         self._bodies = tempfile.TemporaryDirectory(prefix="edgewright-")
         self._reader = threading.Thread(target=self._read, daemon=True)
 
@@ -59,8 +62,14 @@ class Link:
             raise self._lost(error) from error
         if code.encode() not in line:
             raise DeviceError("other code answers than was sent", where=self._name, got=line.decode(errors="replace"))
+        self._wire.silence_s = _SILENCE_S
         beat_until(self._wire, self._over)
         self._reader.start()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the agent or the way to it was found to be gone."""
+        return self._gone.is_set()
 
     def close(self) -> None:
         """Let the agent end; nothing is asked from here on."""
@@ -149,10 +158,12 @@ class Link:
                             file.write(piece)
                 self._answers.put(message)
         except GoneError as gone:
+            self._gone.set()
             if not self._over.is_set():
                 self._cut()  # whoever is writing is woken by it
             self._answers.put(gone)
         except OSError as error:
+            self._gone.set()
             self._cut()
             self._answers.put(GoneError(f"what came could not be written here: {error}"))
 

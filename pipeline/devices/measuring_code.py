@@ -32,10 +32,14 @@ _ROOTS = (
     "pipeline.devices.there.entry",
     "pipeline.devices.there.agent",
     "benchmarks.workers.solo_worker",
+    "benchmarks.workers.pair_worker",
+    "benchmarks.workers.side_worker",
+    "benchmarks.workers.apart_worker",
     "pipeline.evaluation.worker",
     "exporters.ort_cpu.session",
     "exporters.ort_cuda.session",
     "exporters.openvino.session",
+    "exporters.ensemble",
 )
 """Modules that are started or opened by name there; what they import is found by reading them."""
 

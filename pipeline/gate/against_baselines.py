@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.solo import QUICK
 from benchmarks.statistics.margins import EFFORTS
-from pipeline.environment import this_machine
+from benchmarks.workers.workplace import HERE
 from pipeline.gate.baselines.history import Figures, HistoryLine
 from pipeline.gate.baselines.shelf import case_of
 from pipeline.gate.baselines.waivers import apply_waivers, read_waivers
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from exporters.bundle import Bundle
     from pipeline.data import Dataset
+    from pipeline.devices.device import Device
     from pipeline.gate.baselines.history import History
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.gate.baselines.waivers import Waiver
@@ -97,22 +98,38 @@ def _missing(history: History, rows: tuple[MetricRow, ...]) -> tuple[str, ...]:
     return tuple(name for name, value in had.items() if value is not None and measured.get(name) is None)
 
 
-def accept(
-    shelf: Shelf, bundle: Bundle, dataset: Dataset, progress: Progress, *, reason: str, now: datetime | None = None
+def accept(  # noqa: PLR0913 - what, where it stands, why, when, measured where
+    shelf: Shelf,
+    bundle: Bundle,
+    dataset: Dataset,
+    progress: Progress,
+    *,
+    reason: str,
+    now: datetime | None = None,
+    device: Device | None = None,
 ) -> tuple[str, HistoryLine]:
     """Make a bundle the baseline of its case; returns the case and the line that was added.
 
     It is measured alone, for the history's figures, and beside what was accepted before, for the change.
+
+    Args:
+        shelf: Of the machine that it is measured on.
+        bundle: Verified.
+        dataset: To measure with.
+        progress: Told of the work.
+        reason: Why; kept.
+        now: Kept.
+        device: Where it is measured, connected; None: here.
 
     Raises:
         IntegrityError: when the history is damaged.
     """
     case = case_of(bundle)
     history = shelf.history(case)
-    measured = measure_bundle(bundle, dataset, QUICK, progress)
+    measured = measure_bundle(bundle, dataset, QUICK, progress, device=device)
     comparison = None
     if history is not None and history.current.bundle != bundle.sha256:
-        options = GateOptions(effort=EFFORTS["quick"])
+        options = GateOptions(effort=EFFORTS["quick"], place=device or HERE)
         comparison = gate(shelf.accepted(case), bundle, dataset, options, progress)
     latency, _ = measured.solo.latency()
     memory, _ = measured.solo.memory_bytes()
@@ -122,7 +139,7 @@ def accept(
         reason=reason,
         commit=_commit(shelf.root),
         figures=Figures(
-            machine_class=this_machine().machine_class,
+            machine_class=measured.machine.machine_class,
             latency_p50_s=float(latency["p50"] or 0),
             latency_p90_s=latency["p90"],
             memory_bytes=memory["peak"],

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from benchmarks.pairs.paired_processes import Kind, PairProcess, PairProtocol, measure_pairs
 from benchmarks.statistics.non_inferiority import judge_control, judge_latency
+from benchmarks.workers.workplace import HERE
 from pipeline.report.comparison import Verdict
 
 if TYPE_CHECKING:
     from benchmarks.engine import Engine
     from benchmarks.statistics.margins import Effort, Margins
     from benchmarks.statistics.non_inferiority import Control
+    from benchmarks.workers.workplace import Workplace
     from pipeline.progress import Progress
     from pipeline.report.comparison import MetricRow
 
@@ -46,6 +48,7 @@ def judge_side_by_side(  # noqa: PLR0913 - who, how, how much is fine and how su
     margins: Margins,
     effort: Effort,
     seed: int,
+    place: Workplace = HERE,
 ) -> JudgedLatency:
     """Look, and look once more with as many processes again while nothing is decided.
 
@@ -57,6 +60,7 @@ def judge_side_by_side(  # noqa: PLR0913 - who, how, how much is fine and how su
         margins: What is still fine.
         effort: How much evidence.
         seed: Of orders and draws.
+        place: Where.
     """
     pairs: list[Kind] = ["pair"]
     controls: list[Kind] = ["control"]
@@ -64,7 +68,8 @@ def judge_side_by_side(  # noqa: PLR0913 - who, how, how much is fine and how su
     processes: list[PairProcess] = []
     for look in range(1, effort.looks + 1):
         with progress.track("pairs" if look == 1 else "pairs, second look", len(kinds)) as ticker:
-            found = measure_pairs(baseline, candidate, protocol, kinds, ticker, seed=seed * effort.looks + look)
+            own = seed * effort.looks + look
+            found = measure_pairs(baseline, candidate, protocol, kinds, ticker, seed=own, place=place)
         processes += [replace(process, position=len(processes) + process.position) for process in found]
         control = judge_control(processes, margins, effort)
         rows = judge_latency(processes, margins, effort, control)

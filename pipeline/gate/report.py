@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.workers.workplace import HERE
 from pipeline import __version__
 from pipeline.gate.baselines.change_points import change_points
 from pipeline.measuring.report_entries import bundle_entry, machine_entry
 from pipeline.report.record import HistoryPoint, Report, Verdict
 
 if TYPE_CHECKING:
+    from benchmarks.workers.workplace import Workplace
     from exporters.bundle import Bundle
     from pipeline.data import Dataset
     from pipeline.gate.against_baselines import Judgement
@@ -19,8 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["report_of_comparison", "report_of_judgement", "with_judgement"]
 
 
-def report_of_comparison(candidate: Bundle, found: Comparison, dataset: Dataset) -> Report:
-    """The report of one bundle beside another, with no stages."""
+def report_of_comparison(candidate: Bundle, found: Comparison, dataset: Dataset, place: Workplace = HERE) -> Report:
+    """The report of one bundle beside another, with no stages.
+
+    Args:
+        candidate: That was judged.
+        found: The judgement.
+        dataset: Both were scored on.
+        place: Where both ran.
+    """
     manifest = candidate.manifest
     return Report(
         edgewright=__version__,
@@ -28,7 +37,7 @@ def report_of_comparison(candidate: Bundle, found: Comparison, dataset: Dataset)
         task=manifest["task"],
         target=manifest["target"],
         data=dataset.name,
-        machine=machine_entry(),
+        machine=machine_entry(place),
         verdict=Verdict(status=found.verdict.value, sentence=found.sentence, precision=manifest["precision"]),
         stages=(),
         bundle=bundle_entry(candidate),
@@ -36,9 +45,9 @@ def report_of_comparison(candidate: Bundle, found: Comparison, dataset: Dataset)
     )
 
 
-def report_of_judgement(candidate: Bundle, judgement: Judgement, dataset: Dataset) -> Report:
-    """The report of a bundle beside what was accepted."""
-    return with_judgement(report_of_comparison(candidate, judgement.comparison, dataset), judgement)
+def report_of_judgement(candidate: Bundle, judgement: Judgement, dataset: Dataset, place: Workplace = HERE) -> Report:
+    """The report of a bundle beside what was accepted; arguments as of :func:`report_of_comparison`."""
+    return with_judgement(report_of_comparison(candidate, judgement.comparison, dataset, place), judgement)
 
 
 def with_judgement(report: Report, judgement: Judgement) -> Report:

@@ -14,7 +14,7 @@ from benchmarks.pairs.paired_processes import PairProcess, PairProtocol
 from benchmarks.statistics.margins import EFFORTS, Effort, Margins
 from benchmarks.statistics.non_inferiority import change_of, judge_accuracy, judge_memory, judge_size
 from benchmarks.statistics.paired_metric import metric_drop
-from benchmarks.workers.launch import one_at_a_time, run_worker
+from benchmarks.workers.workplace import HERE, Workplace
 from pipeline.catalog import task_of
 from pipeline.errors import ParityError
 from pipeline.gate.latency_looks import judge_side_by_side
@@ -52,6 +52,7 @@ class GateOptions:
         protocol: How each process measures.
         threads: Of both runtimes; None: as each bundle says.
         seed: Of orders and draws.
+        place: Where both run.
     """
 
     margins: Margins = field(default_factory=Margins)
@@ -59,12 +60,13 @@ class GateOptions:
     protocol: PairProtocol = field(default_factory=PairProtocol)
     threads: int | None = None
     seed: int = 0
+    place: Workplace = HERE
 
 
 def gate(baseline: Bundle, candidate: Bundle, dataset: Dataset, options: GateOptions, progress: Progress) -> Comparison:
     """Whether the candidate got slower, bigger or less accurate than the baseline.
 
-    Both run on this machine, now: figures of another time or machine play no part.
+    Both run on one machine, now: figures of another time or machine play no part.
 
     Args:
         baseline: A verified bundle.
@@ -90,6 +92,7 @@ def gate(baseline: Bundle, candidate: Bundle, dataset: Dataset, options: GateOpt
             margins=options.margins,
             effort=options.effort,
             seed=options.seed,
+            place=options.place,
         )
     found = Comparison(
         baseline=baseline.sha256,
@@ -173,15 +176,12 @@ def _still_figures(
 
     Memory processes run one after the other and in turn: two at a time now and then get other pages from the kernel.
     """
-    effort = options.effort
+    effort, place = options.effort, options.place
     request = {"affinity": list(options.protocol.affinity), "seed": options.seed, **_MEMORY_PROFILE}
     rounds = []
-    with one_at_a_time(), progress.track("memory", effort.memory_processes) as ticker:
+    with place.one_at_a_time(), progress.track("memory", effort.memory_processes) as ticker:
         for _ in range(effort.memory_processes):
-            requests = [{**side.engine.to_json(), **request} for side in sides]
-            rounds.append(
-                [run_worker("benchmarks.workers.solo_worker", one, environment=_FIXED_ALLOCATOR) for one in requests]
-            )
+            rounds.append([place.timed(side.engine, request, environment=_FIXED_ALLOCATOR)[0] for side in sides])
             ticker.advance()
     sizes = [loaded_bytes(side.bundle) for side in sides]
     return (
@@ -197,7 +197,8 @@ def _answers(
     sides: Sequence[_Side], dataset: Dataset, options: GateOptions, progress: Progress
 ) -> tuple[MetricRow, ...]:
     """Accuracy, and on how many images both decide the same."""
-    first, second = (score_bundle(side.bundle, dataset, progress, engine=side.engine) for side in sides)
+    place = options.place
+    first, second = (score_bundle(one.bundle, dataset, progress, engine=one.engine, place=place) for one in sides)
     task = task_of(sides[0].bundle.manifest)
     same = sum(task.alike(first.decisions, second.decisions))
     drop = metric_drop(task, first, second, alpha=options.effort.alpha)

@@ -15,7 +15,6 @@ from pipeline.catalog import target_named, task_of
 from pipeline.data.dataset import rotating_samples
 from pipeline.devices.fitness import check_fit
 from pipeline.environment import Machine, this_machine, versions
-from pipeline.evaluation import collect_outputs
 from pipeline.measuring.engine_inputs import engine_on_images
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from benchmarks.engine import Engine
     from benchmarks.solo import Profile
+    from benchmarks.workers.workplace import Workplace
     from exporters.bundle import Bundle
     from pipeline.artifact import Json
     from pipeline.data import Dataset
@@ -111,14 +111,14 @@ def measure_bundle(  # noqa: PLR0913 - what, on what, how, where
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         engine = engine_of(bundle, dataset, Path(scratch, "inputs.bin"), threads=threads)
         solo = measure_solo(engine, profile, progress, affinity=affinity, place=device or HERE)
-    accuracy = score_bundle(bundle, dataset, progress, engine=engine, device=device)
+    accuracy = score_bundle(bundle, dataset, progress, engine=engine, place=device or HERE)
     distributions = (*target_named(bundle.manifest["target"]).distributions, *_LIBRARIES)
     return BundleMeasurement(
         bundle=bundle,
         solo=solo,
         accuracy=accuracy,
         test_images=dataset.split_identity("test"),
-        machine=device.facts.machine if device else this_machine(),
+        machine=device.machine if device else this_machine(),
         software=device.facts.versions if device else versions(distributions),
         device=device.name if device else None,
         doubts=tuple(device.doubts()) if device else (),
@@ -132,12 +132,11 @@ def engine_of(bundle: Bundle, dataset: Dataset, inputs: Path, *, threads: int | 
 
 
 def score_bundle(
-    bundle: Bundle, dataset: Dataset, progress: Progress, *, engine: Engine, device: Device | None = None
+    bundle: Bundle, dataset: Dataset, progress: Progress, *, engine: Engine, place: Workplace = HERE
 ) -> Accuracy:
     """Accuracy over the test split, the outputs brought into the order of the data set's classes."""
     task = task_of(bundle.manifest)
-    what = (bundle.root, engine.spec, engine.opener, dataset.test, bundle.preprocess)
-    outputs = device.collect_outputs(*what) if device else collect_outputs(*what, progress)
+    outputs = place.collect_outputs(bundle.root, engine.spec, engine.opener, dataset.test, bundle.preprocess, progress)
     ordered = task.in_order(outputs, bundle.classes, dataset.classes)
     return task.score(task.in_images(ordered, dataset.test, bundle.preprocess), dataset.test)
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.environment import this_machine, versions
+from benchmarks.workers.workplace import HERE
 from pipeline.report.record import BundleEntry, MachineEntry
 
 if TYPE_CHECKING:
+    from benchmarks.workers.workplace import Workplace
     from exporters.bundle import Bundle
 
-__all__ = ["bundle_entry", "machine_entry"]
+__all__ = ["bundle_entry", "called", "machine_entry"]
 
 _REPORTED = ("torch", "torchvision", "onnx", "onnxruntime", "numpy", "pillow")
 
 
-def machine_entry() -> MachineEntry:
-    """This machine, as the report tells it."""
-    machine = this_machine()
-    return MachineEntry.model_validate(
-        {**machine.to_json(), "class": machine.machine_class, "versions": versions(_REPORTED)}
-    )
+def called(place: Workplace) -> str | None:
+    """How a report calls a device: by its name, but not by an address, which tells users and hosts; None for here."""
+    return "a device" if place.name is not None and "://" in place.name else place.name
+
+
+def machine_entry(place: Workplace = HERE) -> MachineEntry:
+    """A machine, this one or another, as the report tells it."""
+    machine = place.machine
+    told = {"class": machine.machine_class, "device": called(place), "versions": dict(place.versions(_REPORTED))}
+    return MachineEntry.model_validate({**machine.to_json(), **told})
 
 
 def bundle_entry(bundle: Bundle) -> BundleEntry:

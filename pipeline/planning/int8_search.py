@@ -1,5 +1,8 @@
 """The search for the INT8 form that keeps the accuracy and is fastest, on the machine it will run on.
 
+For a device, speed and accuracy are measured there; only which format errs least on calibration images is computed
+here, by the arithmetic that Q/DQ stands for where the device has other instructions.
+
 Formats first (range method, bits of the weights), by the error they make on calibration images; then groups of layers
 that are faster in float; then, where accuracy is lost, the fewest layers whose float wins it back; last the runtime's
 options. The test split is only asked whether a candidate holds the limit, never which of two is better.
@@ -100,6 +103,8 @@ class Search:
         recipe, parts = chain.plan.recipe, chain.plan.parts
         self._section, self._asked = recipe.export, recipe.build.precision
         self._limit = AccuracyLimit(goal=recipe.goal, task=parts.task)
+        machine, here = chain.plan.machine, this_machine()
+        self._exact = (machine.architecture, machine.isa) != (here.architecture, here.isa)
         self._start, self._budget_s = time.monotonic(), recipe.build.budget_s
         self._calibrated = read_calibration(artifacts[ArtifactKind.CALIBRATION])
         self._images = list(read_images(parts.dataset.calibration[:SEARCH_IMAGES], parts.preprocess))
@@ -177,10 +182,11 @@ class Search:
             ("mse", "minmax", "percentile", "entropy") if self._section.method == "auto" else (self._section.method,)
         )
         fixed = tuple(sorted(self._section.float_nodes))
-        machine = this_machine()
+        machine = self._chain.plan.machine
         full = self._target.dialect(machine)
         narrow = f"{full}-7bit"
-        dialects = {8: (full,), 7: (narrow,), "auto": (full, narrow) if saturates(full, machine) else (full,)}
+        either = (narrow,) if self._exact else (full, narrow)  # what saturates there is not seen by exact arithmetic
+        dialects = {8: (full,), 7: (narrow,), "auto": either if saturates(full, machine) else (full,)}
         return [
             Candidate(method=method, dialect=dialect, float_nodes=fixed, kept="export.float_nodes" if fixed else "")
             for dialect in dialects[self._section.weight_bits]
@@ -201,12 +207,12 @@ class Search:
                     self._note(candidate, outcome="not looked at: the budget was spent")
                     continue
                 model = written(self._chain.plan, self._calibrated, candidate)
-                outputs = outputs_of(model, self._images[:_FIRST_IMAGES])
+                outputs = outputs_of(model, self._images[:_FIRST_IMAGES], exact=self._exact)
                 early = task.noise(outputs, reference[:_FIRST_IMAGES])
                 if early > _HOPELESS * least_early:
                     self._note(candidate, noise=early, outcome=f"given up after {len(outputs)} images: more error")
                     continue
-                outputs += outputs_of(model, self._images[_FIRST_IMAGES:])
+                outputs += outputs_of(model, self._images[_FIRST_IMAGES:], exact=self._exact)
                 noise = task.noise(outputs, reference)
                 alike = agreement(task, task.decide(outputs), task.decide(reference))
                 self._note(candidate, noise=noise, agreement=alike, outcome="more error than the best")

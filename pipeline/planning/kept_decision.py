@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.keys import key_of
-from pipeline.environment import this_machine, versions
 from pipeline.planning.decision_record import Decision
 from pipeline.planning.int8_search import Search
 from pipeline.planning.kept_record import keep, kept
@@ -40,13 +39,13 @@ def decision_components(plan: Plan, target: Target, calibration: Artifact) -> di
         "seed": recipe.seed,
         "inputs": {"calibration": calibration.sha256},
         "target": target.name,
-        "machine": this_machine().machine_class,
+        "machine": plan.place.identity,
         "subject": {
             "calibration": parts.dataset.split_identity("calibration"),
             "test": parts.dataset.split_identity("test"),
             "preprocess": parts.preprocess.model_dump(mode="json"),
         },
-        "versions": versions(target.distributions),
+        "versions": dict(plan.place.versions(target.distributions)),
     }
 
 

@@ -1,4 +1,4 @@
-"""Runtime options of the engine that is shipped, tried on the machine."""
+"""Runtime options of the engine that is shipped, tried where the run measures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.solo import QUICK, measure_solo
-from pipeline.environment import this_machine
 from pipeline.planning.time_ratio import engines_of
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ def best_options(chain: Chain, target: Target, engine: Artifact) -> Mapping[str,
     Each runs in processes of its own, in turn and round by round: idle threads of one session that wait actively
     would slow another in the same process.
     """
-    section = chain.plan.recipe.measure
-    variants: list[Mapping[str, Json]] = [{}, *target.variants(this_machine())]
+    section, place = chain.plan.recipe.measure, chain.plan.place
+    variants: list[Mapping[str, Json]] = [{}, *target.variants(place.machine)]
     if section.threads is not None:
         variants = [variant for variant in variants if "threads" not in variant]
     found: list[list[list[float]]] = [[] for _ in variants]
@@ -48,7 +47,7 @@ def best_options(chain: Chain, target: Target, engine: Artifact) -> Mapping[str,
             for variant, rounds in zip(variants, found, strict=True):
                 own = replace(spec, options={**spec.options, **variant})
                 one = replace(usual_engine, spec=own)
-                rounds.append(measure_solo(one, _PROFILE, chain.progress).samples_s())
+                rounds.append(measure_solo(one, _PROFILE, chain.progress, place=place).samples_s())
     figures = [(median(map(median, rounds)), median(map(_ninth_decile, rounds))) for rounds in found if rounds]
     if not figures:
         return {}

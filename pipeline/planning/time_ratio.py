@@ -1,4 +1,4 @@
-"""Which of two engines is faster on this machine, side by side: what a search needs and a report does not."""
+"""Which of two engines is faster where the run measures, side by side: what a search needs and a report does not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from benchmarks.pairs.paired_processes import PairProtocol, measure_pairs
 from pipeline.artifact import sha256_of_json
 from pipeline.data.dataset import rotating_samples
-from pipeline.environment import this_machine, versions
 from pipeline.measuring.engine_inputs import engine_on_images
 from pipeline.session import EngineSpec
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.engine import Engine
+    from benchmarks.pairs.paired_processes import Kind
     from pipeline.artifact import Artifact, Json
     from pipeline.chain.chain import Chain
 
@@ -39,7 +39,7 @@ def comparison_settings(chain: Chain) -> dict[str, Json]:
 def comparison_key(
     chain: Chain, base: Artifact, other: Artifact, distributions: Sequence[str], *, processes: int = _PROCESSES
 ) -> str:
-    """Under what a comparison of two engines on this machine is kept.
+    """Under what a comparison of two engines is kept, the machine it is made on among it.
 
     Args:
         chain: The run.
@@ -52,8 +52,8 @@ def comparison_key(
         {
             "engines": [base.sha256, other.sha256],
             "settings": {**comparison_settings(chain), "processes": processes},
-            "machine": this_machine().machine_class,
-            "versions": versions(distributions),
+            "machine": chain.plan.place.identity,
+            "versions": dict(chain.plan.place.versions(distributions)),
         }
     )
 
@@ -80,5 +80,6 @@ def time_ratio(chain: Chain, other: Artifact, base: Artifact) -> float:
         first, second = engines_of(chain, (base, other), Path(scratch))
         with chain.progress.track("side by side", _PROCESSES) as ticker:
             seed = chain.plan.recipe.seed
-            found = measure_pairs(first, second, PROTOCOL, ["pair"] * _PROCESSES, ticker, seed=seed)
+            kinds: list[Kind] = ["pair"] * _PROCESSES
+            found = measure_pairs(first, second, PROTOCOL, kinds, ticker, seed=seed, place=chain.plan.place)
     return math.exp(median(process.median_change() for process in found))

@@ -8,7 +8,6 @@ from exporters.target import HALVES, PRECISIONS
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.engine_measurement import loaded_size
 from pipeline.data.dataset import read_images
-from pipeline.environment import this_machine
 from pipeline.errors import ParityError
 from pipeline.planning.decision_record import Candidate, Decision, Tried
 from pipeline.planning.int8_search import SEARCH_IMAGES, export_of, written
@@ -46,7 +45,7 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
     section, asked = chain.plan.recipe.export, chain.plan.recipe.build.precision
     candidate = Candidate(
         method="mse" if section.method == "auto" else section.method,
-        dialect=target.dialect(this_machine()),
+        dialect=target.dialect(chain.plan.machine),
         float_nodes=tuple(sorted(section.float_nodes)),
         kept="export.float_nodes" if section.float_nodes else "",
     )
@@ -69,7 +68,10 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
     tried += [Tried(label=one, outcome=f"refused: {error.what}, {error.got}") for one, error in refused.items()]
     reason = f"{precision} on request" if asked != "auto" else f"{precision}, since nothing can be timed here"
     return Decision(
-        precision=precision, reason=f"{reason}: {target.cannot_run()}", candidate=candidate, tried=tuple(tried)
+        precision=precision,
+        reason=f"{reason}: {chain.plan.cannot_run(target)}",
+        candidate=candidate,
+        tried=tuple(tried),
     )
 
 

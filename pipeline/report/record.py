@@ -79,6 +79,10 @@ class StageRow(_Record):
     memory_bytes: Memory = Memory()
     accuracy: AccuracyFigure
     artifact_sha256: str | None = None
+    measured_on: str | None = Field(
+        default=None,
+        description="the device of latency, memory and accuracy; null: the machine it was made on, or none",
+    )
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -104,6 +108,7 @@ class MachineEntry(_Record):
     isa: tuple[str, ...]
     system: str
     class_: str = Field(alias="class")
+    device: str | None = Field(default=None, description="what the user calls it; null: the machine it was made on")
     versions: dict[str, str | None]
 
 
@@ -290,6 +295,9 @@ class Report(_Record):
     target: str
     data: str
     machine: MachineEntry
+    made_on: MachineEntry | None = Field(
+        default=None, description="where it was trained and built; null: where it was measured"
+    )
     verdict: Verdict
     stages: tuple[StageRow, ...] = Field(description="empty in the report of a gate alone")
     teachers: tuple[TeacherEntry, ...] = ()

@@ -10,7 +10,7 @@ from pipeline.report import figures
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.report.record import FloatNode, PairedChange, Report, StageRow
+    from pipeline.report.record import FloatNode, MachineEntry, PairedChange, Report, StageRow
 
 __all__ = [
     "DAMAGE_COLUMNS",
@@ -221,16 +221,25 @@ def time_spent(report: Report) -> str:
 
 def measured_where(report: Report) -> list[tuple[str, str]]:
     """Everything the figures depend on, a label and a text each."""
-    machine, bundle = report.machine, report.bundle
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version)
-    cpu = f"{machine.cpu}, {machine.cores} cores, {machine.ram_gib} GiB, {machine.system} on {machine.architecture}"
-    isa = f" ({', '.join(machine.isa)})" if machine.isa else ""
+    bundle = report.bundle
     in_force = ", ".join(f"{name} {value}" for name, value in report.conditions.items())
     return [
-        ("machine", f"{cpu}{isa}; class {machine.class_}"),
-        ("versions", f"edgewright {report.edgewright}, {versions}"),
+        ("machine", _machine(report.machine)),
+        ("versions", f"edgewright {report.edgewright}, {_versions(report.machine)}"),
+        *([("made on", f"{_machine(made)}; {_versions(made)}")] if (made := report.made_on) else []),
         *([("in force", in_force)] if in_force else []),
         ("data", report.data),
         *([("time", spent)] if (spent := time_spent(report)) else []),
         ("bundle", f"{bundle.path}/, {figures.megabytes(bundle.size_bytes)}, sha256 {bundle.sha256}"),
     ]
+
+
+def _machine(machine: MachineEntry) -> str:
+    device = f"{machine.device}, over SSH: " if machine.device else ""
+    cpu = f"{machine.cpu}, {machine.cores} cores, {machine.ram_gib} GiB, {machine.system} on {machine.architecture}"
+    isa = f" ({', '.join(machine.isa)})" if machine.isa else ""
+    return f"{device}{cpu}{isa}; class {machine.class_}"
+
+
+def _versions(machine: MachineEntry) -> str:
+    return ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version)

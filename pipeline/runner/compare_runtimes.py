@@ -72,7 +72,7 @@ def beside_plain_runtimes(
     Raises:
         UsageError: when none of the targets can run on this machine.
     """
-    reasons = {target.name: target.cannot_run() for target in chain.plan.targets}
+    reasons = {target.name: chain.plan.cannot_run(target) for target in chain.plan.targets}
     if all(reasons.values()):
         raise UsageError(
             "none of the targets can run here, so there is nothing to time",
@@ -81,7 +81,7 @@ def beside_plain_runtimes(
         )
     chain = preflight(chain, ())
     every = replace(chain, plan=replace(chain.plan, fastest_only=False))
-    runs = [one for one in finished(every) if not one.target.cannot_run()]
+    runs = [one for one in finished(every) if not chain.plan.cannot_run(one.target)]
     runtimes = plain.plain_runtimes()
     for precision in PRECISIONS:
         held = precision in {"float", "int8"} or any(plain.computes_in(name) == precision for name in runtimes)

@@ -75,7 +75,7 @@ def finished(chain: Chain) -> Iterator[Finished]:
     artifacts: dict[ArtifactKind, Artifact] = {}
     shared = Made()
     targets = chain.plan.targets
-    first = next((target for target in targets if not target.cannot_run()), targets[0])
+    first = next((target for target in targets if not chain.plan.cannot_run(target)), targets[0])
     for stage in chain.plan.network_stages():
         teachers: tuple[Teacher, ...] = ()
         if isinstance(stage, Distill):
@@ -119,7 +119,7 @@ def _planned(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
         GoalError: when it cannot.
         UsageError: when it would have to be measured where nothing can be.
     """
-    if reason := target.cannot_run():
+    if reason := chain.plan.cannot_run(target):
         raise UsageError(
             "a goal is planned by measuring, and the target cannot run here",
             where=target.name,
@@ -165,8 +165,10 @@ def _fastest(chain: Chain, candidates: Sequence[Finished]) -> Finished:
 def _measured(
     chain: Chain, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL, precision: Precision = "float"
 ) -> Measured | None:
-    """What the artifact is on the target; None when that cannot run on this machine."""
-    return None if target.cannot_run() else chain.measured(artifact, target, source=source, precision=precision)
+    """What the artifact is on the target; None when that cannot run where the plan measures."""
+    if chain.plan.cannot_run(target):
+        return None
+    return chain.measured(artifact, target, source=source, precision=precision)
 
 
 def _note(chain: Chain, made: Made, outcome: Outcome) -> None:

@@ -51,7 +51,7 @@ def measured_ensemble(chain: Chain, target: Target, teachers: Sequence[Teacher])
         teachers: With their answers, which say what kind of output each has.
     """
     networks = [teacher.network for teacher in teachers if teacher.network is not None]
-    if target.cannot_run() or not networks or len(networks) < len(teachers):
+    if chain.plan.cannot_run(target) or not networks or len(networks) < len(teachers):
         return None
     about = [chain.about(parts) for parts in chain.plan.teachers]
     if len(networks) == 1:
@@ -63,7 +63,7 @@ def measured_ensemble(chain: Chain, target: Target, teachers: Sequence[Teacher])
     engines = [own.engine(network.artifact, target) for own, network in zip(about, networks, strict=True)]
     whole = _joined(chain, engines, [one.answers.facts["answers"] for one in teachers])
     with chain.phases.during("measuring"):
-        return measure(whole, target, plan.parts, plan.recipe.measure, chain.store, chain.progress)
+        return measure(whole, target, plan, chain.store, chain.progress)
 
 
 def _geometry(preprocess: PreprocessSpec) -> PreprocessSpec:

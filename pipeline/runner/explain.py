@@ -102,7 +102,7 @@ class _Walk:
         if self._goal is None:
             if ArtifactKind.NETWORK in self._unknown:
                 return self.look(stage, teachers)
-            target = next((target for target in plan.targets if not target.cannot_run()), plan.targets[0])
+            target = next((target for target in plan.targets if not plan.cannot_run(target)), plan.targets[0])
             components = goal_components(plan, target, self._artifacts[ArtifactKind.NETWORK])
             self._goal = recorded_plan(components, self._store)
             if self._goal is None:

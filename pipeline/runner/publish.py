@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from exporters.bundle import Contents, write_bundle
 from exporters.provenance import Step
-from pipeline.environment import this_machine
 from pipeline.gate.against_baselines import judge
 from pipeline.gate.baselines.shelf import case_of
 from pipeline.gate.report import with_judgement
@@ -121,8 +120,9 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
             Step(stage=one.stage, decided_by=names_alone(dict(one.decided_by)), sha256=one.artifact.sha256)
             for one in (outcome.result for outcome in made.outcomes)
         ],
+        versions=plan.place.versions(target.runtime),
     )
-    bundle = write_bundle(made.outcomes[-1].result.artifact, target, this_machine(), contents, folder / "bundle")
+    bundle = write_bundle(made.outcomes[-1].result.artifact, target, plan.machine, contents, folder / "bundle")
     assert made.decision is not None  # noqa: S101 - a target's run decides before it ends
     chosen = Decisions(
         target=target.name,
@@ -136,16 +136,16 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     as_at_first = chain.fed(before.preprocess)
     with chain.phases.during("timing side by side", whole=True):
         baseline = as_at_first.engine(before.result.artifact, target)
-        faster = None if target.cannot_run() else speedup(chain, target, baseline, shipped)
+        faster = None if plan.cannot_run(target) else speedup(chain, target, baseline, shipped)
     together = _ensemble(as_at_first, target, made)
     report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together)
     with chain.phases.during("timing side by side", whole=True):
         goal = goal_entry(chain, target, made.outcomes, made.goal)
     report = with_goal(report, goal, made.goal)
     code = 8 if goal is not None and not goal.met and "goal" in plan.recipe.goal.require else 0
-    if shelf is not None and not target.cannot_run() and shelf.history(case_of(bundle)) is not None:
+    if shelf is not None and not plan.cannot_run(target) and shelf.history(case_of(bundle)) is not None:
         with chain.phases.during("gate", whole=True):
-            judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(), chain.progress)
+            judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(place=plan.place), chain.progress)
         report = with_judgement(report, judgement)
         code = judgement.deciding.exit_code or code
     report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})

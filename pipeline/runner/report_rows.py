@@ -9,7 +9,7 @@ from benchmarks.statistics.paired_metric import metric_drop
 from pipeline import __version__
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.engine_measurement import loaded_size
-from pipeline.measuring.report_entries import bundle_entry, machine_entry
+from pipeline.measuring.report_entries import bundle_entry, called, machine_entry
 from pipeline.report.figures import megabytes, percent, points, speed_interval
 from pipeline.report.record import (
     AccuracyFigure,
@@ -81,7 +81,14 @@ class Taught:
     wall_s: float
 
 
-def row_of(outcome: Outcome, metric: str, earlier: Sequence[Outcome] = (), *, why_not: str | None = None) -> StageRow:
+def row_of(
+    outcome: Outcome,
+    metric: str,
+    earlier: Sequence[Outcome] = (),
+    *,
+    why_not: str | None = None,
+    device: str | None = None,
+) -> StageRow:
     """The report's row of an outcome.
 
     Args:
@@ -89,11 +96,12 @@ def row_of(outcome: Outcome, metric: str, earlier: Sequence[Outcome] = (), *, wh
         metric: The task's.
         earlier: Outcomes before it, for what was measured then already.
         why_not: Nothing was measured.
+        device: Where it was measured; None: here.
     """
     result = outcome.result
     figures = _unmeasured_figures(outcome, metric, why_not)
     if outcome.measured is not None:
-        figures = _figures(outcome, outcome.measured, earlier)
+        figures = {**_figures(outcome, outcome.measured, earlier), "measured_on": device}
     return StageRow(
         name=result.stage,
         status=result.status,
@@ -148,9 +156,10 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
     ensemble: EnsembleEntry | None = None,
 ) -> Report:
     """Everything that is known of the run for one target; ``speedup`` is None where that cannot run here."""
-    metric, why_not = plan.parts.task.metric, target.cannot_run()
+    metric, why_not, place = plan.parts.task.metric, plan.cannot_run(target), plan.place
+    device = called(place)
     rows = {
-        outcome.result.stage: row_of(outcome, metric, outcomes[:position], why_not=why_not)
+        outcome.result.stage: row_of(outcome, metric, outcomes[:position], why_not=why_not, device=device)
         for position, outcome in enumerate(outcomes)
     }
     last = outcomes[-1].measured
@@ -163,8 +172,11 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         task=plan.parts.task.name,
         target=target.name,
         data=plan.parts.dataset.name,
-        machine=machine_entry(),
-        verdict=_verdict(plan, outcomes, speedup) if last and speedup else _unmeasured(target, decision, outcomes[-1]),
+        machine=machine_entry(place),
+        made_on=machine_entry() if device else None,
+        verdict=_verdict(plan, outcomes, speedup)
+        if last and speedup
+        else _unmeasured(target, decision, outcomes[-1], why_not),
         stages=stages,
         teachers=tuple(entry for one in taught if (entry := _teacher_entry(one))),
         ensemble=ensemble,
@@ -179,6 +191,7 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         doubts=doubts_of(plan, outcomes),
         warnings=(
             *plan.notes,
+            *place.doubts(),
             *dict.fromkeys(w for one in outcomes if one.measured for w in one.measured.solo.warnings()),
         ),
     )
@@ -222,11 +235,11 @@ def _teacher_entry(taught: Taught) -> TeacherEntry | None:
     )
 
 
-def _unmeasured(target: Target, decision: Decision, built: Outcome) -> Verdict:
+def _unmeasured(target: Target, decision: Decision, built: Outcome, why_not: str | None) -> Verdict:
     size = megabytes(loaded_size(built.result.artifact))
     return Verdict(
         status="unmeasured",
-        sentence=f"BUILT {decision.precision} for {target.name}, {size}; not measured here: {target.cannot_run()}",
+        sentence=f"BUILT {decision.precision} for {target.name}, {size}; not measured here: {why_not}",
         precision=decision.precision,
     )
 

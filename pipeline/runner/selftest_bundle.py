@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.workers.workplace import HERE
 from exporters.bundle import read_bundle
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
@@ -12,6 +13,7 @@ from pipeline.recipe import Recipe
 from pipeline.runner.deploy import deploy
 
 if TYPE_CHECKING:
+    from benchmarks.workers.workplace import Workplace
     from exporters.bundle import Bundle
     from pipeline.progress import Progress
     from pipeline.store import Store
@@ -19,8 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["made_for_selftest"]
 
 
-def made_for_selftest(store: Store, progress: Progress) -> Bundle:
-    """A float ResNet-18 at 96 pixels, about ten milliseconds an inference, trained for an epoch on the digits."""
+def made_for_selftest(store: Store, progress: Progress, place: Workplace = HERE) -> Bundle:
+    """A float ResNet-18 at 96 pixels, about ten milliseconds an inference, trained for an epoch on the digits.
+
+    Args:
+        store: Where it lies.
+        progress: Told of the work.
+        place: The machine it is for.
+    """
     recipe = Recipe.model_validate(
         {
             "model": "resnet18",
@@ -32,6 +40,6 @@ def made_for_selftest(store: Store, progress: Progress) -> Bundle:
             "measure": {"processes": 1, "iterations": 16},
         }
     )
-    chain = Chain(make_plan(recipe, store, progress), store, progress, lambda _outcome: None)
+    chain = Chain(make_plan(recipe, store, progress, place=place), store, progress, lambda _outcome: None)
     (deployed,) = deploy(chain, out=store.root / "selftest")
     return read_bundle(Path(deployed.folder, "bundle"))

@@ -49,7 +49,7 @@ class Speedup:
 
 
 def speedup(chain: Chain, target: Target, baseline: Artifact, shipped: Artifact) -> Speedup:
-    """Measure once for the same two engines on this machine; from the store afterwards, unless it was unfit.
+    """Measure once for the same two engines on one machine; from the store afterwards, unless it was unfit.
 
     Args:
         chain: The run; its measuring profile says in how many processes.
@@ -83,6 +83,7 @@ def _measured(chain: Chain, baseline: Artifact, shipped: Artifact, processes: in
             margins=_MARGINS,
             effort=Effort(processes=processes, looks=1, alpha=_ALPHA, memory_processes=0),
             seed=chain.plan.recipe.seed,
+            place=chain.plan.place,
         )
     if judged.control.reasons:
         return Speedup(ratio=None, unfit=judged.control.reasons[0])

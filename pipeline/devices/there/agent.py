@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine.disturbance import StateSampler
+from benchmarks.workers.launch import SENT_WORKER
 from pipeline.devices.there.blobs import Blobs, NoRoomError
 from pipeline.devices.there.examination import celsius, examine
 from pipeline.devices.there.jobs import Jobs, placed
@@ -139,16 +140,15 @@ class _Agent:
         folder = self._jobs.lay({name: self._blobs.path(sha256) for name, sha256 in message["files"].items()})
         request, answer, errors = folder / "request.json", folder / message["answer"], folder / "errors.txt"
         request.write_text(json.dumps(placed(message["request"], folder)), encoding="utf-8")
-        own = [
-            str(Path(sys.argv[0]).resolve()),
-            "worker",
-            str(os.getpid()),
-            message["module"],
-            str(request),
-            str(answer),
-        ]
-        command = ["/bin/sh", "-c", f'exec env {self._python} "$@"', "sh", *own]
-        environment = {**os.environ, "PYTHONHASHSEED": "0", **dict.fromkeys(_THREAD_POOLS, "1")}
+        started = ["/bin/sh", "-c", f'exec env {self._python} "$@"', "sh", str(Path(sys.argv[0]).resolve()), "worker"]
+        command = [*started, str(os.getpid()), message["module"], str(request), str(answer)]
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": "0",
+            SENT_WORKER: json.dumps(started),
+            **dict.fromkeys(_THREAD_POOLS, "1"),
+            **message["environment"],
+        }
         before = celsius()
         with StateSampler() as sampler, errors.open("w", encoding="utf-8") as words:
             self._worker = worker = subprocess.Popen(  # noqa: S603 - ourselves

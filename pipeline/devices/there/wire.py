@@ -40,7 +40,7 @@ class Wire:
     """
 
     def __init__(self, source: int, sink: int, *, silence_s: float) -> None:
-        self._source, self._sink, self._silence_s = source, sink, silence_s
+        self._source, self._sink, self.silence_s = source, sink, silence_s
         self._held = bytearray()
         self._writing = threading.Lock()
 
@@ -103,10 +103,10 @@ class Wire:
                         self._write(piece)
 
     def _more(self) -> bytes:
-        ready, _, _ = select.select([self._source], [], [], self._silence_s)
+        ready, _, _ = select.select([self._source], [], [], self.silence_s)
         found = os.read(self._source, _CHUNK_BYTES) if ready else b""
         if not found:
-            raise GoneError("closed" if ready else f"silent for {self._silence_s:.0f} s")
+            raise GoneError("closed" if ready else f"silent for {self.silence_s:.0f} s")
         return found
 
     def _write(self, data: bytes) -> None:

@@ -6,8 +6,10 @@
     <root>/<case>/current.json                how many lines the history has, and the last one's hash
     <root>/<case>/history.jsonl               every acceptance, sealed line to line
     <root>/<case>/bundles/<sha256[:16]>/      the accepted bundles, runnable: they are run again beside a candidate
+    <root>/devices/<machine class>/...        the same again for every class of devices
 
-A case is a model for a target with an input shape. Numbers of another machine are never compared; bundles are run here.
+A case is a model for a target with an input shape. Numbers of another machine are never compared; bundles are run where
+the candidate is: on this machine, or on a device of the class they were accepted on.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from pipeline.gate.baselines.history import History, HistoryLine, append_line, r
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.workers.workplace import Workplace
     from exporters.bundle import Bundle
 
 __all__ = ["DEFAULT_ROOT", "Shelf", "case_of"]
@@ -52,6 +55,10 @@ class Shelf:
     """The baselines below one folder."""
 
     root: Path
+
+    def of(self, place: Workplace) -> Shelf:
+        """What was accepted for the place: of a device what was accepted on its class of machines."""
+        return self if place.name is None else Shelf(self.root / "devices" / place.machine.machine_class)
 
     def cases(self) -> Iterator[tuple[str, History]]:
         """Every case with its history, sorted by name."""

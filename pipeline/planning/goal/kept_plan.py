@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pipeline.chain.keys import key_of
-from pipeline.environment import this_machine, versions
+from pipeline.environment import versions
 from pipeline.planning.goal.goal_search import GoalSearch
 from pipeline.planning.goal.plan_record import GoalPlan
 from pipeline.planning.kept_record import keep, kept
@@ -44,7 +44,7 @@ def goal_components(plan: Plan, target: Target, network: Artifact) -> dict[str, 
         "seed": recipe.seed,
         "inputs": {"network": network.sha256},
         "target": target.name,
-        "machine": this_machine().machine_class,
+        "machine": plan.place.identity,
         "subject": {
             "train": parts.dataset.split_identity("train"),
             "validation": parts.dataset.split_identity("validation"),
@@ -52,7 +52,7 @@ def goal_components(plan: Plan, target: Target, network: Artifact) -> dict[str, 
             "test": parts.dataset.split_identity("test"),
             "preprocess": parts.preprocess.model_dump(mode="json"),
         },
-        "versions": versions((*target.distributions, "torch", "torch-pruning")),
+        "versions": {**plan.place.versions(target.distributions), **versions(("torch", "torch-pruning"))},
     }
 
 

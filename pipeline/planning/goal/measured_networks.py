@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import rotating_samples
-from pipeline.environment import this_machine
 from pipeline.planning.decision_record import Candidate
 from pipeline.planning.goal.cut_network import CutNetwork
 from pipeline.planning.goal.plan_record import TriedNetwork
@@ -151,7 +150,7 @@ def engine_in(
         return engine, chain.measured(engine, target)
     candidate = Candidate(
         method="mse" if plan.recipe.export.method == "auto" else plan.recipe.export.method,
-        dialect=target.dialect(this_machine()),
+        dialect=target.dialect(plan.machine),
     )
     dataset = plan.parts.dataset
     few = replace(dataset, calibration=rotating_samples(dataset.calibration, _CALIBRATED_ON))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,6 +106,15 @@ def test_a_quiet_control_is_fit() -> None:
 )
 def test_a_noisy_machine_is_unfit_and_says_why(controls: list[float], state: dict[str, float], reason: str) -> None:
     assert judge_control(_processes([0.0] * 10, controls, **state), MARGINS, DEFAULT).reasons == (reason,)
+
+
+def test_a_device_that_got_hot_is_unfit() -> None:
+    processes = [replace(process, raw={"celsius": [61.0, None]}) for process in _processes([0.0] * 10)]
+    assert judge_control(processes, MARGINS, DEFAULT).reasons == ()
+
+    processes[3] = replace(processes[3], raw={"celsius": [79.0, 83.4]})
+    (reason,) = judge_control(processes, MARGINS, DEFAULT).reasons
+    assert reason == "the device was 83 °C hot: its clocks may have been held back"
 
 
 @settings(deadline=None, max_examples=50)

@@ -11,12 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.devices.device import Device
 from pipeline.devices.entries import DeviceEntry
 from pipeline.progress import SilentProgress
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
 
 _SERVER = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 _CLIENT = shutil.which("ssh")
@@ -106,9 +110,24 @@ def device(with_client: Loopback, tmp_path: Path) -> Callable[..., Device]:
     Its locks are its own: what else is measured on the machine that runs the tests does not count.
     """
 
-    def make(*, wait_s: float = 0.0, **fields: object) -> Device:
+    def make(*, wait_s: float = 0.0, lasting: bool = False, **fields: object) -> Device:
         python = f"TMPDIR={tmp_path} {sys.executable}"
         own = {"address": with_client.address, "python": python, "folder": str(tmp_path / "there"), **fields}
-        return Device("board", DeviceEntry.model_validate(own), SilentProgress(), wait_s=wait_s)
+        entry = DeviceEntry.model_validate(own)
+        return Device("board", entry, SilentProgress(), wait_s=wait_s, lasting=lasting)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def arm_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """This Python, saying of itself that it runs on an ARM board: flows can be tried where there is no such board."""
+    folder = tmp_path_factory.mktemp("arm")
+    (folder / "sitecustomize.py").write_text("import platform\n\nplatform.machine = lambda: 'aarch64'\n")
+    return f"PYTHONPATH={folder} {sys.executable}"
+
+
+@pytest.fixture(scope="session")
+def short(tiny_recipe: Recipe) -> Recipe:
+    """The tiny run without the stages that a device has no part in."""
+    return tiny_recipe.model_copy(update={"skip": ("distill", "prune")})

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from pydantic import TypeAdapter
 
 from pipeline.cli import documents
@@ -56,23 +55,28 @@ def test_a_device_is_added_checked_measured_on_listed_cleaned_and_removed(
 ) -> None:
     python = f"TMPDIR={tmp_path} {sys.executable}"
     core = max(os.sched_getaffinity(0))
-    added, listed, checked, measured, cleaned, removed, gone = _typed(
+    added, listed, checked, examined, measured, cleaned, removed, gone = _typed(
         ["device", "add", "board", with_client.address, "--python", python, "--folder", str(tmp_path / "there"),
          "--cores", str(core)],
         ["device", "list", "--json"],
         ["device", "check", "board", "--json"],
+        ["doctor", "--device", "board", "--json"],
         ["measure", str(trained.root), "--data", str(tiny_data), "--device", "board", "--quick", "--json"],
         ["device", "clean", "board"],
         ["device", "remove", "board"],
         ["device", "check", "board"],
     )  # fmt: skip
 
-    assert [end[0] for end in (added, listed, checked, measured, cleaned, removed, gone)] == [0, 0, 0, 0, 0, 0, 2]
+    ends = (added, listed, checked, examined, measured, cleaned, removed, gone)
+    assert [end[0] for end in ends] == [0, 0, 0, 0, 0, 0, 0, 2]
     assert str(tmp_path / "config" / "edgewright" / "devices.yaml") in added[1]
     (line,) = _document(listed[1]).devices
     assert (line.name, line.address, line.cores) == ("board", with_client.address, (core,))
     found = _document(checked[1])
     assert (found.device, found.missing, found.facts["Python"]) == ("board", (), sys.version.split()[0])
+    targets = {target.name: target for target in _document(examined[1]).targets}
+    assert targets["ort-cpu"].cannot_run is None
+    assert targets["tensorrt"].cannot_run == "engines for tensorrt are not measured on devices yet"
     figures = _document(measured[1])
     assert (figures.device, figures.accuracy.value, figures.accuracy.n) == ("board", 1.0, 72)
     assert figures.latency_s.n == 720
@@ -81,17 +85,20 @@ def test_a_device_is_added_checked_measured_on_listed_cleaned_and_removed(
     assert "unknown device 'board'" in gone[2]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["device", "add", "pi", "raspberrypi.local"], "address: expected ssh://[user@]host[:port]"),
-        (["device", "add", "pi", "ssh://pi", "--cores", "first"], "cores.0"),
-        (["device", "check", "ssh://127.0.0.1:1"], "the device cannot be reached"),
-    ],
-)
-def test_what_is_wrong_ends_with_2_and_one_message(with_client: Loopback, arguments: list[str], message: str) -> None:
-    ((code, out, err),) = _typed(arguments)
-    assert (code, out) == (2, "")
-    assert err.startswith("error: ")
-    assert message in err
-    assert "Traceback" not in err
+WRONG = {
+    "address: expected ssh://[user@]host[:port]": ["device", "add", "pi", "raspberrypi.local"],
+    "cores.0": ["device", "add", "pi", "ssh://pi", "--cores", "first"],
+    "the device cannot be reached": ["device", "check", "ssh://127.0.0.1:1"],
+    "cannot be reached": ["deploy", "resnet18", "--device", "ssh://127.0.0.1:1"],
+    "an address has no entry that could remember": ["device", "check", "ssh://127.0.0.1:1", "--install"],
+    "a device says itself what it is": ["deploy", "resnet18", "--device", "pi", "--arch", "aarch64"],
+    "unknown architecture 'mips'": ["deploy", "resnet18", "--arch", "mips"],
+}
+
+
+def test_what_is_wrong_ends_with_2_and_one_message(with_client: Loopback) -> None:
+    for message, (code, out, err) in zip(WRONG, _typed(*WRONG.values()), strict=True):
+        assert (code, out) == (2, ""), message
+        assert err.startswith("error: ")
+        assert message in err
+        assert "Traceback" not in err

@@ -11,13 +11,16 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from benchmarks.pairs.paired_processes import PairProtocol
 from benchmarks.solo import Profile
+from benchmarks.workers.workplace import HERE
 from exporters.bundle import Bundle
 from pipeline.catalog import OPENERS
 from pipeline.devices.checkup import checkup
@@ -25,6 +28,9 @@ from pipeline.devices.device import Device
 from pipeline.environment import this_machine
 from pipeline.errors import DeviceError, EdgewrightError, ResourceError
 from pipeline.evaluation import collect_outputs
+from pipeline.gate.against_baselines import accept
+from pipeline.gate.baselines.shelf import Shelf
+from pipeline.gate.two_bundles import GateOptions, gate
 from pipeline.measuring.bundle_measurement import BundleMeasurement, engine_of, measure_bundle
 from pipeline.progress import SilentProgress
 
@@ -37,6 +43,7 @@ Remake = Callable[..., Bundle]
 
 SHORT = Profile(processes=1, iterations=64, min_iterations=64, max_s=2.0, warmup_s=0.0, warmup_limit=40)
 LONG = Profile(processes=1, iterations=10**9, min_iterations=1, max_s=60.0, warmup_s=0.0, warmup_limit=40)
+PAIRS = PairProtocol(target_s=0.05, min_pairs=16, max_pairs=16, max_s=2.0, warmup_s=0.0, warmup_limit=40)
 _GONE_S = 5.0
 
 
@@ -103,11 +110,84 @@ def test_it_answers_bit_for_bit_what_the_same_worker_answers_here(
     engine = engine_of(trained, colours, tmp_path / "inputs.bin", threads=1)
     what = (trained.root, engine.spec, engine.opener, colours.test, trained.preprocess)
     with device() as connected:
-        there = connected.collect_outputs(*what)
+        there = connected.collect_outputs(*what, SilentProgress())
     here = collect_outputs(*what, SilentProgress())
 
     assert len(there) == len(here) == 72
     assert all(np.array_equal(a, b) for one, other in zip(there, here, strict=True) for a, b in zip(one, other))  # noqa: B905
+
+
+@pytest.mark.parametrize("apart", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["together", "apart"])
+def test_two_engines_take_turns_there(
+    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path, *, apart: bool
+) -> None:
+    engine = engine_of(trained, colours, tmp_path / "inputs.bin", threads=1)
+    core = max(os.sched_getaffinity(0))
+    with device(cores=[core]) as connected, connected.one_at_a_time():
+        raw, state = connected.side_by_side(engine, engine, {"seed": 0, **PAIRS.to_json()}, apart=apart)
+        sent = connected.sent.files
+
+    assert len(raw["a_ns"]) == len(raw["b_ns"]) == 16
+    assert raw["mismatched"] == {"a": 0, "b": 0}
+    assert raw["facts"]["a"]["threads"] == 1
+    assert (sent, state.others is None) == (2, False)  # one model and its inputs, for both sides
+    assert not _running(tmp_path / "there")
+
+
+@pytest.mark.slow
+def test_a_gate_runs_both_there(
+    device: MakeDevice, trained: Bundle, bigger: Bundle, colours: Dataset, cheap: GateOptions
+) -> None:
+    with device() as connected:
+        found = gate(trained, bigger, colours, replace(cheap, place=connected), SilentProgress())
+        sent = connected.sent.files
+
+    size, accuracy = found.metric("size"), found.metric("accuracy")
+    assert size is not None
+    assert accuracy is not None
+    assert (str(size.verdict), str(accuracy.verdict)) == ("regressed", "ok")
+    assert [point.pairs for point in found.processes] == [16, 16]
+    assert sent == len({sample.sha256 for sample in colours.test}) + 3  # two models, the timed inputs once
+
+
+@pytest.mark.slow
+def test_what_was_accepted_on_a_device_is_a_shelf_of_its_class(
+    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path
+) -> None:
+    with device() as connected:
+        shelf = Shelf(tmp_path / "baselines").of(connected)
+        case, line = accept(shelf, trained, colours, SilentProgress(), reason="a test", device=connected)
+
+    assert line.figures.machine_class == this_machine().machine_class
+    assert shelf.root == tmp_path / "baselines" / "devices" / this_machine().machine_class
+    assert shelf.accepted(case).sha256 == trained.sha256
+    assert list(Shelf(tmp_path / "baselines").of(HERE).cases()) == []
+
+
+def test_a_device_that_lasts_is_connected_again_and_another_one_does_not_take_its_place(
+    device: MakeDevice, arm_python: str, trained: Bundle, colours: Dataset, tmp_path: Path
+) -> None:
+    what = (trained.root, trained.spec, OPENERS["ort-cpu"], colours.test[:3], trained.preprocess, SilentProgress())
+    with device(lasting=True) as connected:
+        first = connected.collect_outputs(*what)
+        _cut(connected)
+        second = connected.collect_outputs(*what)
+        _cut(connected)
+        connected.entry = connected.entry.model_copy(update={"python": f"TMPDIR={tmp_path} {arm_python}"})
+        with pytest.raises(DeviceError, match="another machine answers than at the start"):
+            connected.collect_outputs(*what)
+
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, second, strict=True))
+
+    with device() as connected:
+        _cut(connected)
+        with pytest.raises(DeviceError, match="the connection was lost"):
+            connected.collect_outputs(*what)
+
+
+def _cut(connected: Device) -> None:
+    os.kill(connected.connection.master_pid, signal.SIGKILL)
+    _until(lambda: connected._link.is_gone, within_s=10)
 
 
 def test_what_keeps_an_engine_from_running_is_told_as_the_worker_said_it(
@@ -167,7 +247,7 @@ def test_no_more_is_sent_than_there_may_be(device: MakeDevice, trained: Bundle, 
 def test_cleaning_leaves_nothing(device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path) -> None:
     what = (trained.root, trained.spec, OPENERS["ort-cpu"], colours.test[:3], trained.preprocess)
     with device() as connected:
-        connected.collect_outputs(*what)
+        connected.collect_outputs(*what, SilentProgress())
         assert connected.clean() == connected.sent.bytes > 0
     assert not (tmp_path / "there").exists()
 

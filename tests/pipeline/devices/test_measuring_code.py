@@ -93,7 +93,7 @@ def test_python_3_9_can_read_all_of_it(sources: dict[str, str]) -> None:
 
 def test_runtimes_that_need_more_than_devices_have_are_not_sent() -> None:
     assert {target for target, opener in OPENERS.items() if is_sent(opener)} == {
-        "ort-cpu", "ort-cuda", "ort-tensorrt", "openvino",
+        "ort-cpu", "ort-cuda", "ort-tensorrt", "openvino", "ensemble",
     }  # fmt: skip
 
 

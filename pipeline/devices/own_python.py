@@ -1,0 +1,80 @@
+"""A Python of our own on a device: a virtual environment below its folder, with what engines need there."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from typing import TYPE_CHECKING
+
+from pipeline.devices.connection import Connection
+from pipeline.devices.installation import look_for_python, remote_folder
+from pipeline.devices.measuring_code import measuring_code
+from pipeline.errors import DeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.devices.entries import DeviceEntry
+
+__all__ = ["install_python", "own_python"]
+
+_NO_VENV, _NO_PIP = 92, 93
+
+_WITH_THE_CONNECTION = (
+    "exec 3<&0; setsid sh -c {work} </dev/null & work=$!; "
+    "{{ cat <&3 >/dev/null; kill -- -$work; }} >/dev/null 2>&1 & watch=$!; "
+    "wait $work; code=$?; kill $watch; exit $code"
+)
+"""Runs something there that ends when our end of its input is closed, by us or by a lost connection."""
+
+
+def own_python(folder: str) -> str:
+    """The command that starts it, for an entry with that folder."""
+    if folder == "~" or folder.startswith("~/"):
+        return "~/" + shlex.quote(f"{folder[2:]}/venv/bin/python".lstrip("/"))
+    return shlex.quote(f"{folder}/venv/bin/python")
+
+
+def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) -> None:
+    """Make the environment with the entry's Python, or take the one that is there, and install into it.
+
+    Args:
+        name: What the user calls the device.
+        entry: How it is reached; :func:`own_python` of its folder is what starts the new one.
+        distributions: To install, by the device's own pip and from where that takes them.
+
+    Raises:
+        DeviceError: when the device is not reached, has no Python that is new enough, or one of the two steps fails.
+        ResourceError: when its disk is full.
+    """
+    place, python = f"{remote_folder(entry.folder)}/venv", own_python(entry.folder)
+    work = (
+        f"test -x {place}/bin/python || env {entry.python} -m venv {place} || exit {_NO_VENV}; "
+        f"{place}/bin/python -m pip install --quiet --disable-pip-version-check --no-input "
+        f"{shlex.join(distributions)} || exit {_NO_PIP}"
+    )
+    with Connection(name, entry.address) as connection, tempfile.TemporaryFile() as errors:
+        look_for_python(name, entry, connection, measuring_code())
+        script = _WITH_THE_CONNECTION.format(work=shlex.quote(work))
+        with connection.start(script, errors) as started:
+            assert started.stdin is not None  # noqa: S101 - asked for
+            code = started.wait()
+        errors.seek(0)
+        words = errors.read().decode(errors="replace").strip().splitlines()
+    if code == 0:
+        return
+    got = words[-1] if words else f"exit code {code}"
+    if code == _NO_VENV:
+        fix = "install what it is made with (sudo apt-get install python3-venv), or name another: --python"
+        raise DeviceError("no virtual environment can be made there", where=name, got=got, fix=fix)
+    if code == _NO_PIP:
+        by_hand = shlex.quote(f"{python} -m pip install {shlex.join(distributions)}")
+        raise DeviceError(
+            f"pip on the device could not install {' '.join(distributions)}",
+            where=name,
+            got=next((line for line in reversed(words) if "ERROR" in line), got),
+            fix=f"see what it says: ssh {entry.address} {by_hand}",
+        )
+    raise DeviceError(
+        "the connection was lost", where=name, got=got, fix="run the same command again: what is there is kept"
+    )

@@ -1,0 +1,77 @@
+"""A Python of our own on a device: made by the device's, filled by its pip, and what is said where that fails."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.devices.own_python import install_python, own_python
+from pipeline.errors import DeviceError
+
+if TYPE_CHECKING:
+    from pipeline.devices.device import Device
+
+MakeDevice = Callable[..., "Device"]
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    """A distribution with nothing in it, so that none has to be fetched."""
+    path = tmp_path / "openvino-1.2-py3-none-any.whl"
+    about = {
+        "METADATA": "Metadata-Version: 2.1\nName: openvino\nVersion: 1.2\n",
+        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in about.items():
+            archive.writestr(f"openvino-1.2.dist-info/{name}", text)
+    return path
+
+
+@pytest.mark.slow
+def test_it_is_made_once_filled_and_started_like_any_other(device: MakeDevice, wheel: Path, tmp_path: Path) -> None:
+    entry = device().entry
+    install_python("board", entry, [str(wheel)])
+    configuration = tmp_path / "there" / "venv" / "pyvenv.cfg"
+    made = configuration.stat().st_mtime_ns
+
+    with device(python=own_python(entry.folder)) as own:
+        assert (own.facts.versions["openvino"], own.facts.versions["numpy"]) == ("1.2", None)
+
+    with pytest.raises(
+        DeviceError, match=r"pip on the device could not install /nowhere/x-1-py3-none-any\.whl"
+    ) as raised:
+        install_python("board", entry, ["/nowhere/x-1-py3-none-any.whl"])
+    assert "ERROR" in (raised.value.got or "")
+    assert f"ssh {entry.address} " in (raised.value.fix or "")
+    assert configuration.stat().st_mtime_ns == made
+
+
+def test_a_python_that_makes_no_environments_is_told(device: MakeDevice, tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    refusing = '[ "$1" = -m ] && { echo "ensurepip is not available" >&2; exit 1; }'
+    bare.write_text(f'#!/bin/sh\n{refusing}\nexec {sys.executable} "$@"\n')
+    bare.chmod(0o755)
+    with pytest.raises(DeviceError, match="no virtual environment can be made there") as raised:
+        install_python("board", device(python=str(bare)).entry, ["some-runtime"])
+    assert raised.value.got == "ensurepip is not available"
+    assert "python3-venv" in (raised.value.fix or "")
+
+
+@pytest.mark.parametrize(
+    ("folder", "command"),
+    [
+        ("~/.cache/edgewright-device", "~/.cache/edgewright-device/venv/bin/python"),
+        ("~", "~/venv/bin/python"),
+        ("~/my board", "~/'my board/venv/bin/python'"),
+        ("/data/my board", "'/data/my board/venv/bin/python'"),
+    ],
+)
+def test_its_command_is_a_word_for_the_devices_shell(folder: str, command: str) -> None:
+    assert own_python(folder) == command
