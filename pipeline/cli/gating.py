@@ -162,7 +162,7 @@ def _gate_pair(
     data: str | None,
     options: "GateOptions",
     out: Path | None,
-    device: "Device | None",
+    device: "Device | None" = None,
 ) -> int:
     from exporters.bundle import read_bundle
     from pipeline.cli.console import progress
@@ -196,7 +196,7 @@ def _gate_accepted(
     data: str | None,
     options: "GateOptions",
     out: Path | None,
-    device: "Device | None",
+    device: "Device | None" = None,
 ) -> list[int]:
     """Every candidate against its case's accepted baseline; a case without a candidate fails."""
     from exporters.bundle import read_bundle
@@ -251,7 +251,7 @@ def _images(bundle: "Bundle", data: str | None) -> "Dataset":
     return images_for(bundle, data, Store(default_root()), progress())
 
 
-def _tell(found: "list[Comparison]", report: "Report", out: Path | None, device: "Device | None") -> None:
+def _tell(found: "list[Comparison]", report: "Report", out: Path | None, device: "Device | None" = None) -> None:
     """The verdict and its table; the reports; and what GitHub Actions shows, where it runs."""
     from pipeline.cli.console import out_console, say, table
     from pipeline.report.gate_texts import GATE_COLUMNS, gate_notes, gate_rows

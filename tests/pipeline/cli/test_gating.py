@@ -428,7 +428,7 @@ def test_a_run_with_an_accepted_baseline_puts_the_gates_verdict_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The accepted one knows the colours; the run's has hardly learnt anything and is caught."""
-    monkeypatch.setattr(publish, "GateOptions", lambda: replace(cheap))
+    monkeypatch.setattr(publish, "GateOptions", lambda **asked: replace(cheap, **asked))
     schedule = tiny_recipe.distill.teacher_schedule.model_copy(update={"epochs": 1, "learning_rate": 1e-9})
     recipe = tiny_recipe.model_copy(
         update={

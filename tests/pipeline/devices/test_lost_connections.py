@@ -97,7 +97,7 @@ def test_deploys_that_lose_the_device_make_the_same_bundle_in_the_end(
 ) -> None:
     """A link lost between two measurements is made again; one lost within a measurement ends the run, which goes on."""
     start = time.monotonic()
-    with device() as connected:
+    with device(lasting=True) as connected:
         undisturbed = _deployed(connected, short, tmp_path / "undisturbed")
     whole_s, generator, lost = time.monotonic() - start, random.Random(1), 0
     for number in range(_RUNS):
@@ -115,7 +115,7 @@ def test_deploys_that_lose_the_device_make_the_same_bundle_in_the_end(
         assert _running(tmp_path / "there") == [], f"run {number}: {moment_s:.2f} s"
         assert all(error.what == "the connection was lost" for error in failed)
         lost += len(failed)
-        with device() as connected:
+        with device(lasting=True) as connected:
             assert _deployed(connected, short, home) == undisturbed, f"run {number}: {moment_s:.2f} s"
     assert lost > 0
 
