@@ -13,7 +13,10 @@ __all__ = ["COMMANDS"]
 
 
 def doctor(device: Annotated[str | None, DEVICE] = None, as_json: Annotated[bool, JSON] = False) -> None:
-    """Tell what can be built and run here, and what is missing; with --device what can be run there."""
+    """Tell what can be built and run here, and what is missing.
+
+    With --device what can be built here and run there.
+    """
     from pipeline.cli.console import out_console, say, table
     from pipeline.doctor import examine
 
