@@ -79,9 +79,11 @@ format: $(READY) ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-schema: $(READY) ## write the JSON schemas of recipe, report and --json into docs/schema
+schema: $(READY) ## write the JSON schemas of recipe, fleet, report and --json into docs/schema
 	$(BIN)/python -m pipeline.recipe.schema > docs/schema/recipe.schema.json
+	$(BIN)/python -m pipeline.fleet.schema > docs/schema/fleet.schema.json
 	$(BIN)/python -m pipeline.report.schema > docs/schema/report.schema.json
+	$(BIN)/python -m pipeline.report.fleet_schema > docs/schema/fleet-report.schema.json
 	$(BIN)/python -m pipeline.cli.schema > docs/schema/commands.schema.json
 
 clean: ## remove caches and build products; keeps .venv and deployments/

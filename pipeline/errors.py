@@ -4,7 +4,7 @@
 
     EdgewrightError                2
     ├── UsageError                 2   what was typed or given does not fit
-    │   ├── RecipeError                a recipe key or value
+    │   ├── RecipeError                a key or value of a recipe, or of a fleet's file
     │   ├── UnknownNameError           a model, target, stage ... that does not exist
     │   ├── DataError                  a data folder, a class, an image
     │   └── WeightsError               a weights file that cannot be used
@@ -111,7 +111,7 @@ class UsageError(EdgewrightError):
 
 
 class RecipeError(UsageError):
-    """A key or value of the recipe."""
+    """A key or value of the recipe, or of the file of a fleet."""
 
 
 class UnknownNameError(UsageError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec
 
 import typer
 
-from pipeline.errors import EdgewrightError, ResourceError, out_of_memory, printable
+from pipeline.ending import ending
+from pipeline.errors import printable
 from pipeline.leftovers import own_scratch
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["end_well", "guarded"]
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _AGAIN_S = 1.5
 _INTERRUPTED = 130
 _SIGNALLED = 128
@@ -77,42 +76,13 @@ def end_well(command: Callable[[], None], *, debug: bool) -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - whoever read us has gone
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 - the last place before the user
-        _fail(*_told(error), debug=debug)
-
-
-def _told(error: Exception) -> tuple[str, int]:
-    """The message and the exit code."""
-    said = out_of_memory(error)
-    if said is not None and not isinstance(error, ResourceError):
-        return _no_memory(said), ResourceError.exit_code
-    if isinstance(error, EdgewrightError):
-        return f"error: {error}", error.exit_code
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"error: {where}{error.strerror or error}", ResourceError.exit_code if error.errno in _FULL else 2
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119 - no path of this machine
-    message = (
-        f"error: a defect in edgewright: {type(error).__name__} at {place}\n  got: {error}\n"
-        "  fix: run again with --debug and report what it prints"
-    )
-    return message, 70
+        message, code = ending(error)
+        _fail(f"error: {message}", code, debug=debug)
 
 
 def _in_own_scratch(command: Callable[[], None]) -> None:
     with own_scratch():
         command()
-
-
-def _no_memory(said: str) -> str:
-    """The message, with what was asked for as far as the library says, and what the process had by then."""
-    import resource
-
-    had = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    return (
-        f"error: out of memory\n  got: {said}; up to {had} MiB were in use\n"
-        "  fix: close other programs, or use a smaller input or batch; finished stages are kept"
-    )
 
 
 def _fail(message: str, code: int, *, debug: bool) -> NoReturn:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.cli import bundles, devices, doctor, gating, listing, runs, sharing, storing
+from pipeline.cli import bundles, devices, doctor, fleets, gating, listing, runs, sharing, storing
 from pipeline.cli.failures import end_well, guarded
 from pipeline.threads import rest_between_work
 
@@ -37,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )  # fmt: skip
 
-_COMMANDS = (runs, gating, bundles, listing, doctor, sharing)
+_COMMANDS = (runs, fleets, gating, bundles, listing, doctor, sharing)
 for command in (command for module in _COMMANDS for command in module.COMMANDS):
     app.command(name=command.__name__.rstrip("_"))(guarded(command))
 app.add_typer(gating.baseline_app)

@@ -23,36 +23,44 @@ _SHOW_ALL = "`edgewright recipe MODEL` prints every key with its value"
 
 
 def explain_mistake(
-    error: ErrorDetails, path: Path | None, sources: Mapping[str, str], *, others: int = 0
+    error: ErrorDetails,
+    path: Path | None,
+    sources: Mapping[str, str],
+    *,
+    others: int = 0,
+    record: type[BaseModel] = Recipe,
+    help_: str = _SHOW_ALL,
 ) -> RecipeError:
     """The error to raise for one mistake.
 
     Args:
         error: As pydantic tells it.
-        path: The recipe file, if there is one.
+        path: The file, if there is one.
         sources: Dotted key to where it was given, for keys that were typed rather than read from the file.
         others: So many more mistakes there are.
+        record: What was to be read from the file.
+        help_: Where all its keys are told.
     """
-    location = _user_location(error["loc"])
+    location = _user_location(error["loc"], record)
     dotted = ".".join(location)
     where = _source(location, sources) or _file_place(path, location)
     more = f" (and {others} more)" if others else ""
     match error["type"]:
         case "extra_forbidden":
-            close = nearest(location[-1], known := _keys_at(location[:-1]))
+            close = nearest(location[-1], known := _keys_at(location[:-1], record))
             return RecipeError(
-                f"unknown key {dotted!r}{more}", where=where, expected=_suggestion(close, known), fix=_SHOW_ALL
+                f"unknown key {dotted!r}{more}", where=where, expected=_suggestion(close, known), fix=help_
             )
         case "missing":
             fix = "name it, as in `edgewright deploy resnet50`; `edgewright models` lists them"
-            return RecipeError(f"{dotted} is missing{more}", where=where, fix=fix if dotted == "model" else _SHOW_ALL)
+            return RecipeError(f"{dotted} is missing{more}", where=where, fix=fix if dotted == "model" else help_)
         case "literal_error" if isinstance(error["input"], str):
             close = nearest(error["input"], known := re.findall(r"'([^']*)'", error["ctx"]["expected"]))
             return RecipeError(
                 f"{dotted}: unknown value {error['input']!r}{more}", where=where, expected=_suggestion(close, known)
             )
         case "model_type":
-            keys = ", ".join(_keys_at(location))
+            keys = ", ".join(_keys_at(location, record))
             return RecipeError(
                 f"{dotted} is a section{more}", where=where, got=repr(error["input"]), expected=f"keys below it: {keys}"
             )
@@ -64,10 +72,10 @@ def _suggestion(close: Sequence[str], known: Sequence[str]) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"one of {', '.join(known)}"
 
 
-def _user_location(location: Sequence[str | int]) -> tuple[str, ...]:
+def _user_location(location: Sequence[str | int], record: type[BaseModel]) -> tuple[str, ...]:
     """The keys and positions a user wrote, without the members of unions that pydantic adds."""
     found: list[str] = []
-    model: type[BaseModel] | None = Recipe
+    model: type[BaseModel] | None = record
     for number, part in enumerate(location):
         last = number == len(location) - 1
         if isinstance(part, int):
@@ -84,15 +92,14 @@ def _fields_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type
-    """The record behind a type, also when it may be absent."""
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
+    """The record behind a type, also when it may be absent or there may be several."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _section(inner)) is not None), None)
 
 
-def _keys_at(location: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = Recipe
+def _keys_at(location: Sequence[str], record: type[BaseModel]) -> list[str]:
+    model = record
     for part in location:
         model = _section(_fields_of(model).get(part)) or model
     return list(_fields_of(model))
@@ -113,6 +120,10 @@ def _file_place(path: Path | None, location: Sequence[str]) -> str:
     node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     line = None
     for part in location:
+        if isinstance(node, yaml.SequenceNode):
+            node = node.value[int(part)]
+            line = node.start_mark.line + 1
+            continue
         pairs = node.value if isinstance(node, yaml.MappingNode) else ()
         pair = next(((key, inner) for key, inner in pairs if key.value == part), None)
         if pair is None:

@@ -18,7 +18,7 @@ from pipeline.recipe.records import Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["QUICK", "dump_recipe", "read_recipe"]
+__all__ = ["QUICK", "dump_recipe", "read_recipe", "read_yaml"]
 
 QUICK = {
     "baseline.schedule.epochs": 1,
@@ -37,22 +37,25 @@ _SPELLINGS = {"model.output": "network.output"}
 """Keys as people think of them: `model` itself is a name."""
 
 
-def read_recipe(path: Path | None, typed: Mapping[str, Any], settings: Sequence[str] = ()) -> Recipe:
+def read_recipe(
+    path: Path | None, typed: Mapping[str, Any], settings: Sequence[str] = (), *, typed_at: str = "command line"
+) -> Recipe:
     """The recipe file, overridden by command-line options, overridden by ``--set`` settings.
 
     Args:
         path: YAML file, or None for the defaults.
         typed: Values from options, by dotted key; None means not given.
         settings: Texts ``a.b=c``; the value is read as YAML.
+        typed_at: Where ``typed`` was given, as an error says it.
 
     Raises:
         RecipeError: for anything that is not a recipe, naming the place and the nearest key.
     """
-    value = _read_yaml(path) if path else {}
+    value = read_yaml(path, "recipe", "`edgewright recipe MODEL` writes one") if path else {}
     sources: dict[str, str] = {}
     for key, given in typed.items():
         if given is not None:
-            _place(value, key, given, where=sources.setdefault(key, "command line"))
+            _place(value, key, given, where=sources.setdefault(key, typed_at))
     for setting in settings:
         key, equals, text = setting.partition("=")
         key = _SPELLINGS.get(key.strip(), key)
@@ -107,20 +110,28 @@ def _quoted_where_needed(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _quoted_where_needed)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, kind: str, help_: str) -> dict[str, Any]:
+    """The keys in a file.
+
+    Args:
+        path: Of the file.
+        kind: What it should be, in one word.
+        help_: What to do where there is none.
+
+    Raises:
+        RecipeError: when there is none, or it is no mapping in YAML.
+    """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise RecipeError("too large for a recipe", where=str(path), got=f"{path.stat().st_size} bytes")
+            raise RecipeError(f"too large for a {kind}", where=str(path), got=f"{path.stat().st_size} bytes")
         value = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RecipeError(
-            "there is no such recipe", where=str(path), fix="`edgewright recipe MODEL` writes one"
-        ) from error
+        raise RecipeError(f"there is no such {kind}", where=str(path), fix=help_) from error
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         reason = str(error).replace("\n", " ") or "nested too deeply"
-        raise RecipeError("not a readable recipe", where=str(path), got=reason, expected="YAML") from error
+        raise RecipeError(f"not a readable {kind}", where=str(path), got=reason, expected="YAML") from error
     if not isinstance(value, dict):
-        raise RecipeError("not a recipe", where=str(path), got=type(value).__name__, expected="a mapping of keys")
+        raise RecipeError(f"not a {kind}", where=str(path), got=type(value).__name__, expected="a mapping of keys")
     return value
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline.report.comparison import Comparison, MetricRow, ProcessPoint
     from pipeline.report.record import HistoryPoint, StageRow
 
-__all__ = ["forest", "history", "memory_phases", "pareto", "process_dots", "run_order"]
+__all__ = ["forest", "history", "label_apart", "memory_phases", "pareto", "process_dots", "run_order"]
 
 _COLOURS = {
     Verdict.OK: "#1f6f54",
@@ -142,7 +142,7 @@ def pareto(rows: Sequence[StageRow]) -> Chart | None:
     axes.set_xlabel("latency p50, ms", fontsize=8.5, color=_MUTED)
     axes.set_ylabel(f"{rows[0].accuracy.metric}, %", fontsize=8.5, color=_MUTED)
     axes.set_title("Accuracy against latency", loc="left", fontsize=9.5, color=_INK)
-    _label_apart(figure, axes, {point: ", ".join(names) for point, names in seen.items()})
+    label_apart(figure, axes, {point: ", ".join(names) for point, names in seen.items()})
     words = "Accuracy against latency: " + ", ".join(f"{name} {x:.2f} ms {y:.2f} %" for name, x, y in points)
     return Chart(title="Accuracy against latency", svg=svg_text(figure), words=words)
 
@@ -156,7 +156,7 @@ _PLACES: tuple[tuple[float, float, str, str], ...] = (
 """Where a label may stand beside its point: away from it in points, and aligned so; the first that is free is taken."""
 
 
-def _label_apart(figure: Any, axes: Any, labels: Mapping[tuple[float, float], str]) -> None:  # noqa: ANN401 - matplotlib
+def label_apart(figure: Any, axes: Any, labels: Mapping[tuple[float, float], str]) -> None:  # noqa: ANN401 - matplotlib
     """Write a label beside each point, on none of the others and on no other point."""
     figure.draw_without_rendering()  # from here on places on the paper are known
     taken = [_around(axes.transData.transform(point), figure) for point in labels]

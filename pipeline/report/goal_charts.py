@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pipeline.report import figures
 from pipeline.report.charts import Chart, blank_axes, own_style, svg_text
@@ -10,7 +10,6 @@ from pipeline.report.charts import Chart, blank_axes, own_style, svg_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.report.goal_record import GoalPoint
     from pipeline.report.record import Report
 
 __all__ = ["front_of", "goal_front"]
@@ -20,9 +19,22 @@ _CUT, _SHIPPED, _LIMIT, _INK, _MUTED = "#7a93b8", "#1f6f54", "#a3312a", "#1d2733
 _TITLE = "Accuracy against latency of what was measured on the way"
 
 
-def front_of(points: Sequence[GoalPoint]) -> list[GoalPoint]:
+class Measured(Protocol):
+    """Something with a median latency, seconds, and an accuracy, a fraction of 1."""
+
+    @property
+    def p50_s(self) -> float: ...
+
+    @property
+    def accuracy(self) -> float: ...
+
+
+_Point = TypeVar("_Point", bound=Measured)
+
+
+def front_of(points: Sequence[_Point]) -> list[_Point]:
     """Those that no other one beats in latency and accuracy at once, the fastest first."""
-    front: list[GoalPoint] = []
+    front: list[_Point] = []
     for point in sorted(points, key=lambda one: (one.p50_s, -one.accuracy)):
         if not front or point.accuracy > front[-1].accuracy:
             front.append(point)

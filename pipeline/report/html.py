@@ -16,23 +16,15 @@ if TYPE_CHECKING:
     from pipeline.report.comparison import Comparison
     from pipeline.report.record import Report
 
-__all__ = ["render_html"]
+__all__ = ["page", "render_html"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_html(report: Report) -> str:
     """The page; everything that came from outside is escaped, nothing is loaded from elsewhere."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
         report=report,
         charts=waterfall(report),
         damages=layer_damages(report),
@@ -46,8 +38,22 @@ def render_html(report: Report) -> str:
         example_texts=example_texts,
         gate_texts=gate_texts,
         goal_texts=goal_texts,
-        style=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),
     )
+
+
+def page(template: str, **values: object) -> str:
+    """A template filled in; everything that came from outside is escaped, nothing is loaded from elsewhere."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    return environment.get_template(template).render(style=style, **values)
 
 
 def _gate_charts(found: Comparison) -> list[Chart]:

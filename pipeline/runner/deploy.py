@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pipeline.planning.goal.plan_record import GoalPlan
     from pipeline.training.schedule import Schedule
 
-__all__ = ["Finished", "deploy", "finished"]
+__all__ = ["Finished", "deploy", "finished", "folder_name"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         shelf: Accepted baselines; where one of the case is among them, the gate is run against it.
     """
     folders = {
-        target.name: out or Path("deployments", _folder_name(chain.plan.recipe.model), target.name)
+        target.name: out or Path("deployments", folder_name(chain.plan.recipe.model), target.name)
         for target in chain.plan.targets
     }
     chain = preflight(chain, folders.values())
@@ -239,7 +239,7 @@ def _for_target(
     return Finished(chain=chain, target=target, made=made, artifacts=artifacts)
 
 
-def _folder_name(model: str) -> str:
+def folder_name(model: str) -> str:
     """A folder name for a model: its name, the factory of a user's file, with no separators."""
     if model.endswith(".onnx"):
         return Path(model).stem

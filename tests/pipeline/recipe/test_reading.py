@@ -163,7 +163,7 @@ def test_an_unknown_key_that_was_set_is_not_looked_for_in_the_file(written: Writ
         ("model: [2]\n", "my.yaml:1: model: Input should be a valid string\n  got: [2]"),
         (
             "model: a\nskip:\n  - prune\n  - calibrate\n",
-            "my.yaml:2: skip.1: unknown value 'calibrate'\n  expected: one of distill, downsample, prune",
+            "my.yaml:4: skip.1: unknown value 'calibrate'\n  expected: one of distill, downsample, prune",
         ),
         ("1: a\nmodel: b\n", "my.yaml:1: 1: Keys should be strings\n  got: 1"),
         (

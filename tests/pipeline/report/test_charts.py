@@ -179,7 +179,7 @@ def test_labels_of_points_that_lie_close_are_written_apart() -> None:
     from itertools import combinations
 
     from pipeline.report.charts import blank_axes
-    from pipeline.report.gate_charts import _label_apart
+    from pipeline.report.gate_charts import label_apart
 
     points = {(0.36, 99.3): "build", (0.43, 99.3): "export", (1.0, 99.3): "prune, calibrate", (1.1, 99.25): "distill"}
     figure, axes = blank_axes(4.6, 2.6)
@@ -187,7 +187,7 @@ def test_labels_of_points_that_lie_close_are_written_apart() -> None:
     axes.set_xlim(0, 4.7)
     axes.set_ylim(98.9, 99.6)
 
-    _label_apart(figure, axes, points)
+    label_apart(figure, axes, points)
 
     boxes = [text.get_window_extent() for text in axes.texts]
     assert [text.get_text() for text in axes.texts] == [points[point] for point in sorted(points)]

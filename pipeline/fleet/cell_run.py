@@ -1,0 +1,117 @@
+"""One cell, on whichever machine it came to: the same deploy that the command runs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import __version__
+from pipeline.ending import ending
+from pipeline.errors import UsageError
+from pipeline.fleet.parcel import packed
+from pipeline.leftovers import own_scratch
+from pipeline.progress import SilentProgress
+from pipeline.store import Store, default_root
+from pipeline.threads import rest_between_work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pipeline.fleet.cells import Cell
+    from pipeline.runner.report_rows import Outcome
+
+__all__ = ["CellEnd", "Order", "run_cell"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """A cell, and what a worker has to know besides.
+
+    Attributes:
+        edgewright: Version of whoever asks.
+        working_folder: Relative paths of recipes start there, where the machine has it.
+        store: That all cells share; None for the machine's own.
+        baselines: Folder of accepted baselines, relative to the working folder.
+    """
+
+    cell: Cell
+    edgewright: str
+    working_folder: Path
+    store: Path | None
+    baselines: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellEnd:
+    """How a cell ended.
+
+    Attributes:
+        exit_code: Which deploy would have ended with.
+        error: What it would have printed; None where it made a bundle.
+        wall_s: How long it took.
+        ran: Stages that ran here, rather than having come from the store.
+        files: What it made, by relative path.
+    """
+
+    exit_code: int
+    error: str | None = None
+    wall_s: float
+    ran: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def run_cell(order: Order, tell: Callable[[str], None]) -> CellEnd:
+    """Deploy a cell; whatever goes wrong in it is its end, and nobody else's.
+
+    Args:
+        order: What.
+        tell: Called with the name of every stage as soon as it is measured.
+    """
+    rest_between_work()  # before torch is loaded
+    if order.working_folder.is_dir():
+        os.chdir(order.working_folder)
+    ran: list[str] = []
+    start = time.perf_counter()
+    with own_scratch(), tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        folder, error = Path(scratch, "cell"), None
+        try:
+            code = _deploy(order, folder, ran, tell)
+        except Exception as raised:  # noqa: BLE001 - as at a command's end
+            error, code = ending(raised)
+        return CellEnd(
+            exit_code=code,
+            error=error,
+            wall_s=time.perf_counter() - start,
+            ran=tuple(ran),
+            files=packed(folder) if error is None else {},
+        )
+
+
+def _deploy(order: Order, folder: Path, ran: list[str], tell: Callable[[str], None]) -> int:
+    """The one place where a fleet deploys; the exit code."""
+    from pipeline.chain.chain import Chain
+    from pipeline.chain.plan import make_plan
+    from pipeline.gate.baselines.shelf import Shelf
+    from pipeline.runner.deploy import deploy
+
+    if order.edgewright != __version__:
+        raise UsageError(
+            "the cluster has another edgewright",
+            got=__version__,
+            expected=order.edgewright,
+            fix="install the same version on its machines",
+        )
+    store, progress = Store(order.store or default_root()), SilentProgress()
+
+    def announce(outcome: Outcome) -> None:
+        if outcome.result.status == "ran":
+            ran.append(outcome.result.stage)
+        tell(outcome.result.stage)
+
+    chain = Chain(make_plan(order.cell.recipe, store, progress), store, progress, announce)
+    (deployed,) = deploy(chain, out=folder, shelf=Shelf(order.baselines))
+    return deployed.exit_code

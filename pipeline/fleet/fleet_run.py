@@ -1,0 +1,135 @@
+"""A fleet from its first cell to its last: what runs next, what is tried again, and what is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline import __version__
+from pipeline.fleet import entries
+from pipeline.fleet.cell_run import CellEnd
+from pipeline.fleet.crew import Ended, Lost, Stage
+from pipeline.fleet.parcel import unpack
+from pipeline.report.fleet_pages import write_fleet_reports
+from pipeline.report.fleet_record import FleetReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pipeline.fleet.cell_run import Order
+    from pipeline.fleet.crew import Crew
+    from pipeline.progress import Progress, Ticker
+    from pipeline.report.fleet_record import FleetCell
+
+__all__ = ["FleetRun", "exit_code"]
+
+_WORST_FIRST = (70, 6, 7, 2, 8, 1, 5, 4, 3)
+"""Exit codes: what is broken before what fell short, and that before what cannot be told."""
+_LOST = 7
+"""Of a cell whose workers were all lost: as of a measuring process that was killed, mostly for want of memory."""
+
+
+@dataclass(kw_only=True)
+class FleetRun:
+    """One run of a fleet.
+
+    Attributes:
+        orders: All cells.
+        crew: Who runs them.
+        out: Folder of all results.
+        name: Of the fleet, for its page.
+        retries: How often a cell is begun anew whose worker was lost.
+        progress: Told how far it is.
+        announce: Called with every cell that has ended.
+    """
+
+    orders: Sequence[Order]
+    crew: Crew
+    out: Path
+    name: str
+    retries: int
+    progress: Progress
+    announce: Callable[[FleetCell], None]
+    _entries: list[FleetCell] = field(init=False)
+    _tries: dict[int, int] = field(init=False, default_factory=dict)
+    _at: dict[int, str] = field(init=False, default_factory=dict)
+    """Cells that run, by number, with the stage they have come to."""
+
+    def run(self) -> FleetReport:
+        """Run every cell; the report is written anew whenever one has ended.
+
+        Raises:
+            EdgewrightError: when results cannot be written.
+        """
+        self._entries = [entries.waiting(order.cell) for order in self.orders]
+        self._write()
+        with self.progress.track("cells", len(self.orders)) as ticker:
+            for number in _sharers_last(self.orders):
+                self._start(number)
+            while any(entry.status == "waiting" for entry in self._entries):
+                for news in self.crew.news():
+                    self._hear(news, ticker)
+                ticker.advance(0, status=self._status())
+        return self.report()
+
+    def report(self) -> FleetReport:
+        """The fleet so far."""
+        return FleetReport(edgewright=__version__, fleet=self.name, cells=tuple(self._entries))
+
+    def _start(self, number: int, *, avoid: str | None = None) -> None:
+        self._tries[number] = self._tries.get(number, 0) + 1
+        self.crew.start(number, self.orders[number], avoid=avoid)
+
+    def _hear(self, news: Ended | Lost | Stage, ticker: Ticker) -> None:
+        name = self.orders[news.cell].cell.name
+        match news:
+            case Stage():
+                if self._entries[news.cell].status == "waiting":  # a last word may come behind the end
+                    self._at[news.cell] = news.name
+            case Ended():
+                self._end(news.cell, news.end, ticker)
+            case Lost() if self._tries[news.cell] <= self.retries:
+                self._at.pop(news.cell, None)
+                self.progress.note(f"{name}: its worker was lost ({news.why}); tried again")
+                self._start(news.cell, avoid=news.machine)
+            case Lost():
+                tries = self._tries[news.cell]
+                error = f"its worker was lost {tries} times\n  got: {news.why}\n  fix: see whether memory ran out there"
+                self._end(news.cell, CellEnd(exit_code=_LOST, error=error, wall_s=0.0), ticker)
+
+    def _end(self, number: int, end: CellEnd, ticker: Ticker) -> None:
+        cell = self.orders[number].cell
+        self._at.pop(number, None)
+        if end.files:
+            unpack(end.files, self.out / cell.folder)
+        self._entries[number] = entries.ended(cell, end, self._tries[number], self.out)
+        self._write()
+        ticker.advance()
+        self.announce(self._entries[number])
+
+    def _status(self) -> str:
+        return ", ".join(
+            f"{self.orders[number].cell.name}{f' after {stage}' if stage else ''}" for number, stage in self._at.items()
+        )
+
+    def _write(self) -> None:
+        write_fleet_reports(self.report(), self.out)
+
+
+def _sharers_last(orders: Sequence[Order]) -> list[int]:
+    """The cells' numbers, those first that share no training with one before: the others find it in the store."""
+    seen: dict[tuple[str, str, str], int] = {}
+    places = []
+    for order in orders:
+        axes = order.cell.axes
+        shared = (axes.model, axes.data, axes.recipe)
+        seen[shared] = place = seen.get(shared, -1) + 1
+        places.append(place)
+    return sorted(range(len(orders)), key=places.__getitem__)
+
+
+def exit_code(report: FleetReport) -> int:
+    """What the command ends with: 0, or the worst cell's."""
+    codes = {cell.exit_code for cell in report.cells if cell.exit_code}
+    return next((code for code in _WORST_FIRST if code in codes), max(codes, default=0))

@@ -1,0 +1,42 @@
+"""Results on their way from the machine that made them: the files of a folder, put in place all at once."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from pipeline.leftovers import holding, sweep, temporary_beside
+from pipeline.store import exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["packed", "unpack"]
+
+
+def packed(folder: Path) -> dict[str, bytes]:
+    """The files below a folder by their relative POSIX paths."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def unpack(files: Mapping[str, bytes], folder: Path) -> None:
+    """Make ``folder`` hold these files and nothing else; a reader sees what stood there before, or all of them."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = temporary_beside(folder)
+    work.mkdir()
+    try:
+        with holding(work):
+            for name, content in files.items():
+                path = work / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            if folder.exists():
+                exchange(work, folder)  # what stood there is now in the temporary folder, which goes
+            else:
+                work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    sweep(folder.parent)

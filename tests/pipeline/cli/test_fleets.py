@@ -1,0 +1,77 @@
+"""The command ``fleet``: what it lists, and how it ends before anything is run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import console
+from pipeline.cli.main import app
+
+FLEET = """\
+models: [resnet18, {model: mobilenet_v2, name: small}]
+recipes: [{quick: true}]
+targets: [ort-cpu, openvino]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["edgewright", "fleet"])
+    Path("fleet.yaml").write_text(FLEET, encoding="utf-8")
+
+
+def _typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    console.out_console.cache_clear()
+    console.progress.cache_clear()
+    with pytest.raises(SystemExit) as left:
+        app(args=["fleet", *words])
+    console.out_console.cache_clear()
+    out, err = capsys.readouterr()
+    return int(left.value.code or 0), out, err
+
+
+def test_a_dry_run_lists_the_cells_and_needs_no_ray(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    code, out, _ = _typed(capsys, "fleet.yaml", "--dry-run")
+
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["model", "data", "recipe", "target", "device"],
+        ["resnet18", "own", "quick", "ort-cpu", "here"],
+        ["resnet18", "own", "quick", "openvino", "here"],
+        ["small", "own", "quick", "ort-cpu", "here"],
+        ["small", "own", "quick", "openvino", "here"],
+        ["4", "cells"],
+    ]
+    assert not Path("deployments").exists()
+
+
+def test_without_ray_one_sentence_names_the_extra(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.fleet.ray_crew.find_spec", lambda _name: None)
+
+    assert _typed(capsys, "fleet.yaml") == (
+        2,
+        "",
+        "error: fleets run on Ray, which is not installed\n  fix: pip install 'edgewright[fleet]'\n",
+    )
+    assert not Path("deployments").exists()
+
+
+def test_a_wrong_file_ends_with_2_and_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("fleet.yaml").write_text("models: [resnet18]\ntarget: [ort-cpu]\n", encoding="utf-8")
+
+    code, out, err = _typed(capsys, "fleet.yaml", "--dry-run")
+
+    assert (code, out) == (2, "")
+    assert err == (
+        "error: fleet.yaml:2: unknown key 'target'\n  expected: did you mean targets or store?\n"
+        "  fix: docs/fleet.md has an example with every key\n"
+    )

@@ -1,0 +1,117 @@
+"""A cell ends as its deploy alone would have ended, and never by an exception."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline import __version__
+from pipeline.fleet.cell_run import Order, run_cell
+from pipeline.runner import deploy as deploy_module
+
+if TYPE_CHECKING:
+    from pipeline.chain.chain import Chain
+
+Orders = Callable[[str], list[Order]]
+
+
+@pytest.fixture
+def order(orders: Orders, tiny_file: Path, tiny_data: Path) -> Order:
+    """The tiny network on its colours."""
+    (found,) = orders(
+        f"models: [{{model: '{tiny_file}:tiny', name: tiny}}]\ndata: ['{tiny_data}']\n"
+        "recipes: [{name: small, settings: {input.size: 16, distill.teachers: [resnet18]}}]\n"
+    )
+    return dataclasses.replace(found, edgewright=__version__)
+
+
+def _deploys(monkeypatch: pytest.MonkeyPatch, act: Callable[[Chain, Path], Any]) -> None:
+    monkeypatch.setattr(deploy_module, "deploy", lambda chain, *, out, shelf: act(chain, out))
+
+
+def test_the_deploy_of_the_command_is_called_and_what_it_writes_comes_back(
+    order: Order, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def deploy(chain: Chain, out: Path) -> Any:  # noqa: ANN401 - what deploy gives
+        seen.update(store=chain.store.root, model=chain.plan.recipe.model, folder=Path.cwd(), out=out)
+        (out / "bundle").mkdir(parents=True)
+        (out / "bundle" / "model.onnx").write_bytes(b"a model")
+        chain.announce(_outcome("baseline", "cached"))
+        chain.announce(_outcome("build", "ran"))
+        return (_Deployed(exit_code=1),)
+
+    _deploys(monkeypatch, deploy)
+    told: list[str] = []
+    before = Path.cwd()
+    try:
+        end = run_cell(dataclasses.replace(order, store=tmp_path / "shared"), told.append)
+    finally:
+        os.chdir(before)
+
+    assert (end.exit_code, end.error, end.files, end.ran) == (1, None, {"bundle/model.onnx": b"a model"}, ("build",))
+    assert told == ["baseline", "build"]
+    assert (seen["store"], seen["folder"]) == (tmp_path / "shared", order.working_folder)
+    assert seen["model"] == order.cell.recipe.model
+    assert not seen["out"].exists()
+
+
+def test_what_goes_wrong_is_told_as_the_command_tells_it(order: Order) -> None:
+    end = run_cell(dataclasses.replace(order, cell=_with_data(order, "no_such_folder")), print)
+
+    assert end.exit_code == 2
+    assert end.error is not None
+    assert "no_such_folder" in end.error
+    assert "Traceback" not in end.error
+    assert end.files == {}
+
+
+def test_a_defect_is_told_as_one(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    _deploys(monkeypatch, lambda _chain, _out: 1 / 0)
+    end = run_cell(order, print)
+
+    assert end.exit_code == 70
+    assert end.error is not None
+    assert end.error.startswith("a defect in edgewright: ZeroDivisionError at test_cell_run.py:")
+
+
+def test_another_version_is_refused(order: Order) -> None:
+    end = run_cell(dataclasses.replace(order, edgewright="0.0.1"), print)
+
+    assert end.exit_code == 2
+    assert end.error == (
+        f"the cluster has another edgewright\n  got: {__version__}\n  expected: 0.0.1\n"
+        "  fix: install the same version on its machines"
+    )
+
+
+def _with_data(order: Order, source: str) -> Any:  # noqa: ANN401 - a cell
+    recipe = order.cell.recipe
+    data = recipe.data.model_copy(update={"source": source})
+    return dataclasses.replace(order.cell, recipe=recipe.model_copy(update={"data": data}))
+
+
+@dataclasses.dataclass
+class _Result:
+    stage: str
+    status: str
+
+
+@dataclasses.dataclass
+class _Outcome:
+    result: _Result
+
+
+@dataclasses.dataclass
+class _Deployed:
+    exit_code: int
+
+
+def _outcome(stage: str, status: str) -> Any:  # noqa: ANN401 - as much of an outcome as is looked at
+    return _Outcome(_Result(stage, status))

@@ -1,0 +1,135 @@
+"""A fleet's file gives every combination as a cell; a wrong one is one message with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RecipeError, UsageError
+from pipeline.fleet.cells import Cell, cells_of, read_fleet
+
+Written = Callable[[str], Path]
+Cells = Callable[[str], tuple[Cell, ...]]
+
+
+def _told(written: Written, text: str) -> str:
+    path = written(text)
+    with pytest.raises(UsageError) as raised:
+        cells_of(read_fleet(path), path)
+    return str(raised.value)
+
+
+def test_every_combination_is_a_cell_in_the_order_of_the_file(cells: Cells) -> None:
+    found = cells("models: [resnet18, resnet34]\ndata: [digits, mine]\ntargets: [ort-cpu, openvino]\n")
+    assert [cell.name for cell in found] == [
+        f"{model} {data} {target}"
+        for model in ("resnet18", "resnet34")
+        for data in ("digits", "mine")
+        for target in ("ort-cpu", "openvino")
+    ]
+    assert {cell.recipe.targets for cell in found} == {("ort-cpu",), ("openvino",)}
+    assert {cell.recipe.data.source for cell in found} == {"digits", "mine"}
+
+
+def test_a_model_alone_is_one_cell_with_the_defaults_of_deploy(cells: Cells) -> None:
+    (cell,) = cells("models: [resnet18]\n")
+    assert (cell.name, cell.axes.data, cell.axes.recipe, cell.axes.device) == ("resnet18", "own", "default", "here")
+    assert "source" not in cell.recipe.data.model_fields_set  # so that a detector gets the digits of its kind
+    assert cell.recipe.targets == ("ort-cpu",)
+
+
+def test_every_cell_has_a_folder_of_its_own(cells: Cells) -> None:
+    found = cells("models: [{model: 'nets/a.py:build', name: ../a b}]\ndata: [/my/photos]\ntargets: [ort-cpu]\n")
+    assert [str(cell.folder) for cell in found] == ["cells/a-b/my-photos/default/ort-cpu/here"]
+
+
+def test_a_recipe_is_a_file_quick_and_settings_in_this_order(cells: Cells, tmp_path: Path) -> None:
+    (tmp_path / "half.yaml").write_text("seed: 1\nprune: {ratio: 0.25}\nbuild: {budget_s: 7}\n", encoding="utf-8")
+    (cell,) = cells("models: [resnet18]\nrecipes: [{file: half.yaml, quick: true, settings: {seed: 2}}]\n")
+    assert (cell.axes.recipe, cell.recipe.seed, cell.recipe.prune.ratio) == ("half", 2, 0.25)
+    assert (cell.recipe.build.budget_s, cell.recipe.prune.schedule.epochs) == (20, 1)
+
+
+def test_a_text_stands_for_a_recipes_file(cells: Cells, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("seed: 5\n", encoding="utf-8")
+    assert [cell.recipe.seed for cell in cells("models: [resnet18]\nrecipes: [r.yaml]\n")] == [5]
+
+
+def test_weights_belong_to_their_model(cells: Cells) -> None:
+    found = cells("models: [{model: resnet18, weights: none}, resnet34]\n")
+    assert [cell.recipe.weights for cell in found] == ["none", None]
+
+
+def test_a_cell_is_left_out_by_all_names_that_are_given(cells: Cells) -> None:
+    found = cells(
+        "models: [resnet18, resnet34]\ntargets: [ort-cpu, openvino]\n"
+        "without: [{model: resnet34, target: openvino}]\n"
+    )  # fmt: skip
+    assert [cell.name for cell in found] == ["resnet18 ort-cpu", "resnet18 openvino", "resnet34 ort-cpu"]
+
+
+def test_a_target_may_take_more_than_the_others(cells: Cells) -> None:
+    found = cells(
+        "models: [resnet18]\ntargets: [ort-cpu, tensorrt]\nresources: {cores: 2}\n"
+        "resources_of: {tensorrt: {gpus: 1}}\n"
+    )  # fmt: skip
+    assert [(cell.resources.cores, cell.resources.gpus) for cell in found] == [(2, 0), (None, 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("model: [resnet18]\n", "fleet.yaml:1: unknown key 'model' (and 1 more)\n  expected: did you mean models?\n"),
+        (
+            "models:\n  - resnet18\n  - {model: resnet34, weight: none}\n",
+            "fleet.yaml:3: unknown key 'models.1.weight'\n  expected: did you mean weights?\n",
+        ),
+        ("models: []\n", "fleet.yaml:1: models: Tuple should have at least 1 item after validation, not 0\n  got: []"),
+        ("targets: [ort-cpu]\n", "fleet.yaml: models is missing\n"),
+        ("models: [3]\n", "fleet.yaml:1: models.0 is a section (and 1 more)\n  got: 3\n  expected: keys below it:"),
+        ("models: [resnet18]\nretries: -1\n", "fleet.yaml:2: retries: Input should be greater than or equal to 0\n"),
+        ("schema: edgewright.fleet/2\nmodels: [a]\n", "fleet.yaml:1: schema: unknown value 'edgewright.fleet/2'\n"),
+        ("[a, b]\n", "fleet.yaml: not a fleet\n  got: list\n  expected: a mapping of keys"),
+        ("models: *a\n", "fleet.yaml: not a readable fleet\n"),
+        (
+            "models: [resnet18, resnet18]\n",
+            "fleet.yaml: one name twice among models\n  got: resnet18\n  fix: give one of them another name",
+        ),
+        (
+            "models: [a]\ndata: [x/y, x-y]\n",
+            "fleet.yaml: one name twice among data\n  got: x/y and x-y, whose results would go to one folder\n",
+        ),
+        (
+            "models: [a]\nrecipes: [{quick: true, settings: {distil.loss: kd}}]\n",
+            "fleet.yaml: recipes: quick: unknown key 'distil'\n  expected: did you mean distill?\n",
+        ),
+        (
+            "models: [a]\nrecipes: [none.yaml]\n",
+            "fleet.yaml: recipes: none: none.yaml: there is no such recipe\n",
+        ),
+        (
+            "models: [a]\nwithout: [{target: openvno}]\n",
+            "unknown target in fleet.yaml: without: 'openvno'\n  expected: one of ort-cpu",
+        ),
+        (
+            "models: [a]\nresources_of: {tensorrt: {gpus: 1}}\n",
+            "unknown target in fleet.yaml: resources_of: 'tensorrt'\n  expected: one of ort-cpu",
+        ),
+        ("models: [a]\nwithout: [{model: a}]\n", "fleet.yaml: without: every cell is left out\n  fix: leave fewer out"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_told_with_its_place(written: Written, text: str, told: str) -> None:
+    assert _told(written, text).startswith(told)
+
+
+def test_more_cells_than_can_be_meant_are_refused(written: Written) -> None:
+    names = ", ".join(f"m{number}" for number in range(101))
+    told = _told(written, f"models: [{names}]\ndata: [{names}]\n")
+    assert told == "fleet.yaml: more cells than can be meant\n  got: 10201\n  expected: at most 10000"
+
+
+def test_a_missing_file_says_where_to_find_an_example(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"there is no such fleet\n  fix: docs/fleet.md has an example"):
+        read_fleet(tmp_path / "none.yaml")

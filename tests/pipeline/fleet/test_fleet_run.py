@@ -1,0 +1,183 @@
+"""A fleet runs every cell, tries those again whose workers are lost, and always has its report written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.fleet.cell_run import CellEnd, Order
+from pipeline.fleet.crew import Ended, Lost, Stage
+from pipeline.fleet.fleet_run import FleetRun, exit_code
+from pipeline.progress import SilentProgress
+from pipeline.report.fleet_record import FleetCell, FleetReport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Orders = Callable[[str], list[Order]]
+Made = Callable[..., CellEnd]
+
+SIX = "models: [resnet18, resnet34, resnet50]\ntargets: [ort-cpu, openvino]\n"
+
+
+@dataclass
+class _Crew:
+    """Ends every cell at once, as the test says; remembers what it was asked for."""
+
+    answer: Callable[[int, Order, int], CellEnd | Lost]
+    begun: list[tuple[int, str | None]] = field(default_factory=list)
+    _waiting: list[tuple[int, Order]] = field(default_factory=list)
+
+    def start(self, cell: int, order: Order, *, avoid: str | None) -> None:
+        self.begun.append((cell, avoid))
+        self._waiting.append((cell, order))
+
+    def news(self) -> Sequence[Ended | Lost | Stage]:
+        cell, order = self._waiting.pop(0)
+        tries = sum(number == cell for number, _ in self.begun)
+        found = self.answer(cell, order, tries)
+        last = found if isinstance(found, Lost) else Ended(cell=cell, end=found)
+        return [Stage(cell=cell, name=""), Stage(cell=cell, name="prune"), last, Stage(cell=cell, name="build")]
+
+
+class _Heard(SilentProgress):
+    """Remembers notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def _run(crew: _Crew, orders: list[Order], out: Path, **values: Any) -> tuple[FleetReport, list[FleetCell], list[str]]:  # noqa: ANN401 - fields
+    announced: list[FleetCell] = []
+    heard = _Heard()
+    run = FleetRun(
+        **{"retries": 2, **values},
+        orders=orders,
+        crew=crew,
+        out=out,
+        name="six",
+        progress=heard,
+        announce=announced.append,
+    )
+    return run.run(), announced, heard.notes
+
+
+def _saved(out: Path) -> FleetReport:
+    return FleetReport.model_validate_json((out / "fleet.json").read_bytes())
+
+
+def test_all_cells_are_run_and_their_results_put_in_their_places(orders: Orders, made: Made, tmp_path: Path) -> None:
+    asked = orders(SIX)
+    report, announced, _ = _run(_Crew(lambda _number, order, _tries: made(order)), asked, tmp_path / "out")
+
+    assert [cell.status for cell in report.cells] == ["done"] * 6
+    assert sorted(cell.name for cell in announced) == sorted(order.cell.name for order in asked)
+    assert report == _saved(tmp_path / "out")
+    for cell in report.cells:
+        assert cell.report == f"cells/{cell.model}/own/default/{cell.target}/here/report.html"
+        assert (tmp_path / "out" / cell.report).read_bytes() == b"<p>a page"
+        assert cell.figures is not None
+        assert (cell.figures.p50_s, cell.figures.baseline_p50_s, cell.figures.speedup) == (0.001, 0.004, 4.0)
+        assert (cell.ran, cell.wall_s, cell.tries) == (("baseline", "build"), 61.0, 1)
+
+
+def test_cells_that_share_a_training_with_one_before_come_last(orders: Orders, made: Made, tmp_path: Path) -> None:
+    crew = _Crew(lambda _number, order, _tries: made(order))
+    asked = orders(SIX)
+    _run(crew, asked, tmp_path / "out")
+
+    begun = [asked[number].cell.axes.target for number, _ in crew.begun]
+    assert begun == ["ort-cpu"] * 3 + ["openvino"] * 3
+
+
+def test_a_cell_that_fails_leaves_the_others_alone(orders: Orders, made: Made, tmp_path: Path) -> None:
+    def answer(_number: int, order: Order, _tries: int) -> CellEnd:
+        if order.cell.name == "resnet34 ort-cpu":
+            return CellEnd(exit_code=8, error="accuracy: too low\n  fix: train longer", wall_s=3.0, ran=("baseline",))
+        return made(order)
+
+    report, _, _ = _run(_Crew(answer), orders(SIX), tmp_path / "out")
+
+    (failed,) = [cell for cell in report.cells if cell.status == "failed"]
+    assert (failed.name, failed.exit_code, failed.error, failed.figures) == (
+        "resnet34 ort-cpu",
+        8,
+        "accuracy: too low\n  fix: train longer",
+        None,
+    )
+    assert report.count("done") == 5
+    assert exit_code(report) == 8
+
+
+def test_a_lost_workers_cell_is_tried_again_elsewhere(orders: Orders, made: Made, tmp_path: Path) -> None:
+    def answer(number: int, order: Order, tries: int) -> CellEnd | Lost:
+        return made(order) if tries == 2 or number else Lost(cell=0, machine="first", why="the worker died")
+
+    crew = _Crew(answer)
+    report, _, notes = _run(crew, orders(SIX), tmp_path / "out")
+
+    assert [avoid for number, avoid in crew.begun if number == 0] == [None, "first"]
+    assert notes == ["resnet18 ort-cpu: its worker was lost (the worker died); tried again"]
+    assert [cell.tries for cell in report.cells] == [2, 1, 1, 1, 1, 1]
+    assert exit_code(report) == 0
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_cell_whose_workers_are_all_lost_fails_as_when_memory_runs_out(
+    orders: Orders, tmp_path: Path, retries: int
+) -> None:
+    crew = _Crew(lambda number, _order, _tries: Lost(cell=number, machine=None, why="it was killed"))
+    report, _, _ = _run(crew, orders("models: [resnet18]\n"), tmp_path / "out", retries=retries)
+
+    (cell,) = report.cells
+    assert (cell.status, cell.exit_code, cell.tries) == ("failed", 7, retries + 1)
+    assert cell.error is not None
+    assert cell.error.startswith(f"its worker was lost {retries + 1} times\n  got: it was killed")
+
+
+def test_a_fleet_that_is_interrupted_has_said_what_was_there(orders: Orders, made: Made, tmp_path: Path) -> None:
+    def answer(_number: int, order: Order, _tries: int) -> CellEnd:
+        if order.cell.name == "resnet50 ort-cpu":
+            raise KeyboardInterrupt
+        return made(order)
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(_Crew(answer), orders(SIX), tmp_path / "out")
+
+    saved = _saved(tmp_path / "out")
+    assert [cell.name for cell in saved.cells if cell.status == "done"] == ["resnet18 ort-cpu", "resnet34 ort-cpu"]
+    assert saved.count("waiting") == 4
+    assert "4 not yet" in (tmp_path / "out" / "fleet.html").read_text(encoding="utf-8")
+
+
+def test_the_same_fleet_again_replaces_what_was_there(orders: Orders, made: Made, tmp_path: Path) -> None:
+    asked = orders("models: [resnet18]\n")
+    _run(_Crew(lambda _number, order, _tries: made(order, 0.002)), asked, tmp_path / "out")
+    report, _, _ = _run(_Crew(lambda _number, order, _tries: made(order, 0.001)), asked, tmp_path / "out")
+
+    stages = json.loads((tmp_path / "out" / asked[0].cell.folder / "report.json").read_text(encoding="utf-8"))["stages"]
+    assert stages[-1]["latency_s"]["p50"] == 0.001
+    assert report.cells[0].figures is not None
+    assert report.cells[0].figures.p50_s == 0.001
+
+
+@pytest.mark.parametrize(
+    ("codes", "worst"),
+    [
+        ((0, 0), 0), ((0, 1), 1), ((1, 8), 8), ((8, 2), 2), ((2, 7), 7), ((7, 6), 6), ((6, 70), 70), ((3, 4), 4),
+        ((4, 1), 1), ((3, 0), 3), ((5, 3), 5), ((9, 0), 9),
+    ],
+)  # fmt: skip
+def test_the_worst_cell_decides_the_exit_code(codes: tuple[int, int], worst: int) -> None:
+    axes = {"model": "m", "data": "d", "recipe": "r", "target": "t", "device": "here"}
+    cells = tuple(FleetCell(name="m", status="done", exit_code=code, **axes) for code in codes)
+    for given in (cells, cells[::-1]):
+        assert exit_code(FleetReport(edgewright="0.1.0", fleet="f", cells=given)) == worst
