@@ -69,7 +69,7 @@ INPUTS = Inputs(
     artifacts={kind: _artifact(kind) for kind in ArtifactKind}, subject=Subject(parts=EVERYTHING), teachers=(TEACHER,)
 )
 STAGES: dict[str, Any] = {
-    "baseline": Baseline(schedule=Schedule()),
+    "baseline": Baseline(schedule=Schedule(), objects_schedule=Schedule()),
     "distill": Distill(teachers=("resnet50",), teacher_input={"resnet50": InputSection(size=64)}),
     "answers": AskTeacher(views=1),
     "prune": Prune(channels={"conv1": 8}),
@@ -112,7 +112,7 @@ TEACHING = {
     "weighting": "confidence",
 }
 OTHER_VALUES: dict[str, dict[str, Any]] = {
-    "baseline": {"schedule": SCHEDULE},
+    "baseline": {"schedule": SCHEDULE, "objects_first": False, "objects_schedule": SCHEDULE},
     "distill": {
         "teachers": ["resnet34"],
         "teacher_input": {
