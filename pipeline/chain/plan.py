@@ -266,7 +266,8 @@ def _check_views(recipe: Recipe, task: Task) -> None:
     """Refuse views of images that their truth cannot follow."""
     follows = dict.fromkeys(("baseline.schedule", "distill.schedule", "distill.teacher_schedule"), task.follows)
     follows |= dict.fromkeys(("downsample.schedule", "prune.schedule"), task.follows)
-    follows["baseline.objects_schedule"] = task_named("classification").follows
+    objects = ("baseline.objects_schedule", "distill.objects_schedule")
+    follows |= dict.fromkeys(objects, task_named("classification").follows)
     for where, kinds in follows.items():
         stage, _, name = where.partition(".")
         schedule = getattr(getattr(recipe, stage), name)

@@ -39,10 +39,6 @@ def skipped_stages(
         UsageError: when a stage is asked for that cannot be done.
     """
     skipped: dict[str, str] = dict.fromkeys(recipe.skip, "skipped on request")
-    _check_not_lacking(recipe, task)
-    for name, reason in task.lacks.items():
-        if name != "downsample" or _may_downsample(recipe):
-            skipped.setdefault(name, reason)
     if model.origin == "onnx":
         _check_untrained(recipe, model)
         for name in ("distill", "prune", *(("downsample",) if _may_downsample(recipe) else ())):
@@ -157,13 +153,6 @@ def _asked_for(recipe: Recipe) -> list[tuple[str, str]]:
     }
     keys = [key for key, wanted in asked.items() if wanted]
     return [(key.partition(".")[0], key) for key in keys if key.partition(".")[0] not in recipe.skip]
-
-
-def _check_not_lacking(recipe: Recipe, task: Task) -> None:
-    """Refuse what asks for a stage that cannot be done for the task."""
-    for stage, key in _asked_for(recipe):
-        if stage in task.lacks:
-            raise UsageError(task.lacks[stage], where=recipe.model, got=f"{key} is asked for", fix="leave that out")
 
 
 def _check_untrained(recipe: Recipe, model: ModelSource) -> None:

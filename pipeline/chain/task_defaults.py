@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel
 
 from pipeline.chain.teachers import is_file_of_answers
+from pipeline.stages.first_lesson import FirstLesson
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ _Section = TypeVar("_Section", bound=BaseModel)
 def for_task(recipe: Recipe, task: Task, model: ModelSource) -> Recipe:
     """The recipe with what depends on the task filled in where nobody said otherwise.
 
-    A baseline without a schedule of its own is left without where there are teachers: it is trained as their student.
+    A baseline without a schedule of its own is left without where there are teachers: it is trained as their student,
+    who has the same first lesson.
 
     Args:
         recipe: As the user gave it.
@@ -47,10 +49,15 @@ def for_task(recipe: Recipe, task: Task, model: ModelSource) -> Recipe:
     for name in ("schedule", "teacher_schedule") if best else ():
         said = getattr(distill, name) if name in recipe.distill.model_fields_set else Schedule()
         distill = distill.model_copy(update={name: _filled(said, best)})
+    first = {name: getattr(baseline, name) for name in FirstLesson.model_fields}
+    distill = distill.model_copy(
+        update={name: value for name, value in first.items() if name not in recipe.distill.model_fields_set}
+    )
     stages: dict[str, BaseModel] = {"baseline": baseline, "distill": distill}
     for name in ("downsample", "prune") if best else ():
         stage = getattr(recipe, name)
-        stages[name] = stage.model_copy(update={"schedule": _filled(stage.schedule, best)})
+        said = stage.schedule if "schedule" in stage.model_fields_set else Schedule()
+        stages[name] = stage.model_copy(update={"schedule": _filled(said, best)})
     return recipe.model_copy(update={"task": task.name, "data": data, **stages})
 
 

@@ -35,10 +35,11 @@ def fleet(
     ] = Path("baselines"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the cells; nothing is run.")] = False,
 ) -> None:
-    """Deploy many at once: models x data x recipes x targets x devices.
+    """Deploy many at once, and compare them on one page.
 
-    Each cell is a deploy of its own, run as a Ray task; cells that share stages share them through the store. What is
-    there so far is always in OUT/fleet.html and OUT/fleet.json. Started again, it goes on where it stopped.
+    Models x data x recipes x targets x devices: each cell is a deploy of its own, run as a Ray task; cells that share
+    stages share them through the store. What is there so far is always in OUT/fleet.html and OUT/fleet.json. Started
+    again, it goes on where it stopped.
 
     \b
     edgewright fleet fleet.yaml --dry-run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from pipeline import __version__
 from pipeline.ending import ending
 from pipeline.errors import UsageError
 from pipeline.fleet.parcel import packed
+from pipeline.fleet.records import HERE
 from pipeline.leftovers import own_scratch
 from pipeline.progress import SilentProgress
 from pipeline.store import Store, default_root
@@ -93,8 +95,10 @@ def run_cell(order: Order, tell: Callable[[str], None]) -> CellEnd:
 
 def _deploy(order: Order, folder: Path, ran: list[str], tell: Callable[[str], None]) -> int:
     """The one place where a fleet deploys; the exit code."""
+    from benchmarks.workers.workplace import HERE as WORKPLACE
     from pipeline.chain.chain import Chain
     from pipeline.chain.plan import make_plan
+    from pipeline.devices.device import device_of
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.runner.deploy import deploy
 
@@ -105,13 +109,14 @@ def _deploy(order: Order, folder: Path, ran: list[str], tell: Callable[[str], No
             expected=order.edgewright,
             fix="install the same version on its machines",
         )
-    store, progress = Store(order.store or default_root()), SilentProgress()
+    store, progress, device = Store(order.store or default_root()), SilentProgress(), order.cell.axes.device
 
     def announce(outcome: Outcome) -> None:
         if outcome.result.status == "ran":
             ran.append(outcome.result.stage)
         tell(outcome.result.stage)
 
-    chain = Chain(make_plan(order.cell.recipe, store, progress), store, progress, announce)
-    (deployed,) = deploy(chain, out=folder, shelf=Shelf(order.baselines))
-    return deployed.exit_code
+    with nullcontext(WORKPLACE) if device == HERE else device_of(device, progress, lasting=True) as place:
+        chain = Chain(make_plan(order.cell.recipe, store, progress, place=place), store, progress, announce)
+        (deployed,) = deploy(chain, out=folder, shelf=Shelf(order.baselines).of(place))
+        return deployed.exit_code

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from exporters.auto import AUTO
 from pipeline.catalog import target_named
 from pipeline.devices.entries import device_entry
-from pipeline.errors import UsageError
 from pipeline.fleet.records import HERE
 from pipeline.models.resolve import resolve_model
 
@@ -27,7 +26,7 @@ def preflight(cells: Sequence[Cell], *, elsewhere: bool) -> None:
         elsewhere: Whether they run on other machines, which may have files that are not here.
 
     Raises:
-        UsageError: for a target, a device or a model that cannot.
+        UsageError: for a target, a device or a model that there is not.
     """
     for target in dict.fromkeys(cell.axes.target for cell in cells):
         if target != AUTO:
@@ -35,12 +34,6 @@ def preflight(cells: Sequence[Cell], *, elsewhere: bool) -> None:
     for device in dict.fromkeys(cell.axes.device for cell in cells):
         if device != HERE:
             device_entry(device)
-            raise UsageError(
-                "a fleet measures on the machines that its cells run on, not yet on a device over SSH",
-                where="devices",
-                got=device,
-                expected=HERE,
-            )
     for model in dict.fromkeys(cell.recipe.model for cell in cells):
         if not elsewhere:
             resolve_model(model)

@@ -177,8 +177,8 @@ class EnsembleEntry(_Record):
         p50_s: All members one after another, seconds.
         memory_bytes: Peak of a process that holds them all.
         agreement: Share of the test images on which the distilled student answers like the ensemble.
-        way: How far the student came from untaught to the ensemble, a fraction of 1; null where the ensemble is not
-            more accurate than the untaught student.
+        way: How far the student came from untaught to the ensemble, a fraction of 1, in the mean of the seeds; null
+            where the ensemble is not more accurate than the untaught student.
         times_faster: The ensemble's median time over that of the distilled student.
         p_value: That untaught and distilled student are equally good, two-sided (classification: McNemar, exact; else
             by the paired bootstrap over the images).

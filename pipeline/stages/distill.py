@@ -9,6 +9,7 @@ from pydantic import Field
 from pipeline.artifact import ArtifactKind
 from pipeline.preprocess_section import InputSection  # noqa: TC001 - pydantic reads annotations
 from pipeline.stage import Made
+from pipeline.stages.first_lesson import FirstLesson
 from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.schedule import Schedule
 
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Distill"]
 
 
-class Distill(Teaching):
+class Distill(Teaching, FirstLesson):
     """Distillation from one teacher or an ensemble into the network itself, starting where the baseline started."""
 
     name: ClassVar[str] = "distill"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "validation", "preprocess", "task")
@@ -66,6 +67,7 @@ class Distill(Teaching):
         subject = inputs.subject
         start = starting_network(inputs, work)
         images = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
+        lesson, told = ((), ()) if start.trained else self.teach_first(start.network, images, inputs, work)
         answers = [TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers]
         schedule = self.schedule.with_teachers()
         loss = TaughtLoss(
@@ -92,8 +94,8 @@ class Distill(Teaching):
             loss.features.release()
         save_network(start.network, subject.model, work.folder, classes=len(subject.classes))
         names = " and ".join(teacher.name for teacher in inputs.teachers)
-        training = (curve_to_json(f"{subject.model.name}, taught", epochs),)
-        return Made(facts=network_facts(start.network, inputs, training), notes=(f"learned from {names}",))
+        training = (*lesson, curve_to_json(f"{subject.model.name}, taught", epochs))
+        return Made(facts=network_facts(start.network, inputs, training), notes=(*told, f"learned from {names}"))
 
 
 def _networks(teachers: Sequence[Teacher]) -> list[nn.Module]:

@@ -45,7 +45,6 @@ class Classification:
     hit_or_miss = True
     blind_answer = "guessing the commonest class"
     embedded = "digits"
-    lacks: Mapping[str, str] = {}
     follows: frozenset[Augmentation] = frozenset(
         ("flip", "shift", "scale", "affine", "colour", "erase", "randaugment", "trivialaugment", "mixup", "cutmix")
     )

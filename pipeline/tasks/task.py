@@ -96,7 +96,6 @@ class Task(Protocol):
         hit_or_miss: Whether what an image contributes to the metric is 1.0 or 0.0, and the metric their mean.
         blind_answer: The best that can be done without looking at the image, in words; see :meth:`blind_score`.
         embedded: The data that comes with us for it.
-        lacks: Stages that cannot be done for it, each with the reason.
         follows: What may change from view to view of an image so that its truth can follow.
         output_names: Of the deployable form, in their order.
         placed: Whether answers say where something is, so that those of networks that see other parts of an image
@@ -120,7 +119,6 @@ class Task(Protocol):
     hit_or_miss: bool
     blind_answer: str
     embedded: str
-    lacks: Mapping[str, str]
     follows: frozenset[Augmentation]
     output_names: tuple[str, ...]
     placed: bool

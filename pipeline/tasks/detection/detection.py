@@ -60,7 +60,6 @@ class Detection:
     hit_or_miss = False
     blind_answer = "naming no object"
     embedded = "digits-detection"
-    lacks: Mapping[str, str] = {}
     follows: frozenset[Augmentation] = frozenset(("flip", "shift", "scale", "affine", "mosaic", "colour", "erase"))
     output_names: tuple[str, ...] = OUTPUTS
     placed = True

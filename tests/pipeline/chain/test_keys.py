@@ -70,7 +70,9 @@ INPUTS = Inputs(
 )
 STAGES: dict[str, Any] = {
     "baseline": Baseline(schedule=Schedule(), objects_schedule=Schedule()),
-    "distill": Distill(teachers=("resnet50",), teacher_input={"resnet50": InputSection(size=64)}),
+    "distill": Distill(
+        teachers=("resnet50",), teacher_input={"resnet50": InputSection(size=64)}, objects_schedule=Schedule()
+    ),
     "answers": AskTeacher(views=1),
     "prune": Prune(channels={"conv1": 8}),
     "calibrate": Calibrate(),
@@ -127,6 +129,8 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
         },
         "teacher_schedule": SCHEDULE,
         "schedule": SCHEDULE,
+        "objects_first": False,
+        "objects_schedule": SCHEDULE,
         **TEACHING,
     },
     "answers": {"views": 9, "augment": ["flip"]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.chain.task_defaults import for_task
+from pipeline.models.resolve import resolve_model
 from pipeline.recipe import Recipe
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection.detection import Detection
@@ -13,14 +14,14 @@ from pipeline.tasks.distillation.teaching import INSIDE
 TASK = Detection()
 
 
-def _filled(**sections: Any) -> Recipe:  # noqa: ANN401 - raw input
-    return for_task(Recipe.model_validate({"model": "ssdlite320_mobilenet_v3_large", **sections}), TASK)
+def _filled(model: str = "ssdlite320_mobilenet_v3_large", **sections: Any) -> Recipe:  # noqa: ANN401 - raw input
+    return for_task(Recipe.model_validate({"model": model, **sections}), TASK, resolve_model(model))
 
 
 def test_a_classifier_s_recipe_stays_as_it_is() -> None:
     recipe = Recipe.model_validate({"model": "resnet18", "distill": {"weight": 0.9}})
 
-    assert for_task(recipe, Classification()) == recipe
+    assert for_task(recipe, Classification(), resolve_model("resnet18")) == recipe
 
 
 def test_data_schedules_and_teaching_are_those_of_the_task() -> None:
@@ -47,6 +48,22 @@ def test_what_the_user_says_stays() -> None:
     assert found.distill.schedule.batch_size == TASK.schedule["batch_size"]
     assert found.baseline.schedule is not None
     assert (found.baseline.schedule.batch_size, found.baseline.schedule.epochs) == (4, TASK.schedule["epochs"])
+
+
+def test_a_family_s_own_schedule_is_that_of_all_its_trainings_but_for_what_is_said() -> None:
+    found = _filled("fasterrcnn_mobilenet_v3_large_320_fpn", prune={"schedule": {"epochs": 7}})
+    family = TASK.family_schedules["fasterrcnn"]
+
+    for schedule in (found.baseline.schedule, found.distill.schedule, found.downsample.schedule):
+        assert schedule is not None
+        assert (schedule.epochs, schedule.batch_size) == (family["epochs"], family["batch_size"])
+    assert (found.prune.schedule.epochs, found.prune.schedule.batch_size) == (7, family["batch_size"])
+
+
+def test_a_student_has_the_first_lesson_of_the_untaught_one() -> None:
+    assert _filled().distill.objects_schedule == _filled().baseline.objects_schedule
+    assert _filled(baseline={"objects_first": False}).distill.objects_first is False
+    assert _filled(distill={"objects_first": False}).baseline.objects_first is True
 
 
 def test_a_baseline_that_is_compared_with_a_taught_one_is_trained_as_that_is() -> None:

@@ -268,6 +268,8 @@ def test_a_printed_recipe_leaves_nothing_open_that_the_model_or_the_data_decide(
         "std": [0.25, 0.25, 0.25],
         "interpolation": "bilinear",
         "channels": "RGB",
+        "fill": None,
+        "place": None,
     }
     assert value["baseline"]["schedule"]["epochs"] == 1
     assert value["distill"]["teachers"] == ["net.py:tiny"]

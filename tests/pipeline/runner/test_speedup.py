@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.statistics.non_inferiority import Control
 from benchmarks.statistics.signed_rank import shift
+from benchmarks.workers.workplace import HERE
 from pipeline.gate.latency_looks import JudgedLatency
 from pipeline.progress import SilentProgress
 from pipeline.recipe import MeasureSection
@@ -41,7 +42,8 @@ def _judged(
 @pytest.fixture
 def chain(tmp_path: Path) -> Chain:
     recipe = SimpleNamespace(measure=MeasureSection(), seed=0)
-    parts = {"plan": SimpleNamespace(recipe=recipe), "store": Store(tmp_path), "progress": SilentProgress()}
+    plan = SimpleNamespace(recipe=recipe, place=HERE)
+    parts = {"plan": plan, "store": Store(tmp_path), "progress": SilentProgress()}
     return cast("Chain", SimpleNamespace(**parts))
 
 

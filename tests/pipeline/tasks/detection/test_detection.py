@@ -175,7 +175,7 @@ def test_losses_of_a_network_that_does_not_train_leave_it_as_it_is() -> None:
     labels = BoxLabels((torch.tensor([[8.0, 8.0, 40.0, 48.0]]),), (torch.tensor([2]),))
     batch = Batch(indices=torch.arange(1), inputs=torch.randn(1, 3, 64, 64), labels=labels, view=0)
 
-    assert TASK.answers(network, batch).keys() == {"bbox_regression", "classification"}
+    assert TASK.answers(network, batch).about(labels).keys() == {"bbox_regression", "classification"}
     assert not any(module.training for module in network.modules())
     assert all(torch.equal(buffer, before[name]) for name, buffer in network.named_buffers())
 
