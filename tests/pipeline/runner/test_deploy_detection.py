@@ -365,16 +365,22 @@ def test_untaught_and_taught_detectors_are_trained_alike(place: Path, store: Sto
     assert plan.recipe.distill.losses == plan.parts.task.teaching["losses"]
 
 
-def test_a_teacher_is_asked_once_and_its_student_learns_from_it(deployed: Deployed, place: Path) -> None:
-    """The chain's own baseline teaches; its weights are given, so that nothing but the student is trained."""
-    import torch
-
+def _trained(deployed: Deployed, place: Path) -> tuple[Store, Path]:
+    """The store of the run, and the weights that its baseline has there."""
     store = Store(place / "store")
     sha256 = deployed.report.stages[0].artifact_sha256
     assert sha256 is not None
     trained = store.find(sha256)
     assert trained is not None
-    teachers = [f"{place / 'net.py'}:net@{trained.root / 'weights.safetensors'}"]
+    return store, trained.root / "weights.safetensors"
+
+
+def test_a_teacher_is_asked_once_and_its_student_learns_from_it(deployed: Deployed, place: Path) -> None:
+    """The chain's own baseline teaches; its weights are given, so that nothing but the student is trained."""
+    import torch
+
+    store, weights = _trained(deployed, place)
+    teachers = [f"{place / 'net.py'}:net@{weights}"]
     short = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3, "augment": ["flip"]}
     plan = make_plan(_recipe(place, distill={"teachers": teachers, "schedule": short}), store, SilentProgress())
     chain = preflight(Chain(plan, store, SilentProgress(), lambda _: None), [])
@@ -401,13 +407,10 @@ def test_a_teacher_is_asked_once_and_its_student_learns_from_it(deployed: Deploy
 
 def test_what_a_detector_says_leaves_the_house_without_it(deployed: Deployed, place: Path) -> None:
     """Its boxes in a file teach whoever has the same images; nothing is asked of its network."""
-    store = Store(place / "store")
-    sha256 = deployed.report.stages[0].artifact_sha256
-    assert sha256 is not None
-    trained = store.find(sha256)
-    assert trained is not None
-    weights = str(trained.root / "weights.safetensors")
-    own = Chain(make_plan(_recipe(place, weights=weights), store, SilentProgress()), store, SilentProgress(), print)
+    store, weights = _trained(deployed, place)
+    own = Chain(
+        make_plan(_recipe(place, weights=str(weights)), store, SilentProgress()), store, SilentProgress(), print
+    )
     count = share_answers(preflight(own, []), place / "theirs.safetensors")
     plan = make_plan(_recipe(place, distill={"teachers": [str(place / "theirs.safetensors")]}), store, SilentProgress())
     (taken,) = plan.answer_files
