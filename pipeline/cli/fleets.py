@@ -44,7 +44,7 @@ def fleet(
     \b
     edgewright fleet fleet.yaml --dry-run
     edgewright fleet fleet.yaml
-    edgewright fleet fleet.yaml --address ray://head:10001 --store /shared/store
+    edgewright fleet fleet.yaml --address ray://head:10001 --store /nfs/store
 
     Ends with 0 when all is well, else as the worst cell would have ended alone.
     """  # noqa: D301 - the backslash is click's: keep these lines as they are
