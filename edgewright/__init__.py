@@ -72,12 +72,10 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     Raises:
         EdgewrightError: when it cannot be done; ``exit_code`` says of what kind, as the command line ends.
     """
-    from contextlib import nullcontext
-
     from benchmarks.workers.workplace import HERE
     from pipeline.chain.chain import Chain
     from pipeline.chain.plan import make_plan
-    from pipeline.devices.device import device_of
+    from pipeline.devices.device import reached
     from pipeline.planning.given_decisions import read_decisions
     from pipeline.recipe.reading import QUICK, read_recipe
     from pipeline.runner.deploy import deploy as run
@@ -96,9 +94,8 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     store, progress = Store(default_root()), _progress(show_progress)
     asked = read_recipe(recipe, typed)
     given = None if reproducible is None else read_decisions(reproducible)
-    asked = asked if given is None else for_given_target(asked, given)
-    with device_of(device, progress, lasting=True) if device else nullcontext(HERE) as place:
-        plan = make_plan(asked, store, progress, place=place)
+    with reached(device, progress, lasting=True) as there:
+        plan = make_plan(for_given_target(asked, given), store, progress, place=there or HERE)
         return run(Chain(plan, store, progress, lambda _: None, given=given), out=out)
 
 

@@ -264,18 +264,23 @@ def _check_data(recipe: Recipe, dataset: Dataset, task: Task) -> None:
 
 def _check_views(recipe: Recipe, task: Task) -> None:
     """Refuse views of images that their truth cannot follow."""
-    follows = dict.fromkeys(("baseline.schedule", "distill.schedule", "distill.teacher_schedule"), task.follows)
-    follows |= dict.fromkeys(("downsample.schedule", "prune.schedule"), task.follows)
-    objects = ("baseline.objects_schedule", "distill.objects_schedule")
-    follows |= dict.fromkeys(objects, task_named("classification").follows)
-    for where, kinds in follows.items():
-        stage, _, name = where.partition(".")
+    of_task, of_objects = task.follows, task_named("classification").follows
+    follows = {
+        ("baseline", "schedule"): of_task,
+        ("baseline", "objects_schedule"): of_objects,
+        ("distill", "schedule"): of_task,
+        ("distill", "teacher_schedule"): of_task,
+        ("distill", "objects_schedule"): of_objects,
+        ("downsample", "schedule"): of_task,
+        ("prune", "schedule"): of_task,
+    }
+    for (stage, name), kinds in follows.items():
         schedule = getattr(getattr(recipe, stage), name)
         astray = sorted(set(schedule.augment if schedule else ()) - kinds)
         if astray:
             raise UsageError(
                 f"{astray[0]} changes images so that their labels cannot follow",
-                where=f"{where}.augment",
+                where=f"{stage}.{name}.augment",
                 expected=f"some of {', '.join(sorted(kinds))}",
             )
 

@@ -41,7 +41,8 @@ def skipped_stages(
     skipped: dict[str, str] = dict.fromkeys(recipe.skip, "skipped on request")
     if model.origin == "onnx":
         _check_untrained(recipe, model)
-        for name in ("distill", "prune", *(("downsample",) if _may_downsample(recipe) else ())):
+        asked = recipe.downsample.size is not None or asks_for_fewer_pixels(recipe.goal)
+        for name in ("distill", "prune", *(("downsample",) if asked else ())):
             skipped.setdefault(name, "an ONNX file is not trained: its network is taken as it is")
     if not dataset.train:
         for name in ("distill", "prune"):  # without them the batch norms are what downsample tunes
@@ -139,28 +140,18 @@ def _check_untaught(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> N
             )
 
 
-def _may_downsample(recipe: Recipe) -> bool:
-    """Whether anybody asks for a smaller input."""
-    return recipe.downsample.size is not None or asks_for_fewer_pixels(recipe.goal)
-
-
-def _asked_for(recipe: Recipe) -> list[tuple[str, str]]:
-    """Stage and key of what can only be had by training and is asked for."""
+def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
+    """Refuse what asks for the training of a network that comes as an ONNX file."""
     asked = {
         "prune": "prune" in recipe.goal.require,
         "downsample.size": recipe.downsample.size is not None,
         "distill.teachers": recipe.distill.teachers is not None,
     }
-    keys = [key for key, wanted in asked.items() if wanted]
-    return [(key.partition(".")[0], key) for key in keys if key.partition(".")[0] not in recipe.skip]
-
-
-def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
-    """Refuse what asks for the training of a network that comes as an ONNX file."""
-    for _, key in _asked_for(recipe):
-        raise UsageError(
-            "an ONNX file cannot be trained, and so neither distilled nor downsampled nor pruned",
-            where=str(model.file),
-            got=f"{key} is asked for",
-            fix="give the PyTorch network as path/to/file.py:factory with its --weights, or leave that out",
-        )
+    for key, wanted in asked.items():
+        if wanted and key.partition(".")[0] not in recipe.skip:
+            raise UsageError(
+                "an ONNX file cannot be trained, and so neither distilled nor downsampled nor pruned",
+                where=str(model.file),
+                got=f"{key} is asked for",
+                fix="give the PyTorch network as path/to/file.py:factory with its --weights, or leave that out",
+            )

@@ -21,12 +21,12 @@ device_app = typer.Typer(
 _NAME = typer.Argument(metavar="NAME", help="Of a device, or ssh://[user@]host[:port].", show_default=False)
 
 
-def connected(text: str, *, lasting: bool = False) -> "Device":
+def connected(text: str) -> "Device":
     """The device of a name or an address; a ``with`` block connects it, see :class:`pipeline.devices.device.Device`."""
     from pipeline.cli.console import progress
     from pipeline.devices.device import device_of
 
-    return device_of(text, progress(), lasting=lasting)
+    return device_of(text, progress())
 
 
 def _add(

@@ -5,7 +5,7 @@
 import json
 import os
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -150,10 +150,11 @@ def gate(
 
 
 def _reached(device: str | None) -> "AbstractContextManager[Device | None]":
-    """The device of a name or an address while a block lasts; None where none was named."""
-    from pipeline.cli.devices import connected
+    """See :func:`pipeline.devices.device.reached`."""
+    from pipeline.cli.console import progress
+    from pipeline.devices.device import reached
 
-    return connected(device) if device else nullcontext()
+    return reached(device, progress())
 
 
 def _gate_pair(

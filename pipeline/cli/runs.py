@@ -64,18 +64,16 @@ def deploy(
     What did not change since an earlier run is taken from the store, so a killed run goes on where it was. Started by
     `torchrun --no-python edgewright deploy ...`, all its processes train together.
     """  # noqa: D301 - the backslash is click's: keep these lines as they are
-    from contextlib import nullcontext
-
     from benchmarks.workers.workplace import HERE
     from pipeline.chain.followers import led
-    from pipeline.cli.console import say
-    from pipeline.cli.devices import connected
+    from pipeline.cli.console import progress, say
+    from pipeline.devices.device import reached
 
     machine = _machine(arch, device)
     with led() as leading:
         if not leading:
             return
-        with connected(device, lasting=True) if device else nullcontext() as there:
+        with reached(device, progress(), lasting=True) as there:
             code = _deploy(recipe, out, baselines, reproducible, there or HERE, machine)
             if there is not None:
                 say(f"  sent to {device}: {there.sent}", markup=False)
@@ -128,7 +126,7 @@ def _deploy(
             fix="leave --out away: each target gets deployments/MODEL/TARGET",
         )
     given = None if reproducible is None else read_decisions(reproducible)
-    recipe = recipe if given is None else for_given_target(recipe, given)
+    recipe = for_given_target(recipe, given)
     store, phases = Store(default_root()), Phases()
     with phases.during("reading model and data"):
         plan = make_plan(recipe, store, progress(), place=place, machine=machine)
@@ -267,18 +265,16 @@ def explain(
     \b
     edgewright explain resnet50 --set distill.temperature=2
     """  # noqa: D301 - click's
-    from contextlib import nullcontext
-
     from benchmarks.workers.workplace import HERE
     from pipeline.chain.plan import make_plan
     from pipeline.cli.console import progress, say
-    from pipeline.cli.devices import connected
+    from pipeline.devices.device import reached
     from pipeline.runner.explain import explain as look
     from pipeline.store import Store, default_root
 
     store = Store(default_root())
-    with connected(device) if device else nullcontext(HERE) as place:
-        found = look(make_plan(recipe, store, progress(), place=place), store)
+    with reached(device, progress()) as there:
+        found = look(make_plan(recipe, store, progress(), place=there or HERE), store)
     if as_json:
         from pipeline.cli.documents import ExplainDocument, ExplainedStage, print_document
 

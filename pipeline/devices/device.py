@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +24,7 @@ from pipeline.errors import DeviceError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from benchmarks.engine import Engine
     from exporters.target import Target
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress
     from pipeline.session import EngineSpec, Outputs
 
-__all__ = ["Device", "Sent", "device_of"]
+__all__ = ["Device", "Sent", "device_of", "reached"]
 
 _MIB = 1 << 20
 _WAIT_S = 600.0
@@ -340,6 +341,16 @@ def device_of(text: str, progress: Progress, *, lasting: bool = False) -> Device
     """
     name, entry = device_entry(text)
     return Device(name, entry, progress, lasting=lasting)
+
+
+def reached(text: str | None, progress: Progress, *, lasting: bool = False) -> AbstractContextManager[Device | None]:
+    """The connected device of a name or an address while a block lasts; None where none is named.
+
+    Raises:
+        UnknownNameError: when there is no device of that name.
+        UsageError: for an address that is none.
+    """
+    return device_of(text, progress, lasting=lasting) if text else nullcontext()
 
 
 def _engine_files(name: str, folder: Path, spec: EngineSpec) -> dict[str, tuple[str, Path]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,10 +94,10 @@ def run_cell(order: Order, tell: Callable[[str], None]) -> CellEnd:
 
 def _deploy(order: Order, folder: Path, ran: list[str], tell: Callable[[str], None]) -> int:
     """The one place where a fleet deploys; the exit code."""
-    from benchmarks.workers.workplace import HERE as WORKPLACE
+    from benchmarks.workers.workplace import HERE as THIS_MACHINE
     from pipeline.chain.chain import Chain
     from pipeline.chain.plan import make_plan
-    from pipeline.devices.device import device_of
+    from pipeline.devices.device import reached
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.runner.deploy import deploy
 
@@ -116,7 +115,8 @@ def _deploy(order: Order, folder: Path, ran: list[str], tell: Callable[[str], No
             ran.append(outcome.result.stage)
         tell(outcome.result.stage)
 
-    with nullcontext(WORKPLACE) if device == HERE else device_of(device, progress, lasting=True) as place:
+    with reached(None if device == HERE else device, progress, lasting=True) as there:
+        place = there or THIS_MACHINE
         chain = Chain(make_plan(order.cell.recipe, store, progress, place=place), store, progress, announce)
         (deployed,) = deploy(chain, out=folder, shelf=Shelf(order.baselines).of(place))
         return deployed.exit_code

@@ -106,7 +106,7 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
     answers = _network(plan)
     base = plan.parts.preprocess
     sizes, normalisations = _sizes(plan, samples), _normalisations(base)
-    resizes = ("squash", "cropped", *(["letterbox"] if any(map(plan.parts.task.marks, samples)) else []))
+    resizes = ("squash", "cropped", *(["letterbox"] if plan.parts.task.placed else []))
     found: list[Tried] = []
     refused = ""
     with progress.track(

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 __all__ = ["for_given_target"]
 
 
-def for_given_target(recipe: Recipe, given: Decisions) -> Recipe:
-    """The recipe with the target that was chosen, where it leaves that open.
+def for_given_target(recipe: Recipe, given: Decisions | None) -> Recipe:
+    """The recipe with the target that was chosen, where it leaves that open; as it is where nothing is reproduced.
 
     Raises:
         UsageError: when it asks for other targets.
     """
+    if given is None:
+        return recipe
     if AUTO in recipe.targets:
         return recipe.model_copy(update={"targets": (given.target,)})
     if recipe.targets != (given.target,):

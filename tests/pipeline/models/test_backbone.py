@@ -10,9 +10,7 @@ import torch
 from torchvision.models import detection, get_model, mobilenet_v3_large
 
 from pipeline.errors import UsageError, WeightsError
-from pipeline.models import pretrained
 from pipeline.models.backbone import with_backbone
-from pipeline.models.download import UnreachableError
 from pipeline.models.resolve import PINNED, resolve_model
 from pipeline.models.source import WeightsSource
 from pipeline.models.torchvision_source import backbone_of, default_weights, detector_builders
@@ -31,21 +29,6 @@ def _with(
 ) -> WeightsSource:
     model = resolve_model(name)
     return with_backbone(weights, text, model, unwanted=unwanted, cache=cache, progress=SilentProgress())
-
-
-@pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Addresses that were asked for; nothing is reachable."""
-    asked: list[str] = []
-
-    def refuse(url: str, *_: object) -> Path:
-        asked.append(url)
-        reason = "offline"
-        raise UnreachableError(reason)
-
-    monkeypatch.setattr(pretrained, "download", refuse)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    return asked
 
 
 def test_the_classifiers_read_from_the_source_are_those_torchvision_builds_backbones_of() -> None:

@@ -10,7 +10,6 @@ from torchvision.models import get_model_weights
 
 from pipeline.errors import WeightsError
 from pipeline.models import pretrained
-from pipeline.models.download import UnreachableError
 from pipeline.models.names import torchvision_classifiers
 from pipeline.models.pretrained import find_pretrained
 from pipeline.models.resolve import resolve_weights
@@ -25,21 +24,27 @@ SOURCE = ModelSource(origin="torchvision", name="resnet18")
 
 
 @pytest.fixture
-def downloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+def downloads(monkeypatch: pytest.MonkeyPatch, offline: list[str]) -> list[str]:
     """Addresses that were asked for; nothing is reachable."""
-    asked: list[str] = []
-
-    def refuse(url: str, *_: object) -> Path:
-        asked.append(url)
-        reason = "offline"
-        raise UnreachableError(reason)
-
-    monkeypatch.setattr(pretrained, "download", refuse)
     monkeypatch.setattr(
         pretrained, "default_weights", lambda _: PretrainedEntry(url=f"https://example.org/{FILE}", transforms={})
     )
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    return asked
+    return offline
+
+
+@pytest.fixture
+def hashes(monkeypatch: pytest.MonkeyPatch, offline: list[str]) -> list[str]:
+    """Hashes that downloads were to have; each comes, with the same bytes."""
+    expected: list[str] = []
+
+    def fetch(_: str, target: Path, sha256: str, *__: object) -> Path:
+        expected.append(sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(CONTENT)
+        return target
+
+    monkeypatch.setattr(pretrained, "download", fetch)
+    return expected
 
 
 def _find(tmp_path: Path) -> WeightsSource:
@@ -87,24 +92,17 @@ def test_the_addresses_read_from_the_source_are_torchvisions() -> None:
         assert entry.url == get_model_weights(name).DEFAULT.url
 
 
-def test_what_came_once_is_known_by_its_whole_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected: list[str] = []
-
-    def fetch(_: str, target: Path, sha256: str, *__: object) -> Path:
-        expected.append(sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(CONTENT)
-        return target
-
+def test_what_came_once_is_known_by_its_whole_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashes: list[str]
+) -> None:
     unnamed = PretrainedEntry(url="https://example.org/net.pth", transforms={})  # as timm's: no hash in the name
-    monkeypatch.setattr(pretrained, "download", fetch)
     monkeypatch.setattr(pretrained, "default_weights", lambda _: unnamed)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     for content in (None, b"another"):
         if content is not None:
             (tmp_path / "cache" / "weights" / "net.pth").write_bytes(content)
         assert _find(tmp_path).file_sha256 == SHA256
-    assert expected == ["", SHA256]
+    assert hashes == ["", SHA256]
 
 
 def _pinned(tmp_path: Path, sha256: str) -> WeightsSource:
@@ -112,22 +110,11 @@ def _pinned(tmp_path: Path, sha256: str) -> WeightsSource:
 
 
 @pytest.mark.usefixtures("downloads")
-def test_pinned_weights_are_no_other_file_from_the_first_time_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected: list[str] = []
-
-    def fetch(_: str, target: Path, sha256: str, *__: object) -> Path:
-        expected.append(sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(CONTENT)
-        return target
-
-    monkeypatch.setattr(pretrained, "download", fetch)
+def test_pinned_weights_are_no_other_file_from_the_first_time_on(tmp_path: Path, hashes: list[str]) -> None:
     assert _pinned(tmp_path, SHA256).file_sha256 == SHA256
-    assert expected == [SHA256]  # not the eight digits of its name
+    assert hashes == [SHA256]  # not the eight digits of its name
     assert _pinned(tmp_path, SHA256).file_sha256 == SHA256
-    assert expected == [SHA256]
+    assert hashes == [SHA256]
 
 
 def test_pinned_weights_that_cannot_be_had_are_an_error(tmp_path: Path, downloads: list[str]) -> None:
