@@ -275,12 +275,18 @@ def test_the_bundle_s_boxes_are_those_of_the_network(deployed: Deployed, place: 
     spec = plan.parts.preprocess
     image = place / "squares" / "val" / "01.png"
     with torch.no_grad():
-        ((boxes, scores, _),) = plan.parts.task.outputs_of(network, torch.from_numpy(spec.load(str(image)))[None])
+        ((boxes, scores, labels),) = plan.parts.task.outputs_of(network, torch.from_numpy(spec.load(str(image)))[None])
     placed = boxes_in_image(boxes, (2 * SIDE, SIDE), spec.model_dump(mode="json"))
     with Bundle.open(deployed.folder / "bundle") as bundle:
-        best = bundle.detect(image, score=0.0)[0]
+        found = bundle.detect(image, score=0.0)
 
     exact = deployed.report.verdict.precision == "float"
+    # Rounded, the likeliest of this hardly trained network come to the very same score: any of them may stand first.
+    index = int(labels[0]) - 1
+    equal = [one for one in found if one.index == index and one.score >= found[0].score - 0.1]
+    first = found[:1] if exact else equal
+    best = min(first, key=lambda one: np.abs(np.array(one.box) - placed[0]).max())
+    assert best.index == index
     np.testing.assert_allclose(best.box, placed[0], atol=0.5 if exact else 8)
     assert best.score == pytest.approx(float(scores[0]), abs=1e-3 if exact else 0.2)
 
