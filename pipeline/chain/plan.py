@@ -104,8 +104,8 @@ class Plan:
 
     @property
     def downsamples(self) -> bool:
-        """Whether the input is made smaller, or may be."""
-        return "downsample" not in self.skipped and self.recipe.downsample.size is not None
+        """Whether input or maps are made smaller, or may be."""
+        return "downsample" not in self.skipped and self.recipe.downsample.acts
 
     def question(self, schedule: Schedule) -> AskTeacher:
         """What each teacher is asked before a training of its student."""
@@ -303,7 +303,7 @@ def _resolved(
     """
     preprocess = parts.preprocess
     downsample = recipe.downsample
-    if downsample.size is None and asks_for_fewer_pixels(recipe.goal) and "downsample" not in skipped:
+    if not downsample.acts and asks_for_fewer_pixels(recipe.goal) and "downsample" not in skipped:
         downsample = downsample.model_copy(update={"size": "auto"})
     distill = recipe.distill.model_copy(
         update={

@@ -41,7 +41,7 @@ def skipped_stages(
     skipped: dict[str, str] = dict.fromkeys(recipe.skip, "skipped on request")
     if model.origin == "onnx":
         _check_untrained(recipe, model)
-        asked = recipe.downsample.size is not None or asks_for_fewer_pixels(recipe.goal)
+        asked = recipe.downsample.acts or asks_for_fewer_pixels(recipe.goal)
         for name in ("distill", "prune", *(("downsample",) if asked else ())):
             skipped.setdefault(name, "an ONNX file is not trained: its network is taken as it is")
     if not dataset.train:
@@ -50,7 +50,7 @@ def skipped_stages(
     if recipe.distill.teachers is None and (weights.origin == "file" or not task.teachers):
         why = "the network comes trained" if weights.origin == "file" else "nobody is named to learn from"
         skipped.setdefault("distill", f"{why}; name teachers with --teacher")
-    if asks_for_fewer_pixels(recipe.goal) and recipe.input.size is not None and recipe.downsample.size is None:
+    if asks_for_fewer_pixels(recipe.goal) and recipe.input.size is not None and not recipe.downsample.acts:
         why = "input.size is given: images stay as large as that, unless downsample.size=auto"
         skipped.setdefault("downsample", why)
     return skipped
@@ -70,6 +70,8 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
     """
     _check_blocks(recipe, skipped)
     _check_size(recipe, preprocess, skipped)
+    _check_mixed_sizes(recipe, skipped, task)
+    _check_stem(recipe, skipped, task)
     _check_losses(recipe, skipped, task)
     if not task.answers_teach:
         _check_untaught(recipe, skipped, task)
@@ -100,6 +102,48 @@ def _check_size(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
             where="downsample.size",
             got="auto",
             fix="add --goal latency=0.5x, or give the size in pixels",
+        )
+
+
+def _check_mixed_sizes(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
+    """See that there is another size to mix in, and that the network holds nothing in pixels of one of them."""
+    section = recipe.downsample
+    if not section.mixed_sizes or "downsample" in skipped:
+        return
+    if task.placed:
+        raise UsageError(
+            f"a network for {task.name} is tuned to one size: its boxes are in pixels of that",
+            where="downsample.mixed_sizes",
+            got=str(section.mixed_sizes),
+            fix="leave it out",
+        )
+    if section.size is None and (section.stem or not asks_for_fewer_pixels(recipe.goal)):
+        raise UsageError(
+            "sizes are mixed where images are made smaller, and they stay as they are",
+            where="downsample.mixed_sizes",
+            got=str(section.mixed_sizes),
+            fix="give downsample.size, or leave it out",
+        )
+
+
+def _check_stem(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
+    """See that nothing rests on the stem as it is."""
+    section = recipe.downsample
+    if section.stem is None or "downsample" in skipped:
+        return
+    if section.size == "auto":
+        raise UsageError(
+            "how large images have to be is measured with the stem as it is",
+            where="downsample.stem",
+            got=f"{section.stem}, and downsample.size=auto",
+            fix="give the size in pixels, or leave the one or the other out",
+        )
+    if section.stem == "doubled" and task.placed:
+        raise UsageError(
+            f"a network for {task.name} says places by maps of certain sizes",
+            where="downsample.stem",
+            got=section.stem,
+            expected="earlier, which leaves these as large as they are",
         )
 
 
@@ -145,6 +189,7 @@ def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
     asked = {
         "prune": "prune" in recipe.goal.require,
         "downsample.size": recipe.downsample.size is not None,
+        "downsample.stem": recipe.downsample.stem is not None,
         "distill.teachers": recipe.distill.teachers is not None,
     }
     for key, wanted in asked.items():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Json
     from pipeline.chain.plan import Plan
     from pipeline.models.source import OneNumber
+    from pipeline.pruning.stem_stride import StemStride
     from pipeline.session import Outputs
     from pipeline.store import Store
     from pipeline.subject import Parts
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "known_trial", "try_network"]
 
-_VERSION = 5
+_VERSION = 6
 _RECORDS = "trials"
 _IMAGES = 4
 _OF_CUTTING = {"ratio", "blocks", "channels", "importance", "scope", "keep", "rounds", "round_to"}
@@ -67,6 +68,7 @@ def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
         "classes": len(parts.dataset.classes),
         "input": list(parts.preprocess.shape),
         "smaller": [list(shape) for shape in _smaller(plan, parts)],
+        "stem": _stem(plan, parts),
         "prune": section.model_dump(mode="json", include=_OF_CUTTING) if prune else None,
         "trains": _trains(plan, parts),
         "versions": versions(("torch", "torchvision", "timm", "torch-pruning")),
@@ -95,7 +97,8 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         prune: Whether it is to be pruned.
 
     Raises:
-        UsageError: when a factory fails, or the network does not take the input or answer for the classes.
+        UsageError: when a factory fails, the network does not take the input or answer for the classes, or its stem
+            cannot be what is asked for.
         WeightsError: when given weights do not fit.
     """
     import torch
@@ -103,6 +106,7 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
     from pipeline.models.build import build_network
     from pipeline.models.reparametrised import make_plain
     from pipeline.models.weights import load_weights
+    from pipeline.pruning.stem_stride import stride_further
 
     classes, task = len(parts.dataset.classes), parts.task
     shape = parts.preprocess.shape
@@ -123,6 +127,10 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         reading = task.read_from(network)
         make_plain(network, torch.randn(shape))
         weights_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
+        if stem := _stem(plan, parts):
+            (fed, *_) = (*_smaller(plan, parts), shape)
+            stride_further(network, fed, stem)
+            task.check(network, fed, classes=classes, trained=trains)
         unprunable = _why_dense(network, plan, replace(parts, model=model)) if prune else None
     trial = Trial(
         unprunable=unprunable, one_number=one_number, reading=reading, notes=notes, weights_bytes=weights_bytes
@@ -137,6 +145,11 @@ def _smaller(plan: Plan, parts: Parts) -> list[tuple[int, ...]]:
     if size is None or not plan.downsamples or parts != plan.parts:
         return []
     return [parts.preprocess.at(size).shape]
+
+
+def _stem(plan: Plan, parts: Parts) -> StemStride | None:
+    """What is asked for of the student's stem."""
+    return plan.recipe.downsample.stem if plan.downsamples and parts == plan.parts else None
 
 
 def _trains(plan: Plan, parts: Parts) -> bool:

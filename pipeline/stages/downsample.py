@@ -1,9 +1,12 @@
-"""The network learns to see smaller images: what an inference costs falls with the square of their side."""
+"""The network learns to do with fewer places: of smaller images, or behind a stem that strides further.
+
+What an inference costs falls with the square of the sides of its maps.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -18,12 +21,13 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
     from pipeline.stage import Inputs, Workspace
+    from pipeline.training.images import TrainingImages
 
 __all__ = ["Downsample"]
 
 
 class Downsample(Recovering):
-    """A smaller input, to which a trained network is tuned, with its answers to the larger images as its teacher.
+    """A smaller input or smaller maps, to which a trained network is tuned, taught by what it answered before.
 
     A network has to be tuned to the size it is used at: the same object fills another part of its receptive fields, and
     its activations have other statistics. Touvron et al., "Fixing the train-test resolution discrepancy", 2019
@@ -31,7 +35,7 @@ class Downsample(Recovering):
     """
 
     name: ClassVar[str] = "downsample"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "calibration", "preprocess", "task")
@@ -43,7 +47,21 @@ class Downsample(Recovering):
         "'auto' where a goal asks for less latency, multiplications or memory and no input.size is given, else images "
         "stay as large as they are",
     )
+    mixed_sizes: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="fraction of the steps whose images are as large as they were before"
+    )
+    stem: Literal["earlier", "doubled"] | None = Field(
+        default=None,
+        description="the first convolution strides further, and images stay as large as they are unless size is given: "
+        "'earlier': in place of the next layer that strides, so that maps behind that are as large as before; "
+        "'doubled': all maps have half their sides",
+    )
     schedule: Schedule = Schedule(epochs=5)
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is anything to do for it, now or when a goal has decided."""
+        return self.size is not None or self.stem is not None
 
     @property
     def height_and_width(self) -> tuple[int, int] | None:
@@ -75,43 +93,51 @@ class Downsample(Recovering):
         """Tune; write the network.
 
         Raises:
-            UsageError: when the images are no larger than that already.
+            UsageError: when the images are no larger than that already, or the stem cannot stride further.
         """
         from pipeline.models.files import load_network, save_network
+        from pipeline.pruning.stem_stride import stride_further
         from pipeline.stages.start import network_facts
 
         subject = inputs.subject
         before = subject.preprocess.size
-        size = self.smaller_than(before)
+        size = self.smaller_than(before) if self.size is not None or self.stem is None else before
         smaller = replace(inputs, subject=subject.at(size))
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
-        subject.task.shrunk(network, before, size)
+        told = []
+        if size != before:
+            subject.task.shrunk(network, before, size)
+            told.append(f"input {'x'.join(map(str, before))} -> {'x'.join(map(str, size))}")
+        if self.stem is not None:
+            told.append(stride_further(network, smaller.subject.preprocess.shape, self.stem))
         if subject.train:
             curves, notes = self._trained(network, inputs, smaller, work)
         else:
             curves, notes = _refreshed(network, smaller, work)
         save_network(network, subject.model, work.folder, classes=len(subject.classes))
-        note = f"input {'x'.join(map(str, before))} -> {'x'.join(map(str, size))}"
-        return Made(facts=network_facts(network, smaller, curves), notes=(note, *notes))
+        return Made(facts=network_facts(network, smaller, curves), notes=(*told, *notes))
 
     def _trained(
         self, network: nn.Module, inputs: Inputs, smaller: Inputs, work: Workspace
     ) -> tuple[list[Json], list[str]]:
-        """Train on the smaller images, taught by what the network says of the larger ones where that can teach."""
+        """Train, taught by what the network said of the images before where that can teach."""
         from pipeline.models.files import load_network
         from pipeline.stages.recovery import Recovery, asked_before
         from pipeline.training.images import TrainingImages
+        from pipeline.training.mixed_sizes import MixedSizes
 
         subject = inputs.subject
         dense = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
 
-        def larger() -> TrainingImages:
-            return TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
+        def seen_by(one: Inputs) -> TrainingImages:
+            return TrainingImages(subject.train, one.subject.preprocess, work.progress, subject.task)
 
-        said = asked_before(dense, larger, self.schedule, inputs, work)
-        images = TrainingImages(subject.train, smaller.subject.preprocess, work.progress, subject.task)
+        images, same = seen_by(smaller), smaller.subject.preprocess == subject.preprocess
+        before = images if same else seen_by(inputs) if self.mixed_sizes else None
+        said = asked_before(dense, lambda: before or seen_by(inputs), self.schedule, inputs, work)
+        mixed = MixedSizes(own=images, other=before, share=self.mixed_sizes) if before and not same else None
         recovery = Recovery(self, dense, said, images, smaller, work)
-        recovery.train(network, seed=work.seed, how="downsampled")
+        recovery.train(network, seed=work.seed, how="downsampled", mixed=mixed)
         return recovery.curves, recovery.notes
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.stage import Inputs, Workspace
     from pipeline.training.images import TrainingImages
     from pipeline.training.loop import BatchLoss
+    from pipeline.training.mixed_sizes import MixedSizes
     from pipeline.training.teacher_answers import TeacherAnswers
     from pipeline.training.validation import Validation
 
@@ -111,13 +112,14 @@ class Recovery:
         self.curves: list[Json] = []
         self.notes: list[str] = []
 
-    def train(self, network: nn.Module, *, seed: int, how: str) -> None:
+    def train(self, network: nn.Module, *, seed: int, how: str, mixed: MixedSizes | None = None) -> None:
         """Train the network in place.
 
         Args:
             network: Fed with the images; ends in evaluation mode.
             seed: Of the training.
             how: What was done to it, for people: ``pruned (1/2)``.
+            mixed: The images as they are met, where some of them are of another size.
         """
         from pipeline.training.curve import curve_to_json
         from pipeline.training.loop import train
@@ -136,6 +138,7 @@ class Recovery:
                 description=f"recovering {name}, {how}",
                 kept=work.kept,
                 validation=self._validation,
+                mixed=mixed,
             )
         after = self._judge.score(network)
         self.curves.append(curve_to_json(f"{name}, {how}", epochs))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pipeline.progress import Progress, Ticker
     from pipeline.training.images import Batch, TrainingImages
+    from pipeline.training.mixed_sizes import MixedSizes
     from pipeline.training.schedule import Schedule
     from pipeline.training.validation import Validation
 
@@ -51,6 +52,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     description: str,
     kept: Path | None = None,
     validation: Validation | None = None,
+    mixed: MixedSizes | None = None,
 ) -> tuple[Epoch, ...]:
     """Train ``network`` in place; it ends in eval mode on the CPU, with batch-norm statistics of its final weights.
 
@@ -68,6 +70,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
         description: For people; names the training within ``kept``.
         kept: Where the state is left at every epoch and every minute; None: nowhere.
         validation: Chooses the epoch whose weights are kept, and when to end; None: the last one.
+        mixed: The images as they are met in the steps, where some of them are of another size.
 
     Returns:
         What each epoch came to.
@@ -104,7 +107,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
             number = len(state.epochs)
             indices = order.epoch(number, after=state.steps - number * order.steps)
             view = schedule.view_of(number)
-            for batch in images.batches(indices, schedule.batch_size, view=view, augment=schedule.augment):
+            for batch in (mixed or images).batches(indices, schedule.batch_size, view=view, augment=schedule.augment):
                 for group in optimizer.param_groups:
                     group["lr"] = schedule.learning_rate * rate(state.steps)
                 wrapped.zero_grad(set_to_none=True)

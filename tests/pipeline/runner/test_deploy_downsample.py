@@ -40,9 +40,10 @@ def _run(recipe: Recipe, store: Store, out: Path) -> Deployed:
 
 @pytest.fixture(scope="module")
 def asked(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Store, Deployed]:
-    """The tiny network, trained at 16 pixels, shipped for 12."""
+    """The tiny network, trained at 16 pixels, shipped for 12 with a stem that strides, every lever pulled."""
     folder = tmp_path_factory.mktemp("asked")
-    recipe, store = _recipe(tiny_recipe, downsample={"size": 12, "schedule": {"epochs": 1}}), Store(folder / "store")
+    section = {"size": 12, "stem": "earlier", "mixed_sizes": 0.5, "schedule": {"epochs": 1}}
+    recipe, store = _recipe(tiny_recipe, downsample=section), Store(folder / "store")
     return recipe, store, _run(recipe, store, folder / "out")
 
 
@@ -56,8 +57,11 @@ def test_the_stages_before_see_large_images_and_those_behind_it_small_ones(
     macs = {row.name: row.macs for row in report.stages}
     assert macs["baseline"] is not None
     assert macs["downsample"] is not None
-    assert macs["downsample"] < 0.6 * macs["baseline"]
-    assert report.stage("downsample").notes[0].startswith("input 16x16 -> 12x12")  # type: ignore[union-attr]
+    assert macs["downsample"] < 0.3 * macs["baseline"]
+    assert report.stage("downsample").notes[:2] == (  # type: ignore[union-attr]
+        "input 16x16 -> 12x12",
+        "stem.0: 3x3 stride 1 -> 4x4 stride 2, widen no longer strides",
+    )
 
 
 def test_the_bundle_prepares_its_images_at_the_smaller_size_and_answers(
@@ -91,6 +95,44 @@ def test_a_size_the_network_does_not_take_is_refused_before_anything_is_trained(
         _run(_recipe(tiny_recipe, downsample={"size": 24}), store, tmp_path / "out")
     assert (raised.value.where, raised.value.expected) == ("downsample.size", "less than 16x16")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_stem_that_cannot_be_is_refused_before_anything_is_trained(
+    tiny_recipe: Recipe, tiny_file: Path, tmp_path: Path
+) -> None:
+    file, store = tmp_path / "net.py", Store(tmp_path / "store")
+    file.write_text(tiny_file.read_text().replace("32, 1, stride=2", "32, 2, stride=2"))
+    recipe = _recipe(tiny_recipe, model=f"{file}:tiny", downsample={"stem": "earlier"})
+    with pytest.raises(UsageError, match="cannot stride further") as raised:
+        _run(recipe, store, tmp_path / "out")
+    assert raised.value.where == "downsample.stem"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "goal", "where"),
+    [
+        ({"stem": "doubled", "size": "auto"}, {"macs": "0.4x"}, "downsample.stem"),
+        ({"stem": "doubled", "mixed_sizes": 0.5}, {}, "downsample.mixed_sizes"),
+        ({"mixed_sizes": 0.5}, {"params": "0.5x"}, "downsample.mixed_sizes"),
+    ],
+)
+def test_levers_that_do_not_go_together_are_refused(
+    tiny_recipe: Recipe, tmp_path: Path, section: dict[str, Any], goal: dict[str, str], where: str
+) -> None:
+    recipe = _recipe(tiny_recipe, downsample=section, goal=goal)
+    with pytest.raises(UsageError) as raised:
+        make_plan(recipe, Store(tmp_path / "store"), SilentProgress())
+    assert raised.value.where == where
+
+
+def test_a_stem_leaves_the_input_of_a_goal_as_large_as_it_is(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    recipe = _recipe(
+        tiny_recipe, data={"source": "digits"}, input={}, downsample={"stem": "doubled"}, goal={"macs": "0.4x"}
+    )
+    plan = make_plan(recipe, Store(tmp_path / "store"), SilentProgress())
+    assert plan.downsamples
+    assert not plan.size_is_open
 
 
 @pytest.fixture(scope="module")
