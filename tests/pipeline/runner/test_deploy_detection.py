@@ -486,6 +486,21 @@ def test_a_recovery_s_teachers_are_refused(place: Path, store: Store, key: str, 
     assert raised.value.where == f"prune.{key}"
 
 
+@pytest.mark.parametrize(
+    ("section", "match"),
+    [
+        ({"size": 40, "mixed_sizes": 0.5}, "is tuned to one size"),
+        ({"stem": "doubled"}, "says places by maps of certain sizes"),
+    ],
+)
+def test_what_places_of_boxes_cannot_follow_is_refused(
+    place: Path, store: Store, section: dict[str, object], match: str
+) -> None:
+    with pytest.raises(UsageError, match=match) as raised:
+        make_plan(_recipe(place, downsample=section), store, SilentProgress())
+    assert raised.value.where == f"downsample.{list(section)[-1]}"
+
+
 def test_a_recovery_is_scheduled_as_the_task_s_trainings(place: Path, store: Store) -> None:
     plan = make_plan(_recipe(place, prune={"ratio": 0.3}), store, SilentProgress())
     schedule = plan.recipe.prune.schedule
