@@ -103,6 +103,11 @@ class Plan:
         return self.downsamples and self.recipe.downsample.size == "auto"
 
     @property
+    def depth_is_open(self) -> bool:
+        """Whether a goal decides how many residual blocks stay."""
+        return "prune" not in self.skipped and self.recipe.prune.blocks == "auto"
+
+    @property
     def downsamples(self) -> bool:
         """Whether input or maps are made smaller, or may be."""
         return "downsample" not in self.skipped and self.recipe.downsample.acts

@@ -79,13 +79,23 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
 
 
 def _check_blocks(recipe: Recipe, skipped: Mapping[str, str]) -> None:
-    """See that a goal alone, or the number of blocks, decides what is pruned."""
-    if recipe.prune.blocks and recipe.goal.budgets() and "prune" not in skipped:
+    """See that a goal alone, or the number of blocks, decides what is pruned, and that there is a goal to decide."""
+    blocks, budgets = recipe.prune.blocks, recipe.goal.budgets()
+    if "prune" in skipped:
+        return
+    if blocks == "auto" and not budgets:
         raise UsageError(
-            "a goal decides what is pruned, and it plans with channels alone",
+            "how many blocks go is decided by a goal, and there is none",
             where="prune.blocks",
-            got=f"{recipe.prune.blocks}, and a goal for {', '.join(one.quantity for one in recipe.goal.budgets())}",
-            fix="leave the one or the other out",
+            got="auto",
+            fix="add --goal latency=0.5x, or give their number",
+        )
+    if blocks and blocks != "auto" and budgets:
+        raise UsageError(
+            "a goal decides what is pruned",
+            where="prune.blocks",
+            got=f"{blocks}, and a goal for {', '.join(one.quantity for one in budgets)}",
+            fix="leave the one or the other out; with prune.blocks=auto the goal decides about blocks too",
         )
 
 

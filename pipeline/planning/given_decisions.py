@@ -7,21 +7,21 @@ goal leaves and which target is fastest. All else follows from recipe, data, ver
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from pipeline.artifact import Json, canonical_json
+from pipeline.artifact import canonical_json
 from pipeline.errors import ParityError, UsageError, first_line
-from pipeline.planning.decision_record import Decision
-from pipeline.planning.goal.plan_record import GoalPlan
+from pipeline.planning.decision_record import Decision  # noqa: TC001 - read by the fields' types
+from pipeline.planning.goal.plan_record import GoalPlan  # noqa: TC001 - as above
+from pipeline.planning.kept_record import as_json, from_json
 
 __all__ = ["DECISIONS", "Decisions", "read_decisions"]
 
 DECISIONS = "decisions.json"
 """Its file among a target's results."""
 
-_SCHEMA = "edgewright.decisions/1"
+_SCHEMA = "edgewright.decisions/2"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,15 +48,8 @@ class Decisions:
 
     def to_text(self) -> str:
         """As the file has it."""
-        value: dict[str, Json] = {
-            "schema": _SCHEMA,
-            "target": self.target,
-            "calibration": self.calibration,
-            "int8": self.int8.to_json(),
-            "network": self.network,
-            "goal": None if self.goal is None else self.goal.to_json(),
-            "bundle": self.bundle,
-        }
+        value = {"schema": _SCHEMA, **as_json(replace(self, file=None))}
+        del value["file"]
         return canonical_json(value) + "\n"
 
     def about_calibration(self, sha256: str) -> Decision:
@@ -108,17 +101,9 @@ def read_decisions(file: Path) -> Decisions:
         OSError: when it cannot be read.
     """
     try:
-        value: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        _check_schema(value["schema"])
-        return Decisions(
-            target=value["target"],
-            calibration=value["calibration"],
-            int8=Decision.from_json(value["int8"]),
-            network=value["network"],
-            goal=None if value["goal"] is None else GoalPlan.from_json(value["goal"]),
-            bundle=value["bundle"],
-            file=file,
-        )
+        value = json.loads(file.read_text(encoding="utf-8"))
+        _check_schema(value.pop("schema"))
+        return replace(from_json(Decisions, value), file=file)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             "this is no file of decisions",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from exporters.target import HALVES, PRECISIONS
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.engine_measurement import loaded_size
-from pipeline.data.dataset import read_images
 from pipeline.errors import ParityError
-from pipeline.planning.decision_record import Candidate, Decision, Tried
-from pipeline.planning.int8_search import SEARCH_IMAGES, export_of, written
+from pipeline.planning.decision_record import Decision
+from pipeline.planning.int8_candidate import export_of, written
+from pipeline.planning.int8_formats import formats, search_images
+from pipeline.planning.trials import Trials
 from pipeline.quantization.calibrated import read_calibration
 from pipeline.quantization.sensitivity import outputs_of
 from pipeline.tasks import agreement
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
+    from pipeline.planning.int8_candidate import Candidate
 
 __all__ = ["decide_unmeasured"]
 
@@ -42,37 +44,26 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
     Raises:
         ParityError: when the precision that was asked for does not compute what the network computes.
     """
-    section, asked = chain.plan.recipe.export, chain.plan.recipe.build.precision
-    candidate = Candidate(
-        method="mse" if section.method == "auto" else section.method,
-        dialect=target.dialect(chain.plan.machine),
-        float_nodes=tuple(sorted(section.float_nodes)),
-        kept="export.float_nodes" if section.float_nodes else "",
-    )
+    asked = chain.plan.recipe.build.precision
+    candidate = formats(chain.plan, target)[0]
+    trials = Trials("precisions", {"build.precision": asked})
     onnx = {ArtifactKind.ONNX: chain.execute(export_of(chain.plan, candidate), artifacts).artifact}
     noise, alike = _simulated(chain, artifacts[ArtifactKind.CALIBRATION], candidate)
     built, refused = _built(chain, target, candidate, onnx)
     precision = next(one for one in _SAFEST if one in built) if asked == "auto" else asked
     if precision in refused:
         raise refused[precision]
-    tried = [
-        Tried(
-            label=candidate.label if one == "int8" else one,
-            noise=noise if one == "int8" else None,
-            agreement=alike if one == "int8" else None,
-            size_bytes=loaded_size(engine),
-            outcome=f"{'shipped' if one == precision else 'built'}, not timed{_products(engine)}",
-        )
-        for one, engine in built.items()
-    ]
-    tried += [Tried(label=one, outcome=f"refused: {error.what}, {error.got}") for one, error in refused.items()]
-    reason = f"{precision} on request" if asked != "auto" else f"{precision}, since nothing can be timed here"
-    return Decision(
-        precision=precision,
-        reason=f"{reason}: {chain.plan.cannot_run(target)}",
-        candidate=candidate,
-        tried=tuple(tried),
-    )
+    labels = {one: candidate.label if one == "int8" else one for one in PRECISIONS}
+    for one, engine in built.items():
+        outcome = f"{'shipped' if one == precision else 'built'}, not timed{_products(engine)}"
+        trials.note(labels[one], outcome, {"size_bytes": loaded_size(engine)})
+    if "int8" in built:
+        trials.note(candidate.label, figures={"noise": noise, "agreement": alike})
+    for one, error in refused.items():
+        trials.note(labels[one], f"refused: {error.what}, {error.got}")
+    why = f"{precision} on request" if asked != "auto" else f"{precision}, since nothing can be timed here"
+    reason = f"{why}: {chain.plan.cannot_run(target)}"
+    return Decision(precision=precision, candidate=candidate, choice=trials.choice(labels[precision], reason))
 
 
 def _built(
@@ -99,7 +90,7 @@ def _products(engine: Artifact) -> str:
 def _simulated(chain: Chain, calibration: Artifact, candidate: Candidate) -> tuple[float, float]:
     """Error and agreement of INT8 on calibration images, against the float graph."""
     parts, calibrated = chain.plan.parts, read_calibration(calibration)
-    images = list(read_images(parts.dataset.calibration[:SEARCH_IMAGES], parts.preprocess))
+    images = search_images(chain.plan)
     quantised = written(chain.plan, calibrated, candidate)
     reference, outputs = outputs_of(calibrated.model, images), outputs_of(quantised, images, exact=True)
     task = parts.task

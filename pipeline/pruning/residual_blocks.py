@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["BlockChange", "changes", "removable", "remove_blocks", "residual_blocks"]
+    from pipeline.training.images import TrainingImages
 
+__all__ = ["BlockChange", "changes", "changes_on", "removable", "remove_blocks", "residual_blocks"]
+
+_IMAGES, _A_PASS = 512, 64
+"""Of the training, to see what blocks do."""
 _TOLERANCE = 1e-6
 """Of inputs up to 1: layouts that are changed and changed back are exact, and sums with zero too."""
 
@@ -138,31 +142,44 @@ def changes(network: nn.Module, blocks: Collection[str], batches: Iterable[Tenso
     )
 
 
-def removable(network: nn.Module, input_shape: tuple[int, ...], number: int, keep: Collection[str] = ()) -> list[str]:
-    """Names of the residual blocks, of which so many are to go.
+def changes_on(network: nn.Module, blocks: Collection[str], images: TrainingImages) -> list[BlockChange]:
+    """The same on some of the training images, whoever asks on the same ones."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:_IMAGES]
+    return changes(network, blocks, (batch.inputs for batch in images.batches(order, _A_PASS)))
+
+
+def removable(
+    network: nn.Module, input_shape: tuple[int, ...], asked: int | Collection[str], keep: Collection[str] = ()
+) -> list[str]:
+    """Names of the residual blocks of which some are to go; those that are named, where they are.
 
     Args:
         network: In eval mode, on the CPU.
         input_shape: (1, channels, height, width).
-        number: How many at least there have to be.
+        asked: How many are to go, or which.
         keep: Names of layers; blocks around or inside one of them stay.
 
     Raises:
-        UsageError: when there are fewer.
+        UsageError: when there are fewer, or not those.
     """
     found = [
         name
         for name in residual_blocks(network, input_shape)
         if not any(f"{one}.".startswith(f"{name}.") or f"{name}.".startswith(f"{one}.") for one in keep)
     ]
-    if number > len(found):
+    missing = [] if isinstance(asked, int) else [name for name in asked if name not in found]
+    if missing or (isinstance(asked, int) and asked > len(found)):
         raise UsageError(
-            "this network has not so many residual blocks to give",
+            "this network has no such residual block to give"
+            if missing
+            else "this network has not so many residual blocks to give",
             where="prune.blocks",
-            got=str(number),
-            expected=f"at most {len(found)}" + (f": {', '.join(found)}" if found else ""),
+            got=", ".join(missing) if missing else str(asked),
+            expected=("some of" if missing else f"at most {len(found)}:") + f" {', '.join(found)}"
+            if found
+            else "none: it has no such block",
         )
-    return found
+    return found if isinstance(asked, int) else list(asked)
 
 
 def remove_blocks(network: nn.Module, names: Iterable[str]) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.report import figures
 from pipeline.report.charts import Chart, blank_axes, own_style, svg_text
+from pipeline.report.choice_charts import front_of
 from pipeline.report.gate_charts import label_apart
-from pipeline.report.goal_charts import front_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

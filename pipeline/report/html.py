@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.report import example_texts, gate_charts, gate_texts, goal_texts, texts
+from pipeline.report import choice_texts, example_texts, gate_charts, gate_texts, texts
 from pipeline.report.charts import layer_damages, waterfall
+from pipeline.report.choice_charts import choice_front
 from pipeline.report.example_charts import examples
-from pipeline.report.goal_charts import goal_front
 from pipeline.report.training_charts import learning_curves
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def render_html(report: Report) -> str:
     """The page; everything that came from outside is escaped, nothing is loaded from elsewhere."""
+    limit_s = report.goal.limit_s if report.goal else None
     return page(
         "report.html.j2",
         report=report,
@@ -30,14 +31,14 @@ def render_html(report: Report) -> str:
         damages=layer_damages(report),
         curves=learning_curves(report),
         examples=examples(report),
-        front=_present(goal_front(report)),
+        choices=[(choice, _present(choice_front(choice, limit_s))) for choice in report.choices],
         more_charts=_present(gate_charts.memory_phases(report.stages), gate_charts.pareto(report.stages)),
         gates=[(found, _gate_charts(found)) for found in (report.gate, report.best) if found is not None],
         history=gate_charts.history(report.history),
         texts=texts,
+        choice_texts=choice_texts,
         example_texts=example_texts,
         gate_texts=gate_texts,
-        goal_texts=goal_texts,
     )
 
 

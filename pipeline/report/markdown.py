@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.report import example_texts, gate_texts, goal_texts, texts
+from pipeline.report import choice_texts, example_texts, gate_texts, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,10 +30,11 @@ def render_markdown(report: Report) -> str:
         parts += ["## Ensemble or student", table(texts.TEACHER_COLUMNS, texts.teacher_rows(report))]
         parts[-1:-1] = [line(report.ensemble.sentence)] if report.ensemble else []
         parts += [table(texts.SEED_COLUMNS, rows) for rows in [texts.seed_rows(report)] if rows]
-    if report.goal:
-        rows = goal_texts.goal_rows(report)
-        parts += ["## What it may cost", line(report.goal.sentence), table(goal_texts.GOAL_COLUMNS, rows)]
-        parts += [table(goal_texts.SIZE_COLUMNS, rows) for rows in [goal_texts.size_rows(report)] if rows]
+    if report.choices:
+        parts.append("## What was chosen by measuring")
+    for choice in report.choices:
+        parts += [f"### {line(choice.among)}", line(choice_texts.choice_sentence(choice))]
+        parts.append(table(choice_texts.choice_columns(choice), choice_texts.choice_rows(choice)))
     if rows := example_texts.example_rows(report):
         parts += [
             "## What was found on test images",
@@ -42,7 +43,6 @@ def render_markdown(report: Report) -> str:
         ]
     if int8 := texts.int8_text(report):
         parts += ["## INT8", line(int8)]
-        parts += [table(texts.TRIED_COLUMNS, rows) for rows in [texts.tried_rows(report)] if rows]
         parts += [table(texts.DAMAGE_COLUMNS, rows) for rows in [texts.damage_rows(report)] if rows]
     if told := texts.notes(report):
         parts += ["## Notes", _list(told)]

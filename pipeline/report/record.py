@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.artifact import Json  # noqa: TC001 - pydantic reads it
+from pipeline.report.choice_record import MeasuredChoice  # noqa: TC001 - as above
 from pipeline.report.comparison import Comparison  # noqa: TC001 - as above
 from pipeline.report.example_record import ExampleEntry  # noqa: TC001 - as above
 from pipeline.report.goal_record import GoalEntry  # noqa: TC001 - as above
@@ -27,7 +28,6 @@ __all__ = [
     "Report",
     "StageRow",
     "TeacherEntry",
-    "TriedEntry",
     "Verdict",
 ]
 
@@ -209,26 +209,6 @@ class FloatNode(_Record):
     why: str
 
 
-class TriedEntry(_Record):
-    """One INT8 form that was tried; what was not measured of it is null.
-
-    Attributes:
-        noise: Energy of the output's error over that of the output, on calibration images.
-        agreement: Fraction of calibration images with the float network's answer.
-        time_ratio: Latency over that of the float graph, side by side.
-        accuracy_drop: On the test split, against the float graph; below 0 for a gain.
-        outcome: ``shipped``, or why not.
-    """
-
-    label: str
-    noise: float | None = None
-    agreement: float | None = None
-    time_ratio: float | None = None
-    accuracy_drop: float | None = None
-    size_bytes: _Bytes = None
-    outcome: str
-
-
 class DamageEntry(_Record):
     """What one layer's INT8 alone does to the output: energy of the change over energy of the output."""
 
@@ -247,7 +227,6 @@ class QuantizationEntry(_Record):
         total_nodes: All convolutions and matrix products.
         int8_macs: Fraction of their multiply-accumulates that are INT8.
         float_nodes: Those that stay float.
-        tried: The forms that were looked at, in order.
         damages: Layers, the worst first.
     """
 
@@ -260,7 +239,6 @@ class QuantizationEntry(_Record):
     total_nodes: int | None = None
     int8_macs: float | None = None
     float_nodes: tuple[FloatNode, ...] = ()
-    tried: tuple[TriedEntry, ...] = ()
     damages: tuple[DamageEntry, ...] = ()
 
 
@@ -303,6 +281,9 @@ class Report(_Record):
     teachers: tuple[TeacherEntry, ...] = ()
     ensemble: EnsembleEntry | None = None
     goal: GoalEntry | None = Field(default=None, description="what was asked of its cost, and what came of it")
+    choices: tuple[MeasuredChoice, ...] = Field(
+        default=(), description="what was chosen by measuring: among what, what was tried, and why this one"
+    )
     trainings: tuple[TrainingEntry, ...] = Field(default=(), description="the curves of what was trained")
     quantization: QuantizationEntry | None = None
     examples: tuple[ExampleEntry, ...] = Field(

@@ -17,7 +17,6 @@ __all__ = [
     "SEED_COLUMNS",
     "STAGE_COLUMNS",
     "TEACHER_COLUMNS",
-    "TRIED_COLUMNS",
     "at_a_glance",
     "beside_verdict",
     "damage_rows",
@@ -28,7 +27,6 @@ __all__ = [
     "stage_cells",
     "teacher_rows",
     "time_spent",
-    "tried_rows",
 ]
 
 _SHORT_S = 0.5
@@ -36,9 +34,6 @@ _SHORT_S = 0.5
 
 STAGE_COLUMNS = ("stage", "", "p50", "p90", "p95", "p99", "size", "memory peak", "params", "MACs", "accuracy", "took")
 """The second column says whether the stage ran."""
-
-TRIED_COLUMNS = ("INT8 form", "error", "same answers", "time of float", "accuracy", "size", "outcome")
-"""Error and answers on calibration images, accuracy on the test split."""
 
 DAMAGE_COLUMNS = ("layer", "ONNX node", "error when it alone is INT8", "runs in")
 
@@ -153,24 +148,6 @@ def _by_reason(nodes: Sequence[FloatNode]) -> str:
     for node in nodes:
         reasons.setdefault(node.why, []).append(node.node)
     return "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
-
-
-def tried_rows(report: Report) -> list[tuple[str, ...]]:
-    """The INT8 forms that were tried, a text for each of :data:`TRIED_COLUMNS`."""
-    if report.quantization is None:
-        return []
-    return [
-        (
-            one.label,
-            figures.fine_percent(one.noise),
-            figures.percent(one.agreement),
-            "-" if one.time_ratio is None else f"{one.time_ratio:.2f}x",
-            "-" if one.accuracy_drop is None else f"{-100 * one.accuracy_drop:+.2f} points",
-            figures.megabytes(one.size_bytes),
-            one.outcome,
-        )
-        for one in report.quantization.tried
-    ]
 
 
 def damage_rows(report: Report, count: int = 10) -> list[tuple[str, ...]]:

@@ -12,7 +12,7 @@ from pipeline.chain.chain import Chain, network_facts_of
 from pipeline.errors import EdgewrightError, UsageError
 from pipeline.planning.fastest_target import Contender, fastest
 from pipeline.planning.goal.kept_plan import as_planned, plan_for_goal, waits_for_goal
-from pipeline.planning.int8_search import export_of
+from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.kept_decision import decide
 from pipeline.planning.untimed_target import decide_unmeasured
 from pipeline.runner.baseline_doubts import check_expectation
@@ -128,7 +128,7 @@ def _planned(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
         )
     with chain.phases.during("planning for the goal", whole=True):
         found = plan_for_goal(chain, target, network)
-    chain.progress.note(f"goal: {found.reason}")
+    chain.progress.note(f"goal: {found.networks.reason}")
     return found
 
 
@@ -234,7 +234,7 @@ def _for_target(
     )
     built = chain.execute(build, artifacts)
     artifacts[ArtifactKind.ENGINE] = built.artifact
-    built = replace(built, notes=(decision.reason, *built.notes))
+    built = replace(built, notes=(decision.choice.reason, *built.notes))
     _note(chain, made, _outcome(chain, built, _measured(chain, built.artifact, target), facts))
     return Finished(chain=chain, target=target, made=made, artifacts=artifacts)
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.execution import cached
 from pipeline.chain.keys import changes, key_components
-from pipeline.planning.goal.kept_plan import GOAL, as_planned, goal_components, recorded_plan, waits_for_goal
-from pipeline.planning.int8_search import export_of
-from pipeline.planning.kept_decision import SEARCH, decision_components, recorded
+from pipeline.planning.decision_record import Decision
+from pipeline.planning.goal.kept_plan import GOAL, as_planned, goal_components, waits_for_goal
+from pipeline.planning.goal.plan_record import GoalPlan
+from pipeline.planning.int8_candidate import export_of
+from pipeline.planning.kept_decision import SEARCH, decision_components
+from pipeline.planning.kept_record import kept
 from pipeline.runner.network_trial import Trial, known_trial
 from pipeline.runner.preflight import plan_after_trials
 from pipeline.stage import Inputs, Teacher, TrainedNetwork
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact, Json
     from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
-    from pipeline.planning.decision_record import Decision
-    from pipeline.planning.goal.plan_record import GoalPlan
     from pipeline.stage import Stage
     from pipeline.store import Store
     from pipeline.subject import Parts
@@ -104,12 +105,12 @@ class _Walk:
                 return self.look(stage, teachers)
             target = next((target for target in plan.targets if not plan.cannot_run(target)), plan.targets[0])
             components = goal_components(plan, target, self._artifacts[ArtifactKind.NETWORK])
-            self._goal = recorded_plan(components, self._store)
+            self._goal = kept(GoalPlan, components, self._store)
             if self._goal is None:
                 return self.waiting(stage, *self._changes(GOAL, components))
         planned = as_planned(stage, self._goal)
         if planned is None:
-            return Explained(stage=stage.name, status="skipped", reasons=(self._goal.reason,))
+            return Explained(stage=stage.name, status="skipped", reasons=(self._goal.networks.reason,))
         return self.look(planned, teachers)
 
     def export_and_build(self, target: Target) -> tuple[Explained, Explained]:
@@ -132,7 +133,7 @@ class _Walk:
             maker = self._unknown.get(ArtifactKind.CALIBRATION, "calibrate")
             return self._would_run(name, f"its input comes from {maker}, which would run"), None
         components = decision_components(self._plan, target, calibration)
-        decision = recorded(components, self._store)
+        decision = kept(Decision, components, self._store)
         if decision is None:
             return self._would_run(name, *self._changes(SEARCH, components)), None
         return replace(self.look(export_of(self._plan, decision.candidate)), stage=name), decision

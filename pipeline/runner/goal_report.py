@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
-from pipeline.planning.goal.goal_search import MEASURED_WITHIN
+from pipeline.planning.goal.budgets import Budgets
 from pipeline.planning.goal.measured_networks import absolute_value, engine_in
 from pipeline.planning.time_ratio import time_ratio
-from pipeline.report.goal_record import GoalEntry, GoalPoint, SizeEntry
-from pipeline.report.goal_texts import budgets_told
+from pipeline.report.choice_record import SHIPPED, Tried
+from pipeline.report.goal_record import GoalEntry
 from pipeline.report.record import AccuracyFigure, StageRow
 
 if TYPE_CHECKING:
@@ -18,9 +17,10 @@ if TYPE_CHECKING:
 
     from exporters.target import Target
     from pipeline.chain.chain import Chain
-    from pipeline.planning.goal.plan_record import GoalPlan, TriedNetwork
+    from pipeline.planning.goal.plan_record import GoalPlan
     from pipeline.recipe.goal import Budget
     from pipeline.report import Report
+    from pipeline.report.choice_record import MeasuredChoice
     from pipeline.runner.report_rows import Outcome
 
 __all__ = ["goal_entry", "with_goal"]
@@ -35,54 +35,31 @@ def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: 
         outcomes: Of all stages.
         plan: For the goal; None where nothing may go for it.
     """
-    budgets = chain.plan.recipe.goal.budgets()
-    if not budgets:
+    budgets = Budgets(chain.plan.recipe.goal.budgets())
+    if not budgets.every:
         return None
-    last = outcomes[-1]
     found: dict[str, float] = {}
-    if last.measured is not None:
-        found = {budget.quantity: _of_shipped(chain, target, outcomes, budget) for budget in budgets}
-    missed = [b for b in budgets if found.get(b.quantity) is None or found[b.quantity] > MEASURED_WITHIN * b.most]
-    points = [] if plan is None else [GoalPoint.model_validate(_point(one)) for one in plan.tried]
-    if last.measured is not None:
-        points.append(
-            GoalPoint(
-                label="shipped",
-                size=last.preprocess.size,
-                p50_s=last.measured.p50_s,
-                accuracy=last.measured.accuracy.value,
-                params=last.facts["params"],
-                found=found,
-                recovered=True,
-            )
-        )
+    if outcomes[-1].measured is not None:
+        found = {budget.quantity: _of_shipped(chain, target, outcomes, budget) for budget in budgets.every}
+    met = bool(found) and budgets.missed(found) is None
     return GoalEntry(
-        asked={budget.quantity: budget.text for budget in budgets},
-        relative=tuple(budget.quantity for budget in budgets if budget.relative),
-        met=not missed,
-        sentence=_sentence(budgets, found, missed, plan),
+        asked={budget.quantity: budget.text for budget in budgets.every},
+        relative=tuple(budget.quantity for budget in budgets.every if budget.relative),
+        met=met,
+        sentence=_sentence(budgets, found, plan, met=met),
         found=found,
-        limit_s=_limit(budgets, points),
+        limit_s=_limit(budgets, plan),
         precision=None if plan is None else plan.precision,
-        sizes=() if plan is None else tuple(SizeEntry.model_validate(asdict(one)) for one in plan.weighed),
-        points=tuple(points),
     )
 
 
-def _limit(budgets: Sequence[Budget], points: Sequence[GoalPoint]) -> float | None:
+def _limit(budgets: Budgets, plan: GoalPlan | None) -> float | None:
     """The latency that was asked for, seconds; None where none was, or what it is a fraction of was not measured."""
-    for budget in budgets:
-        if budget.quantity == "latency" and (points or not budget.relative):
-            return budget.most * points[0].p50_s if budget.relative else budget.most
+    for budget in budgets.every:
+        if budget.quantity == "latency" and (plan is not None or not budget.relative):
+            unpruned = plan.networks.tried[0].figures["p50_s"] if plan is not None else 1.0
+            return budget.most * unpruned if budget.relative else budget.most
     return None
-
-
-def _point(tried: TriedNetwork) -> dict[str, object]:
-    names = ("label", "size", "p50_s", "accuracy", "params")
-    return {name: getattr(tried, name) for name in names} | {
-        "predicted": dict(tried.predicted),
-        "found": dict(tried.found),
-    }
 
 
 def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budget: Budget) -> float:
@@ -108,34 +85,50 @@ def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budge
     return value / absolute_value(budget.quantity, unpruned.facts, measured)
 
 
-def _sentence(
-    budgets: Sequence[Budget], found: dict[str, float], missed: Sequence[Budget], plan: GoalPlan | None
-) -> str:
-    told = budgets_told(budgets, found)
-    if not missed:
-        return f"the goal is met: {told}"
+def _sentence(budgets: Budgets, found: dict[str, float], plan: GoalPlan | None, *, met: bool) -> str:
+    if met:
+        return f"the goal is met: {budgets.told(found)}"
     why = "; nothing was done for it, since the stages that could are left out" if plan is None else ""
-    return f"the goal is missed: {told}{why}"
+    return f"the goal is missed: {budgets.told(found)}{why}"
 
 
-def with_goal(report: Report, goal: GoalEntry | None, plan: GoalPlan | None) -> Report:
+def with_goal(report: Report, goal: GoalEntry | None, plan: GoalPlan | None, chain: Chain, shipped: Outcome) -> Report:
     """The report with its goal; where no channel had to go for it, that is said in the row of prune.
 
     Args:
         report: Of the run.
         goal: As of :func:`goal_entry`.
         plan: As above.
+        chain: The run.
+        shipped: The last outcome.
     """
     if goal is None:
         return report
-    stages = report.stages
+    stages, choices = report.stages, report.choices
+    if plan is not None:
+        choices = (*([plan.ways] if plan.ways else []), _with_shipped(plan.networks, goal, chain, shipped), *choices)
     if plan is not None and report.stage("prune") is None:
         metric = stages[0].accuracy.metric
-        note = f"all channels stay: {plan.reason}"
+        note = f"all channels stay: {plan.networks.reason}"
         row = StageRow(name="prune", status="skipped", accuracy=AccuracyFigure(metric=metric), notes=(note,))
         place = next(number for number, one in enumerate(stages) if one.name == "calibrate")
         stages = (*stages[:place], row, *stages[place:])
     verdict = report.verdict
     if not goal.met:
         verdict = verdict.model_copy(update={"status": "missed"}) if verdict.status == "ok" else verdict
-    return report.model_copy(update={"goal": goal, "stages": stages, "verdict": verdict})
+    return report.model_copy(update={"goal": goal, "stages": stages, "choices": choices, "verdict": verdict})
+
+
+def _with_shipped(networks: MeasuredChoice, goal: GoalEntry, chain: Chain, shipped: Outcome) -> MeasuredChoice:
+    """The choice with what came of the network that was taken, where that was measured."""
+    measured = shipped.measured
+    if measured is None:
+        return networks
+    figures = {"p50_s": measured.p50_s, "accuracy": measured.accuracy.value, "params": float(shipped.facts["params"])}
+    budgets = Budgets(chain.plan.recipe.goal.budgets())
+    value = {
+        "label": SHIPPED,
+        "figures": {**figures, **budgets.figures(goal.found)},
+        "outcome": f"{networks.chosen} as it ships: {budgets.outcome(goal.found)}",
+    }
+    return networks.model_copy(update={"tried": (*networks.tried, Tried.model_validate(value))})

@@ -164,8 +164,9 @@ def _why_dense(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
     section, shape = plan.recipe.prune, parts.preprocess.shape
     if section.importance in NEED_GRADIENTS:
         section = section.model_copy(update={"importance": "l2"})  # by which way channels go does not matter here
-    if section.blocks:
-        remove_blocks(network, removable(network, shape, section.blocks, section.keep)[: section.blocks])
+    if section.blocks and section.blocks != "auto":
+        found = removable(network, shape, section.blocks, section.keep)
+        remove_blocks(network, found[: section.blocks] if isinstance(section.blocks, int) else found)
     if not section.cuts_channels:
         return None
     try:

@@ -141,7 +141,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together)
     with chain.phases.during("timing side by side", whole=True):
         goal = goal_entry(chain, target, made.outcomes, made.goal)
-    report = with_goal(report, goal, made.goal)
+    report = with_goal(report, goal, made.goal, chain, made.outcomes[-1])
     code = 8 if goal is not None and not goal.met and "goal" in plan.recipe.goal.require else 0
     if shelf is not None and not plan.cannot_run(target) and shelf.history(case_of(bundle)) is not None:
         with chain.phases.during("gate", whole=True):

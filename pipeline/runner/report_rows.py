@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.statistics.paired_metric import metric_drop
@@ -23,7 +23,6 @@ from pipeline.report.record import (
     Report,
     StageRow,
     TeacherEntry,
-    TriedEntry,
     Verdict,
 )
 from pipeline.report.training_record import TrainingEntry
@@ -181,6 +180,7 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         teachers=tuple(entry for one in taught if (entry := _teacher_entry(one))),
         ensemble=ensemble,
         trainings=_trainings(outcomes, taught),
+        choices=(decision.choice,),
         quantization=_quantization(plan.parts.task, decision, outcomes),
         examples=examples_of(plan, outcomes[0].measured, last),
         bundle=bundle_entry(bundle),
@@ -302,7 +302,6 @@ def _quantization(task: Task, decision: Decision, outcomes: Sequence[Outcome]) -
         total_nodes=coverage.get("total"),
         int8_macs=None if decision.share is None else decision.share.of_macs,
         float_nodes=tuple(FloatNode(**node) for node in coverage.get("floats", ())),
-        tried=tuple(TriedEntry(**asdict(one)) for one in decision.tried),
         damages=tuple(
             DamageEntry(node=one.node, layer=one.layer, noise=one.noise, kept_float=one.node in kept)
             for one in decision.damages

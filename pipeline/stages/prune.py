@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Prune"]
 
-_IMAGES, _A_PASS = 512, 64
-"""Of the training, to see what blocks do."""
-
 
 class Prune(Recovering):
     """Structured pruning with recovery: the dense network is the pruned one's teacher, where its answers can teach."""
@@ -37,8 +34,10 @@ class Prune(Recovering):
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "preprocess", "task")
     pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "torch-pruning", "lightning-fabric", "pillow")
 
-    blocks: NonNegativeInt = Field(
-        default=0, description="so many residual blocks go as a whole, first those that change least what passes them"
+    blocks: NonNegativeInt | Literal["auto"] | tuple[str, ...] = Field(
+        default=0,
+        description="so many residual blocks go as a whole, first those that change least what passes them; or which, "
+        "by name; 'auto': as many as a goal decides",
     )
     ratio: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.5, description="fraction of the channels that go; 0 only where blocks go"
@@ -73,6 +72,16 @@ class Prune(Recovering):
     def cuts_channels(self) -> bool:
         """Whether any channel goes: where not, only blocks do."""
         return bool(self.ratio) or self.channels is not None
+
+    def within(self, channels: Mapping[str, int], blocks: Sequence[str]) -> Prune:
+        """The same with what a goal decided.
+
+        Args:
+            channels: Root layer to how many stay, of those that lose some.
+            blocks: That go, by name.
+        """
+        decided = {"channels": dict(channels)} if channels else {"channels": None, "ratio": 0.0}
+        return self.model_copy(update={**decided, "blocks": tuple(blocks) or 0})
 
     def run(self, inputs: Inputs, work: Workspace) -> Made:
         """Prune, recover; write the network.
@@ -120,17 +129,12 @@ class Prune(Recovering):
 
     def _leave_blocks_out(self, network: nn.Module, images: TrainingImages) -> list[BlockChange]:
         """Those that went; measured once, on some of the training images."""
-        if not self.blocks:
+        if not self.blocks or self.blocks == "auto":
             return []
-        import torch
+        from pipeline.pruning.residual_blocks import changes_on, removable, remove_blocks
 
-        from pipeline.pruning.residual_blocks import changes, removable, remove_blocks
-
-        shape = (1, *images.first(1).shape[1:])
-        found = removable(network, shape, self.blocks, self.keep)
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:_IMAGES]
-        batches = (batch.inputs for batch in images.batches(order, _A_PASS))
-        gone = changes(network, found, batches)[: self.blocks]
+        found = removable(network, (1, *images.first(1).shape[1:]), self.blocks, self.keep)
+        gone = changes_on(network, found, images)[: self.blocks if isinstance(self.blocks, int) else None]
         remove_blocks(network, [block.name for block in gone])
         return gone
 

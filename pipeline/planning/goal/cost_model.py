@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pipeline.planning.goal.layer_costs import LayerCost
 
-__all__ = ["CostModel", "fit_cost_model"]
+__all__ = ["CostModel", "Observation", "fit_cost_model"]
 
 _FIXED = "fixed"
 _TOWARDS_PRIOR = 0.03
@@ -65,31 +65,46 @@ def _work(layers: Sequence[LayerCost], left: Mapping[str, float], *, by_params: 
     return found
 
 
-def fit_cost_model(
-    layers: Sequence[LayerCost], measured: Sequence[tuple[Mapping[str, float], float]], *, by_params: bool
-) -> CostModel:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """What a network was measured to cost.
+
+    Attributes:
+        layers: Of the network before channels went.
+        left: What is left of each group's channels, a fraction each.
+        cost: That was measured.
+    """
+
+    layers: Sequence[LayerCost]
+    left: Mapping[str, float]
+    cost: float
+
+
+def fit_cost_model(measured: Sequence[Observation], *, by_params: bool) -> CostModel:
     """The model that explains what was measured best, with no rate below 0.
 
     Non-negative least squares (Lawson and Hanson, 1974), each measurement weighted by its inverse: it is the relative
-    error that counts. The last measurement is met exactly, since the next network will be like it.
+    error that counts. The last measurement is met exactly, since the next network will be like it: the model is about
+    its layers. Others may have had more of them, or less.
 
     Args:
-        layers: Of the network.
-        measured: What was left of each group's channels, and what that cost.
+        measured: At least one.
         by_params: Whether work is counted in parameters.
     """
     from scipy.optimize import nnls
 
-    works = [_work(layers, left, by_params=by_params) for left, _ in measured]
-    costs = np.array([cost for _, cost in measured])
-    names = list(works[0])
+    works = [_work(one.layers, one.left, by_params=by_params) for one in measured]
+    costs = np.array([one.cost for one in measured])
+    names = list(dict.fromkeys(name for work in works for name in work))
     whole = sum(works[0].values())
     scale = costs[0] / whole  # a rate of 1 is that of the whole network
-    rows = np.array([[*(work[name] * scale for name in names), costs[0]] for work in works]) / costs[:, None]
+    rows = np.array([[*(work.get(name, 0.0) * scale for name in names), costs[0]] for work in works]) / costs[:, None]
     prior = _TOWARDS_PRIOR * np.eye(len(names) + 1)[: len(names)]
     found, _ = nnls(
         np.vstack([rows, prior]), np.concatenate([np.ones(len(works)), np.full(len(names), _TOWARDS_PRIOR)])
     )
     off = 1.0 / float(rows[-1] @ found)
     rates = {name: float(value) * scale * off for name, value in zip(names, found[:-1], strict=True)}
-    return CostModel(layers=tuple(layers), rates=rates, fixed=float(found[-1]) * costs[0] * off, by_params=by_params)
+    return CostModel(
+        layers=tuple(measured[-1].layers), rates=rates, fixed=float(found[-1]) * costs[0] * off, by_params=by_params
+    )

@@ -1,4 +1,4 @@
-"""A network with fewer channels or pixels that has learned nothing since: what a plan is tried with."""
+"""A network with fewer channels, blocks or pixels that has learned nothing since: what a plan is tried with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMAGES = 2048
 
 
 class CutNetwork(BaseModel):
-    """Channels go, batch norms are measured anew at the size of the input: what a network is before recovery."""
+    """Channels and blocks go, batch norms are measured anew at the input's size: what a network is before recovery."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,6 +32,9 @@ class CutNetwork(BaseModel):
 
     channels: dict[str, PositiveInt]
     """Root layer to how many stay; empty: all."""
+
+    blocks: tuple[str, ...] = ()
+    """Residual blocks that are left out."""
 
     before: tuple[int, int] | None = None
     """Height and width of the network's input so far, where it is smaller now."""
@@ -48,6 +51,7 @@ class CutNetwork(BaseModel):
         from pipeline.data.dataset import rotating_samples
         from pipeline.models.files import load_network, save_network
         from pipeline.pruning.channel_groups import ChannelGroups
+        from pipeline.pruning.residual_blocks import remove_blocks
         from pipeline.stages.start import network_facts
         from pipeline.training.batch_norm import reestimate_batch_norm
         from pipeline.training.images import TrainingImages
@@ -58,6 +62,7 @@ class CutNetwork(BaseModel):
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         if self.before is not None:
             subject.task.shrunk(network, self.before, subject.preprocess.size)
+        remove_blocks(network, self.blocks)
         if self.channels:
             cutter = ChannelGroups.of(network, subject, importance=self.importance, keep=self.keep)
             with cutter.judging(images, subject.task, seed=work.seed):

@@ -1,17 +1,18 @@
-"""Networks with fewer channels or pixels, each cut, calibrated, built and measured as it would ship."""
+"""Networks with fewer channels, blocks or pixels, each cut, calibrated, built and measured as it would ship."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import rotating_samples
-from pipeline.planning.decision_record import Candidate
+from pipeline.planning.goal.budgets import Budgets
 from pipeline.planning.goal.cut_network import CutNetwork
-from pipeline.planning.goal.plan_record import TriedNetwork
-from pipeline.planning.int8_search import export_of
+from pipeline.planning.int8_candidate import export_of
+from pipeline.planning.int8_formats import formats
 from pipeline.planning.time_ratio import time_ratio
+from pipeline.planning.trials import Trials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,13 +21,30 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact, Json
     from pipeline.chain.chain import Chain
     from pipeline.chain.engine_measurement import Measured
+    from pipeline.planning.goal.outline import Outline
     from pipeline.recipe.goal import Budget
 
-__all__ = ["MeasuredNetworks", "absolute_value", "engine_in", "shipped_precision"]
-
+__all__ = ["MeasuredNetwork", "MeasuredNetworks", "absolute_value", "engine_in", "shipped_precision"]
 
 _CALIBRATED_ON = 64
 """Images: what an inference costs does not depend on the ranges."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredNetwork:
+    """What a plan is made with.
+
+    Attributes:
+        label: What it is.
+        outline: Of it.
+        kept: Root to the number of channels that are left.
+        found: Quantity to what was measured: seconds, pieces, bytes, or a fraction of the unpruned network.
+    """
+
+    label: str
+    outline: Outline
+    kept: Mapping[str, int]
+    found: Mapping[str, float]
 
 
 class MeasuredNetworks:
@@ -36,78 +54,68 @@ class MeasuredNetworks:
         chain: What is run.
         target: Where it will run.
         network: Artifact of the unpruned network.
-        whole: Root of each group to its number of channels there.
 
     Attributes:
-        tried: The networks.
-        left: For each of them, root to the fraction of its channels that are left.
-        size: Of the unpruned network's input.
+        trials: What is told of them.
+        every: The networks.
     """
 
-    def __init__(self, chain: Chain, target: Target, network: Artifact, whole: Mapping[str, int]) -> None:
-        self._chain, self._target, self._network, self._whole = chain, target, network, whole
-        recipe = chain.plan.recipe
-        self._section, self._budgets = recipe.prune, recipe.goal.budgets()
+    def __init__(self, chain: Chain, target: Target, network: Artifact) -> None:
+        self._chain, self._target, self._network = chain, target, network
+        self._budgets = Budgets(chain.plan.recipe.goal.budgets())
         self._base: Artifact | None = None
         self._unpruned: dict[str, float] = {}
-        self.size = chain.plan.parts.preprocess.size
         self.precision = shipped_precision(chain, target)
-        self.tried: list[TriedNetwork] = []
-        self.left: list[dict[str, float]] = []
+        self.trials = Trials(f"networks in {self.precision}, before recovery", self._budgets.asked)
+        self.every: list[MeasuredNetwork] = []
 
     def measure(
-        self,
-        label: str,
-        kept: Mapping[str, int],
-        predicted: Mapping[str, float] | None = None,
-        *,
-        size: tuple[int, int] | None = None,
-    ) -> TriedNetwork:
+        self, what: str, outline: Outline, kept: Mapping[str, int], predicted: Mapping[str, float] | None = None
+    ) -> MeasuredNetwork:
         """A network with so many channels left.
 
         Args:
-            label: What it is, for a table.
+            what: It is, for a table.
+            outline: Of it.
             kept: Root to number.
             predicted: Quantity to what it was said to be.
-            size: Height and width of its input; None: that of the unpruned network.
         """
-        size = size or self.size
-        chain = self._chain.fed(self._chain.plan.parts.preprocess.at(size))
-        fewer = self.fewer(kept)
-        cut = self._network
-        if fewer or size != self.size:
+        section, before = self._chain.plan.recipe.prune, self._chain.plan.parts.preprocess.size
+        chain = self._chain.fed(self._chain.plan.parts.preprocess.at(outline.size))
+        cut = self.without_blocks(outline.gone)
+        label = f"{what}, {outline.label}" if outline.gone or outline.size != before else what
+        fewer = outline.fewer(kept)
+        if fewer or outline.size != before:
             stage = CutNetwork(
                 channels=fewer,
-                before=None if size == self.size else self.size,
-                importance=self._section.importance,
-                keep=self._section.keep,
+                before=None if outline.size == before else before,
+                importance=section.importance,
+                keep=section.keep,
             )
-            cut = chain.execute(stage, {ArtifactKind.NETWORK: self._network}).artifact
+            cut = chain.execute(stage, {ArtifactKind.NETWORK: cut}).artifact
         engine, measured = engine_in(chain, self._target, cut, self.precision)
         self._base = self._base or engine
         found: dict[str, float] = {
-            budget.quantity: self._value(budget, cut, engine, measured) for budget in self._budgets
+            budget.quantity: self._value(budget, cut, engine, measured) for budget in self._budgets.every
         }
-        tried = TriedNetwork(
-            label=label,
-            size=size,
-            predicted=dict(predicted or {}),
-            found=found,
-            accuracy=measured.accuracy.value,
-            params=cut.facts["params"],
-            p50_s=measured.p50_s,
-        )
-        self.tried.append(tried)
-        self.left.append(self.fractions(kept))
-        return tried
+        figures = {"params": cut.facts["params"], "p50_s": measured.p50_s, "accuracy": measured.accuracy.value}
+        figures |= self._budgets.figures(found)
+        self.trials.note(label, self._budgets.outcome(found), figures, self._budgets.figures(predicted or {}))
+        self.every.append(MeasuredNetwork(label=label, outline=outline, kept=dict(kept), found=found))
+        return self.every[-1]
 
-    def fractions(self, kept: Mapping[str, int]) -> dict[str, float]:
-        """Root to what is left of its channels."""
-        return {root: kept[root] / number for root, number in self._whole.items()}
+    def with_all_channels(self, outline: Outline) -> MeasuredNetwork:
+        """What was measured of an outline first; measured now where nothing was."""
+        found = next((one for one in self.every if one.outline == outline and one.kept == outline.all_channels), None)
+        return found or self.measure("all channels", outline, outline.all_channels)
 
-    def fewer(self, kept: Mapping[str, int]) -> dict[str, int]:
-        """Only the groups that lose channels."""
-        return {root: number for root, number in kept.items() if number < self._whole[root]}
+    def without_blocks(self, gone: tuple[str, ...]) -> Artifact:
+        """The unpruned network without some of its blocks."""
+        if not gone:
+            return self._network
+        section = self._chain.plan.recipe.prune
+        stage = CutNetwork(channels={}, blocks=gone, importance=section.importance, keep=section.keep)
+        return self._chain.execute(stage, {ArtifactKind.NETWORK: self._network}).artifact
 
     def _value(self, budget: Budget, network: Artifact, engine: Artifact, measured: Measured) -> float:
         """What the network has of a quantity; a fraction of the unpruned one where the budget is one."""
@@ -148,10 +156,7 @@ def engine_in(
     if precision != "int8":
         engine = chain.engine(network, target, precision=precision, options=options)
         return engine, chain.measured(engine, target)
-    candidate = Candidate(
-        method="mse" if plan.recipe.export.method == "auto" else plan.recipe.export.method,
-        dialect=target.dialect(plan.machine),
-    )
+    candidate = replace(formats(plan, target)[0], float_nodes=(), kept="")  # nodes may be gone with their block
     dataset = plan.parts.dataset
     few = replace(dataset, calibration=rotating_samples(dataset.calibration, _CALIBRATED_ON))
     own = chain.about(replace(plan.parts, dataset=few))

@@ -2,90 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from pipeline.report.choice_record import MeasuredChoice  # noqa: TC001 - read again from the store by the field's type
 
-    from pipeline.artifact import Json
-
-__all__ = ["GoalPlan", "TriedNetwork", "WeighedSize"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TriedNetwork:
-    """A network that was built and measured.
-
-    Attributes:
-        label: What it is, for a table.
-        size: Height and width of its input, pixels.
-        predicted: Quantity to what the cost model said it would be; empty for those the model was made from.
-        found: Quantity to what was measured: seconds, pieces, bytes, or a fraction of the unpruned network.
-        accuracy: On the test split, before recovery.
-        params: Of the network.
-        p50_s: Median time of an inference on the target, seconds.
-    """
-
-    label: str
-    size: tuple[int, int]
-    predicted: Mapping[str, float]
-    found: Mapping[str, float]
-    accuracy: float
-    params: int
-    p50_s: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WeighedSize:
-    """A way to hold the goal: an input size with as many channels as the goal then leaves, tried by a short recovery.
-
-    Attributes:
-        size: Height and width, pixels.
-        channels_left: Fraction of all channels that stay.
-        accuracy: After the short recovery, on training images that it was not shown, a fraction of 1.
-        loss: On the same, nats.
-    """
-
-    size: tuple[int, int]
-    channels_left: float
-    accuracy: float
-    loss: float
+__all__ = ["GoalPlan"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GoalPlan:
-    """How large the input is and how many channels stay.
+    """How large the input is, and which blocks and how many channels stay.
 
     Attributes:
         size: Height and width of the input, pixels; None: it stays as it is.
+        blocks: Residual blocks that are left out, by name.
         channels: Root layer to number; empty where all stay.
         precision: In which everything was measured.
-        tried: The unpruned network first, the one that was chosen last.
-        weighed: The sizes that were tried against each other, the chosen one first; empty where there was one way only.
-        reason: One sentence.
+        networks: Among which networks, the unpruned one first.
+        ways: Among which input sizes and blocks left out, each with as many channels as the goal then leaves; None
+            where there was one way only.
     """
 
     size: tuple[int, int] | None
     channels: Mapping[str, int]
+    blocks: tuple[str, ...] = ()
     precision: str
-    tried: tuple[TriedNetwork, ...]
-    weighed: tuple[WeighedSize, ...]
-    reason: str
-
-    def to_json(self) -> dict[str, Json]:
-        """As JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> GoalPlan:
-        """Inverse of :meth:`to_json`."""
-        fields = _fields(value)
-        fields["tried"] = tuple(TriedNetwork(**_fields(one)) for one in value["tried"])
-        fields["weighed"] = tuple(WeighedSize(**_fields(one)) for one in value["weighed"])
-        return cls(**fields)
-
-
-def _fields(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a record, its size a tuple again."""
-    return {**value, "size": value["size"] and tuple(value["size"])}
+    networks: MeasuredChoice
+    ways: MeasuredChoice | None = None

@@ -6,22 +6,25 @@ one that lost channels answers next to nothing, and after it the second may be t
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import rotating_samples
-from pipeline.planning.goal.plan_record import WeighedSize
+from pipeline.planning.trials import Trials
+from pipeline.report.figures import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
     from pipeline.data import Dataset
+    from pipeline.planning.goal.outline import Outline
+    from pipeline.report.choice_record import MeasuredChoice
     from pipeline.stage import Stage
 
-__all__ = ["weighed"]
+__all__ = ["ShortRecoveries", "Way"]
 
 _EPOCHS = 4
 _TRAINED_ON, _JUDGED_ON = 1024, 512
@@ -29,38 +32,84 @@ _SHARE_JUDGED = 0.3
 """Of a small training split."""
 
 
-def weighed(
-    chain: Chain, network: Artifact, size: tuple[int, int], fewer: Mapping[str, int], left: float
-) -> WeighedSize:
-    """A network with a smaller input and fewer channels after a short recovery.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """A way to hold a goal.
 
-    Every way takes the same number of steps, half of them for each lever where both are pulled.
+    Attributes:
+        outline: Size of the input and blocks that are gone.
+        kept: Root layer to how many of its channels stay.
+    """
+
+    outline: Outline
+    kept: Mapping[str, int]
+
+    @property
+    def channels_left(self) -> float:
+        """Fraction of its outline's channels."""
+        return sum(self.kept.values()) / max(1, sum(self.outline.all_channels.values()))
+
+
+class ShortRecoveries:
+    """Ways to hold a goal against each other.
 
     Args:
         chain: What is run; it says how its stages recover.
         network: Artifact of the unpruned network.
-        size: Height and width of the input.
-        fewer: Root layer to how many of its channels stay, of those that lose some.
-        left: Fraction of all channels that stay.
+        asked: What is told of the goal: key of the recipe to what it says.
     """
-    parts, recipe = chain.plan.parts, chain.plan.recipe
-    shrinks = size != parts.preprocess.size
-    own = chain.about(replace(parts, dataset=_some_images(parts.dataset)))
-    epochs = _EPOCHS // 2 if shrinks and fewer else _EPOCHS
-    stages: list[Stage] = []
-    if shrinks:
-        schedule = recipe.downsample.schedule.model_copy(update={"epochs": epochs})
-        stages.append(recipe.downsample.model_copy(update={"size": size, "schedule": schedule}))
-    if fewer:
-        schedule = recipe.prune.schedule.model_copy(update={"epochs": epochs})
-        update = {"channels": dict(fewer), "schedule": schedule, "rounds": 1}
-        stages.append(recipe.prune.model_copy(update=update))
-    for stage in stages:
-        network = own.execute(stage, {ArtifactKind.NETWORK: network}).artifact
-        if stage.name == "downsample":
-            own = own.fed(parts.preprocess.at(size))
-    accuracy, loss = _judged(own, network)
-    return WeighedSize(size=size, channels_left=left, accuracy=accuracy, loss=loss)
+
+    def __init__(self, chain: Chain, network: Artifact, asked: Mapping[str, str]) -> None:
+        self._chain, self._network = chain, network
+        what = f"{_EPOCHS} epochs on at most {_TRAINED_ON} training images"
+        self._trials = Trials(f"ways to hold the goal, after {what} and judged by others", asked)
+        self._found: dict[str, tuple[float, float, Way]] = {}
+
+    def best(self, ways: Sequence[Way]) -> Way:
+        """The one that comes back to most; recovers none where there is one alone."""
+        if len(ways) == 1:
+            return ways[0]
+        new = [way for way in ways if way.outline.label not in self._found]
+        with self._chain.progress.track("weighing ways to hold the goal", len(new)) as ticker:
+            for way in new:
+                accuracy, loss = self._recovered(way)
+                label = way.outline.label
+                figures = {"channels_left": way.channels_left, "accuracy": accuracy, "loss": loss}
+                self._trials.note(label, "comes back to less", figures)
+                self._found[label] = -accuracy, loss, way
+                ticker.advance()
+        return min(self._found.values(), key=lambda one: one[:2])[2]
+
+    def choice(self, taken: Way) -> MeasuredChoice | None:
+        """What is told of it; None where there was one way alone."""
+        if not self._found:
+            return None
+        label = taken.outline.label
+        self._trials.note(label, "taken")
+        accuracy = percent(-self._found[label][0])
+        return self._trials.choice(label, f"{label} comes back to most, {accuracy} of images that it was not shown")
+
+    def _recovered(self, way: Way) -> tuple[float, float]:
+        """Accuracy and loss (nats) of a way; each takes as many steps, half of them for each stage where both act."""
+        chain, network = self._chain, self._network
+        parts, recipe = chain.plan.parts, chain.plan.recipe
+        size, fewer, gone = way.outline.size, way.outline.fewer(way.kept), way.outline.gone
+        shrinks, prunes = size != parts.preprocess.size, bool(fewer or gone)
+        own = chain.about(replace(parts, dataset=_some_images(parts.dataset)))
+        epochs = _EPOCHS // 2 if shrinks and prunes else _EPOCHS
+        stages: list[Stage] = []
+        if shrinks:
+            schedule = recipe.downsample.schedule.model_copy(update={"epochs": epochs})
+            stages.append(recipe.downsample.model_copy(update={"size": size, "schedule": schedule}))
+        if prunes:
+            schedule = recipe.prune.schedule.model_copy(update={"epochs": epochs})
+            update = {"schedule": schedule, "rounds": 1}
+            stages.append(recipe.prune.within(fewer, gone).model_copy(update=update))
+        for stage in stages:
+            network = own.execute(stage, {ArtifactKind.NETWORK: network}).artifact
+            if stage.name == "downsample":
+                own = own.fed(parts.preprocess.at(size))
+        return _judged(own, network)
 
 
 def _some_images(dataset: Dataset) -> Dataset:

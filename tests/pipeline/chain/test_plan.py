@@ -516,10 +516,18 @@ def test_the_resolved_recipe_of_an_onnx_file_leads_to_the_same_plan(
 
 
 def test_blocks_that_go_are_not_planned_by_a_goal(planned: Planner) -> None:
-    with pytest.raises(UsageError, match="it plans with channels alone") as raised:
+    with pytest.raises(UsageError, match="a goal decides what is pruned") as raised:
         planned(prune={"blocks": 2}, goal={"latency": "0.5x"})
     assert (raised.value.where, raised.value.got) == ("prune.blocks", "2, and a goal for latency")
     assert planned(prune={"blocks": 2}).recipe.prune.blocks == 2
+
+
+def test_a_goal_decides_about_blocks_where_it_is_asked_to(planned: Planner) -> None:
+    assert planned(prune={"blocks": "auto"}, goal={"latency": "0.5x"}).depth_is_open
+    assert not planned(goal={"latency": "0.5x"}).depth_is_open
+    with pytest.raises(UsageError, match="is decided by a goal, and there is none") as raised:
+        planned(prune={"blocks": "auto"})
+    assert (raised.value.where, raised.value.got) == ("prune.blocks", "auto")
 
 
 def test_a_recovery_that_learns_from_teachers_needs_some(planned: Planner) -> None:

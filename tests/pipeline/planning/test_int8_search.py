@@ -12,9 +12,14 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import AccuracyError
 from pipeline.planning import int8_search as search_module
-from pipeline.planning.decision_record import Candidate, Decision, Tried
+from pipeline.planning import measured_forms
+from pipeline.planning.decision_record import Decision
+from pipeline.planning.int8_candidate import Candidate
 from pipeline.planning.int8_search import Search
-from pipeline.planning.kept_decision import decide, decision_components, recorded
+from pipeline.planning.kept_decision import decide, decision_components
+from pipeline.planning.kept_record import as_json, from_json, kept
+from pipeline.planning.measured_forms import MeasuredForms
+from pipeline.planning.trials import Trials
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.store import Store
@@ -46,7 +51,7 @@ def searched(calibrated: Calibrated, monkeypatch: pytest.MonkeyPatch) -> Callabl
     recipe, store, calibration = calibrated
 
     def run(ratio: float = 0.5, *, asked: str = "auto", budget_s: float = 60, **fields: Any) -> Decision:  # noqa: ANN401
-        monkeypatch.setattr(search_module, "time_ratio", lambda *_: ratio)
+        monkeypatch.setattr(measured_forms, "time_ratio", lambda *_: ratio)
         monkeypatch.setattr(search_module, "best_options", lambda *_: {})
         given = {**recipe.model_dump(mode="json", by_alias=True), **fields}
         given["build"] = {"precision": asked, "budget_s": budget_s}
@@ -60,9 +65,9 @@ def searched(calibrated: Calibrated, monkeypatch: pytest.MonkeyPatch) -> Callabl
 
 def test_every_format_is_tried_and_the_one_with_the_least_error_is_taken(searched: Callable[..., Decision]) -> None:
     found = searched(asked="int8", export={"weight_bits": 8})
-    noises = {one.label: one.noise for one in found.tried}
+    noises = {one.label: one.figures["noise"] for one in found.choice.tried if "noise" in one.figures}
     assert set(noises) == {f"{method} ranges, ort-x86" for method in ("mse", "minmax", "percentile", "entropy")}
-    assert noises[found.candidate.label] == min(noise for noise in noises.values() if noise is not None)
+    assert noises[found.candidate.label] == min(noises.values())
 
 
 def test_a_format_that_is_asked_for_is_the_only_one(searched: Callable[..., Decision]) -> None:
@@ -85,8 +90,10 @@ def test_without_a_budget_the_first_form_is_taken_as_it_is(searched: Callable[..
 def test_int8_that_is_not_faster_is_not_shipped_and_the_reason_says_so(searched: Callable[..., Decision]) -> None:
     found = searched(1.25)
     assert found.precision == "float"
-    assert "1.25x the time of float" in found.reason
-    assert "float is shipped in its place" in [one.outcome for one in found.tried if one.time_ratio]
+    assert "1.25x the time of float" in found.choice.reason
+    outcomes = {one.label: one.outcome for one in found.choice.tried}
+    assert outcomes[found.candidate.label] == "float is shipped in its place"
+    assert (found.choice.chosen, outcomes["float"]) == ("float", "shipped")
 
 
 def test_required_int8_that_is_not_faster_is_an_error(searched: Callable[..., Decision]) -> None:
@@ -95,13 +102,13 @@ def test_required_int8_that_is_not_faster_is_an_error(searched: Callable[..., De
     assert raised.value.exit_code == 8
 
 
-class _Ruined(Search):
+class _Ruined(MeasuredForms):
     """The error is injected where accuracy is measured: INT8 fails until so many layers are float."""
 
     needed = 2
 
-    def _measured(self, candidate: Candidate) -> Any:  # noqa: ANN401 - Measured
-        found = super()._measured(candidate)
+    def measured(self, candidate: Candidate) -> Any:  # noqa: ANN401 - Measured
+        found = super().measured(candidate)
         lost = 0.0 if len(candidate.float_nodes) >= self.needed else 0.5
         return replace(found, accuracy=replace(found.accuracy, value=self._floats.accuracy.value - lost))
 
@@ -110,7 +117,7 @@ class _Ruined(Search):
 def test_the_fewest_layers_that_win_the_accuracy_back_are_kept_float(
     searched: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch, needed: int
 ) -> None:
-    monkeypatch.setitem(globals(), "Search", _Ruined)
+    monkeypatch.setattr(search_module, "MeasuredForms", _Ruined)
     monkeypatch.setattr(_Ruined, "needed", needed)
     monkeypatch.setattr(search_module, "_FREE_LAYERS", 0)
     found = searched()
@@ -130,7 +137,7 @@ def test_the_worst_layers_stay_float_where_that_takes_no_time(
 def test_layers_that_hold_most_of_the_multiplications_never_go_back_to_float(
     searched: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(globals(), "Search", _Ruined)
+    monkeypatch.setattr(search_module, "MeasuredForms", _Ruined)
     monkeypatch.setattr(_Ruined, "needed", 5)
 
     found = searched()
@@ -138,7 +145,7 @@ def test_layers_that_hold_most_of_the_multiplications_never_go_back_to_float(
     assert found.precision == "float"
     assert found.share is not None
     assert found.share.of_macs > 0.5
-    assert "not INT8 any more: most multiplications would be float" in [one.outcome for one in found.tried]
+    assert "not INT8 any more: most multiplications would be float" in [one.outcome for one in found.choice.tried]
 
 
 def test_layers_that_cost_nothing_in_float_leave_a_small_network_in_int8(
@@ -165,7 +172,7 @@ def test_a_network_in_which_nothing_runs_in_int8_is_float_and_an_error_where_int
             searched(**given)
     else:
         found = searched(**given)
-        assert (found.precision, found.reason) == (
+        assert (found.precision, found.choice.reason) == (
             "float",
             "float is shipped: no layer of this network can run in INT8",
         )
@@ -174,11 +181,11 @@ def test_a_network_in_which_nothing_runs_in_int8_is_float_and_an_error_where_int
 def test_accuracy_that_nothing_wins_back_ships_float(
     searched: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(globals(), "Search", _Ruined)
+    monkeypatch.setattr(search_module, "MeasuredForms", _Ruined)
     monkeypatch.setattr(_Ruined, "needed", 99)
     found = searched()
     assert found.precision == "float"
-    assert "loses 50 points" in found.reason
+    assert "loses 50 points" in found.choice.reason
 
 
 def test_a_decision_is_made_once(calibrated: Calibrated, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +197,7 @@ def test_a_decision_is_made_once(calibrated: Calibrated, monkeypatch: pytest.Mon
     first = decide(chain, plan.targets[0], artifacts, floats)
     monkeypatch.delattr(Search, "run")
     assert decide(chain, plan.targets[0], artifacts, floats) == first
-    assert recorded(decision_components(plan, plan.targets[0], calibration), store) == first
+    assert kept(Decision, decision_components(plan, plan.targets[0], calibration), store) == first
 
 
 @pytest.mark.parametrize("section", ["export", "build", "goal", "measure"])
@@ -202,11 +209,16 @@ def test_every_key_of_these_sections_decides(calibrated: Calibrated, section: st
 
 
 def test_a_decision_comes_back_from_its_json() -> None:
+    trials = Trials("INT8 forms", {"build.budget_s": 60, "goal.min_agreement": None})
+    trials.note("mse ranges, ort-x86", "more error than the best", {"noise": 0.1})
+    trials.note("mse ranges, ort-x86", "shipped", {"time_ratio": 0.5})
     decision = Decision(
         precision="int8",
-        reason="a test",
         candidate=Candidate(method="mse", dialect="ort-x86", float_nodes=("a", "b"), kept="the 2 worst layers"),
+        choice=trials.choice("mse ranges, ort-x86", "a test"),
         options={"spinning": True},
-        tried=(Tried(label="mse ranges, ort-x86", noise=0.1, outcome="shipped"),),
     )
-    assert Decision.from_json(decision.to_json()) == decision
+    (one,) = decision.choice.tried
+    assert (one.figures, one.outcome) == ({"noise": 0.1, "time_ratio": 0.5}, "shipped")
+    assert decision.choice.asked == {"build.budget_s": "60"}
+    assert from_json(Decision, as_json(decision)) == decision

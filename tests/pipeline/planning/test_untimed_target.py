@@ -46,10 +46,10 @@ def two(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 def test_every_precision_is_built_and_16_bit_floats_are_shipped(two: tuple[Deployed, ...]) -> None:
     report = two[0].report
     assert report.verdict.precision == "fp16"
-    assert report.quantization is not None
-    built = {one.label: one for one in report.quantization.tried}
+    (choice,) = report.choices
+    built = {one.label: one for one in choice.tried}
     assert list(built) == ["float", "fp16", "mse ranges, tensorrt"]
-    assert all(one.size_bytes and one.time_ratio is None for one in built.values())
+    assert all(one.figures["size_bytes"] and "time_ratio" not in one.figures for one in built.values())
     assert built["fp16"].outcome.startswith("shipped, not timed; products:")
 
 
@@ -75,8 +75,7 @@ def test_a_network_that_16_bits_do_not_hold_is_shipped_in_float(
     store = Store(tmp_path / "store")
     (deployed,) = deploy(_chain(tiny_recipe, "auto", store), out=tmp_path / "out")
     assert deployed.report.verdict.precision == "float"
-    assert deployed.report.quantization is not None
-    outcomes = {one.label: one.outcome for one in deployed.report.quantization.tried}
+    outcomes = {one.label: one.outcome for one in deployed.report.choices[0].tried}
     assert outcomes["fp16"].startswith("refused: the float16 graph does not compute")
     assert outcomes["float"].startswith("shipped, ")
 

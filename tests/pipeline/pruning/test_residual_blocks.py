@@ -91,6 +91,15 @@ def test_blocks_around_and_inside_what_is_kept_stay() -> None:
     assert removable(network, _SHAPE, 2, keep=("layer1", "layer3.1.conv2")) == ["layer2.1", "layer4.1"]
 
 
+def test_blocks_that_are_named_have_to_be_there() -> None:
+    network = get_model("resnet18", weights=None).eval()
+    assert removable(network, _SHAPE, ("layer4.1", "layer1.0")) == ["layer4.1", "layer1.0"]
+    with pytest.raises(UsageError, match="no such residual block") as raised:
+        removable(network, _SHAPE, ("layer1.1", "layer2.0"))
+    assert (raised.value.where, raised.value.got) == ("prune.blocks", "layer2.0")
+    assert (raised.value.expected or "").startswith("some of layer1.0, layer1.1")
+
+
 def test_more_blocks_than_there_are_is_one_error() -> None:
     network = get_model("resnet18", weights=None).eval()
     with pytest.raises(UsageError, match="not so many residual blocks") as raised:

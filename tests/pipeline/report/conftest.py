@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.report.choice_record import MeasuredChoice, Tried
 from pipeline.report.comparison import Comparison, Difference, MetricRow, ProcessPoint
 from pipeline.report.comparison import Verdict as Judged
 from pipeline.report.example_record import ExampleEntry, MarkEntry
@@ -24,7 +25,6 @@ from pipeline.report.record import (
     Report,
     StageRow,
     TeacherEntry,
-    TriedEntry,
     Verdict,
 )
 
@@ -103,21 +103,36 @@ def report() -> Report:
             int8_nodes=20,
             total_nodes=21,
             float_nodes=(FloatNode(node="/fc/Gemm", why="it gives the network's output"),),
-            tried=(
-                TriedEntry(
-                    label="mse ranges, ort-x86",
-                    noise=0.0112,
-                    agreement=0.9844,
-                    time_ratio=0.51,
-                    accuracy_drop=0.0056,
-                    size_bytes=5_600_000,
-                    outcome="shipped",
-                ),
-                TriedEntry(label="entropy ranges, ort-x86", noise=0.31, outcome="given up after 16 images: more error"),
-            ),
             damages=(
                 DamageEntry(node="/conv1/Conv", layer="conv1", noise=0.0049, kept_float=False),
                 DamageEntry(node="/fc/Gemm", layer="fc", noise=0.0009, kept_float=True),
+            ),
+        ),
+        choices=(
+            MeasuredChoice(
+                among="INT8 forms and floats",
+                asked={"build.budget_s": "600", "goal.max_accuracy_drop": "0.01"},
+                spent_s=41.0,
+                tried=(
+                    Tried(
+                        label="mse ranges, ort-x86",
+                        figures={
+                            "noise": 0.0112,
+                            "agreement": 0.9844,
+                            "time_ratio": 0.51,
+                            "accuracy_drop": 0.0056,
+                            "size_bytes": 5_600_000,
+                        },
+                        outcome="shipped",
+                    ),
+                    Tried(
+                        label="entropy ranges, ort-x86",
+                        figures={"noise": 0.31},
+                        outcome="given up after 16 images: more error",
+                    ),
+                ),
+                chosen="mse ranges, ort-x86",
+                reason="INT8 loses 0.56 points and takes 0.51x the time of float",
             ),
         ),
         examples=(

@@ -61,7 +61,7 @@ def test_the_verdict_comes_first(report: Report) -> None:
 def test_sections_without_content_are_left_out(report: Report) -> None:
     rows = tuple(row.model_copy(update={"notes": ()}) for row in report.stages)
     bare = report.model_copy(
-        update={"teachers": (), "quantization": None, "examples": (), "warnings": (), "stages": rows}
+        update={"teachers": (), "quantization": None, "choices": (), "examples": (), "warnings": (), "stages": rows}
     )
     found = [line for line in render_markdown(bare).splitlines() if line.startswith("## ")]
     assert found == ["## What every stage bought and cost", "## Where it was measured"]

@@ -149,13 +149,17 @@ def test_alone_a_goal_weighs_pixels_against_channels(open_goal: tuple[Recipe, St
     goal = report.goal
     assert goal is not None
     assert goal.met
-    sizes = [one.size for one in goal.sizes]
-    assert len(sizes) > 1
-    assert (32, 32) in sizes
-    best = goal.sizes[0]
-    assert all((one.accuracy, -one.loss) <= (best.accuracy, -best.loss) for one in goal.sizes)
-    assert all(np.diff([one.channels_left for one in sorted(goal.sizes, key=lambda one: one.size)]) <= 0)
-    assert goal.points[-1].size == best.size
+    ways, networks, _ = report.choices
+    found = {int(one.label.rpartition("x")[2]): one.figures for one in ways.tried}
+    assert len(found) > 1
+    assert 32 in found
+    best = next(one for one in ways.tried if one.label == ways.chosen)
+    assert best.outcome == "taken"
+    assert all(
+        (one["accuracy"], -one["loss"]) <= (best.figures["accuracy"], -best.figures["loss"]) for one in found.values()
+    )
+    assert all(np.diff([found[side]["channels_left"] for side in sorted(found)]) <= 0)
+    assert (ways.chosen == "32x32") == ("x" not in networks.chosen)
     before, after = report.stage("baseline"), report.stage("calibrate")
     assert before is not None
     assert after is not None

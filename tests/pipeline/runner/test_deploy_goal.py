@@ -9,6 +9,7 @@ import pytest
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import GoalError
+from pipeline.planning.given_decisions import read_decisions
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.deploy import deploy
@@ -60,20 +61,20 @@ def test_the_goal_is_met_with_no_more_channels_gone_than_it_takes(met: tuple[Rec
 
 
 def test_multiplications_are_predicted_exactly(met: tuple[Recipe, Store, Deployed]) -> None:
-    goal = met[2].report.goal
-    assert goal is not None
-    planned = [point for point in goal.points if point.predicted]
+    networks, _ = met[2].report.choices
+    planned = [one for one in networks.tried if one.predicted]
     assert planned
-    assert planned[-1].predicted["macs"] == pytest.approx(planned[-1].found["macs"], rel=0.1)
-    assert [point.label for point in goal.points[:2]] == ["unpruned", "fewest channels"]
-    assert goal.points[-1].label == "shipped"
+    assert planned[-1].predicted["macs_ratio"] == pytest.approx(planned[-1].figures["macs_ratio"], rel=0.1)
+    assert [one.label for one in networks.tried[:2]] == ["unpruned", "fewest channels"]
+    assert networks.tried[-1].label == "shipped"
+    assert networks.chosen in {one.label for one in planned if one.outcome == "taken"}
 
 
 def test_what_was_planned_is_shown_in_every_form_of_the_report(met: tuple[Recipe, Store, Deployed]) -> None:
     folder = met[2].folder
     for name in ("report.md", "report.html"):
         text = (folder / name).read_text(encoding="utf-8")
-        assert "What it may cost" in text
+        assert "What was chosen by measuring" in text
         assert "fewest channels" in text
     assert "Accuracy against latency of what was measured" in (folder / "report.html").read_text(encoding="utf-8")
 
@@ -124,3 +125,56 @@ def test_a_goal_that_is_required_and_missed_ends_with_8(met: tuple[Recipe, Store
     assert goal is not None
     assert (goal.met, deployed.exit_code, deployed.report.verdict.status) == (False, 8, "missed")
     assert "nothing was done for it, since the stages that could are left out" in goal.sentence
+
+
+_DEEP = """
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.Conv2d(16, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.Conv2d(32, 16, 1)
+        )
+
+    def forward(self, x):
+        return nn.functional.relu(x + self.inner(x))
+
+
+def deep(num_classes):
+    stem = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
+    blocks = [Block() for _ in range(4)]
+    return nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, num_classes))
+"""
+
+
+@pytest.mark.slow
+def test_blocks_are_weighed_against_channels_and_what_ships_is_without_those_that_went(
+    tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    (tmp_path / "deep.py").write_text(_DEEP, encoding="utf-8")
+    once = {"epochs": 1, "batch_size": 32}
+    recipe = _with(
+        tiny_recipe,
+        model=f"{tmp_path / 'deep.py'}:deep",
+        goal={"macs": "0.45x"},
+        prune={"blocks": "auto", "schedule": once},
+    )
+    store = Store(tmp_path / "store")
+
+    deployed = _run(recipe, store, tmp_path / "out")
+
+    ways, networks, _ = deployed.report.choices
+    labels = [one.label for one in ways.tried]
+    assert labels[:2] == ["16x16", "16x16 without 1 block"]
+    left = [one.figures["channels_left"] for one in ways.tried]
+    assert left == sorted(left)
+    assert "fewer blocks, 16x16 without 2 blocks" in {one.label for one in networks.tried}
+    given = read_decisions(deployed.folder / "decisions.json").goal
+    assert given is not None
+    assert len(given.blocks) == ("without 1" in ways.chosen) + 2 * ("without 2" in ways.chosen)
+    assert deployed.report.goal is not None
+    assert deployed.report.goal.met
+    told = {one.stage: one.status for one in explain(make_plan(recipe, store, SilentProgress()), store)}
+    assert told["prune"] == "cached"

@@ -16,9 +16,11 @@ from PIL import Image
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.keys import key_components, key_of
 from pipeline.chain.plan import Plan, make_plan
-from pipeline.planning.decision_record import Candidate, Decision
-from pipeline.planning.int8_search import export_of
-from pipeline.planning.kept_decision import decision_components, remember
+from pipeline.planning.decision_record import Decision
+from pipeline.planning.int8_candidate import Candidate, export_of
+from pipeline.planning.kept_decision import decision_components
+from pipeline.planning.kept_record import keep
+from pipeline.planning.trials import Trials
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.explain import explain
@@ -91,7 +93,9 @@ def _pretend_all(store: Store, plan: Plan) -> dict[str, Artifact]:
         teachers.append(Teacher(name=parts.model.name, answers=answers, network=network))
     method = plan.recipe.export.method
     candidate = Candidate(method="mse" if method == "auto" else method, dialect="ort-x86")
-    decision = Decision(precision="int8", reason="a test", candidate=candidate)
+    decision = Decision(
+        precision="int8", candidate=candidate, choice=Trials("forms", {}).choice(candidate.label, "a test")
+    )
     for stage in (*plan.network_stages(), export_of(plan, candidate)):
         own = teachers if stage.name == "distill" else ()
         made[stage.name] = _pretend(store, plan, stage, artifacts, plan.parts, *own)
@@ -100,7 +104,7 @@ def _pretend_all(store: Store, plan: Plan) -> dict[str, Artifact]:
         build = plan.build_stage(target, source=candidate.source("int8"), precision="int8", options=decision.options)
         made["build"] = _pretend(store, plan, build, artifacts, plan.parts)
     for target in plan.targets:
-        remember(decision_components(plan, target, made["calibrate"]), decision, store, wall_s=1.0)
+        keep(decision_components(plan, target, made["calibrate"]), decision, store, wall_s=1.0)
     return made
 
 

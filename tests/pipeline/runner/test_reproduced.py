@@ -12,9 +12,11 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import ParityError, UsageError
 from pipeline.planning import kept_decision
-from pipeline.planning.decision_record import Candidate, Decision
+from pipeline.planning.decision_record import Decision
 from pipeline.planning.given_decisions import Decisions, read_decisions
 from pipeline.planning.goal.plan_record import GoalPlan
+from pipeline.planning.int8_candidate import Candidate
+from pipeline.planning.trials import Trials
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.deploy import deploy
@@ -25,15 +27,18 @@ if TYPE_CHECKING:
     from pipeline.runner.publish import Deployed
 
 _GOAL = GoalPlan(
-    size=(16, 16), channels={"stem.0": 8}, precision="int8", tried=(), weighed=(), reason="half of the channels"
+    size=(16, 16),
+    channels={"stem.0": 8},
+    precision="int8",
+    networks=Trials("networks", {}).choice("plan 1", "half of the channels"),
 )
 _CHOSEN = Decisions(
     target="ort-cpu",
     calibration="a" * 64,
     int8=Decision(
         precision="int8",
-        reason="faster",
         candidate=Candidate(method="mse", dialect="ort-x86", float_nodes=("stem",), kept="the worst layer"),
+        choice=Trials("forms", {}).choice("mse ranges, ort-x86", "faster"),
         options={"threads": 2},
     ),
     network="b" * 64,
@@ -54,7 +59,7 @@ def test_a_file_of_decisions_reads_back(tmp_path: Path) -> None:
     assert read_decisions(tmp_path / "decisions.json") == _CHOSEN
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": "edgewright.decisions/2"}', '{"schema": 1}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": "edgewright.decisions/1"}', '{"schema": 1}'])
 def test_another_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content, encoding="utf-8")
     with pytest.raises(UsageError, match=r"x\.json: this is no file of decisions"):

@@ -201,6 +201,14 @@ def test_whole_blocks_go_and_the_note_names_them(session_parts: Parts, tmp_path:
     assert all(name in made.notes[1] for name in gone)
 
 
+def test_what_a_goal_decided_goes_and_nothing_else(session_parts: Parts, tmp_path: Path) -> None:
+    decided = Prune(blocks="auto").within({}, ("features.5",)).model_dump(mode="json", include={"blocks", "ratio"})
+    _, left = _made_of("mobilenet_v3_small", session_parts, tmp_path, **decided)
+    assert [name for name, module in left.named_modules() if isinstance(module, NoBlock)] == ["features.5"]
+    assert left.features[0][0].out_channels == 16
+    assert Prune().within({"widen": 8}, ()) == Prune(channels={"widen": 8})
+
+
 def test_where_only_what_is_inside_blocks_goes_a_note_says_so(session_parts: Parts, tmp_path: Path) -> None:
     made, left = _made_of("shufflenet_v2_x0_5", session_parts, tmp_path)
 

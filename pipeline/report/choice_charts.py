@@ -1,18 +1,19 @@
-"""The networks that were measured on the way to a goal, as a picture: accuracy against latency."""
+"""What there was to choose from, as a picture: accuracy against latency."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from pipeline.report import figures
 from pipeline.report.charts import Chart, blank_axes, own_style, svg_text
+from pipeline.report.choice_record import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.report.record import Report
+    from pipeline.report.choice_record import MeasuredChoice
 
-__all__ = ["front_of", "goal_front"]
+__all__ = ["Point", "choice_front", "front_of"]
 
 _WIDTH_IN, _HEIGHT_IN = 6.4, 3.2
 _CUT, _SHIPPED, _LIMIT, _INK, _MUTED = "#7a93b8", "#1f6f54", "#a3312a", "#1d2733", "#66717f"
@@ -29,6 +30,14 @@ class Measured(Protocol):
     def accuracy(self) -> float: ...
 
 
+class Point(NamedTuple):
+    """A candidate of which these were measured."""
+
+    p50_s: float
+    accuracy: float
+    label: str
+
+
 _Point = TypeVar("_Point", bound=Measured)
 
 
@@ -42,29 +51,37 @@ def front_of(points: Sequence[_Point]) -> list[_Point]:
 
 
 @own_style()
-def goal_front(report: Report) -> Chart | None:
-    """Every network that was measured, and the front; what is shipped stands out. None where there is none but that.
+def choice_front(choice: MeasuredChoice, limit_s: float | None) -> Chart | None:
+    """Every candidate with latency and accuracy, and the front; what is shipped stands out. None for less than two.
 
-    Only the ends are named: the plans lie close together, and the table beside the picture has them all.
+    Only the ends are named: what lies between is close together, and the table beside the picture has it all.
+
+    Args:
+        choice: Among what.
+        limit_s: The latency that was asked for, seconds.
     """
-    goal = report.goal
-    if goal is None or len(goal.points) < 2:
+    points = [
+        Point(one.figures["p50_s"], one.figures["accuracy"], one.label)
+        for one in choice.tried
+        if {"p50_s", "accuracy"} <= one.figures.keys()
+    ]
+    if len(points) < 2:
         return None
-    points = goal.points
     figure, axes = blank_axes(_WIDTH_IN, _HEIGHT_IN)
     axes.spines["bottom"].set_visible(True)
     axes.spines["bottom"].set_color(_MUTED)
     axes.tick_params(axis="x", bottom=True, labelbottom=True, labelsize=8.5, labelcolor=_INK)
     front = front_of(points)
     axes.plot([1e3 * one.p50_s for one in front], [100 * one.accuracy for one in front], color=_MUTED, linewidth=1)
-    if goal.limit_s is not None:
-        axes.axvline(1e3 * goal.limit_s, color=_LIMIT, linewidth=1, linestyle="--")
-        at = (1e3 * goal.limit_s, 0.02)
+    if limit_s is not None:
+        axes.axvline(1e3 * limit_s, color=_LIMIT, linewidth=1, linestyle="--")
+        at = (1e3 * limit_s, 0.02)
         axes.annotate(" asked for", at, xycoords=("data", "axes fraction"), fontsize=8.5, color=_LIMIT)
     for point in points:
         x, y = 1e3 * point.p50_s, 100 * point.accuracy
-        axes.plot([x], [y], "o", color=_SHIPPED if point.recovered else _CUT, markersize=7 if point.recovered else 5)
-        if point.recovered or point in points[:2]:
+        ships = point.label == SHIPPED
+        axes.plot([x], [y], "o", color=_SHIPPED if ships else _CUT, markersize=7 if ships else 5)
+        if ships or point in points[:2]:
             axes.annotate(point.label, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8.5, color=_INK)
     axes.set_xlabel("p50, ms (pale: before recovery; line: the front)", fontsize=9, color=_INK)
     axes.set_ylabel("accuracy, %", fontsize=9, color=_INK)

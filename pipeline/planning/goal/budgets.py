@@ -1,0 +1,84 @@
+"""What a network may cost, and how far a measured one is from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.report.figures import amount
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.recipe.goal import Budget
+
+__all__ = ["Budgets"]
+
+_MEASURED_WITHIN = 1.02
+"""What is so little above its budget holds it as far as can be measured: that is how exact a comparison is."""
+_COUNTED = frozenset({"macs", "params"})
+_FIGURES = {"latency": "p50_s", "size": "size_bytes", "memory": "memory_bytes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """The budgets of a goal together; costs are seconds, pieces or bytes, or fractions of the unpruned network.
+
+    Attributes:
+        every: At least one.
+    """
+
+    every: tuple[Budget, ...]
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """Key of the recipe to what it says."""
+        return {f"goal.{budget.quantity}": budget.text for budget in self.every}
+
+    @property
+    def are_counted(self) -> bool:
+        """Whether nothing has to be measured to know what a network costs."""
+        return {budget.quantity for budget in self.every} <= _COUNTED
+
+    def missed(self, found: Mapping[str, float]) -> str | None:
+        """The quantity furthest above its budget, as far as can be measured; None: all hold."""
+        return self.furthest(found, _MEASURED_WITHIN)
+
+    def furthest(self, costs: Mapping[str, float], aim: float) -> str | None:
+        """The quantity furthest above its budget; None: all hold.
+
+        Args:
+            costs: Quantity to what it is.
+            aim: Fraction of a budget that may be used.
+        """
+        over = {budget.quantity: costs[budget.quantity] / (budget.most * aim) for budget in self.every}
+        worst = max(over, key=lambda name: over[name])
+        return worst if over[worst] > 1 else None
+
+    def distance(self, found: Mapping[str, float]) -> float:
+        """How far from its budget the quantity is that comes nearest to it, or is the furthest above; a fraction."""
+        return abs(min(1 - found[budget.quantity] / budget.most for budget in self.every))
+
+    def outcome(self, found: Mapping[str, float]) -> str:
+        """What is to be said of a network that was measured."""
+        missed = self.missed(found)
+        if missed is None:
+            return f"holds, {self.distance(found):.0%} below"
+        return f"{missed} {self.distance(found):.0%} above"
+
+    def figures(self, costs: Mapping[str, float]) -> dict[str, float]:
+        """Costs by the names of :data:`pipeline.report.choice_record.Figure`; those that are not known are left out."""
+        names: dict[str, str] = {
+            one.quantity: f"{one.quantity}_ratio" if one.relative else _FIGURES.get(one.quantity, one.quantity)
+            for one in self.every
+        }
+        return {names[quantity]: cost for quantity, cost in costs.items()}
+
+    def told(self, found: Mapping[str, float]) -> str:
+        """``latency 0.47x of at most 0.5x``, for every budget; what is lacking was not measured."""
+        return ", ".join(
+            f"{b.quantity} {amount(b.quantity, found[b.quantity], relative=b.relative)} of at most {b.text}"
+            if b.quantity in found
+            else f"{b.quantity} of at most {b.text} not measured here"
+            for b in self.every
+        )
