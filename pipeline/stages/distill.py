@@ -52,13 +52,13 @@ class Distill(Teaching, FirstLesson):
 
         Raises:
             DataError: when there are no training images.
-            UsageError: when layers are to be compared and no teacher has any that fit.
+            UsageError: when layers or heads are to be compared and no teacher has any that fit.
         """
         from pipeline.models.files import save_network
         from pipeline.stages.start import network_facts, starting_network
         from pipeline.training.curve import curve_to_json
-        from pipeline.training.feature_pairs import feature_losses
         from pipeline.training.images import TrainingImages
+        from pipeline.training.inside_losses import inside_losses
         from pipeline.training.loop import train
         from pipeline.training.teacher_answers import TeacherAnswers
         from pipeline.training.teaching import TaughtLoss
@@ -77,7 +77,7 @@ class Distill(Teaching, FirstLesson):
             answers,
             self,
             smoothing=self.schedule.label_smoothing,
-            features=feature_losses(self, start.network, lambda: _networks(inputs.teachers), images),
+            inside=inside_losses(self, start.network, lambda: _networks(inputs.teachers), images),
         )
         epochs = train(
             start.network,
@@ -90,8 +90,8 @@ class Distill(Teaching, FirstLesson):
             kept=work.kept,
             validation=Validation.of(subject, work.progress),
         )
-        if loss.features is not None:
-            loss.features.release()
+        if loss.inside is not None:
+            loss.inside.release()
         save_network(start.network, subject.model, work.folder, classes=len(subject.classes))
         names = " and ".join(teacher.name for teacher in inputs.teachers)
         training = (*lesson, curve_to_json(f"{subject.model.name}, taught", epochs))

@@ -150,7 +150,7 @@ class Recovery:
     @contextmanager
     def _loss(self, network: nn.Module) -> Iterator[BatchLoss]:
         """What the network learns from; within it layers may be watched."""
-        from pipeline.training.feature_pairs import feature_losses
+        from pipeline.training.inside_losses import inside_losses
         from pipeline.training.own_loss import own_loss
         from pipeline.training.teaching import TaughtLoss
 
@@ -158,14 +158,12 @@ class Recovery:
         if self._said is None:
             yield own_loss(task, network, self._images, smoothing=smoothing)
             return
-        features = feature_losses(self._section, network, lambda: [self._dense], self._images)
+        inside = inside_losses(self._section, network, lambda: [self._dense], self._images)
         try:
-            yield TaughtLoss(
-                task, network, self._images, self._said, self._section, smoothing=smoothing, features=features
-            )
+            yield TaughtLoss(task, network, self._images, self._said, self._section, smoothing=smoothing, inside=inside)
         finally:
-            if features is not None:
-                features.release()
+            if inside is not None:
+                inside.release()
 
 
 def _judge(inputs: Inputs, work: Workspace, held_back: Validation | None) -> tuple[Validation, str]:

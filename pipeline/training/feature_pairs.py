@@ -10,24 +10,17 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.errors import UsageError
-from pipeline.tasks.distillation.teaching import INSIDE
-from pipeline.training.pyramid_losses import PyramidLosses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from pipeline.tasks.distillation.teaching import Teaching
-    from pipeline.training.images import Batch, TrainingImages
+    from pipeline.training.images import Batch
 
-__all__ = ["FeatureLosses", "LayerPair", "attention", "feature_losses", "pairs_by_resolution"]
+__all__ = ["OF_LAYERS", "FeatureLosses", "LayerPair", "attention", "pairs_by_resolution"]
 
-_NAMES = ("features", "attention")
-_OF_PYRAMIDS = "pkd"
-"""No task knows both."""
-_LOOKED_AT = 2
-"""Images by which layers are paired."""
+OF_LAYERS = ("features", "attention")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,38 +85,6 @@ def _last_of_each_resolution(network: nn.Module, images: Tensor) -> dict[tuple[i
     return dict(sorted(found.items(), reverse=True))
 
 
-def feature_losses(
-    teaching: Teaching,
-    student: nn.Module,
-    teachers: Callable[[], Sequence[nn.Module]],
-    images: TrainingImages,
-) -> FeatureLosses | PyramidLosses | None:
-    """What of the losses is about layers, ready to watch the student; None where nothing is.
-
-    Args:
-        teaching: Names the losses, of all kinds, with their weights.
-        student: Is watched.
-        teachers: Loads those networks that are there; called where they are needed.
-        images: Of the training.
-
-    Raises:
-        UsageError: when layers are to be compared and no teacher's network is there, or none has layers that fit.
-    """
-    wanted = {str(name): weight for name, weight in teaching.losses.items() if name in INSIDE}
-    if not wanted:
-        return None
-    networks = teachers()
-    if not networks:
-        raise UsageError(
-            "layers can be compared with a teacher's network only, and there are answers alone",
-            got=f"losses has {', '.join(wanted)}",
-            fix="leave them out, or name a network as teacher",
-        )
-    if _OF_PYRAMIDS in wanted:
-        return PyramidLosses(student, networks, images.first(_LOOKED_AT), wanted[_OF_PYRAMIDS])
-    return FeatureLosses(student, networks, images.first(_LOOKED_AT), wanted)
-
-
 class FeatureLosses(nn.Module):
     """What layers of the student lack to those of the teachers, watched while the student runs.
 
@@ -146,7 +107,7 @@ class FeatureLosses(nn.Module):
         self, student: nn.Module, teachers: Sequence[nn.Module], images: Tensor, weights: Mapping[str, float]
     ) -> None:
         super().__init__()
-        self._weights = {name: weights[name] for name in _NAMES if name in weights}
+        self._weights = {name: weights[name] for name in OF_LAYERS if name in weights}
         self._teachers = [teacher.eval().requires_grad_(requires_grad=False) for teacher in teachers]
         self.pairs = [pairs_by_resolution(student, teacher, images) for teacher in teachers]
         self._ours = _Watch(student, {pair.student for pairs in self.pairs for pair in pairs})

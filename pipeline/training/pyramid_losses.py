@@ -9,17 +9,21 @@ import torch
 from torch import nn
 
 from pipeline.errors import UsageError
-from pipeline.tasks.detection.deployable.geometry import by_level, pyramid
+from pipeline.tasks.detection.deployable.geometry import by_level
 from pipeline.tasks.distillation.pkd import uncorrelated
+from pipeline.training.teacher_pyramids import backbone_of, pyramid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from torch import Tensor
 
     from pipeline.training.images import Batch
+    from pipeline.training.teacher_pyramids import TeacherPyramids
 
-__all__ = ["LevelPair", "PyramidLosses", "pairs_of_levels"]
+__all__ = ["OF_PYRAMIDS", "LevelPair", "PyramidLosses", "pairs_of_levels"]
+
+OF_PYRAMIDS = "pkd"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,25 +70,24 @@ class PyramidLosses(nn.Module):
     """What the levels of the student's pyramid lack to those of the teachers', watched while the student runs.
 
     ``pkd``: see :func:`pipeline.tasks.distillation.pkd.uncorrelated`, added up over the levels, after a learned 1x1
-    projection of the student's channels where the teacher has another number of them. The teachers' backbones run
-    beside the student on the same inputs: their features are too large to be kept.
+    projection of the student's channels where the teacher has another number of them.
 
     Args:
         student: Is watched; the hook stays as long as this object. Ends in evaluation mode.
-        teachers: Networks; are not trained.
+        teachers: Run beside it.
         images: A few inputs, to find the pairs by.
         weight: Of the loss.
     """
 
-    def __init__(self, student: nn.Module, teachers: Sequence[nn.Module], images: Tensor, weight: float) -> None:
+    def __init__(self, student: nn.Module, teachers: TeacherPyramids, images: Tensor, weight: float) -> None:
         super().__init__()
         self._weight = weight
-        self._teachers = [teacher.eval().requires_grad_(requires_grad=False) for teacher in teachers]
+        self._teachers = teachers
         with torch.no_grad():
-            ours = _pyramid_of(student.eval(), images)
-            self.pairs = [pairs_of_levels(ours, _pyramid_of(teacher, images)) for teacher in self._teachers]
+            ours = pyramid_of(student.eval(), images)
+        self.pairs = [pairs_of_levels(ours, theirs) for theirs in teachers.of(images)]
         self._seen: Mapping[str, Tensor] = {}
-        self._hook = _backbone_of(student).register_forward_hook(self._see)
+        self._hook = backbone_of(student).register_forward_hook(self._see)
         with torch.random.fork_rng(devices=[]):  # the same call trains to the same bits, whatever was drawn before
             torch.manual_seed(0)
             self.projections = nn.ModuleList(
@@ -98,13 +101,11 @@ class PyramidLosses(nn.Module):
         total = batch.inputs.new_zeros(())
         projections = iter(self.projections)
         ours = self._seen
-        for teacher, pairs in zip(self._teachers, self.pairs, strict=True):
-            with torch.no_grad():
-                theirs = _pyramid_of(teacher.to(batch.inputs.device), batch.inputs)
+        for theirs, pairs in zip(self._teachers.of(batch.inputs), self.pairs, strict=True):
             for pair in pairs:
                 projected = next(projections)(ours[pair.student])
                 total = total + uncorrelated(projected.float(), theirs[pair.teacher].float())
-        return self._weight * total / len(self._teachers)
+        return self._weight * total / len(self.pairs)
 
     def release(self) -> None:
         """Watch no longer; the student is as it was."""
@@ -112,27 +113,3 @@ class PyramidLosses(nn.Module):
 
     def _see(self, _module: nn.Module, _inputs: object, output: Any) -> None:  # noqa: ANN401 - levels, or one alone
         self._seen = by_level(output)
-
-
-def _backbone_of(network: Any) -> nn.Module:  # noqa: ANN401 - torchvision has no types
-    """What makes the pyramid.
-
-    Raises:
-        UsageError: for a network without such a part.
-    """
-    found = getattr(network, "backbone", None)
-    if isinstance(found, nn.Module):
-        return found
-    raise UsageError(
-        "this network has no feature pyramid that could be compared",
-        where=type(network).__name__,
-        expected="a part named backbone, as torchvision's detectors have it",
-        fix="leave 'pkd' out of distill.losses",
-    )
-
-
-def _pyramid_of(network: Any, inputs: Tensor) -> Mapping[str, Tensor]:  # noqa: ANN401 - torchvision has no types
-    """The levels by name that a network in evaluation mode makes of some inputs."""
-    backbone = _backbone_of(network)
-    framed = network.transform(list(inputs))[0].tensors if hasattr(network, "transform") else inputs
-    return pyramid(backbone, framed)

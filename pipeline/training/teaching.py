@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
     from pipeline.tasks import Task
     from pipeline.tasks.distillation.teaching import Teaching
-    from pipeline.training.feature_pairs import FeatureLosses
     from pipeline.training.images import Batch, TrainingImages
-    from pipeline.training.pyramid_losses import PyramidLosses
+    from pipeline.training.inside_losses import InsideLosses
     from pipeline.training.teacher_answers import TeacherAnswers
 
 __all__ = ["LOOKED_AT", "TaughtLoss"]
@@ -34,7 +33,7 @@ class TaughtLoss(nn.Module):
         answers: What each teacher says of every view.
         teaching: Which losses, and how strongly.
         smoothing: Of the labels.
-        features: What is compared inside the networks, where that is asked for.
+        inside: What is compared inside the networks, where that is asked for.
     """
 
     def __init__(  # noqa: PLR0913 - as train
@@ -46,12 +45,12 @@ class TaughtLoss(nn.Module):
         teaching: Teaching,
         *,
         smoothing: float = 0.0,
-        features: FeatureLosses | PyramidLosses | None = None,
+        inside: InsideLosses | None = None,
     ) -> None:
         super().__init__()
         self._task, self._answers, self._teaching, self._smoothing = task, answers, teaching, smoothing
         self._read = task.reader(student, images.first(LOOKED_AT))
-        self.features = features
+        self.inside = inside
 
     def forward(self, outputs: Any, batch: Batch) -> Tensor:  # noqa: ANN401 - as of the task
         """A scalar for what the student answers (classification: (batch, classes))."""
@@ -59,6 +58,6 @@ class TaughtLoss(nn.Module):
         labels = self._task.loss(answered, batch, smoothing=self._smoothing)
         said = [answers.said(batch.indices, batch.view) for answers in self._answers]
         taught = self._task.distillation_loss(answered, said, batch, self._teaching)
-        if self.features is not None:
-            taught = taught + self.features(batch)
+        if self.inside is not None:
+            taught = taught + self.inside(batch)
         return (1 - self._teaching.weight) * labels + self._teaching.weight * taught

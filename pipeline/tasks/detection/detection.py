@@ -76,7 +76,7 @@ class Detection:
     """Labels and features in the proportion of PKD's authors, whose published settings for Faster R-CNN and RetinaNet
     add six times the loss of each level. On labelled images the boxes of teachers add little to the labels."""
     teaching_by_answers: Mapping[str, Json] = {"losses": {"boxes": 1.0}, "weight": 0.5}
-    compares = frozenset(("pkd", "boxes"))
+    compares = frozenset(("pkd", "boxes", "scores", "iou", "ld"))
     answers_teach = False
     family_schedules: Mapping[str, Mapping[str, Json]] = {
         "fasterrcnn": {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3},

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 __all__ = ["INSIDE", "Teaching"]
 
-INSIDE = frozenset(("features", "attention", "pkd"))
+INSIDE = frozenset(("features", "attention", "pkd", "scores", "iou", "ld"))
 """Losses that look into a teacher's network; the others are about what it answers."""
 
 
@@ -21,13 +21,16 @@ class Teaching(BaseModel):
     weight: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.7, description="share of the teachers in the loss; the labels have the rest"
     )
-    losses: dict[Literal["kd", "dist", "dkd", "features", "attention", "pkd", "boxes"], PositiveFloat] = Field(
+    losses: dict[
+        Literal["kd", "dist", "dkd", "features", "attention", "pkd", "boxes", "scores", "iou", "ld"], PositiveFloat
+    ] = Field(
         default={"kd": 1.0},
         min_length=1,
         description="what is compared, and its weight: 'kd' the answers (Hinton), 'dist' their relations, "
         "'dkd' the label's class and the others apart, 'features' layers through learned projections (FitNets), "
         "'attention' where layers look; of detectors 'pkd' the feature pyramids (by correlation), 'boxes' what "
-        "teachers find, as truth",
+        "teachers find, as truth, and of those with the same anchors, place by place, 'scores' the classes, 'iou' the "
+        "boxes, 'ld' their distributions",
     )
     standardise: bool = Field(
         default=False, description="logits of every image scaled to mean 0 and deviation 1 before they are compared"

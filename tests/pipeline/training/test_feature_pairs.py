@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import UsageError
-from pipeline.tasks.distillation.teaching import Teaching
-from pipeline.training.feature_pairs import FeatureLosses, attention, feature_losses, pairs_by_resolution
+from pipeline.training.feature_pairs import FeatureLosses, attention, pairs_by_resolution
 from pipeline.training.images import Batch
 
 
@@ -97,21 +96,3 @@ def test_once_released_the_student_is_watched_no_longer(batch: Batch) -> None:
     losses = FeatureLosses(student, [_network(8)], batch.inputs, {"attention": 1.0})
     losses.release()
     assert not any(module._forward_hooks for module in student.modules())
-
-
-class _Images:
-    """As much of the training images as is looked at."""
-
-    def first(self, count: int) -> torch.Tensor:
-        return torch.zeros(count, 3, 16, 16)
-
-
-def test_without_such_a_loss_nothing_is_watched() -> None:
-    student = _network(4)
-    assert feature_losses(Teaching(), student, lambda: [_network(8)], _Images()) is None
-    assert not any(module._forward_hooks for module in student.modules())
-
-
-def test_answers_alone_have_no_layers() -> None:
-    with pytest.raises(UsageError, match="layers can be compared with a teacher's network only"):
-        feature_losses(Teaching(losses={"kd": 1.0, "attention": 1.0}), _network(4), list, _Images())

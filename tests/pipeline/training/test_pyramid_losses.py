@@ -11,9 +11,10 @@ from torch import nn
 
 from pipeline.errors import UsageError
 from pipeline.tasks.distillation.teaching import Teaching
-from pipeline.training.feature_pairs import feature_losses
 from pipeline.training.images import Batch
+from pipeline.training.inside_losses import inside_losses
 from pipeline.training.pyramid_losses import PyramidLosses, pairs_of_levels
+from pipeline.training.teacher_pyramids import TeacherPyramids
 
 
 class _Backbone(nn.Module):
@@ -64,7 +65,7 @@ def test_pyramids_without_a_common_resolution_are_refused() -> None:
 
 def test_it_is_one_minus_the_correlation_added_up_over_the_levels(batch: Batch) -> None:
     student, teacher = _Detector(4, 6, 5), _Detector(8, 6, 5)
-    losses = PyramidLosses(student, [teacher], batch.inputs, 2.0)
+    losses = PyramidLosses(student, TeacherPyramids([teacher]), batch.inputs, 2.0)
     student(batch.inputs)
     found = losses(batch).item()
 
@@ -79,14 +80,14 @@ def test_it_is_one_minus_the_correlation_added_up_over_the_levels(batch: Batch) 
 
 
 def test_only_where_channels_differ_a_projection_is_learned(batch: Batch) -> None:
-    losses = PyramidLosses(_Detector(4, 6), [_Detector(8, 6)], batch.inputs, 1.0)
+    losses = PyramidLosses(_Detector(4, 6), TeacherPyramids([_Detector(8, 6)]), batch.inputs, 1.0)
 
     assert [tuple(one.shape) for one in losses.parameters()] == [(8, 4, 1, 1)]
 
 
 def test_a_network_beside_itself_has_nothing_to_learn(batch: Batch) -> None:
     network = _Detector(4, 6)
-    losses = PyramidLosses(network, [network], batch.inputs, 1.0)
+    losses = PyramidLosses(network, TeacherPyramids([network]), batch.inputs, 1.0)
     network(batch.inputs)
 
     assert losses(batch).item() == pytest.approx(0, abs=1e-5)
@@ -94,7 +95,7 @@ def test_a_network_beside_itself_has_nothing_to_learn(batch: Batch) -> None:
 
 def test_the_student_and_the_projection_learn_and_the_teacher_does_not(batch: Batch) -> None:
     student, teacher = _Detector(4, 6), _Detector(8, 10)
-    losses = PyramidLosses(student, [teacher], batch.inputs, 1.0)
+    losses = PyramidLosses(student, TeacherPyramids([teacher]), batch.inputs, 1.0)
     student.train()(batch.inputs)
     losses(batch).backward()
 
@@ -106,24 +107,24 @@ def test_the_student_and_the_projection_learn_and_the_teacher_does_not(batch: Ba
 def test_projections_start_alike_and_leave_the_global_generator_as_it_was(batch: Batch) -> None:
     student, teacher = _Detector(4, 6), _Detector(8, 10)
     before = torch.random.get_rng_state()
-    first = PyramidLosses(student, [teacher], batch.inputs, 1.0)
+    first = PyramidLosses(student, TeacherPyramids([teacher]), batch.inputs, 1.0)
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.randn(5)
-    second = PyramidLosses(student, [teacher], batch.inputs, 1.0)
+    second = PyramidLosses(student, TeacherPyramids([teacher]), batch.inputs, 1.0)
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_once_released_the_student_is_watched_no_longer(batch: Batch) -> None:
     student = _Detector(4)
-    PyramidLosses(student, [_Detector(8)], batch.inputs, 1.0).release()
+    PyramidLosses(student, TeacherPyramids([_Detector(8)]), batch.inputs, 1.0).release()
 
     assert not any(module._forward_hooks for module in student.modules())
 
 
 def test_a_network_without_a_pyramid_is_refused(batch: Batch) -> None:
     with pytest.raises(UsageError, match="no feature pyramid"):
-        PyramidLosses(nn.Sequential(nn.Conv2d(3, 4, 3)), [_Detector(8)], batch.inputs, 1.0)
+        PyramidLosses(nn.Sequential(nn.Conv2d(3, 4, 3)), TeacherPyramids([_Detector(8)]), batch.inputs, 1.0)
 
 
 class _Images:
@@ -135,5 +136,7 @@ class _Images:
 
 def test_it_is_what_a_recipe_calls_pkd() -> None:
     teaching = Teaching(losses={"pkd": 3.0, "boxes": 1.0})
+    found = inside_losses(teaching, _Detector(4), lambda: [_Detector(8)], _Images())
 
-    assert isinstance(feature_losses(teaching, _Detector(4), lambda: [_Detector(8)], _Images()), PyramidLosses)
+    assert found is not None
+    assert [type(part) for part in found.parts] == [PyramidLosses]

@@ -13,10 +13,10 @@ from pipeline.tasks.detection.deployable.geometry import anchors_of, clipped, fr
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FcosForm", "RetinaNetForm", "SsdForm", "YoloForm"]
+__all__ = ["FcosForm", "OneStageForm", "RetinaNetForm", "SsdForm", "YoloForm"]
 
 
-class _OneStage(nn.Module):
+class OneStageForm(nn.Module):
     """What they have in common; the parts keep the names that they have in the network.
 
     Args:
@@ -53,8 +53,21 @@ class _OneStage(nn.Module):
         # index_select, not an index in brackets, which becomes a GatherND
         places = places.index_select(0, chosen)
         codes, anchors = said["bbox_regression"].index_select(0, places), self.anchors.index_select(0, places)
-        boxes = clipped(self._decoded(codes, anchors), self.border)
+        boxes = clipped(self.decoded(codes, anchors), self.border)
         return boxes[None], scores[None], labels.index_select(0, chosen)[None]
+
+    def likelihoods(self, said: dict[str, Tensor]) -> Tensor:
+        """How likely each anchor shows each class, 0 to 1, (..., anchors, classes).
+
+        Args:
+            said: By the head, (..., anchors, numbers) each.
+        """
+        raise NotImplementedError
+
+    def decoded(self, codes: Tensor, anchors: Tensor) -> Tensor:
+        """Boxes (k, 4) in pixels from what the head says of anchors."""
+        boxes: Tensor = self._coder.decode_single(codes, anchors)
+        return boxes
 
     def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Scores, anchors and labels of what may be a detection, (candidates,) each.
@@ -63,11 +76,6 @@ class _OneStage(nn.Module):
             said: By the head, (anchors, ...) each.
         """
         raise NotImplementedError
-
-    def _decoded(self, codes: Tensor, anchors: Tensor) -> Tensor:
-        """Boxes (k, 4) in pixels from what the head says of anchors."""
-        boxes: Tensor = self._coder.decode_single(codes, anchors)
-        return boxes
 
     def _likeliest_of_levels(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The likeliest of each level, as :meth:`_candidates` gives them.
@@ -87,40 +95,57 @@ class _OneStage(nn.Module):
         return torch.cat(found), torch.cat(places), torch.cat(labels)
 
 
-class SsdForm(_OneStage):
+class SsdForm(OneStageForm):
     """SSD and SSDlite: softmax over the classes, the likeliest anchors of each class."""
 
+    def likelihoods(self, said: dict[str, Tensor]) -> Tensor:
+        """Of every class but the background, which is the first."""
+        return said["cls_logits"].softmax(dim=-1)[..., 1:]
+
     def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        by_class = said["cls_logits"].softmax(dim=1)[:, 1:].T
+        by_class = self.likelihoods(said).T
         highest, places = torch.topk(by_class, min(self._most, MOST_CANDIDATES, by_class.shape[1]), dim=1)
         classes = torch.arange(1, by_class.shape[0] + 1, device=highest.device)
         return highest.reshape(-1), places.reshape(-1), classes[:, None].expand_as(places).reshape(-1)
 
 
-class RetinaNetForm(_OneStage):
+class RetinaNetForm(OneStageForm):
     """RetinaNet: a sigmoid for each class, the likeliest of each level."""
+
+    def likelihoods(self, said: dict[str, Tensor]) -> Tensor:
+        """Of every class."""
+        return said["cls_logits"].sigmoid()
 
     def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         logits, places, labels = self._likeliest_of_levels(said["cls_logits"])
         return logits.sigmoid(), places, labels
 
 
-class FcosForm(_OneStage):
+class FcosForm(OneStageForm):
     """FCOS: the geometric mean of a class's sigmoid and the centre-ness, the likeliest of each level."""
 
-    def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        scores = (said["cls_logits"].sigmoid() * said["bbox_ctrness"].sigmoid()).sqrt()
-        return self._likeliest_of_levels(scores)
+    def likelihoods(self, said: dict[str, Tensor]) -> Tensor:
+        """Of every class."""
+        return (said["cls_logits"].sigmoid() * said["bbox_ctrness"].sigmoid()).sqrt()
 
-    def _decoded(self, codes: Tensor, anchors: Tensor) -> Tensor:
+    def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        return self._likeliest_of_levels(self.likelihoods(said))
+
+    def decoded(self, codes: Tensor, anchors: Tensor) -> Tensor:
+        """See :class:`OneStageForm`."""
         boxes: Tensor = self._coder.decode(codes, anchors)
         return boxes
 
 
-class YoloForm(_OneStage):
+class YoloForm(OneStageForm):
     """YOLO: of every place its likeliest class, the likeliest places of all levels."""
 
+    def likelihoods(self, said: dict[str, Tensor]) -> Tensor:
+        """As the head means it."""
+        likely: Tensor = self.head.likelihoods(said)
+        return likely
+
     def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        by_place, classes = self.head.likelihoods(said).max(dim=1)
+        by_place, classes = self.likelihoods(said).max(dim=1)
         scores, places = likeliest(by_place, self._most)
         return scores, places, classes.index_select(0, places) + 1
