@@ -148,6 +148,17 @@ class PreprocessSpec(BaseModel):
         """The same with images resized otherwise; a letterbox has its customary grey, and its picture in the middle."""
         return PreprocessSpec.model_validate({**self.model_dump(exclude={*OF_A_LETTERBOX}), "resize": resize})
 
+    def resized_as(self, other: PreprocessSpec) -> PreprocessSpec:
+        """The same with images resized as another one resizes them, at this height and width."""
+        theirs = other.at(self.size).model_dump(include={"resize", *OF_A_LETTERBOX})
+        return PreprocessSpec.model_validate({**self.model_dump(exclude={"resize", *OF_A_LETTERBOX}), **theirs})
+
+    def shows_as(self, other: PreprocessSpec) -> bool:
+        """Whether a place has the same share of the input's sides in both, for images of any ratio."""
+        theirs = other.at(self.size)
+        one_ratio = self.size[0] * other.size[1] == self.size[1] * other.size[0]
+        return (self.resize, self.place) == (theirs.resize, theirs.place) and (one_ratio or self.resize == "squash")
+
     def load(self, path: str, dtype: str = "float32") -> NDArray[Any]:
         """The input for one image file, as an engine of that input type takes it: see :func:`preprocess_image`."""
         return preprocess_image(load_image(path), self.model_dump(mode="json"), dtype)

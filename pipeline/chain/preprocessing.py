@@ -65,7 +65,9 @@ def _of_embedded(source: str, model: ModelSource) -> PreprocessSpec | None:
             return _EMBEDDED
         case "digits-detection":
             side = CANVAS * _ENLARGED if model.origin == "torchvision" and model.name.startswith(_COARSE) else CANVAS
-            return _CANVASES.model_copy(update={"size": (side, side)})
+            canvases = _CANVASES.model_copy(update={"size": (side, side)})
+            own = weights_preprocess(model)
+            return canvases if own is None else canvases.resized_as(own)
         case _:
             return None
 

@@ -15,6 +15,7 @@ from pipeline.stages.answers import TakeAnswers
 
 if TYPE_CHECKING:
     from pipeline.models import ModelSource
+    from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
     from pipeline.recipe import Recipe
     from pipeline.subject import Parts
@@ -111,8 +112,9 @@ def is_file_of_answers(text: str) -> bool:
 def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Path, progress: Progress) -> Parts:
     """What a teacher's own run is about: everything of the student's but network, weights and how that is fed.
 
-    A teacher whose published weights are taken is fed as those want it, at the student's size where the user gave one;
-    any other one as the student. What the recipe's ``distill.teacher_input`` says comes first.
+    A teacher whose published weights are taken is fed as those want it, at the student's size where the user gave one,
+    and of what the student sees where answers say where something is; any other one as the student. What the recipe's
+    ``distill.teacher_input`` says comes first.
 
     Args:
         parts: Of the student.
@@ -134,15 +136,22 @@ def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Pa
     if found.origin == "pretrained":
         sized = recipe.model_copy(update={"input": InputSection(size=recipe.input.size)})
         preprocess, _ = preprocess_of(sized, teacher.model, found)
+        if parts.task.placed:
+            preprocess = preprocess.resized_as(parts.preprocess)
     own = recipe.distill.teacher_input.get(teacher.text)
     if own is not None:
         preprocess = own.over(resized(preprocess, own))
-    if parts.task.placed and preprocess.resize != parts.preprocess.at(preprocess.size).resize:
+    if parts.task.placed and not preprocess.shows_as(parts.preprocess):
         raise UsageError(
             "this teacher sees another part of the images than the student, and says where things are",
             where=teacher.text,
-            got=f"resize {preprocess.resize} for {preprocess.size}, the student's {parts.preprocess.resize} for "
-            f"{parts.preprocess.size}",
+            got=f"{_shown(preprocess)}, the student's {_shown(parts.preprocess)}",
             fix="let both be fed alike: input.resize, distill.teacher_input",
         )
     return replace(parts, model=teacher.model, weights=found, preprocess=preprocess)
+
+
+def _shown(preprocess: PreprocessSpec) -> str:
+    """Which part of an image is seen, in words."""
+    place = f" in the {preprocess.place}" if preprocess.place is not None else ""
+    return f"resize {preprocess.resize}{place} for {preprocess.size}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.models.torchvision_source import default_weights
+from pipeline.models.yolo.variants import VARIANTS, XVariant
 from pipeline.preprocess import PreprocessSpec
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _DETECTOR_SIDE = 320
 def weights_preprocess(source: ModelSource) -> PreprocessSpec | None:
     """The preprocessing of torchvision's and YOLO's networks, or of timm's table; None for a classifier from a file."""
     if source.origin == "yolo":
-        return PreprocessSpec(size=(_DETECTOR_SIDE, _DETECTOR_SIDE), resize="squash", channels="BGR", **_AS_BYTES)
+        return _of_yolo(source.name)
     if source.task == "detection":
         return _of_detector(source.name)
     if source.origin == "torchvision":
@@ -48,6 +49,13 @@ def _of_torchvision(arguments: dict[str, Any]) -> PreprocessSpec:
         std=preset["std"],
         interpolation=preset["interpolation"].lower(),
     )
+
+
+def _of_yolo(name: str) -> PreprocessSpec:
+    """The whole image in its ratio, as the networks' authors feed them: YOLOX's in the corner, others in the middle."""
+    place: Literal["centre", "corner"] = "corner" if isinstance(VARIANTS[name], XVariant) else "centre"
+    size = (_DETECTOR_SIDE, _DETECTOR_SIDE)
+    return PreprocessSpec(size=size, resize="letterbox", place=place, channels="BGR", **_AS_BYTES)
 
 
 def _of_detector(name: str) -> PreprocessSpec:

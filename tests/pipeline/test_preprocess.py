@@ -226,6 +226,26 @@ def test_a_letterbox_of_another_size_or_resized_otherwise() -> None:
     assert _spec(size=7).resized("letterbox") == _spec(size=7, resize="letterbox")
 
 
+def test_images_are_resized_as_another_resizes_them_and_nothing_else_is_taken_over() -> None:
+    ours, theirs = _spec(size=(9, 8), mean=0.1), _spec(size=7, resize="letterbox", fill=3, place="corner", mean=0.2)
+
+    assert ours.resized_as(theirs) == _spec(size=(9, 8), resize="letterbox", fill=3, place="corner", mean=0.1)
+    assert theirs.resized_as(ours) == _spec(size=7, mean=0.2)
+    assert _spec(size=14).resized_as(_spec(size=7, resize=8)) == _spec(size=14, resize=16)
+
+
+def test_two_inputs_show_the_same_where_a_place_has_the_same_share_of_their_sides() -> None:
+    boxed = _spec(size=(6, 8), resize="letterbox")
+
+    assert boxed.shows_as(_spec(size=(3, 4), resize="letterbox", fill=0))
+    assert not boxed.shows_as(_spec(size=(3, 4), resize="letterbox", place="corner"))
+    assert not boxed.shows_as(_spec(size=(4, 4), resize="letterbox"))
+    assert not boxed.shows_as(_spec(size=(6, 8)))
+    assert _spec(size=(6, 8)).shows_as(_spec(size=4))
+    assert _spec(size=14, resize=16).shows_as(_spec(size=7, resize=8))
+    assert not _spec(size=14, resize=16).shows_as(_spec(size=7, resize=7))
+
+
 # Reading a file
 
 

@@ -20,6 +20,7 @@ SCRATCH = WeightsSource(origin="scratch")
         ("fasterrcnn_resnet50_fpn", 160),
         ("ssdlite320_mobilenet_v3_large", 160),
         ("fcos_resnet50_fpn", 160),
+        ("yolo/x-tiny", 160),
     ],
 )
 def test_canvases_are_enlarged_for_networks_of_coarse_maps(name: str, side: int) -> None:
@@ -45,3 +46,21 @@ def test_a_published_backbone_gets_the_colours_it_was_trained_with() -> None:
 
     assert spec.size == (160, 160)
     assert spec.mean == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize(("name", "place"), [("yolo/x-nano", "corner"), ("yolo/9-t", "centre")])
+@pytest.mark.parametrize("source", ["digits-detection", "photos"])
+def test_yolo_sees_the_whole_image_in_its_ratio(source: str, name: str, place: str) -> None:
+    recipe = Recipe.model_validate({"model": name, "data": {"source": source}, "input": {"size": [96, 160]}})
+
+    spec, assumed = preprocess_of(recipe, resolve_model(name), SCRATCH)
+
+    assert (spec.size, spec.resize, spec.fill, spec.place, assumed) == ((96, 160), "letterbox", 114, place, ())
+
+
+def test_yolo_is_fed_otherwise_where_that_is_asked_for() -> None:
+    recipe = Recipe.model_validate(
+        {"model": "yolo/x-nano", "data": {"source": "photos"}, "input": {"resize": "squash"}}
+    )
+
+    assert preprocess_of(recipe, resolve_model(recipe.model), SCRATCH)[0].resize == "squash"

@@ -133,13 +133,48 @@ def test_a_detector_is_taught_by_nobody_unasked() -> None:
     assert named_teachers(_recipe(), Detection()) == ()
 
 
-def test_a_teacher_of_boxes_sees_the_part_of_the_image_that_the_student_sees(
-    tmp_path: Path, session_parts: Parts
-) -> None:
-    placed = replace(session_parts, task=Detection())
-    recipe = {"model": "ssdlite320_mobilenet_v3_large", "distill": {"teachers": ["retinanet_resnet50_fpn"]}}
-    recipe["distill"]["teacher_input"] = {"retinanet_resnet50_fpn": {"size": 32, "resize": 64}}
-    whole = Recipe.model_validate(recipe)
+def _boxes_fed(
+    tmp_path: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch, own: dict[str, Any] | None = None
+) -> PreprocessSpec:
+    """How a detector that teaches is fed; its published weights are as good as downloaded."""
+    name = "retinanet_resnet50_fpn"
+    distill = {"teachers": [name], "teacher_input": {} if own is None else {name: own}}
+    whole = Recipe.model_validate({"model": "yolo/x-nano", "data": {"source": "photos"}, "distill": distill})
     (teacher,) = named_teachers(whole, Detection())
+    found = WeightsSource(origin="pretrained")
+    monkeypatch.setattr("pipeline.chain.teachers.resolve_weights", lambda *_args, **_options: found)
+    return teacher_parts(replace(parts, task=Detection()), teacher, whole, tmp_path, SilentProgress()).preprocess
+
+
+def _placed(parts: Parts, **fields: Any) -> Parts:  # noqa: ANN401 - as of a preprocessing
+    spec = {**parts.preprocess.resized("squash").model_dump(), **fields}
+    return replace(parts, preprocess=type(parts.preprocess).model_validate(spec))
+
+
+def test_a_teacher_of_boxes_sees_the_part_of_the_image_that_the_student_sees(
+    tmp_path: Path, session_parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = _placed(session_parts, resize="letterbox", place="corner")
+    found = _boxes_fed(tmp_path, student, monkeypatch)
+
+    assert (found.size, found.resize, found.place) == ((320, 320), "letterbox", "corner")
+    assert found.mean == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize(
+    ("fields", "own"),
+    [
+        ({}, {"size": 32, "resize": 64}),
+        ({"resize": "letterbox", "place": "corner"}, {"resize": "letterbox", "place": "centre"}),
+        ({"resize": "letterbox", "place": "corner"}, {"size": [32, 64]}),
+    ],
+)
+def test_a_teacher_of_boxes_that_is_told_to_see_another_part_is_one_error(
+    tmp_path: Path,
+    session_parts: Parts,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, Any],
+    own: dict[str, Any],
+) -> None:
     with pytest.raises(UsageError, match="sees another part of the images than the student"):
-        teacher_parts(placed, teacher, whole, tmp_path, SilentProgress())
+        _boxes_fed(tmp_path, _placed(session_parts, **fields), monkeypatch, own)
