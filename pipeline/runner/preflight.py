@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.chain.keys import key_components, key_of
 from pipeline.errors import ResourceError, UsageError
+from pipeline.runner.comparison_trial import try_comparison
 from pipeline.runner.network_trial import known_trial, try_network
 from pipeline.stage import Inputs
 
@@ -38,7 +39,8 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
 
     Raises:
         UsageError: when a folder cannot be made or written to, a factory fails, a network does not take the input
-            or answer for the classes, or cannot be pruned where that is required.
+            or answer for the classes, or cannot be pruned where that is required, or when what is to be compared inside
+            student and teachers does not fit.
         WeightsError: when given weights do not fit.
         ResourceError: when there is less room for results than they are known to need.
     """
@@ -57,6 +59,7 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
                     trials[number] = try_network(plan, parts, chain.store, prune=prune)
                     ticker.advance()
     found = plan_after_trials(plan, [trial for trial in trials if trial is not None])
+    try_comparison(found, chain.store)
     if trials[0] is not None and trials[0].weights_bytes:
         check_room(replace(chain, plan=found), trials[0].weights_bytes)
     for note in found.notes[len(plan.notes) :]:

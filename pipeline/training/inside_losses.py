@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from torch import nn
 
@@ -19,12 +19,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pipeline.tasks.distillation.teaching import Teaching
-    from pipeline.training.images import Batch, TrainingImages
+    from pipeline.training.images import Batch
 
-__all__ = ["InsideLosses", "inside_losses"]
+__all__ = ["InsideLosses", "LookedAt", "inside_losses"]
 
 _LOOKED_AT = 2
 """Images by which layers are paired."""
+
+
+class LookedAt(Protocol):
+    """As much of the training images as is looked at before the training."""
+
+    def first(self, count: int) -> Tensor:
+        """Inputs, (count, channels, height, width)."""
+        ...
 
 
 class InsideLosses(nn.Module):
@@ -55,7 +63,7 @@ def inside_losses(
     teaching: Teaching,
     student: nn.Module,
     teachers: Callable[[], Sequence[nn.Module]],
-    images: TrainingImages,
+    images: LookedAt,
 ) -> InsideLosses | None:
     """What of the losses looks inside, ready to watch the student; None where nothing does.
 

@@ -1,0 +1,86 @@
+"""What is to be compared inside student and teachers, tried before anybody is trained: is there anything that fits?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.chain.keys import key_of
+from pipeline.environment import versions
+from pipeline.tasks.distillation.teaching import INSIDE
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from pipeline.artifact import Json
+    from pipeline.chain.plan import Plan
+    from pipeline.store import Store
+    from pipeline.subject import Parts
+
+__all__ = ["try_comparison"]
+
+_VERSION = 1
+_RECORDS = "comparisons"
+
+
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """Inputs in place of training images: layers and heads are paired by their shapes."""
+
+    shape: tuple[int, ...]
+
+    def first(self, count: int) -> Tensor:
+        """So many inputs, (count, channels, height, width)."""
+        import torch
+
+        return torch.randn(count, *self.shape[1:])
+
+
+def try_comparison(plan: Plan, store: Store) -> None:
+    """See that the losses of distill that look into the networks find something to compare in these.
+
+    Args:
+        plan: Of the run; each of its networks was tried alone before.
+        store: Where it is remembered that they did.
+
+    Raises:
+        UsageError: when they do not.
+    """
+    teaching = plan.recipe.distill
+    if "distill" in plan.skipped or not INSIDE & set(teaching.losses):
+        return
+    key = _key(plan)
+    if store.get_record(_RECORDS, key) is not None:
+        return
+    import torch
+
+    from pipeline.training.inside_losses import inside_losses
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        student = _network(plan.parts)
+        found = inside_losses(
+            teaching, student, lambda: [_network(parts) for parts in plan.teachers], _Noise(plan.parts.preprocess.shape)
+        )
+    if found is not None:
+        found.release()
+    store.put_record(_RECORDS, key, {"losses": sorted(INSIDE & set(teaching.losses))})
+
+
+def _network(parts: Parts) -> nn.Module:
+    from pipeline.models.build import build_network
+
+    return build_network(parts.model, classes=len(parts.dataset.classes))
+
+
+def _key(plan: Plan) -> str:
+    components: dict[str, Json] = {
+        "stage": "comparison",
+        "version": _VERSION,
+        "models": [parts.model.identity() for parts in (plan.parts, *plan.teachers)],
+        "classes": len(plan.parts.dataset.classes),
+        "input": list(plan.parts.preprocess.shape),
+        "losses": sorted(INSIDE & set(plan.recipe.distill.losses)),
+        "versions": versions(("torch", "torchvision", "timm")),
+    }
+    return key_of(components)

@@ -1,0 +1,68 @@
+"""What student and teachers are to be compared by is tried before anybody is trained."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.chain.chain import Chain
+from pipeline.chain.plan import make_plan
+from pipeline.errors import UsageError
+from pipeline.progress import SilentProgress
+from pipeline.runner.comparison_trial import try_comparison
+from pipeline.runner.preflight import preflight
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.chain.plan import Plan
+    from pipeline.recipe import Recipe
+    from pipeline.store import Store
+
+COARSE = """
+    from torch import nn
+
+    def net(num_classes):
+        mean = nn.AdaptiveAvgPool2d(1)
+        return nn.Sequential(nn.Conv2d(3, 8, 5, stride=5), mean, nn.Flatten(), nn.Linear(8, num_classes))
+"""
+
+
+def _plan(recipe: Recipe, store: Store, teacher: str | None = None, **distill: object) -> Plan:
+    teachers = {} if teacher is None else {"teachers": (teacher,)}
+    changed = recipe.distill.model_copy(update={**teachers, **distill})
+    return make_plan(recipe.model_copy(update={"distill": changed}), store, SilentProgress())
+
+
+@pytest.fixture
+def coarse(tmp_path: Path) -> str:
+    """A network none of whose layers has a resolution of the tiny network's."""
+    path = tmp_path / "coarse.py"
+    path.write_text(textwrap.dedent(COARSE), encoding="utf-8")
+    return f"{path}:net"
+
+
+def test_layers_that_do_not_fit_are_refused_before_any_training(tiny_recipe: Recipe, store: Store, coarse: str) -> None:
+    plan = _plan(tiny_recipe, store, coarse, losses={"attention": 1.0})
+    with pytest.raises(UsageError, match="no layers of the same resolution"):
+        preflight(Chain(plan, store, SilentProgress(), lambda _: None), [])
+
+
+def test_those_that_fit_are_tried_once(tiny_recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = _plan(tiny_recipe, store, losses={"attention": 1.0, "kd": 1.0})
+    try_comparison(plan, store)
+    monkeypatch.setattr("pipeline.training.inside_losses.inside_losses", None)  # would fail if it were called
+
+    try_comparison(plan, store)
+
+
+def test_where_nothing_inside_is_compared_or_nobody_teaches_no_network_is_built(
+    tiny_recipe: Recipe, store: Store, coarse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.models.build.build_network", None)  # would fail if it were called
+    try_comparison(_plan(tiny_recipe, store, coarse, losses={"kd": 1.0}), store)
+    alone = _plan(tiny_recipe.model_copy(update={"skip": ("distill",)}), store, coarse, losses={"attention": 1.0})
+
+    try_comparison(alone, store)
