@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pipeline.errors import DataError, UsageError
+from pipeline.tasks.accuracy import Accuracy
 from pipeline.tasks.noise import largest_difference, output_noise
-from pipeline.tasks.task import Accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from pipeline.session import Array, Outputs
     from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.tasks.followed import Followed
+    from pipeline.tasks.labels import Labels
     from pipeline.tasks.lesson import Lesson
     from pipeline.tasks.marks import Mark
     from pipeline.tasks.moves import Moves, Tile
-    from pipeline.tasks.task import Labels
     from pipeline.training.images import Batch, TrainingImages
     from pipeline.training.schedule import Augmentation
 

@@ -104,7 +104,7 @@ class HeadLosses(nn.Module):
             differ = (likely - wanted).abs().amax(dim=-1).flatten()
             total = total + self._weights["iou"] * box_overlap(boxes, truth, differ).sum()
         if "ld" in self._weights:
-            first, second = (one.flatten(0, 1).unflatten(1, (_SIDES, -1)) for one in (codes, aimed))
+            first, second = (one.reshape(present.numel(), _SIDES, -1) for one in (codes, aimed))
             total = total + self._weights["ld"] * (localisation(first, second) * present.flatten()).sum()
         return total / present.sum().clamp(min=1.0)
 

@@ -11,9 +11,11 @@ from pipeline.models import model_file
 from pipeline.models.build import modes_kept
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-__all__ = ["check_detector"]
+    from pipeline.session import Outputs
+
+__all__ = ["check_detector", "found_by"]
 
 
 def check_detector(network: nn.Module, input_shape: tuple[int, ...], *, classes: int, trained: bool) -> None:
@@ -32,6 +34,17 @@ def check_detector(network: nn.Module, input_shape: tuple[int, ...], *, classes:
         _check_answers(network.eval(), input_shape)
         if trained:
             _check_losses(network.train(), input_shape, classes)
+
+
+def found_by(network: nn.Module, inputs: Tensor) -> list[Outputs]:
+    """What a detector in evaluation mode finds: of each image boxes (k, 4) xyxy, scores (k,) and labels (k,) from 1.
+
+    Args:
+        network: Of torchvision's interface.
+        inputs: (batch, channels, height, width).
+    """
+    answers = [{name: tensor.detach().cpu() for name, tensor in one.items()} for one in network(inputs)]
+    return [(one["boxes"].float().numpy(), one["scores"].float().numpy(), one["labels"].numpy()) for one in answers]
 
 
 def _check_answers(network: nn.Module, shape: tuple[int, ...]) -> None:

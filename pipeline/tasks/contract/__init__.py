@@ -1,0 +1,1 @@
+"""What every task does: with its networks, in training, with outputs; one protocol each."""

@@ -1,0 +1,158 @@
+"""What detection does with outputs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.errors import DataError
+from pipeline.preprocess import boxes_in_image
+from pipeline.tasks.accuracy import Accuracy
+from pipeline.tasks.detection.deployable.agreement import candidates_differ
+from pipeline.tasks.detection.marked import marks_of_detections, marks_of_truth
+from pipeline.tasks.detection.same_objects import pairs_of, same_objects
+from pipeline.tasks.reading.detection import detections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.artifact import Json
+    from pipeline.data import Sample
+    from pipeline.preprocess import PreprocessSpec
+    from pipeline.session import Array, Outputs
+    from pipeline.tasks.detection.deployable.post_process import PostProcess
+    from pipeline.tasks.marks import Mark
+
+__all__ = ["DetectorOutputs"]
+
+
+class DetectorOutputs:
+    """That part of :class:`~pipeline.tasks.detection.detection.Detection`.
+
+    Attributes:
+        metric: Of the score.
+        post: What is left to do with the candidates.
+    """
+
+    metric = "AP"
+    post: PostProcess
+
+    def told_with(self, outputs: Sequence[Outputs]) -> Json:  # noqa: ARG002 - whatever they are
+        """The thresholds."""
+        return asdict(self.post)
+
+    def in_images(
+        self, outputs: Sequence[Outputs], samples: Sequence[Sample], preprocess: PreprocessSpec
+    ) -> list[Outputs]:
+        """The boxes in pixels of the images."""
+        from pipeline.tasks.detection.box_labels import objects_of
+
+        spec = preprocess.model_dump(mode="json")
+        return [
+            (boxes_in_image(boxes, objects_of(sample).size, spec), *rest)
+            for (boxes, *rest), sample in zip(outputs, samples, strict=True)
+        ]
+
+    def score(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> Accuracy:
+        """COCO's average precision by pycocotools, over thresholds from 0.50 to 0.95."""
+        from pipeline.tasks.detection.average_precision import Found, coco_figures
+        from pipeline.tasks.detection.box_labels import objects_of
+
+        found = [self._found(one) for one in outputs]
+        truth = [objects_of(sample) for sample in samples]
+        labels = [label for sample in samples for label in sample.classes]
+        seen = [int(classes.max(initial=0)) for _, _, classes in found]
+        figures = coco_figures([Found(*one) for one in found], truth, classes=1 + max([*labels, *seen], default=0))
+        beside = dict(figures.figures)
+        return Accuracy(
+            metric=self.metric,
+            value=beside.pop("AP"),
+            n=len(samples),
+            per_image=figures.per_image,
+            decisions=self.decide(outputs),
+            beside=beside,
+        )
+
+    def metric_of(self, per_image: Sequence[Json]) -> Callable[[Sequence[int]], float]:
+        """COCO's average precision; see :func:`~pipeline.tasks.detection.average_precision.precision_of`."""
+        from pipeline.tasks.detection.average_precision import precision_of
+
+        return precision_of(per_image)
+
+    def blind_score(self, samples: Sequence[Sample]) -> float:  # noqa: ARG002 - whatever they show
+        """Nothing is found without looking."""
+        return 0.0
+
+    def mean_loss(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> float:
+        """What is lacking to an AP50 of 1."""
+        return 1.0 - self.score(outputs, samples).beside["AP50"]
+
+    def in_order(self, outputs: Sequence[Outputs], have: Sequence[str], want: Sequence[str]) -> Sequence[Outputs]:
+        """The candidates with the labels of the wanted order.
+
+        Raises:
+            DataError: when a wanted class is not among those there are, or the other way round.
+        """
+        if tuple(have) == tuple(want):
+            return outputs
+        unknown = sorted(set(have) ^ set(want))
+        if unknown:
+            raise DataError(
+                f"model and data do not know the same classes: {unknown[0]!r}",
+                got=f"{len(have)} classes",
+                expected="those of the data",
+            )
+        place = np.array([0, *(1 + want.index(name) for name in have)])
+        return [(boxes, scores, place[labels]) for boxes, scores, labels in outputs]
+
+    def difference(self, wanted: Sequence[Array], found: Sequence[Array]) -> float:
+        """See :func:`~pipeline.tasks.detection.deployable.agreement.candidates_differ`."""
+        return candidates_differ(wanted, found, score=self.post.score)
+
+    def noise(self, outputs: Sequence[Outputs], reference: Sequence[Outputs]) -> float:
+        """How much of the reference's detections is not there, or more is: squared scores, relative to the reference's.
+
+        A detection of score s whose partner of the same class has s' and overlaps by u counts (s - u s')^2, one without
+        a partner its own square.
+        """
+        changed = whole = 0.0
+        for ours, theirs in zip(outputs, reference, strict=True):
+            mine, wanted = self._found(ours), self._found(theirs)
+            matched = pairs_of(mine, wanted)
+            whole += float((wanted[1] ** 2).sum())
+            changed += sum((wanted[1][one] - overlap * mine[1][other]) ** 2 for other, one, overlap in matched)
+            ours_taken, theirs_taken = ({pair[place] for pair in matched} for place in (0, 1))
+            for (_, scores, _), taken in ((mine, ours_taken), (wanted, theirs_taken)):
+                changed += sum(float(score) ** 2 for number, score in enumerate(scores) if number not in taken)
+        return float(changed / max(whole, 1e-30))
+
+    def about_equal(self, first: Outputs, second: Outputs, tolerance: float) -> bool:
+        """Whether their scores add up to the same: the boxes of a network that knows nothing are tossed up."""
+        totals = [float(scores.sum()) for _, scores, _ in (first, second)]
+        return abs(totals[0] - totals[1]) <= max(tolerance, 1e-2) * max(totals, default=0.0)
+
+    def decide(self, outputs: Sequence[Outputs]) -> tuple[Json, ...]:
+        """The detections of each image: class index, score, and the box, xyxy."""
+        return tuple(
+            [[int(label), float(score), *map(float, box)] for box, score, label in zip(*self._found(one), strict=True)]
+            for one in outputs
+        )
+
+    def alike(self, first: Sequence[Json], second: Sequence[Json]) -> tuple[bool, ...]:
+        """Whether both are sure of the same objects: as many, each with a partner of its class in the same place."""
+        return tuple(same_objects(a, b) for a, b in zip(first, second, strict=True))
+
+    def marks(self, sample: Sample, decision: Json | None = None) -> tuple[Mark, ...]:
+        """The objects, or the detections that the model is sure of; see :mod:`~pipeline.tasks.detection.marked`."""
+        from pipeline.tasks.detection.box_labels import objects_of
+
+        objects = objects_of(sample)
+        return marks_of_truth(objects) if decision is None else marks_of_detections(objects, decision)
+
+    def _found(self, output: Outputs) -> Outputs:
+        """Boxes, scores and class indices that are left of one image's candidates."""
+        candidates, likelihoods, numbers = output
+        boxes, scores, labels = detections(candidates, likelihoods, numbers, **asdict(self.post))
+        return boxes, scores, labels - 1
