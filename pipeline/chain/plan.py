@@ -156,6 +156,7 @@ def make_plan(
         DeviceError: when the device where it should be measured lacks something.
     """
     machine = machine or place.machine
+    _check_measurable(recipe)
     targets = targets_of(recipe, progress, place, machine)
     model = replace(resolve_model(recipe.model), output=recipe.network.output)
     task = task_named(_task_of(recipe, model))
@@ -233,6 +234,26 @@ def _check_expectation(recipe: Recipe, targets: tuple[Target, ...], place: Workp
 
 def _path(text: str | None) -> Path | None:
     return Path(text).expanduser() if text else None
+
+
+def _check_measurable(recipe: Recipe) -> None:
+    """See that a measurement has enough samples to say how long an inference takes.
+
+    Raises:
+        UsageError: when it has fewer than its median needs.
+    """
+    from benchmarks.statistics.percentiles import NEEDED
+    from pipeline.chain.engine_measurement import profile_of
+
+    profile = profile_of(recipe.measure)
+    if (count := profile.processes * profile.iterations) < NEEDED["p50"]:
+        raise UsageError(
+            "so few timed inferences tell no median",
+            where="measure.iterations",
+            got=f"{profile.iterations} in each of {profile.processes} process(es), {count} in all",
+            expected=f"at least {NEEDED['p50']} in all",
+            fix="raise measure.iterations or measure.processes, or leave them to the profile",
+        )
 
 
 def _check_trainable(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -> None:

@@ -541,3 +541,21 @@ def test_what_only_detectors_have_teaches_no_classifier(planned: Planner, stage:
     with pytest.raises(UsageError, match="networks for classification cannot learn by 'boxes'") as raised:
         planned(**{stage: {"losses": {"boxes": 1.0}}})
     assert f"{stage}.losses" in str(raised.value)
+
+
+def _measured(recipe: Recipe, processes: int | None, iterations: int) -> Recipe:
+    measure = recipe.measure.model_copy(update={"processes": processes, "iterations": iterations})
+    return recipe.model_copy(update={"measure": measure})
+
+
+@pytest.mark.parametrize(("processes", "iterations"), [(1, 10), (None, 3)])
+def test_a_measurement_without_a_median_is_refused_before_any_work(
+    tiny_recipe: Recipe, store: Store, processes: int | None, iterations: int
+) -> None:
+    with pytest.raises(UsageError, match="so few timed inferences tell no median") as raised:
+        make_plan(_measured(tiny_recipe, processes, iterations), store, SilentProgress())
+    assert raised.value.where == "measure.iterations"
+
+
+def test_a_measurement_that_has_one_is_made(tiny_recipe: Recipe, store: Store) -> None:
+    assert make_plan(_measured(tiny_recipe, 1, 11), store, SilentProgress()).recipe.measure.iterations == 11
