@@ -388,7 +388,9 @@ def test_a_teacher_is_asked_once_and_its_student_learns_from_it(deployed: Deploy
     store, weights = _trained(deployed, place)
     teachers = [f"{place / 'net.py'}:net@{weights}"]
     short = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3, "augment": ["flip"]}
-    plan = make_plan(_recipe(place, distill={"teachers": teachers, "schedule": short}), store, SilentProgress())
+    losses = {"pkd": 6.0, "scores": 1.0, "iou": 4.0}  # pyramids, and heads of one make
+    distill = {"teachers": teachers, "schedule": short, "losses": losses}
+    plan = make_plan(_recipe(place, distill=distill), store, SilentProgress())
     chain = preflight(Chain(plan, store, SilentProgress(), lambda _: None), [])
     (parts,) = chain.plan.teachers
     network = chain.about(parts).execute(chain.plan.recipe.baseline, {}).artifact
