@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.bundle_options import BUNDLE
 from pipeline.cli.options import JSON
 
 __all__ = ["COMMANDS"]
-
-_BUNDLE = typer.Argument(metavar="BUNDLE", help="Folder with a manifest.json.", show_default=False)
 
 
 def report(
@@ -26,7 +25,7 @@ def report(
 
 
 def sign(
-    bundle: Annotated[Path, _BUNDLE],
+    bundle: Annotated[Path, BUNDLE],
     key: Annotated[Path, typer.Option("--key", help="Ed25519 private key, PEM.", show_default=False)],
 ) -> None:
     """Sign a bundle with a key of yours.
@@ -47,7 +46,7 @@ def sign(
 
 
 def verify(
-    bundle: Annotated[Path, _BUNDLE],
+    bundle: Annotated[Path, BUNDLE],
     require_signature: Annotated[
         bool, typer.Option("--require-signature", help="Refuse it unless it was signed with the key.")
     ] = False,

@@ -9,7 +9,23 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.cli import bundles, devices, doctor, fleets, gating, listing, runs, sharing, storing
+from pipeline.cli import (
+    baselines,
+    bundles,
+    comparing,
+    deploying,
+    devices,
+    doctor,
+    explaining,
+    fleets,
+    gating,
+    listing,
+    measuring,
+    preprocessing,
+    self_testing,
+    sharing,
+    storing,
+)
 from pipeline.cli.failures import end_well, guarded
 from pipeline.threads import rest_between_work
 
@@ -37,10 +53,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )  # fmt: skip
 
-_COMMANDS = (runs, fleets, gating, bundles, listing, doctor, sharing)
+_COMMANDS = (
+    deploying, explaining, comparing, preprocessing, fleets, measuring, gating, self_testing, bundles, listing, doctor,
+    sharing,
+)  # fmt: skip
 for command in (command for module in _COMMANDS for command in module.COMMANDS):
     app.command(name=command.__name__.rstrip("_"))(guarded(command))
-app.add_typer(gating.baseline_app)
+app.add_typer(baselines.baseline_app)
 app.add_typer(devices.device_app)
 app.add_typer(storing.store_app)
 

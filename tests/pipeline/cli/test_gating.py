@@ -20,7 +20,9 @@ from exporters.bundle import Bundle, read_bundle
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.cli import console, gating
-from pipeline.cli.gating import _cores, _gate_accepted, _gate_pair, _margins
+from pipeline.cli.cores import cores_named
+from pipeline.cli.gate_options import margins_of
+from pipeline.cli.gating import _gate_accepted, _gate_pair
 from pipeline.errors import BaselineError, IntegrityError, UnknownNameError, UsageError
 from pipeline.gate.against_baselines import accept
 from pipeline.gate.baselines.shelf import Shelf, case_of
@@ -108,25 +110,25 @@ def test_what_is_wrong_is_told_without_torch(told: dict[str, dict[str, Any]]) ->
 
 
 def test_margins_are_shares_or_percents() -> None:
-    found = _margins(["latency_p50=3%", "accuracy=0.005", "memory_bytes=4096", "agreement=95%"])
+    found = margins_of(["latency_p50=3%", "accuracy=0.005", "memory_bytes=4096", "agreement=95%"])
 
     assert (found.latency_p50, found.accuracy, found.memory_bytes, found.agreement) == (0.03, 0.005, 4096, 0.95)
-    assert found.latency_p90 == _margins([]).latency_p90
+    assert found.latency_p90 == margins_of([]).latency_p90
 
 
 def test_the_last_one_of_two_settings_of_a_margin_holds() -> None:
-    assert _margins(["size=1%", "size=2%"]).size == 0.02
+    assert margins_of(["size=1%", "size=2%"]).size == 0.02
 
 
 @pytest.mark.parametrize("setting", ["size=", "size=nan", "size=inf", "size=1e400", "size=%", "size=1%%", "size"])
 def test_a_margin_that_is_no_share_is_refused(setting: str) -> None:
     with pytest.raises(UsageError, match="a margin is a share"):
-        _margins([setting])
+        margins_of([setting])
 
 
 def test_an_unknown_margin_is_told_the_nearest_ones() -> None:
     with pytest.raises(UnknownNameError, match="unknown margin 'latncy_p50'") as raised:
-        _margins(["latncy_p50=1%"])
+        margins_of(["latncy_p50=1%"])
 
     assert "latency_p50" in (raised.value.expected or "")
 
@@ -135,15 +137,15 @@ def test_cores_are_single_ones_and_spans() -> None:
     usable = sorted(os.sched_getaffinity(0))
     first, last = usable[0], usable[-1]
 
-    assert _cores(None) == ()
-    assert _cores(f"{last},{first},{last}") == tuple(sorted({first, last}))
-    assert _cores(f"{first}-{first}") == (first,)
+    assert cores_named(None) == ()
+    assert cores_named(f"{last},{first},{last}") == tuple(sorted({first, last}))
+    assert cores_named(f"{first}-{first}") == (first,)
 
 
 @pytest.mark.parametrize("text", ["", ",", "0,", "a", "0-", "-1", "0--1", "1-0", "0-9999999999999", "4096", "0x1"])
 def test_cores_that_are_none_or_not_ours_are_refused_at_once(text: str) -> None:
     with pytest.raises(UsageError, match="cores"):
-        _cores(text)
+        cores_named(text)
 
 
 # The gate

@@ -1,15 +1,14 @@
-"""The commands that have to do with a run: deploy, recipe, explain."""
+"""The command that takes a model through every stage: deploy."""
 
 # No `from __future__ import annotations` here: see options.py.
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from pipeline.cli.options import DEVICE, JSON, takes_recipe
+from pipeline.cli.options import DEVICE, takes_recipe
 
 if TYPE_CHECKING:
     from benchmarks.workers.workplace import Workplace
@@ -18,12 +17,9 @@ if TYPE_CHECKING:
     from pipeline.runner.publish import Deployed
     from pipeline.runner.report_rows import Outcome
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "stage_line"]
 
 _COLOURS = {"ok": "green", "improved": "green", "missed": "red", "regressed": "red"}
-
-_OF_WHAT_FOLLOWS = ("target", "skip", "input_", "goal", "require", "expect_accuracy", "budget", "compute", "quick")
-"""Options that say nothing about the network and its images."""
 
 
 @takes_recipe()
@@ -142,7 +138,7 @@ def _deploy(
     ran: list[str] = []
 
     def announce(outcome: "Outcome") -> None:
-        say(_stage_line(outcome), markup=False)
+        say(stage_line(outcome), markup=False)
         if outcome.result.status == "ran" or (outcome.measured is not None and not outcome.measured.cached):
             ran.append(outcome.result.stage)
 
@@ -161,7 +157,8 @@ def _deploy(
     return max(deployed.exit_code for deployed in results)
 
 
-def _stage_line(outcome: "Outcome") -> str:
+def stage_line(outcome: "Outcome") -> str:
+    """A stage in one line: what it gave and how long it took."""
     from pipeline.report import figures
 
     result, measured = outcome.result, outcome.measured
@@ -236,131 +233,4 @@ def _show_targets(results: "tuple[Deployed, ...]") -> None:
     say(f"  {page}", markup=False)
 
 
-@takes_recipe()
-def recipe_(recipe: "Recipe") -> None:
-    """Print the fully resolved recipe as YAML.
-
-    Every key with its value, in the form that --recipe takes.
-
-    \b
-    edgewright recipe resnet50 --data my_photos > my_recipe.yaml
-    edgewright deploy --recipe my_recipe.yaml
-    """  # noqa: D301 - click's
-    from pipeline.chain.plan import make_plan
-    from pipeline.cli.console import progress
-    from pipeline.recipe.reading import dump_recipe
-    from pipeline.store import Store, default_root
-
-    typer.echo(dump_recipe(make_plan(recipe, Store(default_root()), progress()).recipe), nl=False)
-
-
-@takes_recipe()
-def explain(
-    recipe: "Recipe", device: Annotated[str | None, DEVICE] = None, as_json: Annotated[bool, JSON] = False
-) -> None:
-    """Say which stages would run and why.
-
-    The field that changed is named; nothing is run.
-
-    \b
-    edgewright explain resnet50 --set distill.temperature=2
-    """  # noqa: D301 - click's
-    from benchmarks.workers.workplace import HERE
-    from pipeline.chain.plan import make_plan
-    from pipeline.cli.console import progress, say
-    from pipeline.devices.device import reached
-    from pipeline.runner.explain import explain as look
-    from pipeline.store import Store, default_root
-
-    store = Store(default_root())
-    with reached(device, progress()) as there:
-        found = look(make_plan(recipe, store, progress(), place=there or HERE), store)
-    if as_json:
-        from pipeline.cli.documents import ExplainDocument, ExplainedStage, print_document
-
-        print_document(ExplainDocument(stages=tuple(ExplainedStage(**asdict(one)) for one in found)))
-        return
-    for told in found:
-        first, *rest = told.reasons or ("",)
-        say(f"{told.stage:<24}{told.status:<11}{first}".rstrip(), markup=False)
-        for reason in rest:
-            say(f"{'':<35}{reason}", markup=False)
-
-
-@takes_recipe(without=("compute",))
-def compare(
-    recipe: "Recipe",
-    fewer: Annotated[bool, typer.Option("--fewer", help="Six processes and one look a comparison.")] = False,
-) -> None:
-    """Time what would be shipped beside the plain runtimes.
-
-    ONNX Runtime and OpenVINO with their defaults on the same ONNX files, and PyTorch eager on the network itself, for
-    each precision, judged like a gate. Nothing is published. Ends with 1 where the precision that would be shipped is
-    slower, with 3 where that cannot be told and with 4 where the machine was too noisy.
-
-    \b
-    edgewright compare resnet50 --target auto --skip distill,prune
-    """  # noqa: D301 - click's
-    from benchmarks.statistics.margins import EFFORTS
-    from pipeline.chain.chain import Chain
-    from pipeline.chain.plan import make_plan
-    from pipeline.cli.console import out_console, progress, say, table
-    from pipeline.report.comparison import Verdict
-    from pipeline.runner.compare_runtimes import COLUMNS, beside_plain_runtimes, cells
-    from pipeline.store import Store, default_root
-
-    store = Store(default_root())
-    plan = make_plan(recipe, store, progress())
-    for note in (*plan.assumed, *plan.notes):
-        say(f"  note: {note}", markup=False)
-    chain = Chain(plan, store, progress(), lambda outcome: say(_stage_line(outcome), markup=False))
-    found = []
-    for one in beside_plain_runtimes(chain, effort=EFFORTS["quick" if fewer else "default"]):
-        found.append(one)
-        say("  " + "  ".join(cells(one)), markup=False)
-    say("")
-    out_console().print(table(COLUMNS, [cells(one) for one in found]))
-    for reason in dict.fromkeys(reason for one in found for reason in one.unfit):
-        say(f"  unfit: {reason}", markup=False)
-    told = {one.p50.verdict for one in found if one.shipped}
-    for verdict, code in ((Verdict.REGRESSED, 1), (Verdict.UNFIT, 4), (Verdict.INCONCLUSIVE, 3)):
-        if verdict in told:
-            raise typer.Exit(code)
-
-
-@takes_recipe(without=_OF_WHAT_FOLLOWS)
-def preprocess(recipe: "Recipe") -> None:
-    """Find out how a trained network wants to be fed.
-
-    The usual sizes, normalisations and orders of channels are tried on calibration images, with their labels; the test
-    images are not looked at. For a network whose baseline is far below what it made in its training.
-
-    \b
-    edgewright preprocess net.py:build --weights w.pth --data my_photos
-    """  # noqa: D301 - click's
-    from pipeline.chain.plan import make_plan
-    from pipeline.cli.console import out_console, progress, say, table
-    from pipeline.report.figures import percent
-    from pipeline.runner.preprocess_search import try_preprocessings
-    from pipeline.store import Store, default_root
-
-    plan = make_plan(recipe, Store(default_root()), progress())
-    found = try_preprocessings(plan, progress())
-    rows = [
-        (
-            one.name,
-            percent(one.accuracy),
-            str(one.images),
-            f"{one.loss:.2f}",
-            "x".join(map(str, one.spec.size)),
-            str(one.spec.resize),
-            one.spec.channels,
-        )
-        for one in found
-    ]
-    columns = ("normalisation", "accuracy", "images", "loss", "size", "resize", "channels")
-    out_console().print(table(columns, rows))
-    say(f"\nthe best: {found[0].settings()}", markup=False)
-
-
-COMMANDS = (deploy, recipe_, explain, compare, preprocess)
+COMMANDS = (deploy,)

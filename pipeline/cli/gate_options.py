@@ -1,0 +1,82 @@
+"""What ``gate`` and ``selftest`` are told, as the gate takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.statistics.margins import Margins
+    from benchmarks.workers.workplace import Workplace
+    from pipeline.gate.two_bundles import GateOptions
+
+__all__ = ["gate_options", "margins_of"]
+
+
+def gate_options(
+    *,
+    effort: str,
+    margins: list[str],
+    threads: int | None,
+    affinity: tuple[int, ...],
+    seed: int,
+    place: Workplace | None,
+) -> GateOptions:
+    """How a gate judges.
+
+    Args:
+        effort: Name of how much evidence.
+        margins: As typed, each NAME=VALUE.
+        threads: Of the runtime; None: as the bundle says.
+        affinity: Cores to stay on; empty for all.
+        seed: Of orders and draws.
+        place: Where; None: on this machine.
+
+    Raises:
+        UsageError: for a margin that is none.
+    """
+    from benchmarks.pairs.paired_processes import PairProtocol
+    from benchmarks.statistics.margins import EFFORTS
+    from benchmarks.workers.workplace import HERE
+    from pipeline.gate.two_bundles import GateOptions
+
+    return GateOptions(
+        margins=margins_of(margins),
+        effort=EFFORTS[effort],
+        protocol=PairProtocol(affinity=affinity),
+        threads=threads,
+        seed=seed,
+        place=place or HERE,
+    )
+
+
+def margins_of(settings: list[str]) -> Margins:
+    """The default margins with what was typed in their place.
+
+    Raises:
+        UsageError: for an unknown name or a value that is no share.
+    """
+    from dataclasses import fields
+
+    from benchmarks.statistics.margins import Margins
+    from pipeline.errors import UnknownNameError, UsageError
+
+    known = {field.name for field in fields(Margins)}
+    given: dict[str, float] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if name not in known:
+            raise UnknownNameError("margin", name, known)
+        try:
+            value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            value = -1.0
+        if not equals or not 0 <= value < float("inf"):
+            raise UsageError("a margin is a share", where=f"--margin {setting}", expected="such as 3% or 0.03")
+        if name == "agreement" and value > 1:
+            raise UsageError("no more than all answers can agree", where=f"--margin {setting}", expected="at most 1")
+        if name == "memory_bytes" and value != int(value):
+            raise UsageError(
+                "this margin is a number of bytes", where=f"--margin {setting}", expected="such as 1048576"
+            )
+        given[name] = int(value) if name == "memory_bytes" else value
+    return Margins(**given)  # type: ignore[arg-type] # one of the fields is a whole number
