@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.deploying import stage_line
-from pipeline.cli.options import takes_recipe
+from pipeline.cli.options import DEVICE, takes_recipe
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -19,6 +19,7 @@ __all__ = ["COMMANDS"]
 def compare(
     recipe: "Recipe",
     fewer: Annotated[bool, typer.Option("--fewer", help="Six processes and one look a comparison.")] = False,
+    device: Annotated[str | None, DEVICE] = None,
 ) -> None:
     """Time what would be shipped beside the plain runtimes.
 
@@ -28,26 +29,35 @@ def compare(
 
     \b
     edgewright compare resnet50 --target auto --skip distill,prune
+    edgewright compare resnet50 --skip distill,prune --device pi
     """  # noqa: D301 - click's
     from benchmarks.statistics.margins import EFFORTS
+    from benchmarks.workers.workplace import HERE
     from pipeline.chain.chain import Chain
     from pipeline.chain.plan import make_plan
     from pipeline.cli.console import out_console, progress, say, table
+    from pipeline.devices.device import reached
     from pipeline.report.comparison import Verdict
     from pipeline.runner.compare_runtimes import COLUMNS, beside_plain_runtimes, cells
     from pipeline.store import Store, default_root
 
-    store = Store(default_root())
-    plan = make_plan(recipe, store, progress())
-    for note in (*plan.assumed, *plan.notes):
-        say(f"  note: {note}", markup=False)
-    chain = Chain(plan, store, progress(), lambda outcome: say(stage_line(outcome), markup=False))
-    found = []
-    for one in beside_plain_runtimes(chain, effort=EFFORTS["quick" if fewer else "default"]):
-        found.append(one)
-        say("  " + "  ".join(cells(one)), markup=False)
+    store, found = Store(default_root()), []
+    with reached(device, progress(), lasting=True) as there:
+        place = there or HERE
+        plan = make_plan(recipe, store, progress(), place=place)
+        for note in (*plan.assumed, *plan.notes):
+            say(f"  note: {note}", markup=False)
+        chain = Chain(plan, store, progress(), lambda outcome: say(stage_line(outcome), markup=False))
+        for one in beside_plain_runtimes(chain, effort=EFFORTS["quick" if fewer else "default"]):
+            found.append(one)
+            say("  " + "  ".join(cells(one)), markup=False)
+        doubts = place.doubts()
     say("")
     out_console().print(table(COLUMNS, [cells(one) for one in found]))
+    if there is not None:
+        say(f"  all ran on {device}, where there is no PyTorch to compare with; sent there: {there.sent}", markup=False)
+    for doubt in doubts:
+        say(f"  note: {doubt}", markup=False)
     for reason in dict.fromkeys(reason for one in found for reason in one.unfit):
         say(f"  unfit: {reason}", markup=False)
     told = {one.p50.verdict for one in found if one.shipped}

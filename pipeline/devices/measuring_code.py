@@ -40,6 +40,7 @@ _ROOTS = (
     "exporters.ort_cuda.session",
     "exporters.openvino.session",
     "exporters.ensemble",
+    "exporters.default_sessions",
 )
 """Modules that are started or opened by name there; what they import is found by reading them."""
 

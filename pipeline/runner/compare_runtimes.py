@@ -1,4 +1,4 @@
-"""What would be shipped beside the plain runtimes on the same network: is all this worth it, on this machine?"""
+"""What would be shipped beside the plain runtimes on the same network: is all this worth it, where it is measured?"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from benchmarks.engine import Engine, write_inputs
 from benchmarks.pairs.paired_processes import PairProtocol
 from benchmarks.statistics.margins import EFFORTS, Effort, Margins
+from benchmarks.workers.workplace import HERE
 from exporters import default_runtimes as plain
 from exporters.target import PRECISIONS, Precision
 from pipeline.artifact import ArtifactKind
@@ -62,7 +63,9 @@ class Beside:
 def beside_plain_runtimes(
     chain: Chain, *, effort: Effort = EFFORTS["default"], protocol: PairProtocol | None = None
 ) -> Iterator[Beside]:
-    """Run the plan, build every precision from it, and hold each against every runtime that is installed.
+    """Run the plan, build every precision from it, and hold each against every runtime where the plan measures.
+
+    PyTorch is one of them on this machine alone: devices have none.
 
     Args:
         chain: The run; nothing is published. Of the targets of ``auto`` only the fastest of each precision is held.
@@ -70,7 +73,7 @@ def beside_plain_runtimes(
         protocol: How each process measures; default: the gate's.
 
     Raises:
-        UsageError: when none of the targets can run on this machine.
+        UsageError: when none of the targets can run there.
     """
     reasons = {target.name: chain.plan.cannot_run(target) for target in chain.plan.targets}
     if all(reasons.values()):
@@ -82,9 +85,10 @@ def beside_plain_runtimes(
     chain = preflight(chain, ())
     every = replace(chain, plan=replace(chain.plan, fastest_only=False))
     runs = [one for one in finished(every) if not chain.plan.cannot_run(one.target)]
-    runtimes = plain.plain_runtimes()
+    runtimes = plain.plain_runtimes(chain.plan.place.cannot_run)
+    machine = chain.plan.machine
     for precision in PRECISIONS:
-        held = precision in {"float", "int8"} or any(plain.computes_in(name) == precision for name in runtimes)
+        held = precision in {"float", "int8"} or any(plain.computes_in(name, machine) == precision for name in runtimes)
         able = [one for one in runs if precision in one.target.precisions] if held else []
         built = [_built(one, precision) for one in able]
         if built and chain.plan.fastest_only:
@@ -133,7 +137,14 @@ def _beside(one: _Built, effort: Effort, protocol: PairProtocol) -> Iterator[Bes
             theirs = Engine(folder=folder, spec=other, opener=plain.OPENERS[other.target], inputs=inputs)
             seed = chain.plan.recipe.seed
             judged = judge_side_by_side(
-                theirs, ours, chain.progress, protocol=protocol, margins=Margins(), effort=effort, seed=seed
+                theirs,
+                ours,
+                chain.progress,
+                protocol=protocol,
+                margins=Margins(),
+                effort=effort,
+                seed=seed,
+                place=chain.plan.place,
             )
             yield Beside(
                 precision=one.precision,
@@ -158,13 +169,14 @@ def _taking_floats(one: _Built, spec: EngineSpec) -> EngineSpec:
 def _others(one: _Built, floats: EngineSpec) -> Iterator[tuple[Path, EngineSpec]]:
     """Folder and spec of the same network in every plain runtime that computes in that precision by itself.
 
-    An ONNX file has no network for PyTorch. OpenVINO takes 16-bit floats for a float network where the CPU has them.
+    An ONNX file has no network for PyTorch, a device no PyTorch. OpenVINO takes 16-bit floats for a float network where
+    the CPU has them.
     """
     plan = one.run.chain.plan
     threads = plan.recipe.measure.threads
-    for name in plain.plain_runtimes():
-        if one.precision == "int8" or plain.computes_in(name) == one.precision:
+    for name in plain.plain_runtimes(plan.place.cannot_run):
+        if one.precision == "int8" or plain.computes_in(name, plan.machine) == one.precision:
             yield one.run.artifacts[ArtifactKind.ONNX].root, plain.of_onnx(name, floats, one.source, threads=threads)
-    if one.precision == "float" and ArtifactKind.NETWORK in one.run.artifacts:
+    if one.precision == "float" and ArtifactKind.NETWORK in one.run.artifacts and plan.place is HERE:
         network = one.run.artifacts[ArtifactKind.NETWORK].root
         yield network, plain.of_network(floats, plan.parts.model, threads=threads)

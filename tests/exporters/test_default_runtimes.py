@@ -11,6 +11,7 @@ import pytest
 from exporters import default_runtimes as plain
 from exporters.ort_cpu.target import ORT_CPU
 from pipeline.artifact import FLOAT_MODEL, Artifact
+from pipeline.environment import any_machine
 from pipeline.import_path import object_at
 from pipeline.models.build import build_network
 from pipeline.models.files import save_network
@@ -18,6 +19,7 @@ from pipeline.models.files import save_network
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from exporters.target import Target
     from pipeline.session import EngineSpec, Session
     from pipeline.subject import Parts
 
@@ -38,11 +40,28 @@ def batch(session_parts: Parts) -> np.ndarray:
     return session_parts.preprocess.load(str(session_parts.dataset.test[0].path))[None]
 
 
+def _here(target: Target) -> str | None:
+    return target.cannot_run()
+
+
 def test_onnx_runtime_is_always_there() -> None:
-    assert plain.ONNXRUNTIME in plain.plain_runtimes()
+    assert plain.ONNXRUNTIME in plain.plain_runtimes(_here)
 
 
-@pytest.mark.parametrize("name", plain.plain_runtimes())
+def test_a_runtime_is_held_against_where_its_target_can_run() -> None:
+    lacking = {"openvino": "the device has no openvino"}
+    assert plain.plain_runtimes(lambda target: lacking.get(target.name)) == (plain.ONNXRUNTIME,)
+    assert plain.plain_runtimes(lambda _: None) == (plain.ONNXRUNTIME, plain.OPENVINO)
+
+
+def test_openvino_takes_16_bit_floats_by_itself_where_the_machine_has_them() -> None:
+    able, unable = (replace(any_machine("x86_64"), isa=isa) for isa in (("avx512_bf16",), ("avx2",)))
+
+    assert [plain.computes_in(plain.OPENVINO, one) for one in (able, unable)] == ["bf16", "float"]
+    assert plain.computes_in(plain.ONNXRUNTIME, able) == "float"
+
+
+@pytest.mark.parametrize("name", plain.plain_runtimes(_here))
 def test_a_runtime_that_reads_onnx_gives_the_engines_answers(
     exported: Artifact, floats: EngineSpec, batch: np.ndarray, name: str
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.pairs.paired_processes import PairProtocol
 from benchmarks.statistics.margins import Effort
+from benchmarks.workers.workplace import HERE
 from exporters import default_runtimes as plain
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
@@ -39,8 +40,8 @@ def found(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> list
 
 
 def test_every_runtime_that_is_installed_is_held_against(found: list[Beside]) -> None:
-    onnx = plain.plain_runtimes()
-    floats = [name for name in onnx if plain.computes_in(name) == "float"]
+    onnx = plain.plain_runtimes(HERE.cannot_run)
+    floats = [name for name in onnx if plain.computes_in(name, HERE.machine) == "float"]
     assert [one.runtime for one in found if one.precision == "float"] == [*floats, plain.PYTORCH]
     assert [one.runtime for one in found if one.precision == "int8"] == [*onnx]
     assert {one.target for one in found} == {"ort-cpu"}  # which has no 16-bit floats
