@@ -66,7 +66,7 @@ class _Stopwatch:
 
     ends: list[float] = field(default_factory=list)
 
-    def track(self, description: str, total: int) -> _Stopwatch:  # noqa: ARG002 - protocol
+    def track(self, description: str, total: int, *, even: bool = True) -> _Stopwatch:  # noqa: ARG002 - protocol
         return self
 
     def note(self, text: str) -> None:

@@ -19,8 +19,15 @@ class Ticker(Protocol):
 class Progress(Protocol):
     """Where work reports to."""
 
-    def track(self, description: str, total: int) -> AbstractContextManager[Ticker]:
-        """Show a bar of ``total`` steps while the ``with`` block lasts."""
+    def track(self, description: str, total: int, *, even: bool = True) -> AbstractContextManager[Ticker]:
+        """Show a bar of ``total`` steps while the ``with`` block lasts.
+
+        Args:
+            description: What is done.
+            total: Steps; 0 where nobody knows.
+            even: Whether they take about alike, so that those that are done say how long the others take. Where not,
+                no time left is shown but what the status says.
+        """
         ...
 
     def note(self, text: str) -> None:
@@ -36,7 +43,13 @@ class _SilentTicker:
 class SilentProgress:
     """Nobody listens: for tests and for library use."""
 
-    def track(self, description: str, total: int) -> AbstractContextManager[Ticker]:  # noqa: ARG002 - protocol
+    def track(
+        self,
+        description: str,  # noqa: ARG002 - protocol
+        total: int,  # noqa: ARG002
+        *,
+        even: bool = True,  # noqa: ARG002
+    ) -> AbstractContextManager[Ticker]:
         """Show nothing."""
         return nullcontext(_SilentTicker())
 

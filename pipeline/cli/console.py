@@ -77,15 +77,15 @@ class TerminalProgress:
         self._stream = stream
 
     @contextmanager
-    def track(self, description: str, total: int) -> Iterator[Ticker]:
+    def track(self, description: str, total: int, *, even: bool = True) -> Iterator[Ticker]:
         """Draw a bar while the ``with`` block lasts."""
+        left = (TextColumn("left"), TimeRemainingColumn()) if even else ()
         columns = (
             TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            *left,
             TextColumn("{task.fields[status]}", markup=False),
         )
         with Bars(*columns, console=self._stream, transient=True) as bars:
@@ -111,9 +111,9 @@ class PlainProgress:
         self._stream = stream
 
     @contextmanager
-    def track(self, description: str, total: int) -> Iterator[Ticker]:
+    def track(self, description: str, total: int, *, even: bool = True) -> Iterator[Ticker]:
         """Print a line every few seconds while the ``with`` block lasts; nothing when it is quick."""
-        yield _Lines(self._stream, printable(description), total)
+        yield _Lines(self._stream, printable(description), total, even=even)
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -121,14 +121,16 @@ class PlainProgress:
 
 
 class _Lines:
-    def __init__(self, stream: Console, description: str, total: int) -> None:
-        self._stream, self._description, self._total = stream, description, total
+    def __init__(self, stream: Console, description: str, total: int, *, even: bool) -> None:
+        self._stream, self._description, self._total, self._even = stream, description, total, even
         self._done = 0
-        self._start = self._last = time.monotonic()
+        self._start = self._last = self._stepped = time.monotonic()
 
     def advance(self, steps: int = 1, *, status: str = "") -> None:
-        self._done += steps
         now = time.monotonic()
+        if steps:
+            self._done += steps
+            self._stepped = now
         if now - self._last >= _PLAIN_EVERY_S:
             self._last = now
             self._stream.print(
@@ -138,5 +140,9 @@ class _Lines:
     def _progress(self, now: float) -> str:
         if not self._total:
             return f"{self._done}"
-        left_s = (now - self._start) * max(0, self._total - self._done) / max(1, self._done)
-        return f"{self._done}/{self._total}, about {left_s:.0f} s left"
+        told = f"{self._done}/{self._total}"
+        if not self._even or not self._done:  # without a step that was done, nobody knows
+            return told
+        a_step_s, steps = (self._stepped - self._start) / self._done, self._total - self._done
+        left_s = a_step_s * (steps - min(1.0, (now - self._stepped) / max(a_step_s, 1e-9)))
+        return f"{told}, about {max(0.0, left_s):.0f} s left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from pipeline.fleet import entries
 from pipeline.fleet.cell_run import CellEnd
 from pipeline.fleet.crew import Ended, Lost, Stage
 from pipeline.fleet.parcel import unpack
+from pipeline.fleet.time_left import TimeLeft, told
 from pipeline.report.fleet_pages import write_fleet_reports
 from pipeline.report.fleet_record import FleetReport
 
@@ -55,6 +57,7 @@ class FleetRun:
     _tries: dict[int, int] = field(init=False, default_factory=dict)
     _at: dict[int, str] = field(init=False, default_factory=dict)
     """Cells that run, by number, with the stage they have come to."""
+    _time_left: TimeLeft = field(init=False)
 
     def run(self) -> FleetReport:
         """Run every cell; the report is written anew whenever one has ended.
@@ -64,8 +67,10 @@ class FleetRun:
         """
         self._entries = [entries.waiting(order.cell) for order in self.orders]
         self._write()
-        with self.progress.track("cells", len(self.orders)) as ticker:
-            for number in _sharers_last(self.orders):
+        places = _places(self.orders)
+        self._time_left = TimeLeft(first=[place == 0 for place in places])
+        with self.progress.track("cells", len(self.orders), even=False) as ticker:
+            for number in sorted(range(len(self.orders)), key=places.__getitem__):
                 self._start(number)
             while any(entry.status == "waiting" for entry in self._entries):
                 for news in self.crew.news():
@@ -87,10 +92,12 @@ class FleetRun:
             case Stage():
                 if self._entries[news.cell].status == "waiting":  # a last word may come behind the end
                     self._at[news.cell] = news.name
+                    self._time_left.begins(news.cell, time.monotonic())
             case Ended():
                 self._end(news.cell, news.end, ticker)
             case Lost() if self._tries[news.cell] <= self.retries:
                 self._at.pop(news.cell, None)
+                self._time_left.lost(news.cell)
                 self.progress.note(f"{name}: its worker was lost ({news.why}); tried again")
                 self._start(news.cell, avoid=news.machine)
             case Lost():
@@ -101,6 +108,7 @@ class FleetRun:
     def _end(self, number: int, end: CellEnd, ticker: Ticker) -> None:
         cell = self.orders[number].cell
         self._at.pop(number, None)
+        self._time_left.ends(number, end, tries=self._tries[number])
         if end.files:
             unpack(end.files, self.out / cell.folder)
         self._entries[number] = entries.ended(cell, end, self._tries[number], self.out)
@@ -109,16 +117,21 @@ class FleetRun:
         self.announce(self._entries[number])
 
     def _status(self) -> str:
-        return ", ".join(
+        waiting = [number for number, entry in enumerate(self._entries) if entry.status == "waiting"]
+        if not waiting:
+            return ""
+        running = ", ".join(
             f"{self.orders[number].cell.name}{f' after {stage}' if stage else ''}" for number, stage in self._at.items()
         )
+        left = told(self._time_left.left_s(waiting, time.monotonic()))
+        return f"{left}: {running}" if running else left
 
     def _write(self) -> None:
         write_fleet_reports(self.report(), self.out)
 
 
-def _sharers_last(orders: Sequence[Order]) -> list[int]:
-    """The cells' numbers, those first that share no training with one before: the others find it in the store."""
+def _places(orders: Sequence[Order]) -> list[int]:
+    """Of each cell how many before it share its training: fewer run first, the others find it in the store."""
     seen: dict[tuple[str, str, str], int] = {}
     places = []
     for order in orders:
@@ -126,7 +139,7 @@ def _sharers_last(orders: Sequence[Order]) -> list[int]:
         shared = (axes.model, axes.data, axes.recipe)
         seen[shared] = place = seen.get(shared, -1) + 1
         places.append(place)
-    return sorted(range(len(orders)), key=places.__getitem__)
+    return places
 
 
 def exit_code(report: FleetReport) -> int:

@@ -147,6 +147,40 @@ def test_work_whose_length_is_unknown_is_told_without_a_wrong_promise(always: No
     assert "-" not in line
 
 
+def test_the_time_left_falls_between_two_steps_and_is_not_told_before_the_first(
+    always: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(console_module.time, "monotonic", lambda: now[0])
+    plain, stream = _plain()
+    with plain.track("deploys", 4) as ticker:
+        for second, steps in ((50, 0), (100, 1), (130, 0), (250, 0), (300, 1)):
+            now[0] = float(second)
+            ticker.advance(steps)
+
+    assert stream.getvalue().splitlines() == [
+        "  deploys: 0/4",
+        "  deploys: 1/4, about 300 s left",
+        "  deploys: 1/4, about 270 s left",
+        "  deploys: 1/4, about 200 s left",
+        "  deploys: 2/4, about 300 s left",
+    ]
+
+
+def test_of_uneven_steps_no_time_left_is_told(always: None) -> None:
+    plain, stream = _plain()
+    with plain.track("cells", 4, even=False) as ticker:
+        ticker.advance(status="about 3 min left: resnet18")
+    assert stream.getvalue() == "  cells: 1/4  about 3 min left: resnet18\n"
+
+    terminal = _Terminal()
+    drawn = Console(file=terminal, force_terminal=True, width=120)
+    with TerminalProgress(drawn).track("cells", 4, even=False) as ticker:
+        ticker.advance(status="time left unknown: resnet18")
+    assert "--:--" not in terminal.getvalue()
+    assert "time left unknown: resnet18" in terminal.getvalue()
+
+
 def test_a_status_is_printed_letter_by_letter_in_a_pipe(always: None) -> None:
     plain, stream = _plain()
     with plain.track("loading [bold]", 2) as ticker:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,10 +47,21 @@ class _Crew:
 
 
 class _Heard(SilentProgress):
-    """Remembers notes."""
+    """Remembers notes and statuses."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.statuses: list[str] = []
+
+    @contextmanager
+    def track(self, description: str, total: int, *, even: bool = True) -> Iterator[_Heard]:
+        assert (description, even) == ("cells", False)
+        assert total > 0
+        yield self
+
+    def advance(self, steps: int = 1, *, status: str = "") -> None:
+        if not steps:
+            self.statuses.append(status)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -87,6 +99,20 @@ def test_all_cells_are_run_and_their_results_put_in_their_places(orders: Orders,
         assert cell.figures is not None
         assert (cell.figures.p50_s, cell.figures.baseline_p50_s, cell.figures.speedup) == (0.001, 0.004, 4.0)
         assert (cell.ran, cell.wall_s, cell.tries) == (("baseline", "build"), 61.0, 1)
+
+
+def test_beside_what_runs_it_says_how_long_it_takes_as_far_as_that_is_known(
+    orders: Orders, made: Made, tmp_path: Path
+) -> None:
+    heard = _Heard()
+    asked = orders("models: [resnet18, resnet34, resnet50]\n")
+    crew = _Crew(lambda _number, order, _tries: made(order))
+    run = FleetRun(
+        orders=asked, crew=crew, out=tmp_path / "out", name="three", retries=2, progress=heard, announce=lambda _: None
+    )
+    run.run()
+
+    assert heard.statuses == ["about 3 min left", "about 2 min left", ""]  # 61 s each, the next one not yet begun
 
 
 def test_cells_that_share_a_training_with_one_before_come_last(orders: Orders, made: Made, tmp_path: Path) -> None:

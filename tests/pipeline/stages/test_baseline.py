@@ -42,9 +42,9 @@ class _Told(SilentProgress):
     def note(self, text: str) -> None:
         self.noted.append(text)
 
-    def track(self, description: str, total: int) -> Any:  # noqa: ANN401 - the silent one's
+    def track(self, description: str, total: int, *, even: bool = True) -> Any:  # noqa: ANN401 - the silent one's
         self.announced.append(description)
-        return super().track(description, total)
+        return super().track(description, total, even=even)
 
 
 def _run(inputs: Inputs, folder: Path, progress: _Told | None = None, *, schedule: Schedule | None = _SHORT) -> Made:

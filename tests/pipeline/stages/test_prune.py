@@ -43,9 +43,9 @@ class _Told(SilentProgress):
     def __init__(self) -> None:
         self.announced: list[str] = []
 
-    def track(self, description: str, total: int) -> Any:  # noqa: ANN401 - the silent one's
+    def track(self, description: str, total: int, *, even: bool = True) -> Any:  # noqa: ANN401 - the silent one's
         self.announced.append(description)
-        return super().track(description, total)
+        return super().track(description, total, even=even)
 
 
 def _run(stage: Prune, inputs: Inputs, folder: Path, progress: _Told | None = None) -> Made:

@@ -216,7 +216,7 @@ class _Counting(SilentProgress):
     def __init__(self) -> None:
         self.total = self.done = 0
 
-    def track(self, description: str, total: int) -> _Counting:
+    def track(self, description: str, total: int, *, even: bool = True) -> _Counting:
         self.total = total
         return self
 

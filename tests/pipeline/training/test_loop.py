@@ -57,7 +57,7 @@ class _Progress(SilentProgress):
         self.total = self.done = 0
         self.status = ""
 
-    def track(self, description: str, total: int) -> _Progress:
+    def track(self, description: str, total: int, *, even: bool = True) -> _Progress:
         self.total = total
         return self
 
