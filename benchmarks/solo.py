@@ -35,7 +35,8 @@ class Profile:
     Attributes:
         processes: Fresh processes; the samples of all are pooled.
         iterations: Timed inferences a process.
-        min_iterations: Made even when they take longer than ``max_s``.
+        min_iterations: Made even when they take longer than ``max_s``, unless the engine is so slow that the worker's
+            patience ends (:mod:`benchmarks.workers.patience`).
         max_s: The timed loop of one process ends after so long.
         warmup_s: Least warm-up.
         warmup_limit: Most inferences of the warm-up.
@@ -100,6 +101,12 @@ class SoloRecord:
         notes = []
         if not all(process["warmup"]["converged"] for process in self.processes):
             notes.append("warm-up did not settle: the machine was busy")
+        timed = min(len(process["samples_ns"]) for process in self.processes)
+        if timed < min(self.profile.min_iterations, self.profile.iterations):
+            notes.append(
+                f"an inference takes {median(self.samples_s()):.2g} s: {timed} were timed in a process rather than "
+                f"{self.profile.min_iterations}"
+            )
         others = _worst(state.others for state in self.states)
         if others > BUSY_OTHERS:
             notes.append(f"other programs took {100 * others:.0f} % of the cores' time: the machine was busy")

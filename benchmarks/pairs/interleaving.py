@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
+from benchmarks.workers.patience import FEWEST_PAIRS
 from benchmarks.workers.timed_inference import (
     WINDOW,
     ExtraWork,
@@ -146,13 +147,16 @@ def load_order(generator: random.Random) -> tuple[str, str]:
     return first, "b" if first == "a" else "a"
 
 
-def in_turn(sides: Mapping[str, Side], generator: random.Random, request: Mapping[str, Any]) -> dict[str, Any]:
+def in_turn(
+    sides: Mapping[str, Side], generator: random.Random, request: Mapping[str, Any], *, fewest: int = FEWEST_PAIRS
+) -> dict[str, Any]:
     """Warm both up, then time them in turn; who runs first in each pair is drawn. Nothing is dropped.
 
     Args:
         sides: ``a``, the baseline, and ``b``.
         generator: Draws.
         request: The fields of :class:`benchmarks.pairs.paired_processes.PairProtocol`.
+        fewest: Pairs that are timed however long they take.
 
     Returns:
         ``a_ns`` and ``b_ns``, ``a_first`` (1 where the baseline ran first), ``warmup``, ``checked``, ``mismatched``
@@ -163,7 +167,8 @@ def in_turn(sides: Mapping[str, Side], generator: random.Random, request: Mappin
     if request["slow_b"]:
         sides["b"].slow(request["slow_b"], warm["b"]["median_ns"])
     samples: dict[str, list[int]] = {name: [] for name in sides}
-    order = _timed_pairs(sides, samples, count, _pairs(request, warm), generator, request["max_s"])
+    pairs = _pairs(request, warm)
+    order = _timed_pairs(sides, samples, pairs, generator, max_s=request["max_s"], fewest=fewest)
     told = {name: side.told() for name, side in sides.items()}
     return {
         "a_ns": samples["a"],
@@ -199,16 +204,18 @@ def _pairs(request: Mapping[str, Any], warm: Mapping[str, Mapping[str, Any]]) ->
 def _timed_pairs(
     sides: Mapping[str, Side],
     samples: Mapping[str, list[int]],
-    count: int,
     pairs: int,
     generator: random.Random,
+    *,
     max_s: float,
+    fewest: int,
 ) -> list[int]:
+    count = min(side.count for side in sides.values())
     order: list[int] = []
     rows: list[int] = []
     with uncollected():
         began = time.perf_counter()
-        while len(order) < pairs and time.perf_counter() - began < max_s:
+        while len(order) < pairs and (len(order) < fewest or time.perf_counter() - began < max_s):
             if not rows:
                 rows = generator.sample(range(count), count)
             row = rows.pop()

@@ -35,7 +35,7 @@ class PairProtocol:
         target_s: The timed pairs should fill about so much.
         min_pairs: But at least so many.
         max_pairs: And at most so many.
-        max_s: The timed loop ends after so long whatever was asked.
+        max_s: The timed loop ends after so long whatever was asked, but not before a few pairs.
         warmup_s: Least warm-up of both together.
         warmup_limit: Most turns of the warm-up, once ``warmup_s`` is spent.
         affinity: Cores to stay on; empty for all.

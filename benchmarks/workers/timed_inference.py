@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.workers.patience import LEAST_WINDOW, PART_S
 from pipeline.import_path import object_at
 from pipeline.session import EngineSpec
 
@@ -98,7 +99,8 @@ def uncollected() -> Iterator[None]:
 def warm_up(step: Callable[[int], int], *, least_s: float, limit: int) -> dict[str, Any]:
     """Call ``step(number)``, which gives its nanoseconds, until these have settled.
 
-    Settled: at least 40 steps and ``least_s`` seconds, and the medians of the last two twenties within a tenth.
+    Settled: at least 40 steps and ``least_s`` seconds, and the medians of the last two twenties within a tenth. Steps
+    so slow that 40 of them take more than ``PART_S`` are judged by fewer, at least 6, and given up after twice that.
 
     Args:
         step: One inference.
@@ -113,9 +115,13 @@ def warm_up(step: Callable[[int], int], *, least_s: float, limit: int) -> dict[s
     while not converged and (len(times) < limit or spent < least_s * 1e9):
         times.append(step(len(times)))
         spent += times[-1]
-        if len(times) >= 2 * WINDOW and spent >= least_s * 1e9:
-            earlier, later = np.median(times[-2 * WINDOW : -WINDOW]), np.median(times[-WINDOW:])
+        window = min(WINDOW, len(times) // 2)
+        slow = window >= LEAST_WINDOW and spent >= PART_S * 1e9
+        if (window == WINDOW or slow) and spent >= least_s * 1e9:
+            earlier, later = np.median(times[-2 * window : -window]), np.median(times[-window:])
             converged = bool(abs(later - earlier) <= _SETTLED * earlier)
+            if slow and spent >= 2 * PART_S * 1e9:
+                break
     return {"iterations": len(times), "converged": converged, "median_ns": int(np.median(times[-WINDOW:]))}
 
 

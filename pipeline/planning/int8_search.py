@@ -101,7 +101,7 @@ class Search:
         options: Mapping[str, Json] = {}
         if forms.least_macs and forms.left_s() > 0:
             engine = forms.engine(best) if int8 else forms.unquantised(precision)
-            options = best_options(self._chain, self._target, engine)
+            options = best_options(self._chain, self._target, engine, left_s=forms.left_s())
         return Decision(
             precision=precision,
             candidate=best,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.solo import QUICK, measure_solo
 from pipeline.planning.time_ratio import engines_of
+from pipeline.report.figures import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,10 +25,12 @@ __all__ = ["best_options"]
 _ROUNDS = 3
 _WORTHWHILE = 0.97
 """Options other than the defaults are taken for a gain beyond the noise of a few processes."""
+_LEAST_S = 60.0
+"""Trying them may take so long whatever is left of the budget."""
 _PROFILE = replace(QUICK, processes=1, iterations=120, min_iterations=32, max_s=3.0)
 
 
-def best_options(chain: Chain, target: Target, engine: Artifact) -> Mapping[str, Json]:
+def best_options(chain: Chain, target: Target, engine: Artifact, *, left_s: float) -> Mapping[str, Json]:
     """Those of the target's variants with which the engine is fastest; empty when the defaults are as fast.
 
     Faster is a lower median without a higher ninth decile: threads that wait actively are quick on an idle machine and
@@ -34,6 +38,13 @@ def best_options(chain: Chain, target: Target, engine: Artifact) -> Mapping[str,
 
     Each runs in processes of its own, in turn and round by round: idle threads of one session that wait actively
     would slow another in the same process.
+
+    Args:
+        chain: The run.
+        target: Of the engine.
+        engine: That is shipped.
+        left_s: Of the budget. Where an engine is so slow that trying would take longer, and longer than a minute, the
+            defaults stay, and the user is told.
     """
     section, place = chain.plan.recipe.measure, chain.plan.place
     variants: list[Mapping[str, Json]] = [{}, *target.variants(place.machine)]
@@ -43,11 +54,17 @@ def best_options(chain: Chain, target: Target, engine: Artifact) -> Mapping[str,
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         (usual_engine,) = engines_of(chain, (engine,), Path(scratch))
         spec = usual_engine.spec
-        for _ in range(_ROUNDS if len(variants) > 1 else 0):
-            for variant, rounds in zip(variants, found, strict=True):
-                own = replace(spec, options={**spec.options, **variant})
-                one = replace(usual_engine, spec=own)
-                rounds.append(measure_solo(one, _PROFILE, chain.progress, place=place).samples_s())
+        trials = [number for _ in range(_ROUNDS) for number in range(len(variants))] if len(variants) > 1 else []
+        began = time.monotonic()
+        for done, number in enumerate(trials):
+            if done == 1 and (whole_s := (time.monotonic() - began) * len(trials)) > max(_LEAST_S, left_s):
+                chain.progress.note(
+                    f"runtime options are not tried: with this engine that would take {seconds(whole_s)}, and of "
+                    f"--budget {seconds(max(0.0, left_s))} are left"
+                )
+                return {}
+            one = replace(usual_engine, spec=replace(spec, options={**spec.options, **variants[number]}))
+            found[number].append(measure_solo(one, _PROFILE, chain.progress, place=place).samples_s())
     figures = [(median(map(median, rounds)), median(map(_ninth_decile, rounds))) for rounds in found if rounds]
     if not figures:
         return {}

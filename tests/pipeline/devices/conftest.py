@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.loopback import Loopback, NoServerError
+from benchmarks.loopback import loopback as a_loopback
 from pipeline.devices.device import Device
 from pipeline.devices.entries import DeviceEntry
 from pipeline.progress import SilentProgress
@@ -22,77 +20,16 @@ from pipeline.progress import SilentProgress
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
 
-_SERVER = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-_CLIENT = shutil.which("ssh")
-_PRIVILEGE_SEPARATION = Path("/run/sshd")
-
-
-@dataclass(frozen=True)
-class Loopback:
-    """A server, and what its clients know of it.
-
-    Attributes:
-        address: Of the server.
-        known_hosts: As the client reads it.
-        keys: That the server accepts.
-        folder: With a client named ``ssh`` that reads its own configuration.
-    """
-
-    address: str
-    known_hosts: Path
-    keys: Path
-    folder: Path
-
 
 @pytest.fixture(scope="session")
 def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
     """A server that lets the one who runs the tests in."""
-    if _SERVER is None or _CLIENT is None:
-        pytest.skip("there is no OpenSSH server here: apt-get install openssh-server")
-    if os.getuid() == 0:
-        _PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)  # else it refuses to start where nothing booted
-    folder = tmp_path_factory.mktemp("loopback")
-    for name in ("host", "user"):
-        subprocess.run(
-            [shutil.which("ssh-keygen") or "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)],
-            check=True,
-        )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shutil.copy(folder / "user.pub", folder / "keys")
-    (folder / "known").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
-    (folder / "server.conf").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/keys\n"
-        "StrictModes no\nPasswordAuthentication no\nPidFile none\n"
-    )
-    (folder / "client.conf").write_text(
-        f"IdentityFile {folder}/user\nIdentitiesOnly yes\nIdentityAgent none\nUserKnownHostsFile {folder}/known\n"
-        "GlobalKnownHostsFile /dev/null\nStrictHostKeyChecking yes\n"
-    )
-    (folder / "bin").mkdir()
-    client = folder / "bin" / "ssh"
-    client.write_text(f'#!/bin/sh\nexec {_CLIENT} -F {folder}/client.conf "$@"\n')
-    client.chmod(0o755)
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen([_SERVER, "-D", "-e", "-f", str(folder / "server.conf")], stderr=log)
+    with ExitStack() as opened:
         try:
-            _wait_for(port, server, folder / "log")
-            yield Loopback(f"ssh://127.0.0.1:{port}", folder / "known", folder / "keys", folder / "bin")
-        finally:
-            server.terminate()
-            server.wait()
-
-
-def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(100):
-        if server.poll() is not None:
-            pytest.skip(f"sshd does not start here: {log.read_text().strip()}")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail("sshd does not answer")
+            found = opened.enter_context(a_loopback(tmp_path_factory.mktemp("loopback")))
+        except NoServerError as error:
+            pytest.skip(str(error))
+        yield found
 
 
 @pytest.fixture

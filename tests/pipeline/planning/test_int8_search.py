@@ -52,7 +52,7 @@ def searched(calibrated: Calibrated, monkeypatch: pytest.MonkeyPatch) -> Callabl
 
     def run(ratio: float = 0.5, *, asked: str = "auto", budget_s: float = 60, **fields: Any) -> Decision:  # noqa: ANN401
         monkeypatch.setattr(measured_forms, "time_ratio", lambda *_: ratio)
-        monkeypatch.setattr(search_module, "best_options", lambda *_: {})
+        monkeypatch.setattr(search_module, "best_options", lambda *_, **__: {})
         given = {**recipe.model_dump(mode="json", by_alias=True), **fields}
         given["build"] = {"precision": asked, "budget_s": budget_s}
         plan = make_plan(Recipe.model_validate(given), store, SilentProgress())

@@ -1,0 +1,203 @@
+"""``python -m benchmarks.lost_connections``: a deploy loses the connection to its device at any moment, thirty times.
+
+A tiny job is deployed on a device behind a real SSH server on the loopback, by the command that a user types. At a
+seeded moment the process of the connection is killed or stopped. Then nothing of ours may be running on the device
+after five seconds, the command ends well or with one sentence, and typed again it makes the bundle that the undisturbed
+run made. ``--share 0.1`` makes a tenth of the losses; exit code 1 when anything went otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.loopback import NoServerError, loopback
+from benchmarks.reliability.outcome import Outcome
+from benchmarks.reliability.tiny_job import TinyJob, make_tiny_job
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.reliability.tiny_job import Ended
+
+__all__ = ["LostConnections", "main"]
+
+LOSSES = 30
+_GONE_S = 5.0
+_LOOK_S = 0.05
+_PROMISE = (
+    "A deploy that loses its device at any moment leaves nothing running there, and makes the same bundle in the end"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LostConnections:
+    """The job and the device that it loses.
+
+    Attributes:
+        job: The tiny job, in whose folder commands are typed.
+        under: Starts each command so that it finds the device.
+    """
+
+    job: TinyJob
+    under: tuple[str, ...]
+
+    @classmethod
+    def with_device(cls, folder: Path, address: str, ssh: Path) -> LostConnections:
+        """The job in a folder, and an entry for the device.
+
+        Args:
+            folder: Empty.
+            address: Of the device.
+            ssh: Folder with the client that reaches it.
+        """
+        job = make_tiny_job(folder)
+        (folder / "there-tmp").mkdir()  # its locks are its own: what else is measured on this machine does not count
+        entry = {
+            "address": address,
+            "python": f"TMPDIR={folder / 'there-tmp'} {sys.executable}",
+            "folder": str(folder / "there"),
+        }
+        (folder / "config" / "edgewright").mkdir(parents=True)
+        devices = folder / "config" / "edgewright" / "devices.yaml"
+        devices.write_text(json.dumps({"lb": entry}), encoding="utf-8")
+        path = f"PATH={ssh}:{os.environ['PATH']}"
+        return cls(job=job, under=("env", path, f"XDG_CONFIG_HOME={folder / 'config'}"))
+
+    def run(self, tries: int, *, seed: int) -> Outcome:
+        """Lose the connection so often, each in a run from an empty store, and run it again.
+
+        Raises:
+            ValueError: when the undisturbed run fails.
+        """
+        outcome, chance = Outcome(promise=_PROMISE), random.Random(seed)
+        start = time.perf_counter()
+        digest = self.job.ended(self._deploy("undisturbed")).digest
+        whole_s = time.perf_counter() - start
+        ended_by_it = 0
+        for number in range(tries):
+            blow = chance.choice((signal.SIGKILL, signal.SIGSTOP))
+            moment_s = round(chance.uniform(0.0, whole_s), 2)
+            code, failure = self._lose(f"run-{number}", blow, moment_s, digest)
+            ended_by_it += code != 0
+            outcome.tried(failure and f"{blow.name} after {moment_s} s: {failure}")
+        outcome.seconds = time.perf_counter() - start
+        outcome.notes.append(
+            f"an undisturbed run took {whole_s:.0f} s; {ended_by_it} of {tries} runs were ended by the loss, the "
+            "others connected again or had measured everything"
+        )
+        return outcome
+
+    def _lose(self, name: str, blow: signal.Signals, moment_s: float, digest: str) -> tuple[int, str | None]:
+        """The exit code of the run that lost its device, and what went otherwise than promised."""
+        process = self._deploy(name)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=moment_s)
+        masters = _masters(process.pid)
+        for pid in masters:
+            with suppress(ProcessLookupError):
+                os.kill(pid, blow)
+        left = self._left_there(within_s=_GONE_S) if masters and blow == signal.SIGSTOP else []
+        first = self.job.ended(process)
+        left = left or self._left_there(within_s=_GONE_S)
+        second = self.job.ended(self._deploy(name))
+        failure = _failure(first, second, digest, left) or self._leftover()
+        for folder in (name, f"{name}-out"):
+            shutil.rmtree(self.job.folder / folder, ignore_errors=True)
+        return first.code, failure
+
+    def _deploy(self, name: str) -> subprocess.Popen[str]:
+        folder = self.job.folder
+        typed = ("deploy", "--recipe", "recipe.yaml", "--device", "lb", "--out", str(folder / f"{name}-out"))
+        return self.job.start(folder / name, *typed, under=self.under)
+
+    def _left_there(self, *, within_s: float) -> list[str]:
+        """Processes that go on running on the device."""
+        until = time.monotonic() + within_s
+        while (left := _started_from(self.job.folder / "there" / "code")) and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+        return left
+
+    def _leftover(self) -> str | None:
+        """What a good run would not have left on the device."""
+        there = self.job.folder / "there"
+        left = [*(there / "cache").glob("*.part"), *(there / "jobs").iterdir()]
+        return f"left there: {sorted(path.name for path in left)}" if left else None
+
+
+def _failure(first: Ended, second: Ended, digest: str, left: Sequence[str]) -> str | None:
+    """What went otherwise than promised when the connection was lost and the command typed again."""
+    if left:
+        return f"still running there after {_GONE_S:g} s: {left}"
+    if first.code not in {0, 2} or "Traceback" in first.err:
+        return f"ended with {first.code}: {first.err.strip()[-300:]}"
+    if first.code == 2 and "the connection was lost" not in first.err and "cannot be reached" not in first.err:
+        return f"ended without saying that the connection was lost: {first.err.strip()[-300:]}"
+    if second.code != 0:
+        return f"the next run ended with {second.code}: {second.err.strip()[-300:]}"
+    if second.digest != digest:
+        return f"another bundle, {second.digest[:12]}"
+    return None
+
+
+def _masters(parent: int) -> list[int]:
+    """Processes of connections that a command has."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            is_child = int((path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]) == parent
+            if is_child and b"\0-M\0" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return found
+
+
+def _started_from(code: Path) -> list[str]:
+    """Command lines of processes that run what was sent to a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().decode(errors="replace").split("\0")
+            if any(word.startswith(str(code)) for word in words):
+                found.append(" ".join(words)[:200])
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what it came to; 1 when anything failed, 2 where there is no SSH server."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lost_connections", description=_PROMISE)
+    parser.add_argument("--share", type=float, default=1.0, help=f"of {LOSSES} losses, above 0 up to 1; default: all")
+    parser.add_argument("--seed", type=int, default=0, help="of moments and blows; default: 0")
+    asked = parser.parse_args(arguments)
+    if not 0 < asked.share <= 1:
+        parser.error(f"--share is above 0 and at most 1, not {asked.share}")
+    with tempfile.TemporaryDirectory(prefix="ew-lost-") as name:
+        folder = Path(name)
+        (folder / "server").mkdir()
+        (folder / "job").mkdir()
+        try:
+            with loopback(folder / "server") as server:
+                campaign = LostConnections.with_device(folder / "job", server.address, server.folder)
+                outcome = campaign.run(math.ceil(LOSSES * asked.share), seed=asked.seed)
+        except NoServerError as error:
+            sys.stderr.write(f"{error}\n")
+            return 2
+    lines = [f"{outcome.promise}: {outcome.tries} losses, {len(outcome.failures)} failures, {outcome.seconds:.0f} s"]
+    sys.stdout.write("\n".join([*lines, *(f"  {one}" for one in (*outcome.notes, *outcome.failures)), ""]))
+    return int(bool(outcome.failures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Losing a device in the middle of a deploy, and what counts as otherwise than promised."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.loopback import NoServerError, loopback
+from benchmarks.lost_connections import LostConnections, _failure, _masters, _started_from
+from benchmarks.reliability.tiny_job import Ended
+
+WELL = Ended(code=0, out="  bundle sha256 abc\n", err="")
+LOST = Ended(code=2, out="", err="error: lb: the connection was lost\n")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_deploys_that_lose_their_device_make_the_same_bundle_in_the_end(tmp_path: Path) -> None:
+    for name in ("server", "job"):
+        (tmp_path / name).mkdir()
+    try:
+        with loopback(tmp_path / "server") as server:
+            outcome = LostConnections.with_device(tmp_path / "job", server.address, server.folder).run(3, seed=1)
+    except NoServerError as error:
+        pytest.skip(str(error))
+
+    assert outcome.failures == []
+    assert outcome.tries == 3
+
+
+def test_a_loss_that_was_told_and_one_that_was_survived_are_as_promised() -> None:
+    assert _failure(LOST, WELL, "abc", []) is None
+    assert _failure(WELL, WELL, "abc", []) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "left", "told"),
+    [
+        (LOST, WELL, ["python agent"], "still running there after 5 s: ['python agent']"),
+        (Ended(code=70, out="", err="a defect"), WELL, [], "ended with 70: a defect"),
+        (Ended(code=2, out="", err="Traceback ... the connection was lost"), WELL, [], "ended with 2: Traceback"),
+        (Ended(code=2, out="", err="error: no data"), WELL, [], "ended without saying that the connection was lost"),
+        (LOST, Ended(code=6, out="", err="damaged"), [], "the next run ended with 6: damaged"),
+        (LOST, Ended(code=0, out="  bundle sha256 other\n", err=""), [], "another bundle, other"),
+    ],
+)
+def test_everything_else_is_a_failure(first: Ended, second: Ended, left: list[str], told: str) -> None:
+    assert (_failure(first, second, "abc", left) or "").startswith(told)
+
+
+def test_what_runs_on_the_device_and_who_connects_is_found(tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    waits = "import sys; sys.stdin.read()"
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen([sys.executable, "-c", waits, str(code / "sent.pyz")], stdin=pipe) as there,
+        subprocess.Popen([sys.executable, "-c", waits, "-M"], stdin=pipe) as connection,
+    ):
+        assert [one.split()[-1] for one in _started_from(code)] == [str(code / "sent.pyz")]
+        assert _masters(os.getpid()) == [connection.pid]
+        for process in (there, connection):
+            process.communicate()
+
+    assert _started_from(code) == []
+    assert _masters(os.getpid()) == []
