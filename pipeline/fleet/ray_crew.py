@@ -87,6 +87,10 @@ class RayCrew:
             # A token of its own: without one Ray leaves one in the user's home.
             token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
             os.environ.update({**_LOOPBACK, **token})
+        else:
+            # `auto` is the cluster that was started last on this machine: Ray notes it where temporary files go by
+            # default, which is not where ours go.
+            os.environ.setdefault("RAY_TMPDIR", str(shared_temporary_folder()))
         import ray
 
         self._ray = ray

@@ -1,4 +1,7 @@
-"""A real fleet on a Ray of this machine: killed in the middle, resumed, ended by signals; nothing is left of it."""
+"""A real fleet on a Ray of this machine: killed in the middle, resumed, ended by signals; nothing is left of it.
+
+And on a cluster that somebody else has started, which stays when the fleet goes.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -48,8 +52,59 @@ def folder(tiny_file: Path, tiny_data: Path) -> Iterator[Path]:
         yield folder
 
 
-def _start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "EDGEWRIGHT_CACHE": str(folder / "cache"), "TMPDIR": str(folder)}
+def _environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "EDGEWRIGHT_CACHE": str(folder / "cache"), "TMPDIR": str(folder)}
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """A Ray that somebody started, with a token; ports of its head and for clients from outside."""
+
+    head: int
+    clients: int
+    token: Mapping[str, str]
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def cluster(folder: Path) -> Iterator[_Cluster]:
+    """A head on the loopback, in whose environment its workers run."""
+    head, clients = _free_port(), _free_port()
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+    ray = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
+    words = (
+        "start", "--head", "--block", "--disable-usage-stats", "--include-dashboard=false", "--num-cpus=2",
+        "--node-ip-address=127.0.0.1", f"--port={head}", f"--ray-client-server-port={clients}",
+        "--object-store-memory=200000000",
+    )  # fmt: skip
+    with (folder / "cluster.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*ray, *words], cwd=folder, env=_environment(folder) | token, stdin=subprocess.DEVNULL, stdout=log,
+            stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        for port in (head, clients):
+            _until(lambda port=port: _answers(port), process)
+        yield _Cluster(head, clients, token, process)
+    finally:
+        process.terminate()
+        process.wait(timeout=120)
+        assert _is_over(folder, within_s=120) == []
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _start(folder: Path, *words: str, token: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    environment = _environment(folder) | dict(token or {})
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "edgewright", "fleet", "fleet.yaml", "--out", "out", *words],
         cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -73,7 +128,7 @@ def _is_over(folder: Path, *, within_s: float) -> list[str]:
     return left
 
 
-def _until(reached: Any, process: subprocess.Popen[str]) -> None:  # noqa: ANN401 - a function
+def _until(reached: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
     until = time.monotonic() + 300
     while not reached():
         assert process.poll() is None, process.communicate()
@@ -180,10 +235,63 @@ def test_more_than_the_machine_has_is_refused(folder: Path) -> None:
     assert _is_over(folder, within_s=5) == []
 
 
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:{head}", "ray://127.0.0.1:{clients}"])
+def test_on_a_cluster_that_is_there_all_cells_come_and_it_stays(folder: Path, cluster: _Cluster, address: str) -> None:
+    _with_one_target(folder)
+    named = address.format(head=cluster.head, clients=cluster.clients)
+    process = _start(folder, "--address", named, token=cluster.token)
+    out, err = process.communicate(timeout=600)
+
+    assert process.returncode == 0, err
+    assert "1 of 1 cells done" in out
+    (cell,) = _report(folder).cells
+    assert cell.report is not None
+    bundle = (folder / "out" / cell.report).parent / "bundle"
+    subprocess.run([sys.executable, str(bundle / "verify.py")], check=True, capture_output=True)
+    assert cluster.process.poll() is None
+    assert _answers(cluster.head)
+    assert _working_ends(folder)
+
+
+def test_a_fleet_that_is_ended_on_a_cluster_ends_its_cells_there(folder: Path, cluster: _Cluster) -> None:
+    _with_one_target(folder)
+    process = _start(folder, "--address", f"ray://127.0.0.1:{cluster.clients}", token=cluster.token)
+    _until(lambda: any((folder / "cache" / "keys").glob("*.json")), process)  # the first stage is done
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "finished stages are kept" in err
+    assert cluster.process.poll() is None
+    assert _working_ends(folder)
+
+
+def test_a_cluster_that_wants_a_token_is_told(folder: Path, cluster: _Cluster) -> None:
+    without = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}
+    process = _start(folder, "--address", f"127.0.0.1:{cluster.head}", token=without)
+    _, err = process.communicate(timeout=300)
+
+    assert process.returncode == 2, err
+    assert "no Ray cluster answers" in err
+    assert "RAY_AUTH_MODE=token" in err
+    assert "Traceback" not in err
+
+
+def _with_one_target(folder: Path) -> None:
+    fleet = json.loads((folder / "fleet.yaml").read_text(encoding="utf-8"))
+    (folder / "fleet.yaml").write_text(json.dumps({**fleet, "targets": ["ort-cpu"]}), encoding="utf-8")
+
+
+def _working_ends(folder: Path) -> bool:
+    """Whether soon no process runs a cell."""
+    until = time.monotonic() + 30
+    while _working(folder) and time.monotonic() < until:
+        time.sleep(0.2)
+    return not _working(folder)
+
+
 def test_an_address_where_nobody_answers_is_told(folder: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{_free_port()}"
     process = _start(folder, "--address", address)
     _, err = process.communicate(timeout=300)
 
