@@ -171,6 +171,7 @@ def make_plan(
         calibration_images=recipe.data.calibration_images,
         calibration_list=_path(recipe.data.calibration_list),
         test_list=_path(recipe.data.test_list),
+        test_images=recipe.data.test_images,
         validation=recipe.data.validation,
         bad_boxes=recipe.data.bad_boxes,
         progress=progress,

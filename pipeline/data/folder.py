@@ -51,6 +51,7 @@ class SplitOptions:
         calibration_images: At most so many images to calibrate on.
         calibration_list: Text file of paths relative to the data set, one a line: the calibration images.
         test_list: The same for the test images.
+        test_images: At most so many images to score; None for all.
         validation: Share of the training images, class by class, that is held back from training.
     """
 
@@ -58,6 +59,7 @@ class SplitOptions:
     calibration_images: int = 512
     calibration_list: Path | None = None
     test_list: Path | None = None
+    test_images: int | None = None
     validation: float = 0.0
 
 
@@ -201,6 +203,9 @@ def split_pools(
                 got=f"{len(everything)} images in all",
                 fix="add images; 10 and more of each class are a start",
             )
+    if options.test_images is not None:  # the others are used for nothing
+        chosen = {sample.name for sample in stratified(test, options.test_images, seed=options.seed)[0]}
+        test = tuple(sample for sample in test if sample.name in chosen)
     validation: tuple[Sample, ...] = ()
     if options.validation:
         validation, train = stratified(train, round(options.validation * len(train)), seed=options.seed)

@@ -30,6 +30,7 @@ def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
     calibration_images: int = 512,
     calibration_list: Path | None = None,
     test_list: Path | None = None,
+    test_images: int | None = None,
     validation: float = 0.0,
     bad_boxes: str = "refuse",
     progress: Progress | None = None,
@@ -46,6 +47,7 @@ def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
         calibration_images: At most so many images to calibrate on.
         calibration_list: Text file of paths relative to the data set: the calibration images.
         test_list: The same for the test images.
+        test_images: At most so many images to score, class by class; None for all.
         validation: Share of the training images that is held back to judge trainings by.
         bad_boxes: ``refuse``, or ``drop``: boxes that are none, or whose image is not there, are left out.
         progress: Where hashing and notes are reported; nowhere by default.
@@ -64,6 +66,7 @@ def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
         calibration_images=calibration_images,
         calibration_list=calibration_list,
         test_list=test_list,
+        test_images=test_images,
         validation=validation,
     )
     with FileIndex(cache) as index:

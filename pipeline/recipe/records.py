@@ -61,6 +61,9 @@ class DataSection(_Section):
     )
     calibration_list: str | None = Field(default=None, description="file with one relative image path a line")
     test_list: str | None = Field(default=None, description="file with one relative image path a line")
+    test_images: PositiveInt | None = Field(
+        default=None, description="at most so many test images are scored, each class by its share; default: all"
+    )
 
 
 class MeasureSection(_Section):

@@ -116,6 +116,18 @@ def test_calibration_images_bounds_the_calibration_split(root: Path, opened: Ope
     assert (len(dataset.calibration), len(dataset.train)) == (3, 47)
 
 
+def test_test_images_bounds_the_test_split_class_by_class_and_changes_no_other(root: Path, opened: Opener) -> None:
+    for part, count in (("train", 10), ("val", 6), ("test", 4)):
+        _fill(root / part / "cat", count)
+        _fill(root / part / "dog", count)
+    whole, few = opened(), opened(test_images=4)
+
+    assert [sample.label for sample in few.test] == [0, 0, 1, 1]
+    assert set(_names(few.test)) < set(_names(whole.test))
+    assert (few.train, few.calibration) == (whole.train, whole.calibration)
+    assert opened(test_images=100) == whole
+
+
 def test_the_same_seed_gives_the_same_split_and_another_seed_another(root: Path, opened: Opener) -> None:
     _fill(root / "cat", 60)
     assert opened(seed=1) == opened(seed=1)
