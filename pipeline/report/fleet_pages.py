@@ -19,12 +19,14 @@ __all__ = ["render_fleet_html", "write_fleet_reports"]
 
 def render_fleet_html(report: FleetReport) -> str:
     """The page; everything that came from outside is escaped, nothing is loaded from elsewhere."""
+    failed = fleet_texts.failures(report)
+    open_ = report.count("waiting") or fleet_texts.fell_short(report)
     targets = list(dict.fromkeys(cell.target for cell in report.cells))
     return page(
         "fleet.html.j2",
         report=report,
         texts=fleet_texts,
-        status="missed" if fleet_texts.failures(report) else "" if report.count("waiting") else "ok",
+        status="missed" if failed else "" if open_ else "ok",
         fronts=[fleet_front(group, targets) for group in fleet_texts.groups(report) if len(group.cells) > 1],
         matrix=fleet_texts.matrix(report),
         rows=[fleet_texts.cell_cells(cell) for cell in report.cells],

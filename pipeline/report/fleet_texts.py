@@ -20,6 +20,7 @@ __all__ = [
     "cell_brief",
     "cell_cells",
     "failures",
+    "fell_short",
     "groups",
     "headline",
     "matrix",
@@ -31,6 +32,7 @@ CELL_COLUMNS = (
 )  # fmt: skip
 """The second column says how it ended."""
 
+_SHORT = frozenset({"missed", "regressed"})
 _AXES = ("model", "data", "recipe", "target", "device")
 
 
@@ -54,9 +56,15 @@ def headline(report: FleetReport) -> str:
     """One line: how many cells there are of each kind."""
     done, failed, waiting = map(report.count, ("done", "failed", "waiting"))
     told = [f"{done} of {len(report.cells)} cells done"]
+    told += [f"{short} of them fell short"] if (short := fell_short(report)) else []
     told += [f"{failed} failed"] if failed else []
     told += [f"{waiting} not yet: the same command goes on from here"] if waiting else []
     return ", ".join(told)
+
+
+def fell_short(report: FleetReport) -> int:
+    """How many cells have a bundle that missed its goals, or is worse than what was accepted."""
+    return sum(cell.figures is not None and cell.figures.verdict in _SHORT for cell in report.cells)
 
 
 def cell_cells(cell: FleetCell) -> tuple[str, ...]:

@@ -86,6 +86,17 @@ def test_the_page_says_first_how_many_are_done(fleet: FleetReport) -> None:
     assert _read(render_fleet_html(fleet)).texts[2] == headline(fleet)
 
 
+def test_cells_that_fell_short_are_counted_and_make_no_green_page(fleet: FleetReport) -> None:
+    well = fleet.model_copy(update={"cells": (fleet.cells[0], fleet.cells[2])})
+    verdicts = [
+        _cell("resnet18", verdict, _figures(0.001, 0.5, verdict=verdict)) for verdict in ("missed", "regressed")
+    ]
+    short = fleet.model_copy(update={"cells": (fleet.cells[0], *verdicts)})
+
+    assert headline(short) == "3 of 3 cells done, 2 of them fell short"
+    assert ['<p class="verdict ok">' in render_fleet_html(one) for one in (well, short)] == [True, False]
+
+
 def test_what_failed_stands_with_its_reason(fleet: FleetReport) -> None:
     assert failures(fleet) == [
         ("resnet18 openvino", "7", "resnet18: the disk is full\n  got: 3 MiB free\n  fix: make room")
