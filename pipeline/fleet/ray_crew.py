@@ -37,7 +37,8 @@ _FAREWELL_S = 3.0
 """How long cells get to end by themselves; what is left of them then is killed."""
 _LOOK_S = 0.05
 _STARTS = 3
-"""On a busy machine the half minute that Ray gives itself to start may be too short."""
+"""On a busy machine the half minute that Ray gives itself to start may be too short; so may what the head of a cluster
+gives the process that serves a client from outside."""
 _LONGEST_FOLDER = 40
 """Letters. Ray adds 64 for its sockets, whose paths have 107 at most."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -151,8 +152,7 @@ class RayCrew:
         return [*self._stages(), *(self._end(self._running.pop(one), one) for one in done)]
 
     def _connect(self) -> None:
-        starts = 1 if self._address else _STARTS
-        for number in range(1, starts + 1):
+        for number in range(1, _STARTS + 1):
             try:
                 if self._address is None:
                     self._ray.init(**_own())
@@ -163,7 +163,9 @@ class RayCrew:
             except Exception as error:  # Ray raises many, bare ones among them
                 self._ray.shutdown()
                 self._end_if_asked()
-                if number == starts:
+                # Of a cluster's head that answered, but whose server for this client did not come up.
+                again = self._address is None or isinstance(error, ConnectionAbortedError)
+                if number == _STARTS or not again:
                     raise self._unreachable(error) from error
             else:
                 break
@@ -246,10 +248,16 @@ class RayCrew:
         return DeviceError(
             "no Ray cluster answers",
             where=f"--address {self._address}",
-            got=first_line(error),
+            got=_reason(error),
             expected="auto, host:port or ray://host:port of one that runs, with this Python and this Ray",
             fix="where the cluster asks for a token, as Ray 2.60 does by default, set RAY_AUTH_MODE=token",
         )
+
+
+def _reason(error: Exception) -> str:
+    """What Ray says; of a text whose first line announces a traceback the last line too."""
+    first, *others = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    return f"{first} {others[-1]}" if others and first.endswith(":") else first
 
 
 def _lives(group: int) -> bool:

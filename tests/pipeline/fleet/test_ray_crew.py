@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,8 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'edgewright[fleet]'"),
 ]
+
+_STARTS = 3
 
 _SETTINGS = {
     "input.size": 16, "input.resize": "squash", "input.mean": 0.5, "input.std": 0.25, "skip": ["distill"],
@@ -58,11 +61,11 @@ def _environment(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Cluster:
-    """A Ray that somebody started, with a token; ports of its head and for clients from outside."""
+    """A Ray that somebody started: ports of its head and for clients from outside, and the variables both ends need."""
 
     head: int
     clients: int
-    token: Mapping[str, str]
+    variables: Mapping[str, str]
     process: subprocess.Popen[bytes]
 
 
@@ -70,26 +73,32 @@ class _Cluster:
 def cluster(folder: Path) -> Iterator[_Cluster]:
     """A head on the loopback, in whose environment its workers run."""
     head, clients = _free_port(), _free_port()
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+    # Everything listens on the loopback alone, as with a Ray of the fleet's own.
+    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     ray = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
     words = (
         "start", "--head", "--block", "--disable-usage-stats", "--include-dashboard=false", "--num-cpus=2",
-        "--node-ip-address=127.0.0.1", f"--port={head}", f"--ray-client-server-port={clients}",
-        "--object-store-memory=200000000",
+        f"--port={head}", f"--ray-client-server-port={clients}", "--object-store-memory=200000000",
     )  # fmt: skip
-    with (folder / "cluster.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*ray, *words], cwd=folder, env=_environment(folder) | token, stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        for port in (head, clients):
-            _until(lambda port=port: _answers(port), process)
-        yield _Cluster(head, clients, token, process)
-    finally:
-        process.terminate()
-        process.wait(timeout=120)
-        assert _is_over(folder, within_s=120) == []
+    with ExitStack() as opened:
+        for start in range(_STARTS):  # Ray gives itself half a minute, which may be too short on a busy machine
+            log = opened.enter_context((folder / f"cluster-{start}.log").open("wb"))
+            process = subprocess.Popen(
+                [*ray, *words], cwd=folder, env=_environment(folder) | own, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True,
+            )  # fmt: skip
+            opened.callback(_end, process)
+            while process.poll() is None and not (_answers(head) and _answers(clients)):
+                time.sleep(0.2)
+            if process.poll() is None:
+                break
+        yield _Cluster(head, clients, own, process)
+    assert _is_over(folder, within_s=120) == []
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(timeout=120)
 
 
 def _free_port() -> int:
@@ -103,8 +112,8 @@ def _answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _start(folder: Path, *words: str, token: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    environment = _environment(folder) | dict(token or {})
+def _start(folder: Path, *words: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    environment = _environment(folder) | dict(variables or {})
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "edgewright", "fleet", "fleet.yaml", "--out", "out", *words],
         cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -239,7 +248,7 @@ def test_more_than_the_machine_has_is_refused(folder: Path) -> None:
 def test_on_a_cluster_that_is_there_all_cells_come_and_it_stays(folder: Path, cluster: _Cluster, address: str) -> None:
     _with_one_target(folder)
     named = address.format(head=cluster.head, clients=cluster.clients)
-    process = _start(folder, "--address", named, token=cluster.token)
+    process = _start(folder, "--address", named, variables=cluster.variables)
     out, err = process.communicate(timeout=600)
 
     assert process.returncode == 0, err
@@ -255,7 +264,7 @@ def test_on_a_cluster_that_is_there_all_cells_come_and_it_stays(folder: Path, cl
 
 def test_a_fleet_that_is_ended_on_a_cluster_ends_its_cells_there(folder: Path, cluster: _Cluster) -> None:
     _with_one_target(folder)
-    process = _start(folder, "--address", f"ray://127.0.0.1:{cluster.clients}", token=cluster.token)
+    process = _start(folder, "--address", f"ray://127.0.0.1:{cluster.clients}", variables=cluster.variables)
     _until(lambda: any((folder / "cache" / "keys").glob("*.json")), process)  # the first stage is done
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
@@ -267,8 +276,8 @@ def test_a_fleet_that_is_ended_on_a_cluster_ends_its_cells_there(folder: Path, c
 
 
 def test_a_cluster_that_wants_a_token_is_told(folder: Path, cluster: _Cluster) -> None:
-    without = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}
-    process = _start(folder, "--address", f"127.0.0.1:{cluster.head}", token=without)
+    without = {**cluster.variables, "RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}
+    process = _start(folder, "--address", f"127.0.0.1:{cluster.head}", variables=without)
     _, err = process.communicate(timeout=300)
 
     assert process.returncode == 2, err
