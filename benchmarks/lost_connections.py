@@ -29,7 +29,7 @@ from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.tiny_job import TinyJob, make_tiny_job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from benchmarks.reliability.tiny_job import Ended
 
@@ -77,8 +77,13 @@ class LostConnections:
         path = f"PATH={ssh}:{os.environ['PATH']}"
         return cls(job=job, under=("env", path, f"XDG_CONFIG_HOME={folder / 'config'}"))
 
-    def run(self, tries: int, *, seed: int) -> Outcome:
+    def run(self, tries: int, *, seed: int, tell: Callable[[str], object] = bool) -> Outcome:
         """Lose the connection so often, each in a run from an empty store, and run it again.
+
+        Args:
+            tries: How often.
+            seed: Of moments and blows.
+            tell: Called with a line for every loss as soon as it is known what came of it.
 
         Raises:
             ValueError: when the undisturbed run fails.
@@ -87,13 +92,16 @@ class LostConnections:
         start = time.perf_counter()
         digest = self.job.ended(self._deploy("undisturbed")).digest
         whole_s = time.perf_counter() - start
+        tell(f"undisturbed: {whole_s:.0f} s")
         ended_by_it = 0
         for number in range(tries):
             blow = chance.choice((signal.SIGKILL, signal.SIGSTOP))
             moment_s = round(chance.uniform(0.0, whole_s), 2)
             code, failure = self._lose(f"run-{number}", blow, moment_s, digest)
             ended_by_it += code != 0
-            outcome.tried(failure and f"{blow.name} after {moment_s} s: {failure}")
+            told = f"{blow.name} after {moment_s} s"
+            outcome.tried(failure and f"{told}: {failure}")
+            tell(f"{told}: the run ended with {code}; {failure or 'run again, it made the same bundle'}")
         outcome.seconds = time.perf_counter() - start
         outcome.notes.append(
             f"an undisturbed run took {whole_s:.0f} s; {ended_by_it} of {tries} runs were ended by the loss, the "
@@ -190,13 +198,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             with loopback(folder / "server") as server:
                 campaign = LostConnections.with_device(folder / "job", server.address, server.folder)
-                outcome = campaign.run(math.ceil(LOSSES * asked.share), seed=asked.seed)
+                outcome = campaign.run(math.ceil(LOSSES * asked.share), seed=asked.seed, tell=_say)
         except NoServerError as error:
             sys.stderr.write(f"{error}\n")
             return 2
-    lines = [f"{outcome.promise}: {outcome.tries} losses, {len(outcome.failures)} failures, {outcome.seconds:.0f} s"]
-    sys.stdout.write("\n".join([*lines, *(f"  {one}" for one in (*outcome.notes, *outcome.failures)), ""]))
+    _say(f"{outcome.promise}: {outcome.tries} losses, {len(outcome.failures)} failures, {outcome.seconds:.0f} s")
+    for line in (*outcome.notes, *outcome.failures):
+        _say(f"  {line}")
     return int(bool(outcome.failures))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
