@@ -27,7 +27,6 @@ QUICK = {
     "distill.teacher_schedule.epochs": 1,
     "prune.schedule.epochs": 1,
     "data.calibration_images": 64,
-    "data.test_images": 128,
     "build.budget_s": 20,
 }
 """What a quick run sets: to see in a minute that everything works; the accuracy then means nothing."""

@@ -49,7 +49,7 @@ def test_a_network_is_deployed_for_it_and_answers_there_as_the_pipeline_did(
     device: Callable[..., Device], short: Recipe, store: Store, tmp_path: Path, network: str
 ) -> None:
     python = f"{_QEMU} -L {_ROOT} -E PYTHONPATH={_ROOT / 'site'} -E TMPDIR={tmp_path} {_PYTHON}"
-    little = {"measure.processes": 1, "measure.iterations": 40}
+    little = {"measure.processes": 1, "measure.iterations": 40, "data.test_images": 128}
     quick = read_recipe(None, {"model": "resnet18", "weights": "none", **QUICK, **little})
     recipe = {"tiny": short, "resnet18": quick}[network]
     with device(python=python, lasting=True) as board:
