@@ -87,7 +87,7 @@ def test_an_older_version_is_noticed(version: str, *, open_to: bool) -> None:
 
 
 def test_every_pin_has_hashes() -> None:
-    """pip and uv take nothing else then, whatever an index offers under that name."""
+    """Nothing else is installed then, whatever an index offers under that name."""
     pinned = re.split(r"\n(?=\S)", _LOCK.strip())
     assert len(pinned) == len(_pins(_LOCK)) > 100
     assert [one.split()[0] for one in pinned if not re.search(r"--hash=sha256:[0-9a-f]{64}", one)] == []

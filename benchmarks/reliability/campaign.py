@@ -1,16 +1,42 @@
-"""What every campaign is given: the job, one undisturbed run of it, chance, and how much to try."""
+"""What every campaign is given: jobs, undisturbed runs of them, chance, and how to start a command."""
 
 from __future__ import annotations
 
 import random
 import shutil
 import time
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from benchmarks.reliability.further_jobs import write_further_jobs
 from benchmarks.reliability.tiny_job import TinyJob, make_tiny_job
+from benchmarks.reliability.warm_start import WarmStart
 
-__all__ = ["Campaign", "begin"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.reliability.outcome import Outcome
+    from benchmarks.reliability.tiny_job import Running
+
+__all__ = ["SMALLEST", "Campaign", "Sound", "begin"]
+
+SMALLEST = "recipe.yaml"
+"""The recipe of the job that most campaigns disturb."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sound:
+    """An undisturbed run, from an empty store and warm.
+
+    Attributes:
+        digest: Of its bundle.
+        wall_s: How long it took.
+    """
+
+    digest: str
+    wall_s: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,16 +44,22 @@ class Campaign:
     """What is disturbed, and by whose chance.
 
     Attributes:
-        job: The job.
-        digest: Of the bundle that an undisturbed run makes.
-        wall_s: How long that run took from an empty store.
+        job: The smallest job.
+        digest: Of the bundle that an undisturbed run of it makes.
+        wall_s: How long that run took from an empty store, as a user types it.
         seed: Of all that is random.
+        warm: Starts commands without importing anything anew; None where nothing is started so.
+        shown: Called with an outcome whenever there is something new to see of it.
+        sounds: Undisturbed runs by recipe, as far as they were asked for.
     """
 
     job: TinyJob
     digest: str
     wall_s: float
     seed: int
+    warm: WarmStart | None = None
+    shown: Callable[[Outcome], None] = lambda _: None
+    sounds: dict[str, Sound] = field(default_factory=dict)
 
     @property
     def cache(self) -> Path:
@@ -47,14 +79,41 @@ class Campaign:
         """A copy of the undisturbed run's store."""
         return Path(shutil.copytree(self.cache, self.job.folder / name, copy_function=shutil.copy2))
 
+    def start(self, job: TinyJob, cache: Path, *typed: str) -> Running:
+        """Start a command on a store, warm where that is possible."""
+        if self.warm is None:
+            return job.start(cache, *typed)
+        return self.warm.start(job.folder, job.environment(cache), *typed)
 
-def begin(folder: Path, seed: int) -> Campaign:
-    """Make the job and run it undisturbed.
+    def deploy(self, cache: Path, out: Path, recipe: str = SMALLEST) -> Running:
+        """Start a job so."""
+        return self.start(self.job, cache, "deploy", "--recipe", recipe, "--out", str(out))
+
+    def sound(self, recipe: str = SMALLEST) -> Sound:
+        """The undisturbed run of a recipe; made when it is asked for first.
+
+        Raises:
+            ValueError: when it does not end well.
+        """
+        if recipe not in self.sounds:
+            cache, out = (self.job.folder / f"sound-{recipe}{end}" for end in ("", "-out"))
+            start = time.perf_counter()
+            done = self.job.ended(self.deploy(cache, out, recipe))
+            self.sounds[recipe] = Sound(digest=done.digest, wall_s=time.perf_counter() - start)
+        return self.sounds[recipe]
+
+
+@contextmanager
+def begin(folder: Path, seed: int, shown: Callable[[Outcome], None] = lambda _: None) -> Iterator[Campaign]:
+    """Make the jobs and run the smallest one undisturbed.
 
     Raises:
         ValueError: when that fails.
     """
     job = make_tiny_job(folder)
+    write_further_jobs(folder)
     start = time.perf_counter()
     digest = job.ended(job.deploy(folder / "whole", folder / "whole-out")).digest
-    return Campaign(job=job, digest=digest, wall_s=time.perf_counter() - start, seed=seed)
+    wall_s = time.perf_counter() - start
+    with WarmStart(job.environment(folder / "nowhere")) as warm:
+        yield Campaign(job=job, digest=digest, wall_s=wall_s, seed=seed, warm=warm, shown=shown)

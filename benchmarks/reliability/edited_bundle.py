@@ -40,7 +40,8 @@ print(json.dumps(ends))
 def edited_bundle(campaign: Campaign, tries: int) -> Outcome:
     """Edit copies of the bundle, each once, over all its files."""
     with timed(
-        "A bundle with a single edit is refused by `verify.py` on the standard library and by `edgewright verify`"
+        "A bundle with a single edit is refused by `verify.py` on the standard library and by `edgewright verify`",
+        campaign.shown,
     ) as outcome:
         made = []
         for number in range(tries):
@@ -53,7 +54,7 @@ def edited_bundle(campaign: Campaign, tries: int) -> Outcome:
 
 def mutated_manifests(campaign: Campaign, tries: int) -> Outcome:
     """Change bytes of the manifest alone."""
-    with timed("A manifest with other bytes is refused by both, with one error") as outcome:
+    with timed("A manifest with other bytes is refused by both, with one error", campaign.shown) as outcome:
         made = []
         for number in range(tries):
             folder = _copy(campaign, f"manifest-{number}")

@@ -21,7 +21,8 @@ def flipped_store(campaign: Campaign, rounds: int) -> Outcome:
     """Flip a random bit of every artifact's files, every key and every record; each flip is one try."""
     job = campaign.job
     with timed(
-        "A flipped bit in any file of the store is named by `store check`, and what it spoiled made anew"
+        "A flipped bit in any file of the store is named by `store check`, and what it spoiled made anew",
+        campaign.shown,
     ) as outcome:
         for number in range(rounds):
             chance = campaign.chance(f"flipped {number}")
@@ -52,7 +53,7 @@ def flipped_index(campaign: Campaign, tries: int) -> Outcome:
     """Flip a random bit of the index of images, and ask what would run: nothing, as the images are what they were."""
     job, chance = campaign.job, campaign.chance("index")
     typed = ("explain", "--recipe", "recipe.yaml", "--json")
-    with timed("A flipped bit in the index of images changes no image's identity") as outcome:
+    with timed("A flipped bit in the index of images changes no image's identity", campaign.shown) as outcome:
         for number in range(tries):
             cache = campaign.copy(f"index-{number}")
             place = flip(cache / "data" / "index.sqlite", chance)

@@ -57,7 +57,8 @@ def full_disk(campaign: Campaign, tries: int) -> Outcome:
     """Run on file systems of their own that grow after each failure, until the run ends well; each size is one try."""
     with timed(
         "On a file system that is too small a run ends with 7 and says what it needed, the earlier bundle stays, and "
-        "with more room the same command makes the undisturbed one"
+        "with more room the same command makes the undisturbed one",
+        campaign.shown,
     ) as outcome:
         row = 0
         while outcome.tries < tries:
@@ -77,7 +78,8 @@ def refused_calls(campaign: Campaign, publisher: Publisher, tries: int) -> Outco
     """The same by a publisher that has been started."""
     with timed(
         "No space at a system call of publishing: exit code 7, what was needed is said, the earlier bundle stays, "
-        "nothing is left lying, and the next run makes the undisturbed one"
+        "nothing is left lying, and the next run makes the undisturbed one",
+        campaign.shown,
     ) as outcome:
         earlier = earlier_results(campaign)
         over = Path(shutil.copytree(earlier, campaign.job.folder / "full-earlier"))

@@ -38,7 +38,8 @@ def killed_calls(campaign: Campaign, publisher: Publisher, tries: int) -> Outcom
     """The same by a publisher that has been started."""
     with timed(
         "Killed (`kill -9`) at each system call of publishing that changes files, the bundle that stands there is "
-        "whole, and the next run makes the undisturbed one and leaves nothing lying"
+        "whole, and the next run makes the undisturbed one and leaves nothing lying",
+        campaign.shown,
     ) as outcome:
         earlier = earlier_results(campaign)
         over_it = Path(shutil.copytree(earlier, campaign.job.folder / "over-earlier"))

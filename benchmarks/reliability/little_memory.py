@@ -29,7 +29,8 @@ def little_memory(campaign: Campaign, tries: int) -> Outcome:
     cache, out = job.folder / "little-memory", job.folder / "little-memory-out"
     with timed(
         "With too little address space (`RLIMIT_AS`) a run ends with 7 and says what was asked for, the earlier bundle "
-        "stays, and with enough the same command makes the undisturbed one"
+        "stays, and with enough the same command makes the undisturbed one",
+        campaign.shown,
     ) as outcome:
         earlier = earlier_results(campaign)
         peak = _peak_bytes(campaign)

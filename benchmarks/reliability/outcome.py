@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ class Outcome:
         failures: What went otherwise than promised, one line each with what makes it happen again.
         seconds: How long all of it took.
         notes: What a reader of the figures should know, one line each.
+        shown: Called whenever there is something new to see.
     """
 
     promise: str
@@ -31,19 +32,22 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    shown: Callable[[Outcome], None] = field(default=lambda _: None, compare=False, repr=False)
 
     def tried(self, failure: str | None = None) -> None:
         """Count one accident, and what it did that it should not have done."""
         self.tries += 1
         if failure:
             self.failures.append(failure)
+        self.shown(self)
 
 
 @contextmanager
-def timed(promise: str) -> Iterator[Outcome]:
-    """An outcome whose seconds are those of the ``with`` block."""
-    outcome = Outcome(promise=promise)
+def timed(promise: str, shown: Callable[[Outcome], None]) -> Iterator[Outcome]:
+    """An outcome whose seconds are those of the ``with`` block, however that ends."""
+    outcome = Outcome(promise=promise, shown=shown)
     start = time.perf_counter()
+    shown(outcome)
     try:
         yield outcome
     finally:

@@ -2,32 +2,120 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipeline import __version__
+from pipeline.environment import this_machine
 from pipeline.store import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from benchmarks.reliability.outcome import Outcome
 
-__all__ = ["BEGIN", "END", "publish", "rendered"]
+__all__ = ["BEGIN", "END", "Figures", "made_by", "publish", "rendered"]
 
 BEGIN, END = "<!-- figures: written by make reliability -->", "<!-- end of figures -->"
 
 
-def rendered(outcomes: Sequence[Outcome], *, seed: int, untried: Sequence[str] = ()) -> str:
-    """A table, a row a promise, what it was made by, and which campaigns were left out."""
+def made_by(page: Path) -> str:
+    """What a run tries and where: version, commit of the repository that the page is in, and machine.
+
+    Args:
+        page: Left aside when it is told whether files differ from the commit: the figures themselves go there.
+    """
+    machine = this_machine()
+    where = f"{machine.cores} cores of {machine.cpu}, {machine.ram_gib} GiB, {machine.system}"
+    return f"edgewright {__version__}{_commit(page)}, on {where}"
+
+
+def _commit(page: Path) -> str:
+    git = shutil.which("git")
+    if git is None:
+        return ""
+
+    def told(*words: str) -> str | None:
+        command = [git, "-C", str(page.parent), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - git itself
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = told("rev-parse", "--short=12", "HEAD")
+    if commit is None:
+        return ""  # not a checkout: an archive of it, a container
+    changed = told("status", "--porcelain", "--", ":/", f":(exclude){page.name}")
+    return f" at commit {commit}{' with changes' if changed else ''}"
+
+
+def rendered(
+    outcomes: Sequence[Outcome], *, seed: int, made: str, untried: Collection[str] = (), ended_in: str = ""
+) -> str:
+    """A table, a row a promise, what it was made by, and which campaigns were left out.
+
+    Args:
+        outcomes: What the campaigns came to.
+        seed: Of what was random.
+        made: Of :func:`made_by`.
+        untried: Names of campaigns that were not made.
+        ended_in: Name of the campaign that was ended before it was through.
+    """
     rows = [f"| {one.promise} | {one.tries} | {len(one.failures)} | {one.seconds:.0f} |" for one in outcomes]
     tries, minutes = sum(one.tries for one in outcomes), sum(one.seconds for one in outcomes) / 60
-    made = f"edgewright {__version__}, seed {seed}: {tries} tries in {minutes:.1f} minutes."
+    failures = sum(len(one.failures) for one in outcomes)
+    made = f"{made}, seed {seed}: {tries} tries, {failures} failures, {minutes:.1f} minutes."
+    if ended_in:
+        made += f" Ended before {ended_in} was through."
     if untried:
         made += f" Left out: {', '.join(sorted(untried))}."
     notes = [f"- {note}" for one in outcomes for note in one.notes]
     noted = ["", "Told besides:", "", *notes] if notes else []
     return "\n".join(["| promise | tries | failures | seconds |", "|---|---:|---:|---:|", *rows, "", made, *noted])
+
+
+class Figures:
+    """What the campaigns of a run came to so far.
+
+    Args:
+        made: Of :func:`made_by`.
+        seed: Of what is random.
+        campaigns: Names of all there are.
+        page: Where the figures go; None where they go nowhere.
+    """
+
+    def __init__(self, *, made: str, seed: int, campaigns: Collection[str], page: Path | None) -> None:
+        self.seed = seed
+        self.outcomes: dict[str, Outcome] = {}
+        self._made, self._campaigns, self._page, self._name = made, campaigns, page, ""
+
+    @contextmanager
+    def during(self, name: str) -> Iterator[None]:
+        """While a campaign runs; at its end, however that comes, the figures go into the page."""
+        self._name, ended_in = name, name
+        try:
+            yield
+            ended_in = ""
+        finally:
+            self._name = ""
+            if self._page is not None and self.outcomes:
+                publish(self._page, self.table(ended_in=ended_in))
+
+    def now(self, outcome: Outcome) -> None:
+        """What the campaign that runs has come to."""
+        if self._name:
+            self.outcomes[self._name] = outcome
+
+    def table(self, *, ended_in: str = "") -> str:
+        """As Markdown; the name is that of a campaign that was ended before it was through."""
+        return rendered(
+            list(self.outcomes.values()),
+            seed=self.seed,
+            made=self._made,
+            untried=set(self._campaigns) - set(self.outcomes),
+            ended_in=ended_in,
+        )
 
 
 def publish(page: Path, table: str) -> None:

@@ -28,7 +28,8 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup; what is caught here is no longer ignored there
         signal.signal(signal.SIGHUP, lambda _number, _frame: None)
     with timed(
-        "SIGINT, SIGTERM or SIGHUP at a random time ends a run within 5 s, with its children, by one line"
+        "SIGINT, SIGTERM or SIGHUP at a random time ends a run within 5 s, with its children, by one line",
+        campaign.shown,
     ) as outcome:
         number = 0
         while outcome.tries < tries:

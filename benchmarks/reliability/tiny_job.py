@@ -6,20 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     Pixels = NDArray[Any]
 
-__all__ = ["Ended", "TinyJob", "make_tiny_job", "write_images"]
+__all__ = ["Ended", "Running", "TinyJob", "make_tiny_job", "write_images"]
 
 _LIMIT_S = 600
 _LONG_AGO_S = 1_700_000_000
@@ -52,6 +54,28 @@ measure: {processes: 1, iterations: 12}
 """
 
 
+class Running(Protocol):
+    """A started command: what :class:`subprocess.Popen` has of one."""
+
+    @property
+    def pid(self) -> int:
+        """Its process, which leads a session."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, negative for the signal that ended it; None while it is not known to have ended."""
+        ...
+
+    def communicate(self, *, timeout: float | None = None) -> tuple[str, str]:
+        """Read all it prints and wait for its end."""
+        ...
+
+    def send_signal(self, number: signal.Signals, /) -> None:
+        """Send it a signal."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
     """How a command ended and what it printed."""
@@ -75,13 +99,20 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TinyJob:
-    """The job's folder; commands are typed in it."""
+    """The job's folder; commands are typed in it.
+
+    Attributes:
+        folder: Which.
+        variables: Of the environment, besides those of this process.
+    """
 
     folder: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self, cache: Path) -> dict[str, str]:
         """For a command on a store; with temporary files apart, so that nobody else's measuring is waited for."""
-        return {**os.environ, "EDGEWRIGHT_CACHE": str(cache), "TMPDIR": str(self.folder / "tmp")}
+        own = {"EDGEWRIGHT_CACHE": str(cache), "TMPDIR": str(self.folder / "tmp")}
+        return {**os.environ, **own, **self.variables}
 
     def start(self, cache: Path, *typed: str, under: Sequence[str] = (), quiet: bool = False) -> subprocess.Popen[str]:
         """A command on a store, in a session of its own so that none of its children can hide.
@@ -110,7 +141,7 @@ class TinyJob:
         """Start the job; further arguments as of :meth:`start`."""
         return self.start(cache, "deploy", "--recipe", recipe, "--out", str(out), under=under, quiet=quiet)
 
-    def ended(self, process: subprocess.Popen[str]) -> Ended:
+    def ended(self, process: Running) -> Ended:
         """Wait for it.
 
         Raises:

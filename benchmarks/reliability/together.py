@@ -19,8 +19,10 @@ __all__ = ["together"]
 
 def together(campaign: Campaign, rounds: Sequence[int]) -> Outcome:
     """Start so many runs at once on an empty store, round by round; each round is one try."""
+    counts = " or ".join(str(count) for count in sorted(set(rounds)))
     with timed(
-        "Runs at once on one store all end well, make each stage once and one bundle; the store is whole"
+        f"{counts} runs at once on one store all end well, make each stage once and one bundle; the store is whole",
+        campaign.shown,
     ) as outcome:
         for number, count in enumerate(rounds):
             failure = _failure(campaign, number, count)
@@ -30,9 +32,9 @@ def together(campaign: Campaign, rounds: Sequence[int]) -> Outcome:
 
 def _failure(campaign: Campaign, number: int, count: int) -> str | None:
     job = campaign.job
-    cache = job.folder / f"together-{number}"
-    outs = [job.folder / f"together-{number}-out" / str(one) for one in range(count)]
-    ends = [job.ended(process) for process in [job.deploy(cache, out) for out in outs]]
+    cache = job.folder / f"together-{count}-{number}"
+    outs = [job.folder / f"together-{count}-{number}-out" / str(one) for one in range(count)]
+    ends = [job.ended(process) for process in [campaign.deploy(cache, out) for out in outs]]
     bad = [f"{end.code} ({end.err.strip()[-300:]})" for end in ends if end.code]
     if bad:
         return f"ended with {', '.join(bad)}"

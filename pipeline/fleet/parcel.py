@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from pipeline.errors import IntegrityError
 from pipeline.leftovers import holding, sweep, temporary_beside
 from pipeline.store import exchange
 
@@ -23,7 +25,14 @@ def packed(folder: Path) -> dict[str, bytes]:
 
 
 def unpack(files: Mapping[str, bytes], folder: Path) -> None:
-    """Make ``folder`` hold these files and nothing else; a reader sees what stood there before, or all of them."""
+    """Make ``folder`` hold these files and nothing else; a reader sees what stood there before, or all of them.
+
+    Raises:
+        IntegrityError: when a name leads out of the folder; nothing is written then.
+    """
+    for name in files:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise IntegrityError("results name a file outside their own folder", where=str(folder), got=name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = temporary_beside(folder)
     work.mkdir()

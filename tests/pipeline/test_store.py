@@ -585,7 +585,7 @@ def test_a_key_is_worked_on_by_one_process_and_freed_when_that_is_killed(store: 
         thread, had = _waiting(store, "key")
         assert not had.wait(0.1)
         process.kill()
-        assert had.wait(10)
+        assert had.wait(2)
         thread.join()
 
 

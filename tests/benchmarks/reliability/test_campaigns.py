@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability import __main__ as command
 from benchmarks.reliability import edited_bundle as edited
 from benchmarks.reliability import hostile_input, tiny_job
 from benchmarks.reliability.campaign import Campaign, begin
+from benchmarks.reliability.changed_keys import IRRELEVANT, RELEVANT, changed_keys
 from benchmarks.reliability.edits import changed
 from benchmarks.reliability.flipped_store import flipped_index, flipped_store
 from benchmarks.reliability.full_disk import full_disk, full_disk_publishing, lacking_space, refused_calls
 from benchmarks.reliability.killed import killed
 from benchmarks.reliability.killed_publishing import evenly, killed_calls, killed_publishing
 from benchmarks.reliability.little_memory import lacking_memory, little_memory
-from benchmarks.reliability.outcome import NotPossibleHereError, Outcome
-from benchmarks.reliability.published import BEGIN, END, publish, rendered
+from benchmarks.reliability.mutated_records import mutated_records
+from benchmarks.reliability.no_connection import connections, no_connection
+from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.publisher import Publisher
+from benchmarks.reliability.same_digest import SURROUNDINGS, same_digest
 from benchmarks.reliability.sealed import identity
 from benchmarks.reliability.seeded_defects import DEFECTS, seeded_defects
 from benchmarks.reliability.signalled import signalled
@@ -29,16 +32,10 @@ from benchmarks.reliability.together import together
 
 
 @pytest.fixture(scope="module")
-def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
     """One undisturbed run."""
-    return begin(tmp_path_factory.mktemp("campaign"), seed=1)
-
-
-@pytest.fixture
-def paper(tmp_path: Path) -> Campaign:
-    """A campaign whose run never was."""
-    (tmp_path / "tmp").mkdir()
-    return Campaign(job=TinyJob(folder=tmp_path), digest="", wall_s=1.0, seed=1)
+    with begin(tmp_path_factory.mktemp("campaign"), seed=1) as begun:
+        yield begun
 
 
 def _held(outcome: Outcome, tries: int) -> None:
@@ -91,6 +88,14 @@ def test_runs_that_are_killed_ended_or_together_make_the_undisturbed_bundle(camp
     _held(killed(campaign, 2), 2)
     _held(signalled(campaign, 3), 3)
     _held(together(campaign, [2]), 1)
+
+
+@pytest.mark.slow
+def test_changed_keys_records_and_surroundings_do_what_is_promised(campaign: Campaign) -> None:
+    _held(changed_keys(campaign, len(RELEVANT) + len(IRRELEVANT)), len(RELEVANT) + len(IRRELEVANT))
+    _held(mutated_records(campaign, 20), 20)
+    _held(same_digest(campaign, len(SURROUNDINGS)), len(SURROUNDINGS))
+    _held(no_connection(campaign, 1), 1)
 
 
 @pytest.mark.slow
@@ -189,24 +194,6 @@ def test_each_defect_has_a_name_of_its_own() -> None:
     assert len(DEFECTS) >= 40
 
 
-def test_a_campaign_that_cannot_be_made_here_is_left_out(
-    paper: Campaign, page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def refuse(_campaign: Campaign, _tries: int) -> Outcome:
-        raise NotPossibleHereError("there is no strace here")
-
-    monkeypatch.setattr(command, "CAMPAIGNS", {"one": (1, lambda *_: Outcome(promise="It holds")), "two": (1, refuse)})
-    monkeypatch.setattr(command, "begin", lambda _folder, _seed: paper)
-    assert command.main(["--page", str(page)]) == 0
-    assert "two: left out, there is no strace here" in capsys.readouterr().out
-    assert "Left out: two." in page.read_text(encoding="utf-8")
-
-
-def test_notes_stand_below_the_figures() -> None:
-    table = rendered([Outcome(promise="It holds", notes=["passed, one thing"])], seed=0)
-    assert table.endswith("Told besides:\n\n- passed, one thing")
-
-
 def test_commands_are_typed_one_after_the_other(paper: Campaign) -> None:
     first, second = paper.job.many(paper.cache, [("store", "path"), ("store", "gc")])
     assert first == Ended(code=0, out=f"{paper.cache}\n", err="")
@@ -234,70 +221,20 @@ def test_the_same_seed_makes_the_same_accidents(paper: Campaign) -> None:
     assert paper.chance("x").random() != replace(paper, seed=2).chance("x").random()
 
 
-# What is written
+def test_a_call_to_another_machine_is_seen_and_one_to_this_one_is_not(tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    log.write_text(
+        '12 connect(3, {sa_family=AF_UNIX, sun_path="/run/nscd/socket"}, 110) = -1 ENOENT\n'
+        "12 sendto(3, [{nlmsg_len=20}], 20, 0, {sa_family=AF_NETLINK, nl_pid=0}, 12) = 20\n",
+        encoding="utf-8",
+    )
+    assert connections(log) == []
+    with log.open("a", encoding="utf-8") as file:
+        file.write("13 connect(4, {sa_family=AF_INET6, sin6_port=htons(443)}, 28) = -1 ENETUNREACH\n")
+        file.write('13 sendto(4, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(53)}, 16) = 1\n')
+    assert connections(log) == ["connect AF_INET6", "sendto AF_INET"]
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Path:
-    """A page with a place for figures."""
-    path = tmp_path / "page.md"
-    path.write_text(f"before\n\n{BEGIN}\nwritten before\n{END}\n\nafter\n", encoding="utf-8")
-    return path
-
-
-def test_the_figures_go_between_the_markers(page: Path) -> None:
-    outcome = Outcome(promise="It holds", tries=7, failures=["x"], seconds=61.0)
-    publish(page, rendered([outcome], seed=3))
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n\n{BEGIN}\n| promise |")
-    assert text.endswith(f"{END}\n\nafter\n")
-    assert "| It holds | 7 | 1 | 61 |" in text
-    assert "seed 3: 7 tries in 1.0 minutes." in text
-    assert "written before" not in text
-
-
-def test_a_page_without_markers_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "page.md").write_text("nothing", encoding="utf-8")
-    with pytest.raises(ValueError, match="no place for the figures"):
-        publish(tmp_path / "page.md", "table")
-
-
-def test_the_published_page_has_its_place_for_figures() -> None:
-    text = command._PAGE.read_text(encoding="utf-8")
-    assert text.index(BEGIN) < text.index(END)
-
-
-@pytest.mark.parametrize(("failures", "code"), [([], 0), (["lost"], 1)])
-def test_any_failure_ends_the_command_with_1(
-    paper: Campaign,
-    page: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    failures: list[str],
-    code: int,
-) -> None:
-    asked: list[int] = []
-
-    def run(_campaign: Campaign, tries: int) -> Outcome:
-        asked.append(tries)
-        return Outcome(promise="It holds", tries=tries, failures=failures)
-
-    monkeypatch.setattr(command, "CAMPAIGNS", {"one": (50, run)})
-    monkeypatch.setattr(command, "begin", lambda _folder, _seed: paper)
-    assert command.main(["--share", "0.1", "--only", "one", "--page", str(page)]) == code
-    assert command.main(["--tries", "one=2", "--page", str(page)]) == code
-    assert asked == [5, 2]
-    assert "| It holds | 2 |" in page.read_text(encoding="utf-8")
-    assert [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")] == 2 * failures
-
-
-def test_campaigns_that_were_left_out_are_named() -> None:
-    assert rendered([], seed=0, untried=["two", "one"]).endswith("Left out: one, two.")
-
-
-@pytest.mark.parametrize("typed", ["killed", "killed=0", "killed=x", "kiled=1"])
-def test_no_number_of_tries_is_refused(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        command.main(["--tries", typed])
-    assert left.value.code == 2
-    assert "NAME=N" in capsys.readouterr().err
+def test_so_many_changes_matter_and_so_many_do_not() -> None:
+    assert len({change.name for change in RELEVANT}) >= 25
+    assert len({change.name for change in IRRELEVANT}) >= 10

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.errors import IntegrityError
 from pipeline.fleet.parcel import packed, unpack
 
 if TYPE_CHECKING:
@@ -35,3 +36,10 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
         unpack({"a": b"new", "a/b": b"below a file"}, tmp_path / "cell")
 
     assert packed(tmp_path) == {"cell/a": b"old"}
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "a/../../out.txt", "/tmp/edgewright-out.txt"])
+def test_a_name_that_leads_out_of_the_folder_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(IntegrityError, match="outside their own folder"):
+        unpack({"fine.txt": b"x", name: b"x"}, tmp_path / "results")
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -221,3 +223,51 @@ def test_weights_behind_links_are_not_read(onnx_network: OnnxNetwork, tmp_path: 
     with pytest.raises(UsageError, match="link") as raised:
         read_onnx_file(_saved(model, tmp_path / "own"))
     assert raised.value.got == location
+
+
+def test_weights_that_are_exchanged_while_they_are_read_never_come_from_outside(
+    onnx_network: OnnxNetwork, tmp_path: Path
+) -> None:
+    """Another process puts a link, a hard link and the file itself in turn where the file was looked at before."""
+    own = tmp_path / "own"
+    own.mkdir()
+    apart = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
+    file = _saved(onnx_network(), own, **apart)
+    weights = (own / "weights.bin").read_bytes()
+    (tmp_path / "kept").write_bytes(weights)
+    (tmp_path / "secret").write_bytes(b"\x2a" * len(weights))
+    read = refused = 0
+    with subprocess.Popen([sys.executable, "-c", _EXCHANGES, str(tmp_path)], stdout=subprocess.PIPE) as exchanges:
+        assert exchanges.stdout is not None
+        assert exchanges.stdout.readline() == b"begun\n"
+        try:
+            while min(read, refused) < 10 or read + refused < 200:
+                try:
+                    read_onnx_file(file)
+                    found = load_onnx(file).graph.initializer
+                except (UsageError, OSError):  # the file changed its kind between two looks at it
+                    refused += 1
+                else:
+                    read += 1
+                    assert not any(b"\x2a" * 4 in tensor.raw_data for tensor in found)
+        finally:
+            exchanges.kill()
+
+
+_EXCHANGES = """
+import os, shutil, sys
+
+root = sys.argv[1]
+at = root + "/own/weights.bin"
+print("begun", flush=True)
+while True:
+    for way in ("link", "hard link", "file"):
+        new = at + ".new"
+        if way == "link":
+            os.symlink(root + "/secret", new)
+        elif way == "hard link":
+            os.link(root + "/secret", new)
+        else:
+            shutil.copyfile(root + "/kept", new)
+        os.replace(new, at)
+"""

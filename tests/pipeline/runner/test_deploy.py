@@ -6,6 +6,7 @@ import json
 import platform
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -34,10 +35,11 @@ STAGES = ("baseline", "distill", "prune", "calibrate", "export", "build")
 
 @dataclass
 class _Run:
-    """One run and what it announced."""
+    """One run, what it announced, and where it wanted to connect to."""
 
     deployed: Deployed
     outcomes: list[Outcome] = field(default_factory=list)
+    connections: list[object] = field(default_factory=list)
 
     def statuses(self) -> dict[str, str]:
         return {outcome.result.stage: outcome.result.status for outcome in self.outcomes}
@@ -55,9 +57,34 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("run")
 
 
+_LISTENING: list[list[object]] = []
+
+
+def _listen(event: str, values: tuple[object, ...]) -> None:
+    if event in {"socket.connect", "socket.getaddrinfo", "socket.sendto"}:
+        for heard in _LISTENING:
+            heard.append(values[-1] if event != "socket.getaddrinfo" else values[0])
+
+
 @pytest.fixture(scope="module")
 def first(tiny_recipe: Recipe, kept: Path) -> _Run:
-    return _run(tiny_recipe, Store(kept / "store"), kept / "first")
+    sys.addaudithook(_listen)  # for as long as this process lives: hooks cannot be taken away
+    _LISTENING.append([])
+    run = _run(tiny_recipe, Store(kept / "store"), kept / "first")
+    run.connections = _LISTENING.pop()
+    return run
+
+
+def test_nothing_is_sent_anywhere(first: _Run) -> None:
+    """Of what Python itself asks for; ``make reliability`` watches the system calls of all processes."""
+    assert first.connections == []
+
+
+def test_what_listens_for_connections_hears_them(first: _Run) -> None:
+    _LISTENING.append([])
+    with socket.socket() as asks, pytest.raises(OSError, match="refused"):
+        asks.connect(("127.0.0.1", 1))
+    assert _LISTENING.pop() == [("127.0.0.1", 1)]
 
 
 def test_every_stage_runs_and_is_measured_on_the_whole_test_split(first: _Run) -> None:

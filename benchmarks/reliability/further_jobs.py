@@ -1,0 +1,93 @@
+"""Jobs beside the smallest one, which take a run through what that leaves out: teachers, goals, boxes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FURTHER_JOBS", "write_further_jobs"]
+
+FURTHER_JOBS = ("taught.yaml", "boxes.yaml")
+"""Their recipes."""
+
+_TAUGHT = """\
+model: net.py:tiny
+data: {source: colours}
+input: {size: 16, resize: squash, mean: 0.5, std: 0.25}
+goal: {macs: 0.6x}
+baseline: {schedule: {epochs: 1, batch_size: 16}}
+distill: {teachers: ['net.py:tiny'], schedule: {epochs: 1, batch_size: 16}, teacher_schedule: {epochs: 1}}
+prune: {schedule: {epochs: 1, batch_size: 16}}
+build: {precision: int8, budget_s: 0}
+measure: {processes: 1, iterations: 12}
+"""
+_BOXES = """\
+model: detector.py:detector
+task: detection
+data: {source: squares}
+input: {size: 48, resize: squash, mean: 0.5, std: 0.25}
+baseline: {objects_first: false, schedule: {epochs: 2, batch_size: 8, learning_rate: 3e-3, augment: [flip]}}
+prune: {schedule: {epochs: 1, batch_size: 8}}
+skip: [distill]
+build: {precision: float, budget_s: 0}
+measure: {processes: 1, iterations: 12, examples: 1}
+"""
+_DETECTOR = """\
+from torch import nn
+from torchvision.models.detection import RetinaNet
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+
+
+class Body(nn.Module):
+    out_channels = 32
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(*(
+            nn.Sequential(nn.Conv2d(a, b, 3, stride, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+            for a, b, stride in ((3, 16, 2), (16, 32, 2), (32, 32, 1))
+        ))
+
+    def forward(self, images):
+        return {"0": self.layers(images)}
+
+
+def detector(num_classes):
+    anchors = AnchorGenerator(sizes=((16,),), aspect_ratios=((1.0,),))
+    return RetinaNet(Body(), num_classes, anchor_generator=anchors, score_thresh=0.05, topk_candidates=100)
+"""
+_SIDE = 48
+
+
+def write_further_jobs(folder: Path) -> None:
+    """Write their networks, images and recipes beside those of the smallest job."""
+    (folder / "taught.yaml").write_text(_TAUGHT, encoding="utf-8")
+    (folder / "boxes.yaml").write_text(_BOXES, encoding="utf-8")
+    (folder / "detector.py").write_text(_DETECTOR, encoding="utf-8")
+    _write_squares(folder / "squares")
+
+
+def _write_squares(folder: Path) -> None:
+    """A bright square of one of two colours on dark ground, an image each, and COCO's JSON of them."""
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    (folder / "annotations").mkdir(parents=True)
+    for part, count in (("train", 32), ("val", 12)):
+        (folder / part).mkdir()
+        images, boxes = [], []
+        for number in range(count):
+            pixels = draw.integers(0, 40, (_SIDE, _SIDE, 3)).astype(np.uint8)
+            label, top, left = int(draw.integers(2)), int(draw.integers(_SIDE - 16)), int(draw.integers(_SIDE - 16))
+            pixels[top : top + 14, left : left + 14, label] = 230
+            Image.fromarray(pixels).save(folder / part / f"{number:02}.png")
+            images.append({"id": number, "file_name": f"{number:02}.png", "width": _SIDE, "height": _SIDE})
+            boxes.append({"id": number + 1, "image_id": number, "category_id": label, "bbox": [left, top, 14, 14]})
+        classes = [{"id": 0, "name": "red"}, {"id": 1, "name": "green"}]
+        document = {"images": images, "annotations": boxes, "categories": classes}
+        (folder / "annotations" / f"instances_{part}.json").write_text(json.dumps(document), encoding="utf-8")
