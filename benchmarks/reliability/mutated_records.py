@@ -34,7 +34,7 @@ def mutated_records(campaign: Campaign, tries: int) -> Outcome:
         campaign.shown,
     ) as outcome:
         listed = ("baseline", "list", "--history", "--json", "--baselines")
-        typed = [(*listed, str(shelf))]
+        typed: list[tuple[str, ...]] = [(*listed, str(shelf))]
         for number in range(tries):
             chance, home = campaign.chance(f"record {number}"), job.folder / "records" / str(number)
             if number % _EVERY == 0:

@@ -148,6 +148,7 @@ class TinyJob:
             subprocess.TimeoutExpired: when it takes ten minutes.
         """
         out, err = process.communicate(timeout=_LIMIT_S)
+        assert process.returncode is not None  # noqa: S101 - it has ended
         return Ended(code=process.returncode, out=out, err=err)
 
     def check(self, cache: Path) -> tuple[int, set[str]]:

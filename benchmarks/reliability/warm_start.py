@@ -1,7 +1,8 @@
 """Starting commands from a process that has imported everything, since importing costs more than a tiny run does.
 
 What runs is the command line itself, in a process and a session of its own: a fork of one that has the libraries loaded
-and has done nothing with them. What happens while Python still imports is left to campaigns that start commands cold.
+and has done nothing with them. What happens while Python still imports, and at its very end, is left to campaigns that
+start commands cold.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["WarmRun", "WarmStart"]
 
 _SERVES = """
-import json, os, signal, socket, sys
+import atexit, json, os, signal, socket, sys
 
 from pipeline.threads import rest_between_work
 
@@ -74,7 +75,15 @@ os.environ.clear()
 os.environ.update(told["environment"])
 rest_between_work()
 sys.argv = ["edgewright", *told["typed"]]
-main()
+code = 0
+try:
+    main()
+except SystemExit as left:
+    code = left.code or 0
+atexit._run_exitfuncs()
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(code)  # libraries would wait at their end for threads that were not forked along
 """
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.engine import Engine
 from benchmarks.machine.disturbance import MachineState
-from benchmarks.solo import Profile, SoloRecord, measure_solo
+from benchmarks.solo import Profile, SoloRecord, _check_integrity, measure_solo
 from pipeline.errors import IntegrityError
 from pipeline.progress import SilentProgress
 
@@ -149,6 +149,17 @@ def test_outputs_that_change_while_they_are_timed_are_an_error(opened: Opened) -
 def test_answers_that_are_remembered_are_an_error(opened: Opened) -> None:
     with pytest.raises(IntegrityError, match="answers seem to be remembered"):
         _measured(opened("remembering"), replace(SHORT, processes=1, iterations=64))
+
+
+def test_a_machine_that_disturbs_most_inferences_makes_no_remembered_answers(record: SoloRecord) -> None:
+    (process, *_) = record.processes
+    rounds = len(process["fresh_ns"])
+    disturbed = {"fresh_ns": [9_000] * (rounds - 1) + [3_000], "repeated_ns": [2_900] * rounds}
+    _check_integrity(replace(record, processes=({**process, **disturbed},)), Path("engine"))
+
+    remembered = {**disturbed, "repeated_ns": [400] * rounds}
+    with pytest.raises(IntegrityError, match="answers seem to be remembered"):
+        _check_integrity(replace(record, processes=({**process, **remembered},)), Path("engine"))
 
 
 def test_a_record_is_read_back_as_it_was_written(record: SoloRecord) -> None:

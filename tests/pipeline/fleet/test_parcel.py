@@ -38,7 +38,7 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
     assert packed(tmp_path) == {"cell/a": b"old"}
 
 
-@pytest.mark.parametrize("name", ["../out.txt", "a/../../out.txt", "/tmp/edgewright-out.txt"])
+@pytest.mark.parametrize("name", ["../out.txt", "a/../../out.txt", "/edgewright-out.txt"])
 def test_a_name_that_leads_out_of_the_folder_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(IntegrityError, match="outside their own folder"):
         unpack({"fine.txt": b"x", name: b"x"}, tmp_path / "results")
