@@ -56,7 +56,7 @@ CAMPAIGNS: dict[str, tuple[int, Callable[[Campaign, int], Outcome]]] = {
     "two-at-once": (20, lambda campaign, rounds: together(campaign, [2] * rounds)),
     "eight-at-once": (20, lambda campaign, rounds: together(campaign, [8] * rounds)),
     "flipped-store": (1, flipped_store),
-    "flipped-index": (30, flipped_index),
+    "flipped-index": (10, flipped_index),
     "changed-keys": (len(RELEVANT) + len(IRRELEVANT), changed_keys),
     "same-digest": (len(SURROUNDINGS), same_digest),
     "no-connection": (5, no_connection),

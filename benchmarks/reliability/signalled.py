@@ -13,6 +13,7 @@ from benchmarks.reliability.outcome import Outcome, timed
 
 if TYPE_CHECKING:
     from benchmarks.reliability.campaign import Campaign
+    from benchmarks.reliability.tiny_job import Running
 
 __all__ = ["signalled"]
 
@@ -22,7 +23,11 @@ _RESUMABLE = "finished stages are kept, the same command goes on from there"
 
 
 def signalled(campaign: Campaign, tries: int) -> Outcome:
-    """Send SIGINT, SIGTERM and SIGHUP in turn at random times, each to a run from an empty store or where one was."""
+    """Send SIGINT, SIGTERM and SIGHUP in turn at random times, each to a run from an empty store or where one was.
+
+    Of two runs one is started as a user does, and one where libraries are loaded: else half of the signals would meet
+    Python's imports.
+    """
     chance, job = campaign.chance("signalled"), campaign.job
     cache, out = job.folder / "signalled", job.folder / "signalled-out"
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup; what is caught here is no longer ignored there
@@ -34,9 +39,11 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
         number = 0
         while outcome.tries < tries:
             asked = _SIGNALS[number % len(_SIGNALS)]
-            delay = chance.uniform(0, 0.9 * campaign.wall_s)
+            warm = number // len(_SIGNALS) % 2 == 1
+            delay = chance.uniform(0, 0.9 * (campaign.sound().wall_s if warm else campaign.wall_s))
             number += 1
-            process = job.deploy(cache / str(number), out)
+            start = campaign.deploy if warm else job.deploy
+            process = start(cache / str(number), out)
             try:
                 process.communicate(timeout=delay)
             except subprocess.TimeoutExpired:
@@ -50,7 +57,7 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
     return outcome
 
 
-def _failure(process: subprocess.Popen[str], asked: signal.Signals) -> str | None:
+def _failure(process: Running, asked: signal.Signals) -> str | None:
     start = time.perf_counter()
     process.send_signal(asked)
     try:
