@@ -10,10 +10,13 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FURTHER_JOBS", "write_further_jobs"]
+__all__ = ["BOXES", "TAUGHT", "write_further_jobs"]
 
-FURTHER_JOBS = ("taught.yaml", "boxes.yaml")
-"""Their recipes."""
+TAUGHT = "taught.yaml"
+"""The recipe of a classifier that learns from a teacher and is brought to a goal."""
+
+BOXES = "boxes.yaml"
+"""That of a detector."""
 
 _TAUGHT = """\
 model: net.py:tiny
@@ -66,8 +69,8 @@ _SIDE = 48
 
 def write_further_jobs(folder: Path) -> None:
     """Write their networks, images and recipes beside those of the smallest job."""
-    (folder / "taught.yaml").write_text(_TAUGHT, encoding="utf-8")
-    (folder / "boxes.yaml").write_text(_BOXES, encoding="utf-8")
+    (folder / TAUGHT).write_text(_TAUGHT, encoding="utf-8")
+    (folder / BOXES).write_text(_BOXES, encoding="utf-8")
     (folder / "detector.py").write_text(_DETECTOR, encoding="utf-8")
     _write_squares(folder / "squares")
 

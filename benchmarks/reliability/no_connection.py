@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from benchmarks.reliability.campaign import SMALLEST
-from benchmarks.reliability.further_jobs import FURTHER_JOBS
+from benchmarks.reliability.further_jobs import BOXES, TAUGHT
 from benchmarks.reliability.outcome import NotPossibleHereError, Outcome, timed
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["connections", "no_connection"]
 _CALLS = "connect,sendto,sendmsg,sendmmsg"
 _TO_THE_NETWORK = re.compile(r"\b(\w+)\(.*\bsa_family=(AF_INET6?)\b")
 _COMMANDS = (
-    *(("deploy", "--recipe", recipe) for recipe in (SMALLEST, *FURTHER_JOBS)),
+    *(("deploy", "--recipe", recipe) for recipe in (SMALLEST, TAUGHT, BOXES)),
     ("deploy", "--recipe", SMALLEST, "--target", "openvino"),
     ("doctor",),
 )

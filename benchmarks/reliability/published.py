@@ -70,8 +70,13 @@ def rendered(
         made += f" Ended before {ended_in} was through."
     if untried:
         made += f" Left out: {', '.join(sorted(untried))}."
-    notes = [f"- {note}" for one in outcomes for note in one.notes]
-    noted = ["", "Told besides:", "", *notes] if notes else []
+    noted = []
+    for title, told in (
+        ("Failed", [failure for one in outcomes for failure in one.failures]),
+        ("Told besides", [note for one in outcomes for note in one.notes]),
+    ):
+        if told:
+            noted += ["", f"{title}:", "", *(f"- {' '.join(line.split())}" for line in told)]
     return "\n".join(["| promise | tries | failures | seconds |", "|---|---:|---:|---:|", *rows, "", made, *noted])
 
 

@@ -160,6 +160,11 @@ def test_notes_stand_below_the_figures() -> None:
     assert table.endswith("Told besides:\n\n- passed, one thing")
 
 
+def test_failures_are_listed_a_line_each() -> None:
+    table = rendered([Outcome(promise="It holds", failures=["one:\n  two", "three"])], seed=0, made="x")
+    assert table.endswith("Failed:\n\n- one: two\n- three")
+
+
 def test_the_figures_name_the_commit_and_whether_files_differ_from_it(tmp_path: Path) -> None:
     page, other = tmp_path / "page.md", tmp_path / "other"
     for file in (page, other):
