@@ -46,7 +46,6 @@ SURROUNDINGS = (
     Surroundings(name="no locale", variables={"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}),
     Surroundings(name="another hash seed", variables={"PYTHONHASHSEED": "1"}),
     Surroundings(name="another umask", under=("sh", "-c", 'umask 077; exec "$@"', "sh")),
-    Surroundings(name="one core", under=("taskset", "-c", "0")),
     Surroundings(
         name="another host name", under=("unshare", "-ru", "sh", "-c", 'hostname canary-host && exec "$@"', "sh")
     ),
@@ -56,8 +55,8 @@ SURROUNDINGS = (
 def same_digest(campaign: Campaign, tries: int) -> Outcome:
     """Run from an empty store in surroundings that differ by one thing, with names to look for in what comes out."""
     with timed(
-        "Another working folder, home, time zone, locale, hash seed, umask, host name or number of cores makes the "
-        "same bundle from an empty store, and no output names the folder, home, host, user or a variable",
+        "Another working folder, home, time zone, locale, hash seed, umask or host name makes the same bundle from an "
+        "empty store, and no output names the folder, home, host, user or a variable",
         campaign.shown,
     ) as outcome:
         for number in range(tries):
