@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from exporters.openvino.runtime import runtime as openvino_runtime
+from pipeline.onnx_runtime import onnx_runtime
 from pipeline.session import EngineSpec, check_batch
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class DefaultSession:
 
 def open_onnxruntime(folder: Path, spec: EngineSpec) -> DefaultSession:
     """ONNX Runtime's own choice of everything, on the CPU."""
-    onnxruntime: Any = importlib.import_module("onnxruntime")
+    onnxruntime = onnx_runtime()
 
     def load() -> Callable[[Array], tuple[Array, ...]]:
         options = onnxruntime.SessionOptions()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import ParityError
+from pipeline.onnx_runtime import onnx_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +19,7 @@ __all__ = ["largest_difference", "random_images", "reference_session", "require_
 
 def reference_session(model: Path | bytes) -> Any:  # noqa: ANN401 - onnxruntime has no types
     """A session of ONNX Runtime on the CPU that runs the nodes as they stand."""
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised; the log would only repeat it
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

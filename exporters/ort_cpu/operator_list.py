@@ -6,12 +6,14 @@ the whole program.
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from pipeline.errors import EdgewrightError
+from pipeline.onnx_runtime import onnx_runtime
 
 __all__ = ["write_operator_list"]
 
@@ -43,9 +45,9 @@ def write_operator_list(model: Path, path: Path) -> None:
 
 def main(model: str, listed: str) -> None:
     """Let the tool write its list, types included."""
-    from onnxruntime.tools.ort_format_model import create_config_from_models
-
-    create_config_from_models([Path(model)], Path(listed), enable_type_reduction=True)
+    onnx_runtime()  # before its tools load it
+    tools = importlib.import_module("onnxruntime.tools.ort_format_model")
+    tools.create_config_from_models([Path(model)], Path(listed), enable_type_reduction=True)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.environment import usable_cores
+from pipeline.onnx_runtime import onnx_runtime
 from pipeline.session import WITHIN_A_RUN, EngineSpec, check_batch
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class OrtCpuSession:
         self.spec = spec
         self._path = folder / spec.model
         self._session: Any = None
-        self._runtime: Any = importlib.import_module("onnxruntime")
+        self._runtime = onnx_runtime()
         self._threads = int(spec.options["threads"] or usable_cores())
 
     def __enter__(self) -> Self:

@@ -11,6 +11,7 @@ from exporters.onnxruntime_wheels import mixture
 from exporters.ort_cpu.operator_list import write_operator_list
 from exporters.target import check_precision
 from pipeline.environment import this_machine
+from pipeline.onnx_runtime import onnx_runtime
 from pipeline.session import EngineSpec, TensorSpec
 from pipeline.store import foreign_disk_errors
 
@@ -93,9 +94,8 @@ class OrtCpuTarget:
 
         For ARM signed activations are left as they are written; on x86 the optimiser would make them unsigned.
         """
-        import onnxruntime
-
         check_precision(self, precision)
+        onnxruntime = onnx_runtime()
         path = folder / (_ORT_MODEL if self.ort_format else _MODEL)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

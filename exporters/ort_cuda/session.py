@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from exporters.ort_cuda.providers import CPU, CUDA, TENSORRT, nodes_by_provider
 from pipeline.errors import UsageError
 from pipeline.gpu import gpu_or_reason
+from pipeline.onnx_runtime import onnx_runtime
 from pipeline.session import EngineSpec, check_batch
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class OrtGpuSession:
     def __init__(self, folder: Path, spec: EngineSpec) -> None:
         self.spec = spec
         self._path = folder / spec.model
-        self._runtime: Any = importlib.import_module("onnxruntime")
+        self._runtime = onnx_runtime()
         self._session: Any = None
         self._facts: dict[str, Json] = {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import Annotated
 
@@ -84,7 +83,6 @@ def _common(
 def main() -> None:
     """The console script."""
     rest_between_work()
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime's wheels send usage events; children inherit it
     logging.captureWarnings("--debug" not in sys.argv)  # a library's warnings are for its users: the code, not a person
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     end_well(lambda: app(args=arguments), debug="--debug" in sys.argv)  # what no command sees: --help on a full disk

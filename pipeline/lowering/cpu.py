@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.onnx_runtime import onnx_runtime
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,8 +21,7 @@ def cpu_session(model: Any, *, optimised: bool = True) -> Any:  # noqa: ANN401 -
         model: The graph.
         optimised: With all of the runtime's fusions; else the operators run as they are written.
     """
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.onnx_runtime import onnx_runtime
 from pipeline.quantization.graph import WEIGHTED, Graph
 from pipeline.quantization.plan import place
 
@@ -46,8 +47,8 @@ class Coverage:
 def int8_coverage(model: Path) -> Coverage:
     """Let ONNX Runtime optimise a Q/DQ file for the CPU and count its kernels."""
     import onnx
-    import onnxruntime
 
+    onnxruntime = onnx_runtime()
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         path = Path(folder, "optimised.onnx")
         options = onnxruntime.SessionOptions()
