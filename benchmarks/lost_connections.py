@@ -93,24 +93,26 @@ class LostConnections:
         digest = self.job.ended(self._deploy("undisturbed")).digest
         whole_s = time.perf_counter() - start
         tell(f"undisturbed: {whole_s:.0f} s")
-        ended_by_it = 0
+        ended_by_it = hits = 0
         for number in range(tries):
             blow = chance.choice((signal.SIGKILL, signal.SIGSTOP))
             moment_s = round(chance.uniform(0.0, whole_s), 2)
-            code, failure = self._lose(f"run-{number}", blow, moment_s, digest)
+            code, hit, failure = self._lose(f"run-{number}", blow, moment_s, digest)
             ended_by_it += code != 0
+            hits += hit
             told = f"{blow.name} after {moment_s} s"
             outcome.tried(failure and f"{told}: {failure}")
             tell(f"{told}: the run ended with {code}; {failure or 'run again, it made the same bundle'}")
         outcome.seconds = time.perf_counter() - start
         outcome.notes.append(
-            f"an undisturbed run took {whole_s:.0f} s; {ended_by_it} of {tries} runs were ended by the loss, the "
+            f"an undisturbed run took {whole_s:.0f} s; {hits} of {tries} had a connection to lose, "
+            f"{ended_by_it} were ended by its loss, the "
             "others connected again or had measured everything"
         )
         return outcome
 
-    def _lose(self, name: str, blow: signal.Signals, moment_s: float, digest: str) -> tuple[int, str | None]:
-        """The exit code of the run that lost its device, and what went otherwise than promised."""
+    def _lose(self, name: str, blow: signal.Signals, moment_s: float, digest: str) -> tuple[int, bool, str | None]:
+        """The exit code of the run, whether it had a connection to lose, and what went otherwise than promised."""
         process = self._deploy(name)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=moment_s)
@@ -125,7 +127,7 @@ class LostConnections:
         failure = _failure(first, second, digest, left) or self._leftover()
         for folder in (name, f"{name}-out"):
             shutil.rmtree(self.job.folder / folder, ignore_errors=True)
-        return first.code, failure
+        return first.code, bool(masters), failure
 
     def _deploy(self, name: str) -> subprocess.Popen[str]:
         folder = self.job.folder

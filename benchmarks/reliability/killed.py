@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 from typing import TYPE_CHECKING
 
 from benchmarks.reliability.campaign import SMALLEST
 from benchmarks.reliability.further_jobs import BOXES, TAUGHT
 from benchmarks.reliability.outcome import Outcome, timed
+from benchmarks.reliability.tiny_job import kill
 
 if TYPE_CHECKING:
     from benchmarks.reliability.campaign import Campaign
@@ -34,7 +33,7 @@ def killed(campaign: Campaign, tries: int) -> Outcome:
         "of one that is taught and brought to a goal, of a detector",
         campaign.shown,
     ) as outcome:
-        row = 0
+        row = ended = 0
         while outcome.tries < tries:
             cache, out = job.folder / f"killed-{row}", job.folder / f"killed-{row}-out"
             recipe, delays = _JOBS[row % len(_JOBS)], []
@@ -43,15 +42,17 @@ def killed(campaign: Campaign, tries: int) -> Outcome:
                 process = campaign.deploy(cache, out, recipe)
                 try:
                     process.communicate(timeout=delays[-1])
+                    ended += 1
                 except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.communicate()
-                outcome.tried()
+                    kill(process)
+                    outcome.tried()
             if failure := _failure(campaign, row, recipe):
                 outcome.failures.append(f"{recipe} killed after {delays} s: {failure}")
             for folder in (cache, out):
                 shutil.rmtree(folder, ignore_errors=True)
             row += 1
+        if ended:
+            outcome.notes.append(f"{ended} more runs had ended before they were to be killed")
     return outcome
 
 

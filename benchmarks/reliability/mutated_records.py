@@ -48,7 +48,7 @@ def mutated_records(campaign: Campaign, tries: int) -> Outcome:
                 )
             else:
                 typed.append((*listed, str(_changed_shelf(shelf, home, chance))))
-        sound, *ends = job.many(campaign.cache, typed)
+        sound, *ends = job.many(campaign.copy("records-store"), typed)
         for command, end in zip(typed[1:], ends, strict=True):
             failure = unclear(end)
             if command[0] == "baseline" and end.code == 0 and end.out != sound.out:

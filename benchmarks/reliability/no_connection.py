@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 from benchmarks.reliability.campaign import SMALLEST
@@ -32,6 +33,9 @@ def no_connection(campaign: Campaign, tries: int) -> Outcome:
     for needed in ("unshare", "strace"):
         if shutil.which(needed) is None:
             raise NotPossibleHereError(f"there is no {needed} here")
+    probe = subprocess.run(["unshare", "-rn", "strace", "-f", "true"], capture_output=True, text=True, check=False)  # noqa: S607
+    if probe.returncode:
+        raise NotPossibleHereError(f"no command can be watched here: {probe.stderr.strip()[-200:]}")
     with timed(
         "Without a network everything runs whose inputs are there, and no connection is so much as tried",
         campaign.shown,
@@ -42,8 +46,6 @@ def no_connection(campaign: Campaign, tries: int) -> Outcome:
             out = ("--out", str(job.folder / f"offline-{number}-out")) if typed[0] == "deploy" else ()
             under = ("unshare", "-rn", "strace", "-f", "--seccomp-bpf", "-e", f"trace={_CALLS}", "-o", str(log))
             done = job.ended(job.start(cache, *typed, *out, under=under))
-            if not log.exists():
-                raise NotPossibleHereError(f"no command can be watched here: {done.err.strip()[-200:]}")
             failure = f"ended with {done.code}: {done.err.strip()[-300:]}" if done.code else None
             if asked := connections(log):
                 failure = f"asked for {', '.join(asked)}"

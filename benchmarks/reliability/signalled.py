@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.reliability.outcome import Outcome, timed
+from benchmarks.reliability.tiny_job import kill
 
 if TYPE_CHECKING:
     from benchmarks.reliability.campaign import Campaign
@@ -36,8 +36,8 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
         "SIGINT, SIGTERM or SIGHUP at a random time ends a run within 5 s, with its children, by one line",
         campaign.shown,
     ) as outcome:
-        number = 0
-        while outcome.tries < tries:
+        number = early = 0
+        while outcome.tries < tries and early <= tries:
             asked = _SIGNALS[number % len(_SIGNALS)]
             warm = number // len(_SIGNALS) % 2 == 1
             delay = chance.uniform(0, 0.9 * (campaign.sound().wall_s if warm else campaign.wall_s))
@@ -50,7 +50,11 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
                 failure = _failure(process, asked)
                 outcome.tried(failure and f"{asked.name} after {delay:.2f} s: {failure}")
             else:
-                outcome.tried(f"the run ended by itself within {delay:.2f} s, with {process.returncode}")
+                early += 1
+                if process.returncode:
+                    outcome.tried(f"the run ended by itself within {delay:.2f} s, with {process.returncode}")
+        if early:
+            outcome.notes.append(f"{early} more runs had ended before their signal")
         last = job.ended(job.deploy(cache / str(number), out))
         if last.code or last.digest != campaign.digest:
             outcome.failures.append(f"the run after the last signal: {last.code}, {last.err.strip()[-300:]}")
@@ -63,8 +67,7 @@ def _failure(process: Running, asked: signal.Signals) -> str | None:
     try:
         _, err = process.communicate(timeout=4 * _SOON_S)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        kill(process)
         return f"still there after {4 * _SOON_S:.0f} s"
     took_s = time.perf_counter() - start
     if took_s > _SOON_S:

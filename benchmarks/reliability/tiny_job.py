@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,14 +16,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     Pixels = NDArray[Any]
 
-__all__ = ["Ended", "Running", "TinyJob", "make_tiny_job", "write_images"]
+__all__ = ["Ended", "Running", "TinyJob", "kill", "make_tiny_job", "write_images"]
 
 _LIMIT_S = 600
 _LONG_AGO_S = 1_700_000_000
@@ -52,6 +53,13 @@ skip: [distill]
 build: {precision: int8, budget_s: 0}
 measure: {processes: 1, iterations: 12}
 """
+
+
+def kill(process: Running) -> None:
+    """Kill a run and what it started, unless it has just ended by itself, and wait for its end."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 class Running(Protocol):

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -26,21 +27,22 @@ __all__ = ["WarmRun", "WarmStart"]
 _SERVES = """
 import atexit, json, os, signal, socket, sys
 
+from pipeline.onnx_runtime import onnx_runtime
 from pipeline.threads import rest_between_work
 
 rest_between_work()
 
-import matplotlib.figure, onnx.checker, onnxruntime, onnxscript, onnxslim, pycocotools.cocoeval, safetensors.torch
+onnx_runtime()
+import matplotlib.figure, onnx.checker, onnxscript, onnxslim, pycocotools.cocoeval, safetensors.torch
 import scipy.stats, sklearn.datasets, torch, torch_pruning, torch.utils.data, torchvision
 import exporters.ort_cpu.target, pipeline.catalog, pipeline.runner.deploy, pipeline.runner.publish
 from pipeline.cli.main import main
 
 def handed_on(handles, run):
-    # Waits for the run, and tells of it where the run itself cannot: after a kill.
+    # Waits for the run, and tells of its end, which the run itself cannot after a kill.
     out, err, status = handles
     os.close(out)
     os.close(err)
-    os.write(status, f"{run}\\n".encode())
     os.write(status, f"{os.waitstatus_to_exitcode(os.waitpid(run, 0)[1])}\\n".encode())
     os._exit(0)
 
@@ -66,6 +68,7 @@ while True:
 told = json.loads(asked)
 server.close()
 os.setsid()
+os.write(handles[2], f"{os.getpid()}\\n".encode())  # not before: who knows it may kill the session
 for handle, place in zip(handles, (1, 2)):
     os.dup2(handle, place)
 for handle in handles:
@@ -185,4 +188,5 @@ class WarmRun:
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal, as long as it is known to run."""
         if self.returncode is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(self.pid, number)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline import __version__
+from pipeline.ending import ending
+from pipeline.errors import IntegrityError
 from pipeline.fleet import entries
 from pipeline.fleet.cell_run import CellEnd
 from pipeline.fleet.crew import Ended, Lost, Stage
@@ -110,7 +112,11 @@ class FleetRun:
         self._at.pop(number, None)
         self._time_left.ends(number, end, tries=self._tries[number])
         if end.files:
-            unpack(end.files, self.out / cell.folder)
+            try:
+                unpack(end.files, self.out / cell.folder)
+            except IntegrityError as raised:  # its end, and nobody else's
+                error, code = ending(raised)
+                end = CellEnd(exit_code=code, error=error, wall_s=end.wall_s)
         self._entries[number] = entries.ended(cell, end, self._tries[number], self.out)
         self._write()
         ticker.advance()

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.lowering.canonical import canonicalise
 from pipeline.lowering.quiet import quiet
+from pipeline.onnx_runtime import onnx_runtime
 
 __all__ = ["tidied"]
 
@@ -24,6 +25,7 @@ def tidied(model: Any, *, simplify: bool = True) -> Any:  # noqa: ANN401 - Model
     import onnxslim
 
     if simplify:
+        onnx_runtime()  # before the simplifier loads it
         with quiet():
             model = onnxslim.slim(model) or model
     model = onnx.shape_inference.infer_shapes(model)

@@ -121,8 +121,11 @@ class Search:
         if not faster:
             return best
         together = best.with_float(frozenset().union(*(found[name] for name in faster)), " and ".join(faster))
-        contenders = (*(single[name] for name in faster), together)
-        return min((one for one in contenders if self._forms.is_int8(one)), key=self._forms.ratio)
+        contenders = [one for one in (*(single[name] for name in faster), together) if self._forms.is_int8(one)]
+        fastest = min(contenders, key=self._forms.ratio)
+        if fastest != together and together in contenders:
+            self._forms.note(together, "slower than one of them alone")
+        return fastest
 
     def _is_faster(self, candidate: Candidate, best: Candidate) -> bool:
         forms = self._forms

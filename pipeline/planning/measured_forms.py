@@ -143,5 +143,6 @@ class MeasuredForms:
         ratio = time_ratio(self._chain, engine, self.unquantised("float"))
         lost = drop(self._floats, measured)
         figures = {"time_ratio": ratio, "accuracy_drop": lost, "size_bytes": loaded_size(engine)}
-        self.trials.note(precision, "not the fastest", figures)
+        fits = self.limit.holds(self._floats, measured)
+        self.trials.note(precision, "not the fastest" if fits else "loses more accuracy than may be lost", figures)
         return Half(precision=precision, measured=measured, ratio=ratio)

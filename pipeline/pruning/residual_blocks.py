@@ -179,7 +179,7 @@ def removable(
             if found
             else "none: it has no such block",
         )
-    return found if isinstance(asked, int) else list(asked)
+    return found if isinstance(asked, int) else list(dict.fromkeys(asked))  # named twice, a block still goes once
 
 
 def remove_blocks(network: nn.Module, names: Iterable[str]) -> None:

@@ -32,8 +32,9 @@ Figure = Literal[
 ]
 """What is measured of a candidate: seconds, bytes, pieces, fractions of 1; a ``_ratio`` is one of the unpruned network,
 ``time_ratio`` of the float graph side by side. ``noise``: energy of the output's error over that of the output, and
-``agreement``: share of the same answers, both against the float graph on calibration images. ``accuracy_drop``: against
-it on the test split, below 0 for a gain. ``accuracy`` and ``loss`` (nats) on the images that the choice is made by."""
+``agreement``: share of the same answers, both against the float graph on calibration images.
+``accuracy_drop``: against it on the test split, below 0 for a gain. ``accuracy``: of networks on the test split, which
+chooses nothing; of ways to a goal, as ``loss`` (nats), on training images that they were not shown."""
 
 
 class _Record(BaseModel):

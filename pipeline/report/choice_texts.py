@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.report import figures
+from pipeline.report.choice_record import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ _WRITTEN: dict[Figure, tuple[str, Callable[[float], str]]] = {
 def choice_sentence(choice: MeasuredChoice) -> str:
     """Why this one, what was asked, and what looking took."""
     asked = ", ".join(f"{key} {value}" for key, value in choice.asked.items())
-    looked = f"{len(choice.tried)} looked at in {figures.seconds(choice.spent_s)}"
+    looked = f"{sum(one.label != SHIPPED for one in choice.tried)} looked at in {figures.seconds(choice.spent_s)}"
     return f"{choice.reason} ({f'asked: {asked}; ' if asked else ''}{looked})"
 
 

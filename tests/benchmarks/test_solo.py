@@ -157,6 +157,13 @@ def test_a_machine_that_disturbs_most_inferences_makes_no_remembered_answers(rec
     disturbed = {"fresh_ns": [9_000] * (rounds - 1) + [3_000], "repeated_ns": [2_900] * rounds}
     _check_integrity(replace(record, processes=({**process, **disturbed},)), Path("engine"))
 
+    out_of_caches = {"fresh_ns": [30_000] * rounds, "repeated_ns": [14_000] * rounds}  # seen beside other work
+    _check_integrity(replace(record, processes=({**process, **out_of_caches},)), Path("engine"))
+
+    large = {"fresh_ns": [300_000] * rounds, "repeated_ns": [140_000] * rounds}
+    with pytest.raises(IntegrityError, match=r"got: 2\.1x faster"):
+        _check_integrity(replace(record, processes=({**process, **large},)), Path("engine"))
+
     remembered = {**disturbed, "repeated_ns": [400] * rounds}
     with pytest.raises(IntegrityError, match="answers seem to be remembered"):
         _check_integrity(replace(record, processes=({**process, **remembered},)), Path("engine"))

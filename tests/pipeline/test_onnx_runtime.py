@@ -28,6 +28,29 @@ def test_it_is_loaded_with_its_telemetry_off() -> None:
     assert done.stdout.strip() == "1"
 
 
+def test_a_library_that_loads_it_by_itself_finds_it_off() -> None:
+    program = """
+import os, sys
+import onnx.helper as h
+from pipeline.lowering.tidy import tidied
+
+class Watch:
+    def find_spec(self, name, path, target=None):
+        if name == "onnxruntime":
+            print(os.environ.get("ORT_DISABLE_TELEMETRY"))
+
+sys.meta_path.insert(0, Watch())
+value = [h.make_tensor_value_info(name, 1, [1, 2]) for name in "xy"]
+model = h.make_model(h.make_graph([h.make_node("Relu", ["x"], ["y"])], "g", value[:1], value[1:]))
+tidied(model)
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=_ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "1", done.stderr
+
+
 def test_who_wants_it_on_keeps_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
     assert onnx_runtime().__name__ == "onnxruntime"

@@ -63,7 +63,9 @@ class Budgets:
         """What is to be said of a network that was measured."""
         missed = self.missed(found)
         if missed is None:
-            return f"holds, {self.distance(found):.0%} below"
+            if self.furthest(found, 1.0) is None:
+                return f"holds, {self.distance(found):.0%} below"
+            return f"holds as far as can be measured, {self.distance(found):.0%} above"
         return f"{missed} {self.distance(found):.0%} above"
 
     def figures(self, costs: Mapping[str, float]) -> dict[str, float]:

@@ -94,7 +94,8 @@ class GoalSearch:
                 ticker.advance()
             ways = self._ways([own, *smaller])
             best = self._recoveries.best(ways) if ways else self._way([own, *smaller][-1])[0]
-            there = [replace(one, size=best.outline.size) for one in shallow]
+            enough = ways and best.kept == best.outline.all_channels  # nothing else has to go
+            there = [] if enough else [replace(one, size=best.outline.size) for one in shallow]
             ways += self._ways(there, best.channels_left if ways else 0.0)
             # what is measured may hold a budget and what is predicted not: then it is corrected on the way
             return self._corrected(self._recoveries.best(ways or [self._way(own)[0]]), ticker)

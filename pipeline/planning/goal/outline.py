@@ -97,7 +97,7 @@ def read_outline(chain: Chain, artifact: Artifact, gone: tuple[str, ...] = ()) -
     parts, section = plan.parts, plan.recipe.prune
     network, shape = load_network(artifact.root, parts.model), parts.preprocess.shape
     groups: list[ChannelGroup] = []
-    if "prune" not in plan.skipped:
+    if "prune" not in plan.skipped and section.cuts_channels:
         cutter = ChannelGroups.of(network, chain.subject, importance=section.importance, keep=section.keep)
         with cutter.judging(_images(chain), parts.task, seed=plan.recipe.seed):
             groups = cutter.groups()

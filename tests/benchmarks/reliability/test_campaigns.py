@@ -86,7 +86,7 @@ def run(out):
 @pytest.mark.slow
 def test_runs_that_are_killed_ended_or_together_make_the_undisturbed_bundle(campaign: Campaign) -> None:
     _held(killed(campaign, 2), 2)
-    _held(signalled(campaign, 3), 3)
+    _held(signalled(campaign, 6), 6)
     _held(together(campaign, [2]), 1)
 
 
