@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.chain.keys import key_of
 from pipeline.environment import versions
+from pipeline.errors import UsageError
 from pipeline.tasks.distillation.teaching import INSIDE
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
     from pipeline.chain.plan import Plan
+    from pipeline.preprocess import PreprocessSpec
     from pipeline.store import Store
     from pipeline.subject import Parts
 
@@ -49,6 +51,7 @@ def try_comparison(plan: Plan, store: Store) -> None:
     teaching = plan.recipe.distill
     if "distill" in plan.skipped or not INSIDE & set(teaching.losses):
         return
+    _see_the_same(plan)
     key = _key(plan)
     if store.get_record(_RECORDS, key) is not None:
         return
@@ -65,6 +68,26 @@ def try_comparison(plan: Plan, store: Store) -> None:
     if found is not None:
         found.release()
     store.put_record(_RECORDS, key, {"losses": sorted(INSIDE & set(teaching.losses))})
+
+
+def _see_the_same(plan: Plan) -> None:
+    """See that what is fed to the student means the same to the teachers: it is what they are shown in each step."""
+    own = plan.parts.preprocess
+    for parts in plan.teachers:
+        theirs = parts.preprocess
+        if (theirs.mean, theirs.std, theirs.channels) != (own.mean, own.std, own.channels):
+            losses = ", ".join(sorted(INSIDE & set(plan.recipe.distill.losses)))
+            raise UsageError(
+                "a teacher that runs beside its student is fed what the student is fed, and wants it otherwise",
+                where=parts.model.name,
+                got=f"{_told(own)} for losses of {losses}",
+                expected=_told(theirs),
+                fix="feed the student so with input.mean, input.std and input.channels, or leave these losses out",
+            )
+
+
+def _told(spec: PreprocessSpec) -> str:
+    return f"mean {list(spec.mean)}, std {list(spec.std)}, {spec.channels}"
 
 
 def _network(parts: Parts) -> nn.Module:

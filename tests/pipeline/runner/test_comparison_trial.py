@@ -10,6 +10,7 @@ import pytest
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import UsageError
+from pipeline.preprocess_section import InputSection
 from pipeline.progress import SilentProgress
 from pipeline.runner.comparison_trial import try_comparison
 from pipeline.runner.preflight import preflight
@@ -66,3 +67,15 @@ def test_where_nothing_inside_is_compared_or_nobody_teaches_no_network_is_built(
     alone = _plan(tiny_recipe.model_copy(update={"skip": ("distill",)}), store, coarse, losses={"attention": 1.0})
 
     try_comparison(alone, store)
+
+
+def test_a_teacher_that_wants_to_be_fed_otherwise_cannot_run_beside_its_student(
+    tiny_recipe: Recipe, store: Store
+) -> None:
+    (teacher, *_) = tiny_recipe.distill.teachers or ()
+    fed = {teacher: InputSection.model_validate({"mean": [0.4] * 3})}
+    plan = _plan(tiny_recipe, store, str(teacher), losses={"attention": 1.0}, teacher_input=fed)
+    with pytest.raises(UsageError, match="is fed what the student is fed") as raised:
+        try_comparison(plan, store)
+
+    assert "mean [0.4" in (raised.value.expected or "")
