@@ -139,6 +139,8 @@ class Publisher:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
+        for folder in (self.cache, self.out):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def calls(self, out: Path) -> list[Call]:
         """Those of an undisturbed publishing into a folder, which is there or not, in their order."""

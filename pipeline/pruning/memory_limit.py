@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import EdgewrightError
+from pipeline.errors import EdgewrightError, ResourceError, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,7 @@ def limited_memory(more_bytes: int = GRAPH_BYTES) -> Iterator[None]:
 
     Raises:
         EdgewrightError: when that was not enough.
+        ResourceError: when the user's own limit is below that and was not enough: it says nothing of the network.
     """
     try:
         import resource
@@ -39,13 +40,22 @@ def limited_memory(more_bytes: int = GRAPH_BYTES) -> Iterator[None]:
         yield
         return
     before = resource.getrlimit(resource.RLIMIT_AS)
-    most = taken + more_bytes
-    if before[1] != resource.RLIM_INFINITY:
-        most = min(most, before[1])
+    users = [limit for limit in before if limit != resource.RLIM_INFINITY]
+    most = min([taken + more_bytes, *users])
     resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
     try:
         yield
-    except MemoryError as error:
+    except Exception as error:
+        said = out_of_memory(error)
+        if said and most in users:
+            raise ResourceError(
+                "memory ran out while it was followed which channels depend on each other",
+                where="prune",
+                got=f"{said}, with a limit of {most >> 20} MiB of address space",
+                fix="raise the limit (ulimit -v), or run without it: --skip prune",
+            ) from error
+        if not isinstance(error, MemoryError):
+            raise
         raise EdgewrightError(
             "this network's channels cannot be pruned",
             where="prune",

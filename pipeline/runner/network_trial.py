@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.chain.keys import key_of
 from pipeline.environment import versions
-from pipeline.errors import EdgewrightError, UsageError
+from pipeline.errors import EdgewrightError, ResourceError, UsageError
 from pipeline.pruning.importance.criteria import NEED_GRADIENTS
 from pipeline.subject import Subject
 
@@ -174,7 +174,7 @@ def _why_dense(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
         before = {group.root: group.channels for group in cutter.groups()}
         for number in range(1, section.rounds + 1):
             cutter.cut(section.kept(cutter.groups(), before, number))
-    except UsageError:
+    except (UsageError, ResourceError):
         raise
     except EdgewrightError as error:
         return f"{error.what}: {error.got}" if error.got else error.what

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import resource
+from pathlib import Path
 
 import pytest
 
-from pipeline.errors import EdgewrightError
+from pipeline.errors import EdgewrightError, ResourceError
 from pipeline.pruning.memory_limit import limited_memory
 
 
@@ -17,6 +18,18 @@ def test_too_much_is_one_sentence_and_the_limit_goes() -> None:
     assert "depend on each other takes more than" in str(raised.value.got)
     assert resource.getrlimit(resource.RLIMIT_AS) == before
     assert len(bytearray(256 << 20)) == 256 << 20
+
+
+def test_a_tighter_limit_of_the_user_s_own_says_nothing_of_the_network() -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + (64 << 20), before[1]))
+    try:
+        with pytest.raises(ResourceError, match="memory ran out") as raised, limited_memory(8 << 30):
+            bytearray(1 << 30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert "MiB of address space" in str(raised.value.got)
 
 
 def test_what_fits_is_left_alone() -> None:
