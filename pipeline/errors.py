@@ -63,10 +63,11 @@ _FEW = 12
 _NO_MEMORY = re.compile(
     r"can(?:no|')t allocate memory|failed to allocate memory|unable to allocate|not enough memory|out of memory"
     r"|bad_alloc|bad allocation|failed to map segment|can't start new thread|thread creation failed"
-    r"|insufficient memory|MemoryError",
+    r"|insufficient memory|MemoryError|could not create a primitive$",
     re.IGNORECASE,
 )
-"""How libraries and the kernel say it: PyTorch, ONNX Runtime, numpy, C++, the dynamic loader, Python, OpenMP."""
+"""How libraries and the kernel say it: PyTorch, ONNX Runtime, numpy, C++, the dynamic loader, Python, OpenMP, oneDNN,
+which has no other words for it (what it cannot compute it says of a primitive *descriptor*)."""
 
 
 class EdgewrightError(Exception):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["lacking_memory", "little_memory"]
 
 _RESOURCE = 7
+_OF_THE_SYSTEM = frozenset({127, -6, -11})
+"""The C library, or an extension without memory, ends the process there and then: nobody is left to say anything."""
 _EVERY_S = 0.05
 _LEAST = 0.3
 """Of the address space that an undisturbed run takes: with less, PyTorch's libraries are not even loaded."""
@@ -28,22 +30,27 @@ def little_memory(campaign: Campaign, tries: int) -> Outcome:
     job = campaign.job
     cache, out = job.folder / "little-memory", job.folder / "little-memory-out"
     with timed(
-        "With too little address space (`RLIMIT_AS`) a run ends with 7 and says what was asked for, the earlier bundle "
-        "stays, and with enough the same command makes the undisturbed one",
+        "With too little address space (`RLIMIT_AS`) a run ends with 7 and says what was asked for, unless a library "
+        "ends it first; the earlier bundle stays, and with enough the same command makes the undisturbed one",
         campaign.shown,
     ) as outcome:
         earlier = earlier_results(campaign)
         peak = _peak_bytes(campaign)
         shutil.copytree(earlier, out)
+        ended_by_system = 0
         for number in range(tries):
             limit = int(peak * (_LEAST + (1 - _LEAST) * number / tries))
             process = job.deploy(cache, out, under=("sh", "-c", f'ulimit -v {limit >> 10}; exec "$@"', "sh"))
             done = job.ended(process)
-            failure = None if done.code == 0 else lacking_memory(done.code, done.err)
+            by_system = done.code in _OF_THE_SYSTEM
+            failure = None if done.code == 0 or by_system else lacking_memory(done.code, done.err)
+            ended_by_system += by_system
             failure = failure or standing(campaign, out, earlier)
             if hidden := [path.name for path in out.iterdir() if path.name.startswith(".")]:
                 failure = failure or f"left lying: {hidden}"
             outcome.tried(failure and f"{limit >> 20} of {peak >> 20} MiB: {failure}")
+        if ended_by_system:
+            outcome.notes.append(f"{ended_by_system} of {tries} were ended by the C library or a signal")
         last = job.ended(job.deploy(cache, out))
         if last.code or last.digest != campaign.digest:
             outcome.failures.append(f"the run without a limit: {last.code}, {last.err.strip()[-300:]}")

@@ -94,6 +94,7 @@ def _came_of(cause: Exception) -> EdgewrightError:
         (ImportError("libx.so: failed to map segment from shared object"), "failed to map segment"),
         (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "Cannot allocate memory"),
         (_came_of(RuntimeError("std::bad_alloc")), "std::bad_alloc"),
+        (RuntimeError("could not create a primitive"), "could not create a primitive"),
     ],
 )
 def test_memory_that_ran_out_is_told_with_what_was_asked_for_whoever_says_so(
@@ -104,6 +105,10 @@ def test_memory_that_ran_out_is_told_with_what_was_asked_for_whoever_says_so(
     assert first == "error: out of memory"
     assert re.fullmatch(rf"  got: .*{re.escape(said)}.*; up to \d+ MiB were in use", got)
     assert fix.startswith("  fix: close other programs")
+
+
+def test_what_cannot_be_computed_is_no_lack_of_memory() -> None:
+    assert _end(RuntimeError("could not create a primitive descriptor for a convolution")) == 70
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["full", "quota"])
