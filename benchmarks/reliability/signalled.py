@@ -19,6 +19,7 @@ __all__ = ["signalled"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SOON_S = 5.0
+_LOOK_S = 0.05
 _RESUMABLE = "finished stages are kept, the same command goes on from there"
 
 
@@ -72,13 +73,15 @@ def _failure(process: Running, asked: signal.Signals) -> str | None:
     took_s = time.perf_counter() - start
     if took_s > _SOON_S:
         return f"took {took_s:.1f} s"
-    if children := _alive(process.pid):
+    while (children := _alive(process.pid)) and time.perf_counter() - start < _SOON_S:
+        time.sleep(_LOOK_S)
+    if children:
         return f"children live on: {children}"
     if process.returncode == -asked and not err:
         return None  # before Python had read the command: there was nothing to tidy up, and nobody to say so
     told = f"interrupted; {_RESUMABLE}" if asked == signal.SIGINT else f"ended by {asked.name}; {_RESUMABLE}"
     lines = [line for line in err.splitlines() if not line.startswith("  ")]  # what it had said of its work before
-    if process.returncode != 128 + asked or lines != [told]:
+    if process.returncode not in {128 + asked, -asked} or lines != [told]:
         return f"exit code {process.returncode}, said {err[-400:]!r}"
     return None
 

@@ -46,6 +46,7 @@ def handed_on(handles, run):
     os.write(status, f"{os.waitstatus_to_exitcode(os.waitpid(run, 0)[1])}\\n".encode())
     os._exit(0)
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and a run would leave it at that
 server = socket.socket(fileno=int(sys.argv[1]))
 server.send(b"ready")
 while True:
