@@ -43,7 +43,8 @@ def test_work_of_other_programs_is_told_from_that_of_children() -> None:
     assert running.others is not None
     assert running.others > BUSY_OTHERS
     assert sampler.finished().others is not None
-    assert (sampler.finished().others or 0) < running.others / 2
+    # What else runs here meanwhile is others' in both; were children counted as such, there would be no difference.
+    assert (sampler.finished().others or 0) < 0.9 * running.others
 
 
 def test_a_state_is_read_back_as_it_was_written() -> None:
