@@ -122,10 +122,10 @@ RELEVANT = (
     _set("prune", "prune.importance=random"),
     _set("prune", "prune.round_to=4"),
     _set("prune", "prune.schedule.epochs=2"),
-    _set("calibrate", "calibrate.opset=18"),
+    _set("calibrate", "calibrate.opset=17"),
     _set("export", "export.method=minmax"),
     _set("export", "export.bias_correction=false"),
-    _set("build", "build.input=uint8"),
+    _set("export", "build.input=uint8"),  # which form is exported is decided by measuring what is built
 )
 IRRELEVANT = (
     Change(name="another place", make=lambda _: None),
@@ -148,21 +148,22 @@ def changed_keys(campaign: Campaign, tries: int) -> Outcome:
         "makes nothing anew",
         campaign.shown,
     ) as outcome:
+        cache = campaign.copy("changed-store")  # records of other data come into it
         changes = (*RELEVANT, *IRRELEVANT)
         for number in range(tries):
             change = changes[number * len(changes) // tries if tries < len(changes) else number % len(changes)]
-            failure = _failure(_asked(campaign, number, change), change.first)
+            failure = _failure(_asked(campaign, cache, number, change), change.first)
             outcome.tried(failure and f"{change.name}: {failure}")
     return outcome
 
 
-def _asked(campaign: Campaign, number: int, change: Change) -> Ended:
+def _asked(campaign: Campaign, cache: Path, number: int, change: Change) -> Ended:
     job = campaign.job
     settings = (word for setting in change.settings for word in ("--set", setting))
     typed = ("explain", "--recipe", "recipe.yaml", *settings, "--json")
     if change.variables or change.under:
         there = replace(job, variables=change.variables)
-        return job.ended(there.start(campaign.cache, *typed, under=change.under))
+        return job.ended(there.start(cache, *typed, under=change.under))
     if change.make is not None:
         folder = job.folder / "changed" / str(number)
         folder.mkdir(parents=True)
@@ -172,7 +173,7 @@ def _asked(campaign: Campaign, number: int, change: Change) -> Ended:
         (folder / "tmp").mkdir()
         change.make(folder)
         job = replace(job, folder=folder)
-    return job.ended(campaign.start(job, campaign.cache, *typed))
+    return job.ended(campaign.start(job, cache, *typed))
 
 
 def _failure(end: Ended, first: str | None) -> str | None:
