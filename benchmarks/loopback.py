@@ -8,11 +8,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Loopback", "NoServerError", "loopback"]
+__all__ = ["Loopback", "NoServerError", "loopback", "running_from"]
 
 _PRIVILEGE_SEPARATION = Path("/run/sshd")
 _LOOKS, _LOOK_S = 100, 0.05
@@ -82,6 +82,17 @@ def loopback(folder: Path) -> Iterator[Loopback]:
         finally:
             process.terminate()
             process.wait()
+
+
+def running_from(folder: Path) -> dict[int, str]:
+    """Processes that were started with something below a folder among their words: number to command line."""
+    found: dict[int, str] = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            words = path.read_bytes().decode(errors="replace").split("\0")
+            if any(word.startswith(str(folder)) for word in words):
+                found[int(path.parent.name)] = " ".join(words)
+    return found
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.loopback import NoServerError, loopback
+from benchmarks.loopback import NoServerError, loopback, running_from
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.tiny_job import TinyJob, make_tiny_job
 
@@ -137,9 +137,9 @@ class LostConnections:
     def _left_there(self, *, within_s: float) -> list[str]:
         """Processes that go on running on the device."""
         until = time.monotonic() + within_s
-        while (left := _started_from(self.job.folder / "there" / "code")) and time.monotonic() < until:
+        while (left := running_from(self.job.folder / "there" / "code")) and time.monotonic() < until:
             time.sleep(_LOOK_S)
-        return left
+        return [command[:200] for command in left.values()]
 
     def _leftover(self) -> str | None:
         """What a good run would not have left on the device."""
@@ -171,17 +171,6 @@ def _masters(parent: int) -> list[int]:
             is_child = int((path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]) == parent
             if is_child and b"\0-M\0" in (path / "cmdline").read_bytes():
                 found.append(int(path.name))
-    return found
-
-
-def _started_from(code: Path) -> list[str]:
-    """Command lines of processes that run what was sent to a folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            words = path.read_bytes().decode(errors="replace").split("\0")
-            if any(word.startswith(str(code)) for word in words):
-                found.append(" ".join(words)[:200])
     return found
 
 

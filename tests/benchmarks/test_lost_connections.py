@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.loopback import NoServerError, loopback
-from benchmarks.lost_connections import LostConnections, _failure, _masters, _started_from
+from benchmarks.loopback import NoServerError, loopback, running_from
+from benchmarks.lost_connections import LostConnections, _failure, _masters
 from benchmarks.reliability.tiny_job import Ended
 
 WELL = Ended(code=0, out="  bundle sha256 abc\n", err="")
@@ -62,10 +62,10 @@ def test_what_runs_on_the_device_and_who_connects_is_found(tmp_path: Path) -> No
         subprocess.Popen([sys.executable, "-c", waits, str(code / "sent.pyz")], stdin=pipe) as there,
         subprocess.Popen([sys.executable, "-c", waits, "-M"], stdin=pipe) as connection,
     ):
-        assert [one.split()[-1] for one in _started_from(code)] == [str(code / "sent.pyz")]
+        assert [one.split()[-1] for one in running_from(code).values()] == [str(code / "sent.pyz")]
         assert _masters(os.getpid()) == [connection.pid]
         for process in (there, connection):
             process.communicate()
 
-    assert _started_from(code) == []
+    assert running_from(code) == {}
     assert _masters(os.getpid()) == []

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from benchmarks.loopback import running_from
 from benchmarks.pairs.paired_processes import PairProtocol
 from benchmarks.solo import Profile
 from benchmarks.workers.workplace import HERE
@@ -45,19 +46,6 @@ SHORT = Profile(processes=1, iterations=64, min_iterations=64, max_s=2.0, warmup
 LONG = Profile(processes=1, iterations=10**9, min_iterations=1, max_s=60.0, warmup_s=0.0, warmup_limit=40)
 PAIRS = PairProtocol(target_s=0.05, min_pairs=16, max_pairs=16, max_s=2.0, warmup_s=0.0, warmup_limit=40)
 _GONE_S = 5.0
-
-
-def _running(there: Path) -> list[int]:
-    """Processes of ours on the device: those that were started from what was sent."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue  # it has just ended
-        if any(word.startswith(str(there)) for word in command):
-            found.append(int(path.parent.name))
-    return found
 
 
 def _until(true: Callable[[], object], *, within_s: float) -> float:
@@ -100,7 +88,7 @@ def test_a_bundle_is_measured_there_and_what_was_sent_once_is_not_sent_again(
     assert (sent.files, str(sent)[-14:]) == (distinct + 2, "measuring code")  # and the model and the timed inputs
     assert (connected.sent.files, connected.sent.bytes, str(connected.sent)) == (0, 0, "nothing")
     assert second.accuracy == first.accuracy
-    assert not _running(tmp_path / "there")
+    assert not running_from(tmp_path / "there")
     assert list((tmp_path / "there" / "jobs").iterdir()) == []
 
 
@@ -131,7 +119,7 @@ def test_two_engines_take_turns_there(
     assert raw["mismatched"] == {"a": 0, "b": 0}
     assert raw["facts"]["a"]["threads"] == 1
     assert (sent, state.others is None) == (2, False)  # one model and its inputs, for both sides
-    assert not _running(tmp_path / "there")
+    assert not running_from(tmp_path / "there")
 
 
 @pytest.mark.slow
@@ -270,10 +258,10 @@ def test_a_lost_connection_is_told_leaves_nothing_running_and_the_next_run_goes_
     with device() as connected:
         work = threading.Thread(target=measured, args=(connected,))
         work.start()
-        _until(lambda: len(_running(there)) >= 2, within_s=10)  # the agent and its worker
+        _until(lambda: len(running_from(there)) >= 2, within_s=10)  # the agent and its worker
         master = connected.connection.master_pid
         os.kill(master, blow)
-        _until(lambda: not _running(there), within_s=_GONE_S)
+        _until(lambda: not running_from(there), within_s=_GONE_S)
         with suppress(ProcessLookupError):  # waiting for what a stopped one says takes longer than a test should
             os.kill(master, signal.SIGKILL)
         work.join(timeout=10)
@@ -295,11 +283,11 @@ def test_the_worker_of_a_killed_agent_is_gone_too(
     with device() as connected:
         work = threading.Thread(target=pytest.raises, args=(DeviceError, _measure, trained, colours, connected, LONG))
         work.start()
-        _until(lambda: len(_running(there)) >= 2, within_s=10)
-        for pid in _running(there):
+        _until(lambda: len(running_from(there)) >= 2, within_s=10)
+        for pid in running_from(there):
             if b"agent" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 os.kill(pid, signal.SIGKILL)
-        _until(lambda: not _running(there), within_s=_GONE_S)
+        _until(lambda: not running_from(there), within_s=_GONE_S)
         work.join(timeout=10)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from benchmarks.loopback import running_from
 from benchmarks.solo import Profile
 from pipeline.catalog import OPENERS
 from pipeline.devices.device import Device
@@ -30,16 +31,6 @@ MakeDevice = Callable[..., Device]
 
 _MOMENTS, _LATEST_S, _GONE_S = 30, 3.0, 5.0
 _PROFILE = Profile(processes=1, iterations=10**9, min_iterations=1, max_s=2.0, warmup_s=0.0, warmup_limit=40)
-
-
-def _running(there: Path) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # it has just ended
-            command = path.read_bytes().decode(errors="replace")
-            if any(word.startswith(f"{there}/code") for word in command.split("\0")):
-                found.append(command)
-    return found
 
 
 @pytest.mark.slow
@@ -63,7 +54,7 @@ def test_thirty_lost_connections_are_thirty_resumed_measurements(
             with suppress(ProcessLookupError):
                 os.kill(connected.connection.master_pid, blow)
             time.sleep(_GONE_S)
-            assert _running(there) == [], f"moment {number}: {moment_s:.2f} s"
+            assert running_from(there / "code") == {}, f"moment {number}: {moment_s:.2f} s"
             with suppress(ProcessLookupError):  # what stands still says nothing for longer than a test should wait
                 os.kill(connected.connection.master_pid, signal.SIGKILL)
             work.join(timeout=30)
