@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,11 +107,13 @@ class Campaign:
 
 @contextmanager
 def begin(folder: Path, seed: int, shown: Callable[[Outcome], None] = lambda _: None) -> Iterator[Campaign]:
-    """Make the jobs and run the smallest one undisturbed.
+    """Make the jobs and run the smallest one undisturbed. All that is started hears SIGHUP, under ``nohup`` too.
 
     Raises:
         ValueError: when that fails.
     """
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # what is caught here is no longer ignored there
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
     job = make_tiny_job(folder)
     write_further_jobs(folder)
     start = time.perf_counter()

@@ -31,8 +31,6 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
     """
     chance, job = campaign.chance("signalled"), campaign.job
     cache, out = job.folder / "signalled", job.folder / "signalled-out"
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup; what is caught here is no longer ignored there
-        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
     with timed(
         "SIGINT, SIGTERM or SIGHUP at a random time ends a run within 5 s, with its children, by one line",
         campaign.shown,

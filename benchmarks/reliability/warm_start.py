@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["WarmRun", "WarmStart"]
 
 _SERVES = """
-import atexit, json, os, signal, socket, sys
+import atexit, json, os, socket, sys
 
 from pipeline.onnx_runtime import onnx_runtime
 from pipeline.threads import rest_between_work
@@ -46,7 +46,6 @@ def handed_on(handles, run):
     os.write(status, f"{os.waitstatus_to_exitcode(os.waitpid(run, 0)[1])}\\n".encode())
     os._exit(0)
 
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and a run would leave it at that
 server = socket.socket(fileno=int(sys.argv[1]))
 server.send(b"ready")
 while True:
