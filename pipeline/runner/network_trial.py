@@ -118,7 +118,8 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         network = build_network(model, classes=classes)
         load_weights(network, parts.weights)
         trains = _trains(plan, parts)
-        for fed in (shape, *_smaller(plan, parts)):
+        shapes = [shape, *_smaller(plan, parts)]
+        for fed in shapes:
             task.check(network, fed, classes=classes, trained=trains)
         with torch.no_grad():
             answers = task.outputs_of(network.eval(), images)
@@ -128,9 +129,8 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         make_plain(network, torch.randn(shape))
         weights_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
         if stem := _stem(plan, parts):
-            (fed, *_) = (*_smaller(plan, parts), shape)
-            stride_further(network, fed, stem)
-            task.check(network, fed, classes=classes, trained=trains)
+            stride_further(network, shapes[-1], stem)
+            task.check(network, shapes[-1], classes=classes, trained=trains)
         unprunable = _why_dense(network, plan, replace(parts, model=model)) if prune else None
     trial = Trial(
         unprunable=unprunable, one_number=one_number, reading=reading, notes=notes, weights_bytes=weights_bytes

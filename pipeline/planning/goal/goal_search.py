@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.errors import GoalError
 from pipeline.planning.goal.budgets import Budgets
@@ -24,7 +24,7 @@ from pipeline.planning.goal.short_recovery import ShortRecoveries, Way
 from pipeline.report.figures import amount
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from exporters.target import Target
     from pipeline.artifact import Artifact
@@ -46,6 +46,8 @@ _WORTH_MEASURING = 0.9
 """Where the smallest input costs a larger fraction than this, images are not what the network's time goes into; the
 same of blocks."""
 _MORE_CHANNELS = 1.03
+
+_Lever = TypeVar("_Lever")
 
 
 class GoalSearch:
@@ -82,9 +84,8 @@ class GoalSearch:
                 return self._plan(
                     Way(outline=own, kept=own.all_channels), unpruned, "the network holds its budgets as it is"
                 )
-            smaller = self._cheaper("smaller input", [replace(own, size=size) for size in sizes], ticker)
-            shallow = [read_outline(self._chain, networks.without_blocks(gone), gone) for gone in blocks]
-            shallow = self._cheaper("fewer blocks", shallow, ticker)
+            smaller = self._cheaper("smaller input", sizes, lambda size: replace(own, size=size), ticker)
+            shallow = self._cheaper("fewer blocks", blocks, self._without, ticker)
             if own.groups:
                 networks.measure("fewest channels", own, own.fewest_channels)
             ticker.advance()
@@ -100,16 +101,30 @@ class GoalSearch:
             # what is measured may hold a budget and what is predicted not: then it is corrected on the way
             return self._corrected(self._recoveries.best(ways or [self._way(own)[0]]), ticker)
 
-    def _cheaper(self, what: str, outlines: Sequence[Outline], ticker: Ticker) -> list[Outline]:
-        """Those with all channels, measured, what keeps most first; none where what keeps least saves too little."""
+    def _without(self, gone: tuple[str, ...]) -> Outline:
+        return read_outline(self._chain, self._networks.without_blocks(gone), gone)
+
+    def _cheaper(
+        self, what: str, levers: Sequence[_Lever], outline_of: Callable[[_Lever], Outline], ticker: Ticker
+    ) -> list[Outline]:
+        """Those with all channels, measured, what keeps most first; none where what keeps least saves too little.
+
+        Args:
+            what: They are, for a table.
+            levers: What keeps most first.
+            outline_of: Reads an outline, which may take long: only where it is measured.
+            ticker: Told of each.
+        """
         unpruned = self._networks.every[0].found
-        for number, one in enumerate(reversed(outlines)):
-            costs = self._networks.measure(what, one, one.all_channels).found
-            if not number and min(costs[name] / unpruned[name] for name in costs) > _WORTH_MEASURING:
-                outlines = []
-                break
+        found: list[Outline] = []
+        for lever in reversed(levers):
+            outline = outline_of(lever)
+            costs = self._networks.measure(what, outline, outline.all_channels).found
+            if not found and min(costs[name] / unpruned[name] for name in costs) > _WORTH_MEASURING:
+                return []
+            found.append(outline)
             ticker.advance()
-        return list(outlines)
+        return found[::-1]
 
     def _ways(self, outlines: Sequence[Outline], most: float = 0.0) -> list[Way]:
         """Those outlines at which the budget can be held, with the channels that stay there.
