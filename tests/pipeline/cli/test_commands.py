@@ -552,8 +552,7 @@ def test_a_run_that_is_ended_from_outside_ends_at_once_tidies_up_and_keeps_what_
 ) -> None:
     running.send_signal(number)
     printed, told = running.communicate(timeout=5)
-    assert running.returncode == code
-    assert _without_progress(told) == message
+    assert (running.returncode, _without_progress(told)) == (code, message)
     assert _lines(printed)[-1].endswith("from the store")
     assert list((deployed.cache / "work").iterdir()) == []
     explained = edgewright("explain", "--recipe", "recipe.yaml", "--skip", "distill", cache=deployed.cache)
