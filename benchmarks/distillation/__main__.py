@@ -21,6 +21,8 @@ __all__ = ["VARIANTS", "Row", "main", "table"]
 VARIANTS: dict[str, tuple[str, ...]] = {
     "kd": (),
     "kd, temperature 2": ("distill.temperature=2",),
+    "kd, weight 0.5": ("distill.weight=0.5",),
+    "kd, weight 0.7": ("distill.weight=0.7",),
     "kd, no labels": ("distill.weight=1",),
     "kd, standardised": ("distill.standardise=true",),
     "dkd": ("distill.losses={dkd: 1}",),

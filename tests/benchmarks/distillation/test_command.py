@@ -20,9 +20,10 @@ def test_a_table_holds_training_times_against_its_first_row() -> None:
 
 
 def test_what_a_row_changes_is_in_the_recipe() -> None:
-    plain = read_recipe(None, {"model": "resnet18"})
+    own = ("distill.weight=0.9",)
+    plain = read_recipe(None, {"model": "resnet18"}, own)
     for name, settings in VARIANTS.items():
-        changed = read_recipe(None, {"model": "resnet18"}, settings)
+        changed = read_recipe(None, {"model": "resnet18"}, own + settings)
         assert (changed == plain) == (not settings), name
 
 
