@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.planning.decision_record import Decision
 from pipeline.planning.int8_formats import Formats, formats
 from pipeline.planning.measured_forms import MeasuredForms
-from pipeline.planning.precision_choice import choose_precision, choose_without_int8
+from pipeline.planning.precision_choice import choose_precision, choose_without_int8, too_little
 from pipeline.planning.runtime_options import best_options
 from pipeline.quantization.dialects import dialect_named
 from pipeline.quantization.groups import groups
@@ -61,16 +61,16 @@ class Search:
         """Formats, groups, layers, options.
 
         Raises:
-            AccuracyError: when INT8 is required and does not reach the goal, or no layer of the network can run in it.
+            AccuracyError: when INT8 is required and does not reach the goal, or too little of the network can be in it.
         """
         forms = self._forms
         figures = {"time_ratio": 1.0, "accuracy_drop": 0.0, "size_bytes": self._floats.size_bytes}
         forms.trials.note("float", "what the others are held against", figures)
         damages: list[LayerDamage] = []
-        if not forms.least_macs:
+        if not forms.most.is_int8:
             best = self._formats[0]
-            choice = choose_without_int8(self._asked, self._floats, forms.limit, half=forms.half())
-            forms.note(best, "no layer of it runs in INT8")
+            choice = choose_without_int8(self._asked, forms.most, self._floats, forms.limit, half=forms.half())
+            forms.note(best, f"not INT8: {too_little(forms.most)}")
         else:
             best, damages = self._best()
             choice = choose_precision(
@@ -94,12 +94,12 @@ class Search:
         """The decision, with the options that its engine is fastest with where there is time to try them."""
         forms, precision = self._forms, choice.precision
         int8 = precision == "int8"
-        if not int8 and forms.least_macs:
+        if not int8 and forms.most.is_int8:
             forms.note(best, f"{precision} is shipped in its place")
         chosen = best.label if int8 else precision
         forms.trials.note(chosen, "shipped")
         options: Mapping[str, Json] = {}
-        if forms.least_macs and forms.left_s() > 0:
+        if forms.most.layers and forms.left_s() > 0:
             engine = forms.engine(best) if int8 else forms.unquantised(precision)
             options = best_options(self._chain, self._target, engine, left_s=forms.left_s())
         return Decision(

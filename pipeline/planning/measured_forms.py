@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MeasuredForms"]
 
-_LEAST_SHARE = 0.5
-"""Of the multiply-accumulates that are INT8 before layers go back to float: with fewer a form is not called INT8."""
-
 
 class MeasuredForms:
     """What is known of each form, and the time that is left for more.
@@ -42,13 +39,13 @@ class MeasuredForms:
         target: Where it will run.
         artifacts: Holds the calibration.
         floats: The float graph on the target.
-        first: The form before any layer goes back to float: most of its multiplications stay in INT8.
+        first: The form before any layer goes back to float.
 
     Attributes:
         calibrated: The calibration.
         limit: What INT8 may lose.
         trials: What was tried.
-        least_macs: With fewer multiply-accumulates in INT8 a form is not called so; 0 where there are none.
+        most: How much of the arithmetic is INT8 before any layer goes back to float.
     """
 
     def __init__(
@@ -73,7 +70,7 @@ class MeasuredForms:
         )
         self.limit = AccuracyLimit(goal=goal, task=chain.plan.parts.task)
         self.calibrated = read_calibration(artifacts[ArtifactKind.CALIBRATION])
-        self.least_macs = _LEAST_SHARE * self.share(first).macs
+        self.most = self.share(first)
 
     def left_s(self) -> float:
         """Time that is left for looking, seconds."""
@@ -89,7 +86,7 @@ class MeasuredForms:
 
     def is_int8(self, candidate: Candidate) -> bool:
         """Whether a form still deserves the name; told where it does not."""
-        enough = self.share(candidate).macs >= self.least_macs
+        enough = self.share(candidate).is_int8
         if not enough:
             self.note(candidate, "not INT8 any more: most multiplications would be float")
         return enough

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import AccuracyError
 from pipeline.planning.accuracy_limit import drop
-from pipeline.report.figures import points
+from pipeline.report.figures import fine_percent, points
 
 if TYPE_CHECKING:
     from exporters.target import Precision
     from pipeline.chain.engine_measurement import Measured
     from pipeline.planning.accuracy_limit import AccuracyLimit
+    from pipeline.quantization.share import Int8Share
 
-__all__ = ["Choice", "Half", "choose_precision", "choose_without_int8"]
+__all__ = ["Choice", "Half", "choose_precision", "choose_without_int8", "too_little", "too_little_error"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,27 +87,53 @@ def choose_precision(
 
 
 def choose_without_int8(
-    asked: Precision | Literal["auto"], floats: Measured, limit: AccuracyLimit, *, half: Half | None = None
+    asked: Precision | Literal["auto"],
+    most: Int8Share,
+    floats: Measured,
+    limit: AccuracyLimit,
+    *,
+    half: Half | None = None,
 ) -> Choice:
-    """16-bit floats or float, for a network of which nothing runs in INT8; arguments as of :func:`choose_precision`.
+    """16-bit floats or float, for a network of which too little runs in INT8 for that name.
+
+    Args:
+        asked: The recipe's ``build.precision``.
+        most: How much of it can run in INT8, less than what is called so.
+        floats: The float graph on the target.
+        limit: What may be lost, and whether anything but INT8 is a failure.
+        half: What 16-bit floats are there.
 
     Raises:
         AccuracyError: when INT8 is required.
     """
-    why = "no layer of this network can run in INT8"
+    why = too_little(most)
     if asked == "int8" or "int8" in limit.goal.require:
-        raise AccuracyError(
-            "INT8 does not reach the goal",
-            got=why,
-            expected="convolutions or matrix products with constant weights before the output",
-            fix="leave out what asks for INT8; export.float_nodes may name every layer",
-        )
+        raise too_little_error(most)
     if asked != "auto":
         return Choice(precision=asked, reason=f"{asked} on request; {why}")
     if half is not None and limit.holds(floats, half.measured) and half.ratio < 1:
         told = f"{_change(floats, half.measured)} and takes {half.ratio:.2f}x the time of float"
         return Choice(precision=half.precision, reason=f"{half.precision} is shipped: {why}; {half.precision} {told}")
     return Choice(precision="float", reason=f"float is shipped: {why}")
+
+
+def too_little(most: Int8Share) -> str:
+    """Why a network is not called INT8, for a sentence."""
+    if not most.layers:
+        return "no layer of this network can run in INT8"
+    layers = f"{most.layers} of {most.total_layers} layers"
+    return f"only {fine_percent(most.of_macs)} of this network's multiplications can run in INT8, {layers}"
+
+
+def too_little_error(most: Int8Share) -> AccuracyError:
+    """What such a network gets where INT8 is required."""
+    return AccuracyError(
+        "INT8 does not reach the goal",
+        got=too_little(most),
+        expected="convolutions or matrix products with constant weights before the output that make up half of the "
+        "multiplications",
+        fix="leave out what asks for INT8; where export.float_nodes names layers, name fewer of them",
+    )
 
 
 def _change(floats: Measured, other: Measured) -> str:

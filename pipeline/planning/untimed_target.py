@@ -11,9 +11,12 @@ from pipeline.errors import ParityError
 from pipeline.planning.decision_record import Decision
 from pipeline.planning.int8_candidate import export_of, written
 from pipeline.planning.int8_formats import formats, search_images
+from pipeline.planning.precision_choice import too_little_error
 from pipeline.planning.trials import Trials
 from pipeline.quantization.calibrated import read_calibration
+from pipeline.quantization.dialects import dialect_named
 from pipeline.quantization.sensitivity import outputs_of
+from pipeline.quantization.share import int8_share
 from pipeline.tasks import agreement
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
     from pipeline.planning.int8_candidate import Candidate
+    from pipeline.quantization.share import Int8Share
 
 __all__ = ["decide_unmeasured"]
 
@@ -42,11 +46,14 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
         artifacts: Holds the calibration.
 
     Raises:
+        AccuracyError: when INT8 was asked for and too little of the network can run in it.
         ParityError: when the precision that was asked for does not compute what the network computes.
     """
     asked = chain.plan.recipe.build.precision
     candidate = formats(chain.plan, target)[0]
     trials = Trials("precisions", {"build.precision": asked})
+    if asked == "int8" and not (share := _share(artifacts[ArtifactKind.CALIBRATION], candidate)).is_int8:
+        raise too_little_error(share)
     onnx = {ArtifactKind.ONNX: chain.execute(export_of(chain.plan, candidate), artifacts).artifact}
     noise, alike = _simulated(chain, artifacts[ArtifactKind.CALIBRATION], candidate)
     built, refused = _built(chain, target, candidate, onnx)
@@ -64,6 +71,12 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
     why = f"{precision} on request" if asked != "auto" else f"{precision}, since nothing can be timed here"
     reason = f"{why}: {chain.plan.cannot_run(target)}"
     return Decision(precision=precision, candidate=candidate, choice=trials.choice(labels[precision], reason))
+
+
+def _share(calibration: Artifact, candidate: Candidate) -> Int8Share:
+    """How much of a form is INT8."""
+    model = read_calibration(calibration).model
+    return int8_share(model, dialect_named(candidate.dialect), frozenset(candidate.float_nodes))
 
 
 def _built(

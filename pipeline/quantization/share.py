@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Int8Share", "int8_share", "weighted_macs"]
 
+_LEAST = 0.5
+"""Of a network's multiply-accumulates: with fewer in INT8 it is a float network with some INT8 in it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Int8Share:
@@ -35,6 +38,11 @@ class Int8Share:
     def of_macs(self) -> float:
         """Fraction of the multiply-accumulates; 0 for a network without any."""
         return self.macs / self.total_macs if self.total_macs else 0.0
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether a network of which so much runs in INT8 is called so: at least a layer, half of the arithmetic."""
+        return self.layers > 0 and self.of_macs >= _LEAST
 
 
 def int8_share(model: Any, dialect: Dialect, float_nodes: frozenset[str] = frozenset()) -> Int8Share:  # noqa: ANN401 - ModelProto

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from pipeline.planning.kept_record import as_json, from_json, kept
 from pipeline.planning.measured_forms import MeasuredForms
 from pipeline.planning.trials import Trials
 from pipeline.progress import SilentProgress
+from pipeline.quantization.calibrated import read_calibration
+from pipeline.quantization.share import weighted_macs
 from pipeline.recipe import Recipe
 from pipeline.store import Store
 
@@ -176,6 +179,45 @@ def test_a_network_in_which_nothing_runs_in_int8_is_float_and_an_error_where_int
             "float",
             "float is shipped: no layer of this network can run in INT8",
         )
+
+
+def _most_of_it(calibration: Artifact) -> list[str]:
+    """The layers with most multiplications, so many that less than half of them is left, and at least one layer."""
+    macs = weighted_macs(read_calibration(calibration).model)
+    heaviest = sorted(macs, key=lambda name: -macs[name])
+    return next(
+        heaviest[:count]
+        for count in range(1, len(heaviest))
+        if sum(macs[name] for name in heaviest[:count]) > 0.5 * sum(macs.values())
+    )
+
+
+@pytest.mark.parametrize("given", [{"asked": "int8"}, {"goal": {"require": "int8"}}])
+@pytest.mark.parametrize("budget_s", [0, 60])
+def test_required_int8_of_a_network_most_of_which_is_to_stay_float_is_an_error(
+    calibrated: Calibrated, searched: Callable[..., Decision], given: dict[str, Any], budget_s: float
+) -> None:
+    nodes = _most_of_it(calibrated[2])
+
+    with pytest.raises(AccuracyError, match="INT8 does not reach the goal") as raised:
+        searched(0.5, budget_s=budget_s, export={"float_nodes": nodes}, **given)
+
+    assert raised.value.exit_code == 8
+    assert re.fullmatch(
+        r"only [\d.]+ % of this network's multiplications can run in INT8, [1-9]\d* of \d+ layers",
+        str(raised.value.got),
+    )
+
+
+def test_a_network_most_of_which_is_to_stay_float_is_shipped_in_float_and_the_reason_says_so(
+    calibrated: Calibrated, searched: Callable[..., Decision]
+) -> None:
+    found = searched(0.5, export={"float_nodes": _most_of_it(calibrated[2])})
+
+    assert found.precision == "float"
+    assert found.choice.reason.startswith("float is shipped: only ")
+    (int8,) = (one for one in found.choice.tried if one.label == found.candidate.label)
+    assert int8.outcome.startswith("not INT8: only ")
 
 
 def test_accuracy_that_nothing_wins_back_ships_float(

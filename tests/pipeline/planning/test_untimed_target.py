@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.artifact import Artifact, ArtifactKind
 from pipeline.catalog import target_named
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
-from pipeline.errors import ParityError
+from pipeline.errors import AccuracyError, ParityError
 from pipeline.progress import SilentProgress
+from pipeline.quantization.calibrated import read_calibration
+from pipeline.quantization.share import weighted_macs
 from pipeline.runner.deploy import deploy
 from pipeline.store import Store
 
@@ -29,10 +32,14 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def two(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[Deployed, ...]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("targets") / "cache")
+
+
+@pytest.fixture(scope="module")
+def two(tiny_recipe: Recipe, store: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Deployed, ...]:
     """A run for it and for the CPU, without training but the baseline."""
-    root = tmp_path_factory.mktemp("targets")
-    store = Store(root / "cache")
+    root = tmp_path_factory.mktemp("deployed")
     changed = {"skip": ("distill", "prune"), "targets": ("tensorrt-rtx", "ort-cpu")}
     recipe = tiny_recipe.model_copy(
         update={**changed, "build": tiny_recipe.build.model_copy(update={"precision": "auto"})}
@@ -82,6 +89,22 @@ def test_a_network_that_16_bits_do_not_hold_is_shipped_in_float(
     with pytest.raises(ParityError, match="the float16 graph does not compute"):
         deploy(_chain(tiny_recipe, "fp16", store), out=tmp_path / "half")
     assert not (tmp_path / "half").exists()
+
+
+@pytest.mark.usefixtures("two")
+def test_int8_on_request_has_to_be_more_than_a_layer_of_it(tiny_recipe: Recipe, store: Store, tmp_path: Path) -> None:
+    chain = _chain(tiny_recipe, "int8", store)
+    artifacts: dict[ArtifactKind, Artifact] = {}
+    for stage in chain.plan.network_stages():
+        found = chain.execute(stage, artifacts).artifact
+        artifacts[found.kind] = found
+    macs = weighted_macs(read_calibration(artifacts[ArtifactKind.CALIBRATION]).model)
+    heavy = sorted(macs, key=lambda name: macs[name])[1:]
+    export = tiny_recipe.export.model_copy(update={"float_nodes": tuple(heavy)})
+
+    with pytest.raises(AccuracyError, match="multiplications can run in INT8, 1 of "):
+        deploy(_chain(tiny_recipe.model_copy(update={"export": export}), "int8", store), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_figures_are_null_with_the_reason_in_every_row(two: tuple[Deployed, ...]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.quantization.dialects import dialect_named
-from pipeline.quantization.share import int8_share
+from pipeline.quantization.share import Int8Share, int8_share
 
 
 @pytest.fixture
@@ -56,3 +56,16 @@ def test_a_layer_in_float_counts_among_all_of_them_alone(model: Any) -> None:  #
     assert found.macs == DEPTHWISE + HEAD
     assert found.total_macs == FIRST + DEPTHWISE + HEAD
     assert found.layers == 2
+
+
+@pytest.mark.parametrize(
+    ("layers", "macs", "is_int8"), [(0, 0, False), (1, 49, False), (1, 50, True), (3, 100, True), (1, 0, False)]
+)
+def test_a_network_is_int8_from_a_layer_and_half_of_its_multiplications_on(
+    layers: int, macs: int, *, is_int8: bool
+) -> None:
+    assert Int8Share(layers=layers, total_layers=3, macs=macs, total_macs=100).is_int8 is is_int8
+
+
+def test_a_network_without_layers_is_not_int8() -> None:
+    assert not Int8Share(layers=0, total_layers=0, macs=0, total_macs=0).is_int8
