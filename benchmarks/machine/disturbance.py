@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Self
 
 from benchmarks.machine.kernel_counters import clock_mhz, cpu_pressure_us, cpu_times
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.artifact import Json
 
-__all__ = ["BUSY_OTHERS", "BUSY_STEAL", "HOT_CELSIUS", "MachineState", "StateSampler"]
+__all__ = ["BUSY_OTHERS", "BUSY_STEAL", "HOT_CELSIUS", "MachineState", "StateSampler", "disturbances"]
 
 BUSY_OTHERS, BUSY_STEAL = 0.10, 0.05
 """Shares of the cores' time from which on figures are doubted: what other programs and what the hypervisor takes."""
@@ -74,6 +77,25 @@ class StateSampler:
         """The state over the block that has ended."""
         assert self.state is not None  # noqa: S101 - called behind the block
         return self.state
+
+
+def disturbances(states: Sequence[MachineState], celsius: Sequence[float] = ()) -> tuple[str, ...]:
+    """Why what was timed meanwhile is in doubt, for people; empty where nothing says so.
+
+    Args:
+        states: The machine while each process ran; their median decides.
+        celsius: How hot a device was told to be.
+    """
+    reasons = []
+    others = [state.others for state in states if state.others is not None]
+    if others and median(others) > BUSY_OTHERS:
+        reasons.append(f"other programs took {100 * median(others):.0f} % of the cores' time")
+    steals = [state.steal for state in states if state.steal is not None]
+    if steals and median(steals) > BUSY_STEAL:
+        reasons.append(f"the hypervisor took {100 * median(steals):.0f} % of the time")
+    if celsius and max(celsius) >= HOT_CELSIUS:
+        reasons.append(f"the device was {max(celsius):.0f} °C hot: its clocks may have been held back")
+    return tuple(reasons)
 
 
 def _own_cpu_s() -> float:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from benchmarks.machine.disturbance import disturbances
 from benchmarks.pairs.stopped_sides import of_two_runtimes, resting
 from benchmarks.workers.workplace import HERE
 from pipeline.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.engine import Engine
     from benchmarks.machine.disturbance import MachineState
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Json
     from pipeline.progress import Ticker
 
-__all__ = ["Kind", "PairProcess", "PairProtocol", "measure_pairs"]
+__all__ = ["Kind", "PairProcess", "PairProtocol", "disturbances_of", "measure_pairs"]
 
 Kind = Literal["pair", "control"]
 
@@ -95,6 +96,12 @@ class PairProcess:
             a, b = (np.percentile(samples, 100 * share, method="higher") for samples in own)
             changes.append(float(np.log(b / a)))
         return fmean(changes)
+
+
+def disturbances_of(processes: Sequence[PairProcess]) -> tuple[str, ...]:
+    """What others did while these ran, beyond what is told apart from differences; empty where nothing says so."""
+    celsius = [value for process in processes for value in process.raw.get("celsius", ()) if value is not None]
+    return disturbances([process.state for process in processes], celsius)
 
 
 def measure_pairs(  # noqa: PLR0913 - who, how, how often, told to whom, where

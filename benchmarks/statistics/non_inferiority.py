@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.machine.disturbance import BUSY_OTHERS, BUSY_STEAL, HOT_CELSIUS
+from benchmarks.pairs.paired_processes import disturbances_of
 from benchmarks.statistics import holm
 from benchmarks.statistics.paired_proportions import agreement_upper_bound
 from benchmarks.statistics.signed_rank import Shift, p_greater, shift
@@ -54,16 +54,7 @@ def judge_control(processes: Sequence[PairProcess], margins: Margins, effort: Ef
             f"the baseline differs from itself by {_percent(change.estimate)}, more than half the margin of "
             f"{100 * margins.latency_p50:g} %"
         )
-    others = [process.state.others for process in processes if process.state.others is not None]
-    if others and median(others) > BUSY_OTHERS:
-        reasons.append(f"other programs took {100 * median(others):.0f} % of the cores' time")
-    steals = [process.state.steal for process in processes if process.state.steal is not None]
-    if steals and median(steals) > BUSY_STEAL:
-        reasons.append(f"the hypervisor took {100 * median(steals):.0f} % of the time")
-    told = [value for process in processes for value in process.raw.get("celsius", ()) if value is not None]
-    if told and max(told) >= HOT_CELSIUS:
-        reasons.append(f"the device was {max(told):.0f} °C hot: its clocks may have been held back")
-    return Control(change=change, reasons=tuple(reasons))
+    return Control(change=change, reasons=(*reasons, *disturbances_of(processes)))
 
 
 def judge_latency(

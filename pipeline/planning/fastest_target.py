@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.planning.time_ratio import comparison_key, time_ratio
+from pipeline.planning.time_ratio import TimeRatio, comparison_key, time_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,24 +37,24 @@ def fastest(chain: Chain, contenders: Sequence[Contender]) -> tuple[int, str]:
         contenders: At least one; the first is kept where none is clearly faster.
     """
     first, *others = contenders
-    ratios = [_ratio(chain, other, first) for other in others]
-    told = ", ".join(
-        f"{other.target.name} takes {ratio:.2f}x the time of {first.target.name}"
-        for other, ratio in zip(others, ratios, strict=True)
+    found = [_ratio(chain, other, first) for other in others]
+    told = "; ".join(
+        f"{other.target.name} {ratio.told(first.target.name)}" for other, ratio in zip(others, found, strict=True)
     )
+    ratios = [one.ratio for one in found]
     if not ratios or min(ratios) >= _CLEARLY:
         return 0, told
     return 1 + ratios.index(min(ratios)), told
 
 
-def _ratio(chain: Chain, other: Contender, base: Contender) -> float:
+def _ratio(chain: Chain, other: Contender, base: Contender) -> TimeRatio:
     """Of their times, side by side; measured once for the same two engines on this machine."""
     distributions = (*base.target.distributions, *other.target.distributions)
     key = comparison_key(chain, base.engine, other.engine, distributions)
     with chain.store.exclusive(f"{_RECORDS}-{key}"):
         known = chain.store.get_record(_RECORDS, key)
         if known is not None:
-            return float(known["ratio"])
+            return TimeRatio(**known)
         ratio = time_ratio(chain, other.engine, base.engine)
-        chain.store.put_record(_RECORDS, key, {"ratio": ratio})
+        chain.store.put_record(_RECORDS, key, asdict(ratio))
     return ratio

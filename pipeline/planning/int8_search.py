@@ -74,7 +74,12 @@ class Search:
         else:
             best, damages = self._best()
             choice = choose_precision(
-                self._asked, self._floats, forms.measured(best), forms.limit, ratio=forms.ratio(best), half=forms.half()
+                self._asked,
+                self._floats,
+                forms.measured(best),
+                forms.limit,
+                ratio=forms.ratio_to_tell(best),
+                half=forms.half(),
             )
         return self._decided(choice, best, damages)
 
@@ -121,8 +126,10 @@ class Search:
         if not faster:
             return best
         together = best.with_float(frozenset().union(*(found[name] for name in faster)), " and ".join(faster))
-        contenders = [one for one in (*(single[name] for name in faster), together) if self._forms.is_int8(one)]
-        fastest = min(contenders, key=self._forms.ratio)
+        contenders = [single[name] for name in faster]
+        if self._forms.left_s() > 0 and self._forms.is_int8(together):
+            contenders.append(together)
+        fastest = min(contenders, key=lambda one: self._forms.ratio(one).ratio)
         if fastest != together and together in contenders:
             self._forms.note(together, "slower than one of them alone")
         return fastest
@@ -131,7 +138,7 @@ class Search:
         forms = self._forms
         if forms.left_s() <= 0 or not forms.is_int8(candidate):
             return False
-        faster = forms.ratio(candidate) < _FASTER * forms.ratio(best)
+        faster = forms.ratio(candidate).ratio < _FASTER * forms.ratio(best).ratio
         forms.note(candidate, "faster" if faster else "not faster than the same in INT8")
         return faster
 
@@ -144,7 +151,7 @@ class Search:
             candidate = best.with_worst(damages, count)
             if not forms.is_int8(candidate):
                 break
-            if forms.ratio(candidate) > _AS_FAST * forms.ratio(best):
+            if forms.ratio(candidate).ratio > _AS_FAST * forms.ratio(best).ratio:
                 forms.note(candidate, "costs time")
                 break
             forms.note(candidate, "more exact for nothing")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.chain.chain import Chain
     from pipeline.chain.engine_measurement import Measured
     from pipeline.planning.int8_candidate import Candidate
+    from pipeline.planning.time_ratio import TimeRatio
     from pipeline.quantization.share import Int8Share
 
 __all__ = ["MeasuredForms"]
@@ -71,6 +72,7 @@ class MeasuredForms:
         self.limit = AccuracyLimit(goal=goal, task=chain.plan.parts.task)
         self.calibrated = read_calibration(artifacts[ArtifactKind.CALIBRATION])
         self.most = self.share(first)
+        self._ratios: dict[Candidate, TimeRatio] = {}
 
     def left_s(self) -> float:
         """Time that is left for looking, seconds."""
@@ -91,18 +93,18 @@ class MeasuredForms:
             self.note(candidate, "not INT8 any more: most multiplications would be float")
         return enough
 
-    def ratio(self, candidate: Candidate) -> float:
-        """Its time over that of the float graph, side by side; measured once."""
-        known = self.trials.figure(candidate.label, "time_ratio")
-        if known is not None:
-            return known
-        engine = self.engine(candidate)
-        if self.left_s() > 0:
-            ratio = time_ratio(self._chain, engine, self.unquantised("float"))
-        else:
-            ratio = self.measured(candidate).p50_s / self._floats.p50_s
-        self.note(candidate, time_ratio=ratio, size_bytes=loaded_size(engine))
-        return ratio
+    def ratio(self, candidate: Candidate) -> TimeRatio:
+        """Its time over that of the float graph, side by side; measured once, whatever is left of the budget."""
+        if candidate not in self._ratios:
+            engine = self.engine(candidate)
+            ratio = self._ratios[candidate] = time_ratio(self._chain, engine, self.unquantised("float"))
+            self.trials.note(candidate.label, figures={**_figures(ratio), "size_bytes": loaded_size(engine)})
+        return self._ratios[candidate]
+
+    def ratio_to_tell(self, candidate: Candidate) -> TimeRatio | None:
+        """The same where it decides or there is time for it; None where neither is, and nothing was timed."""
+        timed = candidate in self._ratios or self._asked == "auto" or self.left_s() > 0
+        return self.ratio(candidate) if timed else None
 
     def holds(self, candidate: Candidate) -> bool:
         """Whether it loses no more than it may on the test split."""
@@ -139,7 +141,11 @@ class MeasuredForms:
         measured = self._chain.measured(engine, self._target)
         ratio = time_ratio(self._chain, engine, self.unquantised("float"))
         lost = drop(self._floats, measured)
-        figures = {"time_ratio": ratio, "accuracy_drop": lost, "size_bytes": loaded_size(engine)}
+        figures = {**_figures(ratio), "accuracy_drop": lost, "size_bytes": loaded_size(engine)}
         fits = self.limit.holds(self._floats, measured)
         self.trials.note(precision, "not the fastest" if fits else "loses more accuracy than may be lost", figures)
         return Half(precision=precision, measured=measured, ratio=ratio)
+
+
+def _figures(ratio: TimeRatio) -> dict[str, float]:
+    return {"time_ratio": ratio.ratio, "time_ratio_low": ratio.low, "time_ratio_high": ratio.high}

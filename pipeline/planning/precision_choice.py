@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from exporters.target import Precision
     from pipeline.chain.engine_measurement import Measured
     from pipeline.planning.accuracy_limit import AccuracyLimit
+    from pipeline.planning.time_ratio import TimeRatio
     from pipeline.quantization.share import Int8Share
 
 __all__ = ["Choice", "Half", "choose_precision", "choose_without_int8", "too_little", "too_little_error"]
+
+_UNTIMED = "was not timed beside float, since the budget was spent"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +35,7 @@ class Half:
 
     precision: Precision
     measured: Measured
-    ratio: float
+    ratio: TimeRatio
 
 
 def choose_precision(
@@ -41,7 +44,7 @@ def choose_precision(
     int8: Measured,
     limit: AccuracyLimit,
     *,
-    ratio: float | None = None,
+    ratio: TimeRatio | None,
     half: Half | None = None,
 ) -> Choice:
     """INT8 where it holds the accuracy limit and is the fastest on this target; else 16-bit floats; else float.
@@ -51,28 +54,29 @@ def choose_precision(
         floats: The float graph on the target.
         int8: The Q/DQ file on the target.
         limit: What may be lost, and whether anything but INT8 is a failure.
-        ratio: INT8's time over that of float, measured side by side; None takes that of their medians.
+        ratio: INT8's time over that of float, side by side; None where it was not timed, as only a precision that was
+            asked for allows.
         half: What 16-bit floats are there; INT8 has to be faster than them too.
 
     Raises:
         AccuracyError: when INT8 is required and loses more than the limit, or is not faster.
     """
     goal = limit.goal
-    ratio = int8.p50_s / floats.p50_s if ratio is None else ratio
-    figures = f"INT8 {_change(floats, int8)} and takes {ratio:.2f}x the time of float"
+    figures = f"INT8 {_change(floats, int8)} and {_UNTIMED if ratio is None else ratio.told('float')}"
     agreeing = ""
     if goal.min_agreement is not None:
         figures += f", same answers on {100 * limit.agreement(floats, int8):.2f} %"
         agreeing = f"same answers on at least {100 * goal.min_agreement:g} %, "
     if asked != "auto":
         return Choice(precision=asked, reason=f"{asked} on request; {figures}")
+    assert ratio is not None  # noqa: S101 - what decides is measured
     least, fallback = 1.0, "float is shipped"
     precision: Precision = "float"
     if half is not None:
-        figures += f", {half.precision} {_change(floats, half.measured)} and takes {half.ratio:.2f}x"
-        if limit.holds(floats, half.measured) and half.ratio < 1:
-            least, precision, fallback = half.ratio, half.precision, f"{half.precision} is shipped"
-    if limit.holds(floats, int8) and ratio < least:
+        figures += f", {half.precision} {_change(floats, half.measured)} and {half.ratio.told('float')}"
+        if limit.holds(floats, half.measured) and half.ratio.ratio < 1:
+            least, precision, fallback = half.ratio.ratio, half.precision, f"{half.precision} is shipped"
+    if limit.holds(floats, int8) and ratio.ratio < least:
         return Choice(precision="int8", reason=figures)
     asked_were = f"at most {points(goal.max_accuracy_drop)} lost, {agreeing}and faster than {precision}"
     if "int8" in goal.require:
@@ -111,8 +115,8 @@ def choose_without_int8(
         raise too_little_error(most)
     if asked != "auto":
         return Choice(precision=asked, reason=f"{asked} on request; {why}")
-    if half is not None and limit.holds(floats, half.measured) and half.ratio < 1:
-        told = f"{_change(floats, half.measured)} and takes {half.ratio:.2f}x the time of float"
+    if half is not None and limit.holds(floats, half.measured) and half.ratio.ratio < 1:
+        told = f"{_change(floats, half.measured)} and {half.ratio.told('float')}"
         return Choice(precision=half.precision, reason=f"{half.precision} is shipped: {why}; {half.precision} {told}")
     return Choice(precision="float", reason=f"float is shipped: {why}")
 

@@ -53,11 +53,6 @@ class Trials:
         if outcome is not None:
             known["outcome"] = outcome
 
-    def figure(self, label: str, name: str) -> float | None:
-        """What was measured of a candidate; None where that was not."""
-        found: float | None = self._tried.get(label, {"figures": {}})["figures"].get(name)
-        return found
-
     def choice(self, chosen: str, reason: str) -> MeasuredChoice:
         """The record.
 

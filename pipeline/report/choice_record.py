@@ -15,11 +15,15 @@ Figure = Literal[
     "noise",
     "agreement",
     "time_ratio",
+    "time_ratio_low",
+    "time_ratio_high",
     "accuracy_drop",
     "size_bytes",
     "memory_bytes",
     "p50_s",
     "latency_ratio",
+    "latency_ratio_low",
+    "latency_ratio_high",
     "macs_ratio",
     "params_ratio",
     "size_ratio",
@@ -31,10 +35,11 @@ Figure = Literal[
     "loss",
 ]
 """What is measured of a candidate: seconds, bytes, pieces, fractions of 1; a ``_ratio`` is one of the unpruned network,
-``time_ratio`` of the float graph side by side. ``noise``: energy of the output's error over that of the output, and
-``agreement``: share of the same answers, both against the float graph on calibration images.
-``accuracy_drop``: against it on the test split, below 0 for a gain. ``accuracy``: of networks on the test split, which
-chooses nothing; of ways to a goal, as ``loss`` (nats), on training images that they were not shown."""
+``time_ratio`` of the float graph side by side; ``_low`` and ``_high`` are the ends of its interval. ``noise``: energy
+of the output's error over that of the output, and ``agreement``: share of the same answers, both against the float
+graph on calibration images. ``accuracy_drop``: against it on the test split, below 0 for a gain. ``accuracy``: of
+networks on the test split, which chooses nothing; of ways to a goal, as ``loss`` (nats), on training images that they
+were not shown."""
 
 
 class _Record(BaseModel):

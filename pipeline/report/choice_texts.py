@@ -10,7 +10,7 @@ from pipeline.report.choice_record import SHIPPED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.report.choice_record import Figure, MeasuredChoice
+    from pipeline.report.choice_record import Figure, MeasuredChoice, Tried
 
 __all__ = ["choice_columns", "choice_rows", "choice_sentence"]
 
@@ -73,7 +73,7 @@ def choice_rows(choice: MeasuredChoice) -> list[tuple[str, ...]]:
         for name in _present(choice):
             written = _WRITTEN[name][1]
             found, said = one.figures.get(name), one.predicted.get(name)
-            cell = "-" if found is None else written(found)
+            cell = "-" if found is None else written(found) + _interval(one, name)
             if _predicted(choice, name):
                 off = "-" if said is None or not found else f"{100 * (said / found - 1):+.1f} %"
                 cells += ["-" if said is None else written(said), cell, off]
@@ -81,6 +81,13 @@ def choice_rows(choice: MeasuredChoice) -> list[tuple[str, ...]]:
                 cells.append(cell)
         rows.append((one.label, *cells, one.outcome))
     return rows
+
+
+def _interval(tried: Tried, name: Figure) -> str:
+    """`` (0.86 to 0.91)`` where the figure has an interval."""
+    ends = {end: value for end, value in tried.figures.items() if end in {f"{name}_low", f"{name}_high"}}
+    low, high = sorted(ends.values()) if len(ends) == 2 else (0.0, 0.0)
+    return f" ({low:.2f} to {high:.2f})" if low < high else ""
 
 
 def _present(choice: MeasuredChoice) -> list[Figure]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import ArtifactKind
 from pipeline.planning.goal.budgets import Budgets
 from pipeline.planning.goal.measured_networks import absolute_value, engine_in
-from pipeline.planning.time_ratio import time_ratio
+from pipeline.planning.time_ratio import TimeRatio, time_ratio
 from pipeline.report.choice_record import SHIPPED, Tried
 from pipeline.report.goal_record import GoalEntry
 from pipeline.report.record import AccuracyFigure, StageRow
@@ -38,15 +38,17 @@ def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: 
     budgets = Budgets(chain.plan.recipe.goal.budgets())
     if not budgets.every:
         return None
-    found: dict[str, float] = {}
+    shipped: dict[str, float | TimeRatio] = {}
     if outcomes[-1].measured is not None:
-        found = {budget.quantity: _of_shipped(chain, target, outcomes, budget) for budget in budgets.every}
+        shipped = {budget.quantity: _of_shipped(chain, target, outcomes, budget) for budget in budgets.every}
+    timed = next((value for value in shipped.values() if isinstance(value, TimeRatio)), None)
+    found = {name: value.ratio if isinstance(value, TimeRatio) else value for name, value in shipped.items()}
     met = bool(found) and budgets.missed(found) is None
     return GoalEntry(
         asked={budget.quantity: budget.text for budget in budgets.every},
         relative=tuple(budget.quantity for budget in budgets.every if budget.relative),
         met=met,
-        sentence=_sentence(budgets, found, plan, met=met),
+        sentence=_sentence(budgets, found, timed, plan, met=met),
         found=found,
         limit_s=_limit(budgets, plan),
         precision=None if plan is None else plan.precision,
@@ -62,8 +64,11 @@ def _limit(budgets: Budgets, plan: GoalPlan | None) -> float | None:
     return None
 
 
-def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budget: Budget) -> float:
-    """What is shipped has of a quantity; a fraction is that of the unpruned network in the same precision."""
+def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budget: Budget) -> float | TimeRatio:
+    """What is shipped has of a quantity; a fraction is that of the unpruned network in the same precision.
+
+    One of the latency comes with its interval, unless what is shipped is that network's engine.
+    """
     last = outcomes[-1]
     assert last.measured is not None  # noqa: S101 - asked before
     networks = [one for one in outcomes if one.result.artifact.kind is ArtifactKind.NETWORK]
@@ -85,11 +90,14 @@ def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budge
     return value / absolute_value(budget.quantity, unpruned.facts, measured)
 
 
-def _sentence(budgets: Budgets, found: dict[str, float], plan: GoalPlan | None, *, met: bool) -> str:
+def _sentence(
+    budgets: Budgets, found: dict[str, float], timed: TimeRatio | None, plan: GoalPlan | None, *, met: bool
+) -> str:
+    interval = f"; latency {timed.interval}" if timed else ""
     if met:
-        return f"the goal is met: {budgets.told(found)}"
+        return f"the goal is met: {budgets.told(found)}{interval}"
     why = "; nothing was done for it, since the stages that could are left out" if plan is None else ""
-    return f"the goal is missed: {budgets.told(found)}{why}"
+    return f"the goal is missed: {budgets.told(found)}{interval}{why}"
 
 
 def with_goal(report: Report, goal: GoalEntry | None, plan: GoalPlan | None, chain: Chain, shipped: Outcome) -> Report:

@@ -11,7 +11,7 @@ from pipeline.planning.goal.budgets import Budgets
 from pipeline.planning.goal.cut_network import CutNetwork
 from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.int8_formats import formats
-from pipeline.planning.time_ratio import time_ratio
+from pipeline.planning.time_ratio import TimeRatio, time_ratio
 from pipeline.planning.trials import Trials
 
 if TYPE_CHECKING:
@@ -95,12 +95,17 @@ class MeasuredNetworks:
             cut = chain.execute(stage, {ArtifactKind.NETWORK: cut}).artifact
         engine, measured = engine_in(chain, self._target, cut, self.precision)
         self._base = self._base or engine
+        timed = self._timed(engine)
         found: dict[str, float] = {
-            budget.quantity: self._value(budget, cut, engine, measured) for budget in self._budgets.every
+            budget.quantity: self._value(budget, cut, timed, measured) for budget in self._budgets.every
         }
         figures = {"params": cut.facts["params"], "p50_s": measured.p50_s, "accuracy": measured.accuracy.value}
         figures |= self._budgets.figures(found)
-        self.trials.note(label, self._budgets.outcome(found), figures, self._budgets.figures(predicted or {}))
+        outcome = self._budgets.outcome(found)
+        if timed is not None:
+            figures |= {"latency_ratio_low": timed.low, "latency_ratio_high": timed.high}
+            outcome += timed.doubt
+        self.trials.note(label, outcome, figures, self._budgets.figures(predicted or {}))
         self.every.append(MeasuredNetwork(label=label, outline=outline, kept=dict(kept), found=found))
         return self.every[-1]
 
@@ -117,11 +122,19 @@ class MeasuredNetworks:
         stage = CutNetwork(channels={}, blocks=gone, importance=section.importance, keep=section.keep)
         return self._chain.execute(stage, {ArtifactKind.NETWORK: self._network}).artifact
 
-    def _value(self, budget: Budget, network: Artifact, engine: Artifact, measured: Measured) -> float:
+    def _timed(self, engine: Artifact) -> TimeRatio | None:
+        """Its time over that of the unpruned network; None where no budget is about that."""
+        if not any(budget.quantity == "latency" and budget.relative for budget in self._budgets.every):
+            return None
+        assert self._base is not None  # noqa: S101 - the unpruned network is measured first
+        if engine.sha256 == self._base.sha256:
+            return TimeRatio(ratio=1.0, low=1.0, high=1.0)
+        return time_ratio(self._chain, engine, self._base)
+
+    def _value(self, budget: Budget, network: Artifact, timed: TimeRatio | None, measured: Measured) -> float:
         """What the network has of a quantity; a fraction of the unpruned one where the budget is one."""
-        if budget.quantity == "latency" and budget.relative:
-            assert self._base is not None  # noqa: S101 - the unpruned network is measured first
-            return 1.0 if engine.sha256 == self._base.sha256 else time_ratio(self._chain, engine, self._base)
+        if budget.quantity == "latency" and timed is not None:
+            return timed.ratio
         value = absolute_value(budget.quantity, network.facts, measured)
         if not budget.relative:
             return value

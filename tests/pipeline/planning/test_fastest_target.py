@@ -11,6 +11,7 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.environment import this_machine
 from pipeline.planning import fastest_target as module
+from pipeline.planning.time_ratio import TimeRatio
 from pipeline.progress import SilentProgress
 from pipeline.recipe import read_recipe
 from pipeline.report.render import read_report
@@ -52,6 +53,7 @@ def test_one_bundle_comes_out_and_tells_what_it_was_compared_with(
     assert note.startswith(f"target auto: {chosen} is shipped, since openvino takes ")
     ratio = float(note.split(" takes ")[1].partition("x")[0])
     assert (chosen == "openvino") == (ratio < 0.98)
+    assert " side by side" in note
 
 
 def test_the_written_recipe_names_the_target_that_was_chosen(
@@ -69,9 +71,9 @@ def test_another_target_has_to_be_clearly_faster_and_is_timed_once(
 ) -> None:
     timed = []
 
-    def time_ratio(*_: object) -> float:
+    def time_ratio(*_: object) -> TimeRatio:
         timed.append(ratio)
-        return ratio
+        return TimeRatio(ratio=ratio, low=ratio - 0.01, high=ratio + 0.01)
 
     monkeypatch.setattr(module, "time_ratio", time_ratio)
     monkeypatch.setattr(module, "_RECORDS", f"side-by-side-{ratio}")

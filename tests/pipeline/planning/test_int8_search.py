@@ -20,6 +20,7 @@ from pipeline.planning.int8_search import Search
 from pipeline.planning.kept_decision import decide, decision_components
 from pipeline.planning.kept_record import as_json, from_json, kept
 from pipeline.planning.measured_forms import MeasuredForms
+from pipeline.planning.time_ratio import TimeRatio
 from pipeline.planning.trials import Trials
 from pipeline.progress import SilentProgress
 from pipeline.quantization.calibrated import read_calibration
@@ -54,7 +55,8 @@ def searched(calibrated: Calibrated, monkeypatch: pytest.MonkeyPatch) -> Callabl
     recipe, store, calibration = calibrated
 
     def run(ratio: float = 0.5, *, asked: str = "auto", budget_s: float = 60, **fields: Any) -> Decision:  # noqa: ANN401
-        monkeypatch.setattr(measured_forms, "time_ratio", lambda *_: ratio)
+        timed = TimeRatio(ratio=ratio, low=ratio - 0.01, high=ratio + 0.01)
+        monkeypatch.setattr(measured_forms, "time_ratio", lambda *_: timed)
         monkeypatch.setattr(search_module, "best_options", lambda *_, **__: {})
         given = {**recipe.model_dump(mode="json", by_alias=True), **fields}
         given["build"] = {"precision": asked, "budget_s": budget_s}
@@ -88,12 +90,24 @@ def test_without_a_budget_the_first_form_is_taken_as_it_is(searched: Callable[..
     found = searched(asked="int8", budget_s=0)
     assert found.candidate == Candidate(method="mse", dialect="ort-x86")
     assert found.damages == ()
+    assert "was not timed beside float, since the budget was spent" in found.choice.reason
+    assert not [one for one in found.choice.tried if one.label != "float" and "time_ratio" in one.figures]
+
+
+def test_without_a_budget_what_decides_is_timed_side_by_side_once(
+    searched: Callable[..., Decision],
+) -> None:
+    found = searched(0.75, budget_s=0)
+    assert found.precision == "int8"
+    assert found.choice.reason.endswith("takes 0.75x the time of float, 0.74x to 0.76x side by side")
+    (form,) = (one for one in found.choice.tried if one.label != "float")
+    assert (form.figures["time_ratio_low"], form.figures["time_ratio_high"]) == (0.74, 0.76)
 
 
 def test_int8_that_is_not_faster_is_not_shipped_and_the_reason_says_so(searched: Callable[..., Decision]) -> None:
     found = searched(1.25)
     assert found.precision == "float"
-    assert "1.25x the time of float" in found.choice.reason
+    assert "1.25x the time of float, 1.24x to 1.26x side by side" in found.choice.reason
     outcomes = {one.label: one.outcome for one in found.choice.tried}
     assert outcomes[found.candidate.label] == "float is shipped in its place"
     assert (found.choice.chosen, outcomes["float"]) == ("float", "shipped")
