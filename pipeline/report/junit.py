@@ -17,7 +17,7 @@ __all__ = ["render_junit"]
 def render_junit(report: Report) -> str:
     """A suite for each comparison, a case a gating metric: regressed fails, inconclusive and unfit are skipped.
 
-    A report without a gate has one case: whether the run held its accuracy goal.
+    A report without a gate has one case: whether its verdict is ``missed``.
     """
     root = ET.Element("testsuites", name="edgewright")
     name = _plain(f"{report.model}.{report.target}")

@@ -125,7 +125,8 @@ class Verdict(_Record):
     """What came of it.
 
     Attributes:
-        status: ``ok`` when the goals are held, ``missed`` when not; where a gate was run, what it says.
+        status: ``ok`` when the goals are held and the whole interval does not say slower than the baseline, ``missed``
+            when not; where a gate was run, what it says.
         sentence: One line for people, with the figures that matter.
         speedup: Baseline's median time over that of what is shipped, side by side; null where nothing was measured or
             the machine could not tell.

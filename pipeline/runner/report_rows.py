@@ -10,7 +10,7 @@ from pipeline import __version__
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.engine_measurement import loaded_size
 from pipeline.measuring.report_entries import bundle_entry, called, machine_entry
-from pipeline.report.figures import megabytes, percent, points, speed_interval
+from pipeline.report.figures import percent
 from pipeline.report.record import (
     AccuracyFigure,
     DamageEntry,
@@ -23,12 +23,11 @@ from pipeline.report.record import (
     Report,
     StageRow,
     TeacherEntry,
-    Verdict,
 )
 from pipeline.report.training_record import TrainingEntry
 from pipeline.runner.baseline_doubts import doubts_of
+from pipeline.runner.deploy_verdict import deploy_verdict, measured_agreement, unmeasured_verdict
 from pipeline.runner.examples import examples_of
-from pipeline.tasks import agreement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -173,9 +172,9 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         data=plan.parts.dataset.name,
         machine=machine_entry(place),
         made_on=machine_entry() if device else None,
-        verdict=_verdict(plan, outcomes, speedup)
+        verdict=deploy_verdict(plan, outcomes, speedup)
         if last and speedup
-        else _unmeasured(target, decision, outcomes[-1], why_not),
+        else unmeasured_verdict(target, decision, outcomes[-1], why_not),
         stages=stages,
         teachers=tuple(entry for one in taught if (entry := _teacher_entry(one))),
         ensemble=ensemble,
@@ -235,57 +234,6 @@ def _teacher_entry(taught: Taught) -> TeacherEntry | None:
     )
 
 
-def _unmeasured(target: Target, decision: Decision, built: Outcome, why_not: str | None) -> Verdict:
-    size = megabytes(loaded_size(built.result.artifact))
-    return Verdict(
-        status="unmeasured",
-        sentence=f"BUILT {decision.precision} for {target.name}, {size}; not measured here: {why_not}",
-        precision=decision.precision,
-    )
-
-
-def _verdict(plan: Plan, outcomes: Sequence[Outcome], speedup: Speedup) -> Verdict:
-    first, last = outcomes[0].measured, outcomes[-1].measured
-    assert first is not None  # noqa: S101 - where the last can run, the first can
-    assert last is not None  # noqa: S101 - asked before
-    precision = outcomes[-1].result.artifact.facts["precision"]
-    shrink = first.size_bytes / last.size_bytes
-    change = last.accuracy.value - first.accuracy.value
-    held = change >= -plan.recipe.goal.max_accuracy_drop - 1e-9
-    lost = f"{points(change)} {'lost' if change < 0 else 'gained'}" if change else "no accuracy lost"
-    reason = outcomes[-1].result.notes[0]
-    why = "" if precision == "int8" else f" ({reason})"
-    floats = next(outcome.measured for outcome in outcomes if outcome.result.stage == "calibrate")
-    sentence = (
-        f"{'OK' if held else 'MISSED'} {precision}: {_told(speedup)}, {shrink:.1f}x smaller, {lost} "
-        f"({100 * last.accuracy.value:.2f} % {last.accuracy.metric}){why}"
-    )
-    return Verdict(
-        status="ok" if held else "missed",
-        sentence=sentence,
-        precision=precision,
-        speedup=speedup.ratio,
-        speedup_low=speedup.low,
-        speedup_high=speedup.high,
-        shrink=shrink,
-        accuracy_change=change,
-        agreement=_agreement(plan.parts.task, floats, last),
-    )
-
-
-def _told(speedup: Speedup) -> str:
-    if speedup.ratio is None:
-        return f"how much faster could not be told: {speedup.unfit}"
-    return speed_interval(speedup.ratio, speedup.low, speedup.high)
-
-
-def _agreement(task: Task, floats: Measured | None, other: Measured | None) -> float | None:
-    """Fraction of the test images with the same answer; None where one of them was not measured."""
-    if floats is None or other is None or not floats.accuracy.decisions:
-        return None
-    return agreement(task, floats.accuracy.decisions, other.accuracy.decisions)
-
-
 def _quantization(task: Task, decision: Decision, outcomes: Sequence[Outcome]) -> QuantizationEntry:
     by_stage = {outcome.result.stage: outcome for outcome in outcomes}
     floats, int8 = (by_stage[stage].measured for stage in ("calibrate", "export"))
@@ -295,7 +243,7 @@ def _quantization(task: Task, decision: Decision, outcomes: Sequence[Outcome]) -
     return QuantizationEntry(
         dialect=candidate.dialect,
         method=candidate.method,
-        agreement=_agreement(task, floats, int8),
+        agreement=measured_agreement(task, floats, int8),
         float_accuracy=floats.accuracy.value if floats else None,
         int8_accuracy=int8.accuracy.value if int8 else None,
         int8_nodes=coverage.get("int8"),

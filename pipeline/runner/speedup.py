@@ -47,6 +47,11 @@ class Speedup:
     high: float | None = None
     unfit: str = ""
 
+    @property
+    def is_slower(self) -> bool:
+        """Whether what is shipped takes longer than the baseline, the whole interval of it."""
+        return self.high is not None and self.high < 1
+
 
 def speedup(chain: Chain, target: Target, baseline: Artifact, shipped: Artifact) -> Speedup:
     """Measure once for the same two engines on one machine; from the store afterwards, unless it was unfit.
