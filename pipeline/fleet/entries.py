@@ -56,6 +56,8 @@ def _figures(report: Report) -> CellFigures:
         accuracy=shipped.accuracy,
         baseline_accuracy=before.accuracy.value,
         speedup=report.verdict.speedup,
+        speedup_low=report.verdict.speedup_low,
+        speedup_high=report.verdict.speedup_high,
         bundle_sha256=report.bundle.sha256,
         machine=f"{report.machine.cpu}, {report.machine.cores} cores",
         machine_class=report.machine.class_,

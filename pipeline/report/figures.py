@@ -14,11 +14,19 @@ __all__ = [
     "points",
     "seconds",
     "signed_points",
+    "size_change",
     "speed",
+    "speed_brief",
     "speed_interval",
 ]
 
 _NONE = "-"
+_SEEN = 0.005
+"""Points: what two decimals show."""
+_ROUNDING = 1e-7
+"""Points: what is smaller is a rounding error of binary fractions."""
+_AS_FAST = 0.05
+"""Within so much of the baseline's time, both ends of the interval, is as fast: a wider one leaves it open."""
 
 
 def milliseconds(value_s: float | None) -> str:
@@ -40,17 +48,21 @@ def fine_percent(fraction: float | None) -> str:
     """A fraction of 1 as percent with two significant digits where two decimals would hide it: ``0.0031 %``."""
     if fraction is None or abs(fraction) >= 0.001 or fraction == 0:
         return percent(fraction)
-    return f"{100 * fraction:.{min(9, 1 - math.floor(math.log10(100 * abs(fraction))))}f} %"
+    return f"{100 * fraction:.{_decimals(100 * fraction)}f} %"
 
 
 def signed_points(fraction: float) -> str:
-    """A difference of accuracies as percentage points with its sign: ``+0.22``."""
-    return f"{round(100 * fraction, 2) + 0.0:+.2f}"  # no -0.00
+    """A difference of accuracies as percentage points with its sign: ``+0.22``; one that two decimals hide has more."""
+    value = 100 * fraction
+    if _ROUNDING < abs(value) < _SEEN:
+        return f"{value:+.{_decimals(value)}f}"
+    return f"{round(value, 2) + 0.0:+.2f}"  # no -0.00
 
 
 def points(fraction: float) -> str:
-    """A difference of accuracies as percentage points, without sign: ``1 point``, ``0.22 points``."""
-    text = f"{100 * abs(fraction):.2f}"
+    """A difference of accuracies in points, without sign: ``1 point``, ``0.22 points``, ``0.0030 points``."""
+    value = 100 * abs(fraction)
+    text = f"{value:.{_decimals(value) if _ROUNDING < value < _SEEN else 2}f}"
     text = text.rstrip("0").rstrip(".") if text.endswith("00") else text
     return f"{text} {'point' if text == '1' else 'points'}"
 
@@ -61,13 +73,53 @@ def speed(ratio: float) -> str:
 
 
 def speed_interval(ratio: float, low: float | None, high: float | None) -> str:
-    """The same of medians taken side by side: ``2.10x faster at p50 (2.04 to 2.17 side by side)``."""
+    """The same of medians taken side by side, with their interval: ``2.10x faster at p50 (2.04 to 2.17 side by side)``.
+
+    An interval that contains 1 says ``as fast`` where it is narrow, and that no difference is shown where it is not.
+    Both ends exactly 1 are the baseline's own engine, which nobody timed against itself.
+    """
+    if _is_the_same(low, high):
+        return "the same engine as the baseline"
     if low is None or high is None:
         return f"{speed(ratio)} at p50 (side by side, too few processes for an interval)"
+    return f"{_compared(ratio, low, high)} at p50 ({_ends(low, high)} side by side)"
+
+
+def speed_brief(ratio: float, low: float | None, high: float | None) -> str:
+    """The same for a cell of a table: ``2.10x faster (2.04 to 2.17)``."""
+    if _is_the_same(low, high):
+        return "the same engine"
+    if low is None or high is None:
+        return f"{speed(ratio)} (no interval)"
+    return f"{_compared(ratio, low, high)} ({_ends(low, high)})"
+
+
+def _is_the_same(low: float | None, high: float | None) -> bool:
+    return low == high == 1
+
+
+def _compared(ratio: float, low: float, high: float) -> str:
+    if not low <= 1 <= high:
+        return speed(ratio)
+    return "as fast" if low >= 1 - _AS_FAST and high <= 1 / (1 - _AS_FAST) else "no difference in speed shown"
+
+
+def _ends(low: float, high: float) -> str:
     if low <= 1 <= high:
-        return f"as fast at p50 ({low:.2f}x to {high:.2f}x side by side)"
-    ends = (low, high) if ratio >= 1 else (1 / high, 1 / low)
-    return f"{speed(ratio)} at p50 ({ends[0]:.2f} to {ends[1]:.2f} side by side)"
+        return f"{low:.2f}x to {high:.2f}x"
+    return f"{low:.2f} to {high:.2f}" if low > 1 else f"{1 / high:.2f} to {1 / low:.2f}"
+
+
+def size_change(shrink: float) -> str:
+    """How many times as small, in the word that fits: ``8.0x smaller``, ``1.3x larger``, ``about as large``.
+
+    Args:
+        shrink: Bytes before over bytes now.
+    """
+    factor = f"{max(shrink, 1 / shrink):.1f}"
+    if factor == "1.0":
+        return "as large" if shrink == 1 else "about as large"
+    return f"{factor}x {'smaller' if shrink > 1 else 'larger'}"
 
 
 def count(value: int | None) -> str:
@@ -101,6 +153,11 @@ def amount(quantity: str, value: float, *, relative: bool) -> str:
             return megabytes(round(value))
         case _:
             return count(round(value))
+
+
+def _decimals(value: float) -> int:
+    """How many decimals show two significant digits of a value below 1."""
+    return min(9, 1 - math.floor(math.log10(abs(value))))
 
 
 def _three(value: float) -> str:

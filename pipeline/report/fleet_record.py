@@ -25,6 +25,7 @@ class CellFigures(_Record):
         data: The data set's name in the cell's report.
         baseline_p50_s: Of the network before any stage, on the same target.
         machine_class: Of the machine it was measured on; figures of one class may be compared.
+        speedup: As in the verdict of its report, with the ends of its interval.
         notes: What to know of the figures, such as that the machine was busy.
     """
 
@@ -40,6 +41,8 @@ class CellFigures(_Record):
     accuracy: AccuracyFigure
     baseline_accuracy: float | None = None
     speedup: float | None = None
+    speedup_low: float | None = None
+    speedup_high: float | None = None
     bundle_sha256: str
     machine: str
     machine_class: str

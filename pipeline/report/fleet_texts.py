@@ -78,7 +78,7 @@ def cell_cells(cell: FleetCell) -> tuple[str, ...]:
         found.precision,
         figures.milliseconds(found.p50_s),
         figures.milliseconds(found.p90_s),
-        figures.speed(found.speedup) if found.speedup is not None else "-",
+        "-" if found.speedup is None else figures.speed_brief(found.speedup, found.speedup_low, found.speedup_high),
         figures.megabytes(found.size_bytes),
         figures.megabytes(found.memory_peak_bytes),
         figures.percent(found.accuracy.value),

@@ -131,7 +131,7 @@ class Verdict(_Record):
         speedup: Baseline's median time over that of what is shipped, side by side; null where nothing was measured or
             the machine could not tell.
         speedup_low: Lower end of its interval, each end at 95 %; null where there were too few processes.
-        speedup_high: Upper end.
+        speedup_high: Upper end. All three are exactly 1 where the baseline's own engine is shipped, which is not timed.
         shrink: Baseline bytes over the shipped bytes.
         accuracy_change: Shipped minus baseline, fraction of 1.
         agreement: Fraction of the test images on which what is shipped answers like its float network.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.chain.engine_measurement import loaded_size
-from pipeline.report.figures import megabytes, points, speed_interval
+from pipeline.report.figures import megabytes, points, size_change, speed_interval
 from pipeline.report.record import Verdict
 from pipeline.tasks import agreement
 
@@ -46,7 +46,7 @@ def deploy_verdict(plan: Plan, outcomes: Sequence[Outcome], speedup: Speedup) ->
     why = "" if precision == "int8" else f" ({reason})"
     floats = next(outcome.measured for outcome in outcomes if outcome.result.stage == "calibrate")
     sentence = (
-        f"{'OK' if well else 'MISSED'} {precision}: {_told(speedup)}, {shrink:.1f}x smaller, {lost} "
+        f"{'OK' if well else 'MISSED'} {precision}: {_told(speedup)}, {size_change(shrink)}, {lost} "
         f"({100 * last.accuracy.value:.2f} % {last.accuracy.metric}){why}"
     )
     return Verdict(

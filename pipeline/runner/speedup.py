@@ -38,7 +38,7 @@ class Speedup:
     Attributes:
         ratio: Above 1 where what is shipped is faster; None where the machine could not tell.
         low: Lower end of the interval, each end at 95 %; None where there were too few processes for one.
-        high: Upper end likewise.
+        high: Upper end likewise; both ends and the ratio are exactly 1 where both are one engine, which nobody timed.
         unfit: Why the machine could not tell; empty when it could.
     """
 

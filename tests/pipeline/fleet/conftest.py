@@ -91,7 +91,9 @@ def made() -> Made:
                 cpu="Some CPU", architecture="x86_64", cores=8, ram_gib=32, isa=(), system="Linux",
                 class_="0123456789abcdef", versions={},
             ),
-            verdict=Verdict(status="ok", sentence="OK int8", precision="int8", speedup=4.0),
+            verdict=Verdict(
+                status="ok", sentence="OK int8", precision="int8", speedup=4.0, speedup_low=3.9, speedup_high=4.1
+            ),
             stages=(_row("baseline", 4 * p50_s, 44_000_000, 0.975), _row("build", p50_s, 11_000_000, accuracy)),
             bundle=BundleEntry(path="bundle", sha256="b" * 64, size_bytes=12_000_000),
             warnings=("other programs took 30 % of the cores' time: the machine was busy",),

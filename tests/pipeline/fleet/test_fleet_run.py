@@ -98,6 +98,7 @@ def test_all_cells_are_run_and_their_results_put_in_their_places(orders: Orders,
         assert (tmp_path / "out" / cell.report).read_bytes() == b"<p>a page"
         assert cell.figures is not None
         assert (cell.figures.p50_s, cell.figures.baseline_p50_s, cell.figures.speedup) == (0.001, 0.004, 4.0)
+        assert (cell.figures.speedup_low, cell.figures.speedup_high) == (3.9, 4.1)
         assert (cell.ran, cell.wall_s, cell.tries) == (("baseline", "build"), 61.0, 1)
 
 

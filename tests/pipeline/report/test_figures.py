@@ -16,7 +16,10 @@ from pipeline.report.figures import (
     percent,
     points,
     seconds,
+    signed_points,
+    size_change,
     speed,
+    speed_brief,
     speed_interval,
 )
 
@@ -117,7 +120,18 @@ def test_a_duration_that_rounds_to_ten_seconds_is_written_like_ten_seconds() -> 
 
 
 @pytest.mark.parametrize(
-    ("fraction", "text"), [(0.01, "1 point"), (0.02, "2 points"), (-0.0022, "0.22 points"), (0.011, "1.10 points")]
+    ("fraction", "text"),
+    [
+        (0.01, "1 point"),
+        (0.02, "2 points"),
+        (-0.0022, "0.22 points"),
+        (0.011, "1.10 points"),
+        (0.00003, "0.0030 points"),
+        (-0.000049, "0.0049 points"),
+        (0.00005, "0.01 points"),
+        (0.0, "0 points"),
+        (1e-17, "0 points"),
+    ],
 )
 def test_a_difference_of_accuracies_is_told_in_points(fraction: float, text: str) -> None:
     assert points(fraction) == text
@@ -134,11 +148,50 @@ def test_what_takes_longer_is_told_as_slower(ratio: float, text: str) -> None:
         ((2.1, 2.04, 2.17), "2.10x faster at p50 (2.04 to 2.17 side by side)"),
         ((0.8, 0.75, 0.85), "1.25x slower at p50 (1.18 to 1.33 side by side)"),
         ((1.01, 0.98, 1.03), "as fast at p50 (0.98x to 1.03x side by side)"),
+        ((1.01, 0.8, 1.3), "no difference in speed shown at p50 (0.80x to 1.30x side by side)"),
+        ((1.04, 1.0, 1.08), "no difference in speed shown at p50 (1.00x to 1.08x side by side)"),
+        ((1.0, 1.0, 1.0), "the same engine as the baseline"),
         ((3.0, None, None), "3.00x faster at p50 (side by side, too few processes for an interval)"),
     ],
 )
 def test_a_speed_is_told_with_its_interval(figures_of_it: tuple[float, float | None, float | None], text: str) -> None:
     assert speed_interval(*figures_of_it) == text
+
+
+@pytest.mark.parametrize(
+    ("figures_of_it", "text"),
+    [
+        ((2.1, 2.04, 2.17), "2.10x faster (2.04 to 2.17)"),
+        ((0.8, 0.75, 0.85), "1.25x slower (1.18 to 1.33)"),
+        ((1.02, 0.98, 1.05), "as fast (0.98x to 1.05x)"),
+        ((1.02, 0.8, 1.3), "no difference in speed shown (0.80x to 1.30x)"),
+        ((1.0, 1.0, 1.0), "the same engine"),
+        ((3.0, None, None), "3.00x faster (no interval)"),
+    ],
+)
+def test_a_cell_says_the_same_in_fewer_words(
+    figures_of_it: tuple[float, float | None, float | None], text: str
+) -> None:
+    assert speed_brief(*figures_of_it) == text
+
+
+@pytest.mark.parametrize(
+    ("shrink", "text"),
+    [
+        (8.0, "8.0x smaller"), (0.9, "1.1x larger"), (0.25, "4.0x larger"), (4.46 / 4.49, "about as large"),
+        (1.03, "about as large"), (1.0, "as large"), (1.06, "1.1x smaller"),
+    ],
+)  # fmt: skip
+def test_what_is_not_smaller_is_not_called_so(shrink: float, text: str) -> None:
+    assert size_change(shrink) == text
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(0.0022, "+0.22"), (-0.00003, "-0.0030"), (0.00003, "+0.0030"), (-1e-17, "+0.00"), (0.0, "+0.00")],
+)
+def test_a_signed_difference_that_is_there_is_not_told_as_none(fraction: float, text: str) -> None:
+    assert signed_points(fraction) == text
 
 
 @pytest.mark.parametrize(

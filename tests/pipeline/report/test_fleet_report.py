@@ -22,7 +22,8 @@ def _figures(p50_s: float | None, accuracy: float, **values: Any) -> CellFigures
     plain: dict[str, Any] = {
         "data": "digits", "precision": "int8", "verdict": "ok", "sentence": "OK int8", "p50_s": p50_s,
         "p90_s": p50_s and 1.2 * p50_s, "size_bytes": 11_000_000, "memory_peak_bytes": 90_000_000,
-        "accuracy": AccuracyFigure(metric="top1", value=accuracy, n=449), "speedup": 4.03, "bundle_sha256": "b" * 64,
+        "accuracy": AccuracyFigure(metric="top1", value=accuracy, n=449), "speedup": 4.03,
+        "speedup_low": 3.91, "speedup_high": 4.13, "bundle_sha256": "b" * 64,
         "machine": "Some CPU, 8 cores", "machine_class": "0123456789abcdef",
     }  # fmt: skip
     return CellFigures(**{**plain, **values})
@@ -138,8 +139,8 @@ def test_every_cell_has_a_text_for_every_column(fleet: FleetReport) -> None:
     rows = [cell_cells(cell) for cell in fleet.cells]
     assert {len(row) for row in rows} == {len(CELL_COLUMNS)}
     assert rows[0] == (
-        "resnet18 ort-cpu", "ok", "int8", "1.20 ms", "1.44 ms", "4.03x faster", "11.0 MB", "90.0 MB", "97.00 %",
-        "1 min 1 s",
+        "resnet18 ort-cpu", "ok", "int8", "1.20 ms", "1.44 ms", "4.03x faster (3.91 to 4.13)", "11.0 MB",
+        "90.0 MB", "97.00 %", "1 min 1 s",
     )  # fmt: skip
     assert (rows[1][1], rows[1][3], rows[3][1]) == ("failed (7)", "-", "not yet")
 

@@ -88,3 +88,19 @@ def test_a_machine_that_was_unfit_is_named_in_place_of_a_figure() -> None:
         "OK float: how much faster could not be told: other programs took 69 % of the cores' time, 2.0x smaller, "
         "no accuracy lost (90.00 % top1) (float is shipped: a test)"
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [((4460, 4490), "about as large"), ((1000, 2000), "2.0x larger"), ((7, 7), "as large")]
+)
+def test_the_word_for_the_size_fits(size: tuple[int, int], text: str) -> None:
+    assert (
+        f" side by side), {text}, no accuracy lost"
+        in _verdict(Speedup(ratio=2.1, low=2.0, high=2.2), size=size).sentence
+    )
+
+
+def test_the_baselines_own_engine_is_told_as_such() -> None:
+    found = _verdict(Speedup(ratio=1.0, low=1.0, high=1.0), size=(7, 7), precision="float")
+
+    assert found.sentence.startswith("OK float: the same engine as the baseline, as large, no accuracy lost ")
