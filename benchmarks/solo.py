@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.machine.disturbance import BUSY_OTHERS, BUSY_STEAL, MachineState
+from benchmarks.machine.disturbance import BUSY_STEAL, MachineState, share_of_cores
 from benchmarks.statistics.percentiles import percentiles
 from benchmarks.workers.patience import TIMED_S
 from benchmarks.workers.workplace import HERE
@@ -112,9 +112,8 @@ class SoloRecord:
                 f"an inference takes {median(self.samples_s()):.2g} s: {timed} were timed in a process rather than "
                 f"{asked}"
             )
-        others = _worst(state.others for state in self.states)
-        if others > BUSY_OTHERS:
-            notes.append(f"other programs took {100 * others:.0f} % of the cores' time: the machine was busy")
+        if busy := [state.others for state in self.states if state.is_busy]:
+            notes.append(f"other programs took {share_of_cores(_worst(busy))}: the machine was busy")
         steal = _worst(state.steal for state in self.states)
         if steal > BUSY_STEAL:
             notes.append(f"the hypervisor took {100 * steal:.0f} % of the time")

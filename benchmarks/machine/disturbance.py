@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
 
-__all__ = ["BUSY_OTHERS", "BUSY_STEAL", "HOT_CELSIUS", "MachineState", "StateSampler", "disturbances"]
+__all__ = ["BUSY_STEAL", "HOT_CELSIUS", "MachineState", "StateSampler", "disturbances", "share_of_cores"]
 
-BUSY_OTHERS, BUSY_STEAL = 0.10, 0.05
-"""Shares of the cores' time from which on figures are doubted: what other programs and what the hypervisor takes."""
+_BUSY_CORE = 0.5
+"""Of one core, from which on figures are doubted: a busy loop takes twice that, however many cores there are."""
+_BUSY_OTHERS = 0.10
+"""Of the cores' time, likewise: with fewer than six cores that is the smaller of the two."""
+BUSY_STEAL = 0.05
+"""Of the cores' time, from which on figures are doubted for what the hypervisor takes."""
 
 HOT_CELSIUS = 80.0
 """From here on a Raspberry Pi lowers its clocks; boards with other limits lie near it."""
@@ -31,10 +35,12 @@ class MachineState:
     Attributes:
         pressure: Share of the time in which some task waited for a core; threads of one's own that spin are in it, so
             that it is told and decides nothing.
-        others: Share of the cores' time that went to programs that are neither this process nor its children.
-        steal: Share of the time that the hypervisor took.
+        others: Share of the time of the cores this process may run on that went to programs that are neither it nor its
+            children.
+        steal: Share of that time that the hypervisor took.
         load: Load average over a minute at the end.
         mhz: Mean clock of the cores at the end.
+        cores: How many cores this process may run on.
     """
 
     pressure: float | None
@@ -42,6 +48,17 @@ class MachineState:
     steal: float | None
     load: float | None
     mhz: float | None
+    cores: int | None = None
+
+    @property
+    def busy_from(self) -> float:
+        """The share from which on what others take puts what was timed meanwhile in doubt."""
+        return min(_BUSY_OTHERS, _BUSY_CORE / (self.cores or 1))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether others took so much."""
+        return self.others is not None and self.others > self.busy_from
 
     def to_json(self) -> dict[str, Json]:
         """As JSON; ``MachineState(**state.to_json()) == state``."""
@@ -66,12 +83,19 @@ class StateSampler:
         if self._pressure is not None and pressure is not None:
             waited = (pressure - self._pressure) / wall_us
         if self._times and times:
-            stolen_ticks, busy, ticks = (after - before for after, before in zip(times, self._times, strict=True))
-            stolen = stolen_ticks / max(ticks, 1)
+            ticks = max(times.total - self._times.total, 1)
+            stolen = (times.stolen - self._times.stolen) / ticks
             own_ticks = (_own_cpu_s() - self._own_s) * os.sysconf("SC_CLK_TCK")
-            others = max(busy - own_ticks, 0.0) / max(ticks, 1)
+            others = max(times.busy - self._times.busy - own_ticks, 0.0) / ticks
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-        self.state = MachineState(pressure=waited, others=others, steal=stolen, load=load, mhz=clock_mhz())
+        self.state = MachineState(
+            pressure=waited,
+            others=others,
+            steal=stolen,
+            load=load,
+            mhz=clock_mhz(),
+            cores=times.cores if times else None,
+        )
 
     def finished(self) -> MachineState:
         """The state over the block that has ended."""
@@ -83,19 +107,24 @@ def disturbances(states: Sequence[MachineState], celsius: Sequence[float] = ()) 
     """Why what was timed meanwhile is in doubt, for people; empty where nothing says so.
 
     Args:
-        states: The machine while each process ran; their median decides.
+        states: The machine while each process ran; what holds in the middle of them decides.
         celsius: How hot a device was told to be.
     """
     reasons = []
     others = [state.others for state in states if state.others is not None]
-    if others and median(others) > BUSY_OTHERS:
-        reasons.append(f"other programs took {100 * median(others):.0f} % of the cores' time")
+    if others and median(others) > states[0].busy_from:
+        reasons.append(f"other programs took {share_of_cores(median(others))}")
     steals = [state.steal for state in states if state.steal is not None]
     if steals and median(steals) > BUSY_STEAL:
         reasons.append(f"the hypervisor took {100 * median(steals):.0f} % of the time")
     if celsius and max(celsius) >= HOT_CELSIUS:
         reasons.append(f"the device was {max(celsius):.0f} °C hot: its clocks may have been held back")
     return tuple(reasons)
+
+
+def share_of_cores(share: float) -> str:
+    """``69 % of the cores' time``, and of many cores, where a core is a small share, ``0.8 %``."""
+    return f"{100 * share:.{0 if share >= 0.1 else 1}f} % of the cores' time"
 
 
 def _own_cpu_s() -> float:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = [
+    "CpuTimes",
     "clock_mhz",
     "cpu_pressure_us",
     "cpu_times",
+    "cpu_times_of",
     "memory_status",
     "own_status",
     "proportional_status",
@@ -51,18 +58,49 @@ def cpu_pressure_us() -> int | None:
     return int(some.rpartition("total=")[2]) if "total=" in some else None
 
 
-def cpu_times() -> tuple[int, int, int] | None:
-    """``(stolen by the hypervisor, at work, all)`` of the machine's cores since boot, in ticks."""
+class CpuTimes(NamedTuple):
+    """What some of the machine's cores did since boot, in ticks.
+
+    Attributes:
+        stolen: The hypervisor took.
+        busy: At work.
+        total: All of it.
+        cores: Of how many cores.
+    """
+
+    stolen: int
+    busy: int
+    total: int
+    cores: int
+
+
+def cpu_times() -> CpuTimes | None:
+    """Of the cores that this process may run on: the machine's others are no concern of it."""
     try:
-        first = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:]
+        text = Path("/proc/stat").read_text(encoding="utf-8")
     except OSError:
         return None
-    ticks = [int(value) for value in first]
-    user, nice, system, _idle, _waiting, *interrupts_and_stolen = ticks[:8]
-    return (
-        ticks[7] if len(ticks) > 7 else 0,
-        user + nice + system + sum(interrupts_and_stolen[:2]),
-        sum(ticks[:8]),
+    return cpu_times_of(text, os.sched_getaffinity(0))
+
+
+def cpu_times_of(text: str, cores: Collection[int]) -> CpuTimes:
+    """The same of such a text; of all cores in it where it does not tell of each of these.
+
+    Some containers number the cores in ``/proc/stat`` anew, and not where a process asks for its own.
+
+    Args:
+        text: What ``/proc/stat`` says.
+        cores: Their numbers.
+    """
+    lines = [line.split() for line in text.splitlines() if line.startswith("cpu") and line[3:4].isdigit()]
+    told = {int(name[3:]): [int(value) for value in values[:8]] for name, *values in lines}
+    chosen = [told[core] for core in cores] if set(cores) <= set(told) else list(told.values())
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(sum, zip(*chosen, strict=True))
+    return CpuTimes(
+        stolen=stolen,
+        busy=user + nice + system + interrupts + soft_interrupts,
+        total=sum(map(sum, chosen)),
+        cores=len(chosen),
     )
 
 

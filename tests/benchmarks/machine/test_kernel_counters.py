@@ -108,3 +108,32 @@ def test_the_clock_is_one_a_processor_can_have_or_not_told() -> None:
     clock = process.clock_mhz()
 
     assert clock is None or 100 < clock < 10_000
+
+
+STAT = """cpu  30 3 30 900 0 3 3 12 0 0
+cpu0 10 1 10 300 0 1 1 4 0 0
+cpu1 20 2 20 600 0 2 2 8 0 0
+cpu10 100 0 0 100 0 0 0 0 0 0
+intr 1 2 3
+ctxt 5
+"""
+
+
+def test_the_ticks_of_the_cores_that_are_asked_for_are_added_up() -> None:
+    assert process.cpu_times_of(STAT, {0}) == process.CpuTimes(stolen=4, busy=23, total=327, cores=1)
+    assert process.cpu_times_of(STAT, {0, 1}) == process.CpuTimes(stolen=12, busy=69, total=981, cores=2)
+    assert process.cpu_times_of(STAT, {10}) == process.CpuTimes(stolen=0, busy=100, total=200, cores=1)
+
+
+def test_a_text_that_numbers_the_cores_anew_is_taken_as_a_whole() -> None:
+    assert process.cpu_times_of(STAT, {0, 40}) == process.cpu_times_of(STAT, {0, 1, 10})
+
+
+@needs_proc
+def test_the_cores_are_those_this_process_may_run_on() -> None:
+    asked, told = _child(
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from benchmarks.machine.kernel_counters import cpu_times; print(1); print(cpu_times().cores)"
+    )
+
+    assert told == asked
