@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.training.ranks import Ranks
 
-__all__ = ["fabric_for", "layout_for", "precision_here"]
+__all__ = ["fabric_for", "layout_for", "precision_here", "scaler_of"]
 
 _BLOCK = 16
 """As many channels oneDNN takes at once, of float32 with AVX-512."""
@@ -45,6 +45,11 @@ def fabric_for(precision: str, ranks: Ranks) -> Fabric:
     if ranks.count > 1:
         fabric.launch()
     return fabric
+
+
+def scaler_of(fabric: Fabric) -> torch.amp.GradScaler | None:
+    """What keeps the gradients of fp16 in range, and leaves out steps whose gradients overflow; None elsewhere."""
+    return getattr(fabric._precision, "scaler", None)  # noqa: SLF001 - Fabric has no public way to it
 
 
 def layout_for(network: nn.Module, device: torch.device) -> torch.memory_format:

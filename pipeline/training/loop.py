@@ -12,7 +12,7 @@ from pipeline.errors import EdgewrightError
 from pipeline.training.batch_norm import reestimate_batch_norm
 from pipeline.training.checkpoint import Best, Checkpoints, TrainingState
 from pipeline.training.curve import Epoch, best_of
-from pipeline.training.hardware import fabric_for, layout_for
+from pipeline.training.hardware import fabric_for, layout_for, scaler_of
 from pipeline.training.optimizer import moving_average, optimizer_of
 from pipeline.training.order import Order
 from pipeline.training.ranks import Ranks, peers_may_end
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lightning_fabric import Fabric
     from torch import Tensor
 
     from pipeline.progress import Progress, Ticker
@@ -31,6 +30,10 @@ if TYPE_CHECKING:
     from pipeline.training.validation import Validation
 
 __all__ = ["BatchLoss", "train"]
+
+_LEAST_SCALE = 2.0**-16
+"""No gradient of a training overflows that is scaled by less: it is not finite by itself. A scaler, which halves its
+scale of 65,536 whenever it leaves a step out, comes here after 33 of them in a row."""
 
 
 class BatchLoss(Protocol):
@@ -89,7 +92,8 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     layout = layout_for(network, fabric.device)
     network.train().to(memory_format=layout)  # type: ignore[call-overload]
     step = _Step(network, images.answers, loss, schedule)
-    optimizer = optimizer_of(step, schedule)
+    scaler = scaler_of(fabric)
+    optimizer = optimizer_of(step, schedule, fused=scaler is None)
     average = moving_average(network, schedule.ema)
     learned = {"step": step} | ({"average": average} if average is not None else {})
     state = TrainingState(learned, optimizer)
@@ -114,7 +118,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
                 value = module(_Whole(batch.on(fabric.device, layout)))
                 fabric.backward(value)
                 norm = fabric.clip_gradients(module, wrapped, max_norm=schedule.clip_norm, error_if_nonfinite=False)
-                spoken = _finite(value, norm, fabric, where=f"{description}, step {state.steps}")
+                spoken = _finite(value, norm, scaler, where=f"{description}, step {state.steps}")
                 wrapped.step()
                 if average is not None:
                     average.update_parameters(network)
@@ -173,14 +177,16 @@ class _Step(nn.Module):
         return value
 
 
-def _finite(value: Tensor, norm: Tensor | None, fabric: Fabric, *, where: str) -> float:
-    """The loss as a number; the gradient's length is looked at too, before it moves any weight."""
+def _finite(value: Tensor, norm: Tensor | None, scaler: torch.amp.GradScaler | None, *, where: str) -> float:
+    """The loss as a number; the gradient's length is looked at too, before it moves any weight.
+
+    A gradient that is too long for fp16 is no error: the scaler leaves its step out and scales the next ones less.
+    """
     assert norm is not None  # noqa: S101 - clipping by norm returns it
     told = torch.stack([value.detach().float(), norm.detach().float()])
     spoken, length = told.tolist()  # the one wait for the device in a step
-    scaled = getattr(fabric._precision, "scaler", None) is not None  # noqa: SLF001 - a scaler leaves such steps out itself
     for what, figure in (("loss", spoken), ("gradient", length)):
-        if not math.isfinite(figure) and not (scaled and what == "gradient"):
+        if not math.isfinite(figure) and not (what == "gradient" and _overflows(scaler)):
             raise EdgewrightError(
                 f"training diverged: the {what} is no longer finite",
                 where=where,
@@ -188,6 +194,11 @@ def _finite(value: Tensor, norm: Tensor | None, fabric: Fabric, *, where: str) -
                 fix="lower the learning rate, for example --set distill.schedule.learning_rate=3e-4",
             )
     return float(spoken)
+
+
+def _overflows(scaler: torch.amp.GradScaler | None) -> bool:
+    """Whether a gradient that is not finite may be so by its scale alone."""
+    return scaler is not None and scaler.get_scale() >= _LEAST_SCALE
 
 
 def _end_epoch(

@@ -17,8 +17,15 @@ _MOMENTA = (0.9, 0.99)
 and a ResNet-50 from scratch then came out anywhere between 92 and 99 %."""
 
 
-def optimizer_of(module: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
-    """The optimiser of all parameters; norms and biases, which have one dimension, do not decay."""
+def optimizer_of(module: nn.Module, schedule: Schedule, *, fused: bool = True) -> torch.optim.Optimizer:
+    """The optimiser of all parameters; norms and biases, which have one dimension, do not decay.
+
+    Args:
+        module: Whose parameters.
+        schedule: Which optimiser, and how strongly weights decay.
+        fused: Whether a step is one kernel, which is quickest. Such a kernel divides by a gradient scaler's factor
+            itself, after the gradient was clipped at a length that still had it: not to be had with a scaler.
+    """
     parameters = list(module.parameters())
     groups: list[dict[str, Any]] = [
         {"params": [one for one in parameters if one.ndim > 1], "weight_decay": schedule.weight_decay},
@@ -27,11 +34,11 @@ def optimizer_of(module: nn.Module, schedule: Schedule) -> torch.optim.Optimizer
     groups = [group for group in groups if group["params"]]
     match schedule.optimizer:
         case "adamw":
-            return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=_MOMENTA, fused=True)
+            return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=_MOMENTA, fused=fused)
         case "adam":
-            return torch.optim.Adam(groups, lr=schedule.learning_rate, betas=_MOMENTA, fused=True)
+            return torch.optim.Adam(groups, lr=schedule.learning_rate, betas=_MOMENTA, fused=fused)
         case "sgd":
-            return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True, fused=True)
+            return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True, fused=fused)
 
 
 def moving_average(network: nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel | None:
