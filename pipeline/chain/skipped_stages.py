@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.chain.teachers import is_file_of_answers
 from pipeline.errors import UsageError
 from pipeline.recipe.goal import asks_for_fewer_pixels
 from pipeline.tasks.distillation.teaching import Teaching
+from pipeline.training.schedule import MOVING_KINDS, PUTTING_TOGETHER_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +78,7 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
     if not task.answers_teach:
         _check_untaught(recipe, skipped, task)
     _check_teachers(recipe, skipped)
+    _check_views_of_files(recipe, skipped, task)
 
 
 def _check_blocks(recipe: Recipe, skipped: Mapping[str, str]) -> None:
@@ -166,6 +169,28 @@ def _check_teachers(recipe: Recipe, skipped: Mapping[str, str]) -> None:
                 where=f"{name}.teachers",
                 got=skipped["distill"],
                 fix=f"set {name}.teachers=itself, or name teachers with --teacher",
+            )
+
+
+def _check_views_of_files(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
+    """See that files of answers, which speak of each image as it is, hold for the views that are learned on."""
+    files = [text for text in recipe.distill.teachers or () if is_file_of_answers(text)]
+    if not files or "distill" in skipped:
+        return
+    astray = PUTTING_TOGETHER_KINDS | MOVING_KINDS if task.placed else PUTTING_TOGETHER_KINDS
+    learning = ["distill"]
+    if task.answers_teach:
+        recovering = (("downsample", recipe.downsample), ("prune", recipe.prune))
+        learning += [name for name, stage in recovering if stage.teachers == "all" and name not in skipped]
+    for name in learning:
+        kinds = [kind for kind in getattr(recipe, name).schedule.augment if kind in astray]
+        if kinds:
+            raise UsageError(
+                "a file of answers speaks of each image as it is, and they would be learned on other ones",
+                where=f"{name}.schedule.augment",
+                got=f"{', '.join(kinds)}, beside {files[0]}",
+                expected=f"none of {', '.join(sorted(astray))}",
+                fix="leave that out, or name networks as teachers, which are asked about every view",
             )
 
 

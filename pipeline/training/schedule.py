@@ -8,13 +8,19 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-__all__ = ["Augmentation", "Schedule"]
+__all__ = ["MOVING_KINDS", "PUTTING_TOGETHER_KINDS", "Augmentation", "Schedule"]
 
 Augmentation = Literal[
     "flip", "shift", "scale", "affine", "colour", "erase", "randaugment", "trivialaugment", "mosaic", "mixup", "cutmix"
 ]
 """See :func:`pipeline.training.augmentation.augmented`, and :mod:`pipeline.training.mosaic` and
 :mod:`pipeline.training.mixing` for what puts several images into one."""
+
+PUTTING_TOGETHER_KINDS: frozenset[Augmentation] = frozenset(("mixup", "cutmix", "mosaic"))
+"""What is said of an image alone does not hold for such a view of it."""
+
+MOVING_KINDS: frozenset[Augmentation] = frozenset(("flip", "shift", "scale", "affine"))
+"""Nor does what is said of where something is, for such a one."""
 
 _START, _END = 1 / 25, 1e-4
 """The rate begins at this fraction of the peak, and ends at that fraction of its beginning."""

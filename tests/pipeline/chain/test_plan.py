@@ -13,12 +13,14 @@ from PIL import Image
 
 from pipeline import catalog
 from pipeline.chain.plan import Plan, make_plan
+from pipeline.chain.skipped_stages import check_asked
 from pipeline.errors import DataError, EdgewrightError, UnknownNameError, UsageError, WeightsError
 from pipeline.gpu import this_gpu
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.store import Store
+from pipeline.tasks.detection.detection import Detection
 from pipeline.training.schedule import Schedule
 
 Planner = Callable[..., Plan]
@@ -534,6 +536,36 @@ def test_a_recovery_that_learns_from_teachers_needs_some(planned: Planner) -> No
     with pytest.raises(UsageError) as raised:
         planned(prune={"teachers": "all"}, skip=["distill"])
     assert (raised.value.where, raised.value.got) == ("prune.teachers", "skipped on request")
+
+
+@pytest.mark.parametrize(("stage", "kind"), [("distill", "mixup"), ("distill", "cutmix"), ("prune", "cutmix")])
+def test_views_of_two_images_are_refused_beside_a_file_that_speaks_of_one(
+    planned: Planner, stage: str, kind: str
+) -> None:
+    sections: dict[str, dict[str, Any]] = {
+        "distill": {"teachers": ["theirs.safetensors"]},
+        "prune": {"teachers": "all"},
+    }
+    sections[stage]["schedule"] = {"augment": ["shift", kind]}
+    with pytest.raises(UsageError, match="a file of answers speaks of each image as it is") as raised:
+        planned(**sections)
+    assert (raised.value.where, raised.value.got) == (f"{stage}.schedule.augment", f"{kind}, beside theirs.safetensors")
+
+
+def test_two_images_are_mixed_where_networks_teach_and_where_the_network_recovers_from_itself(planned: Planner) -> None:
+    mixing = {"augment": ["mixup"]}
+    taught = planned(distill={"schedule": mixing})
+    assert taught.recipe.distill.schedule.augment == ("mixup",)
+    with pytest.raises(WeightsError, match="there is no such file of answers"):  # and nothing before it
+        planned(distill={"teachers": ["theirs.safetensors"]}, prune={"schedule": mixing})
+
+
+def test_views_that_move_objects_are_refused_beside_a_file_that_says_where_they_are() -> None:
+    for kind in ("flip", "shift", "scale", "affine", "mosaic"):
+        distill = {"teachers": ["theirs.safetensors"], "losses": {"boxes": 1.0}, "schedule": {"augment": [kind]}}
+        recipe = Recipe.model_validate({"model": "ssdlite320_mobilenet_v3_large", "distill": distill})
+        with pytest.raises(UsageError, match="a file of answers speaks of each image as it is"):
+            check_asked(recipe, IMAGENET, {}, Detection())
 
 
 @pytest.mark.parametrize("stage", ["distill", "prune"])
