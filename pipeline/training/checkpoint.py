@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from pipeline.artifact import Json
+    from pipeline.progress import Progress
 
 __all__ = ["Best", "Checkpoints", "TrainingState"]
 
@@ -38,11 +39,13 @@ class Best:
 class TrainingState:
     """Everything the next step depends on besides the recipe.
 
-    Pixels and order are not among it: both come from the numbers of image, view and epoch.
+    Nothing random is among it: pixels and order come from the numbers of image, view and epoch, and what is drawn
+    within a step from that of the step; see :mod:`pipeline.training.draws`.
 
     Attributes:
         modules: Whose tensors count: the network, its moving average, a loss that learns.
         optimizer: Of their parameters.
+        scaler: Of the gradients, in fp16.
         steps: That are done.
         losses: Of the steps of this epoch, added up.
         epochs: That are done.
@@ -51,6 +54,7 @@ class TrainingState:
 
     modules: Mapping[str, nn.Module]
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler | None = None
     steps: int = 0
     losses: float = 0.0
     epochs: list[Epoch] = field(default_factory=list)
@@ -58,7 +62,7 @@ class TrainingState:
 
     def tensors(self) -> dict[str, Tensor]:
         """What is kept as tensors, on the CPU."""
-        kept: dict[str, Tensor] = {"random": torch.get_rng_state()}
+        kept: dict[str, Tensor] = {}
         for name, module in self.modules.items():
             kept |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         for number, values in self.optimizer.state_dict()["state"].items():
@@ -79,6 +83,7 @@ class TrainingState:
             "epochs": [epoch.to_json() for epoch in self.epochs],
             "best": self.best.epoch if self.best else None,
             "optimizer": plain,
+            "scaler": self.scaler.state_dict() if self.scaler is not None else None,
         }
 
     def restore(self, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
@@ -93,7 +98,8 @@ class TrainingState:
         for number, values in state.items():
             values.update(_laid_out_as(parameters[number], values))
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
-        torch.set_rng_state(tensors["random"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(told["scaler"])
         self.steps, self.losses = told["steps"], told["losses"]
         self.epochs = [Epoch(**epoch) for epoch in told["epochs"]]
         self.best = None if told["best"] is None else Best(told["best"], _below(tensors, "best"))
@@ -113,12 +119,24 @@ class Checkpoints:
         self._left = time.monotonic()
         self._writes = writes
 
-    def restore(self, state: TrainingState) -> None:
-        """Put everything back in place where something was left."""
+    def restore(self, state: TrainingState, progress: Progress) -> None:
+        """Put everything back in place where something was left; what cannot be read is told, and is as if it were not.
+
+        Args:
+            state: Of a training that has not begun.
+            progress: Told of a file that is damaged.
+        """
+        from safetensors import SafetensorError
+
         if self._file is None or not self._file.is_file():
             return
-        tensors, texts = read_tensors(self._file)
-        state.restore(tensors, json.loads(texts["state"]))
+        try:
+            tensors, texts = read_tensors(self._file)
+            told = json.loads(texts["state"])
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            progress.note(f"the checkpoint {self._file} cannot be read, so that this training starts anew: {error}")
+            return
+        state.restore(tensors, told)
 
     def leave(self, state: TrainingState, *, now: bool = False) -> None:
         """Write the state, at most once a minute unless it has to be now; whole or not at all."""

@@ -1,15 +1,17 @@
-"""Random numbers that are decided by an image and the number of a view: anybody may draw them again at any time."""
+"""Random numbers that anybody may draw again at any time: an image and the number of a view decide them, or a step."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["hashed", "uniform"]
+__all__ = ["hashed", "seed_step", "uniform"]
 
 _STREAMS = (
     "flip", "down", "right", "library", "kind of mix", "partner", "share", "box down", "box right",
@@ -33,6 +35,22 @@ def hashed(indices: Tensor, view: int, stream: str) -> np.ndarray[Any, np.dtype[
     start = (view * _ROOM + 1 + _STREAMS.index(stream)) * 0x9E3779B97F4A7C15 & _MASK
     state = _mixed(_mixed(indices.numpy().astype(np.uint64) + np.uint64(start)))
     return _mixed(state + np.uint64(start))
+
+
+def seed_step(device: torch.device, *, seed: int, process: int, step: int) -> None:
+    """Decide what torch draws within a step of a training, such as dropout, by numbers alone.
+
+    Args:
+        device: Where the step is computed; what is drawn on the CPU is decided too.
+        seed: Of the training.
+        process: Of those that train together, each of which drops something else.
+        step: From the beginning of the training, from 0.
+    """
+    digest = hashlib.blake2b(f"{seed} {process} {step}".encode(), digest_size=8).digest()
+    value = int.from_bytes(digest, "little")
+    torch.default_generator.manual_seed(value)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(value)
 
 
 def _mixed(state: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.uint64]]:

@@ -12,6 +12,7 @@ from pipeline.errors import EdgewrightError
 from pipeline.training.batch_norm import reestimate_batch_norm
 from pipeline.training.checkpoint import Best, Checkpoints, TrainingState
 from pipeline.training.curve import Epoch, best_of
+from pipeline.training.draws import seed_step
 from pipeline.training.hardware import fabric_for, layout_for, scaler_of
 from pipeline.training.optimizer import moving_average, optimizer_of
 from pipeline.training.order import Order
@@ -59,9 +60,9 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
 ) -> tuple[Epoch, ...]:
     """Train ``network`` in place; it ends in eval mode on the CPU, with batch-norm statistics of its final weights.
 
-    Order of the images and dropout come from ``seed`` alone, the pixels from the numbers of image and view: the same
-    call gives the same bits on the same machine, killed and resumed or not. Started by ``torchrun``, each process takes
-    its part of every step, and steps are as many times larger.
+    Order of the images and dropout come from ``seed`` and the number of epoch and step, the pixels from the numbers of
+    image and view: the same call gives the same bits on the same machine, killed and resumed or not. Started by
+    ``torchrun``, each process takes its part of every step, and steps are as many times larger.
 
     Args:
         network: Is trained.
@@ -96,16 +97,15 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     optimizer = optimizer_of(step, schedule, fused=scaler is None)
     average = moving_average(network, schedule.ema)
     learned = {"step": step} | ({"average": average} if average is not None else {})
-    state = TrainingState(learned, optimizer)
+    state = TrainingState(learned, optimizer, scaler)
     name = description.replace(" ", "-").replace("/", "-")
     checkpoints = Checkpoints(kept, name, writes=ranks.first)
     with torch.random.fork_rng(), progress.track(description, total) as ticker, peers_may_end():
-        torch.manual_seed(seed + ranks.number)
         module, wrapped = fabric.setup(step, optimizer)
         if average is not None:
             average.to(fabric.device)
-        checkpoints.restore(state)
-        ranks.wait()  # nobody writes what another one still reads
+        checkpoints.restore(state, progress)
+        _see_all_at(state.steps, ranks, where=description)
         ticker.advance(state.steps)
         while len(state.epochs) < schedule.epochs and not _is_over(state, schedule):
             number = len(state.epochs)
@@ -115,6 +115,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
                 for group in optimizer.param_groups:
                     group["lr"] = schedule.learning_rate * rate(state.steps)
                 wrapped.zero_grad(set_to_none=True)
+                seed_step(fabric.device, seed=seed, process=ranks.number, step=state.steps)
                 value = module(_Whole(batch.on(fabric.device, layout)))
                 fabric.backward(value)
                 norm = fabric.clip_gradients(module, wrapped, max_norm=schedule.clip_norm, error_if_nonfinite=False)
@@ -175,6 +176,19 @@ class _Step(nn.Module):
         for other in auxiliary:
             value = value + self._auxiliary_weight * self.loss(other, batch)
         return value
+
+
+def _see_all_at(steps: int, ranks: Ranks, *, where: str) -> None:
+    """See that all processes go on from the same step; nobody writes before, what another one still reads."""
+    first = ranks.as_the_first_says(steps)
+    ranks.wait()
+    if first != steps:
+        raise EdgewrightError(
+            "the processes that train together do not find the same checkpoint",
+            where=where,
+            got=f"step {steps} here, step {first:.0f} in the first of them",
+            fix="put the store on a disk that all of them see (EDGEWRIGHT_CACHE), and start the same command again",
+        )
 
 
 def _finite(value: Tensor, norm: Tensor | None, scaler: torch.amp.GradScaler | None, *, where: str) -> float:

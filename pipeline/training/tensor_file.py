@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,11 +15,13 @@ __all__ = ["read_tensors", "write_tensors"]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
-    """Replace ``path``; its folder has to be there."""
+    """Replace ``path``, once all of it is on the disk; its folder has to be there."""
     from safetensors.torch import save_file
 
     work = path.with_name(f".{path.name}.tmp")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, work, metadata=dict(texts))
+    with work.open("rb") as written:
+        os.fsync(written.fileno())  # or after a power cut the name may stand for an empty file
     work.replace(path)
 
 

@@ -2,6 +2,7 @@
 
 ``python one_training.py JOB``, where JOB is a JSON file: ``schedule``, ``out`` (what is left: weights and curve),
 ``kept`` (folder or null), ``images`` (how many), ``dies`` (rank and step at which that process kills itself, or null).
+Beside what is left lies what was drawn in the last step after its dropout.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def main(job: dict[str, object]) -> None:
     if "TORCHELASTIC_RUN_ID" in os.environ:
         distributed.init_process_group("gloo")
     ranks, out = Ranks.here(), Path(str(job["out"]))
-    calls = [0]
+    calls, drawn = [0], [0.0]
 
     def loss(outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         calls[0] += 1
@@ -62,6 +63,7 @@ def main(job: dict[str, object]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if calls[0] == 1:
             print("training", flush=True)  # noqa: T201 - the test waits for it
+        drawn[0] = torch.rand(1).item()
         return nn.functional.cross_entropy(outputs, batch.labels)
 
     network = _network()
@@ -79,6 +81,7 @@ def main(job: dict[str, object]) -> None:
     except EdgewrightError as error:
         print(f"error: {error}", flush=True)  # noqa: T201 - the test reads it
         sys.exit(error.exit_code)
+    out.with_suffix(f".{ranks.number}.drawn").write_text(str(drawn[0]), encoding="utf-8")
     content = b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())
     told = {"weights": hashlib.sha256(content).hexdigest(), "epochs": [epoch.to_json() for epoch in epochs]}
     out.with_suffix(f".{ranks.number}.json").write_text(json.dumps(told), encoding="utf-8")

@@ -50,6 +50,10 @@ def _left(job: Path, rank: int = 0) -> dict[str, Any]:
     return found
 
 
+def _drawn(job: Path, rank: int) -> float:
+    return float(job.with_suffix(f".{rank}.drawn").read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("fields", [{"ema": 0.99}, {"optimizer": "sgd", "augment": ["flip", "shift", "mixup"]}])
 def test_a_training_killed_ten_times_ends_with_the_same_bits(tmp_path: Path, fields: dict[str, Any]) -> None:
     schedule = {"epochs": 24, "batch_size": 16, **fields}
@@ -108,3 +112,6 @@ def test_when_one_of_two_is_killed_the_other_says_so_and_resumed_they_go_on(tmp_
     assert [epoch["steps"] for epoch in found] == [epoch["steps"] for epoch in wanted]
     assert found[:2] == wanted[:2]  # what was done before
     assert found[-1]["loss"] == pytest.approx(wanted[-1]["loss"], abs=0.1)
+    first, second = (_drawn(resumed, rank) for rank in (0, 1))
+    assert first != second  # each drops something else, also after it went on
+    assert (first, second) == (_drawn(whole, 0), _drawn(whole, 1))
