@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pipeline.training.curve import Epoch
+from pipeline.training.divergence import refuse_infinite
 from pipeline.training.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -139,9 +140,14 @@ class Checkpoints:
         state.restore(tensors, told)
 
     def leave(self, state: TrainingState, *, now: bool = False) -> None:
-        """Write the state, at most once a minute unless it has to be now; whole or not at all."""
+        """Write the state, at most once a minute unless it has to be now; whole or not at all.
+
+        Raises:
+            EdgewrightError: when weights of it are not finite; what was left before stays.
+        """
         if self._file is None or not self._writes or not (now or time.monotonic() - self._left >= _EVERY_S):
             return
+        refuse_infinite(state.modules.values(), where=f"before step {state.steps} of {self._file.name}")
         write_tensors(self._file, state.tensors(), {"state": json.dumps(state.told())})
         self._left = time.monotonic()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -12,6 +11,7 @@ from pipeline.errors import EdgewrightError
 from pipeline.training.batch_norm import reestimate_batch_norm
 from pipeline.training.checkpoint import Best, Checkpoints, TrainingState
 from pipeline.training.curve import Epoch, best_of
+from pipeline.training.divergence import finite_loss, refuse_infinite
 from pipeline.training.draws import seed_step
 from pipeline.training.hardware import fabric_for, layout_for, scaler_of
 from pipeline.training.optimizer import moving_average, optimizer_of
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from pipeline.training.validation import Validation
 
 __all__ = ["BatchLoss", "train"]
-
-_LEAST_SCALE = 2.0**-16
-"""No gradient of a training overflows that is scaled by less: it is not finite by itself. A scaler, which halves its
-scale of 65,536 whenever it leaves a step out, comes here after 33 of them in a row."""
 
 
 class BatchLoss(Protocol):
@@ -81,7 +77,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
 
     Raises:
         EdgewrightError: when loss or gradient is no longer finite: the step is named, and the network is as it was
-            before it; or when a process that trains along has ended.
+            before it; when the network that comes out is not; or when a process that trains along has ended.
     """
     ranks = Ranks.here()
     fabric = fabric_for(schedule.precision, ranks)
@@ -97,9 +93,9 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     optimizer = optimizer_of(step, schedule, fused=scaler is None)
     average = moving_average(network, schedule.ema)
     learned = {"step": step} | ({"average": average} if average is not None else {})
+    judged = network if average is None else average.module
     state = TrainingState(learned, optimizer, scaler)
-    name = description.replace(" ", "-").replace("/", "-")
-    checkpoints = Checkpoints(kept, name, writes=ranks.first)
+    checkpoints = Checkpoints(kept, description.replace(" ", "-").replace("/", "-"), writes=ranks.first)
     with torch.random.fork_rng(), progress.track(description, total) as ticker, peers_may_end():
         module, wrapped = fabric.setup(step, optimizer)
         if average is not None:
@@ -119,7 +115,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
                 value = module(_Whole(batch.on(fabric.device, layout)))
                 fabric.backward(value)
                 norm = fabric.clip_gradients(module, wrapped, max_norm=schedule.clip_norm, error_if_nonfinite=False)
-                spoken = _finite(value, norm, scaler, where=f"{description}, step {state.steps}")
+                spoken = finite_loss(value, norm, scaler, ranks, where=f"{description}, step {state.steps}")
                 wrapped.step()
                 if average is not None:
                     average.update_parameters(network)
@@ -127,13 +123,14 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
                 state.losses += spoken
                 ticker.advance(status=f"loss {spoken:.3f}")
                 checkpoints.leave(state)
-            _end_epoch(state, network if average is None else average.module, order.steps, validation, ranks, ticker)
-            checkpoints.leave(state, now=True)
-    if state.best is not None:
-        network.load_state_dict(state.best.tensors)
-    elif average is not None:
-        network.load_state_dict(average.module.state_dict())
+            refuse_infinite(learned.values(), where=f"{description}, step {state.steps - 1}")
+            _end_epoch(state, judged, order.steps, validation, ranks, ticker)
+            if len(state.epochs) < schedule.epochs:
+                checkpoints.leave(state, now=True)
+    _take_over(network, judged, state)
     reestimate_batch_norm(network, images, batch_size=4 * schedule.batch_size)
+    refuse_infinite([network], where=f"{description}, at its end")
+    checkpoints.leave(state, now=True)
     network.to("cpu").to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     return tuple(state.epochs)
 
@@ -191,30 +188,6 @@ def _see_all_at(steps: int, ranks: Ranks, *, where: str) -> None:
         )
 
 
-def _finite(value: Tensor, norm: Tensor | None, scaler: torch.amp.GradScaler | None, *, where: str) -> float:
-    """The loss as a number; the gradient's length is looked at too, before it moves any weight.
-
-    A gradient that is too long for fp16 is no error: the scaler leaves its step out and scales the next ones less.
-    """
-    assert norm is not None  # noqa: S101 - clipping by norm returns it
-    told = torch.stack([value.detach().float(), norm.detach().float()])
-    spoken, length = told.tolist()  # the one wait for the device in a step
-    for what, figure in (("loss", spoken), ("gradient", length)):
-        if not math.isfinite(figure) and not (what == "gradient" and _overflows(scaler)):
-            raise EdgewrightError(
-                f"training diverged: the {what} is no longer finite",
-                where=where,
-                got=str(figure),
-                fix="lower the learning rate, for example --set distill.schedule.learning_rate=3e-4",
-            )
-    return float(spoken)
-
-
-def _overflows(scaler: torch.amp.GradScaler | None) -> bool:
-    """Whether a gradient that is not finite may be so by its scale alone."""
-    return scaler is not None and scaler.get_scale() >= _LEAST_SCALE
-
-
 def _end_epoch(
     state: TrainingState,
     network: nn.Module,
@@ -235,6 +208,14 @@ def _end_epoch(
     if best_of(state.epochs) == len(state.epochs) - 1:
         tensors = {key: tensor.detach().cpu().clone() for key, tensor in network.state_dict().items()}
         state.best = Best(len(state.epochs) - 1, tensors)
+
+
+def _take_over(network: nn.Module, judged: nn.Module, state: TrainingState) -> None:
+    """Give the network the weights that the training came to: those of the best epoch, or the last."""
+    if state.best is not None:
+        network.load_state_dict(state.best.tensors)
+    elif judged is not network:
+        network.load_state_dict(judged.state_dict())
 
 
 def _is_over(state: TrainingState, schedule: Schedule) -> bool:

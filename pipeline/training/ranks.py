@@ -74,6 +74,14 @@ class Ranks:
             distributed.broadcast(told, src=0)
         return float(told)
 
+    def mean(self, told: Tensor) -> Tensor:
+        """The mean of a tensor over the processes, of its shape: not finite where it is not so in one of them."""
+        if self.count == 1:
+            return told
+        with peers_may_end():
+            distributed.all_reduce(told)
+        return told / self.count
+
     def wait(self) -> None:
         """Until all are here."""
         if self.count > 1:

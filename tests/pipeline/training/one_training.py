@@ -1,8 +1,9 @@
 """A training as a program of its own, for tests that kill it or start it several times at once.
 
 ``python one_training.py JOB``, where JOB is a JSON file: ``schedule``, ``out`` (what is left: weights and curve),
-``kept`` (folder or null), ``images`` (how many), ``dies`` (rank and step at which that process kills itself, or null).
-Beside what is left lies what was drawn in the last step after its dropout.
+``kept`` (folder or null), ``images`` (how many), ``dies`` (rank and step at which that process kills itself, or null),
+``diverges`` (rank and step of a loss that is no number there, though its gradient is one; or null). Beside what is left
+lies what was drawn in the last step after its dropout.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def main(job: dict[str, object]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if calls[0] == 1:
             print("training", flush=True)  # noqa: T201 - the test waits for it
+        if job["diverges"] == [ranks.number, calls[0]]:
+            return nn.functional.cross_entropy(outputs, batch.labels) + float("nan")
         drawn[0] = torch.rand(1).item()
         return nn.functional.cross_entropy(outputs, batch.labels)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +19,7 @@ from pipeline.training.curve import best_of
 from pipeline.training.images import Batch, TrainingImages
 from pipeline.training.loop import BatchLoss, train
 from pipeline.training.schedule import Schedule
+from pipeline.training.tensor_file import read_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +147,61 @@ def test_a_network_whose_weights_explode_is_found_out(images: TrainingImages) ->
         _train(_network(), images, Schedule(epochs=20, learning_rate=1e30, batch_size=8))
     assert raised.value.where is not None
     assert raised.value.where.startswith("teaching a test, step ")
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_a_network_that_the_last_step_ruined_is_not_given_away(
+    images: TrainingImages, tmp_path: Path, *, batch_norm: bool
+) -> None:
+    network = nn.Sequential(*(module for module in _network() if batch_norm or not isinstance(module, nn.BatchNorm2d)))
+    # As far as float32 goes: with a batch norm its statistics overflow, without one the weights themselves have to.
+    schedule = Schedule(epochs=1, batch_size=96, learning_rate=1e30 if batch_norm else 1e39, warmup=0.9)
+    with pytest.raises(EdgewrightError, match="training diverged: the network is no longer finite") as raised:
+        train(
+            network,
+            images,
+            schedule,
+            _cross_entropy,
+            seed=0,
+            progress=SilentProgress(),
+            description="a training",
+            kept=tmp_path,
+        )
+    assert raised.value.where == ("a training, at its end" if batch_norm else "a training, step 0")
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_state_that_is_not_finite_does_not_take_the_place_of_a_good_one(
+    images: TrainingImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.training.checkpoint._EVERY_S", 0.0)
+    network, calls = _network(), [0]
+    left = tmp_path / "a-training-training.safetensors"
+
+    def loss(outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        calls[0] += 1
+        if calls[0] == 3:
+            with torch.no_grad():
+                network[5].bias[1] = math.inf  # behind the loss and its gradient, which stay finite
+        return _cross_entropy(outputs, batch)
+
+    with pytest.raises(EdgewrightError, match="training diverged: the network is no longer finite") as raised:
+        train(
+            network,
+            images,
+            Schedule(epochs=2, batch_size=24),
+            loss,
+            seed=0,
+            progress=SilentProgress(),
+            description="a training",
+            kept=tmp_path,
+        )
+    assert raised.value.where == f"before step 3 of {left.name}"
+    assert raised.value.got is not None
+    assert "5.bias" in raised.value.got
+    tensors, texts = read_tensors(left)
+    assert json.loads(texts["state"])["steps"] == 2
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
 def test_the_network_ends_in_eval_mode_on_the_cpu(images: TrainingImages) -> None:

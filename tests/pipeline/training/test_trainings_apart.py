@@ -21,7 +21,8 @@ _PROGRAM = Path(__file__).with_name("one_training.py")
 
 def _job(folder: Path, name: str, schedule: dict[str, Any], **fields: Any) -> Path:  # noqa: ANN401 - JSON
     folder.mkdir(exist_ok=True)
-    value = {"out": str(folder / name), "kept": None, "images": 512, "dies": None, "schedule": schedule, **fields}
+    value = {"out": str(folder / name), "kept": None, "images": 512, "dies": None, "diverges": None, **fields}
+    value["schedule"] = schedule
     path = folder / f"{name}.job"
     path.write_text(json.dumps(value), encoding="utf-8")
     return path
@@ -115,3 +116,13 @@ def test_when_one_of_two_is_killed_the_other_says_so_and_resumed_they_go_on(tmp_
     first, second = (_drawn(resumed, rank) for rank in (0, 1))
     assert first != second  # each drops something else, also after it went on
     assert (first, second) == (_drawn(whole, 0), _drawn(whole, 1))
+
+
+def test_a_loss_that_is_no_number_in_one_process_ends_all_in_the_same_step(tmp_path: Path) -> None:
+    job = _job(tmp_path, "diverging", {"epochs": 2, "batch_size": 16}, diverges=[1, 5])
+    start = time.perf_counter()
+    done = _together(job)
+    assert done.returncode != 0
+    assert done.stdout.count("training diverged: the loss is no longer finite") == 2
+    assert done.stdout.count("a training, step 4") == 2
+    assert time.perf_counter() - start < 300  # nobody waits for those that have ended
