@@ -8,7 +8,7 @@ from pipeline.chain.teachers import is_file_of_answers
 from pipeline.errors import UsageError
 from pipeline.recipe.goal import asks_for_fewer_pixels
 from pipeline.tasks.distillation.teaching import Teaching
-from pipeline.training.schedule import MOVING_KINDS, PUTTING_TOGETHER_KINDS
+from pipeline.training.schedule import MOVING_KINDS, PUTTING_TOGETHER_KINDS, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +79,7 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
         _check_untaught(recipe, skipped, task)
     _check_teachers(recipe, skipped)
     _check_views_of_files(recipe, skipped, task)
+    _check_patience(recipe, skipped)
 
 
 def _check_blocks(recipe: Recipe, skipped: Mapping[str, str]) -> None:
@@ -191,6 +192,28 @@ def _check_views_of_files(recipe: Recipe, skipped: Mapping[str, str], task: Task
                 got=f"{', '.join(kinds)}, beside {files[0]}",
                 expected=f"none of {', '.join(sorted(astray))}",
                 fix="leave that out, or name networks as teachers, which are asked about every view",
+            )
+
+
+def _check_patience(recipe: Recipe, skipped: Mapping[str, str]) -> None:
+    """See that somebody says when a training gets no better: held-back images do, and not in a first lesson."""
+    for stage in ("baseline", "distill", "downsample", "prune"):
+        section = getattr(recipe, stage)
+        for name in type(section).model_fields:
+            schedule = getattr(section, name)
+            if stage in skipped or not isinstance(schedule, Schedule) or schedule.patience is None:
+                continue
+            if name == "objects_schedule":
+                fix = "leave it out: objects that are cut out are all learned from"
+            elif not recipe.data.validation:
+                fix = "add --set data.validation=0.1, or leave it out"
+            else:
+                continue
+            raise UsageError(
+                "no images are held back that would say when this training gets no better",
+                where=f"{stage}.{name}.patience",
+                got=str(schedule.patience),
+                fix=fix,
             )
 
 

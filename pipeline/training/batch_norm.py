@@ -1,23 +1,54 @@
-"""Batch-norm statistics computed anew over the whole training split."""
+"""Batch-norm statistics computed anew: over the whole training split, or for a moment over some of it."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch import Tensor
 
-    from pipeline.training.images import TrainingImages
+    from pipeline.training.images import Batch, TrainingImages
 
-__all__ = ["reestimate_batch_norm"]
+__all__ = ["current_statistics", "reestimate_batch_norm"]
+
+_ENOUGH = 512
+"""Images that tell the statistics well enough to compare epochs by, at most..."""
+_SHARE = 4
+"""... and at most one in so many: without gradients they take a third of their time in training, 8 % of an epoch."""
 
 
-def reestimate_batch_norm(network: nn.Module, images: TrainingImages, *, batch_size: int) -> None:
+@contextmanager
+def current_statistics(network: nn.Module, images: TrainingImages, *, batch_size: int) -> Iterator[None]:
+    """Within it the network is as it would be given away now: its statistics those of its weights, not lagging ones.
+
+    They are told by some of the images, the same ones each time; nothing of the network is changed for good.
+
+    Args:
+        network: On any device.
+        images: It is trained on.
+        batch_size: Images a batch.
+    """
+    kept = [(buffer, buffer.clone()) for layer in _tracking(network) for buffer in layer.buffers(recurse=False)]
+    modes = [(module, module.training) for module in network.modules()]
+    reestimate_batch_norm(network, images, batch_size=batch_size, at_most=max(2, min(_ENOUGH, len(images) // _SHARE)))
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
+        for module, training in modes:
+            module.training = training
+
+
+def reestimate_batch_norm(
+    network: nn.Module, images: TrainingImages, *, batch_size: int, at_most: int | None = None
+) -> None:
     """Replace the running statistics by those of the finished weights, in place; the network ends in eval mode.
 
     The running averages lag behind weights that change quickly: after a short training, or with the small momentum
@@ -29,9 +60,9 @@ def reestimate_batch_norm(network: nn.Module, images: TrainingImages, *, batch_s
         network: On any device.
         images: Walked through once, in an order that mixes the classes.
         batch_size: Images a batch; a last batch of a single image is left out.
+        at_most: So many of the images; None: all.
     """
-    layers = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001 - the 1d, 2d and 3d layers have no public base
-    layers = [layer for layer in layers if layer.track_running_stats]
+    layers = _tracking(network)
     network.eval()
     if not layers:
         return
@@ -40,12 +71,19 @@ def reestimate_batch_norm(network: nn.Module, images: TrainingImages, *, batch_s
         layer.reset_running_stats()
         layer.momentum = 1.0  # after a batch, the running statistics are that batch's
         layer.train()
-    moments = _moments(network, layers, images, batch_size)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:at_most]
+    moments = _moments(network, layers, images.batches(order, batch_size))
     for layer, momentum, (mean, square) in zip(layers, momenta, moments, strict=True):
         layer.momentum = momentum
         _running(layer)[0].copy_(mean)
         _running(layer)[1].copy_((square - mean**2).clamp(min=0))
     network.eval()
+
+
+def _tracking(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """The batch norms that have running statistics."""
+    layers = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001 - the 1d, 2d and 3d layers have no public base
+    return [layer for layer in layers if layer.track_running_stats]
 
 
 def _running(layer: nn.Module) -> tuple[Tensor, Tensor]:
@@ -97,16 +135,13 @@ class _Passes:
             raise _EndOfPassError
 
 
-def _moments(
-    network: nn.Module, layers: Sequence[nn.Module], images: TrainingImages, batch_size: int
-) -> list[tuple[Tensor, Tensor]]:
+def _moments(network: nn.Module, layers: Sequence[nn.Module], batches: Iterable[Batch]) -> list[tuple[Tensor, Tensor]]:
     """Mean and mean square of every layer's channels, double precision, each (channels,)."""
     sums = [(torch.zeros_like(mean, dtype=torch.float64),) * 2 for mean, _ in map(_running, layers)]
     device = next(iter(network.parameters())).device
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     seen = 0
     with torch.no_grad(), _Passes(network, layers) as passes:
-        for batch in images.batches(order, batch_size):
+        for batch in batches:
             inputs = batch.on(device).inputs
             if len(inputs) == 1:
                 continue

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import EdgewrightError
-from pipeline.training.batch_norm import reestimate_batch_norm
+from pipeline.training.batch_norm import current_statistics, reestimate_batch_norm
 from pipeline.training.checkpoint import Best, Checkpoints, TrainingState
 from pipeline.training.curve import Epoch, best_of
 from pipeline.training.divergence import finite_loss, refuse_infinite
@@ -124,7 +124,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
                 ticker.advance(status=f"loss {spoken:.3f}")
                 checkpoints.leave(state)
             refuse_infinite(learned.values(), where=f"{description}, step {state.steps - 1}")
-            _end_epoch(state, judged, order.steps, validation, ranks, ticker)
+            _end_epoch(state, judged, order.steps, _score(judged, validation, images, schedule, ranks), ticker)
             if len(state.epochs) < schedule.epochs:
                 checkpoints.leave(state, now=True)
     _take_over(network, judged, state)
@@ -188,16 +188,18 @@ def _see_all_at(steps: int, ranks: Ranks, *, where: str) -> None:
         )
 
 
-def _end_epoch(
-    state: TrainingState,
-    network: nn.Module,
-    steps: int,
-    validation: Validation | None,
-    ranks: Ranks,
-    ticker: Ticker,
-) -> None:
+def _score(
+    network: nn.Module, validation: Validation | None, images: TrainingImages, schedule: Schedule, ranks: Ranks
+) -> float | None:
+    """How good the network is as it would be given away after this epoch; None where nobody judges."""
+    if validation is None:
+        return None
+    with current_statistics(network, images, batch_size=4 * schedule.batch_size):
+        return ranks.as_the_first_says(validation.score(network))
+
+
+def _end_epoch(state: TrainingState, network: nn.Module, steps: int, score: float | None, ticker: Ticker) -> None:
     """Note what the epoch came to; remember the network where it is the best so far."""
-    score = None if validation is None else ranks.as_the_first_says(validation.score(network))
     rate = state.optimizer.param_groups[0]["lr"]
     mean = state.losses / max(1, steps)
     state.epochs.append(Epoch(steps=state.steps, loss=mean, learning_rate=rate, validation=score))

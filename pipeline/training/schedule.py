@@ -87,7 +87,8 @@ class Schedule(BaseModel):
     )
     patience: PositiveInt | None = Field(
         default=None,
-        description="end after so many epochs without a better one on the validation images (data.validation)",
+        description="end after so many epochs without a better one on the validation images, which data.validation "
+        "holds back",
     )
     precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
         default="auto",

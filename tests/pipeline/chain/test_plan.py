@@ -568,6 +568,27 @@ def test_views_that_move_objects_are_refused_beside_a_file_that_says_where_they_
             check_asked(recipe, IMAGENET, {}, Detection())
 
 
+@pytest.mark.parametrize(
+    ("stage", "name"), [("baseline", "schedule"), ("distill", "teacher_schedule"), ("prune", "schedule")]
+)
+def test_patience_needs_images_that_are_held_back(planned: Planner, stage: str, name: str) -> None:
+    section = {stage: {name: {"patience": 3}}}
+    with pytest.raises(UsageError, match="no images are held back") as raised:
+        planned(**section)
+    assert (raised.value.where, raised.value.got) == (f"{stage}.{name}.patience", "3")
+    assert "data.validation=0.1" in str(raised.value)
+    held = planned(**section, data={"source": str(planned().recipe.data.source), "validation": 0.25})
+    assert getattr(getattr(held.recipe, stage), name).patience == 3
+    if stage != "baseline":
+        assert planned(**section, skip=[stage]).skipped[stage] == "skipped on request"
+
+
+def test_a_first_lesson_has_nothing_to_be_patient_by(planned: Planner) -> None:
+    with pytest.raises(UsageError, match="no images are held back") as raised:
+        planned(baseline={"objects_schedule": {"patience": 3}}, data={"source": "digits", "validation": 0.1})
+    assert raised.value.where == "baseline.objects_schedule.patience"
+
+
 @pytest.mark.parametrize("stage", ["distill", "prune"])
 def test_what_only_detectors_have_teaches_no_classifier(planned: Planner, stage: str) -> None:
     with pytest.raises(UsageError, match="networks for classification cannot learn by 'boxes'") as raised:

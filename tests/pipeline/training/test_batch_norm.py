@@ -14,7 +14,7 @@ from pipeline.data.dataset import Sample
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
-from pipeline.training.batch_norm import reestimate_batch_norm
+from pipeline.training.batch_norm import current_statistics, reestimate_batch_norm
 from pipeline.training.images import TrainingImages
 
 _COUNT = 34
@@ -62,6 +62,33 @@ def test_the_mean_of_equal_batches_is_the_mean_of_the_data(
     layer = _first_layer()
     reestimate_batch_norm(layer, images, batch_size=batch_size)
     np.testing.assert_allclose(layer.running_mean, pixels.mean(axis=(0, 2, 3)), rtol=1e-4)
+
+
+def test_for_a_moment_they_are_those_of_some_images_and_then_what_they_were(images: TrainingImages) -> None:
+    layer, frozen = _first_layer(), nn.Sequential(nn.Dropout()).eval()
+    network = nn.Sequential(layer, frozen).train()
+    frozen.eval()
+    layer.num_batches_tracked += 5
+    lagging = {name: value.clone() for name, value in network.state_dict().items()}
+    with current_statistics(network, images, batch_size=_COUNT):
+        within = layer.running_mean.clone()
+        assert not any(module.training for module in network.modules())
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, lagging[name])
+    assert [module.training for module in network.modules()] == [True, True, False, False]
+    assert layer.momentum == 0.013
+    # A quarter of the images: the first of the order in which the whole split is walked through.
+    some = torch.randperm(_COUNT, generator=torch.Generator().manual_seed(0))[: _COUNT // 4]
+    (batch,) = images.batches(some, _COUNT)
+    torch.testing.assert_close(within, batch.inputs.mean(dim=(0, 2, 3)))
+
+
+def test_what_fails_within_leaves_them_as_they_were(images: TrainingImages) -> None:
+    layer = _first_layer()
+    with pytest.raises(KeyboardInterrupt), current_statistics(layer, images, batch_size=8):
+        raise KeyboardInterrupt
+    assert torch.equal(layer.running_mean, torch.full((3,), 7.0))
+    assert layer.training
 
 
 def test_a_smaller_last_batch_weighs_less(images: TrainingImages, pixels: np.ndarray) -> None:

@@ -489,6 +489,27 @@ def test_the_moving_average_is_what_is_judged_and_kept(images: TrainingImages) -
         assert torch.equal(value, judge.judged[1][name])
 
 
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_an_epoch_is_judged_by_what_would_be_given_away_after_it(images: TrainingImages, ema: float) -> None:
+    judge = _Judge(0.1, 0.9, 0.2, 0.2, 0.2)
+    _judged(images, judge, _network(), ema=ema)
+    for state in judge.judged:
+        shipped = _network()
+        shipped.load_state_dict(state)
+        reestimate_batch_norm(shipped, images, batch_size=128, at_most=len(images) // 4)
+        # Neither averages that lag behind, nor those that a moving average of the weights began with.
+        assert torch.equal(state["1.running_mean"], shipped[1].running_mean)
+        assert torch.equal(state["1.running_var"], shipped[1].running_var)
+
+
+def test_who_judges_changes_nothing_of_the_training(images: TrainingImages) -> None:
+    judged, alone = _network(), _network()
+    with_judge = _judged(images, _Judge(0.1, 0.2, 0.3, 0.4, 0.5), judged)
+    without = _judged(images, None, alone)
+    assert _same(_state(judged), _state(alone))
+    assert [epoch.loss for epoch in with_judge] == [epoch.loss for epoch in without]
+
+
 @pytest.mark.parametrize("ends_after", [2, 3])
 def test_the_best_epoch_survives_that_the_training_is_killed(
     images: TrainingImages, tmp_path: Path, ends_after: int
