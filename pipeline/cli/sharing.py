@@ -39,8 +39,11 @@ def answers(
     \b
     edgewright answers big.py:build --weights big.safetensors --data shared --out theirs.safetensors
     edgewright deploy resnet18 --data shared --teacher theirs.safetensors --teacher ours.safetensors
+
+    Started by `torchrun --no-python edgewright answers ...`, all its processes ask together.
     """  # noqa: D301 - click's
     from pipeline.chain.chain import Chain
+    from pipeline.chain.followers import led
     from pipeline.chain.plan import make_plan
     from pipeline.cli.console import progress, say
     from pipeline.errors import UsageError
@@ -53,11 +56,14 @@ def answers(
             got=str(out),
             expected="a name that ends in .safetensors, in a folder that is there",
         )
-    store = Store(default_root())
-    alone = recipe.model_copy(update={"skip": ("distill", "prune")})
-    plan = make_plan(alone, store, progress())
-    count = share_answers(Chain(plan, store, progress(), lambda _outcome: None), out)
-    say(f"answers of {plan.parts.model.name} to {count} images: {out}", markup=False)
+    with led() as leading:
+        if not leading:
+            return
+        store = Store(default_root())
+        alone = recipe.model_copy(update={"skip": ("distill", "prune")})
+        plan = make_plan(alone, store, progress())
+        count = share_answers(Chain(plan, store, progress(), lambda _outcome: None), out)
+        say(f"answers of {plan.parts.model.name} to {count} images: {out}", markup=False)
 
 
 COMMANDS = (answers,)
