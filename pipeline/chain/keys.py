@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["changes", "key_components", "key_of"]
 
+_UNDRAWN = frozenset({"answers"})
+"""Stages that draw nothing and look at each image alone: neither the seed nor the number of processes decides what they
+give, and so a teacher is not asked again about the same images for another seed's student."""
+
 _SCHEMA = 1
 """Raised when the meaning of a key changes; every cached stage then runs again."""
 
@@ -28,13 +32,14 @@ def key_components(stage: Stage, inputs: Inputs, *, seed: int) -> dict[str, Json
     that train together is, since it multiplies the size of a step.
     """
     together = processes_together()
-    shared = {"processes": together} if together > 1 and stage.name in TRAINING_STAGES else {}
-    return shared | {
+    drawn: dict[str, Json] = {} if stage.name in _UNDRAWN else {"seed": seed}
+    if together > 1 and stage.name in TRAINING_STAGES - _UNDRAWN:
+        drawn["processes"] = together
+    return drawn | {
         "schema": _SCHEMA,
         "stage": stage.name,
         "version": stage.version,
         "fields": shortened_places(stage.model_dump(mode="json")),  # as the written recipe names a teacher's file
-        "seed": seed,
         "inputs": {str(kind): inputs.artifacts[kind].sha256 for kind in stage.takes},
         "teachers": [
             {

@@ -68,7 +68,6 @@ def asked_before(
         views=schedule.asked_views,
         augment=schedule.augment,
         batch_size=4 * schedule.batch_size,
-        precision=schedule.precision,
         progress=work.progress,
         kept=work.kept,
     )

@@ -25,6 +25,8 @@ __all__ = ["ANSWERS_FILE", "TeacherAnswers", "ask"]
 
 ANSWERS_FILE = "answers.safetensors"
 _IMAGES_A_PASS = 128
+_IMAGES_A_PIECE = 4096
+"""Of one view: what a killed run has to ask again at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,12 @@ def ask(  # noqa: PLR0913 - whom, about what, how
     views: int,
     augment: Sequence[Augmentation],
     batch_size: int = _IMAGES_A_PASS,
-    precision: str = "auto",
     progress: Progress,
     kept: Path | None = None,
 ) -> TeacherAnswers:
-    """Ask a network about every view of every training image; processes that train together share the views.
+    """Ask a network about every view of every training image; processes that train together share the pieces.
+
+    It computes in float32 whatever students are trained in: what it says is kept for all of them.
 
     Args:
         network: Is left in evaluation mode on the CPU.
@@ -89,32 +92,48 @@ def ask(  # noqa: PLR0913 - whom, about what, how
         views: How many of each image.
         augment: What changes from view to view.
         batch_size: Images a pass; larger is quicker while it fits the memory.
-        precision: As in a schedule.
         progress: Told of every image.
-        kept: Folder where each finished view is left, so that a killed run goes on with the next one.
+        kept: Folder where each finished piece is left, so that a killed run goes on with the next one.
     """
     ranks = Ranks.here()
-    fabric = fabric_for(precision, ranks)
-    module = network.to(fabric.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    found: dict[int, TeacherAnswers] = {}
-    numbers = ranks.own(range(views))
-    with torch.no_grad(), progress.track("asking the teacher", len(numbers) * len(images)) as ticker:
-        for view in numbers:
-            place = kept / f"view-{view}" if kept else None
-            if place is not None and (place / ANSWERS_FILE).is_file():
-                found[view] = TeacherAnswers.load(place)
-                ticker.advance(len(images))
-                continue
-            rows = []
-            for batch in images.batches(torch.arange(len(images)), batch_size, view=view, augment=augment):
-                with fabric.autocast():
-                    said = images.remembered(module, batch.on(fabric.device), read)
-                rows.append({name: tensor.cpu()[:, None] for name, tensor in said.items()})
-                ticker.advance(len(batch.inputs))
-            found[view] = TeacherAnswers.joined(rows, dim=0)
-            if place is not None:
-                place.mkdir(exist_ok=True)
-                found[view].save(place)
+    device = fabric_for("float32", ranks).device
+    module = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    chunks: tuple[Tensor, ...] = torch.split(torch.arange(len(images)), _IMAGES_A_PIECE)
+    pieces = [(view, chunk) for view in range(views) for chunk in chunks]
+    numbers = ranks.own(range(len(pieces)))
+    found: dict[int, Mapping[str, Tensor]] = {}
+    with torch.no_grad(), progress.track("asking the teacher", sum(len(pieces[one][1]) for one in numbers)) as ticker:
+        for number in numbers:
+            view, chunk = pieces[number]
+            place = kept / f"view-{view}-from-{int(chunk[0])}.safetensors" if kept else None
+            piece = _left(place, progress)
+            if piece is None:
+                rows = []
+                for batch in images.batches(chunk, batch_size, view=view, augment=augment):
+                    said = images.remembered(module, batch.on(device), read)
+                    rows.append({name: tensor.cpu()[:, None] for name, tensor in said.items()})
+                    ticker.advance(len(batch.inputs))
+                piece = TeacherAnswers.joined(rows, dim=0).kept
+                if place is not None:
+                    write_tensors(place, piece, {})
+            else:
+                ticker.advance(len(chunk))
+            found[number] = piece
     network.to("cpu").to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     whole = ranks.gathered(found)
-    return TeacherAnswers.joined([whole[view].kept for view in range(views)], dim=1)
+    by_view = [range(len(chunks) * view, len(chunks) * (view + 1)) for view in range(views)]
+    each = [TeacherAnswers.joined([whole[number] for number in several], dim=0).kept for several in by_view]
+    return TeacherAnswers.joined(each, dim=1)
+
+
+def _left(place: Path | None, progress: Progress) -> Mapping[str, Tensor] | None:
+    """What an earlier run left of a piece; what cannot be read is told, and asked again."""
+    from safetensors import SafetensorError
+
+    if place is None or not place.is_file():
+        return None
+    try:
+        return read_tensors(place)[0]
+    except (OSError, SafetensorError) as error:
+        progress.note(f"{place} cannot be read, so that its teacher is asked again: {error}")
+        return None

@@ -16,6 +16,8 @@ __all__ = ["kept_logits", "logits_of"]
 _ALL_UP_TO = 100
 """With at most so many classes every logit is kept, with more the largest so many."""
 
+_NUMBERED_IN_16_BITS = 1 << 15
+
 
 def kept_logits(logits: Tensor) -> dict[str, Tensor]:
     """Made small, relative to the largest logit.
@@ -28,7 +30,8 @@ def kept_logits(logits: Tensor) -> dict[str, Tensor]:
 
     Returns:
         ``logits``, float16 (..., kept), the largest of each 0; with more than 100 classes also ``places``, which class
-        each is of, int32 of the same shape, and ``rest``, what every other class has, float16 (...).
+        each is of, int16 of the same shape (int32 with more than 32,768 classes), and ``rest``, what every other class
+        has, float16 (...).
     """
     classes = logits.shape[-1]
     logits = logits.float()
@@ -37,7 +40,8 @@ def kept_logits(logits: Tensor) -> dict[str, Tensor]:
         return {"logits": logits.half()}
     largest, places = logits.topk(_ALL_UP_TO, dim=-1)
     left = logits.scatter(-1, places, -torch.inf).logsumexp(dim=-1) - torch.tensor(classes - _ALL_UP_TO).log()
-    return {"logits": largest.half(), "places": places.int(), "rest": left.half()}
+    number = torch.int16 if classes <= _NUMBERED_IN_16_BITS else torch.int32
+    return {"logits": largest.half(), "places": places.to(number), "rest": left.half()}
 
 
 def logits_of(kept: Mapping[str, Tensor], classes: int) -> Tensor:

@@ -91,19 +91,57 @@ def test_they_are_small(images: TrainingImages, tmp_path: Path) -> None:
     assert (tmp_path / "answers.safetensors").stat().st_size < 96 * 4 * 3 * 2 + 500
 
 
-def test_a_run_that_was_killed_goes_on_with_the_next_view(images: TrainingImages, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_goes_on_with_the_next_piece(
+    images: TrainingImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network, asked = _network(), list[int]()
+    whole = _ask(network, images, views=2, augment=("flip",))
+    monkeypatch.setattr("pipeline.training.teacher_answers._IMAGES_A_PIECE", 50)  # 50 and 46 of each view
 
     def count(_module: nn.Module, inputs: tuple[torch.Tensor], _output: torch.Tensor) -> None:
         asked.append(len(inputs[0]))
-        if sum(asked) == 96 + 40:
+        if len(asked) == 4:
             raise KeyboardInterrupt
 
     hook = network.register_forward_hook(count)
     with pytest.raises(KeyboardInterrupt):
-        _ask(network, images, views=3, augment=("flip",), kept=tmp_path)
-    found = _ask(network, images, views=3, augment=("flip",), kept=tmp_path)
+        _ask(network, images, views=2, augment=("flip",), kept=tmp_path)
+    assert asked == [40, 10, 40, 6]  # the last one is lost
+    found = _ask(network, images, views=2, augment=("flip",), kept=tmp_path)
     hook.remove()
-    assert sum(asked) == 96 + 40 + 2 * 96
-    whole = _ask(network, images, views=3, augment=("flip",))
-    assert torch.equal(found.kept["logits"], whole.kept["logits"])
+    assert asked[4:] == [40, 6, 40, 10, 40, 6]
+    torch.testing.assert_close(found.kept["logits"], whole.kept["logits"])
+    left = {path.name for path in tmp_path.glob("*.safetensors")}
+    assert left == {f"view-{view}-from-{start}.safetensors" for view in (0, 1) for start in (0, 50)}
+
+
+def test_a_piece_that_cannot_be_read_is_told_and_asked_again(images: TrainingImages, tmp_path: Path) -> None:
+    class Notes(SilentProgress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    network, notes = _network(), list[str]()
+    whole = _ask(network, images, kept=tmp_path)
+    (piece,) = tmp_path.glob("*.safetensors")
+    piece.write_bytes(piece.read_bytes()[:100])
+    again = ask(
+        network, lambda outputs: outputs, images, views=1, augment=(), batch_size=40, progress=Notes(), kept=tmp_path
+    )
+    assert torch.equal(again.kept["logits"], whole.kept["logits"])
+    (note,) = notes
+    assert note.startswith(f"{piece} cannot be read, so that its teacher is asked again: ")
+
+
+def test_a_teacher_is_asked_in_float32_wherever_students_train_in_less(
+    images: TrainingImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a GPU that multiplies bf16, where that is what nobody having said otherwise means.
+    monkeypatch.setattr(
+        "pipeline.training.hardware.precision_here",
+        lambda precision: "32-true" if precision == "float32" else "bf16-mixed",
+    )
+    seen = set()
+    network = _network()
+    network.register_forward_hook(lambda _module, _inputs, output: seen.add(output.dtype))
+    _ask(network, images)
+    assert seen == {torch.float32}

@@ -20,6 +20,15 @@ def test_of_few_classes_each_is_kept(classes: int) -> None:
     torch.testing.assert_close(said.softmax(dim=1), _logits(classes).softmax(dim=1), atol=2e-3, rtol=2e-2)
 
 
+@pytest.mark.parametrize(("classes", "bits"), [(101, 16), (32_768, 16), (32_769, 32)])
+def test_the_number_of_a_class_takes_as_few_bits_as_it_can(classes: int, bits: int) -> None:
+    logits = torch.zeros(2, classes)
+    logits[0, 0], logits[1, classes - 1] = 9.0, 9.0
+    kept = kept_logits(logits)
+    assert torch.iinfo(kept["places"].dtype).bits == bits
+    assert logits_of(kept, classes).argmax(dim=1).tolist() == [0, classes - 1]
+
+
 def test_of_many_classes_the_likeliest_are_kept_and_the_rest_shares_what_is_left() -> None:
     logits = _logits(1000)
     said = logits_of(kept_logits(logits), 1000).softmax(dim=1)
