@@ -244,18 +244,22 @@ def _bare(data: _Kept | _FromFiles, schedule: Schedule) -> float:
     optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.99), fused=True)
     steps = math.ceil(len(data) / schedule.batch_size) * schedule.epochs
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.learning_rate, total_steps=steps)
-    half = precision_here(schedule.precision) == "bf16-mixed"
+    precision = precision_here(schedule.precision)
+    half = torch.float16 if precision == "16-mixed" else torch.bfloat16
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "16-mixed")
     watch = _Stopwatch()
     for _ in range(schedule.epochs):
         for pixels, labels in data.batches(torch.randperm(len(data)), schedule.batch_size):
             inputs = (_augmented(pixels).float() / 255 - _MEAN) / _STD
             inputs = inputs.to(device).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            with torch.autocast(device.type, half, enabled=precision != "32-true"):
                 loss = functional.cross_entropy(network(inputs), labels.to(device))
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(network.parameters(), schedule.clip_norm)
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
             rate.step()
             watch.advance(status=f"{loss.item():.3f}")
     return watch.images_a_second(schedule.batch_size, len(data) // schedule.batch_size)
@@ -283,7 +287,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="trainings of each, in turns")
     parser.add_argument("--side", type=int, default=64, help="pixels")
     parser.add_argument("--images", type=int, default=1024, help="how many")
-    parser.add_argument("--precision", choices=("float32", "bf16"), default="float32", help="what both compute in")
+    parser.add_argument(
+        "--precision", choices=("float32", "bf16", "fp16"), default="float32", help="what both compute in"
+    )
     asked = parser.parse_args()
     rest_between_work()
     found = compare_training(rounds=asked.rounds, side=asked.side, images=asked.images, precision=asked.precision)
