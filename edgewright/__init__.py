@@ -14,6 +14,7 @@ caller can do something about is an :class:`EdgewrightError`.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,6 +73,10 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     Raises:
         EdgewrightError: when it cannot be done; ``exit_code`` says of what kind, as the command line ends.
     """
+    if "torch" not in sys.modules:  # which has decided by then how its idle threads wait
+        from pipeline.threads import rest_between_work
+
+        rest_between_work()
     from benchmarks.workers.workplace import HERE
     from pipeline.chain.chain import Chain
     from pipeline.chain.plan import make_plan

@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 
 __all__ = ["GROUND", "augmented", "moves_of"]
 
-_FROM_THE_LIBRARY = frozenset({"colour", "erase", "randaugment", "trivialaugment"})
+_FROM_THE_LIBRARY = frozenset({"colour", "randaugment", "trivialaugment"})
 _REACH = 8
 """A shift is at most this fraction of the side."""
 _SCALES = (0.5, 1.5)
 _DEGREES = 10.0
 _SHEAR_DEGREES = 2.0
 """Those of YOLOX: Ge et al., "YOLOX: Exceeding YOLO Series in 2021", 2021 (arXiv:2107.08430); factors as YOLOv5's."""
+_ERASED = 0.25
+"""Of the images."""
+_ERASED_AREA, _ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
+"""Of the image, and height to width as shares of its sides: Zhong et al., "Random Erasing Data Augmentation", 2017
+(arXiv:1708.04896), section 4.2, in the version that torchvision has."""
 GROUND = 114
 """Grey where no image reaches."""
 
@@ -62,7 +67,10 @@ def augmented(
     if moves.placed is not None:
         pixels = torch.stack([_placed(*pair) for pair in zip(pixels, moves.placed, strict=True)])
     library = [kind for kind in kinds if kind in _FROM_THE_LIBRARY]
-    return _by_library(pixels, indices, view, library) if library else pixels
+    if library:
+        pixels = _by_library(pixels, indices, view, library)
+    # Rectangles are blanked last, or the others would fill them again.
+    return _erased(pixels, indices, view) if "erase" in kinds else pixels
 
 
 def moves_of(indices: Tensor, view: int, kinds: Sequence[Augmentation], size: tuple[int, int]) -> Moves:
@@ -136,17 +144,38 @@ def _shifted(pixels: Tensor, dim: int, distances: Tensor) -> Tensor:
     return pixels.gather(dim, places.expand_as(pixels))
 
 
+def _erased(pixels: Tensor, indices: Tensor, view: int) -> Tensor:
+    """A rectangle of some of the images blanked: the same share of the sides, however large an image is."""
+
+    def drawn(stream: str) -> Tensor:
+        return torch.from_numpy(uniform(indices, view, stream))
+
+    (least, most), (flat, tall) = _ERASED_AREA, _ERASED_RATIO
+    area = least + (most - least) * drawn("erase area")
+    ratio = flat * (tall / flat) ** drawn("erase ratio")
+    ratio = ratio.clamp(area, 1 / area)  # so that neither side is longer than the image's
+    within = []
+    for side, share, stream in (
+        (pixels.shape[2], (area * ratio).sqrt(), "erase down"),
+        (pixels.shape[3], (area / ratio).sqrt(), "erase right"),
+    ):
+        begin = drawn(stream) * (1 - share)
+        places = (torch.arange(side) + 0.5) / side
+        within.append((places >= begin[:, None]) & (places < (begin + share)[:, None]))
+    down, right = within
+    blank = down[:, :, None] & right[:, None, :] & (drawn("erase") < _ERASED)[:, None, None]
+    return pixels.masked_fill(blank[:, None], 0)
+
+
 def _by_library(pixels: Tensor, indices: Tensor, view: int, kinds: Sequence[Augmentation]) -> Tensor:
     from torchvision.transforms import v2
 
     made: dict[str, Callable[[], Any]] = {
         "colour": lambda: v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4),
-        "erase": lambda: v2.RandomErasing(p=0.25),
         "randaugment": v2.RandAugment,
         "trivialaugment": v2.TrivialAugmentWide,
     }
-    # Rectangles are blanked last, or the others would fill them again.
-    transform = v2.Compose([made[kind]() for kind in sorted(kinds, key=lambda kind: kind == "erase")])
+    transform = v2.Compose([made[kind]() for kind in kinds])
     seeds = hashed(indices, view, "library")
     with torch.random.fork_rng(devices=[]):
         rows = []

@@ -17,7 +17,7 @@ _STREAMS = (
     "flip", "down", "right", "library", "kind of mix", "partner", "share", "box down", "box right",
     "mosaic", "crossing down", "crossing right", "companion 1", "companion 2", "companion 3", "part 0", "part 1",
     "part 2", "part 3", "angle", "shear right", "shear down", "scale", "place right", "place down",
-    "size",
+    "size", "erase", "erase area", "erase ratio", "erase down", "erase right",
 )  # fmt: skip
 """What is drawn: each has numbers of its own."""
 _ROOM = 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -28,6 +29,23 @@ def test_importing_it_loads_nothing_heavy() -> None:
     code = f"import sys, edgewright; print(sorted({set(_HEAVY)!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("loaded", "waits"), [(False, "PASSIVE 1000"), (True, "None None")])
+def test_idle_threads_rest_in_trainings_too_unless_torch_has_begun(*, loaded: bool, waits: str) -> None:
+    code = f"""
+import os, sys, types
+if {loaded}:
+    sys.modules["torch"] = types.ModuleType("torch")
+import edgewright
+try:
+    edgewright.deploy(settings={{"no.such.key": 1}})
+except edgewright.EdgewrightError:
+    print(os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT"))
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "EDGEW"))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == f"{waits}\n"
 
 
 def test_a_bundle_answers_as_its_own_script_does(deployed: Deployed, workshop: Path) -> None:

@@ -101,6 +101,21 @@ def test_erase_blanks_a_rectangle_of_about_a_quarter_of_the_images(pixels: torch
     assert 0.1 < np.mean(blanked) < 0.45
 
 
+def test_erase_blanks_the_same_part_of_an_image_however_large_it_is() -> None:
+    """A teacher that sees the images larger than its student is asked about the student's views."""
+    edges, areas = [], []
+    for side in (32, 96):
+        white = torch.full((256, 1, side, side), 255, dtype=torch.uint8)
+        blank = augmented(white, torch.arange(256), 3, ["erase"])[:, 0] == 0
+        areas.append(blank.double().mean(dim=(1, 2)))
+        edges.append(torch.stack([blank.any(dim=dim).double().argmax(dim=1) / side for dim in (1, 2)]))
+    erased = (areas[0] > 0) & (areas[1] > 0)
+    assert torch.equal(areas[0] > 0, areas[1] > 0)
+    assert float((edges[0] - edges[1]).abs()[:, erased].max()) <= 1 / 32
+    assert 0.01 < float(areas[1][erased].min()) < float(areas[1][erased].max()) < 0.35
+    assert float(areas[1][erased].mean()) == pytest.approx(0.175, abs=0.04)
+
+
 def test_scale_makes_images_smaller_and_larger_and_leaves_them_upright() -> None:
     white = torch.full((64, 1, 24, 24), 255, dtype=torch.uint8)
     widths = []
