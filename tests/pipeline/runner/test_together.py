@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.recipe.reading import dump_recipe
+from pipeline.store import Store
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -30,9 +31,10 @@ def _together(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def _keys(cache: Path) -> dict[str, list[object]]:
     """Stage to the numbers of processes that are in its keys."""
     found: dict[str, list[object]] = {}
-    for path in (cache / "keys").rglob("*.json"):
-        components = json.loads(path.read_text(encoding="utf-8"))["components"]
-        found.setdefault(components["stage"], []).append(components.get("processes"))
+    for path in (cache / "keys").glob("*.json"):
+        record = Store(cache).recall(path.stem)
+        assert record is not None
+        found.setdefault(str(record.components["stage"]), []).append(record.components.get("processes"))
     return found
 
 
