@@ -51,7 +51,8 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(batch, 3, height, width) to (batch, classes) logits."""
-        return self.classifier(self.blocks(self.stem(images)).mean((2, 3)))
+        logits: Tensor = self.classifier(self.blocks(self.stem(images)).mean((2, 3)))
+        return logits
 
 
 def resnet8(num_classes: int = 10) -> nn.Module:
