@@ -27,6 +27,7 @@ __all__ = [
     "QuantizationEntry",
     "Report",
     "StageRow",
+    "StudentEntry",
     "TeacherEntry",
     "Verdict",
 ]
@@ -161,6 +162,17 @@ class TeacherEntry(_Record):
     wall_s: float
 
 
+class StudentEntry(_Record):
+    """A student; ``wall_s`` is what its training took."""
+
+    params: int
+    size_bytes: int
+    p50_s: float
+    memory_bytes: _Bytes = None
+    accuracy: float
+    wall_s: float
+
+
 class SeedEntry(_Record):
     """The student's accuracy from one seed, without and with its teachers."""
 
@@ -186,6 +198,8 @@ class EnsembleEntry(_Record):
         calibration_error: Of untaught student, distilled student and ensemble.
         sentence: All that in words.
         seeds: Both students from other seeds, where that was asked for.
+        untaught: The student without teachers where it was trained for this comparison, since the network came trained
+            and its baseline therefore trained nothing; null: it is the baseline.
     """
 
     members: Annotated[int, Field(gt=0)]
@@ -201,6 +215,7 @@ class EnsembleEntry(_Record):
     calibration_error: tuple[float | None, float | None, float | None]
     sentence: str
     seeds: tuple[SeedEntry, ...] = ()
+    untaught: StudentEntry | None = None
 
 
 class FloatNode(_Record):
@@ -301,7 +316,9 @@ class Report(_Record):
         default_factory=dict, description="what the runtime was told: threads, spinning, arena and the like"
     )
     shipped_change: PairedChange | None = Field(default=None, description="what is shipped against the baseline")
-    taught_change: PairedChange | None = Field(default=None, description="distill against the baseline")
+    taught_change: PairedChange | None = Field(
+        default=None, description="distill against the student without teachers: the baseline, or ensemble.untaught"
+    )
     assumed: tuple[str, ...] = Field(default=(), description="what nobody said and the figures rest on")
     doubts: tuple[str, ...] = Field(default=(), description="why the network may be fed otherwise than in its training")
     warnings: tuple[str, ...] = ()

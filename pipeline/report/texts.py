@@ -80,7 +80,10 @@ def teacher_rows(report: Report) -> list[tuple[str, ...]]:
     students = (("baseline", "student without teachers"), ("distill", "student that learned from them"))
     for (name, label), error in zip(students, errors, strict=True):
         row = report.stage(name)
-        if rows and row is not None and row.status != "skipped":
+        if name == "baseline" and found is not None and (own := found.untaught) is not None:
+            values = (own.accuracy, own.p50_s, own.size_bytes, own.memory_bytes, own.params, error, own.wall_s)
+            rows.append(_network_row(label, values))
+        elif rows and row is not None and row.status != "skipped":
             latency, memory = row.latency_s.p50, row.memory_bytes.peak
             rows.append(
                 _network_row(
@@ -166,9 +169,14 @@ def at_a_glance(report: Report) -> list[str]:
     told += [report.ensemble.sentence] if report.ensemble else []
     asked = (
         ("what is shipped, against the baseline", report.shipped_change),
-        ("what the teachers brought, distill against baseline", report.taught_change),
+        (f"what the teachers brought, distill against {_without_teachers(report)}", report.taught_change),
     )
     return told + [f"{label}: {_change(found)}" for label, found in asked if found is not None]
+
+
+def _without_teachers(report: Report) -> str:
+    again = report.ensemble is not None and report.ensemble.untaught is not None
+    return "the same training without them" if again else "baseline"
 
 
 def _change(found: PairedChange) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from exporters.ensemble import Member, ensemble_spec
 from pipeline.artifact import ArtifactKind
 from pipeline.catalog import OPENERS
 from pipeline.chain.engine_measurement import measure
-from pipeline.report.record import EnsembleEntry, SeedEntry
+from pipeline.report.record import EnsembleEntry, SeedEntry, StudentEntry
 from pipeline.session import EngineSpec
 from pipeline.tasks import agreement
 
@@ -24,21 +23,13 @@ if TYPE_CHECKING:
     from pipeline.chain.chain import Chain
     from pipeline.chain.engine_measurement import Measured
     from pipeline.preprocess import PreprocessSpec
+    from pipeline.runner.students import Student, Students
     from pipeline.stage import Teacher, TrainedNetwork
     from pipeline.tasks import Task
 
-__all__ = ["Students", "ensemble_entry", "measured_ensemble", "students_of_other_seeds"]
+__all__ = ["ensemble_entry", "measured_ensemble"]
 
 _ALPHA = 0.05
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Students:
-    """The same network trained for the same steps without and with its teachers, from one seed."""
-
-    seed: int
-    untaught: Measured
-    distilled: Measured
 
 
 def measured_ensemble(chain: Chain, target: Target, teachers: Sequence[Teacher]) -> Measured | None:
@@ -102,32 +93,13 @@ def _joined(chain: Chain, engines: Sequence[Artifact], answers: Sequence[Json]) 
         return chain.store.commit(ArtifactKind.ENGINE, folder, facts)
 
 
-def students_of_other_seeds(
-    chain: Chain, target: Target, teachers: Sequence[Teacher], seeds: int
-) -> tuple[Students, ...]:
-    """Baseline and distillation again, each from further seeds; the teachers stay.
-
-    Args:
-        chain: The run, whose seed is the first.
-        target: On which both are scored.
-        teachers: With their answers.
-        seeds: How many, that of the run counted.
-    """
-    found = []
-    recipe = chain.plan.recipe
-    for seed in range(recipe.seed + 1, recipe.seed + seeds):
-        own = replace(chain, plan=replace(chain.plan, recipe=recipe.model_copy(update={"seed": seed})))
-        untaught = own.execute(recipe.baseline, {}).artifact
-        distilled = own.execute(recipe.distill, {}, tuple(teachers)).artifact
-        chain.progress.note(f"seed {seed}: trained without and with teachers")
-        found.append(
-            Students(seed=seed, untaught=own.measured(untaught, target), distilled=own.measured(distilled, target))
-        )
-    return tuple(found)
-
-
 def ensemble_entry(
-    task: Task, ensemble: Measured, members: Sequence[TrainedNetwork], students: Sequence[Students]
+    task: Task,
+    ensemble: Measured,
+    members: Sequence[TrainedNetwork],
+    students: Sequence[Students],
+    *,
+    trained_again: bool,
 ) -> EnsembleEntry:
     """What the report says of it.
 
@@ -136,11 +108,12 @@ def ensemble_entry(
         ensemble: As of :func:`measured_ensemble`.
         members: Its networks.
         students: That of the run first.
+        trained_again: Whether those without teachers were trained for this comparison, and are not the run's baseline.
     """
-    untaught, distilled = students[0].untaught, students[0].distilled
-    without = fmean(one.untaught.accuracy.value for one in students)
+    untaught, distilled = students[0].untaught.measured, students[0].distilled.measured
+    without = fmean(one.untaught.measured.accuracy.value for one in students)
     gained = ensemble.accuracy.value - without
-    change = fmean(one.distilled.accuracy.value for one in students) - without
+    change = fmean(one.distilled.measured.accuracy.value for one in students) - without
     way = change / gained if gained > 0 else None
     p_value = p_of_no_difference(task, untaught.accuracy, distilled.accuracy)
     faster = ensemble.p50_s / distilled.p50_s
@@ -163,9 +136,26 @@ def ensemble_entry(
         ),
         sentence=_sentence(task, change, _told(p_value, len(students)), way, faster, gained, shown=p_value < _ALPHA),
         seeds=tuple(
-            SeedEntry(seed=one.seed, untaught=one.untaught.accuracy.value, distilled=one.distilled.accuracy.value)
+            SeedEntry(
+                seed=one.seed,
+                untaught=one.untaught.measured.accuracy.value,
+                distilled=one.distilled.measured.accuracy.value,
+            )
             for one in students
         ),
+        untaught=_student_entry(students[0].untaught) if trained_again else None,
+    )
+
+
+def _student_entry(student: Student) -> StudentEntry:
+    measured = student.measured
+    return StudentEntry(
+        params=student.params,
+        size_bytes=measured.size_bytes,
+        p50_s=measured.p50_s,
+        memory_bytes=measured.solo.memory_bytes()[0].get("peak"),
+        accuracy=measured.accuracy.value,
+        wall_s=student.wall_s,
     )
 
 

@@ -16,6 +16,7 @@ from pipeline.planning.kept_decision import SEARCH, decision_components
 from pipeline.planning.kept_record import kept
 from pipeline.runner.network_trial import Trial, known_trial
 from pipeline.runner.preflight import plan_after_trials
+from pipeline.runner.students import comes_trained
 from pipeline.stage import Inputs, Teacher, TrainedNetwork
 from pipeline.stages.distill import Distill
 from pipeline.stages.downsample import Downsample
@@ -62,14 +63,16 @@ def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
     ]
     for stage in plan.network_stages():
         teachers: tuple[Teacher, ...] = ()
+        beside = walk.untaught() if isinstance(stage, Distill) else ()
         if isinstance(stage, Distill) or (isinstance(stage, Recovering) and stage.teachers == "all"):
             known, found = walk.teachers(stage.schedule)
             told += [one for one in found if one not in told]
             if known is None:
-                told.append(walk.waiting(stage, "its teachers have to be trained and asked first"))
+                told += [walk.waiting(stage, "its teachers have to be trained and asked first"), *beside]
                 continue
             teachers = known
-        told.append(walk.look_planned(stage, teachers) if waits_for_goal(plan, stage) else walk.look(stage, teachers))
+        look = walk.look_planned if waits_for_goal(plan, stage) else walk.look
+        told += [look(stage, teachers), *beside]
     for target in plan.targets:
         told += walk.export_and_build(target)
     return tuple(told)
@@ -96,6 +99,22 @@ class _Walk:
         self._artifacts[stage.gives] = found.artifact
         self._unknown.pop(stage.gives, None)
         return Explained(stage=stage.name, status="cached", reasons=())
+
+    def untaught(self) -> tuple[Explained, ...]:
+        """The student without teachers, where it is trained for the comparison alone: beside weights that come trained.
+
+        Asked between baseline and distill.
+        """
+        plan, name = self._plan, "student without teachers"
+        if plan.parts.weights.origin == "scratch" or all(map(plan.cannot_run, plan.targets)):
+            return ()
+        if ArtifactKind.NETWORK in self._unknown:
+            return (self._would_run(name, "unless the baseline has to be trained, which then is that student"),)
+        if not comes_trained(plan, self._artifacts[ArtifactKind.NETWORK]):
+            return ()
+        stage = plan.recipe.distill.untaught()
+        inputs = self._inputs(stage, plan.parts)
+        return (self._told(name, stage, inputs, cached(stage, inputs, self._store, seed=plan.recipe.seed)),)
 
     def look_planned(self, stage: Stage, teachers: tuple[Teacher, ...]) -> Explained:
         """Downsample or prune, with what was planned for the goal: at the first of them, for both."""
@@ -192,11 +211,15 @@ class _Walk:
         return self._changes(stage.name, key_components(stage, inputs, seed=self._plan.recipe.seed))
 
     def _changes(self, name: str, now: Mapping[str, Json]) -> tuple[str, ...]:
-        """What differs from the earlier run that differs least; one that read other parts was of another stage."""
+        """What differs from the earlier run that differs least.
+
+        One that read other parts was of another stage; one without teachers is no run of a student with some.
+        """
         earlier = [
             changes(record.components, now)
             for record in self._store.remembered(name)
             if record.components.get("subject", {}).keys() == now.get("subject", {}).keys()
+            and bool(record.components.get("teachers")) == bool(now.get("teachers"))
         ]
         if not earlier:
             return ("it never ran",)

@@ -16,15 +16,11 @@ from pipeline.recipe.places import names_alone, without_home
 from pipeline.recipe.reading import dump_recipe
 from pipeline.report.render import write_reports
 from pipeline.report.training_files import write_tensorboard
-from pipeline.runner.ensemble_or_student import (
-    Students,
-    ensemble_entry,
-    measured_ensemble,
-    students_of_other_seeds,
-)
+from pipeline.runner.ensemble_or_student import ensemble_entry, measured_ensemble
 from pipeline.runner.goal_report import goal_entry, with_goal
 from pipeline.runner.report_rows import make_report
 from pipeline.runner.speedup import speedup
+from pipeline.runner.students import comes_trained, students_of_all_seeds
 from pipeline.store import room_for, write_atomically
 
 if TYPE_CHECKING:
@@ -33,6 +29,7 @@ if TYPE_CHECKING:
     from exporters.target import Target
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
+    from pipeline.chain.engine_measurement import Measured
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.planning.decision_record import Decision
     from pipeline.planning.goal.plan_record import GoalPlan
@@ -137,8 +134,8 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     with chain.phases.during("timing side by side", whole=True):
         baseline = as_at_first.engine(before.result.artifact, target)
         faster = None if plan.cannot_run(target) else speedup(chain, target, baseline, shipped)
-    together = _ensemble(as_at_first, target, made)
-    report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together)
+    together, untaught = _ensemble(as_at_first, target, made)
+    report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together, untaught)
     with chain.phases.during("timing side by side", whole=True):
         goal = goal_entry(chain, target, made.outcomes, made.goal)
     report = with_goal(report, goal, made.goal, chain, made.outcomes[-1])
@@ -164,18 +161,21 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     )
 
 
-def _ensemble(chain: Chain, target: Target, made: Made) -> EnsembleEntry | None:
-    """The teachers together beside the student; None where nothing was distilled or nothing can be measured."""
-    measured = {one.result.stage: one.measured for one in made.outcomes}
-    untaught, distilled = measured.get("baseline"), measured.get("distill")
-    if untaught is None or distilled is None:
-        return None
+def _ensemble(chain: Chain, target: Target, made: Made) -> tuple[EnsembleEntry | None, Measured | None]:
+    """The teachers together beside the student, and the student without them.
+
+    None where nothing was distilled or nothing can be measured.
+    """
+    outcomes = {one.result.stage: one for one in made.outcomes}
+    baseline, distilled = outcomes.get("baseline"), outcomes.get("distill")
+    if baseline is None or baseline.measured is None or distilled is None:
+        return None, None
     with chain.phases.during("teachers", whole=True):
         ensemble = measured_ensemble(chain, target, made.teachers)
         if ensemble is None:
-            return None
-        recipe = chain.plan.recipe
-        first = Students(seed=recipe.seed, untaught=untaught, distilled=distilled)
-        others = students_of_other_seeds(chain, target, made.teachers, recipe.measure.seeds)
+            return None, None
+        students = students_of_all_seeds(chain, target, made.teachers, baseline, distilled)
     members = [one.teacher for one in made.taught]
-    return ensemble_entry(chain.plan.parts.task, ensemble, members, (first, *others))
+    again = comes_trained(chain.plan, baseline.result.artifact)
+    entry = ensemble_entry(chain.plan.parts.task, ensemble, members, students, trained_again=again)
+    return entry, students[0].untaught.measured

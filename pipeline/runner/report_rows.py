@@ -152,8 +152,12 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
     bundle: Bundle,
     speedup: Speedup | None,
     ensemble: EnsembleEntry | None = None,
+    untaught: Measured | None = None,
 ) -> Report:
-    """Everything that is known of the run for one target; ``speedup`` is None where that cannot run here."""
+    """Everything that is known of the run for one target; ``speedup`` is None where that cannot run here.
+
+    ``untaught`` is the student without teachers; None: the baseline is.
+    """
     metric, why_not, place = plan.parts.task.metric, plan.cannot_run(target), plan.place
     device = called(place)
     rows = {
@@ -185,7 +189,9 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         bundle=bundle_entry(bundle),
         conditions=last.solo.processes[0]["facts"] if last else {},
         shipped_change=_paired(plan.parts.task, outcomes[0].measured, last),
-        taught_change=_paired(plan.parts.task, *(_measured_of(outcomes, name) for name in ("baseline", "distill"))),
+        taught_change=_paired(
+            plan.parts.task, untaught or _measured_of(outcomes, "baseline"), _measured_of(outcomes, "distill")
+        ),
         assumed=plan.assumed,
         doubts=doubts_of(plan, outcomes),
         warnings=(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -14,11 +15,13 @@ from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import nn
 
     from pipeline.stage import Inputs, Teacher, Workspace
+    from pipeline.training.images import TrainingImages
+    from pipeline.training.loop import BatchLoss
 
 __all__ = ["Distill"]
 
@@ -47,8 +50,16 @@ class Distill(Teaching, FirstLesson):
     teacher_schedule: Schedule = Schedule()
     schedule: Schedule = Schedule(epochs=8)
 
+    def untaught(self) -> Distill:
+        """The same training with nobody to learn from: what a student with its teachers is compared with.
+
+        Only what decides it is left, so that students of other teachers share it.
+        """
+        lesson = {name: getattr(self, name) for name in FirstLesson.model_fields}
+        return Distill(schedule=self.schedule, weight=0.0, **lesson)
+
     def run(self, inputs: Inputs, work: Workspace) -> Made:
-        """Train the student; write it.
+        """Train the student; write it. Where there is no teacher the labels alone are its loss.
 
         Raises:
             DataError: when there are no training images.
@@ -58,44 +69,53 @@ class Distill(Teaching, FirstLesson):
         from pipeline.stages.start import network_facts, starting_network
         from pipeline.training.curve import curve_to_json
         from pipeline.training.images import TrainingImages
-        from pipeline.training.inside_losses import inside_losses
         from pipeline.training.loop import train
-        from pipeline.training.teacher_answers import TeacherAnswers
-        from pipeline.training.teaching import TaughtLoss
         from pipeline.training.validation import Validation
 
         subject = inputs.subject
         start = starting_network(inputs, work)
         images = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
         lesson, told = ((), ()) if start.trained else self.teach_first(start.network, images, inputs, work)
-        answers = [TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers]
-        schedule = self.schedule.with_teachers()
-        loss = TaughtLoss(
-            subject.task,
-            start.network,
-            images,
-            answers,
-            self,
-            smoothing=self.schedule.label_smoothing,
-            inside=inside_losses(self, start.network, lambda: _networks(inputs.teachers), images),
-        )
-        epochs = train(
-            start.network,
-            images,
-            schedule,
-            loss,
-            seed=work.seed,
-            progress=work.progress,
-            description=f"distilling {subject.model.name}",
-            kept=work.kept,
-            validation=Validation.of(subject, work.progress),
-        )
-        if loss.inside is not None:
-            loss.inside.release()
+        with self._loss(start.network, images, inputs) as loss:
+            epochs = train(
+                start.network,
+                images,
+                self.schedule.with_teachers(),
+                loss,
+                seed=work.seed,
+                progress=work.progress,
+                description=f"{'distilling' if inputs.teachers else 'training without teachers'} {subject.model.name}",
+                kept=work.kept,
+                validation=Validation.of(subject, work.progress),
+            )
         save_network(start.network, subject.model, work.folder, classes=len(subject.classes))
         names = " and ".join(teacher.name for teacher in inputs.teachers)
-        training = (*lesson, curve_to_json(f"{subject.model.name}, taught", epochs))
-        return Made(facts=network_facts(start.network, inputs, training), notes=(*told, f"learned from {names}"))
+        how = "taught" if names else "without teachers"
+        training = (*lesson, curve_to_json(f"{subject.model.name}, {how}", epochs))
+        note = (
+            f"learned from {names}" if names else f"{subject.model.name}: trained for {len(epochs)} epochs on the data"
+        )
+        return Made(facts=network_facts(start.network, inputs, training), notes=(*told, note))
+
+    @contextmanager
+    def _loss(self, network: nn.Module, images: TrainingImages, inputs: Inputs) -> Iterator[BatchLoss]:
+        """What the student learns from; within it its layers may be watched."""
+        from pipeline.training.inside_losses import inside_losses
+        from pipeline.training.own_loss import own_loss
+        from pipeline.training.teacher_answers import TeacherAnswers
+        from pipeline.training.teaching import TaughtLoss
+
+        task, smoothing = inputs.subject.task, self.schedule.label_smoothing
+        if not inputs.teachers:
+            yield own_loss(task, network, images, smoothing=smoothing)
+            return
+        answers = [TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers]
+        inside = inside_losses(self, network, lambda: _networks(inputs.teachers), images)
+        try:
+            yield TaughtLoss(task, network, images, answers, self, smoothing=smoothing, inside=inside)
+        finally:
+            if inside is not None:
+                inside.release()
 
 
 def _networks(teachers: Sequence[Teacher]) -> list[nn.Module]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.report import texts
-from pipeline.report.record import EnsembleEntry, PairedChange, SeedEntry
+from pipeline.report.record import EnsembleEntry, PairedChange, SeedEntry, StudentEntry
 from pipeline.report.texts import (
     STAGE_COLUMNS,
     TEACHER_COLUMNS,
@@ -103,6 +103,18 @@ def test_the_ensemble_stands_between_its_members_and_the_students(report: Report
     }
     assert teacher_rows(whole)[2][6] == "5.00 %"
     assert at_a_glance(whole)[0] == whole.ensemble.sentence
+
+
+def test_a_student_that_was_trained_for_the_comparison_stands_in_the_place_of_the_baseline(report: Report) -> None:
+    alone = StudentEntry(params=1, size_bytes=44_800_000, p50_s=0.011, accuracy=0.98, wall_s=30.0)
+    together = _together((0.98, 0.95)).model_copy(update={"untaught": alone})
+    change = PairedChange(change=-0.03, low=-0.04, high=-0.02, n=360)
+    whole = report.model_copy(update={"ensemble": together, "taught_change": change})
+    row = dict(zip(TEACHER_COLUMNS, teacher_rows(whole)[2], strict=True))
+    assert (row["network"], row["accuracy"], row["training took"]) == ("student without teachers", "98.00 %", "30 s")
+    assert row["confidence off by"] == "5.00 %"
+    (told,) = [text for text in at_a_glance(whole) if text.startswith("what the teachers brought")]
+    assert "distill against the same training without them: -3.00 points" in told
 
 
 def test_seeds_have_their_mean_and_spread(report: Report) -> None:

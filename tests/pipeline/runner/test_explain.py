@@ -263,3 +263,25 @@ def test_explaining_leaves_the_store_as_it_is(planned: Planner, store: Store) ->
     before = everything()
     explain(plan, store)
     assert everything() == before
+
+
+def test_beside_a_network_that_comes_trained_the_student_without_teachers_is_told_too(
+    tiny_file: Path, planned: Planner, store: Store, tmp_path: Path
+) -> None:
+    weights = tmp_path / "trained.pth"
+    weights.write_bytes(b"read when the network is built")
+    plan = planned(weights=str(weights), distill={"teachers": [f"{tiny_file}:tiny@none"]})
+    said = dict.fromkeys(("before", "after", "with it"), ("", ()))
+    for when in said:
+        if when == "after":
+            _pretend_all(store, plan)
+        if when == "with it":
+            _pretend(store, plan, plan.recipe.distill.untaught(), {}, plan.parts)
+        told = {stage: (status, reasons) for stage, status, reasons in _told(plan, store)}
+        said[when] = told["student without teachers"]
+
+    assert said == {
+        "before": ("would run", ("unless the baseline has to be trained, which then is that student",)),
+        "after": ("would run", ("it never ran",)),
+        "with it": ("cached", ()),
+    }

@@ -98,6 +98,29 @@ def test_without_the_teachers_share_it_is_the_baselines_training_to_the_bit(
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
 
 
+def test_with_nobody_to_learn_from_it_is_the_baselines_training_to_the_bit(
+    inputs: Any,  # noqa: ANN401
+    session_parts: Parts,
+    tmp_path: Path,
+) -> None:
+    schedule = Schedule(epochs=2, batch_size=16, augment=("flip", "shift"), views=2)
+    made = _run(
+        Distill(teachers=("resnet18",), losses={"attention": 1.0}, schedule=schedule).untaught(),
+        inputs(),
+        tmp_path / "alone",
+    )
+    _run(Baseline(schedule=schedule), inputs(), tmp_path / "baseline")
+    first, second = (load_network(tmp_path / name, session_parts.model) for name in ("alone", "baseline"))
+    assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
+    assert made.notes == ("tiny: trained for 2 epochs on the data",)
+
+
+def test_only_what_decides_a_training_without_teachers_is_left_of_it() -> None:
+    one = Distill(teachers=("resnet18",), temperature=2.0, losses={"dist": 1.0}, schedule=_SHORT)
+    assert one.untaught() == Distill(teachers=("vgg16",), weight=0.9, schedule=_SHORT).untaught()
+    assert one.untaught() != Distill(schedule=Schedule(epochs=3)).untaught()
+
+
 def test_the_student_tells_the_colours_apart(chain: Mapping[str, Any], session_parts: Parts) -> None:
     labels = torch.tensor([sample.label for sample in session_parts.dataset.train])
     said = _said(chain["distill"].result.artifact.root, session_parts)
