@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.statistics.paired_proportions import accuracy_drop, mcnemar
+from benchmarks.statistics.paired_proportions import accuracy_drop, mcnemar, proportion_interval, sign_flips
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Json
     from pipeline.tasks import Accuracy, Task
 
-__all__ = ["BOOTSTRAPS", "MetricDrop", "drop_of_hits", "metric_drop", "p_of_no_difference", "upper_bound"]
+__all__ = ["BOOTSTRAPS", "MetricDrop", "drop_of_hits", "interval", "metric_drop", "p_of_no_difference", "upper_bound"]
 
 BOOTSTRAPS = 1000
 
@@ -81,27 +81,49 @@ def metric_drop(task: Task, baseline: Accuracy, candidate: Accuracy, *, alpha: f
     )
 
 
-def p_of_no_difference(task: Task, first: Accuracy, second: Accuracy) -> float:
-    """How probable a difference as large as this is between two models that are equally good; two-sided.
+def p_of_no_difference(task: Task, first: Sequence[Accuracy], second: Sequence[Accuracy]) -> float:
+    """How probable a difference as large as this is between two kinds of model that are equally good; two-sided.
 
-    McNemar's exact test where an image is a hit or a miss. Else the smallest level at which the bootstrap's interval of
-    the difference does not hold 0, not below what so many draws can tell: Efron and Tibshirani, "An Introduction to the
-    Bootstrap", 1993, section 15.4.
+    Where an image is a hit or a miss, the exact test of
+    :func:`~benchmarks.statistics.paired_proportions.sign_flips`, of one pair McNemar's. Else the smallest level at
+    which the bootstrap's interval of the difference, in the mean of the pairs, does not hold 0, not below what so many
+    draws can tell: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 15.4. It is told of these
+    models on other images, not of models from other seeds: for that their spread has to be looked at.
 
     Args:
-        task: Of both.
-        first: On some images.
-        second: On the same images.
+        task: Of all.
+        first: Of one kind, each on the same images.
+        second: Of the other kind, pair by pair.
 
     Raises:
-        ValueError: when the numbers of images differ, or there are none.
+        ValueError: when the numbers of models or images differ, or there are none.
     """
+    pairs = [(one.per_image, other.per_image) for one, other in zip(first, second, strict=True)]
     if task.hit_or_miss:
-        pairs = list(zip(first.per_image, second.per_image, strict=True))
-        return mcnemar(lost=sum(a > b for a, b in pairs), won=sum(a < b for a, b in pairs))
-    drops = np.array(_drops(task, first.per_image, second.per_image))
+        changes = [[int(b) - int(a) for a, b in zip(*pair, strict=True)] for pair in pairs]
+        if len(changes) == 1:
+            return mcnemar(lost=changes[0].count(-1), won=changes[0].count(1))
+        return sign_flips([sum(of_image) for of_image in zip(*changes, strict=True)])
+    drops = np.mean([_drops(task, *pair) for pair in pairs], axis=0)
     one_sided = (1 + min(int((drops <= 0).sum()), int((drops >= 0).sum()))) / (1 + len(drops))
     return min(1.0, 2 * one_sided)
+
+
+def interval(task: Task, accuracy: Accuracy, *, alpha: float) -> tuple[float, float]:
+    """Both ends of the interval of a metric at the level ``1 - alpha``, for the images these are drawn from.
+
+    Wilson's where an image is a hit or a miss, else quantiles of the bootstrap over the images, seeded.
+
+    Args:
+        task: Of the model.
+        accuracy: On some images.
+        alpha: Of both ends together.
+    """
+    if task.hit_or_miss:
+        return proportion_interval(round(accuracy.value * accuracy.n), accuracy.n, alpha=alpha)
+    metric = task.metric_of(accuracy.per_image)
+    low, high = np.quantile([metric(times) for times in _draws(accuracy.n)], (alpha / 2, 1 - alpha / 2))
+    return float(low), float(high)
 
 
 def _drops(task: Task, first: Sequence[Json], second: Sequence[Json]) -> list[float]:

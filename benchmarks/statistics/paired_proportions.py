@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Drop", "accuracy_drop", "agreement_upper_bound", "mcnemar"]
+__all__ = ["Drop", "accuracy_drop", "agreement_upper_bound", "mcnemar", "proportion_interval", "sign_flips"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +74,23 @@ def _newcombe(both: int, first_only: int, second_only: int, neither: int, *, z: 
     return p1 - p2 - float(np.sqrt(max(below, 0))), p1 - p2 + float(np.sqrt(max(above, 0)))
 
 
+def proportion_interval(hits: int, n: int, *, alpha: float) -> tuple[float, float]:
+    """Both ends of the interval of a share of images at the level ``1 - alpha``.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American Statistical
+    Association 22, 1927.
+
+    Args:
+        hits: Images that count.
+        n: All of them, at least one.
+        alpha: Of both ends together.
+    """
+    from scipy import stats
+
+    low, high = _wilson(hits, n, float(stats.norm.ppf(1 - alpha / 2)))
+    return max(0.0, low), min(1.0, high)
+
+
 def _wilson(hits: int, n: int, z: float) -> tuple[float, float]:
     centre = (hits + z**2 / 2) / (n + z**2)
     half = z / (n + z**2) * float(np.sqrt(hits * (n - hits) / n + z**2 / 4))
@@ -111,3 +129,28 @@ def mcnemar(lost: int, won: int) -> float:
     from scipy.stats import binomtest
 
     return float(binomtest(won, lost + won).pvalue) if lost + won else 1.0
+
+
+def sign_flips(differences: Sequence[int]) -> float:
+    """The chance of a sum as far from 0 as that of these differences, were the sign of each a coin's doing.
+
+    Of several pairs of models on the same images, the difference of an image is in how many pairs the second is right
+    less in how many the first is. An image is drawn once, however many pairs answer it, and therefore flips as a whole:
+    pairs that fail on the same images count as what they are, not as so many images more (Durkalski et al., "Analysis
+    of clustered matched-pair data", Statistics in Medicine 22, 2003, takes the cluster as unit likewise). The
+    distribution over all flips is exact; Fisher, "The Design of Experiments", 1935, section 21. Of one pair it is
+    McNemar's exact test.
+
+    Args:
+        differences: One for each image.
+    """
+    from scipy.stats import binom
+
+    sizes = Counter(abs(one) for one in differences if one)
+    chances, most = np.ones(1), 0
+    for size, count in sizes.items():
+        own = np.zeros(size * count + 1)
+        own[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances, most = np.convolve(chances, own), most + size * count
+    sums = np.abs(2 * np.arange(len(chances)) - most)
+    return min(1.0, float(chances[sums >= abs(sum(differences))].sum()))

@@ -191,9 +191,9 @@ def _show(deployed: "Deployed") -> None:
         if found is not None:
             say("")
             out_console().print(table(GATE_COLUMNS, gate_rows(found)))
-    if report.teachers:
+    if networks := teacher_rows(report):
         say("")
-        out_console().print(table(TEACHER_COLUMNS, teacher_rows(report)))
+        out_console().print(table(TEACHER_COLUMNS, networks))
     say("")
     colour = _COLOURS.get(report.verdict.status, "yellow")
     say(f"[{colour}]{escape(report.verdict.sentence)}[/]")

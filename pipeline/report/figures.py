@@ -11,6 +11,7 @@ __all__ = [
     "megabytes",
     "milliseconds",
     "percent",
+    "percent_interval",
     "points",
     "seconds",
     "signed_points",
@@ -42,6 +43,11 @@ def megabytes(value_bytes: int | None) -> str:
 def percent(fraction: float | None) -> str:
     """A fraction of 1 as percent with two decimals."""
     return _NONE if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def percent_interval(ends: tuple[float, float] | None) -> str:
+    """Both ends of an interval as percent with two decimals: ``97.10 to 99.20 %``."""
+    return _NONE if ends is None else f"{100 * ends[0]:.2f} to {100 * ends[1]:.2f} %"
 
 
 def fine_percent(fraction: float | None) -> str:

@@ -26,9 +26,9 @@ def render_markdown(report: Report) -> str:
     if report.stages:
         rows = [texts.stage_cells(row) for row in report.stages]
         parts += ["## What every stage bought and cost", table(texts.STAGE_COLUMNS, rows)]
-    if report.teachers:
-        parts += ["## Ensemble or student", table(texts.TEACHER_COLUMNS, texts.teacher_rows(report))]
-        parts[-1:-1] = [line(report.ensemble.sentence)] if report.ensemble else []
+    if rows := texts.teacher_rows(report):
+        parts += ["## Ensemble or student", *([line(report.ensemble.sentence)] if report.ensemble else [])]
+        parts += [table(texts.TEACHER_COLUMNS, rows), *map(line, texts.ensemble_notes(report))]
         parts += [table(texts.SEED_COLUMNS, rows) for rows in [texts.seed_rows(report)] if rows]
     if report.choices:
         parts.append("## What was chosen by measuring")

@@ -34,6 +34,7 @@ __all__ = [
 
 _Seconds = Annotated[float, Field(gt=0)] | None
 _Bytes = Annotated[int, Field(gt=0)] | None
+_Interval = Annotated[tuple[float, float], Field(description="95 %")] | None
 
 
 class _Record(BaseModel):
@@ -158,18 +159,22 @@ class TeacherEntry(_Record):
     p50_s: float
     memory_bytes: _Bytes = None
     accuracy: float
+    interval: _Interval = None
     calibration_error: float | None = None
     wall_s: float
 
 
 class StudentEntry(_Record):
-    """A student; ``wall_s`` is what its training took."""
+    """A student; ``agreement`` is with the ensemble, ``wall_s`` what its training took."""
 
     params: int
     size_bytes: int
     p50_s: float
     memory_bytes: _Bytes = None
     accuracy: float
+    interval: _Interval = None
+    calibration_error: float | None = None
+    agreement: float | None = None
     wall_s: float
 
 
@@ -185,37 +190,56 @@ class EnsembleEntry(_Record):
     """The teachers together, as they would run, and what the student has of them.
 
     Attributes:
-        members: How many networks.
-        accuracy: Of what they say together on the test split (classification: the mean of their probabilities).
+        members: How many teachers.
+        accuracy: Of what they say together on the test split (classification: the mean of their probabilities); null
+            as all that is of them together where they were not measured.
+        interval: Of that, 95 %.
         p50_s: All members one after another, seconds.
         memory_bytes: Peak of a process that holds them all.
+        summed: Whether latency and memory are those of the members, each measured alone, added up.
+        why_not: Why they were not measured together.
         agreement: Share of the test images on which the distilled student answers like the ensemble.
         way: How far the student came from untaught to the ensemble, a fraction of 1, in the mean of the seeds; null
             where the ensemble is not more accurate than the untaught student.
-        times_faster: The ensemble's median time over that of the distilled student.
-        p_value: That untaught and distilled student are equally good, two-sided (classification: McNemar, exact; else
-            by the paired bootstrap over the images).
+        times_faster: The ensemble's median time over that of the distilled student, roughly: each was timed alone.
+        p_value: That untaught and distilled students are equally good, two-sided, over all seeds (classification:
+            McNemar, exact, of several seeds by flips of each image's sign; else by the paired bootstrap over the
+            images).
         calibration_error: Of untaught student, distilled student and ensemble.
         sentence: All that in words.
         seeds: Both students from other seeds, where that was asked for.
-        untaught: The student without teachers where it was trained for this comparison, since the network came trained
-            and its baseline therefore trained nothing; null: it is the baseline.
+        untaught: The student without teachers.
+        distilled: The student that learned from them.
+        trained_again: Whether the student without teachers was trained for this comparison: the network came trained,
+            and its baseline therefore trained nothing.
     """
 
     members: Annotated[int, Field(gt=0)]
-    accuracy: float
-    p50_s: float
-    size_bytes: int
+    accuracy: float | None = None
+    interval: _Interval = None
+    p50_s: float | None = None
+    size_bytes: int | None = None
     memory_bytes: _Bytes = None
-    params: int
-    agreement: float
+    params: int | None = None
+    summed: bool = False
+    why_not: str | None = None
+    agreement: float | None = None
     way: float | None = None
-    times_faster: float
+    times_faster: float | None = None
     p_value: float
     calibration_error: tuple[float | None, float | None, float | None]
     sentence: str
     seeds: tuple[SeedEntry, ...] = ()
     untaught: StudentEntry | None = None
+    distilled: StudentEntry | None = None
+    trained_again: bool = False
+
+    @model_validator(mode="after")
+    def _absence_has_a_reason(self) -> EnsembleEntry:
+        if self.accuracy is None and not self.why_not:
+            message = "an ensemble that was not measured needs a reason"
+            raise ValueError(message)
+        return self
 
 
 class FloatNode(_Record):
@@ -317,7 +341,9 @@ class Report(_Record):
     )
     shipped_change: PairedChange | None = Field(default=None, description="what is shipped against the baseline")
     taught_change: PairedChange | None = Field(
-        default=None, description="distill against the student without teachers: the baseline, or ensemble.untaught"
+        default=None,
+        description="distill against the student without teachers: the baseline, or where ensemble.trained_again says "
+        "so ensemble.untaught",
     )
     assumed: tuple[str, ...] = Field(default=(), description="what nobody said and the figures rest on")
     doubts: tuple[str, ...] = Field(default=(), description="why the network may be fed otherwise than in its training")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.report import figures
+from pipeline.report.record import EnsembleEntry, StudentEntry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.report.record import FloatNode, MachineEntry, PairedChange, Report, StageRow
+    from pipeline.report.record import FloatNode, MachineEntry, PairedChange, Report, StageRow, TeacherEntry
 
 __all__ = [
     "DAMAGE_COLUMNS",
@@ -20,6 +21,7 @@ __all__ = [
     "at_a_glance",
     "beside_verdict",
     "damage_rows",
+    "ensemble_notes",
     "int8_text",
     "measured_where",
     "notes",
@@ -37,9 +39,23 @@ STAGE_COLUMNS = ("stage", "", "p50", "p90", "p95", "p99", "size", "memory peak",
 
 DAMAGE_COLUMNS = ("layer", "ONNX node", "error when it alone is INT8", "runs in")
 
-SEED_COLUMNS = ("seed", "without teachers", "distilled", "points gained")
+SEED_COLUMNS = ("seed", "without teachers", "distilled", "points gained", "of the way")
 
-TEACHER_COLUMNS = ("network", "accuracy", "p50", "size", "memory peak", "params", "confidence off by", "training took")
+TEACHER_COLUMNS = (
+    "network",
+    "accuracy",
+    "95 %",
+    "p50",
+    "size",
+    "memory peak",
+    "params",
+    "confidence off by",
+    "like the ensemble",
+    "of the way",
+    "training took",
+)
+
+_UNTAUGHT, _DISTILLED = "student without teachers", "student that learned from them"
 
 
 def stage_cells(row: StageRow) -> tuple[str, ...]:
@@ -59,69 +75,111 @@ def stage_cells(row: StageRow) -> tuple[str, ...]:
 
 def teacher_rows(report: Report) -> list[tuple[str, ...]]:
     """The ensemble, then the student that learned from it: what one network in place of many gained and cost."""
-    rows = [
-        _network_row(
-            f"teacher {one.model}",
-            (one.accuracy, one.p50_s, one.size_bytes, one.memory_bytes, one.params, one.calibration_error, one.wall_s),
-        )
-        for one in report.teachers
-    ]
     found = report.ensemble
-    errors: Sequence[float | None] = (None, None)
-    if found is not None:
-        *errors, error = found.calibration_error
-        wall_s = sum(one.wall_s for one in report.teachers)
-        rows.append(
-            _network_row(
-                f"ensemble of {found.members}",
-                (found.accuracy, found.p50_s, found.size_bytes, found.memory_bytes, found.params, error, wall_s),
-            )
-        )
-    students = (("baseline", "student without teachers"), ("distill", "student that learned from them"))
-    for (name, label), error in zip(students, errors, strict=True):
+    rows = [_network_row(f"teacher {one.model}", one, one.wall_s) for one in report.teachers]
+    if found is not None and found.accuracy is not None:
+        error, wall_s = found.calibration_error[-1], sum(one.wall_s for one in report.teachers)
+        rows.append(_network_row(f"ensemble of {found.members}", found, wall_s, error=error))
+    if found is not None and found.untaught is not None and found.distilled is not None:
+        for label, one in (_UNTAUGHT, found.untaught), (_DISTILLED, found.distilled):
+            rows.append(_network_row(label, one, one.wall_s, way=_way(found, one.accuracy)))
+        return rows
+    for label, name in (_UNTAUGHT, "baseline"), (_DISTILLED, "distill"):
         row = report.stage(name)
-        if name == "baseline" and found is not None and (own := found.untaught) is not None:
-            values = (own.accuracy, own.p50_s, own.size_bytes, own.memory_bytes, own.params, error, own.wall_s)
-            rows.append(_network_row(label, values))
-        elif rows and row is not None and row.status != "skipped":
-            latency, memory = row.latency_s.p50, row.memory_bytes.peak
-            rows.append(
-                _network_row(
-                    label, (row.accuracy.value, latency, row.size_bytes, memory, row.params, error, row.wall_s)
-                )
-            )
+        if rows and row is not None and row.status != "skipped":
+            rows.append(_stage_row(label, row))
     return rows
 
 
-def _network_row(label: str, values: Sequence[Any]) -> tuple[str, ...]:
-    """One network, a text for each of :data:`TEACHER_COLUMNS`; a value for each but the first of these."""
-    written = (
-        figures.percent,
-        figures.milliseconds,
-        figures.megabytes,
-        figures.megabytes,
-        figures.count,
-        figures.percent,
-        figures.seconds,
+def _network_row(
+    label: str,
+    one: TeacherEntry | EnsembleEntry | StudentEntry,
+    wall_s: float,
+    *,
+    error: float | None = None,
+    way: float | None = None,
+) -> tuple[str, ...]:
+    """One network, a text for each of :data:`TEACHER_COLUMNS`."""
+    if not isinstance(one, EnsembleEntry):
+        error = one.calibration_error
+    return (
+        label,
+        figures.percent(one.accuracy),
+        figures.percent_interval(one.interval),
+        figures.milliseconds(one.p50_s),
+        figures.megabytes(one.size_bytes),
+        figures.megabytes(one.memory_bytes),
+        figures.count(one.params),
+        figures.percent(error),
+        figures.percent(one.agreement if isinstance(one, StudentEntry) else None),
+        figures.percent(way),
+        figures.seconds(wall_s),
     )
-    return (label, *(write(value) for write, value in zip(written, values, strict=True)))
+
+
+def _stage_row(label: str, row: StageRow) -> tuple[str, ...]:
+    """The same where a report knows of a student no more than its stage's row."""
+    return (
+        label,
+        figures.percent(row.accuracy.value),
+        figures.percent_interval(None),
+        figures.milliseconds(row.latency_s.p50),
+        figures.megabytes(row.size_bytes),
+        figures.megabytes(row.memory_bytes.peak),
+        figures.count(row.params),
+        *(figures.percent(None) for _ in range(3)),
+        figures.seconds(row.wall_s),
+    )
+
+
+def _way(found: EnsembleEntry, accuracy: float) -> float | None:
+    """How far a student came from the one without teachers to the ensemble; None where that is no better."""
+    if found.untaught is None:
+        return None
+    return _share(accuracy - found.untaught.accuracy, found.untaught.accuracy, found.accuracy)
+
+
+def _share(gain: float, untaught: float, ensemble: float | None) -> float | None:
+    return None if ensemble is None or ensemble <= untaught else gain / (ensemble - untaught)
+
+
+def ensemble_notes(report: Report) -> list[str]:
+    """What has to be known of the figures of ensemble and students."""
+    found = report.ensemble
+    if found is None:
+        return []
+    told = [] if found.why_not is None else [f"The ensemble was not measured: {found.why_not}."]
+    if found.summed:
+        told.append(
+            "The ensemble's latency and memory are its members', each measured alone with its own input, summed."
+        )
+    if found.trained_again:
+        told.append(
+            "The network came trained: the student without teachers was trained like the other, by the labels alone."
+        )
+    return told
 
 
 def seed_rows(report: Report) -> list[tuple[str, ...]]:
     """Both students from every seed, and their mean and spread; empty where there was one seed."""
-    seeds = report.ensemble.seeds if report.ensemble else ()
-    if len(seeds) < 2:
+    found = report.ensemble
+    if found is None or len(found.seeds) < 2:
         return []
-    columns = [[one.untaught for one in seeds], [one.distilled for one in seeds]]
+    columns = [[one.untaught for one in found.seeds], [one.distilled for one in found.seeds]]
     columns.append([distilled - untaught for untaught, distilled in zip(*columns, strict=True)])
     rows: list[tuple[str, ...]] = [
-        (str(one.seed), figures.percent(one.untaught), figures.percent(one.distilled), figures.signed_points(gain))
-        for one, gain in zip(seeds, columns[2], strict=True)
+        (
+            str(one.seed),
+            figures.percent(one.untaught),
+            figures.percent(one.distilled),
+            figures.signed_points(gain),
+            figures.percent(_share(gain, one.untaught, found.accuracy)),
+        )
+        for one, gain in zip(found.seeds, columns[2], strict=True)
     ]
-    rows.append(
-        ("mean", *(figures.percent(fmean(column)) for column in columns[:2]), figures.signed_points(fmean(columns[2])))
-    )
-    rows.append(("standard deviation", *(f"{100 * stdev(column):.2f}" for column in columns)))
+    means = [figures.percent(fmean(column)) for column in columns[:2]]
+    rows.append(("mean", *means, figures.signed_points(fmean(columns[2])), figures.percent(found.way)))
+    rows.append(("standard deviation", *(f"{100 * stdev(column):.2f}" for column in columns), "-"))
     return rows
 
 
@@ -175,7 +233,7 @@ def at_a_glance(report: Report) -> list[str]:
 
 
 def _without_teachers(report: Report) -> str:
-    again = report.ensemble is not None and report.ensemble.untaught is not None
+    again = report.ensemble is not None and report.ensemble.trained_again
     return "the same training without them" if again else "baseline"
 
 

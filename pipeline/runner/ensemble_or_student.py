@@ -1,153 +1,130 @@
-"""The teachers together as they would run, and what one student in their place gains and costs."""
+"""What one student in place of its teachers gains and costs: the report's answer, in figures and in a sentence."""
 
 from __future__ import annotations
 
-import shutil
+from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from benchmarks.statistics.paired_metric import p_of_no_difference
-from exporters.ensemble import Member, ensemble_spec
-from pipeline.artifact import ArtifactKind
-from pipeline.catalog import OPENERS
-from pipeline.chain.engine_measurement import measure
+from benchmarks.statistics.paired_metric import interval, p_of_no_difference
+from pipeline.report.figures import milliseconds
 from pipeline.report.record import EnsembleEntry, SeedEntry, StudentEntry
-from pipeline.session import EngineSpec
 from pipeline.tasks import agreement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporters.target import Target
-    from pipeline.artifact import Artifact, Json
-    from pipeline.chain.chain import Chain
-    from pipeline.chain.engine_measurement import Measured
-    from pipeline.preprocess import PreprocessSpec
+    from pipeline.runner.measured_ensemble import Ensemble
     from pipeline.runner.students import Student, Students
-    from pipeline.stage import Teacher, TrainedNetwork
     from pipeline.tasks import Task
 
-__all__ = ["ensemble_entry", "measured_ensemble"]
+__all__ = ["Compared", "ensemble_entry", "sentence"]
 
 _ALPHA = 0.05
 
 
-def measured_ensemble(chain: Chain, target: Target, teachers: Sequence[Teacher]) -> Measured | None:
-    """All teachers in one process, one after another, what they say joined.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """What a sentence is made of; accuracies are means of the seeds, fractions of 1.
 
-    None where the target cannot run, or where of one of them only answers are known.
-
-    Args:
-        chain: The run.
-        target: Where they would run.
-        teachers: With their answers, which say what kind of output each has.
+    Attributes:
+        untaught: Of the students without teachers.
+        distilled: Of the students that learned from them.
+        p_value: That both are equally good.
+        seeds: How many of each.
+        distilled_p50_s: Latency of the student.
+        ensemble: Accuracy of the teachers together; None where that was not measured.
+        ensemble_p50_s: Their latency.
+        why_not: Why they were not measured.
     """
-    networks = [teacher.network for teacher in teachers if teacher.network is not None]
-    if chain.plan.cannot_run(target) or not networks or len(networks) < len(teachers):
-        return None
-    about = [chain.about(parts) for parts in chain.plan.teachers]
-    if len(networks) == 1:
-        return about[0].measured(networks[0].artifact, target)
-    plan = chain.plan
-    if any(_geometry(parts.preprocess) != _geometry(plan.parts.preprocess) for parts in plan.teachers):
-        chain.progress.note("the ensemble is not measured as a whole: its members want images of other sizes")
-        return None
-    engines = [own.engine(network.artifact, target) for own, network in zip(about, networks, strict=True)]
-    whole = _joined(chain, engines, [one.answers.facts["answers"] for one in teachers])
-    with chain.phases.during("measuring"):
-        return measure(whole, target, plan, chain.store, chain.progress)
 
+    untaught: float
+    distilled: float
+    p_value: float
+    seeds: int
+    distilled_p50_s: float
+    ensemble: float | None = None
+    ensemble_p50_s: float | None = None
+    why_not: str | None = None
 
-def _geometry(preprocess: PreprocessSpec) -> PreprocessSpec:
-    """What of it decides which pixels are seen: all but the normalisation."""
-    count = len(preprocess.mean)
-    return preprocess.model_copy(update={"mean": (0.0,) * count, "std": (1.0,) * count})
+    @property
+    def change(self) -> float:
+        """What the teachers brought."""
+        return self.distilled - self.untaught
 
-
-def _renormalising(
-    ours: PreprocessSpec, theirs: PreprocessSpec, dtype: str
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Scale and offset of each channel from inputs of the student to those of a teacher; None where they are alike.
-
-    An engine that takes bytes normalises them itself.
-    """
-    if dtype == "uint8" or (ours.mean, ours.std) == (theirs.mean, theirs.std):
-        return None, None
-    scale = tuple(a / b for a, b in zip(ours.std, theirs.std, strict=True))
-    offset = tuple((a - b) / std for a, b, std in zip(ours.mean, theirs.mean, theirs.std, strict=True))
-    return scale, offset
-
-
-def _joined(chain: Chain, engines: Sequence[Artifact], answers: Sequence[Json]) -> Artifact:
-    """One engine artifact of all members, each in a folder of its number."""
-    members = []
-    for engine, told, parts in zip(engines, answers, chain.plan.teachers, strict=True):
-        spec = EngineSpec.from_json(engine.facts["engine"])
-        scale, offset = _renormalising(chain.plan.parts.preprocess, parts.preprocess, spec.input.dtype)
-        members.append(Member(spec=spec, opener=OPENERS[spec.target], answers=told, scale=scale, offset=offset))
-    with chain.store.workspace() as folder:
-        for number, engine in enumerate(engines):
-            shutil.copytree(engine.root, folder / str(number))
-        spec = ensemble_spec(members, chain.plan.parts.task.name)
-        facts = {"engine": spec.to_json(), "precision": "float", "dialect": None}
-        return chain.store.commit(ArtifactKind.ENGINE, folder, facts)
+    @property
+    def way(self) -> float | None:
+        """How far the student came from untaught to the ensemble; None where that is no better than untaught."""
+        if self.ensemble is None or self.ensemble <= self.untaught:
+            return None
+        return self.change / (self.ensemble - self.untaught)
 
 
 def ensemble_entry(
     task: Task,
-    ensemble: Measured,
-    members: Sequence[TrainedNetwork],
+    ensemble: Ensemble | None,
     students: Sequence[Students],
     *,
+    members: int,
     trained_again: bool,
+    why_not: str | None,
 ) -> EnsembleEntry:
     """What the report says of it.
 
     Args:
         task: Compares answers.
-        ensemble: As of :func:`measured_ensemble`.
-        members: Its networks.
+        ensemble: The teachers together; None where they cannot be measured.
         students: That of the run first.
-        trained_again: Whether those without teachers were trained for this comparison, and are not the run's baseline.
+        members: How many teachers there are.
+        trained_again: Whether the students without teachers were trained for this comparison, and are not the run's
+            baseline.
+        why_not: Why there is no ensemble.
     """
-    untaught, distilled = students[0].untaught.measured, students[0].distilled.measured
-    without = fmean(one.untaught.measured.accuracy.value for one in students)
-    gained = ensemble.accuracy.value - without
-    change = fmean(one.distilled.measured.accuracy.value for one in students) - without
-    way = change / gained if gained > 0 else None
-    p_value = p_of_no_difference(task, untaught.accuracy, distilled.accuracy)
-    faster = ensemble.p50_s / distilled.p50_s
-    memory = ensemble.solo.memory_bytes()[0].get("peak")
+    untaught, distilled = students[0].untaught, students[0].distilled
+    without = [one.untaught.measured.accuracy for one in students]
+    with_them = [one.distilled.measured.accuracy for one in students]
+    found = Compared(
+        untaught=fmean(one.value for one in without),
+        distilled=fmean(one.value for one in with_them),
+        p_value=p_of_no_difference(task, without, with_them),
+        seeds=len(students),
+        distilled_p50_s=distilled.measured.p50_s,
+        ensemble=ensemble and ensemble.accuracy.value,
+        ensemble_p50_s=ensemble and ensemble.p50_s,
+        why_not=why_not,
+    )
+    entries = [_student_entry(task, one, ensemble) for one in (untaught, distilled)]
     return EnsembleEntry(
-        members=len(members),
-        accuracy=ensemble.accuracy.value,
-        p50_s=ensemble.p50_s,
-        size_bytes=ensemble.size_bytes,
-        memory_bytes=memory,
-        params=sum(one.artifact.facts["params"] for one in members),
-        agreement=agreement(task, distilled.accuracy.decisions, ensemble.accuracy.decisions),
-        way=way,
-        times_faster=faster,
-        p_value=p_value,
+        members=members,
+        accuracy=found.ensemble,
+        interval=ensemble and interval(task, ensemble.accuracy, alpha=_ALPHA),
+        p50_s=found.ensemble_p50_s,
+        size_bytes=ensemble and ensemble.size_bytes,
+        memory_bytes=ensemble and ensemble.memory_bytes,
+        params=ensemble and ensemble.params,
+        summed=ensemble is not None and ensemble.summed,
+        why_not=why_not,
+        agreement=entries[1].agreement,
+        way=found.way,
+        times_faster=ensemble and ensemble.p50_s / distilled.measured.p50_s,
+        p_value=found.p_value,
         calibration_error=(
-            untaught.accuracy.calibration_error,
-            distilled.accuracy.calibration_error,
-            ensemble.accuracy.calibration_error,
+            untaught.measured.accuracy.calibration_error,
+            distilled.measured.accuracy.calibration_error,
+            ensemble and ensemble.accuracy.calibration_error,
         ),
-        sentence=_sentence(task, change, _told(p_value, len(students)), way, faster, gained, shown=p_value < _ALPHA),
+        sentence=sentence(task, found),
         seeds=tuple(
-            SeedEntry(
-                seed=one.seed,
-                untaught=one.untaught.measured.accuracy.value,
-                distilled=one.distilled.measured.accuracy.value,
-            )
-            for one in students
+            SeedEntry(seed=one.seed, untaught=before.value, distilled=after.value)
+            for one, before, after in zip(students, without, with_them, strict=True)
         ),
-        untaught=_student_entry(students[0].untaught) if trained_again else None,
+        untaught=entries[0],
+        distilled=entries[1],
+        trained_again=trained_again,
     )
 
 
-def _student_entry(student: Student) -> StudentEntry:
+def _student_entry(task: Task, student: Student, ensemble: Ensemble | None) -> StudentEntry:
     measured = student.measured
     return StudentEntry(
         params=student.params,
@@ -155,32 +132,54 @@ def _student_entry(student: Student) -> StudentEntry:
         p50_s=measured.p50_s,
         memory_bytes=measured.solo.memory_bytes()[0].get("peak"),
         accuracy=measured.accuracy.value,
+        interval=interval(task, measured.accuracy, alpha=_ALPHA),
+        calibration_error=measured.accuracy.calibration_error,
+        agreement=ensemble and agreement(task, measured.accuracy.decisions, ensemble.accuracy.decisions),
         wall_s=student.wall_s,
     )
 
 
-def _told(p_value: float, seeds: int) -> str:
-    told = f"p = {p_value:.2g}" if p_value >= 0.001 else "p below 0.001"
-    return told if seeds == 1 else f"mean of {seeds} seeds; of the first alone {told}"
+def sentence(task: Task, found: Compared) -> str:
+    """The answer to "ensemble or student?" for whoever reads no further.
 
-
-def _sentence(  # noqa: PLR0913 - what it tells
-    task: Task, change: float, told: str, way: float | None, faster: float, gained: float, *, shown: bool
-) -> str:
-    """The answer to "ensemble or student?" for whoever reads no further."""
-    cost = f"at 1/{faster:.0f} of its latency" if faster >= 2 else f"at {1 / faster:.2f} of its latency"
-    if not shown:
-        above = f"{100 * gained:.1f} points above" if gained > 0 else "no better than"
+    Args:
+        task: Says what is counted.
+        found: The figures.
+    """
+    told = f"p = {found.p_value:.2g}" if found.p_value >= 0.001 else "p below 0.001"
+    told = told if found.seeds == 1 else f"mean of {found.seeds} seeds; {told} over all of them"
+    if found.p_value >= _ALPHA:
         return (
-            f"no difference between the student with and without teachers can be shown ({100 * change:+.1f} points, "
-            f"{told}); the ensemble is {above} the student without teachers"
+            f"no difference between the student with and without teachers can be shown ({100 * found.change:+.1f} "
+            f"points, {told}); {_beside_untaught(found)}"
         )
-    much = f"{100 * abs(change):.1f}"
-    if change < 0:
+    much = f"{100 * abs(found.change):.1f}"
+    if found.change < 0:
         less = f"{much} more images in a hundred wrong" if task.hit_or_miss else f"{much} points of {task.metric} less"
         return f"the teachers did harm: {less} than without them ({told})"
     gain = f"{much} more images in a hundred right" if task.hit_or_miss else f"{much} points of {task.metric} more"
     more = f"{gain} than without teachers ({told})"
-    if way is None:
+    if found.ensemble is None:
+        return f"the student has {more}; {_beside_untaught(found)}"
+    cost = _cost(found)
+    if found.distilled > found.ensemble:
         return f"the student is better than the ensemble, {cost}; {more}"
-    return f"the student keeps {100 * way:.0f} % of what the ensemble gains {cost}; {more}"
+    way = 100 * found.change / (found.ensemble - found.untaught)
+    return f"the student keeps {way:.0f} % of what the ensemble gains {cost}; {more}"
+
+
+def _beside_untaught(found: Compared) -> str:
+    if found.ensemble is None:
+        return f"the ensemble was not measured: {found.why_not}"
+    gained = found.ensemble - found.untaught
+    above = f"{100 * gained:.1f} points above" if gained > 0 else "no better than"
+    return f"the ensemble is {above} the student without teachers"
+
+
+def _cost(found: Compared) -> str:
+    """Roughly: both medians were taken at their own time, and not side by side."""
+    assert found.ensemble_p50_s is not None  # noqa: S101 - measured with its accuracy
+    share = found.distilled_p50_s / found.ensemble_p50_s
+    part = f"1/{1 / share:.0f}" if share <= 0.5 else f"{share:.2f}"
+    both = f"{milliseconds(found.distilled_p50_s)} against {milliseconds(found.ensemble_p50_s)}"
+    return f"at about {part} of its latency ({both}, each timed alone)"

@@ -16,8 +16,9 @@ from pipeline.recipe.places import names_alone, without_home
 from pipeline.recipe.reading import dump_recipe
 from pipeline.report.render import write_reports
 from pipeline.report.training_files import write_tensorboard
-from pipeline.runner.ensemble_or_student import ensemble_entry, measured_ensemble
+from pipeline.runner.ensemble_or_student import ensemble_entry
 from pipeline.runner.goal_report import goal_entry, with_goal
+from pipeline.runner.measured_ensemble import answers_alone, measured_ensemble
 from pipeline.runner.report_rows import make_report
 from pipeline.runner.speedup import speedup
 from pipeline.runner.students import comes_trained, students_of_all_seeds
@@ -170,12 +171,17 @@ def _ensemble(chain: Chain, target: Target, made: Made) -> tuple[EnsembleEntry |
     baseline, distilled = outcomes.get("baseline"), outcomes.get("distill")
     if baseline is None or baseline.measured is None or distilled is None:
         return None, None
+    alone = answers_alone(made.teachers)
+    why_not = f"of {', '.join(alone)} only answers about training images are known" if alone else None
     with chain.phases.during("teachers", whole=True):
-        ensemble = measured_ensemble(chain, target, made.teachers)
-        if ensemble is None:
-            return None, None
+        ensemble = None if alone else measured_ensemble(chain, target, made.teachers)
         students = students_of_all_seeds(chain, target, made.teachers, baseline, distilled)
-    members = [one.teacher for one in made.taught]
-    again = comes_trained(chain.plan, baseline.result.artifact)
-    entry = ensemble_entry(chain.plan.parts.task, ensemble, members, students, trained_again=again)
+    entry = ensemble_entry(
+        chain.plan.parts.task,
+        ensemble,
+        students,
+        members=len(made.teachers),
+        trained_again=comes_trained(chain.plan, baseline.result.artifact),
+        why_not=why_not,
+    )
     return entry, students[0].untaught.measured

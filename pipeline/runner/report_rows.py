@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.statistics.paired_metric import metric_drop
+from benchmarks.statistics.paired_metric import interval, metric_drop
 from pipeline import __version__
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.engine_measurement import loaded_size
@@ -180,7 +180,7 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         if last and speedup
         else unmeasured_verdict(target, decision, outcomes[-1], why_not),
         stages=stages,
-        teachers=tuple(entry for one in taught if (entry := _teacher_entry(one))),
+        teachers=tuple(entry for one in taught if (entry := _teacher_entry(plan.parts.task, one))),
         ensemble=ensemble,
         trainings=_trainings(outcomes, taught),
         choices=(decision.choice,),
@@ -225,7 +225,7 @@ def _trainings(outcomes: Sequence[Outcome], taught: Sequence[Taught]) -> tuple[T
     )
 
 
-def _teacher_entry(taught: Taught) -> TeacherEntry | None:
+def _teacher_entry(task: Task, taught: Taught) -> TeacherEntry | None:
     if taught.measured is None:
         return None
     return TeacherEntry(
@@ -235,6 +235,7 @@ def _teacher_entry(taught: Taught) -> TeacherEntry | None:
         p50_s=taught.measured.p50_s,
         memory_bytes=taught.measured.solo.memory_bytes()[0].get("peak"),
         accuracy=taught.measured.accuracy.value,
+        interval=interval(task, taught.measured.accuracy, alpha=2 * _ALPHA),
         calibration_error=taught.measured.accuracy.calibration_error,
         wall_s=taught.wall_s,
     )

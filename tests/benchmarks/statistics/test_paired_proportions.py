@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.statistics.paired_proportions import accuracy_drop, agreement_upper_bound, mcnemar
+from benchmarks.statistics.paired_proportions import (
+    accuracy_drop,
+    agreement_upper_bound,
+    mcnemar,
+    proportion_interval,
+    sign_flips,
+)
 
 _TWO_SIDED_95 = 0.025
 
@@ -75,3 +82,22 @@ def test_mcnemar_is_the_chance_of_so_uneven_a_split_of_fair_coins(lost: int, won
     wanted = sum(chance for chance in chances if chance <= chances[won] * (1 + 1e-9))
     assert mcnemar(lost, won) == pytest.approx(wanted)
     assert mcnemar(won, lost) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("differences", [[3, -1, 2, 0, 1], [1, 1, 1], [2, -2], [-3, -3, -2, -1, 1, 0, 0], [0, 0], []])
+def test_flips_of_signs_are_counted_over_all_of_them(differences: list[int]) -> None:
+    every = itertools.product((1, -1), repeat=len(differences))
+    sums = [abs(sum(sign * one for sign, one in zip(signs, differences, strict=True))) for signs in every]
+    wanted = sum(one >= abs(sum(differences)) for one in sums) / len(sums)
+    assert sign_flips(differences) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("lost", "won"), [(0, 0), (3, 3), (0, 5), (2, 9), (40, 60)])
+def test_flips_of_one_pair_are_mcnemars_test(lost: int, won: int) -> None:
+    assert sign_flips([-1] * lost + [1] * won + [0] * 7) == pytest.approx(mcnemar(lost, won))
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 10), (10, 10), (81, 263)])
+def test_a_shares_interval_is_wilsons(hits: int, n: int) -> None:
+    wanted = stats.binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    assert proportion_interval(hits, n, alpha=0.05) == pytest.approx((wanted.low, wanted.high))

@@ -49,11 +49,14 @@ def test_the_teachers_are_told_with_the_student_they_could_not_teach(report: Rep
     assert rows[0] == {
         "network": "teacher resnet34",
         "accuracy": "98.00 %",
+        "95 %": "-",
         "p50": "21.0 ms",
         "size": "87.3 MB",
         "memory peak": "-",
         "params": "21.8 M",
         "confidence off by": "-",
+        "like the ensemble": "-",
+        "of the way": "-",
         "training took": "1 min 28 s",
     }
     assert [row["network"] for row in rows[1:]] == ["student without teachers"]
@@ -74,6 +77,7 @@ def _together(*seeds: tuple[float, float]) -> EnsembleEntry:
     return EnsembleEntry(
         members=2,
         accuracy=0.99,
+        interval=(0.975, 0.996),
         p50_s=0.042,
         size_bytes=180_000_000,
         memory_bytes=300_000_000,
@@ -85,6 +89,21 @@ def _together(*seeds: tuple[float, float]) -> EnsembleEntry:
         calibration_error=(0.05, 0.02, 0.01),
         sentence="the student keeps 50 % of what the ensemble gains at 1/14 of its latency",
         seeds=tuple(SeedEntry(seed=number, untaught=a, distilled=b) for number, (a, b) in enumerate(seeds)),
+        untaught=_student(seeds[0][0], 0.05),
+        distilled=_student(seeds[0][1], 0.02),
+    )
+
+
+def _student(accuracy: float, error: float) -> StudentEntry:
+    return StudentEntry(
+        params=1,
+        size_bytes=44_800_000,
+        p50_s=0.011,
+        accuracy=accuracy,
+        interval=(accuracy - 0.02, accuracy + 0.02),
+        calibration_error=error,
+        agreement=accuracy + 0.01,
+        wall_s=30.0,
     )
 
 
@@ -94,34 +113,59 @@ def test_the_ensemble_stands_between_its_members_and_the_students(report: Report
     assert row == {
         "network": "ensemble of 2",
         "accuracy": "99.00 %",
+        "95 %": "97.50 to 99.60 %",
         "p50": "42.0 ms",
         "size": "180 MB",
         "memory peak": "300 MB",
         "params": "43.6 M",
         "confidence off by": "1.00 %",
+        "like the ensemble": "-",
+        "of the way": "-",
         "training took": "1 min 28 s",
     }
-    assert teacher_rows(whole)[2][6] == "5.00 %"
+    untaught, distilled = (dict(zip(TEACHER_COLUMNS, row, strict=True)) for row in teacher_rows(whole)[2:])
+    assert untaught == {
+        "network": "student without teachers",
+        "accuracy": "90.00 %",
+        "95 %": "88.00 to 92.00 %",
+        "p50": "11.0 ms",
+        "size": "44.8 MB",
+        "memory peak": "-",
+        "params": "1",
+        "confidence off by": "5.00 %",
+        "like the ensemble": "91.00 %",
+        "of the way": "0.00 %",
+        "training took": "30 s",
+    }
+    assert (distilled["confidence off by"], distilled["of the way"]) == ("2.00 %", "55.56 %")
     assert at_a_glance(whole)[0] == whole.ensemble.sentence
 
 
-def test_a_student_that_was_trained_for_the_comparison_stands_in_the_place_of_the_baseline(report: Report) -> None:
-    alone = StudentEntry(params=1, size_bytes=44_800_000, p50_s=0.011, accuracy=0.98, wall_s=30.0)
-    together = _together((0.98, 0.95)).model_copy(update={"untaught": alone})
+def test_a_student_that_was_trained_for_the_comparison_is_told_as_such(report: Report) -> None:
+    together = _together((0.98, 0.95)).model_copy(update={"trained_again": True})
     change = PairedChange(change=-0.03, low=-0.04, high=-0.02, n=360)
     whole = report.model_copy(update={"ensemble": together, "taught_change": change})
-    row = dict(zip(TEACHER_COLUMNS, teacher_rows(whole)[2], strict=True))
-    assert (row["network"], row["accuracy"], row["training took"]) == ("student without teachers", "98.00 %", "30 s")
-    assert row["confidence off by"] == "5.00 %"
+    assert teacher_rows(whole)[2][:2] == ("student without teachers", "98.00 %")  # not the baseline's 97.5
     (told,) = [text for text in at_a_glance(whole) if text.startswith("what the teachers brought")]
     assert "distill against the same training without them: -3.00 points" in told
+    assert texts.ensemble_notes(whole) == [
+        "The network came trained: the student without teachers was trained like the other, by the labels alone."
+    ]
+
+
+def test_an_ensemble_that_was_not_measured_has_no_row_and_a_reason(report: Report) -> None:
+    nothing = {"accuracy": None, "why_not": "of a only answers are known", "summed": True}
+    whole = report.model_copy(update={"ensemble": _together((0.9, 0.95)).model_copy(update=nothing), "teachers": ()})
+    assert [row[0] for row in teacher_rows(whole)] == ["student without teachers", "student that learned from them"]
+    assert teacher_rows(whole)[1][9] == "-"
+    assert texts.ensemble_notes(whole)[0] == "The ensemble was not measured: of a only answers are known."
 
 
 def test_seeds_have_their_mean_and_spread(report: Report) -> None:
     whole = report.model_copy(update={"ensemble": _together((0.90, 0.95), (0.92, 0.95), (0.91, 0.95))})
     assert seed_rows(whole)[-2:] == [
-        ("mean", "91.00 %", "95.00 %", "+4.00"),
-        ("standard deviation", "1.00", "0.00", "1.00"),
+        ("mean", "91.00 %", "95.00 %", "+4.00", "50.00 %"),
+        ("standard deviation", "1.00", "0.00", "1.00", "-"),
     ]
 
 

@@ -64,6 +64,7 @@ def test_a_network_that_comes_trained_is_held_against_the_same_training_without_
     assert baseline is not None
     assert taught is not None
     assert report.ensemble is not None
+    assert report.ensemble.trained_again
     assert report.ensemble.untaught is not None
     assert (taught.accuracy.value or 0) > (baseline.accuracy.value or 0) + 0.3  # the fine-tuning's doing
     assert report.ensemble.untaught.accuracy == taught.accuracy.value

@@ -116,8 +116,8 @@ def test_two_models_of_the_same_detections_cannot_be_told_apart_and_a_blind_one_
     whole = TASK.score([ONE] * 30, samples)
     worse = TASK.score([ONE] * 20 + [_outputs()] * 10, samples)
 
-    assert p_of_no_difference(TASK, whole, whole) == 1.0
-    assert p_of_no_difference(TASK, worse, whole) < 0.01
+    assert p_of_no_difference(TASK, [whole], [whole]) == 1.0
+    assert p_of_no_difference(TASK, [worse], [whole]) < 0.01
 
 
 def test_teachers_are_remembered_by_their_detections() -> None:
