@@ -212,6 +212,8 @@ class EnsembleEntry(_Record):
         distilled: The student that learned from them.
         trained_again: Whether the student without teachers was trained for this comparison: the network came trained,
             and its baseline therefore trained nothing.
+        other_schedule: Whether it is the baseline and was trained otherwise than the student with teachers, as
+            ``baseline.schedule`` asks for.
     """
 
     members: Annotated[int, Field(gt=0)]
@@ -233,6 +235,7 @@ class EnsembleEntry(_Record):
     untaught: StudentEntry | None = None
     distilled: StudentEntry | None = None
     trained_again: bool = False
+    other_schedule: bool = False
 
     @model_validator(mode="after")
     def _absence_has_a_reason(self) -> EnsembleEntry:

@@ -157,6 +157,11 @@ def ensemble_notes(report: Report) -> list[str]:
         told.append(
             "The network came trained: the student without teachers was trained like the other, by the labels alone."
         )
+    if found.other_schedule:
+        told.append(
+            "The student without teachers was trained by baseline.schedule, which is not that of distill.schedule: "
+            "what differs is not the teachers' doing alone."
+        )
     return told
 
 

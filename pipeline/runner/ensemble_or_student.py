@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.statistics.paired_metric import interval, p_of_no_difference
 from pipeline.report.figures import milliseconds
@@ -60,7 +60,7 @@ class Compared:
         return self.change / (self.ensemble - self.untaught)
 
 
-def ensemble_entry(
+def ensemble_entry(  # noqa: PLR0913 - what it is made of
     task: Task,
     ensemble: Ensemble | None,
     students: Sequence[Students],
@@ -68,6 +68,7 @@ def ensemble_entry(
     members: int,
     trained_again: bool,
     why_not: str | None,
+    other_schedule: bool = False,
 ) -> EnsembleEntry:
     """What the report says of it.
 
@@ -79,6 +80,7 @@ def ensemble_entry(
         trained_again: Whether the students without teachers were trained for this comparison, and are not the run's
             baseline.
         why_not: Why there is no ensemble.
+        other_schedule: Whether they are the baseline, and were trained by another schedule.
     """
     untaught, distilled = students[0].untaught, students[0].distilled
     without = [one.untaught.measured.accuracy for one in students]
@@ -89,29 +91,22 @@ def ensemble_entry(
         p_value=p_of_no_difference(task, without, with_them),
         seeds=len(students),
         distilled_p50_s=distilled.measured.p50_s,
-        ensemble=ensemble and ensemble.accuracy.value,
-        ensemble_p50_s=ensemble and ensemble.p50_s,
+        ensemble=None if ensemble is None else ensemble.accuracy.value,
+        ensemble_p50_s=None if ensemble is None else ensemble.p50_s,
         why_not=why_not,
     )
     entries = [_student_entry(task, one, ensemble) for one in (untaught, distilled)]
     return EnsembleEntry(
         members=members,
-        accuracy=found.ensemble,
-        interval=ensemble and interval(task, ensemble.accuracy, alpha=_ALPHA),
-        p50_s=found.ensemble_p50_s,
-        size_bytes=ensemble and ensemble.size_bytes,
-        memory_bytes=ensemble and ensemble.memory_bytes,
-        params=ensemble and ensemble.params,
-        summed=ensemble is not None and ensemble.summed,
+        **({} if ensemble is None else _told_of(task, ensemble, distilled)),
         why_not=why_not,
         agreement=entries[1].agreement,
         way=found.way,
-        times_faster=ensemble and ensemble.p50_s / distilled.measured.p50_s,
         p_value=found.p_value,
         calibration_error=(
             untaught.measured.accuracy.calibration_error,
             distilled.measured.accuracy.calibration_error,
-            ensemble and ensemble.accuracy.calibration_error,
+            None if ensemble is None else ensemble.accuracy.calibration_error,
         ),
         sentence=sentence(task, found),
         seeds=tuple(
@@ -121,7 +116,22 @@ def ensemble_entry(
         untaught=entries[0],
         distilled=entries[1],
         trained_again=trained_again,
+        other_schedule=other_schedule,
     )
+
+
+def _told_of(task: Task, ensemble: Ensemble, distilled: Student) -> dict[str, Any]:
+    """The fields that are of the ensemble alone."""
+    return {
+        "accuracy": ensemble.accuracy.value,
+        "interval": interval(task, ensemble.accuracy, alpha=_ALPHA),
+        "p50_s": ensemble.p50_s,
+        "size_bytes": ensemble.size_bytes,
+        "memory_bytes": ensemble.memory_bytes,
+        "params": ensemble.params,
+        "summed": ensemble.summed,
+        "times_faster": ensemble.p50_s / distilled.measured.p50_s,
+    }
 
 
 def _student_entry(task: Task, student: Student, ensemble: Ensemble | None) -> StudentEntry:
@@ -134,7 +144,9 @@ def _student_entry(task: Task, student: Student, ensemble: Ensemble | None) -> S
         accuracy=measured.accuracy.value,
         interval=interval(task, measured.accuracy, alpha=_ALPHA),
         calibration_error=measured.accuracy.calibration_error,
-        agreement=ensemble and agreement(task, measured.accuracy.decisions, ensemble.accuracy.decisions),
+        agreement=None
+        if ensemble is None
+        else agreement(task, measured.accuracy.decisions, ensemble.accuracy.decisions),
         wall_s=student.wall_s,
     )
 

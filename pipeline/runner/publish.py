@@ -21,7 +21,7 @@ from pipeline.runner.goal_report import goal_entry, with_goal
 from pipeline.runner.measured_ensemble import answers_alone, measured_ensemble
 from pipeline.runner.report_rows import make_report
 from pipeline.runner.speedup import speedup
-from pipeline.runner.students import comes_trained, students_of_all_seeds
+from pipeline.runner.students import comes_trained, students_of_all_seeds, trained_otherwise
 from pipeline.store import room_for, write_atomically
 
 if TYPE_CHECKING:
@@ -183,5 +183,6 @@ def _ensemble(chain: Chain, target: Target, made: Made) -> tuple[EnsembleEntry |
         members=len(made.teachers),
         trained_again=comes_trained(chain.plan, baseline.result.artifact),
         why_not=why_not,
+        other_schedule=trained_otherwise(chain.plan, baseline.result.artifact),
     )
     return entry, students[0].untaught.measured

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.runner.report_rows import Outcome
     from pipeline.stage import Stage, Teacher
 
-__all__ = ["Student", "Students", "comes_trained", "students_of_all_seeds"]
+__all__ = ["Student", "Students", "comes_trained", "students_of_all_seeds", "trained_otherwise"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +54,17 @@ def comes_trained(plan: Plan, baseline: Artifact) -> bool:
         baseline: What the stage of that name made.
     """
     return plan.parts.weights.origin != "scratch" and "training" not in baseline.facts
+
+
+def trained_otherwise(plan: Plan, baseline: Artifact) -> bool:
+    """Whether the baseline was trained by another schedule than the student with teachers, as the recipe asks for.
+
+    Args:
+        plan: Of the run.
+        baseline: What the stage of that name made.
+    """
+    same = plan.recipe.distill.schedule.with_teachers()
+    return not comes_trained(plan, baseline) and plan.recipe.baseline.schedule != same
 
 
 def students_of_all_seeds(

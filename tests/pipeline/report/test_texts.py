@@ -153,6 +153,15 @@ def test_a_student_that_was_trained_for_the_comparison_is_told_as_such(report: R
     ]
 
 
+def test_a_baseline_of_another_schedule_is_told_not_to_be_the_same_training(report: Report) -> None:
+    together = _together((0.9, 0.95))
+    assert texts.ensemble_notes(report.model_copy(update={"ensemble": together})) == []
+    (told,) = texts.ensemble_notes(
+        report.model_copy(update={"ensemble": together.model_copy(update={"other_schedule": True})})
+    )
+    assert "trained by baseline.schedule, which is not that of distill.schedule" in told
+
+
 def test_an_ensemble_that_was_not_measured_has_no_row_and_a_reason(report: Report) -> None:
     nothing = {"accuracy": None, "why_not": "of a only answers are known", "summed": True}
     whole = report.model_copy(update={"ensemble": _together((0.9, 0.95)).model_copy(update=nothing), "teachers": ()})

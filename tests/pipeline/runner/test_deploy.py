@@ -119,6 +119,8 @@ def test_one_teacher_alone_is_the_ensemble(first: _Run) -> None:
     assert report.ensemble is not None
     assert report.ensemble.members == 1
     assert report.ensemble.accuracy == report.teachers[0].accuracy
+    assert report.ensemble.other_schedule  # two epochs beside one
+    assert not report.ensemble.trained_again
     assert [(one.seed, one.untaught) for one in report.ensemble.seeds] == [(0, report.stages[0].accuracy.value)]
     assert report.ensemble.sentence in (first.deployed.folder / "report.md").read_text(encoding="utf-8")
 
