@@ -80,6 +80,7 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
     _check_teachers(recipe, skipped)
     _check_views_of_files(recipe, skipped, task)
     _check_patience(recipe, skipped)
+    _check_weighting(recipe, skipped, task)
 
 
 def _check_blocks(recipe: Recipe, skipped: Mapping[str, str]) -> None:
@@ -214,6 +215,24 @@ def _check_patience(recipe: Recipe, skipped: Mapping[str, str]) -> None:
                 where=f"{stage}.{name}.patience",
                 got=str(schedule.patience),
                 fix=fix,
+            )
+
+
+def _check_weighting(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
+    """See that there are as many weights as teachers, where weights are given."""
+    named = len(recipe.distill.teachers or task.teachers)
+    counts = {"distill": named} | {
+        name: 1 + (named if getattr(recipe, name).teachers == "all" else 0) for name in ("downsample", "prune")
+    }
+    for name, count in counts.items():
+        weighting = getattr(recipe, name).weighting
+        if isinstance(weighting, tuple) and len(weighting) != count and name not in skipped:
+            whom = "in the order of distill.teachers" if name == "distill" else "the network as it was first"
+            raise UsageError(
+                "there are not as many weights as teachers",
+                where=f"{name}.weighting",
+                got=f"{len(weighting)} for {count}",
+                expected=f"a weight for each, {whom}",
             )
 
 

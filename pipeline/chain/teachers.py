@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.artifact import sha256_of_file
 from pipeline.chain.preprocessing import preprocess_of, resized
@@ -14,6 +14,8 @@ from pipeline.preprocess_section import InputSection
 from pipeline.stages.answers import TakeAnswers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from pipeline.models import ModelSource
     from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from pipeline.subject import Parts
     from pipeline.tasks import Task
 
-__all__ = ["NamedTeacher", "answer_files", "is_file_of_answers", "named_teachers", "teacher_parts"]
+__all__ = ["NamedTeacher", "answer_files", "in_named_order", "is_file_of_answers", "named_teachers", "teacher_parts"]
+
+_One = TypeVar("_One")
 
 _WEIGHTS = (".safetensors", ".pt", ".pth")
 
@@ -102,6 +106,18 @@ def answer_files(recipe: Recipe) -> tuple[TakeAnswers, ...]:
                 fix="its owner writes it with `edgewright answers MODEL --data ... --out FILE`",
             )
     return tuple(TakeAnswers(file=file, file_sha256=sha256_of_file(file)) for file in files)
+
+
+def in_named_order(texts: Sequence[str], networks: Iterable[_One], files: Iterable[_One]) -> list[_One]:
+    """Teachers of both kinds in one row, as the recipe names them: given weights are counted so.
+
+    Args:
+        texts: The recipe's names.
+        networks: For each that names a network, in their order.
+        files: For each that names a file of answers.
+    """
+    of_networks, of_files = iter(networks), iter(files)
+    return [next(of_files if is_file_of_answers(text) else of_networks) for text in texts]
 
 
 def is_file_of_answers(text: str) -> bool:

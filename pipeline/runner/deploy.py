@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.chain.chain import Chain, network_facts_of
+from pipeline.chain.teachers import in_named_order
 from pipeline.errors import EdgewrightError, UsageError
 from pipeline.planning.fastest_target import Contender, fastest
 from pipeline.planning.goal.kept_plan import as_planned, plan_for_goal, waits_for_goal
@@ -177,15 +178,15 @@ def _note(chain: Chain, made: Made, outcome: Outcome) -> None:
 
 
 def _asked(chain: Chain, taught: Sequence[Taught], schedule: Schedule) -> tuple[Teacher, ...]:
-    """The teachers with what they say of every view that the student will see in a training."""
+    """The teachers, as they are named, with what they say of every view that the student will see in a training."""
     found = []
     for parts, one in zip(chain.plan.teachers, taught, strict=True):
         answers = chain.about(parts).execute(
             chain.plan.question(schedule), {ArtifactKind.NETWORK: one.teacher.artifact}
         )
         found.append(Teacher(name=parts.model.name, answers=answers.artifact, network=one.teacher))
-    files = (Teacher(name=one.file.stem, answers=chain.execute(one, {}).artifact) for one in chain.plan.answer_files)
-    return (*found, *files)
+    files = [Teacher(name=one.file.stem, answers=chain.execute(one, {}).artifact) for one in chain.plan.answer_files]
+    return tuple(in_named_order(chain.plan.recipe.distill.teachers or (), found, files))
 
 
 def _teachers(chain: Chain, target: Target) -> tuple[Taught, ...]:

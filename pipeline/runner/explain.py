@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.execution import cached
 from pipeline.chain.keys import changes, key_components
+from pipeline.chain.teachers import in_named_order
 from pipeline.planning.decision_record import Decision
 from pipeline.planning.goal.kept_plan import GOAL, as_planned, goal_components, waits_for_goal
 from pipeline.planning.goal.plan_record import GoalPlan
@@ -169,13 +170,16 @@ class _Walk:
         recipe = self._plan.recipe
         stage = recipe.baseline.model_copy(update={"schedule": recipe.distill.teacher_schedule})
         question = self._plan.question(schedule)
-        known, told = [], []
+        networks: list[Teacher | None] = []
+        files: list[Teacher | None] = []
+        told = []
         for parts in self._plan.teachers:
             inputs = self._inputs(stage, parts)
             found = cached(stage, inputs, self._store, seed=recipe.seed)
             name = parts.model.name
             told.append(self._told(f"teacher {name}", stage, inputs, found))
             if found is None:
+                networks.append(None)
                 continue
             asked = Inputs(
                 artifacts={ArtifactKind.NETWORK: found.artifact},
@@ -183,17 +187,16 @@ class _Walk:
             )
             answers = cached(question, asked, self._store, seed=recipe.seed)
             told.append(self._told(f"answers of {name}", question, asked, answers))
-            if answers is not None:
-                network = TrainedNetwork(source=parts.model, artifact=found.artifact)
-                known.append(Teacher(name=name, answers=answers.artifact, network=network))
+            network = TrainedNetwork(source=parts.model, artifact=found.artifact)
+            networks.append(None if answers is None else Teacher(name=name, answers=answers.artifact, network=network))
         for taken in self._plan.answer_files:
             inputs = self._inputs(taken, self._plan.parts)
             found = cached(taken, inputs, self._store, seed=recipe.seed)
             told.append(self._told(f"answers of {taken.file.stem}", taken, inputs, found))
-            if found is not None:
-                known.append(Teacher(name=taken.file.stem, answers=found.artifact))
-        count = len(self._plan.teachers) + len(self._plan.answer_files)
-        return (tuple(known) if len(known) == count else None), told
+            files.append(None if found is None else Teacher(name=taken.file.stem, answers=found.artifact))
+        ordered = in_named_order(recipe.distill.teachers or (), networks, files)
+        known = tuple(one for one in ordered if one is not None)
+        return (known if len(known) == len(ordered) else None), told
 
     def _told(self, name: str, stage: Stage, inputs: Inputs, found: StageResult | None) -> Explained:
         if found is not None:

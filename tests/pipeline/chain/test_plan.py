@@ -164,6 +164,28 @@ def test_what_the_user_asked_for_is_the_reason_told(planned: Planner, only_val: 
     assert plan.skipped == {"prune": "skipped on request", "distill": "no training images"}
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"distill": {"weighting": [3, 1, 2]}}, "got: 3 for 2"),
+        ({"distill": {"weighting": [3]}}, "got: 1 for 2"),
+        ({"prune": {"weighting": [3, 1]}}, "got: 2 for 1"),
+        ({"prune": {"weighting": [3, 1], "teachers": "all"}}, "got: 2 for 3"),
+    ],
+)
+def test_as_many_weights_as_teachers_are_wanted_before_anything_runs(
+    planned: Planner, fields: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UsageError, match="not as many weights as teachers") as raised:
+        planned(**fields)
+    assert told in str(raised.value)
+
+
+def test_weights_for_each_teacher_are_taken(planned: Planner) -> None:
+    planned(distill={"weighting": [3, 1]}, prune={"weighting": [2, 1, 1], "teachers": "all"})
+    planned(skip=["distill"], distill={"weighting": [1, 2, 3]})  # nobody is weighed there
+
+
 # Preprocessing
 
 

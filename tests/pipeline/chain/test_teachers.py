@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.chain.teachers import answer_files, named_teachers, teacher_parts
+from pipeline.chain.teachers import answer_files, in_named_order, named_teachers, teacher_parts
 from pipeline.errors import EdgewrightError, UsageError, WeightsError
 from pipeline.models import WeightsSource
 from pipeline.progress import SilentProgress
@@ -75,6 +75,11 @@ def test_a_file_of_answers_is_a_teacher_without_network(tmp_path: Path) -> None:
 def test_a_file_of_answers_that_is_not_there_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such file of answers"):
         answer_files(_recipe(str(tmp_path / "none.safetensors")))
+
+
+def test_both_kinds_of_teacher_stand_as_they_are_named() -> None:
+    texts = ("a.safetensors", "resnet18", "b.safetensors", "vgg16@w.safetensors")
+    assert in_named_order(texts, ["net 1", "net 2"], ["file 1", "file 2"]) == ["file 1", "net 1", "file 2", "net 2"]
 
 
 def test_a_teacher_that_is_named_twice_is_one_error() -> None:

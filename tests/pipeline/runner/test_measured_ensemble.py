@@ -89,6 +89,9 @@ def test_where_only_answers_teach_students_seeds_and_p_are_told(
         assert "student that learned from them" in page
         assert "The ensemble was not measured: of theirs only answers" in page
 
-    both = _report(tiny_recipe, store, tmp_path / "both", teachers=[f"{tiny_file}:tiny", str(file)])
+    both = _report(tiny_recipe, store, tmp_path / "both", teachers=[str(file), f"{tiny_file}:tiny"], weighting=(3, 1))
     assert both.ensemble is not None
     assert (both.ensemble.members, len(both.teachers)) == (2, 1)
+    taught = both.stage("distill")
+    assert taught is not None
+    assert "learned from theirs and tiny" in taught.notes  # as they are named, so that the weights are theirs
