@@ -15,6 +15,7 @@ from pipeline.planning.goal.plan_record import GoalPlan
 from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.kept_decision import SEARCH, decision_components
 from pipeline.planning.kept_record import kept
+from pipeline.runner.answers_trial import try_answer_files
 from pipeline.runner.network_trial import Trial, known_trial
 from pipeline.runner.preflight import plan_after_trials
 from pipeline.runner.students import comes_trained
@@ -53,7 +54,10 @@ def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
 
     Raises:
         UsageError: when an earlier trial found that the network cannot be pruned, and the goal requires that.
+        WeightsError: when a file of answers does not fit.
+        DataError: when one says nothing of an image or a class.
     """
+    try_answer_files(plan, store)
     student = known_trial(plan, plan.parts, store, prune="prune" not in plan.skipped)
     if student is not None:
         others = [known_trial(plan, parts, store, prune=False) or Trial() for parts in plan.teachers]

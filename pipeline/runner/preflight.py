@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.chain.keys import key_components, key_of
 from pipeline.errors import ResourceError, UsageError
+from pipeline.runner.answers_trial import try_answer_files
 from pipeline.runner.comparison_trial import try_comparison
 from pipeline.runner.network_trial import known_trial, try_network
 from pipeline.stage import Inputs
@@ -41,12 +42,14 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
         UsageError: when a folder cannot be made or written to, a factory fails, a network does not take the input
             or answer for the classes, or cannot be pruned where that is required, or when what is to be compared inside
             student and teachers does not fit.
-        WeightsError: when given weights do not fit.
+        WeightsError: when given weights or a file of answers do not fit.
+        DataError: when a file of answers says nothing of an image or a class.
         ResourceError: when there is less room for results than they are known to need.
     """
     for folder in folders:
         _check_writable(folder)
     plan = chain.plan
+    try_answer_files(plan, chain.store)
     asked = [(plan.parts, "prune" not in plan.skipped), *((parts, False) for parts in plan.teachers)]
     trials = [known_trial(plan, parts, chain.store, prune=prune) for parts, prune in asked]
     if None in trials:

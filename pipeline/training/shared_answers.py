@@ -139,9 +139,29 @@ def read_shared(path: Path) -> SharedAnswers:
             got=f"schema {told.get('schema', 'none')}",
             expected=f"{SCHEMA}, as `edgewright answers` writes it; weights belong to a model: MODEL@{path.name}",
         )
-    names, classes = (tuple(json.loads(told[name])) for name in ("images", "classes"))
+    try:
+        names, classes = (_texts(told[name]) for name in ("images", "classes"))
+    except (KeyError, ValueError) as error:
+        raise WeightsError(
+            "this file of answers is damaged", where=str(path), got=f"{error} in what it tells"
+        ) from error
     task = told.get("task", "classification")  # files from before there were others
     found = SharedAnswers(names=names, classes=classes, tensors=tensors, task=task, path=path)
-    if not tensors or any(len(one) != len(names) or not one.isfinite().all() for one in tensors.values()):
+    if not tensors or any(
+        one.ndim < 2 or len(one) != len(names) or not one.isfinite().all() for one in tensors.values()
+    ):
         raise found.damaged()
     return found
+
+
+def _texts(written: str) -> tuple[str, ...]:
+    """A JSON list of texts.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    found = json.loads(written)
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        message = "no list of texts"
+        raise ValueError(message)
+    return tuple(found)

@@ -12,7 +12,7 @@ from pipeline.data.dataset import Sample
 from pipeline.errors import DataError, WeightsError
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection.detection import Detection
-from pipeline.training.shared_answers import read_shared, write_shared
+from pipeline.training.shared_answers import SCHEMA, read_shared, write_shared
 
 _TASK = Classification()
 
@@ -69,6 +69,13 @@ def test_a_cut_file_is_one_error(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(WeightsError, match="cannot be read"):
         read_shared(file)
+
+
+@pytest.mark.parametrize("told", [{}, {"images": "[1]"}, {"images": "{"}, {"images": '["a.png"]', "classes": "3"}])
+def test_a_file_that_does_not_tell_its_images_and_classes_is_one_error(tmp_path: Path, told: dict[str, str]) -> None:
+    save_file({"logits": torch.zeros(1, 3)}, tmp_path / "a.safetensors", metadata={"schema": SCHEMA, **told})
+    with pytest.raises(WeightsError, match="this file of answers is damaged"):
+        read_shared(tmp_path / "a.safetensors")
 
 
 def test_answers_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
