@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.artifact import sha256_of_file
 from pipeline.chain.preprocessing import preprocess_of, resized
+from pipeline.chain.teacher_classes import columns_of
 from pipeline.errors import UsageError, WeightsError
 from pipeline.models.resolve import PINNED, resolve_model, resolve_weights
 from pipeline.preprocess_section import InputSection
@@ -51,13 +52,8 @@ def named_teachers(recipe: Recipe, task: Task) -> tuple[NamedTeacher, ...]:
             that is not named.
     """
     texts = recipe.distill.teachers or task.teachers
-    stray = [text for text in recipe.distill.teacher_input if text not in texts]
-    if stray:
-        raise UsageError(
-            "distill.teacher_input is about a teacher that is not named",
-            got=stray[0],
-            expected=f"one of {', '.join(texts)}",
-        )
+    for key in ("teacher_input", "teacher_classes"):
+        _check_named(f"distill.{key}", getattr(recipe.distill, key) or (), texts)
     twice = [text for number, text in enumerate(texts) if text in texts[:number]]
     if twice:
         raise UsageError(
@@ -77,6 +73,19 @@ def named_teachers(recipe: Recipe, task: Task) -> tuple[NamedTeacher, ...]:
             model = _for_task(model, task)
         found.append(NamedTeacher(text, model, weights or None))
     return tuple(found)
+
+
+def _check_named(key: str, told: Iterable[str], texts: Sequence[str]) -> None:
+    """See that what is told of teachers is told of networks that are named."""
+    networks = [text for text in texts if not is_file_of_answers(text)]
+    stray = [text for text in told if text not in networks]
+    if stray:
+        known = "; a file of answers says its own classes" if is_file_of_answers(stray[0]) else ""
+        raise UsageError(
+            f"{key} is about a teacher that is not named",
+            got=stray[0],
+            expected=f"one of {', '.join(networks) or 'no network, since none is named'}{known}",
+        )
 
 
 def _for_task(model: ModelSource, task: Task) -> ModelSource:
@@ -141,13 +150,15 @@ def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Pa
         progress: Where they are shown.
 
     Raises:
-        UsageError: for a teacher whose answers are about another part of the images.
+        UsageError: for a teacher whose answers are about another part of the images, and for names of its classes that
+            do not fit.
         WeightsError: for weights that cannot be used.
     """
     weights = teacher.weights
     if weights is None and (recipe.weights == "none" or teacher.model.origin == "file"):
         weights = "none"
     found = resolve_weights(weights, teacher.model, cache=cache, progress=progress)
+    columns = columns_of(teacher, recipe, parts, found)
     preprocess = parts.preprocess
     if found.origin == "pretrained":
         sized = recipe.model_copy(update={"input": InputSection(size=recipe.input.size)})
@@ -164,7 +175,7 @@ def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Pa
             got=f"{_shown(preprocess)}, the student's {_shown(parts.preprocess)}",
             fix="let both be fed alike: input.resize, distill.teacher_input",
         )
-    return replace(parts, model=teacher.model, weights=found, preprocess=preprocess)
+    return replace(parts, model=replace(teacher.model, columns=columns), weights=found, preprocess=preprocess)
 
 
 def _shown(preprocess: PreprocessSpec) -> str:

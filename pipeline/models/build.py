@@ -11,7 +11,7 @@ from torch import nn
 
 from pipeline.errors import UsageError
 from pipeline.models import model_file
-from pipeline.models.one_output import answer_with_one_tensor, described
+from pipeline.models.one_output import answer_in_order, answer_with_one_tensor, described
 from pipeline.models.torchvision_detectors import build_detector, fed_as_it_is
 from pipeline.models.yolo.build import build_yolo
 
@@ -42,6 +42,11 @@ def build_network(source: ModelSource, *, classes: int) -> nn.Module:
     Raises:
         UsageError: when the user's factory fails or returns something else than an ``nn.Module``.
     """
+    network = _built(source, classes)
+    return network if source.columns is None else answer_in_order(network, list(source.columns))
+
+
+def _built(source: ModelSource, classes: int) -> nn.Module:
     if source.origin == "torchvision" and source.task == "detection":
         return build_detector(source.name, classes)
     if source.origin == "torchvision":

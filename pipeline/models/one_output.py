@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pipeline.models.source import OneNumber
 
-__all__ = ["answer_with_one_tensor", "described", "kind_of_one_number", "split_outputs"]
+__all__ = ["answer_in_order", "answer_with_one_tensor", "described", "kind_of_one_number", "split_outputs"]
 
 _VIEWS = ("Squeeze", "Unsqueeze", "View", "UnsafeView", "Reshape", "Select", "Clone")
 """Steps of autograd that move values and leave them as they are."""
@@ -43,6 +43,26 @@ def answer_with_one_tensor(network: nn.Module, name: str | None, one_number: One
         return (main, *auxiliary) if module.training and auxiliary else main
 
     network.register_forward_hook(pick)
+    return network
+
+
+def answer_in_order(network: nn.Module, columns: Sequence[int]) -> nn.Module:
+    """Let the network, which answers (batch, classes), answer with its columns in another order.
+
+    An answer of another width is left for those to refuse who see that it fits the classes.
+
+    Args:
+        network: Changed in place, and returned; its modules and the names of its weights stay.
+        columns: For each place of the new order the old one.
+    """
+
+    def order(one: Tensor) -> Tensor:
+        return one[:, columns] if one.ndim == 2 and one.shape[1] == len(columns) else one
+
+    def ordered(_module: nn.Module, _inputs: object, outputs: Any) -> Any:  # noqa: ANN401 - a tensor or several
+        return tuple(map(order, outputs)) if isinstance(outputs, tuple) else order(outputs)
+
+    network.register_forward_hook(ordered)
     return network
 
 

@@ -30,6 +30,7 @@ class ModelSource:
         task: Name of the task it is for, as far as its origin says.
         one_number: What a network of two classes answers with where it answers with one number, which is the second
             class's; None where it has one for each.
+        columns: In which place of its answer each of the data's classes stands; None: in the data's order.
     """
 
     origin: Literal["torchvision", "timm", "yolo", "file", "onnx"]
@@ -40,6 +41,7 @@ class ModelSource:
     output: str | None = None
     task: str = "classification"
     one_number: OneNumber | None = None
+    columns: tuple[int, ...] | None = None
 
     def last_outputs(self, classes: int) -> int:
         """How many outputs the layer has that answers for so many classes."""
@@ -47,7 +49,8 @@ class ModelSource:
 
     def identity(self) -> dict[str, Json]:
         """What decides which network is built; of how it answers only what most networks do not need to say."""
-        told = {"output": self.output, "one_number": self.one_number}
+        columns: Json = None if self.columns is None else list(self.columns)
+        told: dict[str, Json] = {"output": self.output, "one_number": self.one_number, "columns": columns}
         named = {name: value for name, value in told.items() if value is not None}
         return {"origin": self.origin, "name": self.name, "file_sha256": self.file_sha256, **named}
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["names_alone", "shortened_places", "without_home"]
 
-_FILES = (".npz", ".onnx", ".pt", ".pth", ".py", ".safetensors")
+_FILES = (".npz", ".onnx", ".pt", ".pth", ".py", ".safetensors", ".txt")
 
 
 def without_home(recipe: Recipe) -> Recipe:

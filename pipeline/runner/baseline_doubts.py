@@ -17,12 +17,14 @@ from pipeline.report.figures import percent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.artifact import Artifact
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.plan import Plan
     from pipeline.runner.report_rows import Outcome
+    from pipeline.subject import Parts
     from pipeline.tasks import Accuracy, Task
 
-__all__ = ["check_expectation", "doubts_of"]
+__all__ = ["check_expectation", "doubt_of_teacher", "doubts_of"]
 
 _ENLARGED = 2.0
 _REDUCED = 16.0
@@ -88,6 +90,26 @@ def _near_chance(plan: Plan, baseline: Measured | None) -> str | None:
         else f"is it fed as in its training? `edgewright preprocess {plan.recipe.model}` tries the usual ways"
     )
     return f"the baseline is right on {percent(value)}, {plan.parts.task.blind_answer} on {percent(guess)}: {why}"
+
+
+def doubt_of_teacher(teacher: Parts, network: Artifact, measured: Measured | None) -> str | None:
+    """What speaks against a teacher whose given weights were taken as they are; None when nothing does.
+
+    Args:
+        teacher: What its own run is about.
+        network: As it teaches.
+        measured: What it was measured to be.
+    """
+    if measured is None or teacher.weights.origin == "scratch" or "training" in network.facts:
+        return None
+    guess, value = teacher.task.blind_score(teacher.dataset.test), measured.accuracy.value
+    if value - guess >= _LEARNED * (1 - guess):
+        return None
+    return (
+        f"teacher {teacher.model.name} is right on {percent(value)}, {teacher.task.blind_answer} on {percent(guess)}: "
+        "are its classes in another order, which distill.teacher_classes names, or is it fed otherwise than in its "
+        "training, which distill.teacher_input mends?"
+    )
 
 
 def _other_sizes(plan: Plan, fed: int) -> str | None:

@@ -16,7 +16,7 @@ from pipeline.planning.goal.kept_plan import as_planned, plan_for_goal, waits_fo
 from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.kept_decision import decide
 from pipeline.planning.untimed_target import decide_unmeasured
-from pipeline.runner.baseline_doubts import check_expectation
+from pipeline.runner.baseline_doubts import check_expectation, doubt_of_teacher
 from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
 from pipeline.runner.report_rows import Outcome, Taught
@@ -199,9 +199,12 @@ def _teachers(chain: Chain, target: Target) -> tuple[Taught, ...]:
         result = own.execute(stage, {})
         teacher = TrainedNetwork(source=parts.model, artifact=result.artifact)
         measured = _measured(own, result.artifact, target)
-        found.append(Taught(teacher=teacher, measured=measured, wall_s=result.wall_s))
+        doubt = doubt_of_teacher(parts, result.artifact, measured)
+        found.append(Taught(teacher=teacher, measured=measured, wall_s=result.wall_s, doubt=doubt))
         told = "trained" if measured is None else f"{100 * measured.accuracy.value:.2f} %"
         chain.progress.note(f"teacher {parts.model.name}: {told}")
+        if doubt is not None:
+            chain.progress.note(f"doubt: {doubt}")
     return tuple(found)
 
 

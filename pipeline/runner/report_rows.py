@@ -72,11 +72,13 @@ class Taught:
     Attributes:
         measured: What it was measured to be; None as above.
         wall_s: How long its training took, seconds.
+        doubt: What speaks against it; None where nothing does.
     """
 
     teacher: TrainedNetwork
     measured: Measured | None
     wall_s: float
+    doubt: str | None = None
 
 
 def row_of(
@@ -193,7 +195,7 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
             plan.parts.task, untaught or _measured_of(outcomes, "baseline"), _measured_of(outcomes, "distill")
         ),
         assumed=plan.assumed,
-        doubts=doubts_of(plan, outcomes),
+        doubts=(*doubts_of(plan, outcomes), *(one.doubt for one in taught if one.doubt)),
         warnings=(
             *plan.notes,
             *place.doubts(),

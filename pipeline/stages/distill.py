@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["Distill"]
 
 
+def _says_nothing(named: object) -> bool:
+    """Whether a key is left as it is: it then decides nothing, and what was made before there was it stays."""
+    return named is None
+
+
 class Distill(Teaching, FirstLesson):
     """Distillation from one teacher or an ensemble into the network itself, starting where the baseline started."""
 
@@ -46,6 +51,12 @@ class Distill(Teaching, FirstLesson):
         default={},
         description="how a teacher, as it is named in teachers, is fed where not as its published weights or the "
         "student want it: the keys of input",
+    )
+    teacher_classes: dict[str, str] | None = Field(
+        default=None,
+        exclude_if=_says_nothing,
+        description="a file with the names of the classes, one a line, in the order in which a teacher, as it is named "
+        "in teachers, answers; default: that of the data",
     )
     teacher_schedule: Schedule = Schedule()
     schedule: Schedule = Schedule(epochs=8)

@@ -71,7 +71,10 @@ INPUTS = Inputs(
 STAGES: dict[str, Any] = {
     "baseline": Baseline(schedule=Schedule(), objects_schedule=Schedule()),
     "distill": Distill(
-        teachers=("resnet50",), teacher_input={"resnet50": InputSection(size=64)}, objects_schedule=Schedule()
+        teachers=("resnet50",),
+        teacher_input={"resnet50": InputSection(size=64)},
+        teacher_classes={"resnet50": "classes.txt"},
+        objects_schedule=Schedule(),
     ),
     "answers": AskTeacher(views=1),
     "prune": Prune(channels={"conv1": 8}),
@@ -127,6 +130,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
                 "channels": "BGR",
             }
         },
+        "teacher_classes": {"resnet50": "others.txt"},
         "teacher_schedule": SCHEDULE,
         "schedule": SCHEDULE,
         "objects_first": False,
