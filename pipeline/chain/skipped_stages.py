@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.chain.teachers import is_file_of_answers
 from pipeline.errors import UsageError
 from pipeline.recipe.goal import asks_for_fewer_pixels
-from pipeline.tasks.distillation.teaching import Teaching
+from pipeline.tasks.distillation.teaching import OF_LAYERS, Teaching
 from pipeline.training.schedule import MOVING_KINDS, PUTTING_TOGETHER_KINDS, Schedule
 
 if TYPE_CHECKING:
@@ -246,6 +246,14 @@ def _check_losses(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> Non
                 where=f"{name}.losses",
                 expected=f"some of {', '.join(sorted(task.compares))}",
             )
+    section = recipe.distill
+    if section.pairs and not OF_LAYERS & set(section.losses) and "distill" not in skipped:
+        raise UsageError(
+            "pairs of layers are named, and no loss compares layers",
+            where="distill.pairs",
+            got=f"losses of {', '.join(section.losses)}",
+            expected=f"{' or '.join(sorted(OF_LAYERS))} in distill.losses",
+        )
 
 
 def _check_untaught(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:

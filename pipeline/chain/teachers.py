@@ -54,6 +54,8 @@ def named_teachers(recipe: Recipe, task: Task) -> tuple[NamedTeacher, ...]:
     texts = recipe.distill.teachers or task.teachers
     for key in ("teacher_input", "teacher_classes"):
         _check_named(f"distill.{key}", getattr(recipe.distill, key) or (), texts)
+    pairs = recipe.distill.pairs or {}
+    _check_named("distill.pairs", [name for name, own in pairs.items() if isinstance(own, dict)], texts)
     twice = [text for number, text in enumerate(texts) if text in texts[:number]]
     if twice:
         raise UsageError(

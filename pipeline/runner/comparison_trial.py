@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.chain.keys import key_of
+from pipeline.chain.teachers import is_file_of_answers
 from pipeline.environment import versions
 from pipeline.errors import UsageError
 from pipeline.tasks.distillation.teaching import INSIDE
@@ -62,8 +63,13 @@ def try_comparison(plan: Plan, store: Store) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         student = _network(plan.parts)
+        texts = [text for text in teaching.teachers or () if not is_file_of_answers(text)]
         found = inside_losses(
-            teaching, student, lambda: [_network(parts) for parts in plan.teachers], _Noise(plan.parts.preprocess.shape)
+            teaching,
+            student,
+            lambda: [_network(parts) for parts in plan.teachers],
+            _Noise(plan.parts.preprocess.shape),
+            [teaching.pairs_with(text) for text in texts],
         )
     if found is not None:
         found.release()
@@ -97,7 +103,9 @@ def _network(parts: Parts) -> nn.Module:
 
 
 def _key(plan: Plan) -> str:
-    components: dict[str, Json] = {
+    pairs = plan.recipe.distill.pairs
+    named: dict[str, Json] = {"pairs": dict(pairs)} if pairs else {}
+    components: dict[str, Json] = named | {
         "stage": "comparison",
         "version": _VERSION,
         "models": [parts.model.identity() for parts in (plan.parts, *plan.teachers)],

@@ -58,8 +58,22 @@ class Distill(Teaching, FirstLesson):
         description="a file with the names of the classes, one a line, in the order in which a teacher, as it is named "
         "in teachers, answers; default: that of the data",
     )
+    pairs: dict[str, str] | dict[str, dict[str, str]] | None = Field(
+        default=None,
+        exclude_if=_says_nothing,
+        description="layers that 'features' and 'attention' compare, the student's to the teacher's, or such pairs for "
+        "each teacher as it is named in teachers; default: the last ones of each resolution that both have",
+    )
     teacher_schedule: Schedule = Schedule()
     schedule: Schedule = Schedule(epochs=8)
+
+    def pairs_with(self, teacher: str) -> dict[str, str]:
+        """The pairs of layers that are named for a teacher, the student's first; none: they are found by resolution."""
+        named = self.pairs or {}
+        own = named.get(teacher)
+        if isinstance(own, dict):
+            return own
+        return {ours: theirs for ours, theirs in named.items() if isinstance(theirs, str)}
 
     def untaught(self) -> Distill:
         """The same training with nobody to learn from: what a student with its teachers is compared with.
@@ -108,6 +122,12 @@ class Distill(Teaching, FirstLesson):
         )
         return Made(facts=network_facts(start.network, inputs, training), notes=(*told, note))
 
+    def _named_pairs(self, teachers: Sequence[Teacher]) -> list[dict[str, str]]:
+        """For each teacher that is a network; they stand as they are named."""
+        texts = self.teachers or [teacher.name for teacher in teachers]
+        both = zip(texts, teachers, strict=True)
+        return [self.pairs_with(text) for text, teacher in both if teacher.network is not None]
+
     @contextmanager
     def _loss(self, network: nn.Module, images: TrainingImages, inputs: Inputs) -> Iterator[BatchLoss]:
         """What the student learns from; within it its layers may be watched."""
@@ -121,7 +141,9 @@ class Distill(Teaching, FirstLesson):
             yield own_loss(task, network, images, smoothing=smoothing)
             return
         answers = [TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers]
-        inside = inside_losses(self, network, lambda: _networks(inputs.teachers), images)
+        inside = inside_losses(
+            self, network, lambda: _networks(inputs.teachers), images, self._named_pairs(inputs.teachers)
+        )
         try:
             yield TaughtLoss(task, network, images, answers, self, smoothing=smoothing, inside=inside)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,17 +11,16 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.errors import UsageError
+from pipeline.tasks.distillation.teaching import OF_LAYERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
     from pipeline.training.images import Batch
 
-__all__ = ["OF_LAYERS", "FeatureLosses", "LayerPair", "attention", "pairs_by_resolution"]
-
-OF_LAYERS = ("features", "attention")
+__all__ = ["FeatureLosses", "LayerPair", "attention", "pairs_by_name", "pairs_by_resolution"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +63,70 @@ def pairs_by_resolution(student: nn.Module, teacher: nn.Module, images: Tensor) 
     ]
 
 
+def pairs_by_name(student: nn.Module, teacher: nn.Module, images: Tensor, named: Mapping[str, str]) -> list[LayerPair]:
+    """The pairs that a user names: layers of the student to layers of the teacher.
+
+    Args:
+        student: Network; is left in evaluation mode.
+        teacher: Likewise.
+        images: A few inputs, (batch, channels, height, width).
+        named: Module names, the student's first.
+
+    Raises:
+        UsageError: when there is no such layer, or both do not answer with maps of one resolution.
+    """
+    ours = _maps_of("student", student, set(named), images)
+    theirs = _maps_of("teacher", teacher, set(named.values()), images)
+    for before, after in named.items():
+        if ours[before].shape[-2:] != theirs[after].shape[-2:]:
+            raise UsageError(
+                "layers of different resolutions cannot be compared",
+                where="distill.pairs",
+                got=f"{before} {tuple(ours[before].shape[-2:])}, {after} {tuple(theirs[after].shape[-2:])}",
+                fix="name layers of one resolution; without names they are found by it",
+            )
+    return [
+        LayerPair(student=before, teacher=after, channels=(ours[before].shape[1], theirs[after].shape[1]))
+        for before, after in named.items()
+    ]
+
+
+def _maps_of(whom: str, network: nn.Module, names: set[str], images: Tensor) -> dict[str, Tensor]:
+    """What the layers of these names answer, (batch, channels, height, width).
+
+    Raises:
+        UsageError: when there is no such layer, or it answers with no map.
+    """
+    there = [name for name, _ in network.named_modules() if name]
+    for name in sorted(names):
+        if name not in there:
+            near = get_close_matches(name, there, n=3, cutoff=0.0)
+            raise UsageError(
+                f"the {whom} has no such layer",
+                where="distill.pairs",
+                got=name,
+                expected=f"one of its {len(there)}, such as {', '.join(near)}",
+            )
+    seen: dict[str, object] = {}
+    _watched(network, images, seen.__setitem__)
+    maps = {name: one for name in names if isinstance(one := seen.get(name), torch.Tensor) and one.ndim == 4}
+    flat = sorted(names - maps.keys())
+    if flat:
+        raise UsageError(
+            f"this layer of the {whom} gives no map",
+            where="distill.pairs",
+            got=f"{flat[0]}, which {_described(seen.get(flat[0]))}",
+            expected="a layer that answers (batch, channels, height, width)",
+        )
+    return maps
+
+
+def _described(output: object) -> str:
+    if isinstance(output, torch.Tensor):
+        return f"answers {tuple(output.shape)}"
+    return "is not called" if output is None else f"answers {type(output).__name__}"
+
+
 def _last_of_each_resolution(network: nn.Module, images: Tensor) -> dict[tuple[int, int], tuple[str, int]]:
     """Resolution, largest first, to the name and channels of the last layer that gives it; 1x1 has no resolution."""
     found: dict[tuple[int, int], tuple[str, int]] = {}
@@ -71,6 +135,12 @@ def _last_of_each_resolution(network: nn.Module, images: Tensor) -> dict[tuple[i
         if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1:
             found[output.shape[-2], output.shape[-1]] = (name, output.shape[1])
 
+    _watched(network, images, note)
+    return dict(sorted(found.items(), reverse=True))
+
+
+def _watched(network: nn.Module, images: Tensor, note: Callable[[str, object], None]) -> None:
+    """Let the network, left in evaluation mode, answer, and hear what each of its layers answers."""
     hooks = [
         module.register_forward_hook(lambda _module, _inputs, output, name=name: note(name, output))
         for name, module in network.named_modules()
@@ -82,7 +152,6 @@ def _last_of_each_resolution(network: nn.Module, images: Tensor) -> dict[tuple[i
     finally:
         for hook in hooks:
             hook.remove()
-    return dict(sorted(found.items(), reverse=True))
 
 
 class FeatureLosses(nn.Module):
@@ -101,15 +170,27 @@ class FeatureLosses(nn.Module):
         teachers: Networks; are not trained.
         images: A few inputs, to find the pairs by.
         weights: Of ``features`` and ``attention``; what is lacking is not compared.
+        named: Of each teacher the pairs that are named, the student's layer first; none: by resolution.
+
+    Raises:
+        UsageError: when there is nothing to compare, or not what is named.
     """
 
     def __init__(
-        self, student: nn.Module, teachers: Sequence[nn.Module], images: Tensor, weights: Mapping[str, float]
+        self,
+        student: nn.Module,
+        teachers: Sequence[nn.Module],
+        images: Tensor,
+        weights: Mapping[str, float],
+        named: Sequence[Mapping[str, str]] = (),
     ) -> None:
         super().__init__()
         self._weights = {name: weights[name] for name in OF_LAYERS if name in weights}
         self._teachers = [teacher.eval().requires_grad_(requires_grad=False) for teacher in teachers]
-        self.pairs = [pairs_by_resolution(student, teacher, images) for teacher in teachers]
+        self.pairs = [
+            pairs_by_name(student, teacher, images, pairs) if pairs else pairs_by_resolution(student, teacher, images)
+            for teacher, pairs in zip(teachers, named or [{}] * len(teachers), strict=True)
+        ]
         self._ours = _Watch(student, {pair.student for pairs in self.pairs for pair in pairs})
         self._theirs = [
             _Watch(teacher, {pair.teacher for pair in pairs})

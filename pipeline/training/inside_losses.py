@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 from torch import nn
 
 from pipeline.errors import UsageError
-from pipeline.tasks.distillation.teaching import INSIDE
-from pipeline.training.feature_pairs import OF_LAYERS, FeatureLosses
+from pipeline.tasks.distillation.teaching import INSIDE, OF_LAYERS
+from pipeline.training.feature_pairs import FeatureLosses
 from pipeline.training.head_losses import OF_HEADS, HeadLosses
 from pipeline.training.pyramid_losses import OF_PYRAMIDS, PyramidLosses
 from pipeline.training.teacher_pyramids import TeacherPyramids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -64,6 +64,7 @@ def inside_losses(
     student: nn.Module,
     teachers: Callable[[], Sequence[nn.Module]],
     images: LookedAt,
+    named: Sequence[Mapping[str, str]] = (),
 ) -> InsideLosses | None:
     """What of the losses looks inside, ready to watch the student; None where nothing does.
 
@@ -72,6 +73,7 @@ def inside_losses(
         student: Is watched.
         teachers: Loads those networks that are there; called where they are needed.
         images: Of the training.
+        named: Of each of those networks the pairs of layers that are named, the student's first; none: by resolution.
 
     Raises:
         UsageError: when networks are to be compared and no teacher's is there, or none has anything that fits.
@@ -89,7 +91,7 @@ def inside_losses(
     shown = images.first(_LOOKED_AT)
     parts: list[FeatureLosses | PyramidLosses | HeadLosses] = []
     if of_layers := {name: wanted[name] for name in OF_LAYERS if name in wanted}:
-        parts.append(FeatureLosses(student, networks, shown, of_layers))
+        parts.append(FeatureLosses(student, networks, shown, of_layers, named))
     pyramids = TeacherPyramids(networks)
     if OF_PYRAMIDS in wanted:
         parts.append(PyramidLosses(student, pyramids, shown, wanted[OF_PYRAMIDS]))

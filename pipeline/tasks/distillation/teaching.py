@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
-__all__ = ["INSIDE", "Teaching"]
+__all__ = ["INSIDE", "OF_LAYERS", "Teaching"]
 
-INSIDE = frozenset(("features", "attention", "pkd", "scores", "iou", "ld"))
+OF_LAYERS = frozenset(("features", "attention"))
+"""Losses that compare layers of student and teacher, pair by pair."""
+INSIDE = OF_LAYERS | {"pkd", "scores", "iou", "ld"}
 """Losses that look into a teacher's network; the others are about what it answers."""
 
 

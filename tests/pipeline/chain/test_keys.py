@@ -74,6 +74,7 @@ STAGES: dict[str, Any] = {
         teachers=("resnet50",),
         teacher_input={"resnet50": InputSection(size=64)},
         teacher_classes={"resnet50": "classes.txt"},
+        pairs={"layer1": "layer1"},
         objects_schedule=Schedule(),
     ),
     "answers": AskTeacher(views=1),
@@ -131,6 +132,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
             }
         },
         "teacher_classes": {"resnet50": "others.txt"},
+        "pairs": {"layer1": "layer2"},
         "teacher_schedule": SCHEDULE,
         "schedule": SCHEDULE,
         "objects_first": False,

@@ -79,3 +79,23 @@ def test_a_teacher_that_wants_to_be_fed_otherwise_cannot_run_beside_its_student(
         try_comparison(plan, store)
 
     assert "mean [0.4" in (raised.value.expected or "")
+
+
+def test_a_pair_of_layers_that_are_not_there_is_refused_before_any_training(tiny_recipe: Recipe, store: Store) -> None:
+    plan = _plan(tiny_recipe, store, losses={"attention": 1.0}, pairs={"stem": "widened"})
+    with pytest.raises(UsageError, match="the teacher has no such layer") as raised:
+        preflight(Chain(plan, store, SilentProgress(), lambda _: None), [])
+    assert "widen" in (raised.value.expected or "")
+
+
+def test_pairs_are_named_for_all_teachers_or_for_one(tiny_recipe: Recipe, store: Store) -> None:
+    (teacher, *_) = tiny_recipe.distill.teachers or ()
+    for pairs in ({"stem": "body"}, {str(teacher): {"stem": "body"}}):
+        try_comparison(_plan(tiny_recipe, store, losses={"features": 1.0}, pairs=pairs), store)
+    wrong = {str(teacher): {"stem": "widen"}}
+    with pytest.raises(UsageError, match="layers of different resolutions"):
+        try_comparison(_plan(tiny_recipe, store, losses={"features": 1.0}, pairs=wrong), store)
+    with pytest.raises(UsageError, match=r"distill\.pairs is about a teacher that is not named"):
+        _plan(tiny_recipe, store, losses={"features": 1.0}, pairs={"resnet18": {"stem": "body"}})
+    with pytest.raises(UsageError, match="no loss compares layers"):
+        _plan(tiny_recipe, store, losses={"kd": 1.0}, pairs={"stem": "body"})

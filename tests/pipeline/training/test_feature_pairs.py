@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from pipeline.errors import UsageError
-from pipeline.training.feature_pairs import FeatureLosses, attention, pairs_by_resolution
+from pipeline.training.feature_pairs import FeatureLosses, attention, pairs_by_name, pairs_by_resolution
 from pipeline.training.images import Batch
 
 
@@ -56,6 +59,71 @@ def test_a_network_beside_itself_looks_where_it_looks(batch: Batch) -> None:
     losses = FeatureLosses(network, [network], batch.inputs, {"attention": 1.0})
     network(batch.inputs)
     assert losses(batch).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_attention_is_the_squared_distance_of_both_normalised_maps(batch: Batch) -> None:
+    student, teacher = _network(4), _network(8)
+    losses = FeatureLosses(student, [teacher], batch.inputs, {"attention": 3.0})
+    student(batch.inputs)
+    found = losses(batch).item()
+    with torch.no_grad():
+        ours, theirs = (network[1](network[0](batch.inputs)).double().numpy() for network in (student, teacher))
+    maps = [(one**2).sum(axis=1).reshape(len(one), -1) for one in (ours, theirs)]
+    ours, theirs = (one / np.sqrt((one**2).sum(axis=1, keepdims=True)) for one in maps)
+    wanted = np.mean([sum((a - b) ** 2 for a, b in zip(*rows, strict=True)) for rows in zip(ours, theirs, strict=True)])
+    assert wanted > 1e-3
+    assert found == pytest.approx(3.0 * wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["features", "attention"])
+def test_the_slope_of_a_loss_on_layers_is_that_of_finite_differences(batch: Batch, name: str) -> None:
+    generator = torch.Generator().manual_seed(1)
+    student, teacher = _network(2, 3).double(), _network(3, 4).double()
+    for parameter in (*student.parameters(), *teacher.parameters()):
+        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / 3
+    wide = replace(batch, inputs=batch.inputs.double())
+    losses = FeatureLosses(student, [teacher], wide.inputs, {name: 1.0}).double()
+
+    def loss(weight: torch.Tensor, *kernels: torch.Tensor) -> torch.Tensor:
+        functional_call(student, {"0.weight": weight}, (wide.inputs,))
+        given = {f"projections.{number}.weight": kernel for number, kernel in enumerate(kernels)}
+        found: torch.Tensor = functional_call(losses, given, (wide,))
+        return found
+
+    kernels = [one.detach().clone().requires_grad_() for one in losses.parameters()]
+    assert len(kernels) == (2 if name == "features" else 0)
+    weight = student[0].weight.detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(loss, (weight, *kernels))
+
+
+def test_pairs_that_are_named_are_those_that_are_compared(batch: Batch) -> None:
+    student, teacher = _network(4, 6), _network(8, 10, 12)
+    losses = FeatureLosses(student, [teacher, teacher], batch.inputs, {"attention": 1.0}, [{"0": "1", "2": "3"}, {}])
+    assert [[(pair.student, pair.teacher, pair.channels) for pair in pairs] for pairs in losses.pairs] == [
+        [("0", "1", (4, 8)), ("2", "3", (6, 10))],
+        [("1", "1", (4, 8)), ("3", "3", (6, 10))],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ({"stem": "1"}, "the student has no such layer"),
+        ({"1": "11"}, "the teacher has no such layer"),
+        ({"1": "3"}, "layers of different resolutions cannot be compared"),
+        ({"5": "1"}, "this layer of the student gives no map"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_one_error(batch: Batch, named: dict[str, str], told: str) -> None:
+    with pytest.raises(UsageError, match=told) as raised:
+        pairs_by_name(_network(4, 6), _network(8, 10, 12), batch.inputs, named)
+    assert raised.value.where == "distill.pairs"
+
+
+def test_layers_that_are_called_alike_are_told(batch: Batch) -> None:
+    with pytest.raises(UsageError) as raised:
+        pairs_by_name(_network(4, 6), _network(8, 10, 12), batch.inputs, {"1": "11"})
+    assert "one of its 9, such as 1" in (raised.value.expected or "")
 
 
 def test_features_are_compared_after_the_projection_relative_to_their_energy(batch: Batch) -> None:

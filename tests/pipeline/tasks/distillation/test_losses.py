@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from pipeline.tasks.classification import Classification
 from pipeline.tasks.distillation.losses import LOSSES
 from pipeline.tasks.distillation.soft_targets import ensemble_logits, standardised
+from pipeline.tasks.distillation.teaching import Teaching
+from pipeline.training.images import Batch
 
 _quick = settings(max_examples=40, deadline=None)
 _T = st.floats(1, 8)
@@ -116,6 +119,42 @@ def test_standardised_logits_have_mean_0_and_deviation_1(case: tuple[np.ndarray,
     found = standardised(torch.from_numpy(case[0])).numpy()
     np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-9)
     np.testing.assert_allclose(found.std(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@_quick
+@given(case=_cases(), temperature=_T)
+def test_of_standardised_logits_it_is_the_same_formula(
+    name: str, case: tuple[np.ndarray, np.ndarray, np.ndarray], temperature: float
+) -> None:
+    student, teacher, labels = case
+    mine, theirs = (
+        (one - one.mean(axis=1)[:, None]) / np.sqrt(((one - one.mean(axis=1)[:, None]) ** 2).mean(axis=1))[:, None]
+        for one in (student, teacher)
+    )
+    wanted = _FORMULAS[name](mine, _softmax(theirs / temperature), labels, temperature)
+    assert float(_standardised_loss(name, torch.from_numpy(student), teacher, labels, temperature)) == pytest.approx(
+        wanted, rel=1e-4, abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_of_standardised_logits_the_slope_is_that_of_finite_differences(name: str) -> None:
+    generator = np.random.default_rng(0)
+    student = torch.from_numpy(generator.normal(0, 2, (4, 5))).requires_grad_()
+    teacher, labels = generator.normal(0, 2, (4, 5)), np.array([0, 3, 2, 4])
+    assert torch.autograd.gradcheck(lambda logits: _standardised_loss(name, logits, teacher, labels, 2.0), (student,))
+
+
+def _standardised_loss(
+    name: str, student: torch.Tensor, teacher: np.ndarray, labels: np.ndarray, temperature: float
+) -> torch.Tensor:
+    """As a student's training takes it: by the task, of a teacher's answers."""
+    batch = Batch(
+        indices=torch.arange(len(labels)), inputs=torch.zeros(len(labels), 1), labels=torch.from_numpy(labels), view=0
+    )
+    teaching = Teaching(losses={name: 1.0}, temperature=temperature, standardise=True)
+    return Classification().distillation_loss(student, [{"logits": torch.from_numpy(teacher)}], batch, teaching)
 
 
 def test_teachers_are_averaged_alike_by_confidence_or_by_given_weights() -> None:
