@@ -71,6 +71,7 @@ def _told(store: Store, plan: Plan) -> tuple[float, float, str | None]:
     )
 
 
+@pytest.mark.slow
 def test_its_answers_come_in_the_order_of_the_datas_classes(
     tiny_recipe: Recipe, store: Store, teacher: str, tmp_path: Path
 ) -> None:
@@ -82,6 +83,7 @@ def test_its_answers_come_in_the_order_of_the_datas_classes(
     assert doubt is None
 
 
+@pytest.mark.slow
 def test_one_whose_order_nobody_names_is_doubted(tiny_recipe: Recipe, store: Store, teacher: str) -> None:
     asked, measured, doubt = _told(store, _plan(tiny_recipe, store, teacher, {}))
     assert asked < 0.05

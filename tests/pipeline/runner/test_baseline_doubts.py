@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from PIL import Image
@@ -15,16 +16,18 @@ from pipeline.artifact import ArtifactKind
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import AccuracyError, RecipeError, UsageError
+from pipeline.models import WeightsSource
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.recipe.reading import read_recipe
-from pipeline.runner.baseline_doubts import check_expectation, doubts_of
+from pipeline.runner.baseline_doubts import check_expectation, doubt_of_teacher, doubts_of
 from pipeline.runner.deploy import deploy
 from pipeline.store import Store
 
 if TYPE_CHECKING:
     from exporters.bundle import Bundle
     from pipeline.chain.plan import Plan
+    from pipeline.subject import Parts
 
 TINY_SIDE = 16
 """Pixels that the tiny network takes."""
@@ -105,6 +108,33 @@ def test_images_of_quite_another_size_are_doubted(
     told = doubts_of(plan, _outcomes(0.9))
 
     assert [doubt.startswith(f"the images are about {side} pixels") for doubt in told] == [True] * doubted
+
+
+@pytest.mark.parametrize(
+    ("value", "origin", "facts", "doubted"),
+    [
+        (0.34, "file", {}, True),
+        (0.34, "pretrained", {}, True),
+        (0.9, "file", {}, False),
+        (None, "file", {}, False),
+        (0.34, "scratch", {}, False),
+        (0.34, "file", {"training": []}, False),  # its head did not fit: it was trained here
+    ],
+)
+def test_a_teacher_whose_given_weights_are_near_chance_is_doubted(
+    session_parts: Parts,
+    value: float | None,
+    origin: Literal["file", "pretrained", "scratch"],
+    facts: dict[str, Any],
+    *,
+    doubted: bool,
+) -> None:
+    teacher = replace(session_parts, weights=WeightsSource(origin=origin))
+    measured = None if value is None else _measured(value)
+    doubt = doubt_of_teacher(teacher, SimpleNamespace(facts=facts), measured)  # type: ignore[arg-type] # as above
+
+    assert (doubt is not None) == doubted
+    assert doubt is None or (NEAR_CHANCE in doubt and "distill.teacher_classes" in doubt)
 
 
 # The accuracy that is expected
