@@ -66,6 +66,7 @@ class Plan:
         notes: What else the user should know before it starts.
         place: Where everything is measured.
         machine: What the bundles are built for; that of the place where they are measured at all.
+        doubts: Why a network may be fed otherwise than in its training, as far as that is known before the first stage.
     """
 
     recipe: Recipe
@@ -79,6 +80,7 @@ class Plan:
     notes: tuple[str, ...]
     place: Workplace
     machine: Machine
+    doubts: tuple[str, ...] = ()
 
     def cannot_run(self, target: Target) -> str | None:
         """None when engines of a target can be measured where this plan measures; else the reason in one sentence."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.statistics.paired_metric import upper_bound
-from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import rotating_samples, shorter_side
 from pipeline.errors import AccuracyError
 from pipeline.report.figures import percent
@@ -66,16 +65,11 @@ def doubts_of(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     """What speaks against the preprocessing, or the training; empty when nothing does.
 
     Args:
-        plan: Of the run.
+        plan: Of the run, with what its networks turned out to be.
         outcomes: Its stages, the baseline first.
     """
-    found = [_near_chance(plan, outcomes[0].measured), _other_sizes(plan, min(outcomes[0].preprocess.size))]
-    found += [
-        one.result.artifact.facts.get("doubt")
-        for one in outcomes
-        if one.result.artifact.kind is ArtifactKind.CALIBRATION
-    ]
-    return tuple(doubt for doubt in found if doubt)
+    found = (_near_chance(plan, outcomes[0].measured), _other_sizes(plan, min(outcomes[0].preprocess.size)))
+    return (*(doubt for doubt in found if doubt), *plan.doubts)
 
 
 def _near_chance(plan: Plan, baseline: Measured | None) -> str | None:

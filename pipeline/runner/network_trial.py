@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "known_trial", "try_network"]
 
-_VERSION = 6
+_VERSION = 7
 _RECORDS = "trials"
 _IMAGES = 4
+_FED_IMAGES = 64
 _OF_CUTTING = {"ratio", "blocks", "channels", "importance", "scope", "keep", "rounds", "round_to"}
 """Fields of prune that decide whether a network can be cut."""
 _ALONE = 1e-3
@@ -48,6 +49,7 @@ class Trial:
         one_number: What it answers with where it answers for two classes with one number.
         reading: What it says of how its outputs are to be read; None where it says nothing.
         notes: What the user should know of the network before they believe a figure of it.
+        fed_otherwise: Why its given weights were made on inputs of another kind; None where nothing says so.
         weights_bytes: Of all its tensors; None where that was not looked at.
     """
 
@@ -55,6 +57,7 @@ class Trial:
     one_number: OneNumber | None = None
     reading: Json = None
     notes: tuple[str, ...] = ()
+    fed_otherwise: str | None = None
     weights_bytes: int | None = field(default=None, compare=False)
 
 
@@ -71,9 +74,20 @@ def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
         "stem": _stem(plan, parts),
         "prune": section.model_dump(mode="json", include=_OF_CUTTING) if prune else None,
         "trains": _trains(plan, parts),
+        "fed": _fed(parts),
         "versions": versions(("torch", "torchvision", "timm", "torch-pruning")),
     }
     return key_of(components)
+
+
+def _fed(parts: Parts) -> Json:
+    """The images that given weights are asked about, and how they become inputs; None where there are none given."""
+    if parts.weights.origin == "scratch":
+        return None
+    return {
+        "images": parts.dataset.split_identity("calibration"),
+        "preprocess": parts.preprocess.model_dump(mode="json"),
+    }
 
 
 def known_trial(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial | None:
@@ -90,6 +104,8 @@ def known_trial(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
 def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial:
     """Build a network, load its weights, let it answer, take channels out of it; nothing of it is kept.
 
+    Given weights are fed calibration images too: what its batch norms remember is only known before any training.
+
     Args:
         plan: Says how it would be trained and pruned.
         parts: The network: the student's or a teacher's.
@@ -100,6 +116,7 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         UsageError: when a factory fails, the network does not take the input or answer for the classes, or its stem
             cannot be what is asked for.
         WeightsError: when given weights do not fit.
+        DataError: when a calibration image cannot be read.
     """
     import torch
 
@@ -116,9 +133,11 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         one_number = task.one_number(build_network(parts.model, classes=classes), images) if classes == 2 else None
         model = replace(parts.model, one_number=one_number)
         network = build_network(model, classes=classes)
-        load_weights(network, parts.weights)
+        loaded = load_weights(network, parts.weights)
         trains = _trains(plan, parts)
         shapes = [shape, *_smaller(plan, parts)]
+        task.check(network, shape, classes=classes, trained=False)
+        fed_otherwise = None if loaded.fresh_head else _fed_otherwise(network, parts)  # before training mode moves it
         for fed in shapes:
             task.check(network, fed, classes=classes, trained=trains)
         with torch.no_grad():
@@ -133,10 +152,26 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
             task.check(network, shapes[-1], classes=classes, trained=trains)
         unprunable = _why_dense(network, plan, replace(parts, model=model)) if prune else None
     trial = Trial(
-        unprunable=unprunable, one_number=one_number, reading=reading, notes=notes, weights_bytes=weights_bytes
+        unprunable=unprunable,
+        one_number=one_number,
+        reading=reading,
+        notes=notes,
+        fed_otherwise=fed_otherwise,
+        weights_bytes=weights_bytes,
     )
     store.put_record(_RECORDS, _key(plan, parts, prune=prune), asdict(trial) | {"notes": list(notes)})
     return trial
+
+
+def _fed_otherwise(network: nn.Module, parts: Parts) -> str | None:
+    """Why given weights were made on inputs of another kind, as far as the network remembers those."""
+    from pipeline.data.dataset import read_images
+    from pipeline.models.normalisation import normalisation_doubt
+
+    if parts.weights.origin == "scratch":
+        return None
+    images = list(read_images(parts.dataset.calibration[:_FED_IMAGES], parts.preprocess))
+    return normalisation_doubt(network.eval(), images)
 
 
 def _smaller(plan: Plan, parts: Parts) -> list[tuple[int, ...]]:

@@ -14,7 +14,7 @@ from pipeline.runner.network_trial import known_trial, try_network
 from pipeline.stage import Inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pipeline.chain.chain import Chain
@@ -36,7 +36,7 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
         folders: Where results will be written; nothing is made there yet.
 
     Returns:
-        The chain with what was found out in its plan: notes, and no pruning of a network that cannot be pruned.
+        The chain with what was found out in its plan: notes, doubts, and no pruning of a network that cannot be pruned.
 
     Raises:
         UsageError: when a folder cannot be made or written to, a factory fails, a network does not take the input
@@ -65,7 +65,7 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
     try_comparison(found, chain.store)
     if trials[0] is not None and trials[0].weights_bytes:
         check_room(replace(chain, plan=found), trials[0].weights_bytes)
-    for note in found.notes[len(plan.notes) :]:
+    for note in (*found.notes[len(plan.notes) :], *(f"doubt: {doubt}" for doubt in found.doubts)):
         chain.progress.note(note)
     return replace(chain, plan=found)
 
@@ -85,6 +85,7 @@ def plan_after_trials(plan: Plan, trials: Sequence[Trial]) -> Plan:
         plan,
         parts=_answering(plan.parts, student),
         teachers=tuple(_answering(parts, trial) for parts, trial in zip(plan.teachers, others, strict=True)),
+        doubts=tuple(_doubts(plan, student, others)),
     )
     notes = (*plan.notes, *student.notes)
     if student.unprunable is None:
@@ -98,6 +99,15 @@ def plan_after_trials(plan: Plan, trials: Sequence[Trial]) -> Plan:
         )
     reason = f"the network stays dense: {student.unprunable}"
     return replace(plan, skipped={**plan.skipped, "prune": reason}, notes=(*notes, reason))
+
+
+def _doubts(plan: Plan, student: Trial, others: Sequence[Trial]) -> Iterator[str]:
+    """Why networks that came with weights may be fed otherwise than in their training."""
+    if student.fed_otherwise:
+        yield student.fed_otherwise
+    for parts, trial in zip(plan.teachers, others, strict=True):
+        if trial.fed_otherwise:
+            yield f"teacher {parts.model.name}: {trial.fed_otherwise}"
 
 
 def check_room(chain: Chain, weights_bytes: int) -> None:

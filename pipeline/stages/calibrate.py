@@ -35,7 +35,7 @@ class Calibrate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "calibrate"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
     reads: ClassVar[tuple[str, ...]] = ("model", "calibration", "preprocess", "task")
@@ -57,13 +57,11 @@ class Calibrate(BaseModel):
         from pipeline.lowering.lower import lower
         from pipeline.lowering.parity import answers_of
         from pipeline.models.files import load_network
-        from pipeline.models.normalisation import normalisation_doubt
 
         subject = inputs.subject
         _check_images(inputs)
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         compared = list(_images(inputs, limit=_COMPARED_IMAGES))
-        doubt = normalisation_doubt(network, compared)
         lowered = lower(
             subject.task.deployable(network, subject.preprocess.size),
             compared,
@@ -77,11 +75,10 @@ class Calibrate(BaseModel):
             "exporter": lowered.exporter,
             "max_relative_error": lowered.max_relative_error,
             "compared_inputs": lowered.checked_inputs,
-            "doubt": doubt,
             **watched,
         }
         agreement = f"{lowered.exporter} graph agrees with PyTorch to {lowered.max_relative_error:.1g} of its output"
-        return Made(facts=facts, notes=(*lowered.notes, agreement, *([doubt] if doubt else []), *doubts))
+        return Made(facts=facts, notes=(*lowered.notes, agreement, *doubts))
 
 
 class CalibrateGraph(BaseModel):
