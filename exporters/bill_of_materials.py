@@ -34,7 +34,7 @@ def bill_of_materials(
     *,
     data: Mapping[str, Json],
     runtime: Mapping[str, str | None],
-    assumed: Sequence[str],
+    limits: Sequence[str],
 ) -> dict[str, Json]:
     """The bill.
 
@@ -44,7 +44,7 @@ def bill_of_materials(
         files: What the runtime loads.
         data: ``name`` of the images and the hash of each split.
         runtime: Versions of what the device needs.
-        assumed: What nobody said and the accuracy rests on.
+        limits: What was assumed or is doubted, and the accuracy rests on.
     """
     libraries = [_library(name, version) for name, version in runtime.items()]
     bill: dict[str, Json] = {
@@ -67,7 +67,7 @@ def bill_of_materials(
                     }
                     for entry in files
                 ],
-                "modelCard": _card(described, spec, data, assumed),
+                "modelCard": _card(described, spec, data, limits),
                 "properties": _properties({name: described[name] for name in ("target", "precision")}),
             },
         },
@@ -87,12 +87,12 @@ def _library(name: str, version: str | None) -> dict[str, Json]:
 
 
 def _card(
-    described: Mapping[str, str], spec: EngineSpec, data: Mapping[str, Json], assumed: Sequence[str]
+    described: Mapping[str, str], spec: EngineSpec, data: Mapping[str, Json], limits: Sequence[str]
 ) -> dict[str, Json]:
     hashes = {f"{split}:sha256": sha256 for split, sha256 in data.items() if split != "name"}
     name = data.get("name", "images")
     images = {"type": "dataset", "name": name, "contents": {"properties": _properties(hashes)}}
-    limits = {"considerations": {"technicalLimitations": list(assumed)}} if assumed else {}
+    told = {"considerations": {"technicalLimitations": list(limits)}} if limits else {}
     return {
         "modelParameters": {
             "approach": {"type": "supervised"},
@@ -102,7 +102,7 @@ def _card(
             "inputs": [{"format": _format(spec.input)}],
             "outputs": [{"format": _format(output)} for output in spec.outputs],
         },
-        **limits,
+        **told,
     }
 
 

@@ -49,6 +49,7 @@ class Contents:
         answers: What whoever reads the outputs has to know of them, in the task's own form; of a classification
             ``logits``, or ``probabilities`` of a network that ends in softmax or sigmoid.
         assumed: What nobody said and the accuracy rests on.
+        doubts: What speaks against that, or against the training; of the model only its public name is written.
         steps: The stages that made the engine, in their order.
         versions: Of what the target's engines need, where it was measured; None: here.
     """
@@ -60,6 +61,7 @@ class Contents:
     provenance: Mapping[str, Json]
     answers: Json = "logits"
     assumed: Sequence[str] = ()
+    doubts: Sequence[str] = ()
     steps: Sequence[Step] = ()
     versions: Mapping[str, str | None] | None = None
 
@@ -166,7 +168,8 @@ def _write_origin(work: Path, spec: EngineSpec, target: Target, engine: Artifact
     }
     data, runtime = contents.provenance.get("data", {}), contents.versions_of(target)
     loaded = [FileEntry.of(work, work / name) for name in spec.loaded]
-    bill = bill_of_materials(described, spec, loaded, data=data, runtime=runtime, assumed=contents.assumed)
+    limits = (*contents.assumed, *_doubts(contents))
+    bill = bill_of_materials(described, spec, loaded, data=data, runtime=runtime, limits=limits)
     (work / BILL_OF_MATERIALS).write_text(canonical_json(bill) + "\n", encoding="utf-8")
     built = statement(described, contents.steps, _files_of(work), data=data, runtime=runtime)
     (work / PROVENANCE).write_text(canonical_json(built) + "\n", encoding="utf-8")
@@ -230,7 +233,13 @@ def _readme(engine: Artifact, target: Target, contents: Contents) -> str:
         "and needs.\n"
         + _told_of_suppression(engine)
         + "".join(f"\nAssumed when it was made, since nobody said otherwise: {text}.\n" for text in contents.assumed)
+        + "".join(f"\nDoubtful when it was made: {text}\n" for text in _doubts(contents))
     )
+
+
+def _doubts(contents: Contents) -> tuple[str, ...]:
+    """What is doubted, without the folders of this machine."""
+    return tuple(text.replace(contents.model, _public_name(contents.model)) for text in contents.doubts)
 
 
 def _told_of_suppression(engine: Artifact) -> str:

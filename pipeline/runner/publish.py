@@ -16,6 +16,7 @@ from pipeline.recipe.places import names_alone, without_home
 from pipeline.recipe.reading import dump_recipe
 from pipeline.report.render import write_reports
 from pipeline.report.training_files import write_tensorboard
+from pipeline.runner.baseline_doubts import doubts_of
 from pipeline.runner.ensemble_or_student import ensemble_entry
 from pipeline.runner.goal_report import goal_entry, with_goal
 from pipeline.runner.measured_ensemble import answers_alone, measured_ensemble
@@ -114,6 +115,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         },
         answers=made.of("calibrate").facts["answers"],
         assumed=plan.assumed,
+        doubts=doubts_of(plan, made.outcomes),
         steps=[
             Step(stage=one.stage, decided_by=names_alone(dict(one.decided_by)), sha256=one.artifact.sha256)
             for one in (outcome.result for outcome in made.outcomes)

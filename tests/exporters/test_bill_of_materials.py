@@ -45,14 +45,14 @@ def test_it_tells_the_model_what_it_needs_and_what_was_assumed(
     engine: Artifact, contents: Contents, tmp_path: Path
 ) -> None:
     data = {"name": "photos", "train": "a" * 64, "test": "b" * 64}
-    told = replace(contents, assumed=("mean 0.5",), provenance={"data": data})
+    told = replace(contents, assumed=("mean 0.5",), doubts=("near chance",), provenance={"data": data})
     found = _written(engine, told, tmp_path / "bundle")
     model = found["metadata"]["component"]
     (file,) = model["components"]
     assert file["hashes"] == [{"alg": "SHA-256", "content": sha256_of_file(tmp_path / "bundle" / "model.onnx")}]
     assert (model["type"], model["name"]) == ("machine-learning-model", "net.py:tiny")
     card = model["modelCard"]
-    assert card["considerations"] == {"technicalLimitations": ["mean 0.5"]}
+    assert card["considerations"] == {"technicalLimitations": ["mean 0.5", "near chance"]}
     assert card["modelParameters"]["inputs"] == [{"format": "float32 1x3x16x16"}]
     (images,) = card["modelParameters"]["datasets"]
     assert (images["name"], [one["value"] for one in images["contents"]["properties"]]) == (

@@ -171,9 +171,12 @@ def test_an_architecture_goes_by_all_its_names(
 def test_a_model_is_called_what_it_was_typed_as_without_its_folder(
     engine: Artifact, contents: Contents, tmp_path: Path, typed: str, told: str
 ) -> None:
-    written = write_bundle(engine, ORT_CPU, this_machine(), replace(contents, model=typed), tmp_path / "bundle")
+    given = replace(contents, model=typed, doubts=(f"fed wrongly? `edgewright preprocess {typed}` tries others",))
+    written = write_bundle(engine, ORT_CPU, this_machine(), given, tmp_path / "bundle")
     assert written.manifest["model"] == told
-    assert (written.root / "README.md").read_text(encoding="utf-8").startswith(f"# {told} for ort-cpu\n")
+    text = (written.root / "README.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {told} for ort-cpu\n")
+    assert f"\nDoubtful when it was made: fed wrongly? `edgewright preprocess {told}` tries others\n" in text
 
 
 @pytest.mark.parametrize(

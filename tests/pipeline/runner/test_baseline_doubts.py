@@ -231,4 +231,8 @@ def test_what_was_assumed_and_doubted_stands_beside_the_verdict_everywhere(
     assert f"- assumed: {assumed}\n" in first
     assert "- doubt: " in first
     assert assumed.replace("'", "&#39;") in (tmp_path / "report.html").read_text(encoding="utf-8").partition("<h1>")[0]
-    assert assumed in (read_bundle(tmp_path / "bundle").root / "README.md").read_text(encoding="utf-8")
+    carried = (read_bundle(tmp_path / "bundle").root / "README.md").read_text(encoding="utf-8")
+    assert assumed in carried
+    for doubt in report.doubts:
+        assert f"Doubtful when it was made: {doubt.replace(str(file), file.name)}\n" in carried
+    assert str(file.parent) not in carried
