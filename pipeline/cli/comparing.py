@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.deploying import stage_line
+from pipeline.cli.gate_options import effort_help
 from pipeline.cli.options import DEVICE, takes_recipe
 
 if TYPE_CHECKING:
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 
-@takes_recipe(without=("compute",))
+@takes_recipe(without=("compute", "seeds"))
 def compare(
     recipe: "Recipe",
-    fewer: Annotated[bool, typer.Option("--fewer", help="Six processes and one look a comparison.")] = False,
+    fewer: Annotated[bool, typer.Option("--fewer", help=f"For each comparison {effort_help('quick')}")] = False,
     device: Annotated[str | None, DEVICE] = None,
 ) -> None:
     """Time what would be shipped beside the plain runtimes.

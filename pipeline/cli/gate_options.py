@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.statistics.margins import EFFORTS
+
 if TYPE_CHECKING:
     from benchmarks.statistics.margins import Margins
     from benchmarks.workers.workplace import Workplace
     from pipeline.gate.two_bundles import GateOptions
 
-__all__ = ["gate_options", "margins_of"]
+__all__ = ["effort_help", "gate_options", "margins_of"]
+
+
+def effort_help(name: str) -> str:
+    """What the help says of an effort."""
+    effort = EFFORTS[name]
+    return (
+        f"{effort.processes} processes a look, at most {effort.looks} looks, "
+        f"one false alarm in {round(1 / effort.alpha)} gates."
+    )
 
 
 def gate_options(
@@ -35,7 +46,6 @@ def gate_options(
         UsageError: for a margin that is none.
     """
     from benchmarks.pairs.paired_processes import PairProtocol
-    from benchmarks.statistics.margins import EFFORTS
     from benchmarks.workers.workplace import HERE
     from pipeline.gate.two_bundles import GateOptions
 

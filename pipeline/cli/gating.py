@@ -10,7 +10,7 @@ import typer
 
 from pipeline.cli.bundle_options import AFFINITY, DATA, THREADS, check_there, images_of
 from pipeline.cli.cores import cores_of
-from pipeline.cli.gate_options import gate_options
+from pipeline.cli.gate_options import effort_help, gate_options
 from pipeline.cli.options import DEVICE
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def gate(
         ),
     ],
     data: Annotated[str | None, DATA] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Six processes, one look.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Twenty processes, one false alarm in a hundred.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help=effort_help("quick"))] = False,
+    strict: Annotated[bool, typer.Option("--strict", help=effort_help("strict"))] = False,
     margin: Annotated[
         list[str] | None,
         typer.Option("--margin", metavar="NAME=VALUE", help="Such as latency_p50=3% or accuracy=0.005; repeatable."),

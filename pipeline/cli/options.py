@@ -103,8 +103,8 @@ def recipe_from(
         typer.Option(
             "--require",
             help="'int8': fail with exit code 8 rather than ship float when INT8 falls short; 'prune': fail with 2 "
-            "rather than leave a network dense that cannot be pruned; 'goal': end with 8 where --goal is missed; or "
-            "several, as int8,goal.",
+            "rather than leave a network dense that cannot be pruned; 'goal': deploy ends with 8 where --goal is "
+            "missed; or several, as int8,goal.",
         ),
     ] = None,
     expect_accuracy: Annotated[

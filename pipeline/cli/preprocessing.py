@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-_OF_WHAT_FOLLOWS = ("target", "skip", "input_", "goal", "require", "expect_accuracy", "budget", "compute", "quick")
+_OF_WHAT_FOLLOWS = (
+    "target", "skip", "input_", "nms", "goal", "require", "expect_accuracy", "teacher", "seeds", "budget", "compute",
+    "quick",
+)  # fmt: skip
 """Options that say nothing about the network and its images."""
 
 

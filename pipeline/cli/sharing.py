@@ -18,6 +18,8 @@ __all__ = ["COMMANDS"]
         "target",
         "skip",
         "input_",
+        "nms",
+        "goal",
         "require",
         "expect_accuracy",
         "teacher",

@@ -6,7 +6,10 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.main import get_command
 
+from benchmarks.statistics.margins import EFFORTS
+from pipeline.cli.main import app
 from pipeline.cli.options import recipe_from, takes_recipe
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
@@ -112,6 +115,42 @@ def test_options_that_would_do_nothing_are_left_out() -> None:
 
     parameters = inspect.signature(takes_recipe(without=("quick", "compute"))(command)).parameters
     assert set(inspect.signature(recipe_from).parameters) - set(parameters) == {"quick", "compute"}
+
+
+WITHOUT = {
+    "deploy": set(),
+    "recipe": set(),
+    "explain": set(),  # says why a deploy with the same options would run
+    "compare": {"compute", "seeds"},
+    "preprocess": {
+        "target", "skip", "input_", "nms", "goal", "require", "expect_accuracy", "teacher", "seeds", "budget",
+        "compute", "quick",
+    },
+    "answers": {
+        "target", "skip", "input_", "nms", "goal", "require", "expect_accuracy", "teacher", "student", "seeds",
+        "budget", "compute", "quick",
+    },
+}  # fmt: skip
+"""Command to the options that would do nothing there."""
+
+
+def test_every_command_that_takes_a_recipe_shows_what_it_uses_and_no_more() -> None:
+    shared = set(inspect.signature(recipe_from).parameters)
+    shown = {name: {one.name for one in command.params} for name, command in get_command(app).commands.items()}
+    taking = {name: shared - options for name, options in shown.items() if "settings" in options}
+
+    assert taking == WITHOUT
+
+
+def test_what_the_help_says_of_an_effort_is_what_it_does() -> None:
+    shown = {
+        name: {one.name: one.help for one in command.params} for name, command in get_command(app).commands.items()
+    }
+    asked = {("gate", "quick"): "quick", ("gate", "strict"): "strict", ("compare", "fewer"): "quick"}
+    for (command, option), effort in asked.items():
+        text = shown[command][option]
+        assert f"{EFFORTS[effort].processes} processes a look, at most {EFFORTS[effort].looks} looks" in text
+        assert f"one false alarm in {1 / EFFORTS[effort].alpha:.0f} gates" in text
 
 
 def test_a_command_that_takes_a_recipe_is_handed_it_with_its_own_options() -> None:
