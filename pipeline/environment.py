@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -70,6 +71,16 @@ class Machine:
 def processes_together() -> int:
     """How many processes ``torchrun`` started for this run; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def process_age_s() -> float:
+    """How long ago this process was started, seconds; where only Linux could say, the CPU time that it has used."""
+    try:
+        after_name = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except FileNotFoundError:
+        return time.process_time()
+    started_s = int(after_name[19]) / os.sysconf("SC_CLK_TCK")  # field 22, since the machine started
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s)
 
 
 def usable_cores() -> int:

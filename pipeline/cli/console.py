@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from functools import cache
@@ -27,6 +28,9 @@ __all__ = ["PlainProgress", "TerminalProgress", "out_console", "progress", "say"
 
 _PLAIN_EVERY_S = 15.0
 """A pipe gets a line this often while something long runs, so that a log shows it is alive."""
+
+_LOOK_EVERY_S = 1.0
+"""So often it is seen whether such a line is due in work that does not tell of itself."""
 
 _PIPED_WIDTH = 10_000
 """A pipe has no width: tables are as wide as they are."""
@@ -112,8 +116,12 @@ class PlainProgress:
 
     @contextmanager
     def track(self, description: str, total: int, *, even: bool = True) -> Iterator[Ticker]:
-        """Print a line every few seconds while the ``with`` block lasts; nothing when it is quick."""
-        yield _Lines(self._stream, printable(description), total, even=even)
+        """Print a line every few seconds while the ``with`` block lasts, whatever it does; nothing when it is quick."""
+        lines = _Lines(self._stream, printable(description), total, even=even)
+        try:
+            yield lines
+        finally:
+            lines.end()
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -121,25 +129,46 @@ class PlainProgress:
 
 
 class _Lines:
+    """Work that is told in lines: when a step is done, and by a thread of its own while none is."""
+
     def __init__(self, stream: Console, description: str, total: int, *, even: bool) -> None:
         self._stream, self._description, self._total, self._even = stream, description, total, even
-        self._done = 0
+        self._done, self._status = 0, ""
         self._start = self._last = self._stepped = time.monotonic()
+        self._one_at_a_time, self._ended = threading.Lock(), threading.Event()
+        threading.Thread(target=self._tell_of_silence, daemon=True).start()
 
     def advance(self, steps: int = 1, *, status: str = "") -> None:
-        now = time.monotonic()
-        if steps:
-            self._done += steps
-            self._stepped = now
+        with self._one_at_a_time:
+            now = time.monotonic()
+            self._status = status
+            if steps:
+                self._done += steps
+                self._stepped = now
+            self._tell(now)
+
+    def end(self) -> None:
+        """From here on nothing is told."""
+        self._ended.set()
+        with self._one_at_a_time:
+            pass
+
+    def _tell_of_silence(self) -> None:
+        while not self._ended.wait(_LOOK_EVERY_S):
+            with self._one_at_a_time:
+                if not self._ended.is_set():
+                    self._tell(time.monotonic())
+
+    def _tell(self, now: float) -> None:
         if now - self._last >= _PLAIN_EVERY_S:
             self._last = now
             self._stream.print(
-                f"  {self._description}: {self._progress(now)}  {printable(status)}".rstrip(), markup=False
+                f"  {self._description}: {self._progress(now)}  {printable(self._status)}".rstrip(), markup=False
             )
 
     def _progress(self, now: float) -> str:
         if not self._total:
-            return f"{self._done}"
+            return f"{self._done}" if self._done else f"since {now - self._start:.0f} s"
         told = f"{self._done}/{self._total}"
         if not self._even or not self._done:  # without a step that was done, nobody knows
             return told

@@ -12,6 +12,7 @@ from pipeline.cli.options import DEVICE, takes_recipe
 
 if TYPE_CHECKING:
     from benchmarks.workers.workplace import Workplace
+    from pipeline.chain.phases import Phases
     from pipeline.environment import Machine
     from pipeline.recipe import Recipe
     from pipeline.runner.publish import Deployed
@@ -108,6 +109,7 @@ def _deploy(
     from pipeline.chain.phases import Phases
     from pipeline.chain.plan import make_plan
     from pipeline.cli.console import out_console, progress, say
+    from pipeline.environment import process_age_s
     from pipeline.errors import UsageError
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.planning.given_decisions import read_decisions
@@ -123,7 +125,7 @@ def _deploy(
         )
     given = None if reproducible is None else read_decisions(reproducible)
     recipe = for_given_target(recipe, given)
-    store, phases = Store(default_root()), Phases()
+    store, phases = Store(default_root()), Phases(before_s=process_age_s())
     with phases.during("reading model and data"):
         plan = make_plan(recipe, store, progress(), place=place, machine=machine)
     measured = f", measured on {place.name}" if place.name else ""
@@ -146,7 +148,7 @@ def _deploy(
     results = run(chain, out=out, shelf=Shelf(baselines).of(place))
     if not ran:
         say("nothing to do: every stage and every figure came from the store")
-    _show_time(results[-1], recipe)
+    _show_time(phases, recipe)
     for doubt in place.doubts():
         say(f"  note: {doubt}", markup=False)
     for deployed in results:
@@ -206,15 +208,19 @@ def _show(deployed: "Deployed") -> None:
     say(f"  bundle sha256 {report.bundle.sha256}")
 
 
-def _show_time(deployed: "Deployed", recipe: "Recipe") -> None:
-    """Where the time of the run went, and how much of it --budget is about."""
+def _show_time(phases: "Phases", recipe: "Recipe") -> None:
+    """Where the time of the command went, and how much of it --budget is about."""
     from pipeline.cli.console import say
+    from pipeline.planning.runtime_options import LEAST_S
     from pipeline.report.figures import seconds
     from pipeline.report.texts import time_spent
 
-    if spent := time_spent(deployed.report):
+    spent_s = phases.spent_s()
+    say(f"  took {time_spent(spent_s)}", markup=False)
+    if "looking for the INT8 form" in spent_s:
         say(
-            f"  took {spent} (looking for the INT8 form may take --budget {seconds(recipe.build.budget_s)})",
+            f"  of --budget {seconds(recipe.build.budget_s)}: no INT8 form is begun after it, one that was begun is "
+            f"finished; trying runtime options may take what is left of it, or {seconds(LEAST_S)}",
             markup=False,
         )
 

@@ -178,8 +178,9 @@ def recipe_from(
         "build.input": input_,
         "build.nms": nms,
         "build.tensorrt.capabilities": _names(compute),
-        **(QUICK if quick else {}),
     }
+    if quick:
+        typed |= {key: value for key, value in QUICK.items() if typed.get(key) is None}
     return read_recipe(recipe, typed, settings or ())
 
 

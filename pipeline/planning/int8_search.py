@@ -106,7 +106,8 @@ class Search:
         options: Mapping[str, Json] = {}
         if forms.most.layers and forms.left_s() > 0:
             engine = forms.engine(best) if int8 else forms.unquantised(precision)
-            options = best_options(self._chain, self._target, engine, left_s=forms.left_s())
+            with self._chain.phases.during("trying runtime options", whole=True, apart=True):
+                options = best_options(self._chain, self._target, engine, left_s=forms.left_s())
         return Decision(
             precision=precision,
             candidate=best,

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact, Json
     from pipeline.chain.chain import Chain
 
-__all__ = ["best_options"]
+__all__ = ["LEAST_S", "best_options"]
 
 _ROUNDS = 3
 _WORTHWHILE = 0.97
 """Options other than the defaults are taken for a gain beyond the noise of a few processes."""
-_LEAST_S = 60.0
+LEAST_S = 60.0
 """Trying them may take so long whatever is left of the budget."""
 _PROFILE = replace(QUICK, processes=1, iterations=120, min_iterations=32, max_s=3.0)
 
@@ -57,7 +57,7 @@ def best_options(chain: Chain, target: Target, engine: Artifact, *, left_s: floa
         trials = [number for _ in range(_ROUNDS) for number in range(len(variants))] if len(variants) > 1 else []
         began = time.monotonic()
         for done, number in enumerate(trials):
-            if done == 1 and (whole_s := (time.monotonic() - began) * len(trials)) > max(_LEAST_S, left_s):
+            if done == 1 and (whole_s := (time.monotonic() - began) * len(trials)) > max(LEAST_S, left_s):
                 chain.progress.note(
                     f"runtime options are not tried: with this engine that would take {seconds(whole_s)}, and of "
                     f"--budget {seconds(max(0.0, left_s))} are left"

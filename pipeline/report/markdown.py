@@ -46,8 +46,13 @@ def render_markdown(report: Report) -> str:
         parts += [table(texts.DAMAGE_COLUMNS, rows) for rows in [texts.damage_rows(report)] if rows]
     if told := texts.notes(report):
         parts += ["## Notes", _list(told)]
-    parts += ["## Where it was measured", _list(texts.measured_where(report))]
+    parts += [*_time(report), "## Where it was measured", _list(texts.measured_where(report))]
     return "\n\n".join(parts) + "\n"
+
+
+def _time(report: Report) -> list[str]:
+    rows = texts.phase_rows(report)
+    return ["## Where the time went", table(texts.PHASE_COLUMNS, rows)] if rows else []
 
 
 def _gate(found: Comparison) -> list[str]:

@@ -9,12 +9,13 @@ from pipeline.report import figures
 from pipeline.report.record import EnsembleEntry, StudentEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.report.record import FloatNode, MachineEntry, PairedChange, Report, StageRow, TeacherEntry
 
 __all__ = [
     "DAMAGE_COLUMNS",
+    "PHASE_COLUMNS",
     "SEED_COLUMNS",
     "STAGE_COLUMNS",
     "TEACHER_COLUMNS",
@@ -25,6 +26,7 @@ __all__ = [
     "int8_text",
     "measured_where",
     "notes",
+    "phase_rows",
     "seed_rows",
     "stage_cells",
     "teacher_rows",
@@ -38,6 +40,8 @@ STAGE_COLUMNS = ("stage", "", "p50", "p90", "p95", "p99", "size", "memory peak",
 """The second column says whether the stage ran."""
 
 DAMAGE_COLUMNS = ("layer", "ONNX node", "error when it alone is INT8", "runs in")
+
+PHASE_COLUMNS = ("phase", "took", "share")
 
 SEED_COLUMNS = ("seed", "without teachers", "distilled", "points gained", "of the way")
 
@@ -260,11 +264,21 @@ def notes(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def time_spent(report: Report) -> str:
-    """Where the run's time went, the longest phase first; empty where it was not counted."""
-    phases = sorted(report.phases_s.items(), key=lambda phase: -phase[1])
+def time_spent(phases_s: Mapping[str, float]) -> str:
+    """Where time went in a line, the longest phase first; short ones are in the sum alone."""
+    phases = sorted(phases_s.items(), key=lambda phase: -phase[1])
     told = [f"{name} {figures.seconds(value)}" for name, value in phases if value >= _SHORT_S]
-    return f"{figures.seconds(sum(report.phases_s.values()))}: {', '.join(told)}" if told else ""
+    return f"{figures.seconds(sum(phases_s.values()))}{': ' * bool(told)}{', '.join(told)}"
+
+
+def phase_rows(report: Report) -> list[tuple[str, ...]]:
+    """A phase of the run with its time and its share of the whole, a text for each of :data:`PHASE_COLUMNS`."""
+    whole_s = sum(report.phases_s.values())
+    phases = sorted(report.phases_s.items(), key=lambda phase: -phase[1])
+    rows: list[tuple[str, ...]] = [
+        (name, figures.seconds(value), figures.percent(value / whole_s)) for name, value in phases if value > 0
+    ]
+    return [*rows, ("until this was written", figures.seconds(whole_s), "")] if rows else []
 
 
 def measured_where(report: Report) -> list[tuple[str, str]]:
@@ -277,7 +291,6 @@ def measured_where(report: Report) -> list[tuple[str, str]]:
         *([("made on", f"{_machine(made)}; {_versions(made)}")] if (made := report.made_on) else []),
         *([("in force", in_force)] if in_force else []),
         ("data", report.data),
-        *([("time", spent)] if (spent := time_spent(report)) else []),
         ("bundle", f"{bundle.path}/, {figures.megabytes(bundle.size_bytes)}, sha256 {bundle.sha256}"),
     ]
 

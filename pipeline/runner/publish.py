@@ -122,7 +122,8 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         ],
         versions=plan.place.versions(target.runtime),
     )
-    bundle = write_bundle(made.outcomes[-1].result.artifact, target, plan.machine, contents, folder / "bundle")
+    with chain.phases.during("bundle"), chain.progress.track("writing the bundle", 0):
+        bundle = write_bundle(made.outcomes[-1].result.artifact, target, plan.machine, contents, folder / "bundle")
     assert made.decision is not None  # noqa: S101 - a target's run decides before it ends
     chosen = Decisions(
         target=target.name,
@@ -138,7 +139,8 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         baseline = as_at_first.engine(before.result.artifact, target)
         faster = None if plan.cannot_run(target) else speedup(chain, target, baseline, shipped)
     together, untaught = _ensemble(as_at_first, target, made)
-    report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together, untaught)
+    with chain.phases.during("reports"), chain.progress.track("making the report", 0):
+        report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together, untaught)
     with chain.phases.during("timing side by side", whole=True):
         goal = goal_entry(chain, target, made.outcomes, made.goal)
     report = with_goal(report, goal, made.goal, chain, made.outcomes[-1])
@@ -150,7 +152,11 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         code = judgement.deciding.exit_code or code
     report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
-    with room_for("the reports", folder, _REPORTS_BYTES):
+    with (
+        chain.phases.during("reports"),
+        chain.progress.track("writing the reports", 0),
+        room_for("the reports", folder, _REPORTS_BYTES),
+    ):
         write_atomically(folder / "recipe.yaml", dump_recipe(without_home(recipe)))
         write_atomically(folder / DECISIONS, chosen.to_text())
         written = (*write_reports(report, folder), *write_tensorboard(report, folder / "tensorboard"))

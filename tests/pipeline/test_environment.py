@@ -7,13 +7,22 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from pipeline.environment import ISA_FLAGS, Machine, python_version, this_machine, usable_cores, versions
+from pipeline.environment import (
+    ISA_FLAGS,
+    Machine,
+    process_age_s,
+    python_version,
+    this_machine,
+    usable_cores,
+    versions,
+)
 
 SOME = Machine(cpu="Some CPU", architecture="x86_64", cores=4, ram_gib=16, isa=("avx", "avx2"), system="Linux")
 
@@ -105,3 +114,10 @@ def test_asking_for_versions_imports_nothing() -> None:
 
 def test_the_python_version_is_major_and_minor() -> None:
     assert python_version() == ".".join(platform.python_version_tuple()[:2])
+
+
+def test_how_long_a_process_has_been_there_goes_on_with_the_clock() -> None:
+    first = process_age_s()
+    time.sleep(0.05)
+
+    assert 0 < first < process_age_s()

@@ -60,3 +60,27 @@ def test_what_fails_took_its_time_too(clock: list[float]) -> None:
         clock[0] += 1
 
     assert phases.spent_s() == {"search": 3, "outer": 0, "after": 1}
+
+
+def test_all_time_since_the_start_is_told_also_what_is_in_no_phase(clock: list[float]) -> None:
+    phases = Phases(before_s=3.0)
+    clock[0] += 2
+    with phases.during("work"):
+        clock[0] += 10
+    clock[0] += 1
+
+    assert phases.spent_s() == {"starting up": 3, "work": 10, "everything else": 3}
+
+
+def test_a_phase_can_stand_beside_one_that_takes_what_is_within_it(clock: list[float]) -> None:
+    phases = Phases()
+    with phases.during("search", whole=True):
+        clock[0] += 1
+        with phases.during("inner"):
+            clock[0] += 10
+        with phases.during("options", whole=True, apart=True):
+            clock[0] += 100
+            with phases.during("inner"):
+                clock[0] += 1000
+
+    assert phases.spent_s() == {"options": 1100, "search": 11}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,6 +137,20 @@ def test_what_takes_long_is_not_told_at_every_step(monkeypatch: pytest.MonkeyPat
         for _ in range(100):
             ticker.advance()
     assert stream.getvalue() == ""
+
+
+def test_work_that_never_tells_of_itself_is_told_all_the_same(always: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_module, "_LOOK_EVERY_S", 0.01)
+    plain, stream = _plain()
+    deadline = time.monotonic() + 30
+    with plain.track("writing", 0):
+        while not stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    told = stream.getvalue()
+    assert re.match(r"  writing: since \d+ s\n", told)
+    time.sleep(0.05)
+    assert stream.getvalue() == told
 
 
 def test_work_whose_length_is_unknown_is_told_without_a_wrong_promise(always: None) -> None:

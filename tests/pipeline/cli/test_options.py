@@ -117,6 +117,11 @@ def test_options_that_would_do_nothing_are_left_out() -> None:
     assert set(inspect.signature(recipe_from).parameters) - set(parameters) == {"quick", "compute"}
 
 
+def test_quick_leaves_what_is_typed_beside_it() -> None:
+    assert recipe_from("resnet18", quick=True, budget="5s").build.budget_s == 5.0
+    assert recipe_from("resnet18", quick=True).build.budget_s == QUICK["build.budget_s"]
+
+
 WITHOUT = {
     "deploy": set(),
     "recipe": set(),

@@ -260,7 +260,11 @@ def test_changes_of_accuracy_come_with_their_intervals(report: Report) -> None:
 def test_the_time_is_told_with_the_longest_phase_first(report: Report) -> None:
     phases = {"baseline": 120.0, "measuring": 61.0, "calibrate": 0.2}
 
-    assert texts.time_spent(report.model_copy(update={"phases_s": phases})) == (
-        "3 min 1 s: baseline 2 min 0 s, measuring 1 min 1 s"
-    )
-    assert texts.time_spent(report.model_copy(update={"phases_s": {}})) == ""
+    assert texts.time_spent(phases) == "3 min 1 s: baseline 2 min 0 s, measuring 1 min 1 s"
+    assert texts.time_spent({"calibrate": 0.2}) == "0.2 s"
+    assert texts.phase_rows(report.model_copy(update={"phases_s": {"calibrate": 25.0, "baseline": 75.0}})) == [
+        ("baseline", "1 min 15 s", "75.00 %"),
+        ("calibrate", "25 s", "25.00 %"),
+        ("until this was written", "1 min 40 s", ""),
+    ]
+    assert texts.phase_rows(report.model_copy(update={"phases_s": {}})) == []
