@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 from pipeline.report import figures
 from pipeline.report.charts import Chart, blank_axes, own_style, svg_text
 from pipeline.report.choice_record import SHIPPED
+from pipeline.report.gate_charts import label_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,16 +78,24 @@ def choice_front(choice: MeasuredChoice, limit_s: float | None) -> Chart | None:
         axes.axvline(1e3 * limit_s, color=_LIMIT, linewidth=1, linestyle="--")
         at = (1e3 * limit_s, 0.02)
         axes.annotate(" asked for", at, xycoords=("data", "axes fraction"), fontsize=8.5, color=_LIMIT)
+    labels = [one.label for one in points]
+    named: dict[tuple[float, float], list[str]] = {}
     for point in points:
         x, y = 1e3 * point.p50_s, 100 * point.accuracy
         ships = point.label == SHIPPED
         axes.plot([x], [y], "o", color=_SHIPPED if ships else _CUT, markersize=7 if ships else 5)
         if ships or point in points[:2]:
-            axes.annotate(point.label, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8.5, color=_INK)
-    axes.set_xlabel("p50, ms (pale: before recovery; line: the front)", fontsize=9, color=_INK)
+            named.setdefault((x, y), []).append(point.label)
+    axes.set_xlabel(f"p50, ms ({'green: shipped; ' * (SHIPPED in labels)}line: the front)", fontsize=9, color=_INK)
     axes.set_ylabel("accuracy, %", fontsize=9, color=_INK)
     axes.margins(x=0.12, y=0.12)
     axes.set_title(_TITLE, loc="left", fontsize=9.5, color=_INK)
+    label_apart(
+        figure,
+        axes,
+        {place: ", ".join(names) for place, names in named.items()},
+        beside=[(1e3 * one.p50_s, 100 * one.accuracy) for one in points],
+    )
     words = f"{_TITLE}: " + ", ".join(
         f"{one.label} {figures.milliseconds(one.p50_s)} {figures.percent(one.accuracy)}" for one in points
     )

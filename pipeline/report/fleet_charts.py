@@ -62,9 +62,8 @@ def fleet_front(group: Group, targets: Sequence[str]) -> Chart:
     axes.set_title(group.title, loc="left", fontsize=9.5, color=_INK)
     if len(shown) > 1:
         axes.legend(fontsize=8.5, frameon=False, labelcolor=_INK, loc="lower right")
-    label_apart(figure, axes, _labels(points if len(points) <= _NAMED else front))
-    for text in axes.texts:
-        text.set_in_layout(False)  # a long name would leave no room for the picture
+    places = list(zip(*_places(points), strict=True))
+    label_apart(figure, axes, _labels(points if len(points) <= _NAMED else front), beside=places)
     return Chart(title=group.title, svg=svg_text(figure), words=f"{group.title}: {_words(points, front)}")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from pipeline.report.charts import Chart, blank_axes, own_style, svg_text
 from pipeline.report.comparison import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pipeline.report.comparison import Comparison, MetricRow, ProcessPoint
     from pipeline.report.record import HistoryPoint, StageRow
@@ -24,6 +25,8 @@ _COLOURS = {
 }
 _PAIR, _CONTROL, _INK, _MUTED, _BAND = "#2f5d9b", "#b0762b", "#1d2733", "#66717f", "#e9eef5"
 _WIDTH_IN = 4.6
+_QUIET_PERCENT = 20
+"""The least that the axis of what was taken reaches to, or a quiet machine would look like a busy one."""
 
 
 @own_style()
@@ -100,10 +103,12 @@ def run_order(found: Comparison) -> Chart | None:
     points = sorted(found.processes, key=lambda process: process.position)
     figure, axes = blank_axes(_WIDTH_IN, 2.3)
     places = range(len(points))
-    axes.bar(places, [100 * (point.pressure or 0) for point in points], color=_BAND, width=0.9)
-    axes.bar(places, [100 * (point.steal or 0) for point in points], color="#d8b9b6", width=0.9)
+    others, stolen = ([100 * (getattr(one, name) or 0) for one in points] for name in ("others", "steal"))
+    axes.bar(places, others, color=_BAND, width=0.9)
+    axes.bar(places, stolen, bottom=others, color="#d8b9b6", width=0.9)
+    axes.set_ylim(0, max(_QUIET_PERCENT, 1.1 * max(map(sum, zip(others, stolen, strict=True)))))
     axes.tick_params(axis="both", bottom=True, labelbottom=True, labelsize=8, labelcolor=_MUTED)
-    axes.set_ylabel("waiting, stolen, %", fontsize=8, color=_MUTED)
+    axes.set_ylabel("cores taken, %", fontsize=8, color=_MUTED)
     right: Any = axes.twinx()
     right.spines[["top", "right", "bottom", "left"]].set_visible(False)
     baseline = [1000 * point.baseline_p50_s for point in points]
@@ -112,11 +117,20 @@ def run_order(found: Comparison) -> Chart | None:
     right.plot(places, other, "o", color=_PAIR, markersize=3.5)
     right.tick_params(axis="y", length=0, labelsize=8, labelcolor=_MUTED)
     right.set_ylabel("median, ms", fontsize=8, color=_MUTED)
-    axes.set_xlabel("process", fontsize=8.5, color=_MUTED)
+    axes.set_xlabel("process (bars: pale blue by other programs, red by the hypervisor)", fontsize=8.5, color=_MUTED)
     axes.set_title("Run order: medians (brown baseline, blue other)", loc="left", fontsize=9.5, color=_INK)
-    worst = max((point.pressure or 0) for point in points)
-    words = f"{len(points)} processes in order; tasks waited for a core at most {100 * worst:.0f} % of the time"
+    words = f"{len(points)} processes in order; {_taken_words(points)}"
     return Chart(title="Run order", svg=svg_text(figure), words=words)
+
+
+def _taken_words(points: Sequence[ProcessPoint]) -> str:
+    told = []
+    for who, shares in (
+        ("other programs", [point.others for point in points if point.others is not None]),
+        ("the hypervisor", [point.steal for point in points if point.steal is not None]),
+    ):
+        told.append(f"{who} took at most {100 * max(shares):.0f} %" if shares else f"what {who} took is not known")
+    return f"of the cores' time {' and '.join(told)}"
 
 
 @own_style()
@@ -155,13 +169,51 @@ _PLACES: tuple[tuple[float, float, str, str], ...] = (
 )  # fmt: skip
 """Where a label may stand beside its point: away from it in points, and aligned so; the first that is free is taken."""
 
+_BELOW_CHARACTERS = 80
+"""So long a line below the axis is as wide as the picture."""
 
-def label_apart(figure: Any, axes: Any, labels: Mapping[tuple[float, float], str]) -> None:  # noqa: ANN401 - matplotlib
-    """Write a label beside each point, on none of the others and on no other point."""
+
+def label_apart(
+    figure: Any,  # noqa: ANN401 - matplotlib has no types
+    axes: Any,  # noqa: ANN401 - as above
+    labels: Mapping[tuple[float, float], str],
+    beside: Iterable[tuple[float, float]] = (),
+) -> None:
+    """Write a label beside each point, on none of the others, on no text that is there and on no other point.
+
+    For some there may be no such place: these are left out, and named below the axis.
+
+    Args:
+        figure: Drawn otherwise.
+        axes: With all its points and its own label.
+        labels: Point in the units of the axes to its text.
+        beside: Further points, without a label.
+    """
+    texts, below = list(axes.texts), axes.get_xlabel()
+    shown, left_out = dict(labels), list[str]()
+    while homeless := _place(figure, axes, shown, {*labels, *beside}, texts):
+        left_out += [shown.pop(point) for point in homeless]
+        for note in axes.texts[len(texts) :]:
+            note.remove()
+        told = textwrap.wrap(f"without room for a name: {', '.join(left_out)}", _BELOW_CHARACTERS)
+        axes.set_xlabel("\n".join((below, *told)))
+
+
+def _place(
+    figure: Any,  # noqa: ANN401 - matplotlib has no types
+    axes: Any,  # noqa: ANN401 - as above
+    labels: Mapping[tuple[float, float], str],
+    points: Collection[tuple[float, float]],
+    texts: Sequence[Any],
+) -> list[tuple[float, float]]:
+    """Write what has a free place; the points that have none."""
     figure.draw_without_rendering()  # from here on places on the paper are known
-    taken = [_around(axes.transData.transform(point), figure) for point in labels]
+    taken = [_around(axes.transData.transform(point), figure) for point in points]
+    taken += [text.get_window_extent() for text in texts]
+    homeless = []
     for point, text in sorted(labels.items()):
         note = axes.annotate(text, point, (0, 0), textcoords="offset points", fontsize=8.5, color=_INK)
+        note.set_in_layout(False)  # it stands within the axes, and these stay where they are
         for right, up, horizontally, vertically in _PLACES:
             note.set(position=(right, up), horizontalalignment=horizontally, verticalalignment=vertically)
             box = note.get_window_extent()
@@ -169,8 +221,12 @@ def label_apart(figure: Any, axes: Any, labels: Mapping[tuple[float, float], str
                 axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and axes.bbox.y0 <= box.y0 <= box.y1 <= axes.bbox.y1
             )
             if inside and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
                 break
-        taken.append(box)
+        else:
+            note.remove()
+            homeless.append(point)
+    return homeless
 
 
 def _around(place: Any, figure: Any) -> Any:  # noqa: ANN401 - matplotlib

@@ -200,6 +200,7 @@ def _comparison(against: str) -> Comparison:
                     baseline_p50_s=0.00114,
                     other_p50_s=0.0012,
                     pressure=0.1,
+                    others=0.04,
                     steal=0.0,
                 )
                 for position, (kind, change) in enumerate((("pair", 0.05), ("control", 0.002), ("pair", 0.054)))

@@ -192,3 +192,29 @@ def test_labels_of_points_that_lie_close_are_written_apart() -> None:
     boxes = [text.get_window_extent() for text in axes.texts]
     assert [text.get_text() for text in axes.texts] == [points[point] for point in sorted(points)]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_labels_without_a_free_place_are_named_below_the_axis() -> None:
+    from itertools import combinations
+
+    from pipeline.report.charts import blank_axes
+    from pipeline.report.gate_charts import label_apart
+
+    points = {(1 + number / 1000, 50 + number / 1000): f"network number {number}" for number in range(20)}
+    figure, axes = blank_axes(4.6, 2.6)
+    axes.plot([x for x, _ in points], [y for _, y in points], "o")
+    axes.set_xlim(0, 2)
+    axes.set_ylim(0, 100)
+    axes.set_xlabel("ms")
+
+    label_apart(figure, axes, points)
+
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    below = axes.get_xlabel()
+    assert below.startswith("ms\nwithout room for a name: network number ")
+    written = {text.get_text() for text in axes.texts}
+    assert 0 < len(written) < len(points)
+    names = " ".join(below.splitlines()[1:]).partition(": ")[2].split(", ")
+    assert sorted([*written, *names]) == sorted(points.values())

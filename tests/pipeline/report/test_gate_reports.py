@@ -44,7 +44,8 @@ def comparison(*metrics: MetricRow, **fields: object) -> Comparison:
             p90_change=0.05,
             baseline_p50_s=0.01,
             other_p50_s=0.0105,
-            pressure=0.02,
+            pressure=0.42,
+            others=0.01 * (number + 2),
             steal=0.0,
         )
         for number in range(6)
@@ -198,7 +199,10 @@ def test_every_picture_says_in_words_what_it_shows() -> None:
     assert drawn == {
         "Changes with their intervals": "Changes in margins: latency p50 +2.50 (regressed), latency p90 +0.20 (ok)",
         "Processes": ("Change of the median latency: 4 pairs from +5.00 to +5.00 %, 2 controls from +0.10 to +0.10 %"),
-        "Run order": "6 processes in order; tasks waited for a core at most 2 % of the time",
+        "Run order": (
+            "6 processes in order; of the cores' time other programs took at most 7 % "
+            "and the hypervisor took at most 0 %"
+        ),
     }
 
 

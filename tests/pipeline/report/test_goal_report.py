@@ -66,6 +66,15 @@ def test_the_picture_names_its_ends_and_what_was_asked_for() -> None:
     for text in ("unpruned", "fewest channels", "shipped", "asked for"):
         assert text in chart.svg
     assert "plan 1 2.20 ms 30.00 %" in chart.words
+    assert "green: shipped" in chart.svg
+
+
+def test_networks_that_lie_together_are_named_together() -> None:
+    close = (_tried("unpruned", 2e-3, 0.9), _tried("fewest channels", 2e-3, 0.9), _tried("plan 1", 2.01e-3, 0.9))
+    chart = choice_front(_NETWORKS.model_copy(update={"tried": close}), None)
+    assert chart is not None
+    assert "unpruned, fewest channels" in chart.svg
+    assert "green" not in chart.svg
 
 
 def test_a_choice_without_latency_and_accuracy_has_no_picture(report: Report) -> None:
