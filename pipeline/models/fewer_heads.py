@@ -15,7 +15,7 @@ from torch import nn
 from torchvision.models.maxvit import RelativePositionalMultiHeadAttention
 from torchvision.models.swin_transformer import ShiftedWindowAttention, ShiftedWindowAttentionV2
 
-from pipeline.models.recorded_forms import FEWER_HEADS
+from pipeline.models.form_names import FEWER_HEADS
 
 if TYPE_CHECKING:
     from torch import Tensor

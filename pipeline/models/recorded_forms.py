@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from pipeline.errors import IntegrityError
+from pipeline.models.form_names import FEWER_HEADS, NO_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-__all__ = ["FEWER_HEADS", "NO_BLOCK", "NoBlock", "forms_of", "set_forms"]
-
-NO_BLOCK = "no block"
-FEWER_HEADS = "fewer heads"
+__all__ = ["NoBlock", "forms_of", "set_forms"]
 
 
 class NoBlock(nn.Identity):

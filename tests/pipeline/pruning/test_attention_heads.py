@@ -10,7 +10,8 @@ from torch import nn
 
 from pipeline.errors import IntegrityError
 from pipeline.models.fewer_heads import let_heads_go
-from pipeline.models.recorded_forms import FEWER_HEADS, forms_of, set_forms
+from pipeline.models.form_names import FEWER_HEADS
+from pipeline.models.recorded_forms import forms_of, set_forms
 from pipeline.pruning.attention_heads import AttentionHeads, attentions
 from pipeline.pruning.importance.criteria import CRITERIA
 
