@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.data.digits_detection import CANVAS
 from pipeline.errors import UsageError
-from pipeline.models.recipe import weights_preprocess
+from pipeline.models.weights_preprocess import weights_preprocess
 from pipeline.preprocess import PreprocessSpec
 from pipeline.preprocess_section import InputSection
 

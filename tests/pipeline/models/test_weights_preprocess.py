@@ -11,8 +11,8 @@ from PIL import Image
 from torchvision.models import get_model_weights
 
 from pipeline.models.names import torchvision_classifiers
-from pipeline.models.recipe import weights_preprocess
 from pipeline.models.source import ModelSource
+from pipeline.models.weights_preprocess import weights_preprocess
 
 
 def test_every_torchvision_classifier_has_the_preset_of_its_default_weights() -> None:
