@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.chain.engine_measurement import measure
 from pipeline.chain.execution import execute
-from pipeline.chain.measurable_engine import probe_engine
 from pipeline.chain.phases import Phases
+from pipeline.chain.probe_engine import probe_engine
 from pipeline.stage import Inputs
 from pipeline.subject import Subject
 
