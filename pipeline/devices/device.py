@@ -198,7 +198,7 @@ class Device:
         for name, engine in (("a", first), ("b", second)):
             laid, sides[name] = self._laid(name, engine)
             files |= laid
-        worker = "benchmarks.workers.apart_worker" if apart else "benchmarks.workers.pair_worker"
+        worker = "benchmarks.workers.stopped_sides_worker" if apart else "benchmarks.workers.pair_worker"
         return self._measured(worker, {**sides, **request}, files)
 
     def _measured(

@@ -34,7 +34,7 @@ _ROOTS = (
     "benchmarks.workers.solo_worker",
     "benchmarks.workers.pair_worker",
     "benchmarks.workers.side_worker",
-    "benchmarks.workers.apart_worker",
+    "benchmarks.workers.stopped_sides_worker",
     "pipeline.evaluation.worker",
     "exporters.ort_cpu.session",
     "exporters.ort_cuda.session",
