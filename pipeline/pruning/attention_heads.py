@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from pipeline.pruning.channel_group import ChannelGroup
+from pipeline.pruning.group_source import ChannelGroup
 from pipeline.pruning.importance.of_weights import IMPORTANCE_OF_WEIGHTS
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import torch
 
 from pipeline.errors import EdgewrightError, UsageError, nearest
 from pipeline.pruning.attention_heads import AttentionHeads, attentions
-from pipeline.pruning.channel_group import ChannelGroup
 from pipeline.pruning.dependency_graph import DependencyGraph, outputs_of, with_auxiliary
 from pipeline.pruning.gradients import gradients_of
+from pipeline.pruning.group_source import ChannelGroup
 from pipeline.pruning.memory_limit import limited_memory
 from pipeline.pruning.straight_parts import straight_parts
 from pipeline.tasks.followed import Followed
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from pipeline.pruning.channel_group import GroupSource
+    from pipeline.pruning.group_source import GroupSource
     from pipeline.subject import Subject
     from pipeline.tasks import Task
     from pipeline.training.images import TrainingImages

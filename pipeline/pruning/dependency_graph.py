@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from pipeline.models.training_answers import answering_as_in_training
-from pipeline.pruning.channel_group import ChannelGroup
+from pipeline.pruning.group_source import ChannelGroup
 from pipeline.pruning.importance.criteria import CRITERIA
 
 if TYPE_CHECKING:
