@@ -1,4 +1,4 @@
-"""``python -m benchmarks.workers.stopped_sides_worker REQUEST.json RESULT.json``: two engines in turn, each in its own process.
+"""``python -m benchmarks.workers.stopped_sides_worker REQUEST.json RESULT.json``: two engines in turn, each apart.
 
 What :mod:`benchmarks.pairs.stopped_sides` does, for whoever can start no more than one worker: on a device.
 """

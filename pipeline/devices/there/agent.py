@@ -23,7 +23,7 @@ from benchmarks.workers.launch import SENT_WORKER
 from pipeline.devices.there.blobs import Blobs, NoRoomError
 from pipeline.devices.there.examination import celsius, examine
 from pipeline.devices.there.jobs import Jobs, placed
-from pipeline.devices.there.turns import Turn
+from pipeline.devices.there.measuring_lock import MeasuringLock
 from pipeline.devices.there.wire import GoneError, Wire, beat_until
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class _Agent:
         self._wire, self._home, self._python = wire, home.absolute(), python
         self._blobs = Blobs(self._home / "cache")
         self._jobs = Jobs(self._home / "jobs")
-        self._turn = Turn()
+        self._turn = MeasuringLock()
         self._worker: subprocess.Popen[str] | None = None
 
     def answer_all(self) -> None:

@@ -8,10 +8,10 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["Turn"]
+__all__ = ["MeasuringLock"]
 
 
-class Turn:
+class MeasuringLock:
     """The right to measure; the kernel takes it back when its holder dies."""
 
     def __init__(self) -> None:

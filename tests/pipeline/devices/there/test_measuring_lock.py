@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.workers.launch import one_at_a_time
-from pipeline.devices.there.turns import Turn
+from pipeline.devices.there.measuring_lock import MeasuringLock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _HOLDS = """
 import sys
-from pipeline.devices.there.turns import Turn
-turn = Turn()
+from pipeline.devices.there.measuring_lock import MeasuringLock
+turn = MeasuringLock()
 print(turn.take(), flush=True)
 sys.stdin.read()
 """
@@ -31,7 +31,7 @@ def _own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_second_one_is_told_who_has_the_turn_until_that_one_dies() -> None:
-    turn, pipe = Turn(), subprocess.PIPE
+    turn, pipe = MeasuringLock(), subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", _HOLDS], stdin=pipe, stdout=pipe, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "None\n"
@@ -45,7 +45,7 @@ def test_a_second_one_is_told_who_has_the_turn_until_that_one_dies() -> None:
 
 
 def test_a_measurement_of_this_machine_itself_is_waited_for() -> None:
-    turn = Turn()
+    turn = MeasuringLock()
     with one_at_a_time():
         assert turn.take() is not None
     assert turn.take() is None
