@@ -12,7 +12,7 @@ from pipeline.chain.chain import Chain, network_facts_of
 from pipeline.chain.teachers import in_named_order
 from pipeline.errors import EdgewrightError, UsageError
 from pipeline.planning.fastest_target import Contender, fastest
-from pipeline.planning.goal.kept_plan import as_planned, plan_for_goal, waits_for_goal
+from pipeline.planning.goal.stored_goal_search import as_planned, plan_for_goal, waits_for_goal
 from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.kept_decision import decide
 from pipeline.planning.untimed_target import decide_unmeasured
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.execution import StageResult
     from pipeline.gate.baselines.shelf import Shelf
-    from pipeline.planning.goal.plan_record import GoalPlan
+    from pipeline.planning.goal.goal_plan import GoalPlan
     from pipeline.training.schedule import Schedule
 
 __all__ = ["Finished", "deploy", "finished", "folder_name"]

@@ -10,8 +10,8 @@ from pipeline.chain.execution import cached
 from pipeline.chain.keys import changes, key_components
 from pipeline.chain.teachers import in_named_order
 from pipeline.planning.decision_record import Decision
-from pipeline.planning.goal.kept_plan import GOAL, as_planned, goal_components, waits_for_goal
-from pipeline.planning.goal.plan_record import GoalPlan
+from pipeline.planning.goal.goal_plan import GoalPlan
+from pipeline.planning.goal.stored_goal_search import GOAL, as_planned, goal_components, waits_for_goal
 from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.kept_decision import SEARCH, decision_components
 from pipeline.planning.kept_record import kept

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from exporters.target import Target
     from pipeline.chain.chain import Chain
-    from pipeline.planning.goal.plan_record import GoalPlan
+    from pipeline.planning.goal.goal_plan import GoalPlan
     from pipeline.recipe.goal import Budget
     from pipeline.report import Report
     from pipeline.report.choice_record import MeasuredChoice

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pipeline.chain.engine_measurement import Measured
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.planning.decision_record import Decision
-    from pipeline.planning.goal.plan_record import GoalPlan
+    from pipeline.planning.goal.goal_plan import GoalPlan
     from pipeline.report import Report
     from pipeline.report.record import EnsembleEntry
     from pipeline.runner.report_rows import Outcome, Taught

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, TypeVar
 from pipeline.errors import GoalError
 from pipeline.planning.goal.budgets import Budgets
 from pipeline.planning.goal.channel_plan import ChannelPlanner
+from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.goal.measured_networks import MeasuredNetworks
 from pipeline.planning.goal.outline import gone_blocks, read_outline, smaller_inputs
-from pipeline.planning.goal.plan_record import GoalPlan
 from pipeline.planning.goal.short_recovery import ShortRecoveries, Way
 from pipeline.report.figures import amount
 

@@ -14,7 +14,7 @@ from pipeline.errors import ParityError, UsageError
 from pipeline.planning import kept_decision
 from pipeline.planning.decision_record import Decision
 from pipeline.planning.given_decisions import Decisions, read_decisions
-from pipeline.planning.goal.plan_record import GoalPlan
+from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.int8_candidate import Candidate
 from pipeline.planning.trials import Trials
 from pipeline.progress import SilentProgress

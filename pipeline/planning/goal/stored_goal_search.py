@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.environment import versions
+from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.goal.goal_search import GoalSearch
-from pipeline.planning.goal.plan_record import GoalPlan
 from pipeline.planning.kept_record import once, search_components
 from pipeline.stages.downsample import Downsample
 from pipeline.stages.prune import Prune
