@@ -7,24 +7,15 @@ line of JSON. It ends with its input, and with its parent.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from contextlib import ExitStack
 from typing import Any, TextIO
 
 from benchmarks.pairs.interleaving import LoadedSide
 from benchmarks.workers.timed_inference import read_request, uncollected
-
-_PR_SET_PDEATHSIG = 1
-
-
-def _end_with_parent() -> None:
-    """A stopped process whose parent was killed would stay for ever: let the kernel kill it too, where it can."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+from pipeline.parent import end_with_parent
 
 
 def _answers() -> TextIO:
@@ -54,7 +45,7 @@ def _answered(side: LoadedSide, line: str) -> Any:  # noqa: ANN401 - what become
 
 def main(request_path: str) -> None:
     """Load, then answer until the input ends."""
-    _end_with_parent()
+    end_with_parent()
     answers = _answers()
     request = read_request(request_path)
     with ExitStack() as opened:

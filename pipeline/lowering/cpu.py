@@ -18,7 +18,7 @@ def cpu_session(model: Any, *, optimised: bool = True) -> Any:  # noqa: ANN401 -
     """A session that keeps quiet and whose threads do not wait actively.
 
     Args:
-        model: The graph.
+        model: The graph, or its bytes.
         optimised: With all of the runtime's fusions; else the operators run as they are written.
     """
     onnxruntime = onnx_runtime()
@@ -27,7 +27,8 @@ def cpu_session(model: Any, *, optimised: bool = True) -> Any:  # noqa: ANN401 -
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    graph = model if isinstance(model, bytes) else model.SerializeToString()
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def run_onnx(model: Any, batches: Iterable[Array], *, optimised: bool = True) -> list[list[Array]]:  # noqa: ANN401 - as above

@@ -7,6 +7,7 @@ the channels in both orders and with and without a centre crop on more; where pl
 from __future__ import annotations
 
 import shlex
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ from pipeline.preprocess import PreprocessSpec, normalised
 from pipeline.recipe import InputSection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from pipeline.chain.plan import Plan
     from pipeline.data import Sample
@@ -103,15 +105,13 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
     if not samples:
         raise DataError("there are no calibration images", where=plan.recipe.data.source, fix="add images to the data")
     few = rotating_samples(samples, _FEW)
-    answers = _network(plan)
     base = plan.parts.preprocess
     sizes, normalisations = _sizes(plan, samples), _normalisations(base)
     resizes = ("squash", "cropped", *(["letterbox"] if plan.parts.task.placed else []))
     found: list[Tried] = []
     refused = ""
-    with progress.track(
-        "trying preprocessings", len(sizes) * len(normalisations) + _BEST * len(_variants(base, resizes))
-    ) as ticker:
+    trials = len(sizes) * len(normalisations) + _BEST * len(_variants(base, resizes))
+    with _network(plan) as answers, progress.track("trying preprocessings", trials) as ticker:
         for size in sizes:
             sized = base.resized("squash").at(size)
             images = _Images(few, sized)
@@ -192,12 +192,12 @@ def _tried(
     )
 
 
-def _network(plan: Plan) -> Callable[[Array], list[Outputs]]:
-    """A function from inputs, float32 (images, 3, height, width), to outputs, image by image.
+def _network(plan: Plan) -> AbstractContextManager[Callable[[Array], list[Outputs]]]:
+    """A function from inputs, float32 (images, 3, height, width), to outputs, image by image; it ends with the block.
 
     It raises a UsageError for a size that the network does not take.
     """
-    return _of_onnx(plan) if plan.parts.model.origin == "onnx" else _of_torch(plan)
+    return _of_onnx(plan) if plan.parts.model.origin == "onnx" else nullcontext(_of_torch(plan))
 
 
 def _of_torch(plan: Plan) -> Callable[[Array], list[Outputs]]:
@@ -232,17 +232,20 @@ def _of_torch(plan: Plan) -> Callable[[Array], list[Outputs]]:
     return answers
 
 
-def _of_onnx(plan: Plan) -> Callable[[Array], list[Outputs]]:
+@contextmanager
+def _of_onnx(plan: Plan) -> Iterator[Callable[[Array], list[Outputs]]]:
+    from pipeline.lowering.onnx_import.child import OnnxChild
     from pipeline.lowering.onnx_import.file_reference import FileReference
     from pipeline.models.onnx_file import load_onnx, read_onnx_file
 
     parts = plan.parts
     assert parts.model.file is not None  # noqa: S101 - an ONNX model has one
-    reference = FileReference(read_onnx_file(parts.model.file), load_onnx(parts.model.file))
+    with OnnxChild() as child:
+        reference = FileReference(read_onnx_file(parts.model.file), load_onnx(parts.model.file), child)
 
-    def answers(batch: Array) -> list[Outputs]:
-        if not reference.answer:
-            reference.choose_answer(batch[:1], asked=parts.model.output, classes=len(parts.dataset.classes))
-        return [tuple(output[0] for output in reference.outputs(image[None])) for image in batch]
+        def answers(batch: Array) -> list[Outputs]:
+            if not reference.answer:
+                reference.choose_answer(batch[:1], asked=parts.model.output, classes=len(parts.dataset.classes))
+            return [tuple(output[0] for output in reference.outputs(image[None])) for image in batch]
 
-    return answers
+        yield answers

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import runpy
-import signal
 import sys
 
 from pipeline.devices.there.older_pythons import lend
+from pipeline.parent import end_with_parent
 
 __all__ = ["main"]
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -33,7 +30,6 @@ def main() -> None:
 
 def _end_with(parent: int) -> None:
     """Let the kernel kill this process when its agent dies, where it can; at once when that has happened already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     if os.getppid() != parent:
         sys.exit("the agent that started this process is gone")

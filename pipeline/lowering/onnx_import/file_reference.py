@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import UsageError, first_line
-from pipeline.lowering.cpu import cpu_session
+from pipeline.errors import UsageError
 from pipeline.lowering.onnx_import.answer_form import chosen_output, kind_of_one_number, two_scores
-from pipeline.lowering.quiet import quiet
+from pipeline.lowering.onnx_import.child import ChildError
 
 if TYPE_CHECKING:
+    from pipeline.lowering.onnx_import.child import OnnxChild
     from pipeline.lowering.parity import Difference
     from pipeline.models.onnx_file import OnnxFile
     from pipeline.models.source import OneNumber
     from pipeline.session import Array
 
 __all__ = ["FileReference"]
+
+_LIMIT_S = 120.0
+"""For one image: a hundred times what large networks take that are worth deploying to a small device."""
 
 
 class FileReference:
@@ -26,27 +29,30 @@ class FileReference:
     Args:
         file: What is known of it.
         model: Its ModelProto, with weights.
+        child: Where it is run; ended by whoever made it.
 
     Raises:
         UsageError: when ONNX Runtime does not take it.
     """
 
-    def __init__(self, file: OnnxFile, model: Any) -> None:  # noqa: ANN401 - ModelProto
-        self._file, self._model = file, model
+    def __init__(self, file: OnnxFile, model: Any, child: OnnxChild) -> None:  # noqa: ANN401 - ModelProto
+        self._file, self._model, self._child = file, model, child
         self._session = self._opened(model)
-        self._nudged: Any = None
+        self._nudged: int | None = None
         self.answer = ""
         """The output that is compared, once it is chosen."""
         self.one_number: OneNumber | None = None
         """What that is, where it is one number for two classes."""
 
-    def _opened(self, model: Any) -> Any:  # noqa: ANN401 - ModelProto, InferenceSession
+    def _opened(self, model: Any) -> int:  # noqa: ANN401 - ModelProto
         try:
-            with quiet():  # it prints before it raises
-                return cpu_session(model, optimised=False)
-        except Exception as error:  # onnxruntime's errors have no common base that it exports
+            return self._child.load(model)
+        except (ChildError, TimeoutError) as error:
             raise UsageError(
-                "ONNX Runtime does not take this file", where=str(self._file.path), got=first_line(error)
+                "ONNX Runtime does not take this file",
+                where=str(self._file.path),
+                got=str(error) or "no end of loading it",
+                fix="export it again with opset 18, and see that onnxruntime.InferenceSession opens it",
             ) from error
 
     def choose_answer(self, image: Array, *, asked: str | None, classes: int) -> tuple[int, ...]:
@@ -73,11 +79,11 @@ class FileReference:
             image: float32 (1, channels, height, width).
 
         Raises:
-            UsageError: when the file fails on it, or answers with something else than tensors.
+            UsageError: when the file fails on it, does not end, or answers with something else than tensors.
         """
         return self._run(self._session, image)
 
-    def _run(self, session: Any, image: Array) -> dict[str, Array]:  # noqa: ANN401 - InferenceSession
+    def _run(self, session: int, image: Array) -> dict[str, Array]:
         given = self._file.image
         batch = image.transpose(0, 2, 3, 1) if given.layout == "NHWC" else image
         if given.dtype == "uint8":
@@ -85,22 +91,34 @@ class FileReference:
         count = given.batch or 1
         batch = np.ascontiguousarray(np.repeat(batch, count, axis=0).astype(given.dtype))
         try:
-            values = session.run(None, {given.name: batch})
-        except Exception as error:  # as above
+            values = self._child.run(session, given.name, batch, limit_s=_LIMIT_S * count)
+        except TimeoutError as error:
+            raise UsageError(
+                "running this ONNX file does not end",
+                where=str(self._file.path),
+                got=f"no answer to {count} image{'s' if count > 1 else ''} within {_LIMIT_S * count:g} s",
+                expected="a network that answers in seconds",
+                fix="look at its loops (Loop, Scan): how many turns they make; or export it without control flow",
+            ) from error
+        except ChildError as error:
             shown = "x".join(map(str, batch.shape))
             raise UsageError(
                 f"this file does not take an input of {shown}",
                 where=str(self._file.path),
-                got=first_line(error),
+                got=str(error),
                 fix="set input.size to what it was made for",
             ) from error
         named = dict(zip(self._file.outputs, values, strict=True))
-        strange = [name for name, value in named.items() if not isinstance(value, np.ndarray)]
-        if strange:
+        tensors = {name: value for name, value in named.items() if value is not None}
+        if len(tensors) < len(named):
             raise UsageError(
-                "this file answers with something else than tensors", where=str(self._file.path), got=strange[0]
+                "this file answers with something else than tensors",
+                where=str(self._file.path),
+                got=next(name for name in named if name not in tensors),
+                expected="tensors of scores",
+                fix="export it without that output, such as the list of maps that scikit-learn's converter appends",
             )
-        return {name: value[:1] if count > 1 and value.ndim else value for name, value in named.items()}
+        return {name: value[:1] if count > 1 and value.ndim else value for name, value in tensors.items()}
 
     def outputs(self, image: Array) -> list[Array]:
         """The chosen answer as float32 (1, classes)."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import ParityError, UsageError, first_line
+from pipeline.errors import ParityError, ResourceError, UsageError, first_line
 from pipeline.lowering.lower import PARITY_LIMIT, rounding_notes
 from pipeline.lowering.onnx_import.answer_form import give_one_answer
+from pipeline.lowering.onnx_import.child import OnnxChild
 from pipeline.lowering.onnx_import.file_reference import FileReference
 from pipeline.lowering.onnx_import.float32 import compute_in_float32
 from pipeline.lowering.onnx_import.image_form import take_float_image
-from pipeline.lowering.onnx_import.opset import in_opset, opsets_to_try
+from pipeline.lowering.onnx_import.opset import opsets_to_try
 from pipeline.lowering.parity import compare, named_images, probe_inputs
-from pipeline.lowering.tidy import tidied
 from pipeline.models.onnx_file import load_onnx
 
 if TYPE_CHECKING:
@@ -76,48 +76,53 @@ def FloatFromOnnx(  # noqa: N802, PLR0913 - conversions are named <Target>From<S
         progress: Told of what is tried.
 
     Raises:
-        UsageError: when the file does not run, does not take the images, or does not answer for the classes.
+        UsageError: when the file does not run, does not end, does not take the images, or does not answer for the
+            classes.
         ParityError: when no form of it computes what the file computes.
     """
     import onnx
 
     where = str(file.path)
     model = load_onnx(file.path)
-    reference = FileReference(file, model)
-    shape = reference.choose_answer(images[0], asked=output, classes=classes)
-    _check_answers(reference, images[0], where)
-    plain = onnx.ModelProto()
-    plain.CopyFrom(model)
-    plain.ir_version = max(plain.ir_version, _LEAST_IR)
-    halves = compute_in_float32(plain)
-    take_float_image(plain, file.image, (images[0].shape[2], images[0].shape[3]))
-    give_one_answer(plain, reference.answer, shape, reference.one_number)
-    limit = _HALF_LIMIT if halves else PARITY_LIMIT
-    inputs = _inputs(images, file.image)
-    refused: list[str] = []
-    forms = [(number, simplify) for number in opsets_to_try(file.opset, opset) for simplify in (True, False)]
-    with progress.track(f"reading {file.path.name}", len(forms)) as ticker:
-        for number, simplify in forms:
-            name = f"opset {number}{'' if simplify else ', not simplified'}"
-            try:
-                graph = tidied(in_opset(plain, number), simplify=simplify)
-                parity = compare(graph, reference, inputs, limit=limit)
-            except UsageError:
-                raise  # the file itself fails on an input
-            except Exception as error:  # noqa: BLE001 - converters and runtimes have no common base; the next is tried
-                refused.append(f"{name}: {first_line(error)}")
-                continue
-            finally:
-                ticker.advance()
-            if parity.relative_error <= limit:
-                onnx.save(graph, path)
-                return Imported(
-                    opset=number,
-                    max_relative_error=parity.relative_error,
-                    checked_inputs=parity.inputs,
-                    notes=_notes(file, parity, reference, refused, halves=halves),
-                )
-            refused.append(f"{name}: {parity.difference}")
+    with OnnxChild() as runner, OnnxChild() as rewriter:
+        reference = FileReference(file, model, runner)
+        shape = reference.choose_answer(images[0], asked=output, classes=classes)
+        _check_answers(reference, images[0], where)
+        plain = onnx.ModelProto()
+        plain.CopyFrom(model)
+        plain.ir_version = max(plain.ir_version, _LEAST_IR)
+        halves = compute_in_float32(plain)
+        take_float_image(plain, file.image, (images[0].shape[2], images[0].shape[3]))
+        give_one_answer(plain, reference.answer, shape, reference.one_number)
+        limit = _HALF_LIMIT if halves else PARITY_LIMIT
+        inputs = _inputs(images, file.image)
+        refused: list[str] = []
+        forms = [(number, simplify) for number in opsets_to_try(file.opset, opset) for simplify in (True, False)]
+        with progress.track(f"reading {file.path.name}", len(forms)) as ticker:
+            for number, simplify in forms:
+                name = f"opset {number}{'' if simplify else ', not simplified'}"
+                try:
+                    graph = rewriter.rewritten(plain, opset=number, simplify=simplify)
+                    parity = compare(graph, reference, inputs, limit=limit)
+                except (UsageError, ResourceError):
+                    raise  # the file itself fails on an input, or memory is out
+                except TimeoutError:
+                    refused.append(f"{name}: rewriting it did not end")
+                    continue
+                except Exception as error:  # noqa: BLE001 - runtimes have no common base; the next is tried
+                    refused.append(f"{name}: {first_line(error)}")
+                    continue
+                finally:
+                    ticker.advance()
+                if parity.relative_error <= limit:
+                    onnx.save(graph, path)
+                    return Imported(
+                        opset=number,
+                        max_relative_error=parity.relative_error,
+                        checked_inputs=parity.inputs,
+                        notes=_notes(file, parity, reference, refused, halves=halves),
+                    )
+                refused.append(f"{name}: {parity.difference}")
     raise ParityError(
         "no form of this ONNX file computes what the file computes",
         where=where,

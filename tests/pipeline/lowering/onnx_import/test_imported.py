@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import ParityError, UsageError
 from pipeline.lowering.cpu import run_onnx
+from pipeline.lowering.onnx_import import child, file_reference
 from pipeline.lowering.onnx_import import imported as module
+from pipeline.lowering.onnx_import.child import OnnxChild
 from pipeline.lowering.onnx_import.imported import FloatFromOnnx, Imported
 from pipeline.models.onnx_file import read_onnx_file
 from pipeline.progress import SilentProgress
@@ -27,9 +30,17 @@ OnnxNetwork = Callable[..., Any]
 Import = Callable[..., tuple[Imported, Any]]
 
 
+@pytest.fixture(scope="module")
+def shared_child() -> Iterator[OnnxChild]:
+    """One for all of them: each start takes a second."""
+    with OnnxChild() as shared:
+        yield shared
+
+
 @pytest.fixture
-def imported(tmp_path: Path) -> Import:
+def imported(tmp_path: Path, shared_child: OnnxChild, monkeypatch: pytest.MonkeyPatch) -> Import:
     """Saves a graph, imports it, and gives what was told and written."""
+    monkeypatch.setattr(module, "OnnxChild", lambda: nullcontext(shared_child))
 
     def make(model: Any, *, images: list[Array] | None = None, **how: Any) -> tuple[Imported, Any]:  # noqa: ANN401
         onnx.save(model, tmp_path / "model.onnx", **how.pop("saved", {}))
@@ -165,12 +176,15 @@ def test_a_file_of_double_precision_is_held_to_the_exact_limit(
     assert found.max_relative_error < 1e-5
     assert not any("16-bit" in note for note in found.notes)
 
-    def moved(graph: Any, *, simplify: bool) -> Any:  # noqa: ANN401 - ModelProto
+    rewritten = OnnxChild.rewritten
+
+    def moved(*given: Any, **how: Any) -> Any:  # noqa: ANN401 - ModelProto
+        graph = rewritten(*given, **how)
         bias = next(item for item in graph.graph.initializer if item.name == "bias")
         bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(2e-3), "bias"))
         return graph
 
-    monkeypatch.setattr(module, "tidied", moved)
+    monkeypatch.setattr(OnnxChild, "rewritten", moved)
     with pytest.raises(ParityError, match="no form of this ONNX file"):
         imported(model, images=images)
 
@@ -329,13 +343,15 @@ def test_a_form_that_computes_something_else_is_never_written(
     onnx_network: OnnxNetwork, imported: Import, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """One bias moved by a thousandth of the largest answer: every form is refused, and the figures say by how much."""
+    rewritten = OnnxChild.rewritten
 
-    def moved(model: Any, *, simplify: bool) -> Any:  # noqa: ANN401 - ModelProto
+    def moved(*given: Any, **how: Any) -> Any:  # noqa: ANN401 - ModelProto
+        model = rewritten(*given, **how)
         bias = next(item for item in model.graph.initializer if item.name == "bias")
         bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.01), "bias"))
         return model
 
-    monkeypatch.setattr(module, "tidied", moved)
+    monkeypatch.setattr(OnnxChild, "rewritten", moved)
 
     with pytest.raises(ParityError, match="no form of this ONNX file") as told:
         imported(onnx_network())
@@ -347,14 +363,99 @@ def test_a_form_that_computes_something_else_is_never_written(
 def test_where_the_simplifier_fails_the_graph_is_taken_as_it_is(
     onnx_network: OnnxNetwork, imported: Import, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import onnxslim
+    rewritten = OnnxChild.rewritten
 
-    def fails(_model: Any) -> Any:  # noqa: ANN401 - ModelProto
-        message = "a fold that fails"
-        raise RuntimeError(message)
+    def fails(*given: Any, simplify: bool, **how: Any) -> Any:  # noqa: ANN401 - ModelProto
+        if simplify:
+            raise child.ChildError("a fold that fails")
+        return rewritten(*given, simplify=simplify, **how)
 
-    monkeypatch.setattr(onnxslim, "slim", fails)
+    monkeypatch.setattr(OnnxChild, "rewritten", fails)
     found, graph = imported(onnx_network())
 
     assert "form refused: opset 18: a fold that fails" in found.notes
     assert "BatchNormalization" in {node.op_type for node in graph.graph.node}
+
+
+def _with_loop(model: Any, *, taken: bool) -> Any:  # noqa: ANN401 - ModelProto
+    """The network with a loop of 2^62 turns before its head, or in a branch that no image takes."""
+    nodes = list(model.graph.node)
+    head = nodes.pop()
+    unknown = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["goes_on"], ["goes_on_still"]),
+            helper.make_node("Mul", ["seen", "one"], ["kept"]),
+        ],
+        "body",
+        [unknown("turn", TensorProto.INT64, []), unknown("goes_on", TensorProto.BOOL, []), unknown("seen", 1, None)],
+        [unknown("goes_on_still", TensorProto.BOOL, []), unknown("kept", 1, None)],
+    )
+    values = {
+        "turns": np.array(2**62),
+        "true": np.array(True),
+        "one": np.float32(1),
+        "nothing": np.zeros(8, np.float32),
+    }
+    values["high"] = np.float32(1e9)
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in values.items())
+    loop = helper.make_node("Loop", ["turns", "true", head.input[0] if taken else "nothing"], ["looped"], body=body)
+    if taken:
+        nodes.append(loop)
+        head.input[0] = "looped"
+    else:
+        stays = helper.make_node("Identity", ["nothing"], ["stayed"])
+        never = helper.make_graph([loop], "never", [], [unknown("looped", 1, None)])
+        ever = helper.make_graph([stays], "ever", [], [unknown("stayed", 1, None)])
+        nodes += [
+            helper.make_node("ReduceMax", [head.input[0]], ["largest"], keepdims=0),
+            helper.make_node("Greater", ["largest", "high"], ["is_high"]),
+            helper.make_node("If", ["is_high"], ["shift_of_both"], then_branch=never, else_branch=ever),
+            helper.make_node("Add", [head.input[0], "shift_of_both"], ["shifted"]),
+        ]
+        head.input[0] = "shifted"
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, head])
+    return model
+
+
+def test_a_file_that_does_not_end_is_ended(
+    onnx_network: OnnxNetwork, imported: Import, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(file_reference, "_LIMIT_S", 0.5)
+    with pytest.raises(UsageError) as told:
+        imported(_with_loop(onnx_network(), taken=True))
+
+    assert str(told.value) == (
+        f"{tmp_path / 'model.onnx'}: running this ONNX file does not end\n"
+        "  got: no answer to 1 image within 0.5 s\n"
+        "  expected: a network that answers in seconds\n"
+        "  fix: look at its loops (Loop, Scan): how many turns they make; or export it without control flow"
+    )
+
+
+@pytest.mark.slow
+def test_a_loop_that_no_image_meets_does_not_hang_the_simplifier(
+    onnx_network: OnnxNetwork, imported: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It computes constants of branches too; the graph is taken as it is."""
+    monkeypatch.setattr(child, "_REWRITING_S", 30.0)
+    found, graph = imported(_with_loop(onnx_network(), taken=False))
+
+    assert "form refused: opset 18: rewriting it did not end" in found.notes
+    assert "If" in {node.op_type for node in graph.graph.node}
+
+
+def test_a_process_that_is_gone_is_told_and_started_again(onnx_network: OnnxNetwork) -> None:
+    with OnnxChild() as one:
+        one.load(onnx_network())
+        assert one._process is not None
+        one._process.terminate()
+        one._process.wait()
+        with pytest.raises(child.ChildError, match="crashed with SIGTERM"):
+            one.load(onnx_network())
+        session = one.load(onnx_network())
+        (scores,) = one.run(session, "image", _images(1)[0], limit_s=60)
+
+    assert scores is not None
+    assert scores.shape == (1, 3)
