@@ -163,6 +163,7 @@ def make_plan(
     model = replace(resolve_model(recipe.model), output=recipe.network.output)
     task = task_named(_task_of(recipe, model))
     model = replace(model, task=task.name)
+    _check_output(recipe, model)
     recipe = for_task(recipe, task, model)
     named = named_teachers(recipe, task)
     cache = store.root / "data"
@@ -214,6 +215,15 @@ def make_plan(
         place=place,
         machine=machine,
     )
+
+
+def _check_output(recipe: Recipe, model: ModelSource) -> None:
+    """Refuse an output to be named where there is no choice."""
+    if recipe.network.output is not None and (model.task == "detection" or model.origin == "torchvision"):
+        kind = "a detector" if model.task == "detection" else "a classifier of torchvision"
+        raise UsageError(
+            f"{kind} has one answer", where="network.output", got=recipe.network.output, fix="leave it out"
+        )
 
 
 def _check_suppression(recipe: Recipe, task: Task, classes: int) -> None:

@@ -57,10 +57,11 @@ def _built(source: ModelSource, classes: int) -> nn.Module:
         import timm
 
         network: nn.Module = timm.create_model(source.name, pretrained=False, num_classes=classes)
-        return answer_with_one_tensor(network, source.output, source.one_number)
+        return answer_with_one_tensor(network, source.output, source.one_number, classes=classes)
     if source.task == "detection":
         return fed_as_it_is(_build_from_file(source, classes + 1))  # the background counts as one
-    return answer_with_one_tensor(_build_from_file(source, classes), source.output, source.one_number)
+    network = _build_from_file(source, classes)
+    return answer_with_one_tensor(network, source.output, source.one_number, classes=classes)
 
 
 def _build_torchvision(name: str, classes: int) -> nn.Module:

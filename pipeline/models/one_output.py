@@ -19,25 +19,30 @@ __all__ = ["answer_in_order", "answer_with_one_tensor", "described", "kind_of_on
 _VIEWS = ("Squeeze", "Unsqueeze", "View", "UnsafeView", "Reshape", "Select", "Clone")
 """Steps of autograd that move values and leave them as they are."""
 
+_NAMING = "--set network.output=NAME"
+
 _CUSTOMARY = ("logits", "out", "output")
 """What networks call their answer, in the order they are looked for."""
 
 
-def answer_with_one_tensor(network: nn.Module, name: str | None, one_number: OneNumber | None = None) -> nn.Module:
+def answer_with_one_tensor(
+    network: nn.Module, name: str | None, one_number: OneNumber | None = None, *, classes: int
+) -> nn.Module:
     """Let the network answer its main output alone, and in training mode ``(main, *auxiliary)`` where there are more.
 
     Done by a hook, so that the network's modules and the names of its weights stay what its builder made them.
 
     Args:
         network: Changed in place, and returned.
-        name: Of the main output, or its place in a tuple; None for the customary or the first one.
+        name: Of the main output, or its place in a tuple; None for the customary or the first one that fits.
         one_number: Where it answers with one number for two classes, what that is; it then answers with two.
+        classes: That it answers for.
     """
 
     def pick(module: nn.Module, _inputs: object, outputs: Any) -> Any:  # noqa: ANN401 - whatever a network answers
         if isinstance(outputs, torch.Tensor) and name is None:
             return outputs if one_number is None else _two_scores(outputs, one_number)
-        main, auxiliary = split_outputs(outputs, name)
+        main, auxiliary = split_outputs(outputs, name, classes=classes)
         if one_number is not None:
             main, auxiliary = _two_scores(main, one_number), tuple(_two_scores(one, one_number) for one in auxiliary)
         return (main, *auxiliary) if module.training and auxiliary else main
@@ -92,30 +97,49 @@ def kind_of_one_number(network: nn.Module, images: Tensor) -> OneNumber | None:
     return "probability" if step is not None and step.name().startswith("SigmoidBackward") else "logit"
 
 
-def split_outputs(outputs: object, name: str | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+def split_outputs(outputs: object, name: str | None, *, classes: int) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The main output, and those of the others that have its shape: auxiliary classifiers.
 
     Args:
         outputs: A tensor, a sequence, a mapping, or an object with tensors as attributes.
         name: As of :func:`answer_with_one_tensor`.
+        classes: Of which the answer holds a score each, or one for two.
 
     Raises:
-        UsageError: when there is no such output, or no tensor at all.
+        UsageError: when there is no such output, no tensor at all, or none with a score for each class.
     """
     found = _named(outputs)
-    if name is not None:
-        wanted = name
-    else:
-        wanted = next((known for known in _CUSTOMARY if known in found), next(iter(found), ""))
+    wanted = name if name is not None else _fitting(found, classes)
     if wanted not in found:
         raise UsageError(
             f"the network has no output {name!r}" if name else "the network answers no tensor",
             got=described(outputs),
             expected="one tensor, or several of which one is the answer",
-            fix="name it with --set model.output=NAME" if found else "let forward return the logits",
+            fix=f"name it with {_NAMING}" if found else "let forward return the logits",
+        )
+    if not _scores(found[wanted], classes):
+        raise UsageError(
+            f"output {name!r} of the network does not answer with {classes} classes"
+            if name
+            else f"no output of the network answers with {classes} classes",
+            got=described(outputs),
+            expected=f"one of shape (images, {classes})",
+            fix="let the factory take num_classes, or name the classes the network knows in the data's classes.txt, "
+            f"or the output with {_NAMING}",
         )
     main = found.pop(wanted)
     return main, tuple(other for other in found.values() if other.shape == main.shape)
+
+
+def _fitting(found: Mapping[str, Tensor], classes: int) -> str:
+    """The customary name, or else the first, among those with a score for each class; of all where none has."""
+    scores = [name for name, output in found.items() if _scores(output, classes)] or list(found)
+    return next((known for known in _CUSTOMARY if known in scores), next(iter(scores), ""))
+
+
+def _scores(output: Tensor, classes: int) -> bool:
+    """One score for each class, or one for two: that of the second."""
+    return tuple(output.shape[1:]) in ({(2,), (1,), ()} if classes == 2 else {(classes,)})
 
 
 def described(outputs: object) -> str:

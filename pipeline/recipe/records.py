@@ -31,7 +31,8 @@ class NetworkSection(_Section):
 
     output: str | None = Field(
         default=None,
-        description="which of several outputs is the answer, by name or place; default: logits, or the first",
+        description="which of several outputs is the answer, by name or place; default: logits, or the first with "
+        "a score for each class",
     )
     backbone: str | None = Field(
         default=None,

@@ -369,6 +369,17 @@ def test_a_target_that_cannot_be_built_here_is_told_with_what_is_missing(
     )
 
 
+def test_an_output_is_not_named_where_there_is_but_one(planned: Planner) -> None:
+    with pytest.raises(UsageError) as told:
+        planned(model="resnet18", network={"output": "scores"})
+
+    assert str(told.value).splitlines() == [
+        "network.output: a classifier of torchvision has one answer",
+        "  got: scores",
+        "  fix: leave it out",
+    ]
+
+
 def test_boxes_cannot_be_suppressed_in_the_graph_of_a_classifier(planned: Planner) -> None:
     with pytest.raises(UsageError, match="a network for classification has no boxes to suppress"):
         planned(build={"nms": "graph"})

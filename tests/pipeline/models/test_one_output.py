@@ -34,14 +34,17 @@ class Answer:
         ({"features": FEATURES, "logits": LOGITS}, None, 0),
         ({"out": LOGITS, "aux": OTHER}, None, 1),
         ({"first": LOGITS, "second": FEATURES}, None, 0),
+        ({"features": FEATURES, "scores": LOGITS}, None, 0),
+        ((FEATURES, LOGITS, OTHER), None, 1),
+        ({"out": FEATURES, "scores": LOGITS}, None, 0),
         ({"features": FEATURES, "cls": LOGITS}, "cls", 0),
         (Answer(loss=None, hidden=FEATURES, logits=LOGITS), None, 0),
     ],
 )
-def test_the_named_the_customary_or_the_first_tensor_is_the_answer(
+def test_the_named_the_customary_or_the_first_tensor_that_fits_is_the_answer(
     outputs: object, name: str | None, auxiliary: int
 ) -> None:
-    main, others = split_outputs(outputs, name)
+    main, others = split_outputs(outputs, name, classes=3)
 
     assert main is LOGITS
     assert len(others) == auxiliary
@@ -49,7 +52,7 @@ def test_the_named_the_customary_or_the_first_tensor_is_the_answer(
 
 def test_an_output_that_is_not_there_is_an_error_that_lists_what_came() -> None:
     with pytest.raises(UsageError) as raised:
-        split_outputs({"logits": LOGITS, "features": FEATURES}, "scores")
+        split_outputs({"logits": LOGITS, "features": FEATURES}, "scores", classes=3)
 
     assert str(raised.value).splitlines()[:2] == [
         "the network has no output 'scores'",
@@ -57,10 +60,39 @@ def test_an_output_that_is_not_there_is_an_error_that_lists_what_came() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        (None, "no output of the network answers with 4 classes"),
+        ("features", "output 'features' of the network does not answer with 4 classes"),
+    ],
+)
+def test_where_none_or_not_the_named_one_fits_all_that_came_is_listed(name: str | None, what: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        split_outputs({"features": FEATURES, "scores": LOGITS}, name, classes=4)
+
+    assert str(raised.value).splitlines() == [
+        what,
+        "  got: dict with features (2, 64), scores (2, 3)",
+        "  expected: one of shape (images, 4)",
+        (
+            "  fix: let the factory take num_classes, or name the classes the network knows in the data's classes.txt, "
+            "or the output with --set network.output=NAME"
+        ),
+    ]
+
+
+def test_of_two_classes_one_number_is_an_answer() -> None:
+    score = torch.zeros(2, 1)
+    main, others = split_outputs({"features": FEATURES, "score": score}, None, classes=2)
+    assert main is score
+    assert others == ()
+
+
 @pytest.mark.parametrize("outputs", [None, "text", (), {"a": 1}])
 def test_no_tensor_at_all_is_an_error(outputs: object) -> None:
     with pytest.raises(UsageError, match="the network answers no tensor"):
-        split_outputs(outputs, None)
+        split_outputs(outputs, None, classes=3)
 
 
 class _Two(nn.Module):
@@ -75,7 +107,7 @@ class _Two(nn.Module):
 
 
 def test_auxiliary_outputs_come_in_training_alone_and_weights_keep_their_names() -> None:
-    network = answer_with_one_tensor(_Two(), None)
+    network = answer_with_one_tensor(_Two(), None, classes=3)
 
     assert [type(answer) for answer in network.train()(torch.zeros(2, 4))] == [torch.Tensor, torch.Tensor]
     assert network.eval()(torch.zeros(2, 4)).shape == (2, 3)
@@ -134,7 +166,7 @@ def test_one_number_becomes_one_for_each_class_that_mean_the_same(way: str) -> N
     alone = network(inputs).reshape(-1)
     kind = kind_of_one_number(network, inputs)
 
-    both = answer_with_one_tensor(network, None, kind)(inputs)
+    both = answer_with_one_tensor(network, None, kind, classes=2)(inputs)
 
     assert both.shape == (5, 2)
     shares = both if kind == "probability" else both.softmax(dim=1)
