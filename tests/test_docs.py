@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +89,85 @@ def test_the_example_for_github_actions_types_commands_that_exist() -> None:
     ((command, *words),) = typed
     known = {option for one in get_command(app).commands[command].params for option in one.opts}
     assert {word for word in words if word.startswith("--")} <= known
+
+
+def _typed(text: str) -> list[str]:
+    """Every ``edgewright ...`` in the blocks of a page, line by line."""
+    lines = [line for block in _FENCED.findall(text) for line in block.replace("\\\n", " ").splitlines()]
+    return [line.removeprefix("$ ") for line in lines if re.match(r"(\$ )?edgewright ", line)]
+
+
+def _mentioned(text: str) -> list[str]:
+    """Every one within its sentences, where what follows from the context may be left out."""
+    return [line.removesuffix(" ...") for line in re.findall(r"`(edgewright [^`]+)`", _FENCED.sub("", text))]
+
+
+def _words(line: str) -> list[str]:
+    """As a shell gives them to the command: without comments, and up to a pipe, a redirection or another command."""
+    words: list[str] = []
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|>;&")
+    lexer.whitespace_split = True
+    for word in lexer:
+        if set(word) <= set("|>;&"):
+            break
+        words.append(word)
+    return words[1:]
+
+
+def _without_work(command: Any) -> Any:  # noqa: ANN401 - typer's own copy of click is private
+    """The command, and those below it, parsing their options and doing nothing, nor for ``--install-completion``."""
+    command.callback = lambda **_: None
+    for option in command.params:
+        option.callback = None
+    for below in getattr(command, "commands", {}).values():
+        _without_work(below)
+    return command
+
+
+@cache
+def _parser() -> Any:  # noqa: ANN401 - as above
+    from typer.main import get_command
+
+    from pipeline.cli.main import app
+
+    return _without_work(get_command(app))
+
+
+def _refused(words: list[str]) -> str | None:
+    """What the command line says against these words; None where it takes them. Nothing is run."""
+    if words in (["--install-completion"], ["--show-completion"], ["--version"]):
+        return None  # what these do is done in place of a command
+    try:
+        _parser().main(words, prog_name="edgewright", standalone_mode=False)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # all errors of a command line have it, and no others
+            raise
+        return str(error.format_message())
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_command_of_a_page_can_be_typed(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    refused = {line: told for line in _typed(text) if (told := _refused(_words(line)))}
+    for line in _mentioned(text):
+        told = _refused(_words(line))
+        if told is not None and not told.startswith("Missing "):
+            refused[line] = told
+
+    assert refused == {}
+
+
+def test_a_command_that_cannot_be_typed_is_noticed() -> None:
+    assert _refused(_words("edgewright deploy resnet18 --set a=1 b=2 c=3")) is not None
+    assert _refused(_words("edgewright depoly resnet18")) is not None
+    assert _refused(_words("edgewright deploy resnet18 --set a=1 --set b=2  # two of them")) is None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_each_setting_has_its_own_option(page: Path) -> None:
+    """Also where a sentence shows settings alone."""
+    assert re.findall(r"--set [\w.]+=\S+ [\w.]+=\S*", page.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.slow
