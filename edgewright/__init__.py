@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from edgewright.bundle import Answer, Bundle
+from edgewright.bundle import Answer, Bundle, Found
 from pipeline import __version__
 from pipeline.errors import EdgewrightError
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.report.comparison import Comparison
     from pipeline.runner.publish import Deployed
 
-__all__ = ["Answer", "Bundle", "EdgewrightError", "__version__", "deploy", "gate", "measure", "verify"]
+__all__ = ["Answer", "Bundle", "EdgewrightError", "Found", "__version__", "deploy", "gate", "measure", "verify"]
 
 
 def deploy(  # noqa: PLR0913 - the options of the command line
@@ -55,7 +55,7 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     Args:
         model: A torchvision classifier or detector, ``timm/NAME``, ``yolo/NAME``, ``path/to/file.py:factory`` or
             ``path/to/model.onnx``; None: as the recipe says.
-        data: ``digits``, a folder of images by class, or a torchvision data set.
+        data: ``digits``, ``digits-detection``, a folder of images by class or with boxes, or a torchvision data set.
         weights: ``pretrained``, ``none`` or a file.
         targets: Where it will run; none: the default, ``ort-cpu``.
         skip: Stages to leave out, of ``distill``, ``downsample`` and ``prune``.

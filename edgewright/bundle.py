@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Bundle", "Found"]
 
+_ASKED_WITH = {"classification": "run(image) or logits(image)", "detection": "detect(image)"}
+"""Methods of :class:`Bundle`, by what it is for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -104,6 +107,7 @@ class Bundle:
         Raises:
             OSError: when a file cannot be read as an image.
             ValueError: when it is too large, no plain file, or its pixels have no known range.
+            UsageError: when the bundle is no classifier; a detector's is asked with :meth:`detect`.
         """
         from pipeline.tasks.reading.classification import likeliest
 
@@ -112,7 +116,7 @@ class Bundle:
         return tuple(Answer(one["class"], one["index"], one["probability"]) for one in found)
 
     def detect(self, image: Path | str | Image, *, score: float = 0.5) -> tuple[Found, ...]:
-        """The objects on one image, the likeliest first.
+        """The objects that a detector finds on one image, the likeliest first.
 
         Args:
             image: A file, or an image that Pillow has opened.
@@ -135,7 +139,12 @@ class Bundle:
 
         task = self._verified.manifest["task"]
         if task != wanted:
-            raise UsageError(f"this bundle is for {task}", where=str(self.root), expected=f"one for {wanted}")
+            raise UsageError(
+                f"this bundle is for {task}",
+                where=str(self.root),
+                expected=f"one for {wanted}",
+                fix=f"ask it with {_ASKED_WITH[task]}",
+            )
 
     def _answered(self, image: Path | str | Image) -> tuple[tuple[int, int], list[NDArray[Any]]]:
         """Width and height of the upright image, and every output for it, without its batch axis."""

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 import edgewright
-from pipeline.errors import IntegrityError
+from pipeline.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from conftest import Deployed
@@ -87,6 +88,27 @@ def test_a_damaged_bundle_is_refused(deployed: Deployed, tmp_path: Path) -> None
     (tmp_path / "bundle" / "classes.txt").write_text("other\n", encoding="utf-8")
     with pytest.raises(IntegrityError, match="not what its manifest says"):
         edgewright.verify(tmp_path / "bundle")
+
+
+def test_a_bundle_of_another_task_says_how_it_is_asked(deployed: Deployed) -> None:
+    bundle = edgewright.Bundle.open(deployed.out / "bundle")
+    with pytest.raises(UsageError) as told:
+        bundle.detect("photo.png")
+    assert (told.value.what, told.value.fix) == (
+        "this bundle is for classification",
+        "ask it with run(image) or logits(image)",
+    )
+
+    detector = edgewright.Bundle(replace(bundle._verified, manifest={**bundle.manifest, "task": "detection"}))
+    for asked in (detector.run, detector.logits):
+        with pytest.raises(UsageError) as told:
+            asked("photo.png")
+        assert (told.value.what, told.value.fix) == ("this bundle is for detection", "ask it with detect(image)")
+
+
+def test_what_its_methods_give_can_be_named() -> None:
+    assert {"Answer", "Bundle", "Found"} <= set(edgewright.__all__)
+    assert all(hasattr(edgewright, name) for name in edgewright.__all__)
 
 
 def test_every_example_of_its_page_runs(
