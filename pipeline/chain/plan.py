@@ -17,7 +17,7 @@ from pipeline.chain.teachers import answer_files, named_teachers, teacher_parts
 from pipeline.data.balance import imbalance
 from pipeline.data.check import check_images
 from pipeline.data.coverage import unscored
-from pipeline.data.open import open_dataset
+from pipeline.data.open import open_dataset, task_of
 from pipeline.errors import DataError, UsageError
 from pipeline.measuring.bundle_images import remember_dataset
 from pipeline.models.backbone import with_backbone
@@ -165,6 +165,7 @@ def make_plan(
     model = replace(model, task=task.name)
     _check_output(recipe, model)
     recipe = for_task(recipe, task, model)
+    _check_data(recipe, model, task)
     named = named_teachers(recipe, task)
     cache = store.root / "data"
     dataset = open_dataset(
@@ -179,7 +180,6 @@ def make_plan(
         bad_boxes=recipe.data.bad_boxes,
         progress=progress,
     )
-    _check_data(recipe, dataset, task)
     _check_views(recipe, task)
     _check_suppression(recipe, task, len(dataset.classes))
     remember_dataset(store, dataset, recipe.data, seed=recipe.seed)
@@ -284,6 +284,8 @@ def _check_trainable(recipe: Recipe, dataset: Dataset, weights: WeightsSource) -
 def _task_of(recipe: Recipe, model: ModelSource) -> str:
     """What the model is for; of a user's own one the recipe says it."""
     said = recipe.task if "task" in recipe.model_fields_set else model.task
+    if model.origin == "onnx" and said == "detection":
+        raise _no_onnx_detectors("task", said)
     if model.origin != "file" and said != model.task:
         raise UsageError(
             f"{model.name} is no network for {said}", where="task", expected=model.task, fix="leave task out"
@@ -291,11 +293,24 @@ def _task_of(recipe: Recipe, model: ModelSource) -> str:
     return said
 
 
-def _check_data(recipe: Recipe, dataset: Dataset, task: Task) -> None:
-    """Refuse data of another task."""
-    if dataset.task != task.name:
+def _no_onnx_detectors(where: str, got: str) -> UsageError:
+    return UsageError(
+        "ONNX files of detectors are not taken, only of classifiers",
+        where=where,
+        got=got,
+        expected="images by class, such as --data digits",
+        fix="give a detector as its PyTorch network: path/to/file.py:factory with --set task=detection, or by its name",
+    )
+
+
+def _check_data(recipe: Recipe, model: ModelSource, task: Task) -> None:
+    """Refuse data of another task, before any of it is read."""
+    found = task_of(recipe.data.source)
+    if model.origin == "onnx" and found == "detection":
+        raise _no_onnx_detectors(recipe.data.source, "data with boxes")
+    if found is not None and found != task.name:
         raise DataError(
-            f"the model is for {task.name}, the data is for {dataset.task}",
+            f"the model is for {task.name}, the data is for {found}",
             where=recipe.data.source,
             expected=f"data for {task.name}, such as --data {task.embedded}",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.data.boxed.open_boxed import open_boxed
+from pipeline.data.boxed.open_boxed import is_boxed, open_boxed
 from pipeline.data.digits import write_digits
 from pipeline.data.digits_detection import write_digits_detection
 from pipeline.data.folder import SplitOptions, open_folder
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
     from pipeline.progress import Progress
 
-__all__ = ["open_dataset"]
+__all__ = ["open_dataset", "task_of"]
+
+_TORCHVISION = "torchvision:"
 
 
 def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
@@ -72,6 +74,23 @@ def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
     with FileIndex(cache) as index:
         boxed = open_boxed(root, options, index, progress, name=name, drop=bad_boxes == "drop")
         return boxed or open_folder(root, options, index, progress, name=name)
+
+
+def task_of(text: str) -> str | None:
+    """What the data are for, before any image is read; None where there is no such data.
+
+    Args:
+        text: As of :func:`open_dataset`.
+
+    Raises:
+        DataError: for a folder of an ambiguous layout.
+    """
+    if text in {"digits", "digits-detection"}:
+        return "detection" if text == "digits-detection" else "classification"
+    root = Path(text).expanduser()
+    if root.is_dir() and not text.startswith(_TORCHVISION):
+        return "detection" if is_boxed(root) else "classification"
+    return "classification" if text.removeprefix(_TORCHVISION) in TORCHVISION_SETS else None
 
 
 def _root_and_name(text: str, cache: Path, progress: Progress) -> tuple[Path, str]:

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from pipeline.data.index import FileIndex
     from pipeline.progress import Progress
 
-__all__ = ["open_boxed"]
+__all__ = ["is_boxed", "open_boxed"]
+
+
+def is_boxed(root: Path) -> bool:
+    """Whether a folder is one; no image is looked at.
+
+    Raises:
+        DataError: for a layout that is ambiguous.
+    """
+    return bool(coco_files(root)) or is_yolo(root) or bool(voc_places(root))
 
 
 def open_boxed(

@@ -537,6 +537,18 @@ def test_what_does_not_go_with_an_onnx_file(
         planned(**{"model": onnx_file(**habits), "weights": None, **fields})
 
 
+@pytest.mark.parametrize("fields", [{"data": {"source": "digits-detection"}}, {"task": "detection"}], ids=str)
+def test_an_onnx_file_is_no_detector_which_is_told_before_data_are_read(
+    planned: Planner, onnx_file: Callable[..., str], fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.chain.plan.open_dataset", None)
+    with pytest.raises(UsageError) as told:
+        planned(**{"model": onnx_file(), "weights": None, **fields})
+
+    assert told.value.what == "ONNX files of detectors are not taken, only of classifiers"
+    assert (told.value.fix or "").startswith("give a detector as its PyTorch network")
+
+
 @pytest.mark.parametrize("habits", [{}, {"shape": (1, 16, 16, 3), "layout": "NHWC", "dtype": "uint8"}], ids=str)
 def test_the_resolved_recipe_of_an_onnx_file_leads_to_the_same_plan(
     planned: Planner, onnx_file: Callable[..., str], store: Store, habits: dict[str, Any]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.open import open_dataset
+from pipeline.data.open import open_dataset, task_of
 from pipeline.errors import DataError, UnknownNameError
 
 
@@ -41,3 +41,20 @@ def test_an_unknown_torchvision_set_names_the_nearest_ones(tmp_path: Path) -> No
 def test_no_calibration_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="calibration needs images"):
         open_dataset("digits", cache=tmp_path, calibration_images=0)
+
+
+def test_what_data_are_for_is_seen_without_reading_them(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "train" / "cat").mkdir(parents=True)
+    (tmp_path / "boxes" / "labels").mkdir(parents=True)
+    (tmp_path / "boxes" / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n", encoding="utf-8")
+
+    kinds = {
+        "digits": "classification",
+        "digits-detection": "detection",
+        "CIFAR10": "classification",
+        "torchvision:CIFAR10": "classification",
+        str(tmp_path / "photos"): "classification",
+        str(tmp_path / "boxes"): "detection",
+        str(tmp_path / "nowhere"): None,
+    }
+    assert {text: task_of(text) for text in kinds} == kinds
