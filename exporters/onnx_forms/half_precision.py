@@ -76,7 +76,12 @@ def _converted(graph: Any, *, where: str) -> Any:  # noqa: ANN401 - ModelProto
         try:
             return float16.convert_float_to_float16(graph, keep_io_types=True, node_block_list=floats)
         except ValueError as error:
-            raise UsageError("this graph cannot be converted to float16", where=where, got=str(error)) from error
+            raise UsageError(
+                "this graph cannot be converted to float16",
+                where=where,
+                got=str(error),
+                fix="set build.precision=float",
+            ) from error
 
 
 def _convert_features(model: Any, choosing: frozenset[str], *, where: str) -> None:  # noqa: ANN401 - ModelProto

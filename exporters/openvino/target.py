@@ -104,7 +104,12 @@ class OpenVinoTarget:
         try:
             converted = openvino.convert_model(str(model))
         except Exception as error:  # openvino raises classes of its own that it does not export
-            raise UsageError("OpenVINO cannot read this graph", where=model.name, got=str(error)) from error
+            raise UsageError(
+                "OpenVINO cannot read this graph",
+                where=model.name,
+                got=str(error),
+                fix="build for --target ort-cpu, or set calibrate.opset=17",
+            ) from error
         converted.set_friendly_name("model")
         for number, operation in enumerate(converted.get_ordered_ops()):
             if operation.get_type_name() not in _BOUNDARY:

@@ -43,7 +43,12 @@ class OrtGpuSession:
         """
         reason = gpu_or_reason()
         if isinstance(reason, str):
-            raise UsageError("this engine cannot be run here", where=self.spec.target, got=reason)
+            raise UsageError(
+                "this engine cannot be run here",
+                where=self.spec.target,
+                got=reason,
+                fix="`edgewright doctor` says what is missing",
+            )
         session = self._opened({})
         nodes = nodes_by_provider(session)
         graph = bool(self.spec.options["cuda_graph"]) and nodes.get(CPU, 0) == 0

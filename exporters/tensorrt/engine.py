@@ -66,6 +66,7 @@ def build_engine(
         raise UsageError(
             f"{flavour.name} cannot build this network",
             got="; ".join(parsed.logger.errors[-2:]) or "no reason was given",
+            fix="see what it takes in docs/targets.md, or build for --target ort-cuda",
         )
     return bytes(serialized)
 
@@ -85,7 +86,10 @@ def _add_profile(parsed: Parsed, config: Any, options: TensorRtOptions) -> None:
     batch, *rest = given.shape
     if min(rest, default=0) < 0:
         raise UsageError(
-            "only the first axis of the input may be open", where=given.name, got=f"shape {tuple(given.shape)}"
+            "only the first axis of the input may be open",
+            where=given.name,
+            got=f"shape {tuple(given.shape)}",
+            expected="a size for each of the others",
         )
     if batch >= 0:
         return

@@ -50,6 +50,7 @@ def parse(bindings: Any, model: Path) -> Parsed:  # noqa: ANN401 - bindings have
             "this is no network of one input",
             where=model.name,
             got=f"{network.num_inputs} inputs, {network.num_outputs} outputs",
+            expected="one input, and at least one output",
         )
     return Parsed(bindings=trt, builder=builder, network=network, logger=logger, parser=parser)
 

@@ -94,7 +94,12 @@ class TensorRtSession:
         content = verified_bytes(self._folder / self.spec.model, options["sha256"])
         gpu = gpu_or_reason()
         if not isinstance(gpu, Gpu):
-            raise UsageError("this engine cannot be run here", where=self.spec.target, got=gpu)
+            raise UsageError(
+                "this engine cannot be run here",
+                where=self.spec.target,
+                got=gpu,
+                fix="run it on a GPU like the one that it was built on, or deploy again on this one",
+            )
         flavour = FLAVOURS[self.spec.target]
         trt = flavour.bindings()
         reason = misfit(options, trt.__version__, gpu)
@@ -131,7 +136,10 @@ class TensorRtSession:
         engine = runtime.deserialize_cuda_engine(content)
         if engine is None:
             raise UsageError(
-                "this engine cannot be loaded", where=self.spec.target, got="; ".join(logger.errors[-2:]) or None
+                "this engine cannot be loaded",
+                where=self.spec.target,
+                got="; ".join(logger.errors[-2:]) or None,
+                fix="deploy again with the TensorRT and on the GPU that are here: engines of others are not read",
             )
         opened.callback(self._forget)
         self._engine, self._context = engine, engine.create_execution_context()
@@ -163,7 +171,11 @@ class TensorRtSession:
 
     def _execute(self) -> None:
         if not self._context.execute_async_v3(self._stream.handle):
-            raise UsageError("the engine did not run", where=self.spec.target)
+            raise UsageError(
+                "the engine did not run",
+                where=self.spec.target,
+                fix="see that the GPU has memory left (nvidia-smi), and run it again",
+            )
 
     def spans(self, batch: Array) -> dict[str, int]:
         """Nanoseconds of one inference's parts by the GPU's clock: ``copy_in``, ``compute``, ``copy_out``."""

@@ -188,7 +188,12 @@ def _spec(trt: Any, tensor: Any) -> TensorSpec:  # noqa: ANN401 - bindings have 
     try:
         dtype = np.dtype(trt.nptype(tensor.dtype)).name
     except TypeError as error:
-        raise UsageError("this tensor has a type that numpy lacks", where=tensor.name, got=str(error)) from error
+        raise UsageError(
+            "this tensor has a type that numpy lacks",
+            where=tensor.name,
+            got=str(error),
+            expected="a type that numpy has, as bfloat16 and float8 are not",
+        ) from error
     return TensorSpec(name=tensor.name, shape=shape, dtype=dtype)
 
 

@@ -56,7 +56,9 @@ def targets_of(recipe: Recipe, progress: Progress, place: Workplace, machine: Ma
         if recipe.build.precision != "auto":
             check_precision(target, recipe.build.precision)
         if reason := target.missing():
-            raise UsageError(f"target {target.name} cannot be built here", got=reason)
+            raise UsageError(
+                f"target {target.name} cannot be built here", got=reason, fix="`edgewright doctor` says what is missing"
+            )
         place.check(target)
     return tuple(target.configured(recipe.build) for target in targets)
 
@@ -89,7 +91,11 @@ def _automatic(recipe: Recipe, progress: Progress, place: Workplace, machine: Ma
     asked = recipe.build.precision
     targets = tuple(target for target in found if asked in {"auto", *target.precisions})
     if not targets:
-        raise UsageError(f"no target that runs here builds {asked}", got=_names(found))
+        raise UsageError(
+            f"no target that runs here builds {asked}",
+            got=_names(found),
+            fix="name one that does with --target; `edgewright targets` lists them",
+        )
     if recipe.build.nms == "graph":
         targets = tuple(target for target in targets if not target.cannot_suppress()) or targets
     for concerned in _concerned(targets, recipe.build):

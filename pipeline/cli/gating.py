@@ -69,7 +69,7 @@ def gate(
     from pipeline.errors import UsageError
 
     if quick and strict:
-        raise UsageError("--quick and --strict exclude each other")
+        raise UsageError("--quick and --strict exclude each other", fix="leave one of them out")
     with reached(device, progress()) as there:
         options = gate_options(
             effort="strict" if strict else "quick" if quick else "default",
@@ -126,7 +126,11 @@ def _gate_accepted(
 
     shelf = Shelf(root).of(options.place)
     if not root.is_dir():
-        raise BaselineError("neither a bundle nor a folder of baselines", where=str(root))
+        raise BaselineError(
+            "neither a bundle nor a folder of baselines",
+            where=str(root),
+            expected="a bundle's folder, or one that `edgewright baseline accept` filled",
+        )
     alone = (candidate / "manifest.json").is_file()
     folders = [candidate] if alone else sorted(path.parent for path in candidate.rglob("manifest.json"))
     bundles: dict[str, Bundle] = {}
@@ -156,7 +160,9 @@ def _gate_accepted(
         codes.append(judgement.deciding.exit_code)
     if not codes:
         raise BaselineError(
-            "no baseline and no candidate: there is nothing to compare", where=f"{root} and {candidate}"
+            "no baseline and no candidate: there is nothing to compare",
+            where=f"{root} and {candidate}",
+            fix="`edgewright baseline accept BUNDLE` accepts one; `edgewright deploy` makes candidates",
         )
     return codes
 

@@ -159,7 +159,11 @@ def recipe_from(
     teachers = list(teacher or ())
     if student is not None:
         if model is None:
-            raise UsageError("--student needs a MODEL, which is its teacher", got=student)
+            raise UsageError(
+                "--student needs a MODEL, which is its teacher",
+                got=student,
+                fix="put the teacher before it: edgewright deploy MODEL --student NAME",
+            )
         teachers.insert(0, f"{model}@{weights}" if weights else model)
         model, weights = student, None
     typed: dict[str, Any] = {

@@ -223,7 +223,9 @@ def _stat(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except OSError as error:
-        raise DataError("this image cannot be read", where=str(path), got=error.strerror) from error
+        raise DataError(
+            "this image cannot be read", where=str(path), got=error.strerror, fix="see that it is there and may be read"
+        ) from error
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
         raise DataError("this image is not a plain file", where=str(path), fix="remove it")
     return status.st_size, status.st_mtime_ns
@@ -233,4 +235,6 @@ def _hash(path: Path) -> str:
     try:
         return sha256_of_file(path)
     except OSError as error:
-        raise DataError("this image cannot be read", where=str(path), got=error.strerror) from error
+        raise DataError(
+            "this image cannot be read", where=str(path), got=error.strerror, fix="see that it is there and may be read"
+        ) from error

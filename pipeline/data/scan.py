@@ -28,7 +28,12 @@ def folders(root: Path) -> list[str]:
         with os.scandir(root) as entries:
             found = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
-        raise DataError("this folder cannot be read", where=str(root), got=error.strerror) from error
+        raise DataError(
+            "this folder cannot be read",
+            where=str(root),
+            got=error.strerror,
+            fix="see that it is there and may be read",
+        ) from error
     for name in found:
         if not name.isprintable():  # also bytes that are no text in this system's encoding
             raise DataError(
@@ -163,5 +168,7 @@ def read_lines(file: Path) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError("this file cannot be read as text", where=str(file), got=str(error)) from error
+        raise DataError(
+            "this file cannot be read as text", where=str(file), got=str(error), expected="a text file in UTF-8"
+        ) from error
     return [line.strip() for line in lines if line.strip()]

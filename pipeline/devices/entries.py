@@ -74,7 +74,12 @@ def read_devices() -> dict[str, DeviceEntry]:
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError("not YAML", where=str(path), got=" ".join(str(error).split())) from error
+        raise UsageError(
+            "not YAML",
+            where=str(path),
+            got=" ".join(str(error).split()),
+            expected="YAML: names of devices, each with its keys",
+        ) from error
     if not isinstance(value, dict) or not all(isinstance(one, dict) for one in value.values()):
         raise UsageError(
             "not a list of devices", where=str(path), expected="name: {address: ssh://user@host}, one or more"
@@ -132,7 +137,10 @@ def _entry(fields: Mapping[str, Any], *, where: str) -> DeviceEntry:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise UsageError(
-            f"{key}: {first['msg'].removeprefix('Value error, ')}", where=where, got=repr(first["input"])
+            f"{key}: {first['msg'].removeprefix('Value error, ')}",
+            where=where,
+            got=repr(first["input"]),
+            fix="docs/devices.md has the keys of an entry",
         ) from error
 
 

@@ -61,7 +61,12 @@ class Link:
         except GoneError as error:
             raise self._lost(error) from error
         if code.encode() not in line:
-            raise DeviceError("other code answers than was sent", where=self._name, got=line.decode(errors="replace"))
+            raise DeviceError(
+                "other code answers than was sent",
+                where=self._name,
+                got=line.decode(errors="replace"),
+                fix=f"`edgewright device clean {self._name}` removes what is there; then again",
+            )
         self._wire.silence_s = _SILENCE_S
         beat_until(self._wire, self._over)
         self._reader.start()
@@ -138,7 +143,12 @@ class Link:
                     "a file did not arrive as it was", where=self._name, got=found["text"], fix="run it again"
                 )
             case "system":
-                raise DeviceError("the device failed", where=self._name, got=found["text"])
+                raise DeviceError(
+                    "the device failed",
+                    where=self._name,
+                    got=found["text"],
+                    fix=f"`edgewright device check {self._name}` looks it over",
+                )
         return found
 
     def _send(self, message: Mapping[str, Any], body: Path | None = None) -> None:

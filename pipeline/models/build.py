@@ -81,7 +81,12 @@ def _build_from_file(source: ModelSource, classes: int) -> nn.Module:
         network = factory(**arguments)
     except Exception as error:
         called = f"{source.name}({', '.join(f'{key}={value}' for key, value in arguments.items())})"
-        raise UsageError(f"{called} fails", where=where, got=model_file.describe(error)) from error
+        raise UsageError(
+            f"{called} fails",
+            where=where,
+            got=model_file.describe(error),
+            fix="mend the factory; it is called with num_classes where it takes that, and with nothing else",
+        ) from error
     if not isinstance(network, nn.Module):
         raise UsageError(
             "the factory returned no network", where=where, got=type(network).__name__, expected="nn.Module"

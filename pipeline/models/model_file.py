@@ -60,10 +60,18 @@ def _parse(file: Path) -> ast.Module:
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise UsageError(
-            "this is not valid Python", where=f"{file}:{line}" if line else str(file), got=str(error)
+            "this is not valid Python",
+            where=f"{file}:{line}" if line else str(file),
+            got=str(error),
+            fix="mend the file; `python FILE` says the same",
         ) from error
     except OSError as error:
-        raise UsageError("this model file cannot be read", where=str(file), got=error.strerror) from error
+        raise UsageError(
+            "this model file cannot be read",
+            where=str(file),
+            got=error.strerror,
+            fix="see that it is there and may be read",
+        ) from error
 
 
 def _defined(tree: ast.Module) -> Iterator[str]:
@@ -169,7 +177,7 @@ def load_factory(file: Path, name: str, sha256: str | None) -> Callable[..., Any
 def _run_module(file: Path, module_name: str) -> None:
     spec = importlib.util.spec_from_file_location(module_name, file, loader=_FreshLoader(module_name, str(file)))
     if spec is None or spec.loader is None:
-        raise UsageError("this model file cannot be imported", where=str(file))
+        raise UsageError("this model file cannot be imported", where=str(file), expected="a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     sys.path.insert(0, str(file.parent.resolve()))
@@ -177,7 +185,12 @@ def _run_module(file: Path, module_name: str) -> None:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        raise UsageError("this model file fails when it is imported", where=str(file), got=describe(error)) from error
+        raise UsageError(
+            "this model file fails when it is imported",
+            where=str(file),
+            got=describe(error),
+            fix="mend the file; `python FILE` shows all of it",
+        ) from error
     finally:
         sys.path.remove(str(file.parent.resolve()))
 

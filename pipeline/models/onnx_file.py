@@ -82,7 +82,7 @@ def read_onnx_file(file: Path) -> OnnxFile:
     opset = _opset(model, where)
     _check_operators(model, where)
     if not model.graph.output:
-        raise UsageError("this graph has no output", where=where)
+        raise UsageError("this graph has no output", where=where, fix="export it again, with the scores as output")
     return OnnxFile(
         path=file,
         opset=opset,
@@ -138,7 +138,12 @@ def _external_files(model: Any, file: Path) -> list[tuple[str, Path]]:  # noqa: 
     for name in sorted(names):
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts:
-            raise UsageError("this ONNX file keeps weights outside its own folder", where=str(file), got=name)
+            raise UsageError(
+                "this ONNX file keeps weights outside its own folder",
+                where=str(file),
+                got=name,
+                fix="save it again with its weights beside it",
+            )
         path = file.parent / place
         if path.is_symlink() or not path.resolve().is_relative_to(file.parent.resolve()):
             raise UsageError(
@@ -216,7 +221,12 @@ def _check_operators(model: Any, where: str) -> None:  # noqa: ANN401 - ModelPro
         )
     dice = sorted({node.op_type for node in nodes if node.op_type in _RANDOM})
     if dice:
-        raise UsageError("this ONNX file answers at random", where=where, got=", ".join(dice))
+        raise UsageError(
+            "this ONNX file answers at random",
+            where=where,
+            got=", ".join(dice),
+            fix="export it in evaluation mode, without operators that draw numbers",
+        )
     outside = any(node.op_type in _WEIGHTED for node in model.graph.node)
     if not outside and not model.functions and any(node.op_type in _WEIGHTED for node in nodes):
         raise UsageError(

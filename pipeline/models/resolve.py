@@ -177,6 +177,11 @@ def _check_weights_file(file: Path, text: str) -> None:
     size = file.stat().st_size
     header = int.from_bytes(start, "little")
     if file.suffix == ".safetensors" and (len(start) < 8 or header > size - 8):
-        raise WeightsError("this file is damaged or no safetensors file", where=text, got=f"{size} bytes")
+        raise WeightsError(
+            "this file is damaged or no safetensors file",
+            where=text,
+            got=f"{size} bytes",
+            fix="copy or download it again",
+        )
     if start.startswith(b"PK") and not zipfile.is_zipfile(file):
         raise WeightsError("this file is truncated", where=text, got=f"{size} bytes", fix="copy or download it again")

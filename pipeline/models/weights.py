@@ -85,7 +85,9 @@ def _read_safetensors(path: Path) -> object:
         refuse_doubled_keys(path)
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError, KeyError, ValueError) as error:
-        raise WeightsError("this safetensors file is damaged", where=str(path), got=str(error)) from error
+        raise WeightsError(
+            "this safetensors file is damaged", where=str(path), got=str(error), fix="copy or download it again"
+        ) from error
 
 
 def _read_torch(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
@@ -148,7 +150,7 @@ def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
             return LoadedWeights()
         return LoadedWeights(backbone=load_backbone(network, read_state_dict(part.file), where=part.file))
     if weights.file is None:
-        raise WeightsError("the weights file is not known", got=weights.origin)
+        raise WeightsError("the weights file is not known", got=weights.origin, fix="give it with --weights FILE")
     own = network.state_dict()
     state = _renamed(read_state_dict(weights.file), own)
     unused = _unused_heads(network, own, state)

@@ -123,7 +123,9 @@ def read_yaml(path: Path, kind: str, help_: str) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise RecipeError(f"too large for a {kind}", where=str(path), got=f"{path.stat().st_size} bytes")
+            raise RecipeError(
+                f"too large for a {kind}", where=str(path), got=f"{path.stat().st_size} bytes", expected="at most 1 MiB"
+            )
         value = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RecipeError(f"there is no such {kind}", where=str(path), fix=help_) from error
@@ -141,7 +143,12 @@ def _setting_value(text: str, where: str) -> Any:  # noqa: ANN401 - any YAML val
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, TwoReadingsError):
             raise RecipeError("the value can be read in two ways", where=where, got=error.problem) from error
-        raise RecipeError("the value is not YAML", where=where, got=text) from error
+        raise RecipeError(
+            "the value is not YAML",
+            where=where,
+            got=text,
+            expected="a value as YAML writes it, such as 0.1, true or [1, 2]",
+        ) from error
 
 
 def _place(value: dict[str, Any], key: str, given: Any, *, where: str) -> None:  # noqa: ANN401 - any YAML value
@@ -149,6 +156,10 @@ def _place(value: dict[str, Any], key: str, given: Any, *, where: str) -> None: 
     for parent in parents:
         inner = value.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise RecipeError(f"{parent!r} holds a value, not a section", where=where)
+            raise RecipeError(
+                f"{parent!r} holds a value, not a section",
+                where=where,
+                fix="make it a section in the recipe, or leave this out",
+            )
         value = inner
     value[last] = given

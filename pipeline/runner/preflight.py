@@ -152,4 +152,9 @@ def _check_writable(folder: Path) -> None:
     if not place.is_dir():
         raise UsageError("results cannot be put here", where=str(folder), got=f"{place} is a file", expected="a folder")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise UsageError("results cannot be put here", where=str(folder), got=f"{place} may not be written to")
+        raise UsageError(
+            "results cannot be put here",
+            where=str(folder),
+            got=f"{place} may not be written to",
+            fix="name another folder with --out",
+        )

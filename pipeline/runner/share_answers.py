@@ -37,7 +37,9 @@ def share_answers(chain: Chain, out: Path) -> int:
     dataset = chain.plan.parts.dataset
     samples = (*dataset.train, *dataset.validation, *dataset.calibration)
     if not samples:
-        raise DataError("there are no images to answer", where=chain.plan.recipe.data.source)
+        raise DataError(
+            "there are no images to answer", where=chain.plan.recipe.data.source, fix="add images to the folder"
+        )
     network = chain.execute(chain.plan.recipe.baseline, {}).artifact
     about_all = chain.about(replace(chain.plan.parts, dataset=replace(dataset, train=samples)))
     answers = about_all.execute(AskTeacher(views=1), {ArtifactKind.NETWORK: network}).artifact

@@ -88,6 +88,7 @@ class SharedAnswers:
             "this file of answers is damaged",
             where=str(self.path),
             got=f"{shapes or 'nothing'}, {len(self.names)} images, {len(self.classes)} classes",
+            fix="copy it again, or have `edgewright answers` write it anew",
         )
 
 
@@ -131,7 +132,12 @@ def read_shared(path: Path) -> SharedAnswers:
     try:
         tensors, told = read_tensors(path)
     except (OSError, SafetensorError) as error:
-        raise WeightsError("this file of answers cannot be read", where=str(path), got=str(error)) from error
+        raise WeightsError(
+            "this file of answers cannot be read",
+            where=str(path),
+            got=str(error),
+            fix="copy it again, or have `edgewright answers` write it anew",
+        ) from error
     if told.get("schema") != SCHEMA:
         raise WeightsError(
             "this is no file of answers",

@@ -145,7 +145,12 @@ def dataset_of(
     labels = {one.path: _objects(one, problems) for images in there.values() for one in images}
     problems.tell(root, progress)
     if not any(objects and objects.boxes for objects in labels.values()):
-        raise DataError("there is no box in this data set", where=str(root), got=f"{len(labels)} images")
+        raise DataError(
+            "there is no box in this data set",
+            where=str(root),
+            got=f"{len(labels)} images",
+            expected="at least one box to learn from or to find",
+        )
     hashes = index.hashes([path for path, objects in labels.items() if objects], progress)
     pools = {
         part: tuple(

@@ -57,7 +57,9 @@ def _looks_like_coco(file: Path) -> bool:
     try:
         content = file.read_bytes() if file.stat().st_size <= _MAX_BYTES else b""
     except OSError as error:
-        raise DataError("this file cannot be read", where=str(file), got=error.strerror) from error
+        raise DataError(
+            "this file cannot be read", where=str(file), got=error.strerror, fix="see that it is there and may be read"
+        ) from error
     return all(key in content for key in (b'"images"', b'"annotations"', b'"categories"', b'"bbox"'))
 
 
@@ -100,7 +102,9 @@ def _document(file: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError("this is no JSON", where=str(file), got=str(error)) from error
+        raise DataError(
+            "this is no JSON", where=str(file), got=str(error), fix="export the annotations again"
+        ) from error
     for key in ("images", "annotations", "categories"):
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
             raise DataError(
@@ -119,10 +123,17 @@ def _categories(document: Mapping[str, Any], file: Path) -> dict[int, str]:
     try:
         found = {int(one["id"]): str(one["name"]) for one in document["categories"]}
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError("a category has no id or no name", where=str(file), got=str(error)) from error
+        raise DataError(
+            "a category has no id or no name", where=str(file), got=str(error), expected="an object with id and name"
+        ) from error
     kept = {number: name for number, name in found.items() if number in used or name not in above}
     if not kept or len(set(kept.values())) < len(kept):
-        raise DataError("no category, or two of one name", where=str(file), got=", ".join(found.values()) or "none")
+        raise DataError(
+            "no category, or two of one name",
+            where=str(file),
+            got=", ".join(found.values()) or "none",
+            expected="categories with a name each, no two alike",
+        )
     return kept
 
 
@@ -140,7 +151,12 @@ def _images(
             number, name = image["id"], str(image["file_name"])
             size = (int(image["width"]), int(image["height"])) if "width" in image and "height" in image else None
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError("an image has no id or no file name", where=where, got=str(error)) from error
+            raise DataError(
+                "an image has no id or no file name",
+                where=where,
+                got=str(error),
+                expected="an object with id and file_name",
+            ) from error
         found.append(AnnotatedImage(_path(name, folders), tuple(boxes.pop(number, ())), where, size))
     if boxes:
         number, (first, *_) = next(iter(boxes.items()))

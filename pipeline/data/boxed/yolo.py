@@ -68,7 +68,9 @@ def _yaml(root: Path) -> dict[str, Any]:
     try:
         told = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError("this is no YAML", where=str(file), got=str(error)) from error
+        raise DataError(
+            "this is no YAML", where=str(file), got=str(error), expected="YAML that names the classes"
+        ) from error
     if not isinstance(told, dict):
         raise DataError("this says nothing of a data set", where=str(file), expected="names: and train:, val:")
     return told

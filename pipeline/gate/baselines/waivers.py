@@ -57,9 +57,16 @@ def read_waivers(root: Path) -> tuple[Waiver, ...]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(f"{place}: {first['msg']}", where=str(path), got=repr(first["input"])) from error
+        raise RecipeError(
+            f"{place}: {first['msg']}",
+            where=str(path),
+            got=repr(first["input"]),
+            fix="docs/gate.md has the keys of a waiver",
+        ) from error
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RecipeError("not readable", where=str(path), got=str(error).replace("\n", " ")) from error
+        raise RecipeError(
+            "not readable", where=str(path), got=str(error).replace("\n", " "), expected="a YAML file of waivers"
+        ) from error
 
 
 def apply_waivers(

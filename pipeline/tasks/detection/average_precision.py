@@ -65,7 +65,11 @@ def coco_figures(found: Sequence[Found], truth: Sequence[Objects], *, classes: i
         DataError: when there is no object on any image.
     """
     if not any(box.counts for objects in truth for box in objects.boxes):
-        raise DataError("there is nothing to find on the test images", got=f"{len(truth)} images without a box")
+        raise DataError(
+            "there is nothing to find on the test images",
+            got=f"{len(truth)} images without a box",
+            fix="take test images on which there are objects",
+        )
     evaluated = _evaluated(_truth_document(truth, classes), _found_document(found, len(truth), classes))
     figures = {name: float(value) for name, value in zip(_NAMES, evaluated.stats, strict=False) if value >= 0}
     return CocoFigures(figures=figures, per_image=_contributions(evaluated, len(truth)))

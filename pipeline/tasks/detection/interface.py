@@ -53,7 +53,11 @@ def _check_answers(network: nn.Module, shape: tuple[int, ...]) -> None:
         with torch.no_grad():
             answers = network(torch.zeros(shape))
     except Exception as error:
-        raise UsageError(f"the network does not take an input of {shown}", got=model_file.describe(error)) from error
+        raise UsageError(
+            f"the network does not take an input of {shown}",
+            got=model_file.describe(error),
+            fix="set input.size to what it was made for",
+        ) from error
     first = answers[0] if isinstance(answers, list) and answers else answers
     if not isinstance(first, dict) or not {"boxes", "scores", "labels"} <= first.keys():
         raise UsageError(

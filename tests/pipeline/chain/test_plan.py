@@ -354,7 +354,8 @@ def test_a_target_that_cannot_be_built_here_is_told_with_what_is_missing(
 
         class Elsewhere(OrtCpuTarget):
             def missing(self):
-                return "the runtime is not installed: pip install runtime"
+                return "the runtime is not installed: pip install runtime\n"
+        "  fix: `edgewright doctor` says what is missing"
 
 
         ELSEWHERE = Elsewhere(name="elsewhere")
@@ -365,7 +366,8 @@ def test_a_target_that_cannot_be_built_here_is_told_with_what_is_missing(
     with pytest.raises(UsageError) as raised:
         planned(targets=["ort-cpu", "elsewhere"])
     assert str(raised.value) == (
-        "target elsewhere cannot be built here\n  got: the runtime is not installed: pip install runtime"
+        "target elsewhere cannot be built here\n  got: the runtime is not installed: pip install runtime\n"
+        "  fix: `edgewright doctor` says what is missing"
     )
 
 

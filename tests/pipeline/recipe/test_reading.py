@@ -281,7 +281,9 @@ def test_a_recipe_of_a_mebibyte_is_still_read(written: Writer, size: int) -> Non
 
 
 def test_a_larger_file_is_not_read_at_all(written: Writer) -> None:
-    assert _told(written("x" * (2**20 + 1))) == "my.yaml: too large for a recipe\n  got: 1048577 bytes"
+    assert _told(written("x" * (2**20 + 1))) == (
+        "my.yaml: too large for a recipe\n  got: 1048577 bytes\n  expected: at most 1 MiB"
+    )
 
 
 @settings(deadline=None, max_examples=300)
@@ -316,7 +318,8 @@ def test_a_setting_needs_a_key_and_a_value(setting: str) -> None:
 @pytest.mark.parametrize("value", ["[1", "*x", "{a: b", "!!python/name:os.system x", "\x00"])
 def test_a_setting_whose_value_is_no_yaml_says_so(value: str) -> None:
     assert _told(None, {"model": "a"}, (f"seed={value}",)) == (
-        f"--set seed={value}: the value is not YAML\n  got: {value}"
+        f"--set seed={value}: the value is not YAML\n  got: {value}\n"
+        "  expected: a value as YAML writes it, such as 0.1, true or [1, 2]"
     )
 
 
@@ -335,12 +338,18 @@ def test_a_setting_whose_value_cannot_be_made_says_so(value: str) -> None:
 
 def test_a_setting_below_a_value_says_that_there_is_no_section(written: Writer) -> None:
     told = _told(written("model: a\nseed: 3\n"), settings=("seed.x=1",))
-    assert told == "--set seed.x=1: 'seed' holds a value, not a section"
+    assert told.splitlines() == [
+        "--set seed.x=1: 'seed' holds a value, not a section",
+        "  fix: make it a section in the recipe, or leave this out",
+    ]
 
 
 def test_an_option_below_a_value_says_that_there_is_no_section(written: Writer) -> None:
     told = _told(written("model: a\ndata: digits\n"), {"data.source": "x"})
-    assert told == "command line: 'data' holds a value, not a section"
+    assert told.splitlines() == [
+        "command line: 'data' holds a value, not a section",
+        "  fix: make it a section in the recipe, or leave this out",
+    ]
 
 
 # There and back
