@@ -140,7 +140,9 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         faster = None if plan.cannot_run(target) else speedup(chain, target, baseline, shipped)
     together, untaught = _ensemble(as_at_first, target, made)
     with chain.phases.during("reports"), chain.progress.track("making the report", 0):
-        report = make_report(plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together, untaught)
+        report = make_report(
+            plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together, untaught
+        )
     with chain.phases.during("timing side by side", whole=True):
         goal = goal_entry(chain, target, made.outcomes, made.goal)
     report = with_goal(report, goal, made.goal, chain, made.outcomes[-1])
