@@ -71,6 +71,14 @@ def test_a_link_to_nowhere_is_noticed() -> None:
     assert _broken(ROOT / "README.md", "docs/gate.md#nowhere") == "docs/gate.md#nowhere: no such heading"
 
 
+def test_the_wheel_that_is_installed_is_the_one_that_is_built() -> None:
+    from pipeline import __version__
+
+    for page in ("README.md", "docs/install.md"):
+        names = set(re.findall(r"edgewright-[\w.-]+?\.whl", (ROOT / page).read_text(encoding="utf-8")))
+        assert names == {f"edgewright-{__version__}-py3-none-any.whl"}
+
+
 def test_the_example_for_github_actions_types_commands_that_exist() -> None:
     """Its lines are those of a shell: every target of make, and every command with its options, is there."""
     import yaml
