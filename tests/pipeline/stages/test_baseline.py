@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.artifact import sha256_of_file
+from pipeline.artifact import ArtifactKind, sha256_of_file
+from pipeline.chain.execution import execute
 from pipeline.data.dataset import Dataset
 from pipeline.errors import DataError
 from pipeline.models.build import build_network
@@ -17,7 +18,9 @@ from pipeline.models.files import load_network
 from pipeline.models.source import WeightsSource
 from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Made, Workspace
+from pipeline.stages.answers import AskTeacher
 from pipeline.stages.baseline import Baseline
+from pipeline.store import Store
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.lesson import Lesson
 from pipeline.training.images import TrainingImages
@@ -123,6 +126,22 @@ def test_a_part_learns_its_lesson_first_unless_it_has_weights_or_nobody_wants_it
     assert announced == [["a first lesson for tiny", "training tiny"], ["training tiny"], ["training tiny"]]
     same, other = (all(torch.equal(weights[1][key], one[key]) for key in one) for one in (weights[2], weights[0]))
     assert (same, other) == (True, False)
+
+
+def test_given_weights_are_asked_once_for_all_seeds(
+    inputs: Any,  # noqa: ANN401
+    session_parts: Parts,
+    tmp_path: Path,
+) -> None:
+    store, found = Store(tmp_path / "store"), []
+    _, weights = _given(session_parts, tmp_path / "given.pth")
+    subject = inputs(weights=weights).subject
+    for seed in (0, 1):
+        taken = Inputs(artifacts={}, subject=subject)
+        network = execute(Baseline(), taken, store, seed=seed, progress=SilentProgress()).artifact
+        asked = Inputs(artifacts={ArtifactKind.NETWORK: network}, subject=subject)
+        found.append(execute(AskTeacher(views=1), asked, store, seed=seed, progress=SilentProgress()).status)
+    assert found == ["ran", "cached"]
 
 
 def test_given_weights_are_kept_to_the_bit_and_nothing_is_trained(
