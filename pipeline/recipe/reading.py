@@ -155,6 +155,8 @@ def _place(value: dict[str, Any], key: str, given: Any, *, where: str) -> None: 
     *parents, last = key.split(".")
     for parent in parents:
         inner = value.setdefault(parent, {})
+        if inner is None:  # as a printed recipe says of a section that is not given
+            inner = value[parent] = {}
         if not isinstance(inner, dict):
             raise RecipeError(
                 f"{parent!r} holds a value, not a section",

@@ -311,7 +311,7 @@ def test_a_run_prints_every_stage_its_verdict_and_where_everything_is(deployed: 
     assert lines[1] == "  note: tiny: no weights were given"
     stages = ["baseline", "calibrate", "export", "build"]
     assert [line.split()[0] for line in lines[2:6]] == stages
-    assert re.fullmatch(r"  took [\w. ]+: .*\bmeasuring [\d.]+ s.*", lines[6])
+    assert re.fullmatch(r"  took [\w. ]+: .*\bmeasuring [\d]+[\w. ]* s.*", lines[6])
     assert {"starting up", "bundle", "reports", "measuring"} <= report.phases_s.keys()
     assert "  of --budget 0.0 s: no INT8 form is begun after it" in lines[7]
     assert report.verdict.sentence in lines

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import RecipeError
-from pipeline.recipe.reading import dump_recipe, read_recipe
+from pipeline.recipe.reading import QUICK, dump_recipe, read_recipe
 from pipeline.recipe.records import Recipe
 
 Writer = Callable[[str], Path]
@@ -342,6 +342,13 @@ def test_a_setting_below_a_value_says_that_there_is_no_section(written: Writer) 
         "--set seed.x=1: 'seed' holds a value, not a section",
         "  fix: make it a section in the recipe, or leave this out",
     ]
+
+
+def test_a_printed_recipe_takes_what_quick_sets(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(dump_recipe(Recipe(model="a")), encoding="utf-8")
+    assert "objects_schedule: null" in path.read_text(encoding="utf-8")
+    assert read_recipe(path, QUICK) == read_recipe(None, {"model": "a", **QUICK})
 
 
 def test_an_option_below_a_value_says_that_there_is_no_section(written: Writer) -> None:
