@@ -28,6 +28,8 @@ __all__ = ["SCHEMA", "read_shared", "write_shared"]
 
 SCHEMA = "edgewright.answers/1"
 
+_ANEW = "copy it again, or have `edgewright answers` write it anew"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SharedAnswers:
@@ -88,7 +90,7 @@ class SharedAnswers:
             "this file of answers is damaged",
             where=str(self.path),
             got=f"{shapes or 'nothing'}, {len(self.names)} images, {len(self.classes)} classes",
-            fix="copy it again, or have `edgewright answers` write it anew",
+            fix=_ANEW,
         )
 
 
@@ -136,7 +138,7 @@ def read_shared(path: Path) -> SharedAnswers:
             "this file of answers cannot be read",
             where=str(path),
             got=str(error),
-            fix="copy it again, or have `edgewright answers` write it anew",
+            fix=_ANEW,
         ) from error
     if told.get("schema") != SCHEMA:
         raise WeightsError(
@@ -149,7 +151,7 @@ def read_shared(path: Path) -> SharedAnswers:
         names, classes = (_texts(told[name]) for name in ("images", "classes"))
     except (KeyError, ValueError) as error:
         raise WeightsError(
-            "this file of answers is damaged", where=str(path), got=f"{error} in what it tells"
+            "this file of answers is damaged", where=str(path), got=f"{error} in what it tells", fix=_ANEW
         ) from error
     task = told.get("task", "classification")  # files from before there were others
     found = SharedAnswers(names=names, classes=classes, tensors=tensors, task=task, path=path)
