@@ -113,15 +113,23 @@ class PlainProgress:
 
     def __init__(self, stream: Console) -> None:
         self._stream = stream
+        self._open: list[_Lines] = []
 
     @contextmanager
     def track(self, description: str, total: int, *, even: bool = True) -> Iterator[Ticker]:
-        """Print a line every few seconds while the ``with`` block lasts, whatever it does; nothing when it is quick."""
-        lines = _Lines(self._stream, printable(description), total, even=even)
+        """Print a line every few seconds while the ``with`` block lasts, whatever it does; nothing when it is quick.
+
+        Work within work speaks for both.
+        """
+        lines = _Lines(self._stream, self._open, printable(description), total, even=even)
+        self._open.append(lines)
         try:
             yield lines
         finally:
             lines.end()
+            self._open.remove(lines)
+            for outer in self._open:
+                outer.heard()
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -129,10 +137,19 @@ class PlainProgress:
 
 
 class _Lines:
-    """Work that is told in lines: when a step is done, and by a thread of its own while none is."""
+    """Work that is told in lines: when a step is done, and by a thread of its own while none is.
 
-    def __init__(self, stream: Console, description: str, total: int, *, even: bool) -> None:
+    Args:
+        stream: Where they are printed.
+        open_now: All work that has begun and not ended, this too, the innermost last.
+        description: What it is.
+        total: Its steps; 0 where nobody knows.
+        even: Whether they take alike long.
+    """
+
+    def __init__(self, stream: Console, open_now: list[_Lines], description: str, total: int, *, even: bool) -> None:
         self._stream, self._description, self._total, self._even = stream, description, total, even
+        self._open_now = open_now
         self._done, self._status = 0, ""
         self._start = self._last = self._stepped = time.monotonic()
         self._one_at_a_time, self._ended = threading.Lock(), threading.Event()
@@ -147,6 +164,11 @@ class _Lines:
                 self._stepped = now
             self._tell(now)
 
+    def heard(self) -> None:
+        """Work within this one has ended: whoever reads along knows since when."""
+        with self._one_at_a_time:
+            self._last = time.monotonic()
+
     def end(self) -> None:
         """From here on nothing is told."""
         self._ended.set()
@@ -156,7 +178,7 @@ class _Lines:
     def _tell_of_silence(self) -> None:
         while not self._ended.wait(_LOOK_EVERY_S):
             with self._one_at_a_time:
-                if not self._ended.is_set():
+                if not self._ended.is_set() and self._open_now[-1:] == [self]:
                     self._tell(time.monotonic())
 
     def _tell(self, now: float) -> None:

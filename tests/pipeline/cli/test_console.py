@@ -153,6 +153,18 @@ def test_work_that_never_tells_of_itself_is_told_all_the_same(always: None, monk
     assert stream.getvalue() == told
 
 
+def test_work_within_work_speaks_for_both(always: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_module, "_LOOK_EVERY_S", 0.01)
+    plain, stream = _plain()
+    deadline = time.monotonic() + 30
+    with plain.track("baseline", 0), plain.track("training", 4):
+        while stream.getvalue().count("training") < 5 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        told = stream.getvalue()
+
+    assert set(told[told.index("  training") :].splitlines()) == {"  training: 0/4"}
+
+
 def test_work_whose_length_is_unknown_is_told_without_a_wrong_promise(always: None) -> None:
     plain, stream = _plain()
     with plain.track("downloading", 0) as ticker:
