@@ -247,7 +247,7 @@ def _check_losses(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> Non
                 expected=f"some of {', '.join(sorted(task.compares))}",
             )
     section = recipe.distill
-    if section.pairs and not OF_LAYERS & set(section.losses) and "distill" not in skipped:
+    if section.pairs and not set(OF_LAYERS) & set(section.losses) and "distill" not in skipped:
         raise UsageError(
             "pairs of layers are named, and no loss compares layers",
             where="distill.pairs",

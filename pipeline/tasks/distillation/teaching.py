@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 __all__ = ["INSIDE", "OF_LAYERS", "Teaching"]
 
-OF_LAYERS = frozenset(("features", "attention"))
-"""Losses that compare layers of student and teacher, pair by pair."""
-INSIDE = OF_LAYERS | {"pkd", "scores", "iou", "ld"}
+OF_LAYERS = ("features", "attention")
+"""Losses that compare layers of student and teacher, pair by pair, in the order in which they are added up."""
+INSIDE = frozenset((*OF_LAYERS, "pkd", "scores", "iou", "ld"))
 """Losses that look into a teacher's network; the others are about what it answers."""
 
 
