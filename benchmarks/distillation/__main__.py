@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.report.figures import percent, signed_points
 from pipeline.report.record import Report
 
 __all__ = ["VARIANTS", "Row", "main", "table"]
@@ -59,16 +60,16 @@ class Row:
     @classmethod
     def of(cls, name: str, report: Report) -> Row:
         """Read from a run's report."""
-        stages = {row.name: row for row in report.stages}
-        untaught, distilled, took_s = (
-            stages["baseline"].accuracy.value, stages["distill"].accuracy.value, stages["distill"].wall_s
-        )  # fmt: skip
-        assert untaught is not None  # noqa: S101 - a deploy here measures what it trains
-        assert distilled is not None  # noqa: S101
-        assert took_s is not None  # noqa: S101
-        assert report.ensemble is not None  # noqa: S101
+        found = report.ensemble
+        assert found is not None  # noqa: S101 - a deploy here measures what it trains
+        assert found.untaught is not None  # noqa: S101 - as above
+        assert found.distilled is not None  # noqa: S101 - as above
         return cls(
-            name=name, untaught=untaught, distilled=distilled, p_value=report.ensemble.p_value, training_s=took_s
+            name=name,
+            untaught=found.untaught.accuracy,
+            distilled=found.distilled.accuracy,
+            p_value=found.p_value,
+            training_s=found.distilled.wall_s,
         )
 
 
@@ -92,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
                 failed = True
                 continue
             rows.append(Row.of(name, Report.model_validate_json((Path(folder) / "report.json").read_text("utf-8"))))
-            print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)  # noqa: T201
+            print(table(rows).splitlines()[-1], file=sys.stderr, flush=True)  # noqa: T201
     print(table(rows))  # noqa: T201
     return int(failed)
 
@@ -101,8 +102,8 @@ def table(rows: list[Row]) -> str:
     """The rows in Markdown; training times as multiples of the first row's."""
     lines = ["| | without teachers | distilled | points gained | p | training time |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| {row.name} | {100 * row.untaught:.2f} % | {100 * row.distilled:.2f} % "
-        f"| {100 * (row.distilled - row.untaught):+.2f} | {row.p_value:.2g} "
+        f"| {row.name} | {percent(row.untaught)} | {percent(row.distilled)} "
+        f"| {signed_points(row.distilled - row.untaught)} | {row.p_value:.2g} "
         f"| {row.training_s:.0f} s, {row.training_s / rows[0].training_s:.2f}x |"
         for row in rows
     ]
