@@ -75,15 +75,23 @@ def doubts_of(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
 def _near_chance(plan: Plan, baseline: Measured | None) -> str | None:
     if baseline is None:
         return None
-    guess, value = plan.parts.task.blind_score(plan.parts.dataset.test), baseline.accuracy.value
-    if value - guess >= _LEARNED * (1 - guess):
+    told = _hardly_better(plan.parts, baseline)
+    if told is None:
         return None
     why = (
         "it has hardly learned anything: raise baseline.schedule.epochs"
         if plan.parts.weights.origin == "scratch"
         else f"is it fed as in its training? `edgewright preprocess {plan.recipe.model}` tries the usual ways"
     )
-    return f"the baseline is right on {percent(value)}, {plan.parts.task.blind_answer} on {percent(guess)}: {why}"
+    return f"the baseline {told}: {why}"
+
+
+def _hardly_better(parts: Parts, measured: Measured) -> str | None:
+    """That a network is hardly more often right than who has not seen the image; None when it is."""
+    guess, value = parts.task.blind_score(parts.dataset.test), measured.accuracy.value
+    if value - guess >= _LEARNED * (1 - guess):
+        return None
+    return f"is right on {percent(value)}, {parts.task.blind_answer} on {percent(guess)}"
 
 
 def doubt_of_teacher(teacher: Parts, network: Artifact, measured: Measured | None) -> str | None:
@@ -96,13 +104,10 @@ def doubt_of_teacher(teacher: Parts, network: Artifact, measured: Measured | Non
     """
     if measured is None or teacher.weights.origin == "scratch" or "training" in network.facts:
         return None
-    guess, value = teacher.task.blind_score(teacher.dataset.test), measured.accuracy.value
-    if value - guess >= _LEARNED * (1 - guess):
-        return None
-    return (
-        f"teacher {teacher.model.name} is right on {percent(value)}, {teacher.task.blind_answer} on {percent(guess)}: "
-        "are its classes in another order, which distill.teacher_classes names, or is it fed otherwise than in its "
-        "training, which distill.teacher_input mends?"
+    told = _hardly_better(teacher, measured)
+    return told and (
+        f"teacher {teacher.model.name} {told}: are its classes in another order, which distill.teacher_classes names, "
+        "or is it fed otherwise than in its training, which distill.teacher_input mends?"
     )
 
 

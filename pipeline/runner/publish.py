@@ -102,6 +102,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     """
     plan = chain.plan
     splits = {split: plan.parts.dataset.split_identity(split) for split in ("train", "calibration", "test")}
+    doubts = doubts_of(plan, made.outcomes)
     contents = Contents(
         model=plan.recipe.model,
         task=plan.parts.task.name,
@@ -115,7 +116,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         },
         answers=made.of("calibrate").facts["answers"],
         assumed=plan.assumed,
-        doubts=doubts_of(plan, made.outcomes),
+        doubts=doubts,
         steps=[
             Step(stage=one.stage, decided_by=names_alone(dict(one.decided_by)), sha256=one.artifact.sha256)
             for one in (outcome.result for outcome in made.outcomes)
@@ -141,7 +142,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     together, untaught = _ensemble(as_at_first, target, made)
     with chain.phases.during("reports"), chain.progress.track("making the report", 0):
         report = make_report(
-            plan, target, made.outcomes, made.taught, made.decision, bundle, faster, together, untaught
+            plan, target, made.outcomes, made.taught, made.decision, bundle, doubts, faster, together, untaught
         )
     with chain.phases.during("timing side by side", whole=True):
         goal = goal_entry(chain, target, made.outcomes, made.goal)

@@ -25,7 +25,6 @@ from pipeline.report.record import (
     TeacherEntry,
 )
 from pipeline.report.training_record import TrainingEntry
-from pipeline.runner.baseline_doubts import doubts_of
 from pipeline.runner.deploy_verdict import deploy_verdict, measured_agreement, unmeasured_verdict
 from pipeline.runner.examples import examples_of
 
@@ -152,12 +151,14 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
     taught: Sequence[Taught],
     decision: Decision,
     bundle: Bundle,
+    doubts: Sequence[str],
     speedup: Speedup | None,
     ensemble: EnsembleEntry | None = None,
     untaught: Measured | None = None,
 ) -> Report:
     """Everything that is known of the run for one target; ``speedup`` is None where that cannot run here.
 
+    ``doubts`` are those of the network, as :func:`~pipeline.runner.baseline_doubts.doubts_of` gives them.
     ``untaught`` is the student without teachers; None: the baseline is.
     """
     metric, why_not, place = plan.parts.task.metric, plan.cannot_run(target), plan.place
@@ -195,7 +196,7 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
             plan.parts.task, untaught or _measured_of(outcomes, "baseline"), _measured_of(outcomes, "distill")
         ),
         assumed=plan.assumed,
-        doubts=(*doubts_of(plan, outcomes), *(one.doubt for one in taught if one.doubt)),
+        doubts=(*doubts, *(one.doubt for one in taught if one.doubt)),
         warnings=(
             *plan.notes,
             *place.doubts(),
