@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from pipeline.report import figures
+from pipeline.report.chart_labels import label_apart
 from pipeline.report.charts import Chart, blank_axes, own_style, svg_text
 from pipeline.report.choice_record import SHIPPED
-from pipeline.report.gate_charts import label_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.report import figures
+from pipeline.report.chart_labels import label_apart
 from pipeline.report.charts import Chart, blank_axes, own_style, svg_text
 from pipeline.report.choice_charts import front_of
-from pipeline.report.gate_charts import label_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

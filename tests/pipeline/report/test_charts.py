@@ -178,8 +178,8 @@ def test_a_name_is_drawn_letter_by_letter(report: Report, name: str) -> None:
 def test_labels_of_points_that_lie_close_are_written_apart() -> None:
     from itertools import combinations
 
+    from pipeline.report.chart_labels import label_apart
     from pipeline.report.charts import blank_axes
-    from pipeline.report.gate_charts import label_apart
 
     points = {(0.36, 99.3): "build", (0.43, 99.3): "export", (1.0, 99.3): "prune, calibrate", (1.1, 99.25): "distill"}
     figure, axes = blank_axes(4.6, 2.6)
@@ -197,8 +197,8 @@ def test_labels_of_points_that_lie_close_are_written_apart() -> None:
 def test_labels_without_a_free_place_are_named_below_the_axis() -> None:
     from itertools import combinations
 
+    from pipeline.report.chart_labels import label_apart
     from pipeline.report.charts import blank_axes
-    from pipeline.report.gate_charts import label_apart
 
     points = {(1 + number / 1000, 50 + number / 1000): f"network number {number}" for number in range(20)}
     figure, axes = blank_axes(4.6, 2.6)
