@@ -30,6 +30,7 @@ __all__ = [
     "StudentEntry",
     "TeacherEntry",
     "Verdict",
+    "way_to",
 ]
 
 _Seconds = Annotated[float, Field(gt=0)] | None
@@ -184,6 +185,13 @@ class SeedEntry(_Record):
     seed: int
     untaught: float
     distilled: float
+
+
+def way_to(ensemble: float | None, *, untaught: float, student: float) -> float | None:
+    """How far a student came from the one without teachers to the ensemble; None where that is not more accurate."""
+    if ensemble is None or ensemble <= untaught:
+        return None
+    return (student - untaught) / (ensemble - untaught)
 
 
 class EnsembleEntry(_Record):

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from pipeline.report import figures
-from pipeline.report.record import EnsembleEntry, StudentEntry
+from pipeline.report.record import EnsembleEntry, StudentEntry, way_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,8 +85,10 @@ def teacher_rows(report: Report) -> list[tuple[str, ...]]:
         error, wall_s = found.calibration_error[-1], sum(one.wall_s for one in report.teachers)
         rows.append(_network_row(f"ensemble of {found.members}", found, wall_s, error=error))
     if found is not None and found.untaught is not None and found.distilled is not None:
+        untaught = found.untaught.accuracy
         for label, one in (_UNTAUGHT, found.untaught), (_DISTILLED, found.distilled):
-            rows.append(_network_row(label, one, one.wall_s, way=_way(found, one.accuracy)))
+            way = way_to(found.accuracy, untaught=untaught, student=one.accuracy)
+            rows.append(_network_row(label, one, one.wall_s, way=way))
         return rows
     for label, name in (_UNTAUGHT, "baseline"), (_DISTILLED, "distill"):
         row = report.stage(name)
@@ -136,17 +138,6 @@ def _stage_row(label: str, row: StageRow) -> tuple[str, ...]:
     )
 
 
-def _way(found: EnsembleEntry, accuracy: float) -> float | None:
-    """How far a student came from the one without teachers to the ensemble; None where that is no better."""
-    if found.untaught is None:
-        return None
-    return _share(accuracy - found.untaught.accuracy, found.untaught.accuracy, found.accuracy)
-
-
-def _share(gain: float, untaught: float, ensemble: float | None) -> float | None:
-    return None if ensemble is None or ensemble <= untaught else gain / (ensemble - untaught)
-
-
 def ensemble_notes(report: Report) -> list[str]:
     """What has to be known of the figures of ensemble and students."""
     found = report.ensemble
@@ -182,7 +173,7 @@ def seed_rows(report: Report) -> list[tuple[str, ...]]:
             figures.percent(one.untaught),
             figures.percent(one.distilled),
             figures.signed_points(gain),
-            figures.percent(_share(gain, one.untaught, found.accuracy)),
+            figures.percent(way_to(found.accuracy, untaught=one.untaught, student=one.distilled)),
         )
         for one, gain in zip(found.seeds, columns[2], strict=True)
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.statistics.paired_metric import interval, p_of_no_difference
 from pipeline.report.figures import milliseconds
-from pipeline.report.record import EnsembleEntry, SeedEntry, StudentEntry
+from pipeline.report.record import EnsembleEntry, SeedEntry, StudentEntry, way_to
 from pipeline.tasks import agreement
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ class Compared:
     @property
     def way(self) -> float | None:
         """How far the student came from untaught to the ensemble; None where that is no better than untaught."""
-        if self.ensemble is None or self.ensemble <= self.untaught:
-            return None
-        return self.change / (self.ensemble - self.untaught)
+        return way_to(self.ensemble, untaught=self.untaught, student=self.distilled)
 
 
 def ensemble_entry(  # noqa: PLR0913 - what it is made of
@@ -176,8 +174,8 @@ def sentence(task: Task, found: Compared) -> str:
     cost = _cost(found)
     if found.distilled > found.ensemble:
         return f"the student is better than the ensemble, {cost}; {more}"
-    way = 100 * found.change / (found.ensemble - found.untaught)
-    return f"the student keeps {way:.0f} % of what the ensemble gains {cost}; {more}"
+    assert found.way is not None  # noqa: S101 - the ensemble is at least as good as the student, who gained
+    return f"the student keeps {100 * found.way:.0f} % of what the ensemble gains {cost}; {more}"
 
 
 def _beside_untaught(found: Compared) -> str:
