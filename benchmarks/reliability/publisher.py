@@ -78,11 +78,13 @@ run(sys.argv[1])
 print("ready", file=told)
 for line in sys.stdin:
     out = line.rstrip()
+    # Before the child is there: strace may watch it from its first step on, and counts what it opens.
+    err = os.open(f"{out}.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            os.dup2(os.open(f"{out}.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
+            os.dup2(err, 2)
             signal.sigwait({signal.SIGUSR1})
             end_well(lambda: run(out), debug=False)
             code = 0
@@ -90,6 +92,7 @@ for line in sys.stdin:
             code = left.code
         finally:
             os._exit(code)
+    os.close(err)
     print(child, file=told)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=told)
 """
