@@ -171,9 +171,9 @@ def _ours(images: TrainingImages, schedule: Schedule, *, teachers: int = 0) -> f
     from pipeline.tasks.classification import Classification
     from pipeline.tasks.distillation.kept_logits import kept_logits
     from pipeline.tasks.distillation.teaching import Teaching
+    from pipeline.training.cached_answers import TeacherAnswers
     from pipeline.training.loop import train
-    from pipeline.training.teacher_answers import TeacherAnswers
-    from pipeline.training.teaching import TaughtLoss
+    from pipeline.training.student_loss import TaughtLoss
 
     network, watch, task = _network(), _Stopwatch(), Classification()
     said = [TeacherAnswers(kept_logits(torch.randn(len(images), 4, _CLASSES))) for _ in range(teachers)]

@@ -49,7 +49,7 @@ def answers(
     from pipeline.chain.plan import make_plan
     from pipeline.cli.console import progress, say
     from pipeline.errors import UsageError
-    from pipeline.runner.share_answers import share_answers
+    from pipeline.runner.write_answers_file import write_answers_file
     from pipeline.store import Store, default_root
 
     if out.suffix != ".safetensors" or not out.parent.is_dir():
@@ -64,7 +64,7 @@ def answers(
         store = Store(default_root())
         alone = recipe.model_copy(update={"skip": ("distill", "prune")})
         plan = make_plan(alone, store, progress())
-        count = share_answers(Chain(plan, store, progress(), lambda _outcome: None), out)
+        count = write_answers_file(Chain(plan, store, progress(), lambda _outcome: None), out)
         say(f"answers of {plan.parts.model.name} to {count} images: {out}", markup=False)
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pipeline.artifact import canonical_json
 from pipeline.errors import ParityError, UsageError, first_line
-from pipeline.planning.decision_record import Decision  # noqa: TC001 - read by the fields' types
 from pipeline.planning.goal.goal_plan import GoalPlan  # noqa: TC001 - as above
-from pipeline.planning.kept_record import as_json, from_json
+from pipeline.planning.int8_decision import Decision  # noqa: TC001 - read by the fields' types
+from pipeline.planning.stored_search import as_json, from_json
 
 __all__ = ["DECISIONS", "Decisions", "read_decisions"]
 

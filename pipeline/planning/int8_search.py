@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.planning.decision_record import Decision
+from pipeline.planning.int8_decision import Decision
 from pipeline.planning.int8_formats import Formats, formats
 from pipeline.planning.measured_forms import MeasuredForms
 from pipeline.planning.precision_choice import choose_precision, choose_without_int8, too_little

@@ -8,8 +8,8 @@ from exporters.target import HALVES, PRECISIONS
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.engine_measurement import loaded_size
 from pipeline.errors import ParityError
-from pipeline.planning.decision_record import Decision
 from pipeline.planning.int8_candidate import export_of, written
+from pipeline.planning.int8_decision import Decision
 from pipeline.planning.int8_formats import formats, search_images
 from pipeline.planning.precision_choice import too_little_error
 from pipeline.planning.trials import Trials

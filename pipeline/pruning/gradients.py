@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pipeline.pruning.importance.criteria import NEED_GRADIENTS
-from pipeline.training.teaching import LOOKED_AT
+from pipeline.training.student_loss import LOOKED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

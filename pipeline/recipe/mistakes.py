@@ -57,7 +57,7 @@ def explain_mistake(
         case "literal_error" if isinstance(error["input"], str):
             close = nearest(error["input"], known := re.findall(r"'([^']*)'", error["ctx"]["expected"]))
             return RecipeError(
-                f"{dotted}: unknown value {error['input']!r}{more}", where=where, expected=_suggestion(close, known)
+                f"{dotted}: unknown value {error['input']!r}{more}", where=where, expected=_values(close, known)
             )
         case "model_type":
             keys = ", ".join(_keys_at(location, record))
@@ -66,6 +66,12 @@ def explain_mistake(
             )
         case _:
             return RecipeError(f"{dotted}: {error['msg']}{more}", where=where, got=repr(error["input"]))
+
+
+def _values(close: Sequence[str], known: Sequence[str]) -> str:
+    """All of them, also where one is near in spelling: what is meant may have quite another name."""
+    everything = f"one of {', '.join(known)}"
+    return f"{_suggestion(close, known)} It is {everything}" if close else everything
 
 
 def _suggestion(close: Sequence[str], known: Sequence[str]) -> str:

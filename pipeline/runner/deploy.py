@@ -14,7 +14,7 @@ from pipeline.errors import EdgewrightError, UsageError
 from pipeline.planning.fastest_target import Contender, fastest
 from pipeline.planning.goal.stored_goal_search import as_planned, plan_for_goal, waits_for_goal
 from pipeline.planning.int8_candidate import export_of
-from pipeline.planning.kept_decision import decide
+from pipeline.planning.stored_int8_search import decide
 from pipeline.planning.untimed_target import decide_unmeasured
 from pipeline.runner.baseline_doubts import check_expectation, doubt_of_teacher
 from pipeline.runner.preflight import preflight

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exporters.target import Target
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.plan import Plan
-    from pipeline.planning.decision_record import Decision
+    from pipeline.planning.int8_decision import Decision
     from pipeline.runner.report_rows import Outcome
     from pipeline.runner.speedup import Speedup
     from pipeline.tasks import Task

@@ -9,13 +9,13 @@ from pipeline.artifact import ArtifactKind
 from pipeline.chain.execution import cached
 from pipeline.chain.keys import changes, key_components
 from pipeline.chain.teachers import in_named_order
-from pipeline.planning.decision_record import Decision
 from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.goal.stored_goal_search import GOAL, as_planned, goal_components, waits_for_goal
 from pipeline.planning.int8_candidate import export_of
-from pipeline.planning.kept_decision import SEARCH, decision_components
-from pipeline.planning.kept_record import kept
-from pipeline.runner.answers_trial import try_answer_files
+from pipeline.planning.int8_decision import Decision
+from pipeline.planning.stored_int8_search import SEARCH, decision_components
+from pipeline.planning.stored_search import kept
+from pipeline.runner.answers_file_trial import try_answer_files
 from pipeline.runner.network_trial import Trial, known_trial
 from pipeline.runner.preflight import plan_after_trials
 from pipeline.runner.students import comes_trained

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.chain.keys import key_components, key_of
 from pipeline.errors import ResourceError, UsageError
-from pipeline.runner.answers_trial import try_answer_files
+from pipeline.runner.answers_file_trial import try_answer_files
 from pipeline.runner.comparison_trial import try_comparison
 from pipeline.runner.network_trial import known_trial, try_network
 from pipeline.stage import Inputs

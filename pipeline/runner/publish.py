@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from pipeline.chain.chain import Chain
     from pipeline.chain.engine_measurement import Measured
     from pipeline.gate.baselines.shelf import Shelf
-    from pipeline.planning.decision_record import Decision
     from pipeline.planning.goal.goal_plan import GoalPlan
+    from pipeline.planning.int8_decision import Decision
     from pipeline.report import Report
     from pipeline.report.record import EnsembleEntry
     from pipeline.runner.report_rows import Outcome, Taught

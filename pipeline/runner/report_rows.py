@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
-    from pipeline.planning.decision_record import Decision
+    from pipeline.planning.int8_decision import Decision
     from pipeline.preprocess import PreprocessSpec
     from pipeline.runner.speedup import Speedup
     from pipeline.stage import TrainedNetwork

@@ -41,9 +41,9 @@ class AskTeacher(BaseModel):
         import torch
 
         from pipeline.models.files import load_network
+        from pipeline.training.cached_answers import ask
         from pipeline.training.images import TrainingImages
-        from pipeline.training.teacher_answers import ask
-        from pipeline.training.teaching import LOOKED_AT
+        from pipeline.training.student_loss import LOOKED_AT
 
         subject = inputs.subject
         images = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
@@ -93,7 +93,7 @@ class TakeAnswers(BaseModel):
             WeightsError: when it is no file of answers, or of another task.
             DataError: when it says nothing of an image or a class.
         """
-        from pipeline.training.shared_answers import read_shared
+        from pipeline.training.answers_file import read_shared
 
         subject = inputs.subject
         answers = read_shared(self.file).about(subject.train, subject.classes, subject.task)

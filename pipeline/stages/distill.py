@@ -131,10 +131,10 @@ class Distill(Teaching, FirstLesson):
     @contextmanager
     def _loss(self, network: nn.Module, images: TrainingImages, inputs: Inputs) -> Iterator[BatchLoss]:
         """What the student learns from; within it its layers may be watched."""
+        from pipeline.training.cached_answers import TeacherAnswers
         from pipeline.training.inside_losses import inside_losses
         from pipeline.training.own_loss import own_loss
-        from pipeline.training.teacher_answers import TeacherAnswers
-        from pipeline.training.teaching import TaughtLoss
+        from pipeline.training.student_loss import TaughtLoss
 
         task, smoothing = inputs.subject.task, self.schedule.label_smoothing
         if not inputs.teachers:

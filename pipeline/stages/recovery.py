@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
     from pipeline.stage import Inputs, Workspace
+    from pipeline.training.cached_answers import TeacherAnswers
     from pipeline.training.images import TrainingImages
     from pipeline.training.loop import BatchLoss
     from pipeline.training.mixed_sizes import MixedSizes
-    from pipeline.training.teacher_answers import TeacherAnswers
     from pipeline.training.validation import Validation
 
 __all__ = ["Recovering", "Recovery", "asked_before"]
@@ -55,8 +55,8 @@ def asked_before(
         inputs: Of the stage.
         work: Where the stage works.
     """
-    from pipeline.training.teacher_answers import ask
-    from pipeline.training.teaching import LOOKED_AT
+    from pipeline.training.cached_answers import ask
+    from pipeline.training.student_loss import LOOKED_AT
 
     if not inputs.subject.task.answers_teach:
         return None
@@ -98,7 +98,7 @@ class Recovery:
         inputs: Inputs,
         work: Workspace,
     ) -> None:
-        from pipeline.training.teacher_answers import TeacherAnswers
+        from pipeline.training.cached_answers import TeacherAnswers
         from pipeline.training.validation import Validation
 
         self._section = section
@@ -151,7 +151,7 @@ class Recovery:
         """What the network learns from; within it layers may be watched."""
         from pipeline.training.inside_losses import inside_losses
         from pipeline.training.own_loss import own_loss
-        from pipeline.training.teaching import TaughtLoss
+        from pipeline.training.student_loss import TaughtLoss
 
         task, smoothing = self._inputs.subject.task, self._schedule.label_smoothing
         if self._said is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.training.teaching import LOOKED_AT
+from pipeline.training.student_loss import LOOKED_AT
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.environment import versions
 from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.goal.goal_search import GoalSearch
-from pipeline.planning.kept_record import once, search_components
+from pipeline.planning.stored_search import once, search_components
 from pipeline.stages.downsample import Downsample
 from pipeline.stages.prune import Prune
 

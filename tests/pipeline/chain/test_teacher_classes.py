@@ -17,7 +17,7 @@ from pipeline.models.resolve import resolve_model
 from pipeline.progress import SilentProgress
 from pipeline.runner.baseline_doubts import doubt_of_teacher
 from pipeline.runner.deploy import deploy
-from pipeline.training.teacher_answers import TeacherAnswers
+from pipeline.training.cached_answers import TeacherAnswers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -59,7 +59,7 @@ def test_a_student_learns_from_answers_alone(
 
 
 def test_the_file_says_whose_and_about_what(theirs: Path) -> None:
-    from pipeline.training.shared_answers import read_shared
+    from pipeline.training.answers_file import read_shared
 
     found = read_shared(theirs)
     assert found.classes == ("blue", "green", "red")

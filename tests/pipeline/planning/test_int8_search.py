@@ -14,12 +14,12 @@ from pipeline.chain.plan import make_plan
 from pipeline.errors import AccuracyError
 from pipeline.planning import int8_search as search_module
 from pipeline.planning import measured_forms
-from pipeline.planning.decision_record import Decision
 from pipeline.planning.int8_candidate import Candidate
+from pipeline.planning.int8_decision import Decision
 from pipeline.planning.int8_search import Search
-from pipeline.planning.kept_decision import decide, decision_components
-from pipeline.planning.kept_record import as_json, from_json, kept
 from pipeline.planning.measured_forms import MeasuredForms
+from pipeline.planning.stored_int8_search import decide, decision_components
+from pipeline.planning.stored_search import as_json, from_json, kept
 from pipeline.planning.time_ratio import TimeRatio
 from pipeline.planning.trials import Trials
 from pipeline.progress import SilentProgress

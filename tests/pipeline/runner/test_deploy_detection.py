@@ -31,11 +31,11 @@ from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.deploy import deploy
 from pipeline.runner.preflight import preflight
-from pipeline.runner.share_answers import share_answers
+from pipeline.runner.write_answers_file import write_answers_file
 from pipeline.stage import Teacher, TrainedNetwork
 from pipeline.stages.baseline import Baseline
 from pipeline.store import Store
-from pipeline.training.teacher_answers import TeacherAnswers
+from pipeline.training.cached_answers import TeacherAnswers
 
 if TYPE_CHECKING:
     from exporters.target import Precision
@@ -419,7 +419,7 @@ def test_what_a_detector_says_leaves_the_house_without_it(deployed: Deployed, pl
     own = Chain(
         make_plan(_recipe(place, weights=str(weights)), store, SilentProgress()), store, SilentProgress(), print
     )
-    count = share_answers(preflight(own, []), place / "theirs.safetensors")
+    count = write_answers_file(preflight(own, []), place / "theirs.safetensors")
     plan = make_plan(_recipe(place, distill={"teachers": [str(place / "theirs.safetensors")]}), store, SilentProgress())
     (taken,) = plan.answer_files
     said = Chain(plan, store, SilentProgress(), print).execute(taken, {}).artifact

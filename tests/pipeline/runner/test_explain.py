@@ -16,10 +16,10 @@ from PIL import Image
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.keys import key_components, key_of
 from pipeline.chain.plan import Plan, make_plan
-from pipeline.planning.decision_record import Decision
 from pipeline.planning.int8_candidate import Candidate, export_of
-from pipeline.planning.kept_decision import decision_components
-from pipeline.planning.kept_record import keep
+from pipeline.planning.int8_decision import Decision
+from pipeline.planning.stored_int8_search import decision_components
+from pipeline.planning.stored_search import keep
 from pipeline.planning.trials import Trials
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe

@@ -14,7 +14,7 @@ from pipeline.data.digits import write_digits
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.deploy import finished
-from pipeline.runner.share_answers import share_answers
+from pipeline.runner.write_answers_file import write_answers_file
 from pipeline.store import Store
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_the_student_of_two_owners_is_better_than_either(tmp_path: Path) -> None
         owners.append(own.measured(network, own.plan.targets[0]).accuracy.value)
         weights = str(network.root / "weights.safetensors")
         shared.append(tmp_path / f"{number}.safetensors")
-        share_answers(_chain(store, model=model, weights=weights, data={"source": str(common)}), shared[-1])
+        write_answers_file(_chain(store, model=model, weights=weights, data={"source": str(common)}), shared[-1])
 
     student = _chain(
         store,

@@ -12,7 +12,7 @@ from pipeline.chain.plan import make_plan
 from pipeline.progress import SilentProgress
 from pipeline.runner.deploy import deploy
 from pipeline.runner.measured_ensemble import _said_together
-from pipeline.runner.share_answers import share_answers
+from pipeline.runner.write_answers_file import write_answers_file
 from pipeline.store import Store
 from pipeline.tasks.classification import Classification
 
@@ -73,7 +73,7 @@ def test_where_only_answers_teach_students_seeds_and_p_are_told(
     tiny_recipe: Recipe, tiny_file: Path, tmp_path: Path
 ) -> None:
     store, file = Store(tmp_path / "store"), tmp_path / "theirs.safetensors"
-    share_answers(_chain(tiny_recipe, store), file)
+    write_answers_file(_chain(tiny_recipe, store), file)
     report = _report(tiny_recipe, store, tmp_path / "out", seeds=2, teachers=[str(file)])
 
     found = report.ensemble

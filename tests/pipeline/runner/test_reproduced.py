@@ -11,11 +11,11 @@ import pytest
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import ParityError, UsageError
-from pipeline.planning import kept_decision
-from pipeline.planning.decision_record import Decision
+from pipeline.planning import stored_int8_search
 from pipeline.planning.given_decisions import Decisions, read_decisions
 from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.int8_candidate import Candidate
+from pipeline.planning.int8_decision import Decision
 from pipeline.planning.trials import Trials
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
@@ -104,7 +104,7 @@ def test_from_an_empty_store_the_same_bundle_comes_without_a_search(
     first = _run(recipe, tmp_path / "first-store", tmp_path / "first")
     given = read_decisions(first.folder / "decisions.json")
     assert given.bundle == first.report.bundle.sha256
-    monkeypatch.setattr(kept_decision, "Search", None)  # nothing may be searched for
+    monkeypatch.setattr(stored_int8_search, "Search", None)  # nothing may be searched for
     second = _run(recipe, tmp_path / "second-store", tmp_path / "second", given)
     assert second.report.bundle.sha256 == first.report.bundle.sha256
     assert (second.folder / "decisions.json").read_bytes() == (first.folder / "decisions.json").read_bytes()

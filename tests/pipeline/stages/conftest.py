@@ -25,9 +25,9 @@ from pipeline.stages.import_onnx import ImportOnnx
 from pipeline.stages.prune import Prune
 from pipeline.store import Store
 from pipeline.subject import Parts, Subject
+from pipeline.training.answers_file import write_shared
+from pipeline.training.cached_answers import TeacherAnswers
 from pipeline.training.schedule import Schedule
-from pipeline.training.shared_answers import write_shared
-from pipeline.training.teacher_answers import TeacherAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from pipeline.models.files import load_network
 from pipeline.progress import SilentProgress
 from pipeline.stage import Workspace
 from pipeline.stages.downsample import Downsample
-from pipeline.training import loop, teacher_answers
+from pipeline.training import cached_answers, loop
 from pipeline.training.images import TrainingImages
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def test_the_larger_images_are_the_teachers_and_the_smaller_ones_the_students(
         trained.append(tuple(images.first(1).shape))
         return ()
 
-    original = teacher_answers.ask
-    monkeypatch.setattr(teacher_answers, "ask", ask)
+    original = cached_answers.ask
+    monkeypatch.setattr(cached_answers, "ask", ask)
     monkeypatch.setattr(loop, "train", train)
     Downsample(size=12).run(inputs(dense), Workspace(folder=tmp_path, seed=0, progress=SilentProgress()))
     assert (asked, trained) == ([(1, 3, 16, 16)], [(1, 3, 12, 12)])

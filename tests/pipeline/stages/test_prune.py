@@ -25,7 +25,7 @@ from pipeline.subject import Subject
 from pipeline.tasks.classification import Classification
 from pipeline.training.images import TrainingImages
 from pipeline.training.schedule import Schedule
-from pipeline.training.teaching import TaughtLoss
+from pipeline.training.student_loss import TaughtLoss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

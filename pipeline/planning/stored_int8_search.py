@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
-from pipeline.planning.decision_record import Decision
+from pipeline.planning.int8_decision import Decision
 from pipeline.planning.int8_search import Search
-from pipeline.planning.kept_record import once, search_components
+from pipeline.planning.stored_search import once, search_components
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

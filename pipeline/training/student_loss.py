@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from pipeline.tasks import Task
     from pipeline.tasks.distillation.teaching import Teaching
+    from pipeline.training.cached_answers import TeacherAnswers
     from pipeline.training.images import Batch, TrainingImages
     from pipeline.training.inside_losses import InsideLosses
-    from pipeline.training.teacher_answers import TeacherAnswers
 
 __all__ = ["LOOKED_AT", "TaughtLoss"]
 

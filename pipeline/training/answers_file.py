@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.data import Sample
     from pipeline.tasks import Task
-    from pipeline.training.teacher_answers import TeacherAnswers
+    from pipeline.training.cached_answers import TeacherAnswers
 
 __all__ = ["SCHEMA", "read_shared", "write_shared"]
 
@@ -56,7 +56,7 @@ class SharedAnswers:
             WeightsError: when they are of another task.
             DataError: when an image or a class is not in the file.
         """
-        from pipeline.training.teacher_answers import TeacherAnswers
+        from pipeline.training.cached_answers import TeacherAnswers
 
         if task.name != self.task:
             raise WeightsError(

@@ -11,10 +11,10 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import DataError, WeightsError
 from pipeline.progress import SilentProgress
-from pipeline.runner.answers_trial import try_answer_files
+from pipeline.runner.answers_file_trial import try_answer_files
 from pipeline.runner.explain import explain
 from pipeline.runner.preflight import preflight
-from pipeline.training.shared_answers import write_shared
+from pipeline.training.answers_file import write_shared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,5 +69,5 @@ def test_what_fits_is_taken_and_what_was_taken_is_read_no_more(
     plan = _write(tiny_recipe, store, file, classes=("red", "green", "blue"))
     try_answer_files(plan, store)
     Chain(plan, store, SilentProgress(), lambda _: None).execute(plan.answer_files[0], {})
-    monkeypatch.setattr("pipeline.training.shared_answers.read_shared", None)  # would fail if it were called
+    monkeypatch.setattr("pipeline.training.answers_file.read_shared", None)  # would fail if it were called
     try_answer_files(plan, store)

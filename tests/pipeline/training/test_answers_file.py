@@ -12,7 +12,7 @@ from pipeline.data.dataset import Sample
 from pipeline.errors import DataError, WeightsError
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection.detection import Detection
-from pipeline.training.shared_answers import SCHEMA, read_shared, write_shared
+from pipeline.training.answers_file import SCHEMA, read_shared, write_shared
 
 _TASK = Classification()
 

@@ -12,9 +12,9 @@ from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.distillation.kept_logits import kept_logits
 from pipeline.tasks.distillation.teaching import Teaching
+from pipeline.training.cached_answers import TeacherAnswers
 from pipeline.training.images import Batch, TrainingImages
-from pipeline.training.teacher_answers import TeacherAnswers
-from pipeline.training.teaching import TaughtLoss
+from pipeline.training.student_loss import TaughtLoss
 
 if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from pipeline.chain.chain import Chain
 
-__all__ = ["share_answers"]
+__all__ = ["write_answers_file"]
 
 
-def share_answers(chain: Chain, out: Path) -> int:
+def write_answers_file(chain: Chain, out: Path) -> int:
     """Ask the plan's network about every image that a student may train on; returns how many those were.
 
     The test images are not among them.
@@ -31,8 +31,8 @@ def share_answers(chain: Chain, out: Path) -> int:
     """
     import torch
 
-    from pipeline.training.shared_answers import write_shared
-    from pipeline.training.teacher_answers import TeacherAnswers
+    from pipeline.training.answers_file import write_shared
+    from pipeline.training.cached_answers import TeacherAnswers
 
     dataset = chain.plan.parts.dataset
     samples = (*dataset.train, *dataset.validation, *dataset.calibration)

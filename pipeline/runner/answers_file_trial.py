@@ -30,6 +30,6 @@ def try_answer_files(plan: Plan, store: Store) -> None:
     for taken in plan.answer_files:
         inputs = Inputs(artifacts={}, subject=Subject(parts=plan.parts).restricted(taken.reads))
         if cached(taken, inputs, store, seed=plan.recipe.seed) is None:
-            from pipeline.training.shared_answers import read_shared
+            from pipeline.training.answers_file import read_shared
 
             read_shared(taken.file).about(dataset.train, dataset.classes, plan.parts.task)

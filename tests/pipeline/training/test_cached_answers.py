@@ -11,8 +11,8 @@ from torch import nn
 from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.distillation.kept_logits import kept_logits
+from pipeline.training.cached_answers import TeacherAnswers, ask
 from pipeline.training.images import TrainingImages
-from pipeline.training.teacher_answers import TeacherAnswers, ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +96,7 @@ def test_a_run_that_was_killed_goes_on_with_the_next_piece(
 ) -> None:
     network, asked = _network(), list[int]()
     whole = _ask(network, images, views=2, augment=("flip",))
-    monkeypatch.setattr("pipeline.training.teacher_answers._IMAGES_A_PIECE", 50)  # 50 and 46 of each view
+    monkeypatch.setattr("pipeline.training.cached_answers._IMAGES_A_PIECE", 50)  # 50 and 46 of each view
 
     def count(_module: nn.Module, inputs: tuple[torch.Tensor], _output: torch.Tensor) -> None:
         asked.append(len(inputs[0]))
