@@ -95,20 +95,24 @@ def _hardly_better(parts: Parts, measured: Measured) -> str | None:
 
 
 def doubt_of_teacher(teacher: Parts, network: Artifact, measured: Measured | None) -> str | None:
-    """What speaks against a teacher whose given weights were taken as they are; None when nothing does.
+    """What speaks against a teacher: it hardly knows more than chance; None when it does.
 
     Args:
         teacher: What its own run is about.
         network: As it teaches.
         measured: What it was measured to be.
     """
-    if measured is None or teacher.weights.origin == "scratch" or "training" in network.facts:
+    told = None if measured is None else _hardly_better(teacher, measured)
+    if told is None:
         return None
-    told = _hardly_better(teacher, measured)
-    return told and (
-        f"teacher {teacher.model.name} {told}: are its classes in another order, which distill.teacher_classes names, "
-        "or is it fed otherwise than in its training, which distill.teacher_input mends?"
+    why = (
+        "it has hardly learned anything, and teaches that: raise distill.teacher_schedule.epochs, give it trained "
+        "weights as NAME@WEIGHTS, or leave it out"
+        if teacher.weights.origin == "scratch" or "training" in network.facts
+        else "are its classes in another order, which distill.teacher_classes names, or is it fed otherwise than in "
+        "its training, which distill.teacher_input mends?"
     )
+    return f"teacher {teacher.model.name} {told}: {why}"
 
 
 def _other_sizes(plan: Plan, fed: int) -> str | None:
