@@ -29,12 +29,15 @@ _BREAKS = {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, toke
 _PATH = re.compile(rf"""([rbuRBU]*["'])(?:{"|".join(MOVED)})(?:\.\w+)+(?::\w+)?["']""")
 """A text that is a module's path, such as ``"exporters.ort_cpu.target:ORT_CPU"``, and nothing else."""
 
+_MADE_UP = re.compile(rf"""[rR]?[fF][rR]?["'](?:{"|".join(MOVED)})\.""")
+
 
 def below_the_name(source: str, where: str) -> str:
     """The module's source with every import and every path of a moved package as it is once installed.
 
     Raises:
-        SyntaxError: for ``import pipeline.x``, which would bind another name than before.
+        SyntaxError: for ``import pipeline.x``, which would bind another name than before, and for such a path that is
+            put together when it is needed, which nobody could rewrite.
     """
     lines = source.splitlines(keepends=True)
     for row, column in sorted(_places(source, where), reverse=True):
@@ -54,6 +57,9 @@ def _places(source: str, where: str) -> Iterator[tuple[int, int]]:
             yield tokens[number + 1].start
         elif token.type == tokenize.STRING and (found := _PATH.fullmatch(token.string)):
             yield token.start[0], token.start[1] + len(found[1])
+        elif token.type == tokenize.STRING and _MADE_UP.match(token.string):
+            message = f"{where}:{token.start[0]}: write the whole path, in a table: {token.string}"
+            raise SyntaxError(message)
 
 
 class BuildBelowTheName(build_py):

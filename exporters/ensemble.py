@@ -47,12 +47,12 @@ class Member:
     offset: tuple[float, ...] | None = None
 
 
-def ensemble_spec(members: Sequence[Member], task: str) -> EngineSpec:
+def ensemble_spec(members: Sequence[Member], joiner: str) -> EngineSpec:
     """The spec of the whole; the files of member ``i`` lie in the folder ``i``.
 
     Args:
         members: In their order.
-        task: Name of the task of all, which knows how their outputs are joined.
+        joiner: Of their task, as ``module:function``: it makes one answer of theirs.
     """
     first = members[0].spec
     return EngineSpec(
@@ -61,7 +61,7 @@ def ensemble_spec(members: Sequence[Member], task: str) -> EngineSpec:
         input=first.input,
         outputs=first.outputs,
         options={
-            "joined": f"pipeline.tasks.joining.{task}:joined",
+            "joined": joiner,
             "members": [
                 {
                     "spec": member.spec.to_json(),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exporters.target import Target
     from pipeline.tasks import Task
 
-__all__ = ["OPENERS", "TARGETS", "TASKS", "target_named", "task_named", "task_of"]
+__all__ = ["JOINERS", "OPENERS", "TARGETS", "TASKS", "target_named", "task_named", "task_of"]
 
 TARGETS = {
     "ort-cpu": "exporters.ort_cpu.target:ORT_CPU",
@@ -40,6 +40,12 @@ OPENERS = {
     "ensemble": "exporters.ensemble:open_session",
 }
 """Target name to the function that opens what was built: ``(folder, EngineSpec) -> Session``."""
+
+JOINERS = {
+    "classification": "pipeline.tasks.joining.classification:joined",
+    "detection": "pipeline.tasks.joining.detection:joined",
+}
+"""Task name to the function that makes one answer of what several networks say: ``(said, told) -> Outputs``."""
 
 TASKS: dict[str, Task] = {"classification": Classification(), "detection": Detection()}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from exporters.ensemble import Member, ensemble_spec
 from pipeline.artifact import ArtifactKind, sha256_of_json
-from pipeline.catalog import OPENERS
+from pipeline.catalog import JOINERS, OPENERS
 from pipeline.chain.engine_measurement import measure
 from pipeline.data.unchanged import refuse_changed
 from pipeline.import_path import object_at
@@ -153,7 +153,7 @@ def _accuracy_together(chain: Chain, target: Target, engines: Sequence[Artifact]
 
 def _said_together(task: Task, said_by_each: Sequence[Sequence[Outputs]], told: Sequence[Json]) -> list[Outputs]:
     """Image by image what the members say together, as the session of an ensemble says it."""
-    joined = object_at(f"pipeline.tasks.joining.{task.name}:joined")
+    joined = object_at(JOINERS[task.name])
     return [
         tuple(one[0] for one in joined([tuple(np.asarray(part)[None] for part in said) for said in of_image], told))
         for of_image in zip(*said_by_each, strict=True)
@@ -190,6 +190,6 @@ def _joined(chain: Chain, engines: Sequence[Artifact], answers: Sequence[Json]) 
     with chain.store.workspace() as folder:
         for number, engine in enumerate(engines):
             shutil.copytree(engine.root, folder / str(number))
-        spec = ensemble_spec(members, chain.plan.parts.task.name)
+        spec = ensemble_spec(members, JOINERS[chain.plan.parts.task.name])
         facts = {"engine": spec.to_json(), "precision": "float", "dialect": None}
         return chain.store.commit(ArtifactKind.ENGINE, folder, facts)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from exporters.ensemble import Member, ensemble_spec, open_session
-from pipeline.catalog import OPENERS
+from pipeline.catalog import JOINERS, OPENERS
 from pipeline.import_path import object_at
 from pipeline.session import EngineSpec
 
@@ -27,7 +27,7 @@ def members(engine: Artifact, tmp_path: Path) -> tuple[Path, EngineSpec]:
         shutil.copytree(engine.root, tmp_path / str(number))
     kinds = ("logits", "logits", "probabilities")
     members = [Member(spec=spec, opener=OPENERS[spec.target], answers=kind) for kind in kinds]
-    return tmp_path, ensemble_spec(members, "classification")
+    return tmp_path, ensemble_spec(members, JOINERS["classification"])
 
 
 def _softmax(values: np.ndarray) -> np.ndarray:
@@ -80,6 +80,6 @@ def test_a_member_that_is_normalised_otherwise_gets_what_it_was_trained_with(eng
     with object_at(OPENERS[alone.target])(engine.root, alone) as session:
         factors, terms = (np.array(values, dtype=np.float32)[:, None, None] for values in (scale, offset))
         (wanted,) = session.run(batch * factors + terms)
-    with open_session(tmp_path, ensemble_spec([member], "classification")) as session:
+    with open_session(tmp_path, ensemble_spec([member], JOINERS["classification"])) as session:
         (found,) = session.run(batch)
     np.testing.assert_allclose(found, wanted, atol=1e-6)

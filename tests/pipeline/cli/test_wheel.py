@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.catalog import JOINERS, OPENERS, TARGETS
+
 ROOT = Path(__file__).parents[3]
+below_the_name = runpy.run_path(str(ROOT / "setup.py"), run_name="setup")["below_the_name"]
 _PARTS = ("edgewright", "pipeline", "exporters", "benchmarks")
 _RUN = """
 import sys
@@ -57,8 +61,12 @@ def test_a_network_goes_through_the_whole_chain_from_the_wheel(
     unpacked: Path, workshop: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
+    deploy = ["deploy", "--recipe", "recipe.yaml", "--out", str(out)]
+    # An ensemble of teachers is measured in processes that find its parts by their names.
+    (tmp_path / "second.py").write_text((workshop / "net.py").read_text(encoding="utf-8"), encoding="utf-8")
+    taught = ["--set", "skip=[prune]", "--teacher", "net.py:tiny", "--teacher", f"{tmp_path}/second.py:tiny", "--quick"]
     done = subprocess.run(
-        [sys.executable, "-P", "-c", _RUN, str(unpacked), "deploy", "--recipe", "recipe.yaml", "--out", str(out)],
+        [sys.executable, "-P", "-c", _RUN, str(unpacked), *deploy, *taught],
         capture_output=True,
         text=True,
         check=False,
@@ -69,6 +77,17 @@ def test_a_network_goes_through_the_whole_chain_from_the_wheel(
 
     assert done.returncode == 0, done.stderr
     assert (out / "bundle" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("name", [*OPENERS.values(), *TARGETS.values(), *JOINERS.values()])
+def test_what_is_named_in_a_table_is_found_below_the_one_name(name: str) -> None:
+    assert below_the_name(f'PATH = "{name}"\n', "table.py") == f'PATH = "edgewright.{name}"\n'
+
+
+@pytest.mark.parametrize("source", ['f"pipeline.tasks.{name}:joined"', "rf'exporters.{name}'"])
+def test_a_name_that_is_put_together_when_it_is_needed_is_refused(source: str) -> None:
+    with pytest.raises(SyntaxError, match=r"table\.py:1: write the whole path"):
+        below_the_name(f"PATH = {source}\n", "table.py")
 
 
 def test_the_measuring_code_of_the_wheel_starts_on_a_device(unpacked: Path, tmp_path: Path) -> None:
