@@ -23,12 +23,15 @@ __all__ = [
     "ARCHITECTURES",
     "Machine",
     "any_machine",
+    "board_name",
     "processes_together",
     "python_version",
     "this_machine",
     "usable_cores",
     "versions",
 ]
+
+_BOARD = Path("/proc/device-tree/model")
 
 ARCHITECTURES = ("aarch64", "x86_64")
 """Of machines that bundles can be made for without having one, as Linux calls them."""
@@ -112,12 +115,38 @@ def _cpu_name_and_flags() -> tuple[str, frozenset[str]]:
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.processor() or "unknown", frozenset()
+    return _told_by(info.read_text(encoding="utf-8", errors="replace"), board_name())
+
+
+def board_name() -> str | None:
+    """Of the device tree, as ARM boards have one: ``Raspberry Pi 5 Model B Rev 1.0``; None where there is none."""
+    try:
+        return _BOARD.read_text(encoding="utf-8", errors="replace").strip().strip("\0") or None
+    except OSError:
+        return None
+
+
+def _told_by(info: str, board: str | None) -> tuple[str, frozenset[str]]:
+    """A CPU's name and features from the kernel's text about it.
+
+    ARM kernels print no name of a model but numbers of each core's design: they are the name, of every kind of core
+    once, behind the board's.
+    """
     fields: dict[str, str] = {}
-    for line in info.read_text(encoding="utf-8").splitlines():
-        key, _, value = line.partition(":")
-        fields.setdefault(key.strip().lower(), value.strip())
-    flags = fields.get("flags") or fields.get("features") or ""
-    return fields.get("model name", platform.processor() or "unknown"), frozenset(flags.split())
+    kinds: set[str] = set()
+    for block in info.split("\n\n"):
+        core: dict[str, str] = {}
+        for line in block.splitlines():
+            key, _, value = line.partition(":")
+            core.setdefault(key.strip().lower(), value.strip())
+        if "cpu part" in core:
+            kinds.add(" ".join(core.get(f"cpu {key}", "?") for key in ("implementer", "part", "variant")))
+        fields = {**core, **fields}
+    flags = frozenset((fields.get("flags") or fields.get("features") or "").split())
+    if kinds:
+        cores = f"ARM {', '.join(sorted(kinds))}"
+        return f"{board}, {cores}" if board else cores, flags
+    return fields.get("model name", platform.processor() or "unknown"), flags
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str | None]:

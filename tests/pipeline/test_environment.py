@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import environment
 from pipeline.environment import (
     ISA_FLAGS,
     Machine,
@@ -80,6 +81,34 @@ def test_this_machine_has_the_features_the_kernel_tells_and_no_other() -> None:
 def test_this_machine_has_the_name_the_kernel_tells() -> None:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     assert this_machine().cpu in {line.split(": ", 1)[1] for line in lines if line.startswith("model name")}
+
+
+_PI = """processor\t: 0
+BogoMIPS\t: 108.00
+Features\t: fp asimd evtstrm crc32 cpuid
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x0
+CPU part\t: 0xd08
+CPU revision\t: 3
+
+processor\t: 1
+Features\t: fp asimd evtstrm crc32 cpuid
+CPU implementer\t: 0x41
+CPU variant\t: 0x0
+CPU part\t: 0xd08
+
+Revision\t: c03112
+Serial\t\t: 10000000abcdef01
+Model\t\t: Raspberry Pi 4 Model B Rev 1.2
+"""
+
+
+def test_an_arm_cpu_is_named_by_its_board_and_every_kind_of_its_cores() -> None:
+    pi = environment._told_by(_PI, "Raspberry Pi 4 Model B Rev 1.2")
+    assert pi == ("Raspberry Pi 4 Model B Rev 1.2, ARM 0x41 0xd08 0x0", {"fp", "asimd", "evtstrm", "crc32", "cpuid"})
+    assert environment._told_by(_PI.replace("0xd08", "0xd03", 1), None)[0] == "ARM 0x41 0xd03 0x0, 0x41 0xd08 0x0"
+    assert environment._told_by("model name\t: Some CPU\nflags\t: avx\n\n", None) == ("Some CPU", {"avx"})
 
 
 def test_architecture_and_system_are_those_of_the_kernel() -> None:

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.environment import this_machine, usable_cores, versions
+from pipeline.environment import board_name, this_machine, usable_cores, versions
+from pipeline.gpu import gpu_or_reason
 
 __all__ = ["DISTRIBUTIONS", "celsius", "examine", "governors"]
 
@@ -18,7 +19,6 @@ DISTRIBUTIONS = ("numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "openvino"
 
 _CPUS = Path("/sys/devices/system/cpu")
 _ZONES = Path("/sys/class/thermal")
-_BOARD = Path("/proc/device-tree/model")
 
 
 def examine(folder: Path) -> dict[str, Any]:
@@ -29,7 +29,9 @@ def examine(folder: Path) -> dict[str, Any]:
     """
     return {
         "machine": this_machine().to_json(),
-        "board": _text(_BOARD),
+        "board": board_name(),
+        "bits": 64 if sys.maxsize > 1 << 32 else 32,
+        "no_gpu": gpu if isinstance(gpu := gpu_or_reason(), str) else None,
         "usable": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(usable_cores())),
         "memory_available_bytes": _memory_available(),
         "governors": governors(),
