@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.chain.chain import Chain, network_facts_of
 from pipeline.chain.teachers import in_named_order
-from pipeline.errors import EdgewrightError, UsageError
+from pipeline.errors import DeviceError, EdgewrightError, ResourceError, UsageError
 from pipeline.planning.fastest_target import Contender, fastest
 from pipeline.planning.goal.stored_goal_search import as_planned, plan_for_goal, waits_for_goal
 from pipeline.planning.int8_candidate import export_of
@@ -138,11 +138,15 @@ def _able(chain: Chain, for_target: Callable[[Target], Finished]) -> list[Finish
 
     Raises:
         EdgewrightError: that of the last one, when none is left.
+        DeviceError: when the device was lost, which says nothing of the candidate.
+        ResourceError: when disk or memory ran out, likewise.
     """
     found: list[Finished] = []
     for number, target in enumerate(chain.plan.targets, 1):
         try:
             found.append(for_target(target))
+        except (DeviceError, ResourceError):
+            raise
         except EdgewrightError as error:
             if number == len(chain.plan.targets) and not found:
                 raise
