@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from pipeline.devices.connection import Connection
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["install_python", "own_python"]
 
 _NO_VENV, _NO_PIP = 92, 93
+_DEFAULT_PYTHON = "python3"
+_LONGEST = 240
 
 _WITH_THE_CONNECTION = (
     "exec 3<&0; setsid sh -c {work} </dev/null & work=$!; "
@@ -36,7 +39,7 @@ def own_python(folder: str) -> str:
 
 
 def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) -> None:
-    """Make the environment with the entry's Python, or take the one that is there, and install into it.
+    """Make the environment with the entry's Python, or take the one that is there and works, and install into it.
 
     Args:
         name: What the user calls the device.
@@ -48,13 +51,16 @@ def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) 
         ResourceError: when its disk is full.
     """
     place, python = f"{remote_folder(entry.folder)}/venv", own_python(entry.folder)
-    work = (
-        f"test -x {place}/bin/python || env {entry.python} -m venv {place} || exit {_NO_VENV}; "
-        f"{place}/bin/python -m pip install --quiet --disable-pip-version-check --no-input "
-        f"{shlex.join(distributions)} || exit {_NO_PIP}"
-    )
     with Connection(name, entry.address) as connection, tempfile.TemporaryFile() as errors:
-        look_for_python(name, entry, connection, measuring_code())
+        # One that was left half made, or whose Python is gone since the system was upgraded, is made anew.
+        works = connection.run(f"{place}/bin/python -m pip --version").returncode == 0
+        first = python if works else _DEFAULT_PYTHON if entry.python == python else entry.python
+        look_for_python(name, entry.model_copy(update={"python": first}), connection, measuring_code())
+        make = "" if works else f"env {first} -m venv --clear {place} || exit {_NO_VENV}; "
+        work = (
+            f"exec >&2; {make}{place}/bin/python -m pip install --quiet --disable-pip-version-check --no-input "
+            f"{shlex.join(distributions)} || exit {_NO_PIP}"
+        )
         script = _WITH_THE_CONNECTION.format(work=shlex.quote(work))
         with connection.start(script, errors) as started:
             assert started.stdin is not None  # noqa: S101 - asked for
@@ -65,6 +71,7 @@ def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) 
         return
     got = words[-1] if words else f"exit code {code}"
     if code == _NO_VENV:
+        got = shorten(" ".join(words) or got, _LONGEST)  # Debian tells the reason in its first line of many
         fix = "install what it is made with (sudo apt-get install python3-venv), or name another: --python"
         raise DeviceError("no virtual environment can be made there", where=name, got=got, fix=fix)
     if code == _NO_PIP:

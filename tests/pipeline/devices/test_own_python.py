@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.devices import own_python as module
 from pipeline.devices.own_python import install_python, own_python
 from pipeline.errors import DeviceError
 
@@ -55,13 +56,39 @@ def test_it_is_made_once_filled_and_started_like_any_other(device: MakeDevice, w
 
 def test_a_python_that_makes_no_environments_is_told(device: MakeDevice, tmp_path: Path) -> None:
     bare = tmp_path / "python"
-    refusing = '[ "$1" = -m ] && { echo "ensurepip is not available" >&2; exit 1; }'
+    refusing = '[ "$1" = -m ] && { echo "ensurepip is not"; echo "available"; exit 1; }'  # as Debian's: to its output
     bare.write_text(f'#!/bin/sh\n{refusing}\nexec {sys.executable} "$@"\n')
     bare.chmod(0o755)
     with pytest.raises(DeviceError, match="no virtual environment can be made there") as raised:
         install_python("board", device(python=str(bare)).entry, ["some-runtime"])
     assert raised.value.got == "ensurepip is not available"
     assert "python3-venv" in (raised.value.fix or "")
+
+
+def test_an_environment_that_was_left_half_made_is_made_anew_and_one_that_works_is_kept(
+    device: MakeDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, place = tmp_path / "made", tmp_path / "there" / "venv" / "bin" / "python"
+    place.parent.mkdir(parents=True)
+    place.write_text("#!/bin/sh\nexit 1\n")
+    place.chmod(0o755)
+    works = f'#!/bin/sh\n[ "$1" = -m ] && exit 0\nexec {sys.executable} "$@"\n'
+    (tmp_path / "works").write_text(works)
+    making = f'[ "$1 $2 $3" = "-m venv --clear" ] && {{ cp {tmp_path}/works {place}; echo >> {made}; exit 0; }}'
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\n{making}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    entry = device(python=str(python)).entry
+
+    install_python("board", entry, ["some-runtime"])
+    install_python("board", entry, ["some-runtime"])
+    assert made.read_text() == "\n"
+
+    place.write_text("#!/bin/sh\nexit 1\n")  # as after an upgrade of the system
+    own = entry.model_copy(update={"python": own_python(entry.folder)})
+    monkeypatch.setattr(module, "_DEFAULT_PYTHON", str(python))
+    install_python("board", own, ["some-runtime"])
+    assert made.read_text() == "\n\n"
 
 
 @pytest.mark.parametrize(
