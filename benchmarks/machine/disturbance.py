@@ -6,16 +6,16 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from benchmarks.machine.kernel_counters import clock_mhz, cpu_pressure_us, cpu_times
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.artifact import Json
 
-__all__ = ["BUSY_STEAL", "HOT_CELSIUS", "MachineState", "StateSampler", "disturbances", "share_of_cores"]
+__all__ = ["BUSY_STEAL", "HOT_CELSIUS", "MachineState", "StateSampler", "disturbances", "share_of_cores", "slowed"]
 
 _BUSY_CORE = 0.5
 """Of one core, from which on figures are doubted: a busy loop takes twice that, however many cores there are."""
@@ -103,12 +103,21 @@ class StateSampler:
         return self.state
 
 
-def disturbances(states: Sequence[MachineState], celsius: Sequence[float] = ()) -> tuple[str, ...]:
+def slowed(processes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why the clocks of a device may not have been its usual ones, from what it told of each process."""
+    reasons = list(dict.fromkeys(reason for process in processes for reason in process.get("held_back", ())))
+    told = [value for process in processes for value in process.get("celsius", ()) if value is not None]
+    if told and max(told) >= HOT_CELSIUS:
+        reasons.append(f"the device was {max(told):.0f} °C hot: its clocks may have been held back")
+    return reasons
+
+
+def disturbances(states: Sequence[MachineState], processes: Sequence[Mapping[str, Any]] = ()) -> tuple[str, ...]:
     """Why what was timed meanwhile is in doubt, for people; empty where nothing says so.
 
     Args:
         states: The machine while each process ran; what holds in the middle of them decides.
-        celsius: How hot a device was told to be.
+        processes: What each answered; of a device with what it told besides.
     """
     reasons = []
     others = [state.others for state in states if state.others is not None]
@@ -117,9 +126,7 @@ def disturbances(states: Sequence[MachineState], celsius: Sequence[float] = ()) 
     steals = [state.steal for state in states if state.steal is not None]
     if steals and median(steals) > BUSY_STEAL:
         reasons.append(f"the hypervisor took {100 * median(steals):.0f} % of the time")
-    if celsius and max(celsius) >= HOT_CELSIUS:
-        reasons.append(f"the device was {max(celsius):.0f} °C hot: its clocks may have been held back")
-    return tuple(reasons)
+    return (*reasons, *slowed(processes))
 
 
 def share_of_cores(share: float) -> str:

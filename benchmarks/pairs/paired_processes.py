@@ -100,8 +100,7 @@ class PairProcess:
 
 def disturbances_of(processes: Sequence[PairProcess]) -> tuple[str, ...]:
     """What others did while these ran, beyond what is told apart from differences; empty where nothing says so."""
-    celsius = [value for process in processes for value in process.raw.get("celsius", ()) if value is not None]
-    return disturbances([process.state for process in processes], celsius)
+    return disturbances([process.state for process in processes], [process.raw for process in processes])
 
 
 def measure_pairs(  # noqa: PLR0913 - who, how, how often, told to whom, where

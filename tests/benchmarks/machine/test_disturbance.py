@@ -132,6 +132,18 @@ def test_a_share_of_many_cores_is_told_with_a_decimal(others: float, cores: int,
     assert disturbances([state]) == (f"other programs took {told} of the cores' time",)
 
 
+def test_a_device_that_was_hot_or_held_back_is_in_doubt() -> None:
+    state = MachineState(pressure=None, others=0.0, steal=0.0, load=None, mhz=None, cores=4)
+    steady = {"celsius": [40.0, None], "held_back": [], "governors": ["performance"]}
+
+    assert disturbances([state], [steady, {}]) == ()
+    slow = [{**steady, "held_back": ["it was throttled"]}, {**steady, "celsius": [70.0, 84.6]}]
+    assert disturbances([state], slow) == (
+        "it was throttled",
+        "the device was 85 °C hot: its clocks may have been held back",
+    )
+
+
 def test_a_state_that_was_kept_without_its_cores_is_judged_at_a_tenth() -> None:
     kept: dict[str, Any] = {"pressure": 0.0, "steal": 0.0, "load": 0.0, "mhz": None}
 
