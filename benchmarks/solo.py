@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.machine.disturbance import BUSY_STEAL, MachineState, share_of_cores
+from benchmarks.machine.disturbance import BUSY_STEAL, MachineState, share_of_cores, slowed
 from benchmarks.statistics.percentiles import percentiles
 from benchmarks.workers.patience import TIMED_S
 from benchmarks.workers.workplace import HERE
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Json
     from pipeline.progress import Progress
 
-__all__ = ["FULL", "QUICK", "Profile", "SoloRecord", "measure_solo"]
+__all__ = ["FULL", "QUICK", "Profile", "SoloRecord", "measure_in_turn", "measure_solo"]
 
 SCHEMA = "edgewright.measurement/2"
 
@@ -117,6 +117,7 @@ class SoloRecord:
         steal = _worst(state.steal for state in self.states)
         if steal > BUSY_STEAL:
             notes.append(f"the hypervisor took {100 * steal:.0f} % of the time")
+        notes += slowed(self.processes)
         return notes
 
     def to_json(self) -> dict[str, Json]:
@@ -158,7 +159,7 @@ def measure_solo(
     affinity: tuple[int, ...] = (),
     place: Workplace = HERE,
 ) -> SoloRecord:
-    """Measure an engine.
+    """Measure an engine, once it is its turn there.
 
     Args:
         engine: With its inputs.
@@ -171,9 +172,22 @@ def measure_solo(
         EdgewrightError: when a worker failed.
         IntegrityError: when outputs changed while they were timed, or answers are remembered.
     """
+    with place.one_at_a_time():
+        return measure_in_turn(engine, profile, progress, affinity=affinity, place=place)
+
+
+def measure_in_turn(
+    engine: Engine,
+    profile: Profile,
+    progress: Progress,
+    *,
+    affinity: tuple[int, ...] = (),
+    place: Workplace = HERE,
+) -> SoloRecord:
+    """The same for whoever has the turn already (:meth:`~benchmarks.workers.workplace.Workplace.one_at_a_time`)."""
     request = {"affinity": list(affinity), **asdict(profile)}
     results, states = [], []
-    with place.one_at_a_time(), progress.track("measuring", profile.processes) as ticker:
+    with progress.track("measuring", profile.processes) as ticker:
         for number in range(profile.processes):
             result, state = place.timed(engine, {**request, "seed": number})
             results.append(result)

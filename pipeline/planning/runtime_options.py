@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.solo import QUICK, measure_solo
+from benchmarks.solo import QUICK, measure_in_turn
 from pipeline.planning.time_ratio import engines_of
 from pipeline.report.figures import seconds
 
@@ -55,16 +55,19 @@ def best_options(chain: Chain, target: Target, engine: Artifact, *, left_s: floa
         (usual_engine,) = engines_of(chain, (engine,), Path(scratch))
         spec = usual_engine.spec
         trials = [number for _ in range(_ROUNDS) for number in range(len(variants))] if len(variants) > 1 else []
-        began = time.monotonic()
+        first_s = 0.0
         for done, number in enumerate(trials):
-            if done == 1 and (whole_s := (time.monotonic() - began) * len(trials)) > max(LEAST_S, left_s):
+            if done == 1 and (whole_s := first_s * len(trials)) > max(LEAST_S, left_s):
                 chain.progress.note(
                     f"runtime options are not tried: with this engine that would take {seconds(whole_s)}, and of "
                     f"--budget {seconds(max(0.0, left_s))} are left"
                 )
                 return {}
             one = replace(usual_engine, spec=replace(spec, options={**spec.options, **variants[number]}))
-            found[number].append(measure_solo(one, _PROFILE, chain.progress, place=place).samples_s())
+            with place.one_at_a_time():  # waiting for others says nothing of the engine
+                began = time.monotonic()
+                found[number].append(measure_in_turn(one, _PROFILE, chain.progress, place=place).samples_s())
+                first_s = first_s or time.monotonic() - began
     figures = [(median(map(median, rounds)), median(map(_ninth_decile, rounds))) for rounds in found if rounds]
     if not figures:
         return {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -29,12 +31,18 @@ class _Heard(SilentProgress):
 
 @dataclass
 class _Trials:
-    """An engine that takes 10 ms, or less with an option; each trial takes so long."""
+    """An engine that takes 10 ms, or less with an option; each trial takes so long, after waiting for its turn."""
 
     trial_s: float
     spinning_s: float = 0.010
     now_s: float = 0.0
+    waits_s: float = 0.0
     tried: list[bool] = field(default_factory=list)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        self.now_s += self.waits_s
+        yield
 
     def measure(self, engine: Engine, *_: object, **__: object) -> Any:  # noqa: ANN401 - a record's samples
         spinning = bool(engine.spec.options.get("spinning"))
@@ -48,10 +56,10 @@ def _best(trials: _Trials, monkeypatch: pytest.MonkeyPatch, *, left_s: float) ->
     spec = EngineSpec(target="ort-cpu", model="m", input=tensor, outputs=(tensor,), options={"threads": None})
     engine = _engine(spec)
     monkeypatch.setattr(runtime_options, "engines_of", lambda *_: [engine])
-    monkeypatch.setattr(runtime_options, "measure_solo", trials.measure)
+    monkeypatch.setattr(runtime_options, "measure_in_turn", trials.measure)
     monkeypatch.setattr(runtime_options.time, "monotonic", lambda: trials.now_s)
     heard: Any = _Heard()
-    place = SimpleNamespace(machine=None)
+    place = SimpleNamespace(machine=None, one_at_a_time=trials.turn)
     plan = SimpleNamespace(place=place, recipe=SimpleNamespace(measure=SimpleNamespace(threads=None)))
     chain: Any = SimpleNamespace(plan=plan, progress=heard)
     target: Any = SimpleNamespace(variants=lambda _machine: (SPINNING,))
@@ -88,3 +96,7 @@ def test_what_would_take_longer_than_the_budget_is_not_tried_and_told(monkeypatc
         "runtime options are not tried: with this engine that would take 4 min 0 s, and of --budget 1 min 40 s are left"
     )
     assert _best(_Trials(trial_s=40.0, spinning_s=0.001), monkeypatch, left_s=241.0)[0] == SPINNING
+
+
+def test_waiting_for_others_is_not_taken_for_the_engines_slowness(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _best(_Trials(trial_s=1.0, spinning_s=0.001, waits_s=90.0), monkeypatch, left_s=0.0) == (SPINNING, [])
