@@ -119,7 +119,9 @@ class MeasureDocument(Document):
     model: str
     target: str
     precision: str
-    device: str | None = Field(description="where it was measured, as the user calls it; null for this machine")
+    device: str | None = Field(
+        description="where it was measured, as the user calls it, an address as a device; null for this machine"
+    )
     machine_class: str
     size_bytes: int = Field(description="of what the runtime loads")
     latency_s: Latency

@@ -16,6 +16,7 @@ from pipeline.data.dataset import rotating_samples
 from pipeline.devices.fitness import check_fit
 from pipeline.environment import Machine, this_machine, versions
 from pipeline.measuring.engine_inputs import engine_on_images
+from pipeline.measuring.report_entries import called
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,7 +121,7 @@ def measure_bundle(  # noqa: PLR0913 - what, on what, how, where
         test_images=dataset.split_identity("test"),
         machine=device.machine if device else this_machine(),
         software=device.facts.versions if device else versions(distributions),
-        device=device.name if device else None,
+        device=called(device) if device else None,
         doubts=tuple(device.doubts()) if device else (),
     )
 
