@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -27,6 +28,7 @@ SENT_WORKER = "EDGEWRIGHT_SENT_WORKER"
 """On a device: the words, as JSON, that start a worker of what was sent; its parent's number comes behind them."""
 
 _KILLED = -9
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -89,6 +91,10 @@ def lost(module: str, code: int, words: str) -> EdgewrightError:
             where=module,
             got=said,
             fix="close other programs, or measure on a machine with more memory",
+        )
+    if lines and any(os.strerror(number) in lines[-1] for number in _FULL):
+        return ResourceError(
+            "the disk is full", where=module, got=lines[-1], fix="free some, or name another folder: TMPDIR=..."
         )
     return EdgewrightError(
         "the model could not be measured",

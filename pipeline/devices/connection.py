@@ -7,6 +7,7 @@ is asked of the user (``BatchMode``) and nothing stays behind: the master runs `
 from __future__ import annotations
 
 import os
+import re
 import select
 import shlex
 import shutil
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 _CONNECT_S = 15
+_RUN_S = 120.0
+"""For a Python that starts on a small or busy board, and the code to come through a slow line."""
 _READY = b"edgewright-ready"
 _OPTIONS = (
     "BatchMode=yes", f"ConnectTimeout={_CONNECT_S}", "ClearAllForwardings=yes", "ForwardAgent=no", "RemoteCommand=none",
@@ -90,10 +93,23 @@ class Connection:
         if self._master is not None:
             self._master.kill()
 
-    def run(self, script: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        """Run a line for ``sh`` there, with ``data`` as its standard input."""
+    def run(self, script: str, data: bytes = b"", *, within_s: float = _RUN_S) -> subprocess.CompletedProcess[bytes]:
+        """Run a line for ``sh`` there, with ``data`` as its standard input.
+
+        Raises:
+            DeviceError: when it does not end in time.
+        """
         command = [*self._client(), _line(script)]
-        return subprocess.run(command, input=data, capture_output=True, check=False)  # noqa: S603 - their ssh
+        try:
+            return subprocess.run(command, input=data, capture_output=True, check=False, timeout=within_s)  # noqa: S603 - their ssh
+        except subprocess.TimeoutExpired as error:
+            words = (error.stderr or error.stdout or b"").decode(errors="replace").strip().splitlines()
+            raise DeviceError(
+                f"a command on the device did not end within {within_s:.0f} s",
+                where=self._name,
+                got=words[-1] if words else "no word of it",
+                fix=f"see whether this ends: ssh {self._address} true",
+            ) from error
 
     def start(self, script: str, errors: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start a line for ``sh`` there, with pipes to its standard input and output."""
@@ -103,11 +119,12 @@ class Connection:
         )
 
     def _client(self) -> list[str]:
-        return [*self._ssh, "-o", "ControlMaster=no", self._address]
+        """Through the master's socket alone: where that is gone, ssh would connect by itself, which this forbids."""
+        return [*self._ssh, "-o", "ControlMaster=no", "-o", "ProxyCommand=false", self._address]
 
     def _connect(self) -> None:
         with (self._folder / "errors").open("wb") as errors:
-            script = f"echo {_READY.decode()}; exec cat >/dev/null"
+            script = f"echo; echo {_READY.decode()}; exec cat >/dev/null"
             self._master = subprocess.Popen(  # noqa: S603
                 [*self._ssh, "-M", self._address, _line(script)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0, start_new_session=True,
@@ -167,6 +184,8 @@ def _refused(name: str, address: str, words: str) -> DeviceError:
 
 
 def _known_as(host: str) -> str:
-    """How known_hosts names it: ``host``, or ``[host]:port`` in quotes."""
-    name, colon, port = host.rpartition(":")
-    return f"'[{name.strip('[]')}]:{port}'" if colon and port.isdigit() else host
+    """How known_hosts names it, for a shell: ``host``, or ``'[host]:port'`` where the port is not the usual one."""
+    found = re.fullmatch(r"(?:\[(?P<v6>.*)\]|(?P<name>[^:]*))(?::(?P<port>\d+))?", host)
+    assert found is not None  # noqa: S101 - an address that was checked
+    name, port = found["v6"] or found["name"], found["port"]
+    return shlex.quote(name if port in {None, "22"} else f"[{name}]:{port}")

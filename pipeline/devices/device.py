@@ -19,6 +19,7 @@ from pipeline.devices.entries import device_entry
 from pipeline.devices.facts import DeviceFacts, doubts_of
 from pipeline.devices.fitness import check_target, target_lacks
 from pipeline.devices.installation import remote_folder, start_agent
+from pipeline.devices.sending import Sending
 from pipeline.devices.there.jobs import HERE
 from pipeline.errors import DeviceError, ResourceError
 
@@ -30,28 +31,18 @@ if TYPE_CHECKING:
     from exporters.target import Target
     from pipeline.data import Sample
     from pipeline.devices.entries import DeviceEntry
+    from pipeline.devices.sending import Sent
     from pipeline.environment import Machine
     from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
     from pipeline.session import EngineSpec, Outputs
 
-__all__ = ["Device", "Sent", "device_of", "reached"]
+__all__ = ["Device", "device_of", "reached"]
 
-_MIB = 1 << 20
 _WAIT_S = 600.0
 _ASK_AGAIN_S = 1.0
-
-
-class Sent:
-    """What went to a device: files and bytes, of models and inputs; and the measuring code, if it was not there."""
-
-    def __init__(self) -> None:
-        self.files = self.bytes = self.code_bytes = 0
-
-    def __str__(self) -> str:
-        """For people."""
-        code = f", {self.code_bytes / 1000:.0f} kB of measuring code" if self.code_bytes else ""
-        return f"{self.files} files, {self.bytes / 1e6:.1f} MB{code}" if self.files or code else "nothing"
+_CLEAN_S = 600.0
+"""A card may take long to forget gigabytes."""
 
 
 class Device:
@@ -64,29 +55,35 @@ class Device:
         entry: How it is reached.
         progress: Told of what is sent and waited for.
         wait_s: How long to wait for somebody else's measurement there.
+        as_it_is: Whether it may lack cores that its entry names: to look it over, or to clean it.
         lasting: Whether a connection that was lost while nothing was measured is made again: hours of training may
             lie between two measurements. One that is lost on the way ends them all the same.
 
     Attributes:
         facts: What it says of itself.
-        sent: What was sent so far.
     """
 
     def __init__(
-        self, name: str, entry: DeviceEntry, progress: Progress, *, wait_s: float = _WAIT_S, lasting: bool = False
+        self,
+        name: str,
+        entry: DeviceEntry,
+        progress: Progress,
+        *,
+        wait_s: float = _WAIT_S,
+        as_it_is: bool = False,
+        lasting: bool = False,
     ) -> None:
         self.name, self.entry = name, entry
-        self.sent = Sent()
-        self._progress, self._wait_s, self._lasting = progress, wait_s, lasting
+        self._sending = Sending(name, progress)
+        self._progress, self._wait_s, self._as_it_is, self._lasting = progress, wait_s, as_it_is, lasting
         self._opened = ExitStack()
-        self._there: set[str] = set()
         self._celsius: list[float] = []
 
     def __enter__(self) -> Self:
         """Connect, send the code if it is not there, and start the agent.
 
         Raises:
-            DeviceError: when one of these cannot be.
+            DeviceError: when one of these cannot be, or it has not the cores that it is kept to.
             ResourceError: when the disk there is full.
         """
         with ExitStack() as opened:
@@ -94,12 +91,29 @@ class Device:
             self._link, code_bytes = start_agent(self.name, self.entry, self.connection, opened)
             self.sent.code_bytes += code_bytes
             self.facts = DeviceFacts.of(self._link.ask({"ask": "facts"}))
+            if not self._as_it_is:
+                self._check_cores()
             self._opened = opened.pop_all()
         return self
+
+    def _check_cores(self) -> None:
+        if strange := sorted(set(self.entry.cores or ()) - set(self.facts.usable)):
+            raise DeviceError(
+                "the device has not all cores that its entry names",
+                where=self.name,
+                got=f"no core {', '.join(map(str, strange))}",
+                expected=f"some of {list(self.facts.usable)}",
+                fix=f"edgewright device add {self.name} {self.entry.address} --cores ...",
+            )
 
     def __exit__(self, *exc_info: object) -> None:
         """Disconnect."""
         self._opened.close()
+
+    @property
+    def sent(self) -> Sent:
+        """What was sent so far."""
+        return self._sending.sent
 
     @property
     def machine(self) -> Machine:
@@ -109,9 +123,10 @@ class Device:
 
     @property
     def identity(self) -> str:
-        """In keys; which cores are used matters where they are not alike."""
-        cores = ",".join(map(str, self.entry.cores or ()))
-        return f"{self.machine.machine_class} on cores {cores}" if cores else self.machine.machine_class
+        """In keys; which cores are used matters where they are not alike, and what chooses their clocks."""
+        cores, governors = ",".join(map(str, self.entry.cores or ())), ",".join(self.facts.governors)
+        found = f"{self.machine.machine_class} on cores {cores}" if cores else self.machine.machine_class
+        return f"{found} under {governors}" if governors else found
 
     def versions(self, distributions: Sequence[str]) -> Mapping[str, str | None]:
         """Everything it told of: which wheel of a runtime is used there is its own affair."""
@@ -137,7 +152,7 @@ class Device:
         """Remove all that was sent; bytes of the models and inputs among it.
 
         Raises:
-            ResourceError: while somebody measures there.
+            ResourceError: while somebody measures there, or another run is connected to it.
         """
         found = self._link.ask({"ask": "empty"})
         if found.get("error") == "busy":
@@ -145,7 +160,7 @@ class Device:
                 "somebody measures there", where=self.name, got=found["text"], fix="run it again when that has ended"
             )
         folder = remote_folder(self.entry.folder)
-        self.connection.run(f"cd {folder} && rm -rf cache code jobs; cd / && rmdir {folder}")
+        self.connection.run(f"cd {folder} && rm -rf cache code jobs; cd / && rmdir {folder}", within_s=_CLEAN_S)
         return int(found["size"])
 
     @contextmanager
@@ -213,7 +228,8 @@ class Device:
         result: dict[str, Any] = json.loads(found["file"].read_text(encoding="utf-8"))
         found["file"].unlink()
         self._celsius += [value for value in found["celsius"] if value is not None]
-        return {**result, "celsius": found["celsius"]}, MachineState(**found["state"])
+        told = {key: found[key] for key in ("celsius", "held_back", "governors")}
+        return {**result, **told}, MachineState(**found["state"])
 
     def collect_outputs(
         self,
@@ -247,6 +263,7 @@ class Device:
             )
         with np.load(found["file"], allow_pickle=False) as arrays:
             stacked = [arrays[f"arr_{number}"] for number in range(len(arrays.files))]
+        found["file"].unlink()
         return list(zip(*stacked, strict=True))
 
     def _connect_again(self) -> None:
@@ -260,7 +277,7 @@ class Device:
         self._progress.note(f"the connection to {self.name} was lost meanwhile: made again")
         before = self.facts
         self._opened.close()
-        self._there.clear()
+        self._sending.forget()
         self.__enter__()
         if (self.facts.machine, self.facts.versions) != (before.machine, before.versions):
             raise DeviceError(
@@ -294,13 +311,24 @@ class Device:
         environment: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Send what is not there, run a worker, and give what the agent said of its end."""
-        self._send(dict(files.values()))
+        self._sending.send(self._link, self.entry, dict(files.values()))
         laid = {name: sha256 for name, (sha256, _) in files.items()}
         message = {
             "ask": "work", "module": module, "request": request, "files": laid, "answer": answer,
             "environment": dict(environment or {}),
         }  # fmt: skip
         found = self._link.ask(message)
+        if found.get("error") == "lacking":
+            self._sending.forget()
+            self._sending.send(self._link, self.entry, dict(files.values()))
+            found = self._link.ask(message)
+        if found.get("error") == "lacking":
+            raise ResourceError(
+                "what was sent to the device is removed by others before it is used",
+                where=self.name,
+                got=found["text"],
+                fix="let one run after the other, or give more room: edgewright device add ... --cache-mib",
+            )
         while "progress" in found:
             tell(found["progress"])
             found = self._link.answer()
@@ -315,24 +343,8 @@ class Device:
             )
         return found
 
-    def _send(self, files: Mapping[str, Path]) -> None:
-        """Send those files, by SHA-256, that the device has not."""
-        if set(files) <= self._there:
-            return
-        sizes = {sha256: path.stat().st_size for sha256, path in files.items()}
-        lacking = self._link.ask({"ask": "lacking", "sizes": sizes})["lacking"]
-        total = sum(sizes[sha256] for sha256 in lacking)
-        if lacking:
-            limits = {"limit": self.entry.cache_mib * _MIB, "least_free": self.entry.least_free_mib * _MIB}
-            self._link.ask({"ask": "room", "size": total, "keep": list(sizes), **limits})
-            with self._progress.track(f"sending to {self.name}", len(lacking)) as ticker:
-                self._link.put_all(((sha256, files[sha256]) for sha256 in lacking), ticker.advance)
-        self._there = set(files)  # older ones may have had to go
-        self.sent.files += len(lacking)
-        self.sent.bytes += total
 
-
-def device_of(text: str, progress: Progress, *, lasting: bool = False) -> Device:
+def device_of(text: str, progress: Progress, *, as_it_is: bool = False, lasting: bool = False) -> Device:
     """The device of a name or an address, not yet connected; see :class:`Device`.
 
     Raises:
@@ -340,7 +352,7 @@ def device_of(text: str, progress: Progress, *, lasting: bool = False) -> Device
         UsageError: for an address that is none.
     """
     name, entry = device_entry(text)
-    return Device(name, entry, progress, lasting=lasting)
+    return Device(name, entry, progress, as_it_is=as_it_is, lasting=lasting)
 
 
 def reached(text: str | None, progress: Progress, *, lasting: bool = False) -> AbstractContextManager[Device | None]:

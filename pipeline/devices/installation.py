@@ -24,6 +24,12 @@ __all__ = ["LEAST_PYTHON", "look_for_python", "remote_folder", "start_agent"]
 LEAST_PYTHON = (3, 9)
 _END_S = 5.0
 _NO_FOLDER = 91
+_LOOK = (
+    "import hashlib, os, sys; print(); print('edgewright-python', *sys.version_info[:2]); path, named = sys.argv[1:]; "
+    "os.path.isfile(path) and hashlib.sha256(open(path, 'rb').read()).hexdigest() == named and print('edgewright-code')"
+)
+"""Tells the version, and whether the code is there as it was sent: a card loses bits without changing a size. An empty
+line is first, since a login script may have printed something without an end."""
 _NOT_FOUND = (126, 127)
 
 
@@ -74,13 +80,11 @@ def look_for_python(name: str, entry: DeviceEntry, connection: Connection, code:
     Raises:
         DeviceError: when there is none, or the Python is too old.
     """
-    folder, size = remote_folder(entry.folder), len(code.data)
+    folder = remote_folder(entry.folder)
     place = f"{folder}/code/{code.sha256}.pyz"
-    version = "import sys; print('edgewright-python', *sys.version_info[:2])"
     found = connection.run(
         f"umask 077; mkdir -p {folder}/code || exit {_NO_FOLDER}; "
-        f"env {entry.python} -c {shlex.quote(version)}; code=$?; "
-        f"test -f {place} && test $(wc -c < {place}) -eq {size} && echo edgewright-code; exit $code"
+        f"env {entry.python} -c {shlex.quote(_LOOK)} {place} {code.sha256}"
     )
     said = found.stdout.decode(errors="replace").splitlines()
     words = found.stderr.decode(errors="replace").strip().splitlines()

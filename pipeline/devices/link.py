@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.devices.there.wire import GoneError, Wire, beat_until
-from pipeline.errors import DeviceError, IntegrityError, ResourceError
+from pipeline.errors import DeviceError, EdgewrightError, IntegrityError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -102,15 +102,20 @@ class Link:
             IntegrityError: when a file was changed since it was hashed.
         """
         waiting = 0
-        for sha256, path in files:
-            self._send({"ask": "put", "sha256": sha256}, path)
-            waiting += 1
-            while not self._answers.empty():
-                self.answer()
+        try:
+            for sha256, path in files:
+                self._send({"ask": "put", "sha256": sha256}, path)
+                waiting += 1
+                while not self._answers.empty():
+                    waiting -= 1
+                    self.answer()
+                tell()
+            while waiting:
                 waiting -= 1
-            tell()
-        for _ in range(waiting):
-            self.answer()
+                self.answer()
+        except EdgewrightError:
+            self._pass_over(waiting)  # else they would be taken for answers to what is asked next
+            raise
 
     def answer(self) -> dict[str, Any]:
         """The next answer; of one with bytes behind it, ``file`` is where these lie until the link is closed.
@@ -150,6 +155,13 @@ class Link:
                     fix=f"`edgewright device check {self._name}` looks it over",
                 )
         return found
+
+    def _pass_over(self, answers: int) -> None:
+        for _ in range(answers):
+            found = self._answers.get()
+            if isinstance(found, GoneError):
+                self._answers.put(found)
+                return
 
     def _send(self, message: Mapping[str, Any], body: Path | None = None) -> None:
         try:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.machine.disturbance import StateSampler
 from benchmarks.workers.launch import SENT_WORKER
 from pipeline.devices.there.blobs import Blobs, NoRoomError
-from pipeline.devices.there.examination import celsius, examine
+from pipeline.devices.there.clocks import ClockWatch
+from pipeline.devices.there.examination import celsius, examine, governors
 from pipeline.devices.there.jobs import Jobs, placed
 from pipeline.devices.there.measuring_lock import MeasuringLock
 from pipeline.devices.there.wire import GoneError, Wire, beat_until
@@ -35,6 +38,8 @@ SILENCE_S = 4.0
 """A worker whose connection is gone has to be gone too within five seconds."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LEAST_BYTES = 1 << 20
+"""Where so little is left free, what a worker failed of is the disk."""
 _THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -48,27 +53,34 @@ def serve(home: str, python: str) -> None:
     os.umask(0o077)
     sink = os.dup(1)
     os.dup2(2, 1)  # what anything prints must not stand between messages
+    os.write(sink, b"\n")  # a login script may have printed something without an end
     wire = Wire(0, sink, silence_s=SILENCE_S)
     agent = _Agent(wire, Path(home), python)
-    over = threading.Event()
+    over, code = threading.Event(), 1
     try:
         wire.send({"agent": Path(sys.argv[0]).stem, "pid": os.getpid()})
         beat_until(wire, over)
         agent.answer_all()
+        code = 0
     except GoneError:
-        pass  # what is left to do is the same
+        code = 0  # what is left to do is the same
+    except Exception:  # noqa: BLE001 - told here, since nothing behind os._exit would
+        traceback.print_exc()
     finally:
         agent.end()
         over.set()
         sys.stdout.flush()
-        os._exit(0)  # a thread may wait for a pipe that nobody reads
+        sys.stderr.flush()
+        os._exit(code)  # a thread may wait for a pipe that nobody reads
 
 
 class _Agent:
     def __init__(self, wire: Wire, home: Path, python: str) -> None:
         self._wire, self._home, self._python = wire, home.absolute(), python
         self._blobs = Blobs(self._home / "cache")
-        self._jobs = Jobs(self._home / "jobs")
+        self._jobs: Jobs | None = None
+        with suppress(OSError):  # a full disk is told when work is asked: what is there can be looked at and cleaned
+            self._jobs = Jobs(self._home / "jobs")
         self._turn = MeasuringLock()
         self._worker: subprocess.Popen[str] | None = None
 
@@ -89,18 +101,17 @@ class _Agent:
                 continue
             try:
                 answer = asked[message["ask"]](message)
-            except OSError as error:
+            except GoneError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whoever asked is told, and waits for an answer
                 answer = _told(error)
             self._wire.send(answer)
 
     def end(self) -> None:
         """Leave nothing running."""
-        worker = self._worker
-        if worker is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(worker.pid, signal.SIGKILL)
-            worker.wait()
-        self._jobs.end()
+        self._end_worker()
+        if self._jobs is not None:
+            self._jobs.end()
         self._turn.give_back()
 
     def _room(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +134,10 @@ class _Agent:
     def _empty(self, _message: dict[str, Any]) -> dict[str, Any]:
         if (holder := self._turn.take()) is not None:
             return {"error": "busy", "text": holder}
-        size = sum(path.stat().st_size for path in (self._home / "cache").rglob("*") if path.is_file())
+        if self._jobs is not None and self._jobs.others():
+            self._turn.give_back()
+            return {"error": "busy", "text": "another run is connected to it, and needs what it sent"}
+        size = self._blobs.size()
         shutil.rmtree(self._home / "cache", ignore_errors=True)
         return {"size": size}
 
@@ -131,16 +145,40 @@ class _Agent:
         """Run a worker, tell of its progress, and send what it answered."""
         try:
             self._worked(message)
-        except OSError as error:
-            self._wire.send(_told(error))
         except GoneError:
             return  # the thread that reads finds out too, and ends everything
+        except Exception as error:  # noqa: BLE001 - whoever asked is told, and waits for an answer
+            with suppress(GoneError):
+                self._wire.send(_told(error))
 
     def _worked(self, message: dict[str, Any]) -> None:
-        folder = self._jobs.lay({name: self._blobs.path(sha256) for name, sha256 in message["files"].items()})
+        if self._jobs is None:
+            self._jobs = Jobs(self._home / "jobs")
+        try:
+            folder = self._jobs.lay({name: self._blobs.path(sha256) for name, sha256 in message["files"].items()})
+        except FileNotFoundError as error:
+            self._wire.send({"error": "lacking", "text": str(error)})
+            return
+        try:
+            self._run(message, folder)
+        finally:
+            self._end_worker()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _end_worker(self) -> None:
+        worker = self._worker
+        if worker is not None and worker.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait()
+        self._worker = None
+
+    def _run(self, message: dict[str, Any], folder: Path) -> None:
         request, answer, errors = folder / "request.json", folder / message["answer"], folder / "errors.txt"
         request.write_text(json.dumps(placed(message["request"], folder)), encoding="utf-8")
-        started = ["/bin/sh", "-c", f'exec env {self._python} "$@"', "sh", str(Path(sys.argv[0]).resolve()), "worker"]
+        # From where this was started: the command may name a Python by a relative path.
+        command_line = f'cd {shlex.quote(str(Path.cwd()))} && exec env {self._python} "$@"'
+        started = ["/bin/sh", "-c", command_line, "sh", str(Path(sys.argv[0]).resolve()), "worker"]
         command = [*started, str(os.getpid()), message["module"], str(request), str(answer)]
         environment = {
             **os.environ,
@@ -150,24 +188,34 @@ class _Agent:
             **message["environment"],
         }
         before = celsius()
-        with StateSampler() as sampler, errors.open("w", encoding="utf-8") as words:
+        watch = ClockWatch(message["request"].get("affinity") or ())
+        with watch, StateSampler() as sampler, errors.open("w", encoding="utf-8") as words:
             self._worker = worker = subprocess.Popen(  # noqa: S603 - ourselves
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words, text=True, cwd=folder,
-                env=environment, start_new_session=True,
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words, encoding="utf-8",
+                errors="replace", env=environment, start_new_session=True,
             )  # fmt: skip
             assert worker.stdout is not None  # noqa: S101 - asked for above
             for line in worker.stdout:
                 self._wire.send({"progress": line.strip()})
             code = worker.wait()
-        self._worker = None
         if code != 0:
             told = errors.read_text(encoding="utf-8", errors="replace")[-4000:]
-            self._wire.send({"error": "worker", "code": code, "text": told})
+            full = shutil.disk_usage(folder).free < _LEAST_BYTES  # then its last words may be missing
+            lines = told.strip().splitlines() or [f"exit code {code}"]
+            failed = (
+                {"error": "disk full", "text": lines[-1]} if full else {"error": "worker", "code": code, "text": told}
+            )
+            self._wire.send(failed)
         else:
-            state = {"state": sampler.finished().to_json(), "celsius": [before, celsius()]}
+            state = {
+                "state": sampler.finished().to_json(), "celsius": [before, celsius()], "held_back": watch.reasons,
+                "governors": governors(),
+            }  # fmt: skip
             self._wire.send(state, answer)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _told(error: OSError) -> dict[str, Any]:
-    return {"error": "disk full" if error.errno in _FULL else "system", "text": str(error)}
+def _told(error: Exception) -> dict[str, Any]:
+    if isinstance(error, OSError):
+        return {"error": "disk full" if error.errno in _FULL else "system", "text": str(error)}
+    traceback.print_exc()
+    return {"error": "system", "text": f"{type(error).__name__}: {error}"}

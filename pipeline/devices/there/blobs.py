@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import sha256_of_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["Blobs", "NoRoomError"]
 
@@ -40,12 +42,13 @@ class Blobs:
 
     def _intact(self, sha256: str, size: int) -> bool:
         path = self.path(sha256)
-        if not path.exists():
+        try:
+            if path.stat().st_size == size and sha256_of_file(path) == sha256:
+                os.utime(path)
+                return True
+        except FileNotFoundError:  # also one that another agent makes room of meanwhile
             return False
-        if path.stat().st_size == size and sha256_of_file(path) == sha256:
-            os.utime(path)
-            return True
-        path.unlink()
+        path.unlink(missing_ok=True)
         return False
 
     def make_room(self, size: int, *, keep: Iterable[str], limit: int, least_free: int) -> None:
@@ -62,9 +65,11 @@ class Blobs:
         """
         self._root.mkdir(parents=True, exist_ok=True)
         kept = set(keep)
-        found = [(path.stat(), path) for path in self._root.glob("??/*")]
-        held = sum(status.st_size for status, _ in found)
-        removable = sorted((status.st_mtime_ns, path) for status, path in found if path.name not in kept)
+        found = list(_statuses(self._root.glob("??/*")))
+        held = sum(status.st_size for status, _ in [*found, *_statuses(self._coming())])
+        removable = sorted(
+            (status.st_mtime_ns, path, status.st_size) for status, path in found if path.name not in kept
+        )
         while held + size > limit or shutil.disk_usage(self._root).free - size < least_free:
             if not removable:
                 free = shutil.disk_usage(self._root).free
@@ -72,9 +77,24 @@ class Blobs:
                     f"{size / 2**20:.1f} MiB have to be sent; {free / 2**20:.0f} MiB are free of which "
                     f"{least_free / 2**20:.0f} have to stay, and the cache may hold {limit / 2**20:.0f} MiB"
                 )
-            _, path = removable.pop(0)
-            held -= path.stat().st_size
-            path.unlink()
+            _, path, freed = removable.pop(0)
+            held -= freed
+            path.unlink(missing_ok=True)
+
+    def size(self) -> int:
+        """Bytes of all that is kept."""
+        return sum(status.st_size for status, _ in _statuses(self._root.glob("??/*")))
+
+    def _coming(self) -> Iterator[Path]:
+        """Files that others are writing; what writers that died have left is removed."""
+        for path in self._root.glob("*.part"):
+            with suppress(FileNotFoundError), path.open("r+b") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    yield path
+                else:
+                    path.unlink()
 
     def put(self, sha256: str, pieces: Iterable[bytes]) -> bool:
         """Keep a file; whether its bytes are what its name says. All pieces are taken, also where that fails.
@@ -89,6 +109,7 @@ class Blobs:
         try:
             home.parent.mkdir(parents=True, exist_ok=True)
             with coming.open("wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # until it is whole, or its writer has died
                 for piece in pieces:
                     digest.update(piece)
                     file.write(piece)
@@ -100,3 +121,10 @@ class Blobs:
             for _ in pieces:
                 pass  # the next message stands behind them
             coming.unlink(missing_ok=True)
+
+
+def _statuses(paths: Iterable[Path]) -> Iterator[tuple[os.stat_result, Path]]:
+    """Of those that are still there."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield path.stat(), path

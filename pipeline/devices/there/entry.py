@@ -22,6 +22,7 @@ def main() -> None:
         serve(*rest)
     elif command == "worker":
         _end_with(int(rest[0]))
+        os.chdir(os.path.dirname(rest[2]))  # noqa: PTH120 - what it may leave goes with its job's folder
         sys.argv = rest[1:]
         runpy.run_module(rest[1], run_name="__main__", alter_sys=True)
     else:

@@ -23,6 +23,7 @@ class Jobs:
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
+        self._root = root
         _sweep(root)
         self._own = root / uuid.uuid4().hex
         self._lock = self._own.with_suffix(".lock").open("w")
@@ -30,16 +31,27 @@ class Jobs:
         self._own.mkdir()
 
     def lay(self, files: Mapping[str, Path]) -> Path:
-        """A new folder with links to files, by the names they have in it."""
+        """A new folder with links to files, by the names they have in it.
+
+        Raises:
+            FileNotFoundError: when one is not there any more; then the folder is not either.
+        """
         folder = self._own / uuid.uuid4().hex
         folder.mkdir(parents=True)  # somebody may have cleaned since
         for name, path in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(path, folder / name)
+            except FileNotFoundError:  # another agent needed the room, or somebody has cleaned
+                shutil.rmtree(folder)
+                raise
             except OSError:  # a file system without hard links
                 (folder / name).symlink_to(path)
         return folder
+
+    def others(self) -> bool:
+        """Whether another agent lives, which may need what was sent."""
+        return any(path != Path(self._lock.name) and _is_held(path) for path in self._root.glob("*.lock"))
 
     def end(self) -> None:
         """Remove all of them."""
@@ -62,10 +74,18 @@ def placed(value: Any, folder: Path) -> Any:  # noqa: ANN401 - JSON
 def _sweep(root: Path) -> None:
     """Remove the folders of agents that are gone."""
     for path in root.glob("*.lock"):
-        with path.open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue  # its agent lives
+        if not _is_held(path):
             shutil.rmtree(path.with_suffix(""), ignore_errors=True)
             path.unlink(missing_ok=True)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether the agent lives whose lock this is."""
+    try:
+        with path.open("r+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:  # it has just ended
+        return False
+    except BlockingIOError:
+        return True
+    return False

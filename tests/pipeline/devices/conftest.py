@@ -47,11 +47,11 @@ def device(with_client: Loopback, tmp_path: Path) -> Callable[..., Device]:
     Its locks are its own: what else is measured on the machine that runs the tests does not count.
     """
 
-    def make(*, wait_s: float = 0.0, lasting: bool = False, **fields: object) -> Device:
+    def make(*, wait_s: float = 0.0, as_it_is: bool = False, lasting: bool = False, **fields: object) -> Device:
         python = f"TMPDIR={tmp_path} {sys.executable}"
         own = {"address": with_client.address, "python": python, "folder": str(tmp_path / "there"), **fields}
         entry = DeviceEntry.model_validate(own)
-        return Device("board", entry, SilentProgress(), wait_s=wait_s, lasting=lasting)
+        return Device("board", entry, SilentProgress(), wait_s=wait_s, as_it_is=as_it_is, lasting=lasting)
 
     return make
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from benchmarks.workers.workplace import HERE
 from exporters.bundle import Bundle
 from pipeline.catalog import OPENERS
 from pipeline.devices.checkup import checkup
+from pipeline.devices.connection import _known_as
 from pipeline.devices.device import Device
 from pipeline.environment import this_machine
 from pipeline.errors import DeviceError, EdgewrightError, ResourceError
@@ -77,8 +79,10 @@ def test_a_bundle_is_measured_there_and_what_was_sent_once_is_not_sent_again(
         first = _measure(trained, colours, connected)
         sent = connected.sent
     with device() as connected:
+        connected.name = connected.entry.address
         second = _measure(trained, colours, connected)
 
+    assert second.to_json()["device"] == "a device"  # an address tells users and hosts
     assert (first.device, first.machine, first.accuracy.value, first.accuracy.n) == ("board", this_machine(), 1.0, 72)
     assert first.to_json()["device"] == "board"
     assert len(first.solo.samples_s()) == 64
@@ -207,10 +211,23 @@ def test_a_python_without_the_runtime_is_told_the_command_that_installs_it(
         with pytest.raises(DeviceError, match="the device has no onnxruntime and no numpy") as raised:
             _measure(trained, colours, connected)
         (missing,) = checkup(connected).missing
+        connected.name = connected.entry.address
+        (missing_of_an_address,) = checkup(connected).missing
 
+    assert raised.value.fix == "edgewright device check board --install"
+    assert missing.endswith(f": {raised.value.fix}")
     command = f"ssh {connected.entry.address} '{bare} -m pip install "
-    assert f"{command}onnxruntime numpy pillow'" == raised.value.fix
-    assert missing.endswith(f"{command}numpy pillow onnxruntime'")
+    assert missing_of_an_address.endswith(f"{command}numpy pillow onnxruntime'")
+
+
+def test_a_runtime_older_than_the_bundles_is_told_before_anything_is_sent(
+    device: MakeDevice, remake: Remake, colours: Dataset
+) -> None:
+    newer = remake({"versions": {"onnxruntime": "999.0", "numpy": "999.0"}})
+    with device() as connected:
+        with pytest.raises(DeviceError, match="onnxruntime is older than the one that the bundle was made with"):
+            _measure(newer, colours, connected)
+        assert connected.sent.files == 0
 
 
 def test_only_one_measures_at_a_time(device: MakeDevice) -> None:
@@ -220,6 +237,9 @@ def test_only_one_measures_at_a_time(device: MakeDevice) -> None:
                 pass
             with pytest.raises(ResourceError, match="somebody measures there"):
                 second.clean()
+        with pytest.raises(ResourceError, match="somebody measures there") as raised:
+            second.clean()  # the other may need what it sent
+        assert raised.value.got == "another run is connected to it, and needs what it sent"
         with second.one_at_a_time():
             pass
 
@@ -240,7 +260,93 @@ def test_cleaning_leaves_nothing(device: MakeDevice, trained: Bundle, colours: D
     assert not (tmp_path / "there").exists()
 
 
+def test_what_somebody_removed_meanwhile_is_sent_again(
+    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path
+) -> None:
+    what = (trained.root, trained.spec, OPENERS["ort-cpu"], colours.test[:3], trained.preprocess, SilentProgress())
+    with device() as connected:
+        connected.collect_outputs(*what)
+        once = connected.sent.files
+        shutil.rmtree(tmp_path / "there" / "cache")
+        connected.collect_outputs(*what)
+        assert connected.sent.files == 2 * once
+        assert list(Path(connected._link._bodies.name).iterdir()) == []
+
+
+def test_a_core_that_it_has_not_is_told_at_once_and_it_can_be_looked_over_all_the_same(device: MakeDevice) -> None:
+    with pytest.raises(DeviceError, match="has not all cores that its entry names"), device(cores=[4000]):
+        pass
+    with device(cores=[4000], as_it_is=True) as connected:
+        assert "it has no cores [4000]" in checkup(connected).missing[0]
+
+
+def test_a_python_may_be_named_from_the_home_and_say_something_first(
+    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path
+) -> None:
+    loud = tmp_path / "loud"
+    says = 'case "$*" in *worker*) ;; *) printf hello; esac'  # as a login script does, without an end
+    loud.write_text(f'#!/bin/sh\n{says}\nexec {sys.executable} "$@"\n')
+    loud.chmod(0o755)
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    what = (trained.root, trained.spec, OPENERS["ort-cpu"], colours.test[:1], trained.preprocess, SilentProgress())
+    with device(python=f"TMPDIR={tmp_path} {os.path.relpath(loud, home)}") as connected:
+        assert len(connected.collect_outputs(*what)) == 1
+
+
 # Faults
+
+
+def test_a_full_disk_is_told_and_what_is_asked_next_gets_its_own_answer(
+    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path
+) -> None:
+    what = (trained.root, trained.spec, OPENERS["ort-cpu"], colours.test[:4], trained.preprocess, SilentProgress())
+    limited = f"TMPDIR={tmp_path} prlimit --fsize=100 {sys.executable}"
+    with device(python=limited) as connected:
+        with pytest.raises(ResourceError, match="the disk of the device is full"):
+            connected.collect_outputs(*what)
+        assert connected.clean() == 0
+    with device() as connected:
+        connected.collect_outputs(*what)
+    with device(python=limited.replace("100", "1500")) as connected, pytest.raises(ResourceError, match="disk"):
+        connected.collect_outputs(*what)  # there is room for what is asked, not for what the worker answers
+
+
+def test_a_folder_for_work_that_cannot_be_made_is_told_and_the_device_can_be_looked_over(
+    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "jobs").write_text("no folder")
+    with device() as connected:
+        assert checkup(connected).missing == ()
+        with pytest.raises(DeviceError, match="the device failed") as raised:
+            _measure(trained, colours, connected)
+    assert "jobs" in (raised.value.got or "")
+
+
+def test_a_defect_of_the_agent_is_answered(device: MakeDevice) -> None:
+    with device() as connected:
+        for message in ({"ask": "nonsense"}, {"ask": "work"}):
+            with pytest.raises(DeviceError, match="the device failed") as raised:
+                connected._link.ask(message)
+            assert (raised.value.got or "").startswith("KeyError")
+
+
+def test_a_command_that_does_not_end_is_told_and_none_goes_another_way_than_the_master(device: MakeDevice) -> None:
+    with device() as connected:
+        with pytest.raises(DeviceError, match="did not end within 0 s"):
+            connected.connection.run("sleep 2", within_s=0.2)
+        os.kill(connected.connection.master_pid, signal.SIGKILL)
+        done = connected.connection.run("echo here")
+        assert (done.returncode != 0, done.stdout) == (True, b"")
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [("pi", "pi"), ("pi:22", "pi"), ("pi:2222", "'[pi]:2222'"), ("[fe80::1]", "fe80::1"), ("[fe80::1]:22", "fe80::1"),
+     ("[fe80::1]:2222", "'[fe80::1]:2222'")],
+)  # fmt: skip
+def test_a_host_key_is_forgotten_by_the_name_that_ssh_notes_it_under(host: str, known: str) -> None:
+    assert _known_as(host) == known
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
@@ -361,3 +467,9 @@ def test_code_that_was_cut_off_is_sent_again(device: MakeDevice, tmp_path: Path)
 
     with device() as connected:
         assert connected.sent.code_bytes == whole > 100
+
+    damaged = bytearray(code.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    code.write_bytes(damaged)
+    with device() as connected:
+        assert connected.sent.code_bytes == whole

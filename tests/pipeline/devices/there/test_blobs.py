@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from pathlib import Path
@@ -61,3 +62,17 @@ def test_what_cannot_fit_is_refused_with_the_figures(tmp_path: Path) -> None:
     with pytest.raises(NoRoomError, match="have to stay"):
         blobs.make_room(1, keep=[needed], limit=1000, least_free=_PLENTY)
     assert blobs.path(needed).exists()
+
+
+def test_what_writers_that_died_have_left_goes_and_what_others_are_writing_counts(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    old = _kept(blobs, b"x" * 100)
+    (tmp_path / "left.part").write_bytes(b"half")
+    with (tmp_path / "coming.part").open("wb") as coming:
+        fcntl.flock(coming, fcntl.LOCK_EX)
+        coming.write(b"y" * 100)
+        coming.flush()
+        blobs.make_room(100, keep=[], limit=299, least_free=0)
+
+    assert sorted(path.name for path in tmp_path.glob("*.part")) == ["coming.part"]
+    assert not blobs.path(old).exists()
