@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +16,27 @@ from pipeline.errors import UnknownNameError, UsageError
 from pipeline.store import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["DeviceEntry", "add_device", "device_entry", "devices_file", "read_devices", "remove_device"]
+__all__ = [
+    "HERE",
+    "DeviceEntry",
+    "add_device",
+    "device_entry",
+    "devices_file",
+    "host_of",
+    "read_devices",
+    "remove_device",
+]
 
+HERE = "here"
+"""The device that is the machine a fleet's cell runs on."""
+
+_NAMES = "letters, digits, dots, _ and -"
+_FORM = "name: {address: ssh://user@host}, one or more"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ADDRESS = re.compile(
-    r"ssh://(?:[A-Za-z_][\w.-]*@)?(?:[A-Za-z0-9_][\w.-]*|\[[0-9A-Fa-f:.%\w]+\])(?::(?P<port>\d{1,5}))?/?"
+    r"ssh://(?:[A-Za-z_][\w.-]*@)?(?P<host>[A-Za-z0-9_][\w.-]*|\[[0-9A-Fa-f:.%\w]+\])(?::(?P<port>\d{1,5}))?/?"
 )
 
 
@@ -62,17 +78,37 @@ def devices_file() -> Path:
     return (Path(base) if base else Path.home() / ".config") / "edgewright" / "devices.yaml"
 
 
+def host_of(address: str) -> str:
+    """The host of an address, without user, port and brackets."""
+    found = _ADDRESS.fullmatch(address)
+    assert found is not None  # noqa: S101 - an address that was checked
+    return found["host"].strip("[]")
+
+
 def read_devices() -> dict[str, DeviceEntry]:
     """All of them by name; none where there is no file.
 
     Raises:
-        UsageError: when the file is not what it should be.
+        UsageError: when the file, or one of its entries, is not what it should be.
     """
+    return {name: _named(name, fields) for name, fields in _read().items()}
+
+
+def _named(name: str, fields: object) -> DeviceEntry:
+    """An entry of the file."""
+    where = f"{devices_file()}: {name}"
+    if _NAME.fullmatch(name) is None or name == HERE:
+        raise UsageError("not a name for a device", where=where, expected=_NAMES)
+    return _entry(fields, where=where)
+
+
+def _read() -> dict[str, Any]:
+    """What stands in the file under each name, as it stands there: one entry that is wrong leaves the others in use."""
     path = devices_file()
-    if not path.exists():
-        return {}
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(
             "not YAML",
@@ -80,11 +116,11 @@ def read_devices() -> dict[str, DeviceEntry]:
             got=" ".join(str(error).split()),
             expected="YAML: names of devices, each with its keys",
         ) from error
-    if not isinstance(value, dict) or not all(isinstance(one, dict) for one in value.values()):
-        raise UsageError(
-            "not a list of devices", where=str(path), expected="name: {address: ssh://user@host}, one or more"
-        )
-    return {str(name): _entry(fields, where=f"{path}: {name}") for name, fields in value.items()}
+    if value is None:  # nothing but comments
+        return {}
+    if not isinstance(value, dict):
+        raise UsageError("not a list of devices", where=str(path), expected=_FORM)
+    return {str(name): fields for name, fields in value.items()}
 
 
 def device_entry(text: str) -> tuple[str, DeviceEntry]:
@@ -96,12 +132,12 @@ def device_entry(text: str) -> tuple[str, DeviceEntry]:
     """
     if "://" in text:
         return text, _entry({"address": text}, where=text)
-    known = read_devices()
+    known = _read()
     if text not in known:
         raise UnknownNameError(
             "device", text, known, fix=f"edgewright device add {text} ssh://user@host   (or give the address itself)"
         )
-    return text, known[text]
+    return text, _named(text, known[text])
 
 
 def add_device(name: str, fields: Mapping[str, Any]) -> DeviceEntry:
@@ -111,9 +147,14 @@ def add_device(name: str, fields: Mapping[str, Any]) -> DeviceEntry:
         UsageError: for a name or a field that cannot be.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError("not a name for a device", got=repr(name), expected="letters, digits, dots, _ and -")
+        raise UsageError("not a name for a device", got=repr(name), expected=_NAMES)
+    if name == HERE:
+        raise UsageError(
+            "not a name for a device", got=name, fix="take another: in fleets it is the machine a cell runs on"
+        )
     entry = _entry(fields, where=f"device {name}")
-    _write({**read_devices(), name: entry})
+    with _alone():
+        _write({**_read(), name: entry.model_dump(mode="json", exclude_defaults=True)})
     return entry
 
 
@@ -123,14 +164,17 @@ def remove_device(name: str) -> None:
     Raises:
         UnknownNameError: when there is none of that name.
     """
-    known = read_devices()
-    if name not in known:
-        raise UnknownNameError("device", name, known)
-    del known[name]
-    _write(known)
+    with _alone():
+        known = _read()
+        if name not in known:
+            raise UnknownNameError("device", name, known)
+        del known[name]
+        _write(known)
 
 
-def _entry(fields: Mapping[str, Any], *, where: str) -> DeviceEntry:
+def _entry(fields: object, *, where: str) -> DeviceEntry:
+    if not isinstance(fields, dict):
+        raise UsageError("not a list of devices", where=where, got=repr(fields), expected=_FORM)
     try:
         return DeviceEntry.model_validate(fields)
     except ValidationError as error:
@@ -144,6 +188,18 @@ def _entry(fields: Mapping[str, Any], *, where: str) -> DeviceEntry:
         ) from error
 
 
-def _write(entries: Mapping[str, DeviceEntry]) -> None:
-    value = {name: entry.model_dump(mode="json", exclude_defaults=True) for name, entry in entries.items()}
-    write_atomically(devices_file(), yaml.safe_dump(value, sort_keys=True))
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Nobody else changes the file while the block lasts: the folder is what is locked, since the file is replaced."""
+    folder = devices_file().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write(entries: Mapping[str, Any]) -> None:
+    write_atomically(devices_file(), yaml.safe_dump(dict(entries), sort_keys=True))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from exporters.auto import AUTO
 from pipeline.catalog import target_named
-from pipeline.devices.entries import device_entry
-from pipeline.fleet.records import HERE
+from pipeline.devices.entries import HERE, device_entry
+from pipeline.errors import UsageError
 from pipeline.models.resolve import resolve_model
 
 if TYPE_CHECKING:
@@ -32,6 +32,13 @@ def preflight(cells: Sequence[Cell], *, elsewhere: bool) -> None:
         if target != AUTO:
             target_named(target)
     for device in dict.fromkeys(cell.axes.device for cell in cells):
+        if "://" in device:
+            raise UsageError(
+                "a fleet's devices have names: its page and folders would tell users and hosts",
+                where="devices",
+                got=device,
+                fix=f"edgewright device add NAME {device}, and that name in the file",
+            )
         if device != HERE:
             device_entry(device)
     for model in dict.fromkeys(cell.recipe.model for cell in cells):

@@ -7,11 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from pipeline.artifact import Json  # noqa: TC001 - pydantic reads it
+from pipeline.devices.entries import HERE
 
-__all__ = ["HERE", "Fleet", "ModelEntry", "RecipeEntry", "Resources", "Without"]
-
-HERE = "here"
-"""The device that is the machine a cell runs on."""
+__all__ = ["Fleet", "ModelEntry", "RecipeEntry", "Resources", "Without"]
 
 _Name = Annotated[str, Field(min_length=1)]
 

@@ -66,7 +66,7 @@ def test_what_is_no_address_is_refused_before_ssh_sees_it(address: str) -> None:
     assert not devices_file().exists()
 
 
-@pytest.mark.parametrize("name", ["", "-pi", "a/b", "a b", "ssh://pi"])
+@pytest.mark.parametrize("name", ["", "-pi", "a/b", "a b", "ssh://pi", "here"])
 def test_a_name_is_one_word(name: str) -> None:
     with pytest.raises(UsageError, match="not a name for a device"):
         add_device(name, {"address": PI})
@@ -81,6 +81,8 @@ def test_a_name_is_one_word(name: str) -> None:
         ("pi: {address: ssh://pi, pyhton: python3}\n", "pyhton: Extra inputs are not permitted"),
         ("pi: {address: ssh://pi, cores: [-1]}\n", "cores.0"),
         ("pi: {}\n", "address: Field required"),
+        ("my pi: {address: ssh://pi}\n", "not a name for a device"),
+        ("here: {address: ssh://pi}\n", "not a name for a device"),
     ],
 )
 def test_a_file_that_is_wrong_is_told_with_its_place(text: str, message: str) -> None:
@@ -90,3 +92,28 @@ def test_a_file_that_is_wrong_is_told_with_its_place(text: str, message: str) ->
         read_devices()
     assert message in str(raised.value)
     assert str(devices_file()) in str(raised.value)
+
+
+def test_an_entry_that_is_wrong_leaves_the_others_in_use_and_can_be_removed() -> None:
+    devices_file().parent.mkdir(parents=True)
+    devices_file().write_text(
+        "# mine\npi: {address: ssh://pi}\nbad: {adress: ssh://pi}\nworse: ssh://pi\n", encoding="utf-8"
+    )
+    assert device_entry("pi")[1].address == "ssh://pi"
+    with pytest.raises(UsageError, match=r"Field required|not permitted"):
+        device_entry("bad")
+
+    add_device("box", {"address": "ssh://box"})
+    remove_device("bad")
+    remove_device("worse")
+
+    assert list(read_devices()) == ["box", "pi"]
+
+
+@pytest.mark.parametrize("text", ["", "# none yet\n", "---\n"])
+def test_a_file_without_devices_is_one_of_none(text: str) -> None:
+    devices_file().parent.mkdir(parents=True)
+    devices_file().write_text(text, encoding="utf-8")
+    assert read_devices() == {}
+    add_device("pi", {"address": PI})
+    assert list(read_devices()) == ["pi"]

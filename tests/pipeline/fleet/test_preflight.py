@@ -56,3 +56,8 @@ def test_an_unknown_device_is_told_with_the_command_that_adds_it(cells: Cells) -
 def test_a_device_that_was_added_may_stand_beside_the_machine_itself(cells: Cells) -> None:
     add_device("pi", {"address": "ssh://pi@board"})
     preflight(cells("models: [resnet18]\ndevices: [here, pi]\n"), elsewhere=False)
+
+
+def test_an_address_is_no_name_for_a_device_of_a_fleet(cells: Cells) -> None:
+    told = _told(cells("models: [resnet18]\ndevices: ['ssh://me@board']\n"))
+    assert "fix: edgewright device add NAME ssh://me@board, and that name in the file" in told
