@@ -50,6 +50,7 @@ def fleet(
     """  # noqa: D301 - the backslash is click's: keep these lines as they are
     from pipeline import __version__
     from pipeline.cli.console import out_console, progress, say, table
+    from pipeline.devices.entries import HERE, device_entry
     from pipeline.fleet.cell_run import Order
     from pipeline.fleet.cells import cells_of, read_fleet
     from pipeline.fleet.fleet_run import FleetRun, exit_code
@@ -73,6 +74,7 @@ def fleet(
             working_folder=Path.cwd(),
             store=shared.absolute() if shared else None,
             baselines=baselines,
+            device=None if cell.axes.device == HERE else device_entry(cell.axes.device)[1],
         )
         for cell in cells
     ]

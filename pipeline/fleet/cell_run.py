@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import __version__
+from pipeline.devices.entries import host_of
 from pipeline.ending import ending
 from pipeline.errors import UsageError
 from pipeline.fleet.parcel import packed
-from pipeline.fleet.records import HERE
 from pipeline.leftovers import own_scratch
 from pipeline.progress import SilentProgress
 from pipeline.store import Store, default_root
@@ -22,6 +25,8 @@ from pipeline.threads import rest_between_work
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from benchmarks.workers.workplace import Workplace
+    from pipeline.devices.entries import DeviceEntry
     from pipeline.fleet.cells import Cell
     from pipeline.runner.report_rows import Outcome
 
@@ -37,6 +42,7 @@ class Order:
         working_folder: Relative paths of recipes start there, where the machine has it.
         store: That all cells share; None for the machine's own.
         baselines: Folder of accepted baselines, relative to the working folder.
+        device: How the cell's device is reached, as whoever asks has noted it; None for the machine that it runs on.
     """
 
     cell: Cell
@@ -44,6 +50,7 @@ class Order:
     working_folder: Path
     store: Path | None
     baselines: Path
+    device: DeviceEntry | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,11 +92,19 @@ def run_cell(order: Order, tell: Callable[[str], None]) -> CellEnd:
             error, code = ending(raised)
         return CellEnd(
             exit_code=code,
-            error=error,
+            error=error and _without_address(error, order),
             wall_s=time.perf_counter() - start,
             ran=tuple(ran),
             files=packed(folder) if error is None else {},
         )
+
+
+def _without_address(text: str, order: Order) -> str:
+    """The device by its name: the page may be shown to others, and an address tells users and hosts."""
+    if order.device is None:
+        return text
+    host = re.escape(host_of(order.device.address))
+    return re.sub(rf"(?:ssh://)?(?:[\w.-]+@)?(?<![\w.-])\[?{host}\]?(?::\d+)?(?![\w.-])", order.cell.axes.device, text)
 
 
 def _deploy(order: Order, folder: Path, ran: list[str], tell: Callable[[str], None]) -> int:
@@ -97,7 +112,7 @@ def _deploy(order: Order, folder: Path, ran: list[str], tell: Callable[[str], No
     from benchmarks.workers.workplace import HERE as THIS_MACHINE
     from pipeline.chain.chain import Chain
     from pipeline.chain.plan import make_plan
-    from pipeline.devices.device import reached
+    from pipeline.devices.device import Device
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.runner.deploy import deploy
 
@@ -108,15 +123,18 @@ def _deploy(order: Order, folder: Path, ran: list[str], tell: Callable[[str], No
             expected=order.edgewright,
             fix="install the same version on its machines",
         )
-    store, progress, device = Store(order.store or default_root()), SilentProgress(), order.cell.axes.device
+    store, progress = Store(order.store or default_root()), SilentProgress()
 
     def announce(outcome: Outcome) -> None:
         if outcome.result.status == "ran":
             ran.append(outcome.result.stage)
         tell(outcome.result.stage)
 
-    with reached(None if device == HERE else device, progress, lasting=True) as there:
-        place = there or THIS_MACHINE
+    with ExitStack() as opened:
+        place: Workplace = THIS_MACHINE
+        if order.device is not None:  # other cells measure there too: each waits for its turn, however long that takes
+            reached = Device(order.cell.axes.device, order.device, progress, wait_s=math.inf, lasting=True)
+            place = opened.enter_context(reached)
         chain = Chain(make_plan(order.cell.recipe, store, progress, place=place), store, progress, announce)
         (deployed,) = deploy(chain, out=folder, shelf=Shelf(order.baselines).of(place))
         return deployed.exit_code

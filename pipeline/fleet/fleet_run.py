@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import __version__
 from pipeline.ending import ending
-from pipeline.errors import IntegrityError
+from pipeline.errors import EdgewrightError, IntegrityError
 from pipeline.fleet import entries
 from pipeline.fleet.cell_run import CellEnd
 from pipeline.fleet.crew import Ended, Lost, Stage
@@ -101,7 +101,11 @@ class FleetRun:
                 self._at.pop(news.cell, None)
                 self._time_left.lost(news.cell)
                 self.progress.note(f"{name}: its worker was lost ({news.why}); tried again")
-                self._start(news.cell, avoid=news.machine)
+                try:
+                    self._start(news.cell, avoid=news.machine)
+                except EdgewrightError as raised:  # no machine is left that could: its end, and nobody else's
+                    error, code = ending(raised)
+                    self._end(news.cell, CellEnd(exit_code=code, error=error, wall_s=0.0), ticker)
             case Lost():
                 tries = self._tries[news.cell]
                 error = f"its worker was lost {tries} times\n  got: {news.why}\n  fix: see whether memory ran out there"

@@ -73,7 +73,7 @@ class RayCrew:
         self._address = address
         self._running: dict[Any, int] = {}
         self._where: dict[int, str] = {}
-        self._groups: set[int] = set()
+        self._groups: dict[int, int] = {}
         self._asked_to_end: int | None = None
 
     def __enter__(self) -> Self:
@@ -127,11 +127,12 @@ class RayCrew:
         asked = self._asked(order.cell.resources)
         able = [node["NodeID"] for node in self._nodes() if _fits(asked, node["Resources"])]
         if not able:
+            there = sorted({_told(node["Resources"]) for node in self._nodes()})
             raise UsageError(
                 "no machine has what a cell takes",
                 where=f"resources of {order.cell.name}",
                 got=", ".join(f"{value:g} {name}" for name, value in asked.items()),
-                expected="at most " + " or ".join(sorted({_told(node["Resources"]) for node in self._nodes()})),
+                expected="at most " + " or ".join(there) if there else "a machine: none is left",
             )
         options = {
             "num_cpus": asked.pop("CPU"), "num_gpus": asked.pop("GPU", 0), "memory": asked.pop("memory", None),
@@ -149,7 +150,10 @@ class RayCrew:
         """What happened since this was asked last; waits a moment where nothing did."""
         done, _ = self._ray.wait(list(self._running), timeout=_NEWS_S)
         self._end_if_asked()
-        return [*self._stages(), *(self._end(self._running.pop(one), one) for one in done)]
+        stages = self._stages()
+        for one in done:
+            self._groups.pop(self._running[one], None)
+        return [*stages, *(self._end(self._running.pop(one), one) for one in done)]
 
     def _connect(self) -> None:
         for number in range(1, _STARTS + 1):
@@ -201,10 +205,12 @@ class RayCrew:
             told = self._ray.get(self._board.take.remote(), timeout=10 * _NEWS_S)
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
             return []  # its machine is gone: it begins anew elsewhere, and nothing depends on what it had to say
-        found = []
+        found, running = [], set(self._running.values())
         for cell, stage, machine, group in told:
+            if cell not in running:  # a last word may come behind the end, and the number may be another's by then
+                continue
             self._where[cell] = machine
-            self._groups.add(group)
+            self._groups[cell] = group
             found.append(Stage(cell=cell, name=stage))
         return found
 
@@ -213,7 +219,7 @@ class RayCrew:
 
     def _asked(self, resources: Resources) -> dict[str, float]:
         """What a cell takes, by Ray's names."""
-        cores = resources.cores or min(node["Resources"]["CPU"] for node in self._nodes())
+        cores = resources.cores or min((node["Resources"]["CPU"] for node in self._nodes()), default=1)
         asked: dict[str, float] = {"CPU": cores, **resources.custom}
         if resources.gpus:
             asked["GPU"] = resources.gpus
@@ -232,9 +238,10 @@ class RayCrew:
         if self._address is not None:
             return
         until = time.monotonic() + _FAREWELL_S
-        while any(map(_lives, self._groups)) and time.monotonic() < until:
+        groups = set(self._groups.values())
+        while any(map(_lives, groups)) and time.monotonic() < until:
             time.sleep(_LOOK_S)
-        for group in filter(_lives, self._groups):
+        for group in filter(_lives, groups):
             os.killpg(group, signal.SIGKILL)
         sweep(shared_temporary_folder())
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline import __version__
+from pipeline.devices.entries import DeviceEntry
 from pipeline.fleet.cell_run import Order, run_cell
 from pipeline.runner import deploy as deploy_module
 
@@ -89,6 +90,18 @@ def test_another_version_is_refused(order: Order) -> None:
         f"the cluster has another edgewright\n  got: {__version__}\n  expected: 0.0.1\n"
         "  fix: install the same version on its machines"
     )
+
+
+def test_a_device_is_reached_as_whoever_asks_has_noted_it_and_its_address_is_not_told(order: Order) -> None:
+    entry = DeviceEntry(address="ssh://me@127.0.0.1:1")
+    cell = dataclasses.replace(order.cell, axes=dataclasses.replace(order.cell.axes, device="pi"))
+    end = run_cell(dataclasses.replace(order, cell=cell, device=entry), print)
+
+    assert end.exit_code == 2
+    assert end.error is not None
+    assert end.error.startswith("pi (pi): the device cannot be reached")
+    assert "127.0.0.1" not in end.error
+    assert "me@" not in end.error
 
 
 def _with_data(order: Order, source: str) -> Any:  # noqa: ANN401 - a cell

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipeline.errors import UsageError
 from pipeline.fleet.cell_run import CellEnd, Order
 from pipeline.fleet.crew import Ended, Lost, Stage
 from pipeline.fleet.fleet_run import FleetRun, exit_code
@@ -31,10 +32,13 @@ class _Crew:
     """Ends every cell at once, as the test says; remembers what it was asked for."""
 
     answer: Callable[[int, Order, int], CellEnd | Lost]
+    is_alone: bool = False
     begun: list[tuple[int, str | None]] = field(default_factory=list)
     _waiting: list[tuple[int, Order]] = field(default_factory=list)
 
     def start(self, cell: int, order: Order, *, avoid: str | None) -> None:
+        if self.is_alone and avoid is not None:
+            raise UsageError("no machine has what a cell takes", expected="a machine: none is left")
         self.begun.append((cell, avoid))
         self._waiting.append((cell, order))
 
@@ -155,6 +159,18 @@ def test_a_lost_workers_cell_is_tried_again_elsewhere(orders: Orders, made: Made
     assert notes == ["resnet18 ort-cpu: its worker was lost (the worker died); tried again"]
     assert [cell.tries for cell in report.cells] == [2, 1, 1, 1, 1, 1]
     assert exit_code(report) == 0
+
+
+def test_a_cell_for_which_no_machine_is_left_fails_and_leaves_the_others_alone(
+    orders: Orders, made: Made, tmp_path: Path
+) -> None:
+    def answer(number: int, order: Order, _tries: int) -> CellEnd | Lost:
+        return made(order) if number else Lost(cell=0, machine="first", why="the machine died")
+
+    report, _, _ = _run(_Crew(answer, is_alone=True), orders(SIX), tmp_path / "out")
+
+    assert [cell.exit_code for cell in report.cells] == [2, 0, 0, 0, 0, 0]
+    assert "none is left" in (report.cells[0].error or "")
 
 
 @pytest.mark.parametrize("retries", [0, 2])
