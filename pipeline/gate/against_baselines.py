@@ -69,7 +69,8 @@ def judge(shelf: Shelf, candidate: Bundle, dataset: Dataset, options: GateOption
     accepted = shelf.accepted(case)
     history = shelf.history(case)
     assert history is not None  # noqa: S101 - something is accepted
-    waivers, best = read_waivers(shelf.root), shelf.best(case)  # whatever is wrong with them is told before the work
+    waivers = [waiver for root in (shelf.root, shelf.above) if root for waiver in read_waivers(root)]
+    best = shelf.best(case)  # whatever is wrong with them is told before the work
     comparison = _waived(gate(accepted, candidate, dataset, options, progress), waivers, case)
     comparison = decided(
         comparison.model_copy(update={"against": "accepted", "missing": _missing(history, comparison.metrics)}),

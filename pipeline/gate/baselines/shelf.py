@@ -52,13 +52,20 @@ def case_of(bundle: Bundle) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The baselines below one folder."""
+    """The baselines below one folder.
+
+    Attributes:
+        above: Of a class of devices, the folder that it is part of: what is waived there is waived for it too.
+    """
 
     root: Path
+    above: Path | None = None
 
     def of(self, place: Workplace) -> Shelf:
         """What was accepted for the place: of a device what was accepted on its class of machines."""
-        return self if place.name is None else Shelf(self.root / "devices" / place.machine.machine_class)
+        return (
+            self if place.name is None else Shelf(self.root / "devices" / place.machine.machine_class, above=self.root)
+        )
 
     def cases(self) -> Iterator[tuple[str, History]]:
         """Every case with its history, sorted by name."""

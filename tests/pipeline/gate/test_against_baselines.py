@@ -291,11 +291,16 @@ def test_a_waiver_that_expired_or_is_exceeded_lets_nothing_through(  # noqa: PLR
 def test_what_is_waived_is_waived_beside_the_best_one_too(
     shelf: Shelf, trained: Bundle, bigger: Bundle, remake: Remake, judged: Judge
 ) -> None:
-    """Else a waiver would let nothing through as soon as the accepted one is not the best."""
+    """Else a waiver would let nothing through as soon as the accepted one is not the best.
+
+    And what is waived for all devices is waived for each class of them.
+    """
+    shelf = Shelf(shelf.root / "devices" / "0123456789abcdef", above=shelf.root)
     second = remake({"README.md": b"the same model"})
     shelf.accept(trained, _line(trained, 2))
     shelf.accept(second, _line(second, 1, 0.01))
-    _waive(shelf, trained, most=5.0, expires=NOW.date() + timedelta(days=2))
+    assert shelf.above is not None
+    _waive(Shelf(shelf.above), trained, most=5.0, expires=NOW.date() + timedelta(days=2))
 
     judgement = judged(shelf, bigger)
 
