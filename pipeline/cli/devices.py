@@ -26,7 +26,7 @@ def connected(text: str) -> "Device":
     from pipeline.cli.console import progress
     from pipeline.devices.device import device_of
 
-    return device_of(text, progress())
+    return device_of(text, progress(), as_it_is=True)
 
 
 def _add(
@@ -117,6 +117,7 @@ def _install(name: str, target: str) -> None:
     from pipeline.catalog import target_named
     from pipeline.cli.console import progress
     from pipeline.devices.entries import add_device, device_entry
+    from pipeline.devices.facts import required
     from pipeline.devices.own_python import install_python, own_python
     from pipeline.errors import UsageError
 
@@ -129,7 +130,7 @@ def _install(name: str, target: str) -> None:
             fix=f"edgewright device add NAME {name}, then edgewright device check NAME --install",
         )
     with progress().track(f"installing {', '.join(needed)} on {name}", 0):
-        install_python(name, entry, needed)
+        install_python(name, entry, [required(one) for one in needed])
     add_device(name, {**entry.model_dump(exclude_defaults=True), "python": own_python(entry.folder)})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.devices.facts import install_command, missing_anyway
+from pipeline.devices.facts import how_to_install, missing_anyway
 
 if TYPE_CHECKING:
     from pipeline.devices.device import Device
@@ -37,8 +37,7 @@ def checkup(device: Device) -> DeviceCheckup:
     facts, entry = device.facts, device.entry
     missing = []
     if lacking := missing_anyway(facts):
-        command = install_command(entry.address, entry.python, lacking)
-        missing.append(f"it has no {' and no '.join(lacking)}: {command}")
+        missing.append(f"it has no {' and no '.join(lacking)}: {how_to_install(device, lacking)}")
     if facts.free_bytes < entry.least_free_mib * _MIB:
         missing.append(
             f"{facts.free_bytes / _MIB:.0f} MiB are free, {entry.least_free_mib} have to stay: free some there, "
@@ -64,6 +63,7 @@ def _lines(facts: DeviceFacts) -> tuple[tuple[str, str], ...]:
         ("governor", ", ".join(facts.governors) or "not told"),
         ("temperature", f"{facts.celsius:.0f} °C" if facts.celsius is not None else "not told"),
         ("free space", f"{facts.free_bytes / _GIB:.1f} GiB"),
-        ("Python", facts.python),
+        ("GPU", facts.no_gpu or "one that the driver answers for"),
+        ("Python", facts.python + (f", of {facts.bits} bits" if facts.bits < 64 else "")),
         *versions.items(),
     )

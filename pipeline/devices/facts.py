@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,24 @@ from pipeline.environment import Machine
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DeviceFacts", "doubts_of", "install_command", "missing_anyway", "missing_for"]
+    from pipeline.devices.device import Device
+
+__all__ = [
+    "DeviceFacts",
+    "doubts_of",
+    "how_to_install",
+    "is_older",
+    "missing_anyway",
+    "missing_for",
+    "required",
+    "version_of",
+]
 
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino")
 _NEEDED = ("numpy", "pillow")
+_LEAST = {"onnxruntime": "1.18", "onnxruntime-gpu": "1.18", "openvino": "2025.4"}
+"""What reads the files that are made here: ONNX Runtime's IR version 10, OpenVINO's as its builder writes them."""
+_USUAL_TARGET = "ort-cpu"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +39,8 @@ class DeviceFacts:
 
     Attributes:
         board: Its name in the device tree; None where there is none.
+        bits: Of its Python.
+        no_gpu: Why it has no NVIDIA GPU, in one sentence; None where it has one.
         usable: Numbers of the cores that may be used.
         governors: How the clocks of the cores are chosen.
         celsius: Of the hottest zone; None where it is not told.
@@ -32,6 +49,8 @@ class DeviceFacts:
 
     machine: Machine
     board: str | None
+    bits: int
+    no_gpu: str | None
     usable: tuple[int, ...]
     memory_available_bytes: int | None
     governors: tuple[str, ...]
@@ -47,6 +66,8 @@ class DeviceFacts:
         return cls(
             machine=Machine(**machine),
             board=told["board"],
+            bits=told["bits"],
+            no_gpu=told["no_gpu"],
             usable=tuple(told["usable"]),
             memory_available_bytes=told["memory_available_bytes"],
             governors=tuple(told["governors"]),
@@ -76,21 +97,55 @@ def doubts_of(governors: Iterable[str], celsius: float) -> list[str]:
 
 
 def missing_for(facts: DeviceFacts, distributions: Iterable[str]) -> list[str]:
-    """Those of the distributions that the device has not; either wheel of ONNX Runtime is as good as the other."""
-    return [name for name in distributions if not any(facts.versions.get(one) for one in _alternatives(name))]
+    """Those of the distributions that the device has not, as pip is told them; of one that is too old which it takes.
+
+    Either wheel of ONNX Runtime is as good as the other.
+    """
+    lacking = []
+    for name in distributions:
+        found = version_of(facts, name)
+        if found is None:
+            lacking.append(name)
+        elif name in _LEAST and is_older(found, _LEAST[name]):
+            lacking.append(required(name))
+    return lacking
+
+
+def version_of(facts: DeviceFacts, name: str) -> str | None:
+    """Of a distribution, or of the other wheel that is as good; None when neither is there."""
+    return next((found for one in _alternatives(name) if (found := facts.versions.get(one))), None)
 
 
 def _alternatives(name: str) -> tuple[str, ...]:
     return ("onnxruntime", "onnxruntime-gpu") if name == "onnxruntime" else (name,)
 
 
+def required(name: str) -> str:
+    """A distribution as pip is told it: with the version from which on it reads what is made here."""
+    return f"{name}>={_LEAST[name]}" if name in _LEAST else name
+
+
+def is_older(version: str, least: str) -> bool:
+    """By the first two numbers, as a bundle's ``run.py`` compares them."""
+    first, second = ([int(part) for part in re.findall(r"\d+", text)[:2]] for text in (version, least))
+    return first < second
+
+
 def missing_anyway(facts: DeviceFacts) -> list[str]:
     """What every bundle needs and the device has not; ONNX Runtime stands for the runtime where there is none."""
-    runtime = [] if any(facts.versions.get(name) for name in RUNTIMES) else ["onnxruntime"]
+    runtime = [] if any(not missing_for(facts, [name]) for name in RUNTIMES) else missing_for(facts, ["onnxruntime"])
     return [*missing_for(facts, _NEEDED), *runtime]
 
 
-def install_command(address: str, python: str, missing: Iterable[str]) -> str:
-    """What to type here to install it there."""
-    installs = f"{python} -m pip install {' '.join(missing)}"
-    return f"ssh {address} {shlex.quote(installs)}"
+def how_to_install(device: Device, missing: Iterable[str], target: str = _USUAL_TARGET) -> str:
+    """What to type here to install it there.
+
+    For one that has a name, by an environment of our own: many systems keep their own Python from pip.
+    """
+    if device.facts.bits < 64:
+        return "set it up with a 64-bit system: runtimes have no wheels for its 32-bit Python"
+    if "://" in device.name:
+        installs = f"{device.entry.python} -m pip install {shlex.join(missing)}"
+        return f"ssh {device.entry.address} {shlex.quote(installs)}"
+    whose = "" if target == _USUAL_TARGET else f" --target {target}"
+    return f"edgewright device check {device.name} --install{whose}"

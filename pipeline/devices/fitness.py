@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporters.onnxruntime_wheels import GPU_WHEEL
 from pipeline.catalog import OPENERS, target_named
-from pipeline.devices.facts import install_command, missing_for
+from pipeline.devices.facts import RUNTIMES, how_to_install, is_older, missing_for, version_of
 from pipeline.devices.measuring_code import is_sent
 from pipeline.errors import DeviceError
 
@@ -21,8 +22,9 @@ def target_lacks(target: Target, device: Device) -> str | None:
     """None when engines of the target can be measured on the device; else why not, in one sentence."""
     if not is_sent(OPENERS[target.name]):
         return f"engines for {target.name} are not measured on devices yet"
-    missing = missing_for(device.facts, target.runtime)
-    return f"the device has no {' and no '.join(missing)}" if missing else None
+    if missing := missing_for(device.facts, target.runtime):
+        return f"the device has no {' and no '.join(missing)}"
+    return device.facts.no_gpu if GPU_WHEEL in target.runtime else None
 
 
 def check_target(target: Target, device: Device) -> None:
@@ -35,9 +37,12 @@ def check_target(target: Target, device: Device) -> None:
     if reason is None:
         return
     missing = missing_for(device.facts, target.runtime)
-    fix = "copy the bundle there and run its run.py"
-    if is_sent(OPENERS[target.name]):
-        fix = install_command(device.entry.address, device.entry.python, missing)
+    if not is_sent(OPENERS[target.name]):
+        fix = "copy the bundle there and run its run.py"
+    elif missing:
+        fix = how_to_install(device, missing, target.name)
+    else:
+        fix = "see that its driver works: nvidia-smi there; or name another target"
     raise DeviceError(reason, where=device.name, fix=fix)
 
 
@@ -56,4 +61,15 @@ def check_fit(bundle: Bundle, device: Device) -> None:
             expected=" or ".join(wanted),
             fix=f"make one for it: edgewright deploy MODEL --device {device.name}",
         )
-    check_target(target_named(bundle.manifest["target"]), device)
+    target = target_named(bundle.manifest["target"])
+    check_target(target, device)
+    for name, made_with in bundle.manifest["versions"].items():
+        there = version_of(device.facts, name) if name in RUNTIMES else None
+        if made_with and there and is_older(there, made_with):
+            raise DeviceError(
+                f"the device's {name} is older than the one that the bundle was made with",
+                where=device.name,
+                got=there,
+                expected=f"{made_with}, or newer",
+                fix=f"install it there, or make a bundle for it: edgewright deploy MODEL --device {device.name}",
+            )

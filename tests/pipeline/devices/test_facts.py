@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import platform
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pipeline.devices.facts import DeviceFacts, doubts_of, install_command, missing_anyway, missing_for
-from pipeline.devices.there import examination
+from pipeline.catalog import target_named
+from pipeline.devices.facts import DeviceFacts, doubts_of, how_to_install, missing_anyway, missing_for
+from pipeline.devices.fitness import target_lacks
+from pipeline.devices.there import clocks, examination
+from pipeline.devices.there.clocks import ClockWatch
 from pipeline.devices.there.examination import examine
 
 
@@ -34,9 +40,73 @@ def test_either_wheel_of_onnxruntime_will_do(told: dict[str, Any]) -> None:
     assert missing_anyway(DeviceFacts.of({**told, "versions": {}})) == ["numpy", "pillow", "onnxruntime"]
 
 
-def test_what_installs_is_one_command_for_this_machine() -> None:
-    found = install_command("ssh://pi", "~/edgewright/bin/python", ["numpy", "pillow"])
+def test_a_runtime_that_is_too_old_is_missing(told: dict[str, Any]) -> None:
+    versions = {"numpy": "2.0.2", "pillow": "11.0", "onnxruntime": "1.9.0", "openvino": "2025.4.1"}
+    facts = DeviceFacts.of({**told, "versions": versions})
+
+    assert missing_for(facts, ("onnxruntime", "numpy", "openvino")) == ["onnxruntime>=1.18"]
+    assert missing_anyway(facts) == []  # OpenVINO is a runtime too
+    assert missing_anyway(DeviceFacts.of({**told, "versions": {**versions, "openvino": None}})) == ["onnxruntime>=1.18"]
+
+
+def _device(told: dict[str, Any], name: str, **facts: object) -> Any:  # noqa: ANN401 - as much of a device as is asked
+    entry = SimpleNamespace(address="ssh://pi", python="~/edgewright/bin/python")
+    return SimpleNamespace(name=name, entry=entry, facts=DeviceFacts.of({**told, **facts}))
+
+
+def test_what_installs_is_one_command_for_this_machine(told: dict[str, Any]) -> None:
+    missing = ["numpy", "onnxruntime>=1.18"]
+    assert how_to_install(_device(told, "pi"), missing) == "edgewright device check pi --install"
+    openvino = how_to_install(_device(told, "pi"), missing, "openvino")
+    assert openvino == "edgewright device check pi --install --target openvino"
+    found = how_to_install(_device(told, "ssh://pi"), ["numpy", "pillow"])
     assert found == "ssh ssh://pi '~/edgewright/bin/python -m pip install numpy pillow'"
+    assert "64-bit system" in how_to_install(_device(told, "pi", bits=32), missing)
+
+
+def test_a_target_of_a_gpu_lacks_it_where_there_is_none(told: dict[str, Any]) -> None:
+    versions = {"numpy": "2.0.2", "pillow": "11.0", "onnxruntime-gpu": "1.20.0"}
+    without = _device(told, "pi", versions=versions, no_gpu="no NVIDIA GPU: none")
+
+    assert target_lacks(target_named("ort-cuda"), without) == "no NVIDIA GPU: none"
+    assert target_lacks(target_named("ort-cpu"), without) is None
+    assert target_lacks(target_named("ort-cuda"), _device(told, "pi", versions=versions, no_gpu=None)) is None
+
+
+_LOWERED = "the highest clock that the kernel allows was lowered meanwhile"
+
+
+@pytest.mark.parametrize(
+    ("now_khz", "ceilings_khz", "firmware", "reasons"),
+    [
+        (1_500_000, (1_500_000, 1_500_000), ("0x0", "0x0"), []),
+        (900_000, (1_500_000, 1_500_000), ("0x0", "0x0"), ["its clocks came to 60 % of what they may"]),
+        (1_000_000, (1_500_000, 1_000_000), ("0x0", "0x0"), [_LOWERED]),
+        (1_500_000, (1_500_000, 1_500_000), ("0x50000", "0x50000"), []),  # before, not meanwhile
+        (1_500_000, (1_500_000, 1_500_000), ("0x0", "0x40000"), ["it was throttled"]),
+        (1_500_000, (1_500_000, 1_500_000), ("0x50005", "0x50000"), ["its supply was too weak", "it was throttled"]),
+    ],
+)  # fmt: skip
+def test_clocks_that_were_held_back_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now_khz: int, ceilings_khz: tuple[int, int],
+    firmware: tuple[str, str], reasons: list[str],
+) -> None:  # fmt: skip
+    folder = tmp_path / "cpu" / "cpu3" / "cpufreq"
+    folder.mkdir(parents=True)
+    (folder / "scaling_cur_freq").write_text(f"{now_khz}\n")
+    (folder / "scaling_max_freq").write_text(f"{ceilings_khz[0]}\n")
+    (tmp_path / "throttled").write_text(f"{firmware[0]}\n")
+    monkeypatch.setattr(clocks, "_CPUS", tmp_path / "cpu")
+    monkeypatch.setattr(clocks, "_FIRMWARE", tmp_path / "throttled")
+    monkeypatch.setattr(clocks, "_EVERY_S", 0.001)
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+
+    with ClockWatch([3]) as watch:
+        time.sleep(0.05)
+        (folder / "scaling_max_freq").write_text(f"{ceilings_khz[1]}\n")
+        (tmp_path / "throttled").write_text(f"{firmware[1]}\n")
+
+    assert watch.reasons == reasons
 
 
 def test_governors_and_the_hottest_zone_are_read_of_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
