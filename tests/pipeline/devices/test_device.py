@@ -272,6 +272,11 @@ def test_what_somebody_removed_meanwhile_is_sent_again(
         assert connected.sent.files == 2 * once
         assert list(Path(connected._link._bodies.name).iterdir()) == []
 
+        connected._sending.forget()
+        connected.entry = connected.entry.model_copy(update={"least_free_mib": 1 << 40})
+        with pytest.raises(ResourceError, match="too little room on the device"):  # also where nothing has to be sent
+            connected.collect_outputs(*what)
+
 
 def test_a_core_that_it_has_not_is_told_at_once_and_it_can_be_looked_over_all_the_same(device: MakeDevice) -> None:
     with pytest.raises(DeviceError, match="has not all cores that its entry names"), device(cores=[4000]):
