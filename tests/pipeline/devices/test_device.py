@@ -25,8 +25,8 @@ from benchmarks.solo import Profile
 from benchmarks.workers.workplace import HERE
 from exporters.bundle import Bundle
 from pipeline.catalog import OPENERS
+from pipeline.devices import connection
 from pipeline.devices.checkup import checkup
-from pipeline.devices.connection import _known_as
 from pipeline.devices.device import Device
 from pipeline.environment import this_machine
 from pipeline.errors import DeviceError, EdgewrightError, ResourceError
@@ -285,16 +285,14 @@ def test_a_core_that_it_has_not_is_told_at_once_and_it_can_be_looked_over_all_th
         assert "it has no cores [4000]" in checkup(connected).missing[0]
 
 
-def test_a_python_may_be_named_from_the_home_and_say_something_first(
-    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path
+def test_a_python_may_be_named_from_the_home_and_a_login_script_may_print_something_without_an_end(
+    device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loud = tmp_path / "loud"
-    says = 'case "$*" in *worker*) ;; *) printf hello; esac'  # as a login script does, without an end
-    loud.write_text(f'#!/bin/sh\n{says}\nexec {sys.executable} "$@"\n')
-    loud.chmod(0o755)
-    home = pwd.getpwuid(os.getuid()).pw_dir
+    plain = connection._line
+    monkeypatch.setattr(connection, "_line", lambda script: plain(f"printf hello; {script}"))
+    python = os.path.relpath(sys.executable, pwd.getpwuid(os.getuid()).pw_dir)
     what = (trained.root, trained.spec, OPENERS["ort-cpu"], colours.test[:1], trained.preprocess, SilentProgress())
-    with device(python=f"TMPDIR={tmp_path} {os.path.relpath(loud, home)}") as connected:
+    with device(python=f"TMPDIR={tmp_path} {python}") as connected:
         assert len(connected.collect_outputs(*what)) == 1
 
 
@@ -351,7 +349,7 @@ def test_a_command_that_does_not_end_is_told_and_none_goes_another_way_than_the_
      ("[fe80::1]:2222", "'[fe80::1]:2222'")],
 )  # fmt: skip
 def test_a_host_key_is_forgotten_by_the_name_that_ssh_notes_it_under(host: str, known: str) -> None:
-    assert _known_as(host) == known
+    assert connection._known_as(host) == known
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
