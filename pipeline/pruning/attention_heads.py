@@ -68,7 +68,7 @@ class AttentionHeads:
                 copies=heads.width,
                 kind="attention heads",
                 makes=(self._names[heads.makes],),
-                takes=(self._names[heads.takes],),
+                takes={self._names[heads.takes]: 1.0},
             )
             for name, heads in self._heads.items()
             if (scores := heads.scores(self._importance)) is not None

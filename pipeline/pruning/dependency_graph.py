@@ -93,6 +93,10 @@ def outputs_of(module: nn.Module) -> int:
     return int(getattr(module, "out_channels", 0) or getattr(module, "out_features", 0))
 
 
+def _inputs_of(layer: nn.Conv2d | nn.Linear) -> int:
+    return layer.in_channels if isinstance(layer, nn.Conv2d) else layer.in_features
+
+
 def _read(pruner: Any, group: Any, names: Mapping[nn.Module, str]) -> ChannelGroup | None:  # noqa: ANN401 - as above
     """A group as we know it; None for one that nothing can be said about."""
     scores = pruner.estimate_importance(group)
@@ -101,13 +105,16 @@ def _read(pruner: Any, group: Any, names: Mapping[nn.Module, str]) -> ChannelGro
         return None
     copies = pruner._get_channel_groups(group)  # noqa: SLF001 - there is no public way to ask
     makes: list[str] = []
-    takes: list[str] = []
+    takes: dict[str, float] = {}
     kind = []
-    for dep, _ in group:
+    for dep, places in group:
         module, gives = dep.target.module, pruner.DG.is_out_channel_pruning_fn(dep.handler)
         kind.append(f"{type(module).__name__} {'out' if gives else 'in'}")
         if isinstance(module, nn.Conv2d | nn.Linear) and module in names:
-            (makes if gives else takes).append(names[module])
+            if gives:
+                makes.append(names[module])
+            else:
+                takes[names[module]] = takes.get(names[module], 0.0) + len(places) / _inputs_of(module)
     return ChannelGroup(
         root=names[root],
         channels=outputs_of(root),
@@ -115,7 +122,7 @@ def _read(pruner: Any, group: Any, names: Mapping[nn.Module, str]) -> ChannelGro
         copies=copies,
         kind=", ".join(kind),
         makes=tuple(dict.fromkeys(makes)),
-        takes=tuple(dict.fromkeys(takes)),
+        takes=takes,
     )
 
 

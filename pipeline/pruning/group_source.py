@@ -24,7 +24,8 @@ class ChannelGroup:
         copies: Channels go so many at once: one of each part of a grouped convolution, or a whole attention head.
         kind: Groups of the same kind are built alike: the same layers are coupled in the same way.
         makes: Layers whose outputs these are.
-        takes: Layers whose inputs these are.
+        takes: Layers whose inputs these are, each with the fraction of its inputs: behind a concatenation they are a
+            part of them.
     """
 
     root: str
@@ -33,7 +34,7 @@ class ChannelGroup:
     copies: int
     kind: str
     makes: tuple[str, ...]
-    takes: tuple[str, ...]
+    takes: Mapping[str, float]
 
 
 class GroupSource(Protocol):

@@ -31,8 +31,9 @@ class LayerCost:
         params: Of its weights.
         block: Layers of the same block work at the same resolution in the same way: their time per multiplication is
             about the same.
-        takes: Root of the group its inputs belong to; None: they stay.
-        makes: The same of its outputs.
+        takes: Roots of the groups its inputs belong to, several behind a concatenation, each with its fraction of them;
+            what is lacking stays.
+        makes: Root of the group its outputs belong to; None: they stay.
         depthwise: Inputs and outputs are the same channels.
     """
 
@@ -40,7 +41,7 @@ class LayerCost:
     macs: int
     params: int
     block: str
-    takes: str | None
+    takes: Mapping[str, float]
     makes: str | None
     depthwise: bool
 
@@ -51,7 +52,9 @@ class LayerCost:
             left: Root to the fraction of its channels that stay.
         """
         makes = left.get(self.makes or "", 1.0)
-        return makes if self.depthwise else makes * left.get(self.takes or "", 1.0)
+        if self.depthwise:
+            return makes
+        return makes * (1 - sum(part * (1 - left.get(root, 1.0)) for root, part in self.takes.items()))
 
 
 def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[ChannelGroup]) -> list[LayerCost]:
@@ -66,7 +69,10 @@ def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[Cha
         groups: Of its channels.
     """
     makes = {layer: group.root for group in groups for layer in group.makes}
-    takes = {layer: group.root for group in groups for layer in group.takes}
+    takes: dict[str, dict[str, float]] = {}
+    for group in groups:
+        for layer, part in group.takes.items():
+            takes.setdefault(layer, {})[group.root] = part
     owners = {
         weight: (name, module)
         for name, module in network.named_modules()
@@ -90,7 +96,7 @@ def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[Cha
             macs=macs,
             params=weight.numel(),
             block=f"{size} depthwise" if depthwise else size,
-            takes=takes.get(name),
+            takes=takes.get(name, {}),
             makes=makes.get(name),
             depthwise=depthwise,
         )

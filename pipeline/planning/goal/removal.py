@@ -53,7 +53,7 @@ def remove_until(
     least = {group.root: least_channels(group, round_to) for group in groups}
 
     layers = next(iter(models.values())).layers
-    touched = {root: [one for one in layers if root in {one.makes, one.takes}] for root in left}
+    touched = {root: [one for one in layers if root == one.makes or root in one.takes] for root in left}
     now = dict.fromkeys(left, 1.0)
     costs = {name: model.predict(now) for name, model in models.items()}
     while True:

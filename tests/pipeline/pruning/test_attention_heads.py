@@ -88,7 +88,7 @@ def test_a_head_is_a_step_of_its_width_and_names_its_layers(transformer: Transfo
     for group in groups:
         assert len(group.scores) * group.copies == group.channels
         assert float(group.scores.mean()) == pytest.approx(1)
-        assert modules[group.takes[0]].in_features == group.channels
+        assert modules[next(iter(group.takes))].in_features == group.channels
         assert set(group.makes) <= set(modules)
 
 

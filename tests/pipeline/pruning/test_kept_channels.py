@@ -15,7 +15,7 @@ from pipeline.pruning.kept_channels import gradually, kept_channels
 
 
 def _group(root: str, scores: list[float], **fields: Any) -> ChannelGroup:  # noqa: ANN401 - fields of all kinds
-    given = {"copies": 1, "kind": "conv", "makes": (root,), "takes": (), **fields}
+    given = {"copies": 1, "kind": "conv", "makes": (root,), "takes": {}, **fields}
     return ChannelGroup(root=root, channels=len(scores) * given["copies"], scores=torch.tensor(scores), **given)
 
 

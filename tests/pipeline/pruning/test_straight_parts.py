@@ -58,7 +58,7 @@ def test_where_the_whole_cannot_be_followed_the_parts_are_cut() -> None:
     cutter.cut({"branch.2.0": 24})
 
     assert cutter.by_parts
-    assert [(group.root, group.channels, group.takes) for group in groups] == [("branch.2.0", 64, ("branch.3",))]
+    assert [(group.root, group.channels, group.takes) for group in groups] == [("branch.2.0", 64, {"branch.3": 1.0})]
     assert [network.branch[index].weight.shape[0] for index in (0, 3)] == [16, 16]
     assert network.branch[2][0].out_channels == 24
     assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 3)
@@ -127,7 +127,7 @@ def test_feed_forward_channels_that_count_for_nothing_go_without_changing_the_an
         takes = next(group.takes for group in cutter.groups() if group.root == name)
         with torch.no_grad():
             first.weight[: width // 2] = 0
-            modules[takes[0]].weight[:, : width // 2] = 0
+            modules[next(iter(takes))].weight[:, : width // 2] = 0
     before = network(batch)
 
     cutter.cut({name: width // 2 for name, width in widths.items()})

@@ -12,7 +12,8 @@ from pipeline.planning.goal.layer_costs import LayerCost
 
 
 def _layer(name: str, block: str, macs: int, takes: str | None, makes: str | None) -> LayerCost:
-    return LayerCost(name=name, macs=macs, params=macs // 10, block=block, takes=takes, makes=makes, depthwise=False)
+    taken = {takes: 1.0} if takes else {}
+    return LayerCost(name=name, macs=macs, params=macs // 10, block=block, takes=taken, makes=makes, depthwise=False)
 
 
 _LAYERS = [
@@ -65,7 +66,7 @@ def test_from_the_unpruned_network_alone_it_takes_all_blocks_alike() -> None:
 def test_a_saving_is_the_difference_of_two_predictions() -> None:
     model = fit_cost_model([_seen(left) for left in _SEEN], by_params=True)
     now = {"a": 0.8, "b": 0.6, "c": 1.0}
-    touched = [layer for layer in _LAYERS if "b" in {layer.takes, layer.makes}]
+    touched = [layer for layer in _LAYERS if "b" in {*layer.takes, layer.makes}]
     wanted = model.predict(now) - model.predict({**now, "b": 0.3})
     assert model.saving(now, "b", 0.3, touched) == pytest.approx(wanted)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from torch import nn
+from torchvision.models.densenet import DenseNet
 from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.vision_transformer import VisionTransformer
 
@@ -35,6 +36,22 @@ def test_the_multiplications_that_are_left_are_those_of_the_cut_network(tiny_mod
     left = {root: number / whole[root] for root, number in kept.items()}
     cutter.cut(kept)
     assert sum(layer.macs * layer.share(left) for layer in layers) == pytest.approx(count_macs(network, _SHAPE))
+
+
+def test_behind_concatenations_each_group_counts_for_its_part_of_the_inputs() -> None:
+    torch.manual_seed(0)
+    network = DenseNet(8, (2, 2), 16, bn_size=2, num_classes=3).eval()
+    cutter = ChannelGroups(network, input_shape=(1, 3, 32, 32), outputs=3)
+    groups = cutter.groups()
+    layers = layer_costs(network, (1, 3, 32, 32), groups)
+    assert max(len(layer.takes) for layer in layers) > 1
+    kept = {group.root: group.channels * (1 + number % 4) // 4 for number, group in enumerate(groups)}
+
+    cutter.cut(kept)
+
+    left = {group.root: kept[group.root] / group.channels for group in groups}
+    after = layer_costs(network, (1, 3, 32, 32), [])
+    assert sum(layer.macs * layer.share(left) for layer in layers) == sum(layer.macs for layer in after)
 
 
 def test_layers_of_a_resolution_are_a_block_and_depthwise_ones_another(tiny_model: ModelSource) -> None:

@@ -15,14 +15,14 @@ from pipeline.pruning.channel_groups import ChannelGroup
 
 def _group(root: str, scores: list[float]) -> ChannelGroup:
     return ChannelGroup(
-        root=root, channels=len(scores), scores=torch.tensor(scores), copies=1, kind="", makes=(root,), takes=()
+        root=root, channels=len(scores), scores=torch.tensor(scores), copies=1, kind="", makes=(root,), takes={}
     )
 
 
 def _model(**rates: float) -> CostModel:
     """A layer for each group, of a cost a channel."""
     layers = tuple(
-        LayerCost(name=root, macs=64, params=64, block=root, takes=None, makes=root, depthwise=False) for root in rates
+        LayerCost(name=root, macs=64, params=64, block=root, takes={}, makes=root, depthwise=False) for root in rates
     )
     return CostModel(layers=layers, rates=rates, fixed=0.0, by_params=False)
 
