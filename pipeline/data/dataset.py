@@ -119,8 +119,8 @@ def shorter_side(samples: Sequence[Sample]) -> float:
 
 def rotating_samples(samples: Sequence[Sample], count: int = 64) -> tuple[Sample, ...]:
     """``count`` samples spread over a split, or all of a smaller one: the inputs that latency is measured with."""
-    step = max(1, len(samples) // count)
-    return tuple(samples[::step][:count])
+    number = min(count, len(samples))
+    return tuple(samples[place * len(samples) // number] for place in range(number))
 
 
 def read_images(samples: Iterable[Sample], preprocess: PreprocessSpec, dtype: str = "float32") -> Iterator[Array]:
