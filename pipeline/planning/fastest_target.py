@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.planning.time_ratio import TimeRatio, comparison_key, time_ratio
+from pipeline.planning.time_ratio import kept_time_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Contender", "fastest"]
 
-_RECORDS = "side-by-side"
 _CLEARLY = 0.98
 """The first contender stays unless another one takes less than this share of its time: what can be told apart."""
 
@@ -37,7 +36,10 @@ def fastest(chain: Chain, contenders: Sequence[Contender]) -> tuple[int, str]:
         contenders: At least one; the first is kept where none is clearly faster.
     """
     first, *others = contenders
-    found = [_ratio(chain, other, first) for other in others]
+    found = [
+        kept_time_ratio(chain, other.engine, first.engine, (*first.target.distributions, *other.target.distributions))
+        for other in others
+    ]
     told = "; ".join(
         f"{other.target.name} {ratio.told(first.target.name)}" for other, ratio in zip(others, found, strict=True)
     )
@@ -45,16 +47,3 @@ def fastest(chain: Chain, contenders: Sequence[Contender]) -> tuple[int, str]:
     if not ratios or min(ratios) >= _CLEARLY:
         return 0, told
     return 1 + ratios.index(min(ratios)), told
-
-
-def _ratio(chain: Chain, other: Contender, base: Contender) -> TimeRatio:
-    """Of their times, side by side; measured once for the same two engines on this machine."""
-    distributions = (*base.target.distributions, *other.target.distributions)
-    key = comparison_key(chain, base.engine, other.engine, distributions)
-    with chain.store.exclusive(f"{_RECORDS}-{key}"):
-        known = chain.store.get_record(_RECORDS, key)
-        if known is not None:
-            return TimeRatio(**known)
-        ratio = time_ratio(chain, other.engine, base.engine)
-        chain.store.put_record(_RECORDS, key, asdict(ratio))
-    return ratio

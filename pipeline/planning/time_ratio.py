@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -23,8 +23,19 @@ if TYPE_CHECKING:
     from benchmarks.pairs.paired_processes import Kind
     from pipeline.artifact import Artifact, Json
     from pipeline.chain.chain import Chain
+    from pipeline.chain.plan import Plan
 
-__all__ = ["PROTOCOL", "TimeRatio", "comparison_key", "comparison_settings", "engines_of", "time_ratio"]
+__all__ = [
+    "PROTOCOL",
+    "TimeRatio",
+    "comparison_key",
+    "comparison_settings",
+    "engines_of",
+    "kept_time_ratio",
+    "time_ratio",
+]
+
+_RECORDS = "side-by-side"
 
 PROTOCOL = PairProtocol(target_s=0.8, min_pairs=32, max_pairs=600, max_s=6.0, warmup_s=0.3, warmup_limit=120)
 _PROCESSES = 3
@@ -69,9 +80,9 @@ class TimeRatio:
         return f"takes {self.ratio:.2f}x the time of {base}, {self.interval}"
 
 
-def comparison_settings(chain: Chain) -> dict[str, Json]:
+def comparison_settings(plan: Plan) -> dict[str, Json]:
     """What decides a ratio besides the engines and the machine; for keys."""
-    threads = chain.plan.recipe.measure.threads
+    threads = plan.recipe.measure.threads
     return {"version": _VERSION, "protocol": PROTOCOL.to_json(), "processes": _PROCESSES, "threads": threads}
 
 
@@ -90,7 +101,7 @@ def comparison_key(
     return sha256_of_json(
         {
             "engines": [base.sha256, other.sha256],
-            "settings": {**comparison_settings(chain), "processes": processes},
+            "settings": {**comparison_settings(chain.plan), "processes": processes},
             "machine": chain.plan.place.identity,
             "versions": dict(chain.plan.place.versions(distributions)),
         }
@@ -129,3 +140,23 @@ def time_ratio(chain: Chain, other: Artifact, base: Artifact) -> TimeRatio:
         high=math.exp(ends.high),
         unfit=" and ".join(disturbances_of(found)),
     )
+
+
+def kept_time_ratio(chain: Chain, other: Artifact, base: Artifact, distributions: Sequence[str]) -> TimeRatio:
+    """The same, measured once for two engines on a machine; from the store afterwards, unless that was unfit.
+
+    Args:
+        chain: The run.
+        other: Engine.
+        base: That it is held against.
+        distributions: As of :func:`comparison_key`.
+    """
+    key = comparison_key(chain, base, other, distributions)
+    with chain.store.exclusive(f"{_RECORDS}-{key}"):
+        known = chain.store.get_record(_RECORDS, key)
+        if known is not None:
+            return TimeRatio(**known)
+        ratio = time_ratio(chain, other, base)
+        if not ratio.unfit:
+            chain.store.put_record(_RECORDS, key, asdict(ratio))
+    return ratio

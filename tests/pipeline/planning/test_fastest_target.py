@@ -10,7 +10,7 @@ from exporters.auto import candidates
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.environment import this_machine
-from pipeline.planning import fastest_target as module
+from pipeline.planning import time_ratio as module
 from pipeline.planning.time_ratio import TimeRatio
 from pipeline.progress import SilentProgress
 from pipeline.recipe import read_recipe

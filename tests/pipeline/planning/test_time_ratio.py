@@ -12,10 +12,13 @@ from benchmarks.machine.disturbance import MachineState
 from benchmarks.pairs.paired_processes import PairProcess
 from benchmarks.workers.workplace import HERE
 from pipeline.planning import time_ratio as module
-from pipeline.planning.time_ratio import TimeRatio, time_ratio
+from pipeline.planning.time_ratio import TimeRatio, kept_time_ratio, time_ratio
 from pipeline.progress import SilentProgress
+from pipeline.store import Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.chain.chain import Chain
 
 ENGINE: Any = SimpleNamespace(sha256="a" * 64)
@@ -66,6 +69,24 @@ def test_the_interval_is_that_of_the_signed_ranks_at_seven_eighths() -> None:
     assert module._ALPHA == 0.125
     assert math.isfinite(module.shift([0.1, 0.2, 0.3], alpha=module._ALPHA).low)
     assert not math.isfinite(module.shift([0.1, 0.2, 0.3], alpha=module._ALPHA - 1e-9).low)
+
+
+@pytest.mark.parametrize(("others", "times"), [(0.01, 1), (0.69, 2)], ids=["quiet", "busy"])
+def test_two_engines_are_compared_once_unless_something_disturbed_that(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, others: float, times: int
+) -> None:
+    compared: list[object] = []
+    monkeypatch.setattr(module, "engines_of", lambda *_: (None, None))
+    monkeypatch.setattr(module, "comparison_key", lambda *_: "a" * 64)
+    monkeypatch.setattr(
+        module, "measure_pairs", lambda *_, **__: compared.append(1) or [_process(0.9, others) for _ in range(3)]
+    )
+    chain = cast("Chain", SimpleNamespace(**vars(CHAIN), store=Store(tmp_path)))
+
+    first, second = (kept_time_ratio(chain, ENGINE, ENGINE, ()) for _ in range(2))
+
+    assert first == second
+    assert len(compared) == times
 
 
 def test_a_ratio_comes_back_from_its_record() -> None:
