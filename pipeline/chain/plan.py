@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.workers.workplace import HERE
 from exporters.auto import AUTO
 from pipeline.catalog import task_named
+from pipeline.chain.goal_checks import check_plannable
 from pipeline.chain.preprocessing import preprocess_of
 from pipeline.chain.skipped_stages import check_asked, skipped_stages
 from pipeline.chain.targets import cannot_run, targets_of
@@ -197,6 +198,7 @@ def make_plan(
     preprocess, assumed = preprocess_of(recipe, model, weights)
     skipped = skipped_stages(recipe, dataset, model, weights, task)
     check_asked(recipe, preprocess, skipped, task)
+    check_plannable(recipe, targets, place, machine, skipped)
     parts = Parts(model=model, weights=weights, dataset=dataset, preprocess=preprocess, task=task)
     teachers = {
         teacher.text: teacher_parts(parts, teacher, recipe, cache, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.chain.goal_checks import check_goal
 from pipeline.chain.teachers import is_file_of_answers
 from pipeline.errors import UsageError
 from pipeline.recipe.goal import asks_for_fewer_pixels
@@ -70,7 +71,7 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
     Raises:
         UsageError: for what cannot.
     """
-    _check_blocks(recipe, skipped)
+    check_goal(recipe, skipped)
     _check_size(recipe, preprocess, skipped)
     _check_mixed_sizes(recipe, skipped, task)
     _check_stem(recipe, skipped, task)
@@ -81,27 +82,6 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
     _check_views_of_files(recipe, skipped, task)
     _check_patience(recipe, skipped)
     _check_weighting(recipe, skipped, task)
-
-
-def _check_blocks(recipe: Recipe, skipped: Mapping[str, str]) -> None:
-    """See that a goal alone, or the number of blocks, decides what is pruned, and that there is a goal to decide."""
-    blocks, budgets = recipe.prune.blocks, recipe.goal.budgets()
-    if "prune" in skipped:
-        return
-    if blocks == "auto" and not budgets:
-        raise UsageError(
-            "how many blocks go is decided by a goal, and there is none",
-            where="prune.blocks",
-            got="auto",
-            fix="add --goal latency=0.5x, or give their number",
-        )
-    if blocks and blocks != "auto" and budgets:
-        raise UsageError(
-            "a goal decides what is pruned",
-            where="prune.blocks",
-            got=f"{blocks}, and a goal for {', '.join(one.quantity for one in budgets)}",
-            fix="leave the one or the other out; with prune.blocks=auto the goal decides about blocks too",
-        )
 
 
 def _check_size(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str, str]) -> None:
@@ -270,7 +250,7 @@ def _check_untaught(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> N
 
 
 def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
-    """Refuse what asks for the training of a network that comes as an ONNX file."""
+    """Refuse what asks for the training of a network that comes as an ONNX file, or for a fraction of what it costs."""
     asked = {
         "prune": "prune" in recipe.goal.require,
         "downsample.size": recipe.downsample.size is not None,
@@ -285,3 +265,11 @@ def _check_untrained(recipe: Recipe, model: ModelSource) -> None:
                 got=f"{key} is asked for",
                 fix="give the PyTorch network as path/to/file.py:factory with its --weights, or leave that out",
             )
+    relative = [f"{budget.quantity}={budget.text}" for budget in recipe.goal.budgets() if budget.relative]
+    if relative:
+        raise UsageError(
+            "a fraction is one of the network as it is unpruned, and an ONNX file is not pruned",
+            where="goal",
+            got=", ".join(relative),
+            fix="give an amount, such as latency=5ms: the report says whether the file holds it",
+        )

@@ -25,6 +25,8 @@ QUANTITIES: dict[Quantity, dict[str, float]] = {
 }
 """Quantity to its units, each with what it is worth in seconds, pieces or bytes."""
 
+_COUNTED = frozenset({"macs", "params"})
+
 _OF_PIXELS = frozenset({"latency", "macs", "memory"})
 """What smaller images cost less of; parameters and the file stay as they are."""
 
@@ -45,6 +47,11 @@ class Budget:
     most: float
     relative: bool
     text: str
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether nothing has to be measured to know what a network has of it."""
+        return self.quantity in _COUNTED
 
 
 def _budget(quantity: Quantity, text: str) -> Budget:
@@ -90,7 +97,9 @@ class GoalSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1), BeforeValidator(_share)] = Field(
-        default=0.01, description="INT8 may lose at most this fraction of accuracy against its float network"
+        default=0.01,
+        description="at most this fraction of accuracy may be lost: by INT8 against its float network, and by what is "
+        "shipped against the baseline",
     )
     min_agreement: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="least share of test images on which INT8 answers like its float network"
@@ -121,7 +130,7 @@ class GoalSection(BaseModel):
         default=(),
         description="'int8': fail rather than ship float when INT8 cannot hold the limit; "
         "'prune': fail rather than leave a network dense that cannot be pruned; "
-        "'goal': fail where latency, macs, params, size or memory are missed",
+        "'goal': fail where latency, macs, params, size or memory are missed, or more accuracy is lost than may be",
     )
 
     def budgets(self) -> tuple[Budget, ...]:
@@ -139,9 +148,10 @@ def goal_settings(text: str | None) -> dict[str, str]:
     """``latency=5ms,drop=1%`` as keys of the recipe.
 
     Raises:
-        UsageError: for a part that is no ``name=value``, or an unknown name.
+        UsageError: for a part that is no ``name=value``, an unknown name, one that is named twice, or a drop that is no
+            percentage.
     """
-    settings = {}
+    settings: dict[str, str] = {}
     for part in (text or "").split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not part.strip():
@@ -156,5 +166,20 @@ def goal_settings(text: str | None) -> dict[str, str]:
                 if close and name not in known
                 else f"such as latency=5ms,drop=1%; names are {', '.join(known)}",
             )
-        settings["goal.max_accuracy_drop" if name == "drop" else f"goal.{name}"] = value
+        if name == "drop" and not value.endswith("%"):
+            raise UsageError(
+                "drop is a percentage",
+                where="--goal",
+                got=part.strip(),
+                expected="such as drop=1%: one point of accuracy",
+            )
+        key = "goal.max_accuracy_drop" if name == "drop" else f"goal.{name}"
+        if key in settings:
+            raise UsageError(
+                f"{name} is named twice",
+                where="--goal",
+                got=f"{settings[key]} and {value}",
+                fix="leave one of them out",
+            )
+        settings[key] = value
     return settings

@@ -25,6 +25,7 @@ QUICK = {
     "baseline.objects_schedule.epochs": 1,
     "distill.schedule.epochs": 1,
     "distill.teacher_schedule.epochs": 1,
+    "downsample.schedule.epochs": 1,
     "prune.schedule.epochs": 1,
     "data.calibration_images": 64,
     "build.budget_s": 20,

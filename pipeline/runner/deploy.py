@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.chain.chain import Chain, network_facts_of
 from pipeline.chain.teachers import in_named_order
-from pipeline.errors import DeviceError, EdgewrightError, ResourceError, UsageError
+from pipeline.errors import DeviceError, EdgewrightError, ResourceError
 from pipeline.planning.fastest_target import Contender, fastest
 from pipeline.planning.goal.stored_goal_search import as_planned, plan_for_goal, waits_for_goal
 from pipeline.planning.int8_candidate import export_of
@@ -118,15 +118,8 @@ def _planned(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
 
     Raises:
         GoalError: when it cannot.
-        UsageError: when it would have to be measured where nothing can be.
+        UsageError: when the system does not tell what would have to be measured.
     """
-    if reason := chain.plan.cannot_run(target):
-        raise UsageError(
-            "a goal is planned by measuring, and the target cannot run here",
-            where=target.name,
-            got=reason,
-            fix="run it where the target runs, or leave --goal out",
-        )
     with chain.phases.during("planning for the goal", whole=True):
         found = plan_for_goal(chain, target, network)
     chain.progress.note(f"goal: {found.networks.reason}")

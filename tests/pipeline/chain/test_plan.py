@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from exporters.ort_cpu.target import OrtCpuTarget
 from pipeline import catalog
 from pipeline.chain.plan import Plan, make_plan
 from pipeline.chain.skipped_stages import check_asked
@@ -576,6 +577,46 @@ def test_a_goal_decides_about_blocks_where_it_is_asked_to(planned: Planner) -> N
     with pytest.raises(UsageError, match="is decided by a goal, and there is none") as raised:
         planned(prune={"blocks": "auto"})
     assert (raised.value.where, raised.value.got) == ("prune.blocks", "auto")
+
+
+@pytest.mark.parametrize(
+    ("prune", "got"),
+    [({"ratio": 0.25}, "0.25"), ({"scope": "global"}, "global"), ({"channels": {"widen": 8}}, "{'widen': 8}")],
+)
+def test_how_many_channels_stay_is_said_by_a_goal_or_by_the_user(
+    planned: Planner, prune: dict[str, Any], got: str
+) -> None:
+    with pytest.raises(UsageError, match="a goal decides how many channels stay") as raised:
+        planned(prune=prune, goal={"macs": "0.5x"})
+    assert (raised.value.where, raised.value.got) == (f"prune.{next(iter(prune))}", f"{got}, and a goal for macs")
+    assert planned(prune={"ratio": 0, "blocks": "auto"}, goal={"macs": "0.5x"}).depth_is_open
+    assert planned(prune=prune, goal={"macs": "0.5x"}, skip=["prune"])
+
+
+def test_a_goal_that_is_required_has_to_be_there(planned: Planner) -> None:
+    with pytest.raises(UsageError, match="a goal is required, and there is none"):
+        planned(goal={"require": ["goal"]})
+    assert planned(goal={"require": ["goal"], "max_accuracy_drop": "1%"}).recipe.goal.require == ("goal",)
+
+
+def test_a_fraction_of_an_onnx_file_is_refused_and_an_amount_is_not(
+    planned: Planner, onnx_file: Callable[..., str]
+) -> None:
+    with pytest.raises(UsageError, match="an ONNX file is not pruned") as raised:
+        planned(model=onnx_file(), weights=None, goal={"latency": "0.5x", "macs": "2M"})
+    assert (raised.value.where, raised.value.got) == ("goal", "latency=0.5x")
+    assert planned(model=onnx_file(), weights=None, goal={"latency": "5ms"}).skipped
+
+
+def test_a_goal_that_cannot_be_measured_is_refused_before_anything_is_trained(
+    planned: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OrtCpuTarget, "cannot_run", lambda _: "a test")
+    with pytest.raises(UsageError, match="no target can run here") as raised:
+        planned(targets=["ort-cpu"], goal={"latency": "0.5x", "macs": "0.5x"})
+    assert (raised.value.where, raised.value.got) == ("goal.latency", "ort-cpu: a test")
+    assert planned(targets=["ort-cpu"], goal={"macs": "0.5x", "params": "2M"})
+    assert planned(targets=["ort-cpu"], goal={"latency": "5ms"}, skip=["prune", "downsample"])
 
 
 def test_a_recovery_that_learns_from_teachers_needs_some(planned: Planner) -> None:

@@ -49,6 +49,22 @@ def test_a_goal_as_typed_becomes_keys_of_the_recipe() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "latency=5ms,drop=1",
+            "drop is a percentage\n  got: drop=1\n  expected: such as drop=1%: one point of accuracy",
+        ),
+        ("latency=5ms,latency=6ms", "latency is named twice\n  got: 5ms and 6ms\n  fix: leave one of them out"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_asked_about(text: str, told: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        goal_settings(text)
+    assert str(raised.value) == f"--goal: {told}"
+
+
+@pytest.mark.parametrize(
     ("text", "told"), [("latency", "such as latency=5ms"), ("latncy=5ms", "latency"), ("speed=2x", "names are")]
 )
 def test_a_part_that_is_no_goal_is_one_error(text: str, told: str) -> None:

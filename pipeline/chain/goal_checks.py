@@ -1,0 +1,115 @@
+"""Seeing that a goal can be had: that one is there, that nothing else decides what it does, that it can be measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.chain.targets import cannot_run
+from pipeline.errors import UsageError
+from pipeline.recipe.goal import asks_for_fewer_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.workers.workplace import Workplace
+    from exporters.target import Target
+    from pipeline.environment import Machine
+    from pipeline.recipe import Recipe
+
+__all__ = ["check_goal", "check_plannable"]
+
+_DECIDED = ("channels", "ratio", "scope")
+"""Fields of prune that say how many channels stay of which layer."""
+
+
+def check_goal(recipe: Recipe, skipped: Mapping[str, str]) -> None:
+    """See that there is a goal where one is needed, and that it alone decides what is pruned.
+
+    Args:
+        recipe: As the user gave it.
+        skipped: As of :func:`~pipeline.chain.skipped_stages.skipped_stages`.
+
+    Raises:
+        UsageError: when not.
+    """
+    _check_required(recipe)
+    if "prune" not in skipped:
+        _check_channels(recipe)
+        _check_blocks(recipe)
+
+
+def _check_required(recipe: Recipe) -> None:
+    """See that something is asked for where the goal is required."""
+    goal = recipe.goal
+    if "goal" in goal.require and not goal.budgets() and "max_accuracy_drop" not in goal.model_fields_set:
+        raise UsageError(
+            "a goal is required, and there is none",
+            where="goal.require",
+            got="goal",
+            fix="add --goal latency=0.5x or --goal drop=1%, or leave it out",
+        )
+
+
+def _check_channels(recipe: Recipe) -> None:
+    """See that nobody says how many channels go where a goal decides it."""
+    section, budgets = recipe.prune, recipe.goal.budgets()
+    if not budgets:
+        return
+    asked = [key for key in _DECIDED if getattr(section, key) != type(section).model_fields[key].default]
+    if not section.ratio:  # blocks alone may go then, and those a goal can decide about
+        asked.remove("ratio")
+    if asked:
+        raise UsageError(
+            "a goal decides how many channels stay",
+            where=f"prune.{asked[0]}",
+            got=f"{getattr(section, asked[0])}, and a goal for {', '.join(one.quantity for one in budgets)}",
+            fix="leave the one or the other out",
+        )
+
+
+def _check_blocks(recipe: Recipe) -> None:
+    """See that a goal alone, or the number of blocks, decides what is pruned, and that there is a goal to decide."""
+    blocks, budgets = recipe.prune.blocks, recipe.goal.budgets()
+    if blocks == "auto" and not budgets:
+        raise UsageError(
+            "how many blocks go is decided by a goal, and there is none",
+            where="prune.blocks",
+            got="auto",
+            fix="add --goal latency=0.5x, or give their number",
+        )
+    if blocks and blocks != "auto" and budgets:
+        raise UsageError(
+            "a goal decides what is pruned",
+            where="prune.blocks",
+            got=f"{blocks}, and a goal for {', '.join(one.quantity for one in budgets)}",
+            fix="leave the one or the other out; with prune.blocks=auto the goal decides about blocks too",
+        )
+
+
+def check_plannable(
+    recipe: Recipe, targets: tuple[Target, ...], place: Workplace, machine: Machine, skipped: Mapping[str, str]
+) -> None:
+    """See that a goal can be planned: by measuring, unless it is about what is counted or nothing may go for it.
+
+    Args:
+        recipe: As the user gave it.
+        targets: Where the bundles will run.
+        place: Where everything is measured.
+        machine: What the bundles are for.
+        skipped: As of :func:`~pipeline.chain.skipped_stages.skipped_stages`.
+
+    Raises:
+        UsageError: when no target runs there.
+    """
+    measured = [budget.quantity for budget in recipe.goal.budgets() if not budget.is_counted]
+    section = recipe.downsample
+    fewer_pixels = section.size == "auto" or (not section.acts and asks_for_fewer_pixels(recipe.goal))
+    may_go = "prune" not in skipped or ("downsample" not in skipped and fewer_pixels)
+    reasons = [f"{target.name}: {why}" for target in targets if (why := cannot_run(target, place, machine))]
+    if measured and may_go and len(reasons) == len(targets):
+        raise UsageError(
+            "a goal is planned by measuring, and no target can run here",
+            where=f"goal.{measured[0]}",
+            got="; ".join(reasons),
+            fix="run it where the target runs, or ask for macs or params, which are counted",
+        )
