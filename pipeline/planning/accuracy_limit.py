@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.recipe import GoalSection
     from pipeline.tasks import Task
 
-__all__ = ["AccuracyLimit", "drop"]
+__all__ = ["AccuracyLimit", "drop", "is_spared"]
 
 _ROUNDING = 1e-9
 
@@ -33,11 +33,16 @@ class AccuracyLimit:
         """Whether a form of the network is as accurate, and as like its float form, as the goal asks."""
         least = self.goal.min_agreement
         alike = least is None or self.agreement(floats, other) >= least - _ROUNDING
-        return alike and drop(floats, other) <= self.goal.max_accuracy_drop + _ROUNDING
+        return alike and is_spared(drop(floats, other), self.goal)
 
     def agreement(self, floats: Measured, other: Measured) -> float:
         """Fraction of the test images on which both decide the same."""
         return agreement(self.task, floats.accuracy.decisions, other.accuracy.decisions)
+
+
+def is_spared(lost: float, goal: GoalSection) -> bool:
+    """Whether so much accuracy, a fraction of 1, may be lost."""
+    return lost <= goal.max_accuracy_drop + _ROUNDING
 
 
 def drop(floats: Measured, other: Measured) -> float:

@@ -21,7 +21,7 @@ __all__ = ["DECISIONS", "Decisions", "read_decisions"]
 DECISIONS = "decisions.json"
 """Its file among a target's results."""
 
-_SCHEMA = "edgewright.decisions/2"
+_SCHEMA = "edgewright.decisions/3"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,8 +38,8 @@ Figure = Literal[
 ``time_ratio`` of the float graph side by side; ``_low`` and ``_high`` are the ends of its interval. ``noise``: energy
 of the output's error over that of the output, and ``agreement``: share of the same answers, both against the float
 graph on calibration images. ``accuracy_drop``: against it on the test split, below 0 for a gain. ``accuracy``: of
-networks on the test split, which chooses nothing; of ways to a goal, as ``loss`` (nats), on training images that they
-were not shown."""
+networks on at most 512 test images, which chooses nothing, and of what ships on all; of ways to a goal, as ``loss``
+(nats), on training images that they were not shown."""
 
 
 class _Record(BaseModel):

@@ -13,6 +13,7 @@ __all__ = [
     "percent",
     "percent_interval",
     "points",
+    "points_lost",
     "seconds",
     "signed_points",
     "size_change",
@@ -71,6 +72,11 @@ def points(fraction: float) -> str:
     text = f"{value:.{_decimals(value) if _ROUNDING < value < _SEEN else 2}f}"
     text = text.rstrip("0").rstrip(".") if text.endswith("00") else text
     return f"{text} {'point' if text == '1' else 'points'}"
+
+
+def points_lost(lost: float) -> str:
+    """What became of accuracy: ``0.22 points lost``, ``1 point gained``, ``no accuracy lost``."""
+    return f"{points(lost)} {'lost' if lost > 0 else 'gained'}" if lost else "no accuracy lost"
 
 
 def speed(ratio: float) -> str:

@@ -11,11 +11,12 @@ class GoalEntry(BaseModel):
     """A goal; what was measured on the way is among the report's choices.
 
     Attributes:
-        asked: Quantity to the amount, as typed.
+        asked: Quantity to the amount, as typed; ``drop``: the accuracy that may be lost against the baseline.
         relative: Quantities whose amount is a fraction of the unpruned network's.
-        met: Whether what is shipped holds all of them.
+        met: Whether what is shipped holds all of them, and has not lost more accuracy.
         sentence: That in words, and where not, how near it came.
-        found: Quantity to what is shipped has of it.
+        found: Quantity to what is shipped has of it; what was not measured is lacking, and the goal is missed.
+        accuracy_drop: What it lost, below 0 for a gain; null where nothing was measured.
         limit_s: The latency that was asked for, seconds; of a fraction, that of the unpruned network. Null: none was.
         precision: In which the plan was measured; null where nothing was planned.
     """
@@ -27,5 +28,6 @@ class GoalEntry(BaseModel):
     met: bool
     sentence: str
     found: dict[str, float] = {}
+    accuracy_drop: float | None = None
     limit_s: float | None = None
     precision: str | None = None

@@ -17,21 +17,30 @@ __all__ = ["render_junit"]
 def render_junit(report: Report) -> str:
     """A suite for each comparison, a case a gating metric: regressed fails, inconclusive and unfit are skipped.
 
-    A report without a gate has one case: whether its verdict is ``missed``.
+    A goal, and a report without a gate, have one case: whether the goal or the verdict is ``missed``.
     """
     root = ET.Element("testsuites", name="edgewright")
     name = _plain(f"{report.model}.{report.target}")
     for found in (report.gate, report.best):
         if found is not None:
             _suite(root, f"{name} against {found.against}", found)
-    if report.gate is None:
+    if report.gate is None or report.goal is not None:
         suite = ET.SubElement(root, "testsuite", name=name, tests="1")
         case = ET.SubElement(suite, "testcase", classname=name, name="goal")
-        if report.verdict.status == "missed":
-            ET.SubElement(case, "failure", message=_plain(report.verdict.sentence))
+        if (missed := _missed(report)) is not None:
+            ET.SubElement(case, "failure", message=_plain(missed))
             suite.set("failures", "1")
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _missed(report: Report) -> str | None:
+    """What is missed, in a sentence; None where nothing is, or nothing could be measured."""
+    if report.verdict.status == "unmeasured":
+        return None
+    if report.goal is not None and not report.goal.met:
+        return report.goal.sentence
+    return report.verdict.sentence if report.verdict.status == "missed" else None
 
 
 def _suite(root: ET.Element, name: str, found: Comparison) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.chain.engine_measurement import loaded_size
-from pipeline.report.figures import megabytes, points, size_change, speed_interval
+from pipeline.planning.accuracy_limit import is_spared
+from pipeline.report.figures import megabytes, points_lost, size_change, speed_interval
 from pipeline.report.record import Verdict
 from pipeline.tasks import agreement
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.plan import Plan
     from pipeline.planning.int8_decision import Decision
+    from pipeline.report.goal_record import GoalEntry
     from pipeline.runner.report_rows import Outcome
     from pipeline.runner.speedup import Speedup
     from pipeline.tasks import Task
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["deploy_verdict", "measured_agreement", "unmeasured_verdict"]
 
 
-def deploy_verdict(plan: Plan, outcomes: Sequence[Outcome], speedup: Speedup) -> Verdict:
-    """What came of the run: ``ok`` where the accuracy is held and what is shipped is not slower than the baseline.
+def deploy_verdict(plan: Plan, outcomes: Sequence[Outcome], speedup: Speedup, goal: GoalEntry | None = None) -> Verdict:
+    """What came of the run: ``ok`` where accuracy and goal are held and what is shipped is no slower than the baseline.
 
     Slower is what lies on that side with its whole interval. The exit code does not follow: only goals that are
     required decide it.
@@ -33,6 +35,7 @@ def deploy_verdict(plan: Plan, outcomes: Sequence[Outcome], speedup: Speedup) ->
         plan: The run's.
         outcomes: Of all stages, measured.
         speedup: What is shipped beside the baseline.
+        goal: What came of it; None where there is none.
     """
     first, last = outcomes[0].measured, outcomes[-1].measured
     assert first is not None  # noqa: S101 - where the last can run, the first can
@@ -40,14 +43,14 @@ def deploy_verdict(plan: Plan, outcomes: Sequence[Outcome], speedup: Speedup) ->
     precision = outcomes[-1].result.artifact.facts["precision"]
     shrink = first.size_bytes / last.size_bytes
     change = last.accuracy.value - first.accuracy.value
-    well = change >= -plan.recipe.goal.max_accuracy_drop - 1e-9 and not speedup.is_slower
-    lost = f"{points(change)} {'lost' if change < 0 else 'gained'}" if change else "no accuracy lost"
+    held = goal is None or goal.met
+    well = held and is_spared(-change, plan.recipe.goal) and not speedup.is_slower
     reason = outcomes[-1].result.notes[0]
     why = "" if precision == "int8" else f" ({reason})"
     floats = next(outcome.measured for outcome in outcomes if outcome.result.stage == "calibrate")
     sentence = (
-        f"{'OK' if well else 'MISSED'} {precision}: {_told(speedup)}, {size_change(shrink)}, {lost} "
-        f"({100 * last.accuracy.value:.2f} % {last.accuracy.metric}){why}"
+        f"{'OK' if well else 'MISSED'} {precision}: {_told(speedup)}, {size_change(shrink)}, {points_lost(-change)} "
+        f"({100 * last.accuracy.value:.2f} % {last.accuracy.metric}){why}{'' if held else '; the goal is missed'}"
     )
     return Verdict(
         status="ok" if well else "missed",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
+from pipeline.planning.accuracy_limit import drop, is_spared
 from pipeline.planning.goal.budgets import Budgets
-from pipeline.planning.goal.measured_networks import absolute_value, engine_in
-from pipeline.planning.time_ratio import TimeRatio, time_ratio
+from pipeline.planning.goal.measured_networks import absolute_value, doubt_of_latency, engine_in, on_few_images
+from pipeline.planning.time_ratio import TimeRatio, kept_time_ratio
 from pipeline.report.choice_record import SHIPPED, Tried
+from pipeline.report.figures import points, points_lost
 from pipeline.report.goal_record import GoalEntry
 from pipeline.report.record import AccuracyFigure, StageRow
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from exporters.target import Target
     from pipeline.chain.chain import Chain
     from pipeline.planning.goal.goal_plan import GoalPlan
+    from pipeline.recipe import GoalSection
     from pipeline.recipe.goal import Budget
     from pipeline.report import Report
     from pipeline.report.choice_record import MeasuredChoice
@@ -27,7 +30,7 @@ __all__ = ["goal_entry", "with_goal"]
 
 
 def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: GoalPlan | None) -> GoalEntry | None:
-    """None where no goal was set; a budget that cannot be measured here counts as missed.
+    """None where no goal was set; what cannot be measured here, accuracy too, counts as missed.
 
     Args:
         chain: The run.
@@ -35,105 +38,123 @@ def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: 
         outcomes: Of all stages.
         plan: For the goal; None where nothing may go for it.
     """
-    budgets = Budgets(chain.plan.recipe.goal.budgets())
-    if not budgets.every:
+    goal = chain.plan.recipe.goal
+    budgets = Budgets(goal.budgets())
+    if not budgets.every and "goal" not in goal.require:
         return None
-    shipped: dict[str, float | TimeRatio] = {}
-    if outcomes[-1].measured is not None:
-        shipped = {budget.quantity: _of_shipped(chain, target, outcomes, budget) for budget in budgets.every}
+    shipped = {budget.quantity: _of_shipped(chain, target, outcomes, budget) for budget in budgets.every}
     timed = next((value for value in shipped.values() if isinstance(value, TimeRatio)), None)
-    found = {name: value.ratio if isinstance(value, TimeRatio) else value for name, value in shipped.items()}
-    met = bool(found) and budgets.missed(found) is None
+    found: dict[str, float] = {
+        name: value.ratio if isinstance(value, TimeRatio) else value
+        for name, value in shipped.items()
+        if value is not None
+    }
+    before, last = outcomes[0].measured, outcomes[-1].measured
+    lost = None if before is None or last is None else drop(before, last)
+    held = len(found) == len(budgets.every) and budgets.missed(found) is None
+    met = held and lost is not None and is_spared(lost, goal)
+    told = [*([budgets.told(found)] if budgets.every else []), _accuracy_told(lost, goal)]
+    doubts = [f"latency {timed.interval}"] if timed else []
+    if last is not None and any(one.quantity == "latency" and not one.relative for one in budgets.every):
+        doubts += doubt_of_latency(last)
+    if plan is not None and not budgets.are_counted:
+        doubts += _planned_otherwise(plan, target, outcomes[-1].result.artifact.facts["precision"])
+    elif plan is None and not held:
+        doubts.append("nothing was done for it, since the stages that could are left out")
     return GoalEntry(
-        asked={budget.quantity: budget.text for budget in budgets.every},
+        asked={
+            **{budget.quantity: budget.text for budget in budgets.every},
+            "drop": f"{100 * goal.max_accuracy_drop:g}%",
+        },
         relative=tuple(budget.quantity for budget in budgets.every if budget.relative),
         met=met,
-        sentence=_sentence(budgets, found, timed, plan, met=met),
+        sentence=f"the goal is {'met' if met else 'missed'}: {'; '.join([*told, *doubts])}",
         found=found,
-        limit_s=_limit(budgets, plan),
+        accuracy_drop=lost,
+        limit_s=_limit(budgets, plan, target),
         precision=None if plan is None else plan.precision,
     )
 
 
-def _limit(budgets: Budgets, plan: GoalPlan | None) -> float | None:
+def _accuracy_told(lost: float | None, goal: GoalSection) -> str:
+    told = "accuracy not measured here" if lost is None else points_lost(lost)
+    return f"{told} (at most {points(goal.max_accuracy_drop)} may be)"
+
+
+def _planned_otherwise(plan: GoalPlan, target: Target, precision: str) -> list[str]:
+    """What of the plan is not about what is shipped."""
+    elsewhere = [f"planned on {plan.target}"] if plan.target != target.name else []
+    return elsewhere + ([f"planned in {plan.precision}, and {precision} ships"] if plan.precision != precision else [])
+
+
+def _limit(budgets: Budgets, plan: GoalPlan | None, target: Target) -> float | None:
     """The latency that was asked for, seconds; None where none was, or what it is a fraction of was not measured."""
     for budget in budgets.every:
-        if budget.quantity == "latency" and (plan is not None or not budget.relative):
-            unpruned = plan.networks.tried[0].figures["p50_s"] if plan is not None else 1.0
-            return budget.most * unpruned if budget.relative else budget.most
+        if budget.quantity == "latency" and not budget.relative:
+            return budget.most
+        if budget.quantity == "latency" and plan is not None and plan.target == target.name:
+            return budget.most * plan.networks.tried[0].figures["p50_s"]
     return None
 
 
-def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budget: Budget) -> float | TimeRatio:
+def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budget: Budget) -> float | TimeRatio | None:
     """What is shipped has of a quantity; a fraction is that of the unpruned network in the same precision.
 
-    One of the latency comes with its interval, unless what is shipped is that network's engine.
+    One of the latency comes with its interval, unless what is shipped is that network's engine. None where it cannot be
+    measured.
     """
     last = outcomes[-1]
-    assert last.measured is not None  # noqa: S101 - asked before
-    networks = [one for one in outcomes if one.result.artifact.kind is ArtifactKind.NETWORK]
-    if not networks:
-        return absolute_value(budget.quantity, last.facts, last.measured)
+    value = absolute_value(budget.quantity, last.facts, last.measured)
+    if value is None or not budget.relative:
+        return value
     acted = {"prune", "downsample"} if chain.plan.size_is_open else {"prune"}
+    networks = [one for one in outcomes if one.result.artifact.kind is ArtifactKind.NETWORK]
     whole = next(one for one in reversed(networks) if one.result.stage not in acted)
     unpruned = whole.result.artifact
-    value = absolute_value(budget.quantity, networks[-1].result.artifact.facts, last.measured)
-    if not budget.relative:
-        return value
-    as_before = chain.fed(whole.preprocess)
-    shipped = last.result.artifact.facts
-    options = shipped["engine"]["options"]  # the unpruned one would ship with such too
-    engine, measured = engine_in(as_before, target, unpruned, shipped["precision"], options)
+    if budget.is_counted:
+        return value / float(unpruned.facts[budget.quantity])
+    as_before = on_few_images(chain.fed(whole.preprocess))
+    shipped = last.result.artifact
+    options = shipped.facts["engine"]["options"]  # the unpruned one would ship with such too
+    engine = engine_in(as_before, target, unpruned, shipped.facts["precision"], options)
     if budget.quantity == "latency":
-        same = engine.sha256 == last.result.artifact.sha256
-        return 1.0 if same else time_ratio(chain, last.result.artifact, engine)
-    return value / absolute_value(budget.quantity, unpruned.facts, measured)
+        return 1.0 if engine.sha256 == shipped.sha256 else kept_time_ratio(chain, shipped, engine, target.distributions)
+    of_unpruned = absolute_value(budget.quantity, unpruned.facts, as_before.measured(engine, target))
+    return None if of_unpruned is None else value / of_unpruned
 
 
-def _sentence(
-    budgets: Budgets, found: dict[str, float], timed: TimeRatio | None, plan: GoalPlan | None, *, met: bool
-) -> str:
-    interval = f"; latency {timed.interval}" if timed else ""
-    if met:
-        return f"the goal is met: {budgets.told(found)}{interval}"
-    why = "; nothing was done for it, since the stages that could are left out" if plan is None else ""
-    return f"the goal is missed: {budgets.told(found)}{interval}{why}"
-
-
-def with_goal(report: Report, goal: GoalEntry | None, plan: GoalPlan | None, chain: Chain, shipped: Outcome) -> Report:
-    """The report with its goal; where no channel had to go for it, that is said in the row of prune.
+def with_goal(report: Report, plan: GoalPlan | None, chain: Chain, shipped: Outcome) -> Report:
+    """The report with how its goal was planned; where no channel had to go for it, that is said in the row of prune.
 
     Args:
         report: Of the run.
-        goal: As of :func:`goal_entry`.
-        plan: As above.
+        plan: As of :func:`goal_entry`.
         chain: The run.
         shipped: The last outcome.
     """
-    if goal is None:
+    if report.goal is None or plan is None:
         return report
-    stages, choices = report.stages, report.choices
-    if plan is not None:
-        choices = (*([plan.ways] if plan.ways else []), _with_shipped(plan.networks, goal, chain, shipped), *choices)
-    if plan is not None and report.stage("prune") is None:
+    networks = plan.networks
+    if plan.target == report.target:  # figures of another target stand for themselves
+        networks = _with_shipped(networks, report.goal, chain, shipped)
+    choices = (*([plan.ways] if plan.ways else []), networks, *report.choices)
+    stages = report.stages
+    if report.stage("prune") is None:
         metric = stages[0].accuracy.metric
         note = f"all channels stay: {plan.networks.reason}"
         row = StageRow(name="prune", status="skipped", accuracy=AccuracyFigure(metric=metric), notes=(note,))
         place = next(number for number, one in enumerate(stages) if one.name == "calibrate")
         stages = (*stages[:place], row, *stages[place:])
-    verdict = report.verdict
-    if not goal.met:
-        verdict = verdict.model_copy(update={"status": "missed"}) if verdict.status == "ok" else verdict
-    return report.model_copy(update={"goal": goal, "stages": stages, "choices": choices, "verdict": verdict})
+    return report.model_copy(update={"stages": stages, "choices": choices})
 
 
 def _with_shipped(networks: MeasuredChoice, goal: GoalEntry, chain: Chain, shipped: Outcome) -> MeasuredChoice:
-    """The choice with what came of the network that was taken, where that was measured."""
+    """The choice with what came of the network that was taken, where all that was measured."""
     measured = shipped.measured
-    if measured is None:
+    budgets = Budgets(chain.plan.recipe.goal.budgets())
+    if measured is None or len(goal.found) < len(budgets.every):
         return networks
     figures = {"p50_s": measured.p50_s, "accuracy": measured.accuracy.value, "params": float(shipped.facts["params"])}
-    budgets = Budgets(chain.plan.recipe.goal.budgets())
     value = {
         "label": SHIPPED,
         "figures": {**figures, **budgets.figures(goal.found)},

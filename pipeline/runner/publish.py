@@ -26,16 +26,19 @@ from pipeline.runner.students import comes_trained, students_of_all_seeds, train
 from pipeline.store import room_for, write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from exporters.target import Target
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
     from pipeline.chain.engine_measurement import Measured
+    from pipeline.gate.against_baselines import Judgement
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.planning.goal.goal_plan import GoalPlan
     from pipeline.planning.int8_decision import Decision
     from pipeline.report import Report
+    from pipeline.report.goal_record import GoalEntry
     from pipeline.report.record import EnsembleEntry
     from pipeline.runner.report_rows import Outcome, Taught
     from pipeline.stage import Teacher
@@ -78,7 +81,8 @@ class Deployed:
     Attributes:
         folder: Holds the bundle, the reports and the recipe.
         files: What was written, for people to open.
-        exit_code: Of the gate against the accepted baseline: 1 or 8 when it shows a regression, else 0.
+        exit_code: 8 where a goal that is required is missed; 1 or 8 when the gate against the accepted baseline shows a
+            regression; else 0.
     """
 
     report: Report
@@ -137,22 +141,20 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     before, shipped = made.outcomes[0], made.outcomes[-1].result.artifact
     as_at_first = chain.fed(before.preprocess)
     with chain.phases.during("timing side by side", whole=True):
+        goal = goal_entry(chain, target, made.outcomes, made.goal)
         baseline = as_at_first.engine(before.result.artifact, target)
         faster = None if plan.cannot_run(target) else speedup(chain, target, baseline, shipped)
     together, untaught = _ensemble(as_at_first, target, made)
     with chain.phases.during("reports"), chain.progress.track("making the report", 0):
         report = make_report(
-            plan, target, made.outcomes, made.taught, made.decision, bundle, doubts, faster, together, untaught
+            plan, target, made.outcomes, made.taught, made.decision, bundle, doubts, faster, together, untaught, goal
         )
-    with chain.phases.during("timing side by side", whole=True):
-        goal = goal_entry(chain, target, made.outcomes, made.goal)
-    report = with_goal(report, goal, made.goal, chain, made.outcomes[-1])
-    code = 8 if goal is not None and not goal.met and "goal" in plan.recipe.goal.require else 0
+    report = with_goal(report, made.goal, chain, made.outcomes[-1])
+    judgement = None
     if shelf is not None and not plan.cannot_run(target) and shelf.history(case_of(bundle)) is not None:
         with chain.phases.during("gate", whole=True):
             judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(place=plan.place), chain.progress)
         report = with_judgement(report, judgement)
-        code = judgement.deciding.exit_code or code
     report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
     with (
@@ -169,8 +171,15 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         report=report,
         folder=folder,
         files=(bundle.root, *written, folder / "recipe.yaml"),
-        exit_code=code if code in {1, 8} else 0,
+        exit_code=_exit_code(plan.recipe.goal.require, goal, judgement),
     )
+
+
+def _exit_code(required: Collection[str], goal: GoalEntry | None, judgement: Judgement | None) -> int:
+    """What is shown decides, the gate first; a gate that could not tell leaves it to the goal."""
+    if judgement is not None and judgement.deciding.exit_code in {1, 8}:
+        return judgement.deciding.exit_code
+    return 8 if goal is not None and not goal.met and "goal" in required else 0
 
 
 def _ensemble(chain: Chain, target: Target, made: Made) -> tuple[EnsembleEntry | None, Measured | None]:

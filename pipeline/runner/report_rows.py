@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pipeline.chain.plan import Plan
     from pipeline.planning.int8_decision import Decision
     from pipeline.preprocess import PreprocessSpec
+    from pipeline.report.goal_record import GoalEntry
     from pipeline.runner.speedup import Speedup
     from pipeline.stage import TrainedNetwork
     from pipeline.tasks import Accuracy, Task
@@ -155,6 +156,7 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
     speedup: Speedup | None,
     ensemble: EnsembleEntry | None = None,
     untaught: Measured | None = None,
+    goal: GoalEntry | None = None,
 ) -> Report:
     """Everything that is known of the run for one target; ``speedup`` is None where that cannot run here.
 
@@ -179,13 +181,14 @@ def make_report(  # noqa: PLR0913, PLR0917 - everything that is known
         data=plan.parts.dataset.name,
         machine=machine_entry(place),
         made_on=machine_entry() if device else None,
-        verdict=deploy_verdict(plan, outcomes, speedup)
+        verdict=deploy_verdict(plan, outcomes, speedup, goal)
         if last and speedup
         else unmeasured_verdict(target, decision, outcomes[-1], why_not),
         stages=stages,
         teachers=tuple(entry for one in taught if (entry := _teacher_entry(plan.parts.task, one))),
         ensemble=ensemble,
         trainings=_trainings(outcomes, taught),
+        goal=goal,
         choices=(decision.choice,),
         quantization=_quantization(plan.parts.task, decision, outcomes),
         examples=examples_of(plan, outcomes[0].measured, last),

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Budgets"]
 
 _MEASURED_WITHIN = 1.02
-"""What is so little above its budget holds it as far as can be measured: that is how exact a comparison is."""
-_COUNTED = frozenset({"macs", "params"})
+"""A time or memory so little above its budget holds it as far as can be measured: that is how exact a comparison is."""
+_EXACT = frozenset({"macs", "params", "size"})
 _FIGURES = {"latency": "p50_s", "size": "size_bytes", "memory": "memory_bytes"}
 
 
@@ -25,7 +25,7 @@ class Budgets:
     """The budgets of a goal together; costs are seconds, pieces or bytes, or fractions of the unpruned network.
 
     Attributes:
-        every: At least one.
+        every: One of a quantity; none where accuracy is all that was asked for.
     """
 
     every: tuple[Budget, ...]
@@ -38,11 +38,12 @@ class Budgets:
     @property
     def are_counted(self) -> bool:
         """Whether nothing has to be measured to know what a network costs."""
-        return {budget.quantity for budget in self.every} <= _COUNTED
+        return all(budget.is_counted for budget in self.every)
 
     def missed(self, found: Mapping[str, float]) -> str | None:
         """The quantity furthest above its budget, as far as can be measured; None: all hold."""
-        return self.furthest(found, _MEASURED_WITHIN)
+        within = {name: 1.0 if name in _EXACT else _MEASURED_WITHIN for name in found}
+        return self.furthest({name: value / within[name] for name, value in found.items()}, 1.0)
 
     def furthest(self, costs: Mapping[str, float], aim: float) -> str | None:
         """The quantity furthest above its budget; None: all hold.
@@ -52,8 +53,8 @@ class Budgets:
             aim: Fraction of a budget that may be used.
         """
         over = {budget.quantity: costs[budget.quantity] / (budget.most * aim) for budget in self.every}
-        worst = max(over, key=lambda name: over[name])
-        return worst if over[worst] > 1 else None
+        worst = max(over, key=lambda name: over[name], default=None)
+        return worst if worst is not None and over[worst] > 1 else None
 
     def distance(self, found: Mapping[str, float]) -> float:
         """How far from its budget the quantity is that comes nearest to it, or is the furthest above; a fraction."""

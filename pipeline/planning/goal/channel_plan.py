@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from pipeline.planning.goal.measured_networks import MeasuredNetworks
     from pipeline.planning.goal.outline import Outline
 
-__all__ = ["ChannelPlanner"]
+__all__ = ["BY_PARAMS", "ChannelPlanner"]
 
-_BY_PARAMS = frozenset({"params", "size", "memory"})
+BY_PARAMS = frozenset({"params", "size", "memory"})
+"""Quantities whose unit of work is a parameter; of others it is a multiplication."""
 
 
 class ChannelPlanner:
@@ -56,7 +57,7 @@ class ChannelPlanner:
                 )
                 for one in known
             ]
-            models[name] = fit_cost_model(seen, by_params=name in _BY_PARAMS)
+            models[name] = fit_cost_model(seen, by_params=name in BY_PARAMS)
 
         def furthest(costs: Mapping[str, float]) -> str | None:
             return self._budgets.furthest({name: cost * shares[name] for name, cost in costs.items()}, aim)

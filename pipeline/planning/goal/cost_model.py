@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pipeline.planning.goal.layer_costs import LayerCost
 
-__all__ = ["CostModel", "Observation", "fit_cost_model"]
+__all__ = ["CostModel", "Observation", "fit_cost_model", "work_by_block"]
 
 _FIXED = "fixed"
 _TOWARDS_PRIOR = 0.03
@@ -37,7 +37,7 @@ class CostModel:
 
     def predict(self, left: Mapping[str, float]) -> float:
         """The cost with so much of each group's channels left, a fraction each."""
-        work = _work(self.layers, left, by_params=self.by_params)
+        work = work_by_block(self.layers, left, by_params=self.by_params)
         return self.fixed + sum(self.rates[block] * amount for block, amount in work.items())
 
     def saving(self, left: Mapping[str, float], root: str, fewer: float, touched: Sequence[LayerCost]) -> float:
@@ -56,7 +56,7 @@ class CostModel:
         )
 
 
-def _work(layers: Sequence[LayerCost], left: Mapping[str, float], *, by_params: bool) -> dict[str, float]:
+def work_by_block(layers: Sequence[LayerCost], left: Mapping[str, float], *, by_params: bool) -> dict[str, float]:
     """Block to its work."""
     found: dict[str, float] = {}
     for layer in layers:
@@ -93,7 +93,7 @@ def fit_cost_model(measured: Sequence[Observation], *, by_params: bool) -> CostM
     """
     from scipy.optimize import nnls
 
-    works = [_work(one.layers, one.left, by_params=by_params) for one in measured]
+    works = [work_by_block(one.layers, one.left, by_params=by_params) for one in measured]
     costs = np.array([one.cost for one in measured])
     names = list(dict.fromkeys(name for work in works for name in work))
     whole = sum(works[0].values())

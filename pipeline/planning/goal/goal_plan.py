@@ -18,7 +18,8 @@ class GoalPlan:
         size: Height and width of the input, pixels; None: it stays as it is.
         blocks: Residual blocks that are left out, by name.
         channels: Root layer to number; empty where all stay.
-        precision: In which everything was measured.
+        target: On which everything was measured.
+        precision: In which.
         networks: Among which networks, the unpruned one first.
         ways: Among which input sizes and blocks left out, each with as many channels as the goal then leaves; None
             where there was one way only.
@@ -27,6 +28,7 @@ class GoalPlan:
     size: tuple[int, int] | None
     channels: Mapping[str, int]
     blocks: tuple[str, ...] = ()
+    target: str
     precision: str
     networks: MeasuredChoice
     ways: MeasuredChoice | None = None

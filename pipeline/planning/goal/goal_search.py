@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.errors import GoalError
 from pipeline.planning.goal.budgets import Budgets
-from pipeline.planning.goal.channel_plan import ChannelPlanner
+from pipeline.planning.goal.channel_plan import BY_PARAMS, ChannelPlanner
+from pipeline.planning.goal.cost_model import work_by_block
 from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.goal.measured_networks import MeasuredNetworks
 from pipeline.planning.goal.outline import gone_blocks, read_outline, smaller_inputs
@@ -89,7 +90,7 @@ class GoalSearch:
             if own.groups:
                 networks.measure("fewest channels", own, own.fewest_channels)
             ticker.advance()
-            self._refuse_the_impossible()
+            self._refuse_the_impossible(smaller, shallow)
             for label, kept in halves.items():
                 networks.measure(label, own, kept)
                 ticker.advance()
@@ -99,7 +100,7 @@ class GoalSearch:
             there = [] if enough else [replace(one, size=best.outline.size) for one in shallow]
             ways += self._ways(there, best.channels_left if ways else 0.0)
             # what is measured may hold a budget and what is predicted not: then it is corrected on the way
-            return self._corrected(self._recoveries.best(ways or [self._way(own)[0]]), ticker)
+            return self._corrected(self._recoveries.best(ways) if ways else best, ticker)
 
     def _without(self, gone: tuple[str, ...]) -> Outline:
         return read_outline(self._chain, self._networks.without_blocks(gone), gone)
@@ -175,31 +176,35 @@ class GoalSearch:
         how = f"not within its budgets after {len(planned)} rounds" if missed else "chosen by measurement"
         return self._plan(way, network, f"{how}: {self._budgets.told(network.found)}")
 
-    def _refuse_the_impossible(self) -> None:
-        """Ask for what is possible where not even the least of everything holds the budgets."""
-        unpruned = self._networks.every[0].found
-        smallest = self._smallest()
-        missed = self._budgets.missed(smallest)
+    def _refuse_the_impossible(self, smaller: Sequence[Outline], shallow: Sequence[Outline]) -> None:
+        """Ask for what is possible where not even the least of everything holds the budgets.
+
+        What channels, pixels and blocks save alone says whether that is worth measuring: nothing is refused by it.
+        """
+        if self._budgets.missed(self._smallest()) is None:
+            return
+        own, unpruned = self._own, self._networks.every[0].found
+        least = replace((shallow or [own])[-1], size=(smaller or [own])[-1].size)
+        network = self._networks.once("least of everything", least, least.fewest_channels)
+        missed = self._budgets.missed(network.found)
         if missed is None:
             return
         budget = next(one for one in self._budgets.every if one.quantity == missed)
-        least, most = (amount(missed, found[missed], relative=budget.relative) for found in (smallest, unpruned))
-        tried = [one.outline for one in self._networks.every]
-        side = min(one.size for one in tried)
-        gone = max(len(one.gone) for one in tried)
-        ways = [f"images of {'x'.join(map(str, side))} pixels"] if side != self._own.size else []
-        ways += [f"{gone} residual blocks left out"] if gone else []
-        ways += ["the fewest channels that every layer can be left with"] if self._own.groups else []
+        found, most = (amount(missed, one[missed], relative=budget.relative) for one in (network.found, unpruned))
+        ways = [f"images of {'x'.join(map(str, least.size))} pixels"] if least.size != own.size else []
+        ways += [f"{len(least.gone)} residual blocks left out"] if least.gone else []
+        ways += ["the fewest channels that every layer can be left with"] if own.groups else []
         raise GoalError(
             f"this network cannot be brought to {missed} {budget.text} on {self._target.name}",
             where=f"goal.{missed}",
-            got=f"{least} with {' and '.join(ways) or 'nothing that may go'}, {most} unpruned",
+            got=f"{found} with {' and '.join(ways) or 'nothing that may go'}, {most} unpruned; "
+            f"{_heaviest(network, missed)}",
             expected=f"at most {budget.text}",
             fix="take a smaller network, or ask for less",
         )
 
     def _smallest(self) -> dict[str, float]:
-        """The least that each quantity was measured to be, channels, pixels and blocks together."""
+        """The least that each quantity may be, by what channels, pixels and blocks were each measured to save alone."""
         unpruned, *others = self._networks.every
         found = dict(unpruned.found)
         for name, whole in unpruned.found.items():
@@ -212,12 +217,22 @@ class GoalSearch:
 
     def _plan(self, way: Way, network: MeasuredNetwork, reason: str) -> GoalPlan:
         networks, outline = self._networks, way.outline
-        networks.trials.note(network.label, "taken")
+        networks.trials.note(network.label, f"taken: {network.outcome}")
         return GoalPlan(
             size=None if outline.size == self._own.size else outline.size,
             blocks=outline.gone,
             channels=outline.fewer(network.kept),
+            target=self._target.name,
             precision=networks.precision,
             networks=networks.trials.choice(network.label, reason),
             ways=self._recoveries.choice(way),
         )
+
+
+def _heaviest(network: MeasuredNetwork, quantity: str) -> str:
+    """Where most of what is left of a network is."""
+    by_params, outline = quantity in BY_PARAMS, network.outline
+    work = work_by_block(outline.layers, outline.fractions(network.kept), by_params=by_params)
+    block = max(work, key=lambda name: work[name])
+    share, what = work[block] / sum(work.values()), "parameters" if by_params else "multiplications"
+    return f"of the {what} that are left {share:.0%} are in {block} layers"

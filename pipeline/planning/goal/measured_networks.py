@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import rotating_samples
+from pipeline.errors import UsageError
 from pipeline.planning.goal.budgets import Budgets
 from pipeline.planning.goal.cut_network import CutNetwork
 from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.int8_formats import formats
-from pipeline.planning.time_ratio import TimeRatio, time_ratio
+from pipeline.planning.time_ratio import TimeRatio, kept_time_ratio
 from pipeline.planning.trials import Trials
 
 if TYPE_CHECKING:
@@ -24,10 +25,20 @@ if TYPE_CHECKING:
     from pipeline.planning.goal.outline import Outline
     from pipeline.recipe.goal import Budget
 
-__all__ = ["MeasuredNetwork", "MeasuredNetworks", "absolute_value", "engine_in", "shipped_precision"]
+__all__ = [
+    "MeasuredNetwork",
+    "MeasuredNetworks",
+    "absolute_value",
+    "doubt_of_latency",
+    "engine_in",
+    "on_few_images",
+    "planned_precision",
+]
 
 _CALIBRATED_ON = 64
 """Images: what an inference costs does not depend on the ranges."""
+_JUDGED_ON = 512
+"""Test images: before recovery the accuracy chooses nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,16 +50,20 @@ class MeasuredNetwork:
         outline: Of it.
         kept: Root to the number of channels that are left.
         found: Quantity to what was measured: seconds, pieces, bytes, or a fraction of the unpruned network.
+        outcome: What is told of it, with what makes it doubtful.
     """
 
     label: str
     outline: Outline
     kept: Mapping[str, int]
     found: Mapping[str, float]
+    outcome: str
 
 
 class MeasuredNetworks:
     """What was measured, in order; the unpruned network has to come first.
+
+    Where the target cannot run, multiplications and parameters are counted and nothing is built.
 
     Args:
         chain: What is run.
@@ -65,8 +80,10 @@ class MeasuredNetworks:
         self._budgets = Budgets(chain.plan.recipe.goal.budgets())
         self._base: Artifact | None = None
         self._unpruned: dict[str, float] = {}
-        self.precision = shipped_precision(chain, target)
-        self.trials = Trials(f"networks in {self.precision}, before recovery", self._budgets.asked)
+        self._runs = chain.plan.cannot_run(target) is None
+        counted = self._budgets.are_counted or not self._runs
+        self.precision = planned_precision(chain, target, None if counted else network)
+        self.trials = Trials(f"networks in {self.precision} for {target.name}, before recovery", self._budgets.asked)
         self.every: list[MeasuredNetwork] = []
 
     def measure(
@@ -93,26 +110,37 @@ class MeasuredNetworks:
                 keep=section.keep,
             )
             cut = chain.execute(stage, {ArtifactKind.NETWORK: cut}).artifact
-        engine, measured = engine_in(chain, self._target, cut, self.precision)
-        self._base = self._base or engine
-        timed = self._timed(engine)
+        figures: dict[str, float] = {"params": cut.facts["params"]}
+        doubts: list[str] = []
+        measured, timed = None, None
+        if self._runs:
+            engine = engine_in(chain, self._target, cut, self.precision)
+            self._base = self._base or engine
+            measured = on_few_images(chain).measured(engine, self._target)
+            timed = self._timed(engine)
+            figures |= {"p50_s": measured.p50_s, "accuracy": measured.accuracy.value}
+            doubts = doubt_of_latency(measured) if self._asks_for_seconds else []
         found: dict[str, float] = {
             budget.quantity: self._value(budget, cut, timed, measured) for budget in self._budgets.every
         }
-        figures = {"params": cut.facts["params"], "p50_s": measured.p50_s, "accuracy": measured.accuracy.value}
         figures |= self._budgets.figures(found)
-        outcome = self._budgets.outcome(found)
+        outcome = "; ".join([self._budgets.outcome(found), *doubts])
         if timed is not None:
             figures |= {"latency_ratio_low": timed.low, "latency_ratio_high": timed.high}
             outcome += timed.doubt
         self.trials.note(label, outcome, figures, self._budgets.figures(predicted or {}))
-        self.every.append(MeasuredNetwork(label=label, outline=outline, kept=dict(kept), found=found))
-        return self.every[-1]
+        network = MeasuredNetwork(label=label, outline=outline, kept=dict(kept), found=found, outcome=outcome)
+        self.every.append(network)
+        return network
 
     def with_all_channels(self, outline: Outline) -> MeasuredNetwork:
         """What was measured of an outline first; measured now where nothing was."""
-        found = next((one for one in self.every if one.outline == outline and one.kept == outline.all_channels), None)
-        return found or self.measure("all channels", outline, outline.all_channels)
+        return self.once("all channels", outline, outline.all_channels)
+
+    def once(self, what: str, outline: Outline, kept: Mapping[str, int]) -> MeasuredNetwork:
+        """What was measured of a network; measured now where nothing was; arguments as of :meth:`measure`."""
+        found = next((one for one in self.every if one.outline == outline and one.kept == kept), None)
+        return found or self.measure(what, outline, kept)
 
     def without_blocks(self, gone: tuple[str, ...]) -> Artifact:
         """The unpruned network without some of its blocks."""
@@ -122,6 +150,10 @@ class MeasuredNetworks:
         stage = CutNetwork(channels={}, blocks=gone, importance=section.importance, keep=section.keep)
         return self._chain.execute(stage, {ArtifactKind.NETWORK: self._network}).artifact
 
+    @property
+    def _asks_for_seconds(self) -> bool:
+        return any(budget.quantity == "latency" and not budget.relative for budget in self._budgets.every)
+
     def _timed(self, engine: Artifact) -> TimeRatio | None:
         """Its time over that of the unpruned network; None where no budget is about that."""
         if not any(budget.quantity == "latency" and budget.relative for budget in self._budgets.every):
@@ -129,24 +161,55 @@ class MeasuredNetworks:
         assert self._base is not None  # noqa: S101 - the unpruned network is measured first
         if engine.sha256 == self._base.sha256:
             return TimeRatio(ratio=1.0, low=1.0, high=1.0)
-        return time_ratio(self._chain, engine, self._base)
+        return kept_time_ratio(self._chain, engine, self._base, self._target.distributions)
 
-    def _value(self, budget: Budget, network: Artifact, timed: TimeRatio | None, measured: Measured) -> float:
-        """What the network has of a quantity; a fraction of the unpruned one where the budget is one."""
+    def _value(self, budget: Budget, network: Artifact, timed: TimeRatio | None, measured: Measured | None) -> float:
+        """What the network has of a quantity; a fraction of the unpruned one where the budget is one.
+
+        Raises:
+            UsageError: where nobody tells.
+        """
         if budget.quantity == "latency" and timed is not None:
             return timed.ratio
         value = absolute_value(budget.quantity, network.facts, measured)
+        if value is None:
+            raise UsageError(
+                f"{budget.quantity} is not told by the system that measures, so that it cannot be planned for",
+                where=f"goal.{budget.quantity}",
+                got=budget.text,
+                fix="leave it out",
+            )
         if not budget.relative:
             return value
         return value / self._unpruned.setdefault(budget.quantity, value)
 
 
-def shipped_precision(chain: Chain, target: Target) -> Precision:
-    """In what a plan is measured: what the recipe asks for, else INT8 where the target has it."""
-    asked = chain.plan.recipe.build.precision
-    if asked != "auto":
-        return asked
-    return "int8" if "int8" in target.precisions else "float"
+def planned_precision(chain: Chain, target: Target, network: Artifact | None) -> Precision:
+    """In what a plan is measured: what the recipe asks for, else INT8 where the target has it and is faster in it.
+
+    Whether INT8 then loses little enough accuracy to be shipped shows after recovery alone.
+
+    Args:
+        chain: What is run.
+        target: Where it will run.
+        network: Artifact of the unpruned network; None: nothing is to be measured.
+    """
+    recipe = chain.plan.recipe
+    if recipe.build.precision != "auto":
+        return recipe.build.precision
+    if "int8" not in target.precisions:
+        return "float"
+    if network is None or "int8" in recipe.goal.require:
+        return "int8"
+    floats, int8 = engine_in(chain, target, network, "float"), engine_in(chain, target, network, "int8")
+    return "int8" if kept_time_ratio(chain, int8, floats, target.distributions).ratio < 1 else "float"
+
+
+def on_few_images(chain: Chain) -> Chain:
+    """The same chain with some of the test images, where networks are measured whose accuracy chooses nothing."""
+    parts = chain.plan.parts
+    few = replace(parts.dataset, test=rotating_samples(parts.dataset.test, _JUDGED_ON))
+    return chain.about(replace(parts, dataset=few))
 
 
 def engine_in(
@@ -155,8 +218,8 @@ def engine_in(
     network: Artifact,
     precision: Precision,
     options: Mapping[str, Json] | None = None,
-) -> tuple[Artifact, Measured]:
-    """A network's engine in a precision, INT8 in its usual form, and what that is on the target.
+) -> Artifact:
+    """A network's engine in a precision, INT8 in its usual form.
 
     Args:
         chain: What is run.
@@ -167,32 +230,39 @@ def engine_in(
     """
     plan = chain.plan
     if precision != "int8":
-        engine = chain.engine(network, target, precision=precision, options=options)
-        return engine, chain.measured(engine, target)
+        return chain.engine(network, target, precision=precision, options=options)
     candidate = replace(formats(plan, target)[0], float_nodes=(), kept="")  # nodes may be gone with their block
     dataset = plan.parts.dataset
     few = replace(dataset, calibration=rotating_samples(dataset.calibration, _CALIBRATED_ON))
     own = chain.about(replace(plan.parts, dataset=few))
     calibrated = own.execute(plan.recipe.calibrate, {ArtifactKind.NETWORK: network}).artifact
     exported = chain.execute(export_of(plan, candidate), {ArtifactKind.CALIBRATION: calibrated}).artifact
-    engine = chain.engine(exported, target, source=candidate.file, precision="int8", options=options)
-    return engine, chain.measured(engine, target)
+    return chain.engine(exported, target, source=candidate.file, precision="int8", options=options)
 
 
-def absolute_value(quantity: str, facts: Mapping[str, Json], measured: Measured) -> float:
-    """What a network has of a quantity: seconds, pieces or bytes.
+def absolute_value(quantity: str, facts: Mapping[str, Json], measured: Measured | None) -> float | None:
+    """What a network has of a quantity: seconds, pieces or bytes; None where nobody tells.
 
     Args:
         quantity: As in a goal.
         facts: Of the network: parameters and multiplications.
-        measured: Of its engine.
+        measured: Of its engine; None where the target cannot run.
     """
+    if quantity in {"macs", "params"}:
+        return float(facts[quantity])
+    if measured is None:
+        return None
     match quantity:
         case "latency":
             return measured.p50_s
         case "size":
             return float(measured.size_bytes)
-        case "memory":
-            return float(measured.solo.memory_bytes()[0]["peak"] or 0)
         case _:
-            return float(facts[quantity])
+            peak = measured.solo.memory_bytes()[0]["peak"]
+            return None if peak is None else float(peak)
+
+
+def doubt_of_latency(measured: Measured) -> list[str]:
+    """What makes a latency in seconds doubtful, if anything; a fraction, taken side by side, has doubts of its own."""
+    warnings = measured.solo.warnings()
+    return [f"latency in doubt: {', '.join(warnings)}"] if warnings else []

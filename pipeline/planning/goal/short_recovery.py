@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ShortRecoveries", "Way"]
 
 _EPOCHS = 4
+"""At most: no more than the stages that recover are given."""
 _TRAINED_ON, _JUDGED_ON = 1024, 512
 _SHARE_JUDGED = 0.3
 """Of a small training split."""
@@ -61,7 +62,9 @@ class ShortRecoveries:
 
     def __init__(self, chain: Chain, network: Artifact, asked: Mapping[str, str]) -> None:
         self._chain, self._network = chain, network
-        what = f"{_EPOCHS} epochs on at most {_TRAINED_ON} training images"
+        recipe = chain.plan.recipe
+        self._epochs = min(_EPOCHS, recipe.prune.schedule.epochs, recipe.downsample.schedule.epochs)
+        what = f"{self._epochs} epoch{'s' * (self._epochs > 1)} on at most {_TRAINED_ON} training images"
         self._trials = Trials(f"ways to hold the goal, after {what} and judged by others", asked)
         self._found: dict[str, tuple[float, float, Way]] = {}
 
@@ -96,7 +99,7 @@ class ShortRecoveries:
         size, fewer, gone = way.outline.size, way.outline.fewer(way.kept), way.outline.gone
         shrinks, prunes = size != parts.preprocess.size, bool(fewer or gone)
         own = chain.about(replace(parts, dataset=_some_images(parts.dataset)))
-        epochs = _EPOCHS // 2 if shrinks and prunes else _EPOCHS
+        epochs = max(1, self._epochs // 2) if shrinks and prunes else self._epochs
         stages: list[Stage] = []
         if shrinks:
             schedule = recipe.downsample.schedule.model_copy(update={"epochs": epochs})
@@ -113,15 +116,15 @@ class ShortRecoveries:
 
 
 def _some_images(dataset: Dataset) -> Dataset:
-    """Few training images, and others to judge by: those held back where there are such."""
+    """Few training images, and others to judge by: those held back where there are such; a single one is both."""
     judged = rotating_samples(dataset.validation or dataset.train, _count_judged(dataset))
     names = {sample.name for sample in judged}
     others = [sample for sample in dataset.train if sample.name not in names]
-    return replace(dataset, train=rotating_samples(others, _TRAINED_ON), validation=judged)
+    return replace(dataset, train=rotating_samples(others or dataset.train, _TRAINED_ON), validation=judged)
 
 
 def _count_judged(dataset: Dataset) -> int:
-    return min(_JUDGED_ON, len(dataset.validation) or int(_SHARE_JUDGED * len(dataset.train)))
+    return min(_JUDGED_ON, len(dataset.validation) or max(1, int(_SHARE_JUDGED * len(dataset.train))))
 
 
 def _judged(chain: Chain, network: Artifact) -> tuple[float, float]:

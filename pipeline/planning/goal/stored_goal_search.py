@@ -8,6 +8,7 @@ from pipeline.environment import versions
 from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.goal.goal_search import GoalSearch
 from pipeline.planning.stored_search import once, search_components
+from pipeline.planning.time_ratio import comparison_settings
 from pipeline.stages.downsample import Downsample
 from pipeline.stages.prune import Prune
 
@@ -23,7 +24,7 @@ __all__ = ["GOAL", "as_planned", "goal_components", "plan_for_goal", "waits_for_
 GOAL = "goal"
 """What stands in place of a stage's name in the key."""
 
-_VERSION = 3
+_VERSION = 4
 _OF_PRUNE = {"importance", "keep", "round_to"}
 
 
@@ -38,7 +39,14 @@ def goal_components(plan: Plan, target: Target, network: Artifact) -> dict[str, 
     )
     found["versions"] |= versions(("torch", "torch-pruning"))
     goal = {budget.quantity: budget.text for budget in plan.recipe.goal.budgets()}
-    return {"stage": GOAL, "version": _VERSION, **found, "goal": goal, "levers": _levers(plan)}
+    return {
+        "stage": GOAL,
+        "version": _VERSION,
+        **found,
+        "goal": goal,
+        "compared": comparison_settings(plan),
+        "levers": _levers(plan),
+    }
 
 
 def _levers(plan: Plan) -> dict[str, Json]:

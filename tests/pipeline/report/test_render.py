@@ -10,6 +10,7 @@ from xml.dom import minidom
 import pytest
 
 from pipeline.errors import IntegrityError, UsageError
+from pipeline.report.goal_record import GoalEntry
 from pipeline.report.html import render_html
 from pipeline.report.junit import render_junit
 from pipeline.report.markdown import render_markdown
@@ -51,6 +52,18 @@ def test_writing_what_was_read_changes_no_byte(report: Report, tmp_path: Path) -
 def test_the_verdicts_for_ci_servers_are_xml_whatever_the_texts(filled: Filled, text: str) -> None:
     document = minidom.parseString(render_junit(filled(text)))  # noqa: S318 - our own text
     assert {case.getAttribute("name") for case in document.getElementsByTagName("testcase")}
+
+
+def test_a_goal_is_a_case_that_fails_with_its_own_sentence(report: Report) -> None:
+    goal = GoalEntry(asked={"macs": "2M"}, met=False, sentence="the goal is missed: macs 3.00 M of at most 2M")
+    missed = report.model_copy(update={"goal": goal})
+    unmeasured = report.verdict.model_copy(update={"status": "unmeasured"})
+
+    failures = [
+        [one.getAttribute("message") for one in minidom.parseString(text).getElementsByTagName("failure")]  # noqa: S318
+        for text in map(render_junit, (report, missed, missed.model_copy(update={"verdict": unmeasured})))
+    ]
+    assert failures == [[], [goal.sentence], []]
 
 
 def test_a_new_report_takes_the_place_of_the_old_one(report: Report, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from exporters.ort_cpu.target import OrtCpuTarget
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import GoalError
 from pipeline.planning.given_decisions import read_decisions
+from pipeline.planning.goal.stored_goal_search import plan_for_goal
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.deploy import deploy
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
     from pipeline.runner.publish import Deployed
 
 
-def _with(recipe: Recipe, **fields: Any) -> Recipe:  # noqa: ANN401 - raw input
+def _with(recipe: Recipe, goal: dict[str, Any], **fields: Any) -> Recipe:  # noqa: ANN401 - raw input
+    """The recipe with a goal; what two epochs bring in accuracy is none of it."""
     value = recipe.model_dump(mode="json", by_alias=True)
-    return Recipe.model_validate({**value, "skip": ["distill"], **fields})
+    goal = {"max_accuracy_drop": 1, **goal}
+    return Recipe.model_validate({**value, "skip": ["distill"], "goal": goal, **fields})
 
 
 def _run(recipe: Recipe, store: Store, out: Path, ran: list[str] | None = None) -> Deployed:
@@ -56,7 +60,7 @@ def test_the_goal_is_met_with_no_more_channels_gone_than_it_takes(met: tuple[Rec
     assert after is not None
     assert after.macs is not None
     assert before.macs is not None
-    assert 0.25 < after.macs / before.macs <= 0.6 * 1.02
+    assert 0.25 < after.macs / before.macs <= 0.6
     assert goal.found["macs"] == pytest.approx(after.macs / before.macs)
 
 
@@ -67,7 +71,7 @@ def test_multiplications_are_predicted_exactly(met: tuple[Recipe, Store, Deploye
     assert planned[-1].predicted["macs_ratio"] == pytest.approx(planned[-1].figures["macs_ratio"], rel=0.1)
     assert [one.label for one in networks.tried[:2]] == ["unpruned", "fewest channels"]
     assert networks.tried[-1].label == "shipped"
-    assert networks.chosen in {one.label for one in planned if one.outcome == "taken"}
+    assert networks.chosen in {one.label for one in planned if one.outcome.startswith("taken: holds")}
 
 
 def test_what_was_planned_is_shown_in_every_form_of_the_report(met: tuple[Recipe, Store, Deployed]) -> None:
@@ -125,6 +129,22 @@ def test_a_goal_that_is_required_and_missed_ends_with_8(met: tuple[Recipe, Store
     assert goal is not None
     assert (goal.met, deployed.exit_code, deployed.report.verdict.status) == (False, 8, "missed")
     assert "nothing was done for it, since the stages that could are left out" in goal.sentence
+
+
+def test_what_is_counted_is_planned_where_the_target_cannot_run(
+    met: tuple[Recipe, Store, Deployed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, store, _ = met
+    monkeypatch.setattr(OrtCpuTarget, "cannot_run", lambda _: "a test")
+    plan = make_plan(_with(recipe, goal={"macs": "0.65x"}), store, SilentProgress())
+    chain = Chain(plan, store, SilentProgress(), lambda _: None)
+    network = chain.execute(plan.recipe.baseline, {}).artifact
+
+    found = plan_for_goal(chain, plan.targets[0], network)
+
+    tried = {one.label: one.figures for one in found.networks.tried}
+    assert tried[found.networks.chosen]["macs_ratio"] <= 0.65
+    assert all("p50_s" not in figures for figures in tried.values())
 
 
 _DEEP = """

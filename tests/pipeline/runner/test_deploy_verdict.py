@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.recipe import GoalSection
+from pipeline.report.goal_record import GoalEntry
 from pipeline.runner.deploy_verdict import deploy_verdict
 from pipeline.runner.speedup import Speedup
 from pipeline.tasks import Accuracy
@@ -32,12 +33,13 @@ def _verdict(
     accuracy: tuple[float, float] = (0.9, 0.9),
     size: tuple[int, int] = (2000, 1000),
     precision: str = "int8",
+    goal: GoalEntry | None = None,
 ) -> Verdict:
     recipe = SimpleNamespace(goal=GoalSection())
     plan: Any = SimpleNamespace(recipe=recipe, parts=SimpleNamespace(task=Classification()))
     stages = ("baseline", "calibrate", "build")
     values = zip(stages, (accuracy[0], *accuracy), (size[0], *size), strict=True)
-    return deploy_verdict(plan, [_outcome(*one, precision) for one in values], speedup)
+    return deploy_verdict(plan, [_outcome(*one, precision) for one in values], speedup, goal)
 
 
 def test_what_is_faster_and_as_accurate_is_ok() -> None:
@@ -79,6 +81,15 @@ def test_what_loses_more_than_it_may_is_missed_however_fast() -> None:
 
     assert (found.status, found.sentence.split(":")[0]) == ("missed", "MISSED int8")
     assert "10 points lost" in found.sentence
+
+
+def test_what_misses_its_goal_is_missed_and_says_so() -> None:
+    goal = GoalEntry(asked={"macs": "2M"}, met=False, sentence="the goal is missed: macs 3.00 M of at most 2M")
+    found = _verdict(Speedup(ratio=2.1, low=2.04, high=2.17), goal=goal)
+
+    assert found.status == "missed"
+    assert found.sentence.startswith("MISSED int8: 2.10x faster")
+    assert found.sentence.endswith("no accuracy lost (90.00 % top1); the goal is missed")
 
 
 def test_a_machine_that_was_unfit_is_named_in_place_of_a_figure() -> None:

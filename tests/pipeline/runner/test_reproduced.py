@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _GOAL = GoalPlan(
     size=(16, 16),
     channels={"stem.0": 8},
+    target="ort-cpu",
     precision="int8",
     networks=Trials("networks", {}).choice("plan 1", "half of the channels"),
 )

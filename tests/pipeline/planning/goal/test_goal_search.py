@@ -1,0 +1,187 @@
+"""The search for what can go, with networks that cost what is said here."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+import torch
+
+from pipeline.errors import GoalError
+from pipeline.planning.goal import goal_search as module
+from pipeline.planning.goal.budgets import Budgets
+from pipeline.planning.goal.goal_search import GoalSearch
+from pipeline.planning.goal.layer_costs import LayerCost
+from pipeline.planning.goal.measured_networks import MeasuredNetwork, MeasuredNetworks
+from pipeline.planning.goal.outline import Outline
+from pipeline.planning.trials import Trials
+from pipeline.progress import SilentProgress
+from pipeline.pruning.channel_groups import ChannelGroup
+from pipeline.recipe import GoalSection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.planning.goal.goal_plan import GoalPlan
+    from pipeline.planning.goal.short_recovery import Way
+
+
+def _group(root: str, taken_by: str) -> ChannelGroup:
+    return ChannelGroup(
+        root=root, channels=256, scores=torch.ones(256), copies=1, kind="", makes=(root,), takes={taken_by: 1.0}
+    )
+
+
+def _layer(name: str, macs: int, params: int, takes: dict[str, float], makes: str | None) -> LayerCost:
+    return LayerCost(name=name, macs=macs, params=params, block=name, takes=takes, makes=makes, depthwise=False)
+
+
+_OUTLINE = Outline(
+    size=(32, 32),
+    groups=(_group("a", "b"), _group("b", "c")),
+    layers=(
+        _layer("a", 2_000_000, 2_000, {}, "a"),
+        _layer("b", 6_000_000, 30_000, {"a": 1.0}, "b"),
+        _layer("c", 1_000_000, 60_000, {"b": 1.0}, None),
+    ),
+    round_to=8,
+)
+_RATES = {"a": 3.0, "b": 1.0, "c": 2.0}
+
+
+def _fraction(outline: Outline, kept: Mapping[str, int], rates: Mapping[str, float], kind: str = "macs") -> float:
+    left = outline.fractions(kept)
+    done = sum(rates[one.name] * getattr(one, kind) * one.share(left) for one in outline.layers)
+    return done / sum(rates[one.name] * getattr(one, kind) for one in outline.layers)
+
+
+def _honest(outline: Outline, kept: Mapping[str, int]) -> dict[str, float]:
+    """A tenth is fixed; the rest goes with channels, and half of it with pixels."""
+    pixels = 0.5 + 0.5 * outline.size[0] ** 2 / 32**2
+    return {
+        "latency": 0.1 + 0.9 * pixels * _fraction(outline, kept, _RATES),
+        "params": _fraction(outline, kept, dict.fromkeys(_RATES, 1.0), "params"),
+    }
+
+
+class _Networks(MeasuredNetworks):
+    """Networks that cost what ``costs`` says."""
+
+    costs: ClassVar[Any] = staticmethod(_honest)
+
+    def __init__(self, chain: Any, *_: object) -> None:  # noqa: ANN401 - a chain
+        self._budgets = Budgets(chain.plan.recipe.goal.budgets())
+        self.precision = "int8"
+        self.trials = Trials("networks", {})
+        self.every = []
+
+    def measure(
+        self, what: str, outline: Outline, kept: Mapping[str, int], predicted: Mapping[str, float] | None = None
+    ) -> MeasuredNetwork:
+        label = what if outline.size == (32, 32) else f"{what}, {outline.label}"
+        every = self.costs(outline, kept)
+        found = {budget.quantity: every[budget.quantity] for budget in self._budgets.every}
+        outcome = f"{self._budgets.outcome(found)}, in doubt since this is a test"
+        self.trials.note(label, outcome, self._budgets.figures(found), self._budgets.figures(predicted or {}))
+        self.every.append(MeasuredNetwork(label=label, outline=outline, kept=dict(kept), found=found, outcome=outcome))
+        return self.every[-1]
+
+
+class _Recoveries:
+    """What comes back to most is the first."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def best(self, ways: Sequence[Way]) -> Way:
+        return ways[0]
+
+    def choice(self, _: Way) -> None: ...
+
+
+def _searched(monkeypatch: pytest.MonkeyPatch, sizes: Sequence[tuple[int, int]] = (), **goal: str) -> GoalPlan:
+    recipe = SimpleNamespace(goal=GoalSection.model_validate(goal))
+    chain: Any = SimpleNamespace(plan=SimpleNamespace(recipe=recipe), progress=SilentProgress())
+    monkeypatch.setattr(module, "read_outline", lambda *_: _OUTLINE)
+    monkeypatch.setattr(module, "smaller_inputs", lambda *_: list(sizes))
+    monkeypatch.setattr(module, "gone_blocks", lambda *_: [])
+    monkeypatch.setattr(module, "MeasuredNetworks", _Networks)
+    monkeypatch.setattr(module, "ShortRecoveries", _Recoveries)
+    target: Any = SimpleNamespace(name="ort-cpu")
+    return GoalSearch(chain, target, SimpleNamespace(sha256="a" * 64)).run()  # type: ignore[arg-type]
+
+
+def _tried(plan: GoalPlan) -> dict[str, Any]:
+    return {one.label: one for one in plan.networks.tried}
+
+
+def test_a_fraction_of_the_latency_is_planned_as_predicted_and_keeps_its_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = _searched(monkeypatch, latency="0.5x")
+
+    tried = _tried(plan)
+    taken = tried[plan.networks.chosen]
+    assert 0.475 <= taken.figures["latency_ratio"] <= 0.51
+    assert taken.predicted["latency_ratio"] == pytest.approx(taken.figures["latency_ratio"], rel=0.1)
+    assert taken.outcome.startswith("taken: holds")
+    assert taken.outcome.endswith("in doubt since this is a test")
+    assert {"unpruned", "fewest channels", "half of a", "half of b"} <= tried.keys()
+    assert (plan.target, plan.precision, plan.size) == ("ort-cpu", "int8", None)
+
+
+def test_two_budgets_hold_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = _searched(monkeypatch, latency="0.8x", params="0.4x")
+
+    figures = _tried(plan)[plan.networks.chosen].figures
+    assert figures["latency_ratio"] <= 0.8 * 1.02
+    assert figures["params_ratio"] <= 0.4
+    assert plan.networks.reason.startswith("chosen by measurement: latency 0.")
+
+
+def test_what_no_round_reaches_is_told_with_what_came_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slower_than_that(outline: Outline, kept: Mapping[str, int]) -> dict[str, float]:
+        costs.append(1.0 if kept == outline.all_channels else 0.7 if len(costs) > 1 else 0.3)
+        return {"latency": costs[-1]}
+
+    costs: list[float] = []
+    monkeypatch.setattr(_Networks, "costs", staticmethod(slower_than_that))
+    plan = _searched(monkeypatch, latency="0.5x")
+
+    assert plan.networks.reason == "not within its budgets after 5 rounds: latency 0.70x of at most 0.5x"
+    assert sum(label.startswith("plan ") for label in _tried(plan)) == 5
+
+
+def test_what_is_possible_was_measured_before_anything_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(GoalError) as raised:
+        _searched(monkeypatch, [(24, 24), (16, 16)], latency="0.11x")
+    least = _OUTLINE.fewest_channels
+    smallest = Outline(size=(16, 16), groups=_OUTLINE.groups, layers=_OUTLINE.layers, round_to=8)
+    measured = _honest(smallest, least)["latency"]
+    assert str(raised.value.got) == (
+        f"{measured:.2f}x with images of 16x16 pixels and the fewest channels that every layer can be left with, 1.00x "
+        "unpruned; of the multiplications that are left 53% are in a layers"
+    )
+
+
+def test_levers_that_save_more_together_than_each_alone_says_refuse_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def together(outline: Outline, kept: Mapping[str, int]) -> dict[str, float]:
+        few, small = kept != outline.all_channels, outline.size != (32, 32)
+        return {"latency": 0.1 if few and small else 0.6 if few or small else 1.0}
+
+    monkeypatch.setattr(_Networks, "costs", staticmethod(together))
+    plan = _searched(monkeypatch, [(16, 16)], latency="0.2x")
+
+    assert "least of everything, 16x16" in _tried(plan)
+
+
+def test_where_no_way_is_predicted_to_hold_the_smallest_input_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pessimist:
+        def __init__(self, *_: object) -> None: ...
+
+        def planned(self, outline: Outline, _: float) -> tuple[dict[str, int], dict[str, float]]:
+            return outline.fewest_channels, {"latency": 0.9}
+
+    monkeypatch.setattr(module, "ChannelPlanner", Pessimist)
+    plan = _searched(monkeypatch, [(24, 24), (16, 16)], latency="0.3x")
+
+    assert plan.size == (16, 16)
+    assert plan.networks.reason.startswith("chosen by measurement")

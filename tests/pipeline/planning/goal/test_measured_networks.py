@@ -1,0 +1,64 @@
+"""In what networks are measured for a goal, and what of them is told."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.planning.goal import measured_networks as module
+from pipeline.planning.goal.measured_networks import MeasuredNetworks, planned_precision
+from pipeline.planning.time_ratio import TimeRatio
+from pipeline.recipe import GoalSection
+
+
+def _chain(precision: str = "auto", reason: str | None = None, **goal: Any) -> Any:  # noqa: ANN401 - a Chain
+    recipe = SimpleNamespace(
+        build=SimpleNamespace(precision=precision), goal=GoalSection.model_validate({"latency": "5ms", **goal})
+    )
+    return SimpleNamespace(plan=SimpleNamespace(recipe=recipe, cannot_run=lambda _: reason))
+
+
+def _target(*precisions: str) -> Any:  # noqa: ANN401 - a Target
+    return SimpleNamespace(name="ort-cpu", precisions=precisions, distributions=())
+
+
+@pytest.mark.parametrize(
+    ("asked", "precisions", "ratio", "goal", "planned"),
+    [
+        ("auto", ("float", "int8"), 0.5, {}, "int8"),
+        ("auto", ("float", "int8"), 1.1, {}, "float"),
+        ("auto", ("float", "int8"), 1.1, {"require": ["int8"]}, "int8"),
+        ("auto", ("float",), 0.5, {}, "float"),
+        ("fp16", ("float", "int8", "fp16"), 0.5, {}, "fp16"),
+    ],
+)
+def test_a_plan_is_made_in_the_precision_in_which_the_unpruned_network_is_faster(
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    precisions: tuple[str, ...],
+    ratio: float,
+    goal: dict[str, Any],
+    planned: str,
+) -> None:
+    monkeypatch.setattr(module, "engine_in", lambda *_: None)
+    monkeypatch.setattr(module, "kept_time_ratio", lambda *_: TimeRatio(ratio=ratio, low=ratio, high=ratio))
+    network: Any = object()
+    assert planned_precision(_chain(asked, **goal), _target(*precisions), network) == planned
+
+
+def test_what_is_counted_needs_no_engine_to_know_its_precision() -> None:
+    assert planned_precision(_chain(), _target("float", "int8"), None) == "int8"
+
+
+def test_what_nobody_tells_cannot_be_planned_for() -> None:
+    networks = MeasuredNetworks(_chain("float", memory="80MB"), _target("float"), SimpleNamespace())  # type: ignore[arg-type]
+    solo = SimpleNamespace(memory_bytes=lambda: ({"peak": None}, []))
+    _, memory = networks._budgets.every
+    measured: Any = SimpleNamespace(solo=solo)
+    network: Any = SimpleNamespace(facts={})
+    with pytest.raises(UsageError, match="memory is not told by the system that measures") as raised:
+        networks._value(memory, network, None, measured)
+    assert (raised.value.where, raised.value.got) == ("goal.memory", "80MB")
