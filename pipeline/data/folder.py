@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.data.dataset import Dataset, Sample
-from pipeline.data.scan import class_folders, folders, links_out, order_of_classes, read_lines
+from pipeline.data.scan import class_folders, folders, links_out, links_within, order_of_classes, read_lines
 from pipeline.data.split import drop_shared, stratified, two_labels
 from pipeline.errors import DataError
 
@@ -70,12 +70,15 @@ def open_folder(root: Path, options: SplitOptions, index: FileIndex, progress: P
         DataError: empty or unknown layout, a class that does not fit, an unreadable file, too few images.
     """
     places = _parts(root)
-    parts = {part: class_folders(path) for part, path in places.items()}
+    links: list[Path] = []
+    parts = {part: class_folders(path, links) for part, path in places.items()}
     if "all" in parts:
         _refuse_nested(root, parts["all"])
     classes = order_of_classes(root, parts)
     if led_out := links_out(root, [place / name for part, place in places.items() for name in ("", *parts[part])]):
         progress.note(led_out)
+    if not_followed := links_within(root, links):
+        progress.note(not_followed)
     pools = _samples(root, parts, classes, index, progress)
     if torn := two_labels([sample for pool in pools.values() for sample in pool], classes):
         progress.note(torn)

@@ -87,7 +87,7 @@ def task_of(text: str) -> str | None:
     """
     if text in {"digits", "digits-detection"}:
         return "detection" if text == "digits-detection" else "classification"
-    root = Path(text).expanduser()
+    root = _folder(text)
     if root.is_dir() and not text.startswith(_TORCHVISION):
         return "detection" if is_boxed(root) else "classification"
     return "classification" if text.removeprefix(_TORCHVISION) in TORCHVISION_SETS else None
@@ -103,12 +103,20 @@ def _root_and_name(text: str, cache: Path, progress: Progress) -> tuple[Path, st
         raise UnknownNameError("torchvision data set", name, TORCHVISION_SETS)
     if colon and prefix == "torchvision":
         return write_torchvision_set(name, cache, progress), name
-    root = Path(text).expanduser()
+    root = _folder(text)
     if root.is_dir():
         return root, root.resolve().name
     if text in TORCHVISION_SETS:
         return write_torchvision_set(text, cache, progress), text
     raise _missing(text, root)
+
+
+def _folder(text: str) -> Path:
+    """Where ``~`` and ``~name`` stand for somebody's home, if there is such a person."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def _missing(text: str, root: Path) -> DataError:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pipeline.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["IMAGE_SUFFIXES", "class_folders", "folders", "images_below", "links_out", "order_of_classes", "read_lines"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "check_classes",
+    "class_folders",
+    "folders",
+    "images_below",
+    "is_text",
+    "links_out",
+    "links_within",
+    "order_of_classes",
+    "read_lines",
+]
 
 IMAGE_SUFFIXES = frozenset(
     (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
@@ -28,12 +40,7 @@ def folders(root: Path) -> list[str]:
         with os.scandir(root) as entries:
             found = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
-        raise DataError(
-            "this folder cannot be read",
-            where=str(root),
-            got=error.strerror,
-            fix="see that it is there and may be read",
-        ) from error
+        raise _unreadable(root, error) from error
     for name in found:
         if not name.isprintable():  # also bytes that are no text in this system's encoding
             raise DataError(
@@ -45,26 +52,76 @@ def folders(root: Path) -> list[str]:
     return found
 
 
-def images_below(folder: Path) -> list[Path]:
-    """The image files below ``folder``, by suffix, sorted by path; hidden files and other suffixes do not count."""
+def images_below(folder: Path, links: list[Path] | None = None) -> list[Path]:
+    """The image files below ``folder``, by suffix, sorted by path; hidden files and other suffixes do not count.
+
+    Args:
+        folder: May be a link.
+        links: Gets the folders within that are links; they are not followed, since they may lead in circles.
+
+    Raises:
+        DataError: when a folder cannot be read, or the name of an image is no text.
+    """
     found: list[Path] = []
-    for parent, inner, files in os.walk(folder):
+    for parent, inner, files in os.walk(folder, onerror=_refuse_unreadable):
         inner[:] = [name for name in inner if not name.startswith(".")]
+        if links is not None:
+            links += [place for name in inner if (place := Path(parent, name)).is_symlink()]
         found += [Path(parent, name) for name in files if _is_image(name)]
+    for path in found:
+        if not is_text(path):
+            raise DataError(
+                "the name of an image is no text in UTF-8",
+                where=ascii(str(path.parent))[1:-1],
+                got=ascii(path.name),
+                fix="rename it",
+            )
     return sorted(found)
+
+
+def is_text(path: Path) -> bool:
+    """Whether a path can be written down: names of files are bytes, and need not be text."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refuse_unreadable(error: OSError) -> NoReturn:
+    raise _unreadable(error.filename, error) from error
+
+
+def _unreadable(folder: Path | str, error: OSError) -> DataError:
+    return DataError(
+        "this folder cannot be read", where=str(folder), got=error.strerror, fix="see that it is there and may be read"
+    )
+
+
+def links_within(root: Path, links: Sequence[Path]) -> str | None:
+    """One sentence about links to folders that are not followed."""
+    if not links:
+        return None
+    many = f"{len(links)} folders are links" if len(links) > 1 else "a folder is a link"
+    first = links[0].relative_to(root).as_posix()
+    return f"{many} within a folder of images, and not followed (first: {first}): no image there is used"
 
 
 def _is_image(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 - hot loop
 
 
-def class_folders(part: Path) -> dict[str, list[Path]]:
+def class_folders(part: Path, links: list[Path] | None = None) -> dict[str, list[Path]]:
     """Class name to its images, for the class folders of ``part``; a class folder without images stays, empty.
+
+    Args:
+        part: The folder.
+        links: As of :func:`images_below`.
 
     Raises:
         DataError: when no class folder holds an image.
     """
-    found = {name: images_below(part / name) for name in folders(part)}
+    found = {name: images_below(part / name, links) for name in folders(part)}
     if not any(found.values()):
         loose = len([path for path in part.iterdir() if _is_image(path.name)])
         raise DataError(
@@ -121,16 +178,25 @@ def order_of_classes(root: Path, parts: Mapping[str, Mapping[str, Sequence[Path]
 
 def _read_classes(file: Path) -> tuple[str, ...]:
     classes = tuple(read_lines(file))
-    if not classes:
-        raise DataError("names no class", where=str(file), expected="one class name a line", fix="fill or remove it")
-    for number, name in enumerate(classes):
-        if not name.isprintable():
-            raise DataError(
-                "a class's name is no printable text", where=str(file), got=ascii(name), fix="write another"
-            )
-        if name in classes[:number]:
-            raise DataError(f"class {name!r} stands there twice", where=str(file), fix="name each class once")
+    check_classes(classes, where=file)
     return classes
+
+
+def check_classes(classes: Sequence[str], *, where: Path) -> None:
+    """See that every class has a name of its own that can stand on a line.
+
+    Raises:
+        DataError: naming the first that has not.
+    """
+    if not classes:
+        raise DataError("names no class", where=str(where), expected="one name a class", fix="name at least one")
+    for name, count in Counter(classes).items():
+        if not name.isprintable() or not name.strip():
+            raise DataError(
+                "a class's name is no printable text", where=str(where), got=ascii(name), fix="write another"
+            )
+        if count > 1:
+            raise DataError(f"class {name!r} stands there twice", where=str(where), fix="name each class once")
 
 
 def _refuse_unlisted(file: Path, part: str, name: str, classes: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline.data.dataset import Dataset, Sample
 from pipeline.data.open import open_dataset
+from pipeline.data.scan import images_below
 from pipeline.errors import DataError
 from pipeline.progress import SilentProgress
 
@@ -269,6 +270,34 @@ def test_class_folders_may_be_links_and_those_that_lead_out_are_told(
     assert dataset.classes == ("cat", "dog", "hound")
     outside = tmp_path / "store" / "cat"
     assert f"a folder is a link out of the data folder, and followed (first: val/cat to {outside})" in notes.lines
+
+
+def test_a_link_to_a_folder_within_a_class_is_told_since_it_is_not_followed(
+    root: Path, opened: Opener, tmp_path: Path
+) -> None:
+    _fill(tmp_path / "store", 10)
+    _fill(root / "val" / "cat", 10)
+    (root / "val" / "cat" / "more").symlink_to(tmp_path / "store")
+    notes = _Notes()
+    dataset = opened(progress=notes)
+    assert len(dataset.test) + len(dataset.calibration) == 10
+    told = (
+        "a folder is a link within a folder of images, and not followed (first: val/cat/more): no image there is used"
+    )
+    assert told in notes.lines
+
+
+def test_a_folder_that_cannot_be_read_is_refused(root: Path) -> None:
+    with pytest.raises(DataError, match="this folder cannot be read"):  # as root reads all, here it is not there
+        images_below(root / "nowhere")
+
+
+def test_an_image_whose_name_is_no_text_is_refused(root: Path, opened: Opener) -> None:
+    _fill(root / "val" / "cat", 10)
+    (root / "val" / "cat" / "000.png").rename(Path(os.fsdecode(os.fsencode(root / "val" / "cat") + b"/caf\xe9.png")))
+    with pytest.raises(DataError, match="the name of an image is no text in UTF-8") as raised:
+        opened()
+    assert "'caf\\udce9.png'" in str(raised.value)
 
 
 def test_a_pipe_among_the_images_is_refused_and_not_waited_for(root: Path, opened: Opener) -> None:

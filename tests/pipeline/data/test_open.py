@@ -58,3 +58,9 @@ def test_what_data_are_for_is_seen_without_reading_them(tmp_path: Path) -> None:
         str(tmp_path / "nowhere"): None,
     }
     assert {text: task_of(text) for text in kinds} == kinds
+
+
+def test_a_home_that_nobody_has_is_no_folder(tmp_path: Path) -> None:
+    assert task_of("~nobody-of-this-name/photos") is None
+    with pytest.raises(DataError, match="there is no such data folder"):
+        open_dataset("~nobody-of-this-name/photos", cache=tmp_path)
