@@ -397,7 +397,8 @@ def _pinned(weights: WeightsSource | None) -> str | None:
 
 def _data_notes(dataset: Dataset, skipped: Mapping[str, str]) -> tuple[str, ...]:
     """What of the classes is told: to all, and to those whose networks learn from them."""
-    uneven = None if {"distill", "prune"} <= skipped.keys() else imbalance(dataset)
+    learning = next((stage for stage in ("distill", "downsample", "prune") if stage not in skipped), None)
+    uneven = imbalance(dataset, learning) if learning else None
     return tuple(told for told in (unscored(dataset), uneven) if told)
 
 

@@ -14,8 +14,13 @@ _TOLD_FROM = 3.0
 """Classes count as uneven where the largest has so many times the images of the smallest."""
 
 
-def imbalance(dataset: Dataset) -> str | None:
-    """One sentence about the largest and the smallest class; None where they are about alike or nothing is trained."""
+def imbalance(dataset: Dataset, stage: str) -> str | None:
+    """One sentence about the largest and the smallest class; None where they are about alike or nothing is trained.
+
+    Args:
+        dataset: Whose training images are counted.
+        stage: Which learns from them.
+    """
     counts = Counter(label for sample in dataset.train for label in set(sample.classes))
     if not counts:
         return None
@@ -28,5 +33,5 @@ def imbalance(dataset: Dataset) -> str | None:
         return None
     return (
         f"the classes are uneven: {most} training images of {dataset.classes[large]!r}, {fewest} of "
-        f"{dataset.classes[small]!r}; distill.schedule.balanced=true draws all classes alike often"
+        f"{dataset.classes[small]!r}; {stage}.schedule.balanced=true draws all classes alike often"
     )

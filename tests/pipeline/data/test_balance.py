@@ -22,17 +22,17 @@ def _dataset(*counts: int) -> Dataset:
 
 @pytest.mark.parametrize("counts", [(), (5, 5), (14, 5), (0, 0)])
 def test_nothing_is_said_of_classes_that_are_about_alike(counts: tuple[int, ...]) -> None:
-    assert imbalance(_dataset(*counts)) is None
+    assert imbalance(_dataset(*counts), "distill") is None
 
 
 def test_the_largest_and_the_smallest_are_named_and_what_helps() -> None:
-    told = imbalance(_dataset(12, 90, 30))
+    told = imbalance(_dataset(12, 90, 30), "prune")
     assert told is not None
     assert "90 training images of 'class 1', 12 of 'class 0'" in told
-    assert "balanced=true" in told
+    assert "prune.schedule.balanced=true" in told
 
 
 def test_a_class_without_images_is_named() -> None:
-    told = imbalance(_dataset(12, 0, 10, 0))
+    told = imbalance(_dataset(12, 0, 10, 0), "distill")
     assert told is not None
     assert "'class 1' and 1 more" in told
