@@ -229,10 +229,15 @@ def _load(network: nn.Module, own: Mapping[str, Tensor], state: dict[str, Tensor
 
 
 def _advice(head: tuple[str, ...], own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
-    if head:
-        theirs, ours = state[head[0]].shape[0], own[head[0]].shape[0]
-        return f"they are for {theirs} classes, the data has {ours}: name all {theirs} in the data folder's classes.txt"
-    return "check the model's name, its width and its number of classes"
+    if not head:
+        return "check the model's name, its width and its number of classes"
+    (theirs, ours), *others = {(len(state[key]), len(own[key])) for key in head}
+    if others or any(own[key].dim() > 2 for key in head):  # counts a background, anchors or the sides of boxes, too
+        return (
+            "they are for another number of classes: the data have to name all classes of the weights, in their order, "
+            "in classes.txt or data.yaml, or as COCO's categories with the ids in that order"
+        )
+    return f"they are for {theirs} classes, the data has {ours}: name all {theirs} in the data folder's classes.txt"
 
 
 def _some(kind: str, lines: list[str]) -> list[str]:

@@ -98,6 +98,16 @@ def test_a_file_of_ones_own_for_other_classes_is_an_error_that_counts_them(tmp_p
         _load(_net(classes=3), tmp_path / "net.pth")
 
 
+def test_of_a_detector_s_head_no_classes_are_counted(tmp_path: Path) -> None:
+    """It answers for a background too, and for the sides of boxes or several anchors."""
+    heads = [nn.ModuleDict({"score": nn.Linear(4, count), "sides": nn.Linear(4, 4 * count)}) for count in (91, 6)]
+    torch.save(heads[0].state_dict(), tmp_path / "w.pth")
+    with pytest.raises(
+        WeightsError, match=r"they are for another number of classes: the data have to name all classes"
+    ):
+        _load(heads[1], tmp_path / "w.pth")  # type: ignore[arg-type]
+
+
 def test_pretrained_weights_that_differ_elsewhere_are_an_error_too(tmp_path: Path) -> None:
     torch.save(nn.Sequential(nn.Conv2d(3, 5, 3)).state_dict(), tmp_path / "net.pth")
     with pytest.raises(WeightsError, match=r"missing: 1\.weight"):
