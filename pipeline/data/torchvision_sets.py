@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipeline.artifact import sha256_of_json
 from pipeline.data.only_https import only_https
 from pipeline.data.publish import publish_folder
 from pipeline.errors import DataError
+from pipeline.leftovers import holding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +58,9 @@ _SILENCE_S = 15.0
 def write_torchvision_set(name: str, cache: Path, progress: Progress) -> Path:
     """The folder of a torchvision data set; downloaded and written on the first call, found by later ones.
 
-    What was downloaded is kept in ``<cache>/downloads/<name>``; files that lie there already are used.
+    What was downloaded is kept in ``<cache>/downloads/<name>``; files that lie there already are used. torchvision
+    takes a folder for a whole download, however far it came: so it works in one of its own, and what is not whole goes
+    with it. One process at a time prepares a set.
 
     Raises:
         DataError: when it cannot be downloaded.
@@ -65,18 +69,37 @@ def write_torchvision_set(name: str, cache: Path, progress: Progress) -> Path:
     parts = TORCHVISION_SETS[name]
     identity = sha256_of_json({"name": name, "parts": parts, "version": _VERSION})
     target = cache / "datasets" / f"torchvision-{name}-{identity[:16]}"
-    if not target.is_dir():
-        progress.note(f"preparing torchvision's {name} in {target}")
-        opened = {part: _open(name, arguments, cache / "downloads" / name) for part, arguments in parts.items()}
-        with publish_folder(target) as folder:
-            _write_parts(opened, folder, progress)
+    if target.is_dir():
+        return target
+    kept = cache / "downloads" / name
+    with _alone(kept):
+        if not target.is_dir():
+            progress.note(f"preparing torchvision's {name} in {target}")
+            with publish_folder(kept) as downloads, publish_folder(target) as folder:
+                if kept.is_dir():
+                    shutil.copytree(kept, downloads, copy_function=_link, dirs_exist_ok=True)
+                opened = {part: _open(name, arguments, downloads, kept) for part, arguments in parts.items()}
+                _write_parts(opened, folder, progress)
     return target
 
 
-def _open(name: str, arguments: dict[str, Any], root: Path) -> Any:  # noqa: ANN401 - torchvision is untyped
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While no other process is within it for the same folder."""
+    lock = folder.with_name(f".{folder.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    with holding(lock):
+        yield
+
+
+def _link(file: str, place: str) -> None:
+    Path(place).symlink_to(Path(file).resolve())
+
+
+def _open(name: str, arguments: dict[str, Any], root: Path, kept: Path) -> Any:  # noqa: ANN401 - torchvision is untyped
     from torchvision import datasets
 
-    root.mkdir(parents=True, exist_ok=True)
     try:
         with _impatient_sockets(), only_https():
             return getattr(datasets, name)(str(root), download=True, **arguments)
@@ -85,7 +108,7 @@ def _open(name: str, arguments: dict[str, Any], root: Path) -> Any:  # noqa: ANN
             f"torchvision's {name} cannot be downloaded",
             where=f"torchvision:{name}",
             got=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
-            fix=f"connect to the network, put the downloaded files into {root}, or use --data digits",
+            fix=f"connect to the network, put the downloaded files into {kept}, or use --data digits",
         ) from error
     except ModuleNotFoundError as error:
         raise DataError(

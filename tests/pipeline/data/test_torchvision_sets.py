@@ -67,6 +67,46 @@ def test_an_unreachable_server_is_one_clear_error(tmp_path: Path, monkeypatch: p
     assert not list(tmp_path.glob("datasets/*"))
 
 
+def test_what_a_download_that_was_ended_has_extracted_is_never_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EuroSAT is whole to torchvision where its folder is there; what a person put there serves all the same."""
+    kept = tmp_path / "downloads" / "EuroSAT"
+    kept.mkdir(parents=True)
+    (kept / "EuroSAT.zip").write_bytes(b"of the user's")
+
+    def ended(root: str, **_: object) -> None:
+        assert [path.name for path in Path(root).iterdir()] == ["EuroSAT.zip"]
+        (Path(root) / "eurosat").mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torchvision.datasets, "EuroSAT", ended)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            open_dataset("EuroSAT", cache=tmp_path)
+    assert [path.name for path in kept.iterdir()] == ["EuroSAT.zip"]
+    assert not list(tmp_path.glob("datasets/*"))
+
+
+def test_what_was_downloaded_is_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Made:
+        targets = tuple(range(3)) * 8
+
+        def __init__(self, root: str, **_: object) -> None:
+            (Path(root) / "eurosat").mkdir()
+
+        def __len__(self) -> int:
+            return len(self.targets)
+
+        def __getitem__(self, number: int) -> tuple[Image.Image, int]:
+            return Image.new("RGB", (4, 4), (number, 0, 0)), self.targets[number]
+
+    monkeypatch.setattr(torchvision.datasets, "EuroSAT", Made)
+    assert open_dataset("EuroSAT", cache=tmp_path).classes == ("0", "1", "2")
+    assert [path.name for path in (tmp_path / "downloads").iterdir() if path.is_dir()] == ["EuroSAT"]
+    assert (tmp_path / "downloads" / "EuroSAT" / "eurosat").is_dir()
+
+
 def test_every_name_in_the_table_is_torchvisions_and_takes_the_arguments() -> None:
     import inspect
 
