@@ -25,6 +25,8 @@ class Box:
             that does.
         difficult: Whether Pascal VOC calls it so: it is learned from, and no network has to find it, and none is wrong
             that does.
+        area: Pixels that the object covers, where somebody says it; None: all of the box. COCO calls an object small,
+            medium or large by it.
     """
 
     label: int
@@ -34,15 +36,23 @@ class Box:
     bottom: float
     crowd: bool = False
     difficult: bool = False
+    area: float | None = None
 
     @property
     def counts(self) -> bool:
         """Whether a network has to find it."""
         return not (self.crowd or self.difficult)
 
+    @property
+    def covered(self) -> float:
+        """Its area, pixels."""
+        return (self.right - self.left) * (self.bottom - self.top) if self.area is None else self.area
+
     def to_json(self) -> list[Json]:
-        """As JSON: the fields in their order, ``difficult`` where it is."""
-        said = [self.label, self.left, self.top, self.right, self.bottom, self.crowd]
+        """As JSON: the fields in their order, ``difficult`` where it is, ``area`` where it is said."""
+        said: list[Json] = [self.label, self.left, self.top, self.right, self.bottom, self.crowd]
+        if self.area is not None:
+            return [*said, self.difficult, self.area]
         return [*said, True] if self.difficult else said
 
 
@@ -57,6 +67,11 @@ class Objects:
 
     size: tuple[int, int]
     boxes: tuple[Box, ...]
+
+    @property
+    def any_counts(self) -> bool:
+        """Whether there is something that a network has to find."""
+        return any(box.counts for box in self.boxes)
 
     def to_json(self) -> Json:
         """As JSON."""

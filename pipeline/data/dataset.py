@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array
 
-__all__ = ["Dataset", "Label", "Sample", "SplitName", "read_image", "read_images", "rotating_samples", "shorter_side"]
+__all__ = [
+    "Dataset",
+    "Label",
+    "Sample",
+    "SplitName",
+    "judged_samples",
+    "read_image",
+    "read_images",
+    "rotating_samples",
+    "shorter_side",
+]
 
 SplitName = Literal["train", "validation", "calibration", "test"]
 
@@ -51,6 +61,11 @@ class Sample:
     def classes(self) -> tuple[int, ...]:
         """The class of everything that is known of the image, as indices into the data set's."""
         return (self.label,) if isinstance(self.label, int) else tuple(box.label for box in self.label.boxes)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it shows something that an answer is right or wrong about."""
+        return isinstance(self.label, int) or self.label.any_counts
 
     def label_to_json(self) -> Json:
         """What is known of the image, as JSON."""
@@ -121,6 +136,14 @@ def rotating_samples(samples: Sequence[Sample], count: int = 64) -> tuple[Sample
     """``count`` samples spread over a split, or all of a smaller one: the inputs that latency is measured with."""
     number = min(count, len(samples))
     return tuple(samples[place * len(samples) // number] for place in range(number))
+
+
+def judged_samples(samples: Sequence[Sample], count: int) -> tuple[Sample, ...]:
+    """As of :func:`rotating_samples`, but where these show nothing that can be right or wrong, of those that do."""
+    chosen = rotating_samples(samples, count)
+    if any(sample.counts for sample in chosen):
+        return chosen
+    return rotating_samples([sample for sample in samples if sample.counts], count) or chosen
 
 
 def read_images(samples: Iterable[Sample], preprocess: PreprocessSpec, dtype: str = "float32") -> Iterator[Array]:

@@ -18,7 +18,7 @@ __all__ = ["drop_shared", "stratified", "two_labels"]
 def stratified(samples: Sequence[Sample], count: int, *, seed: int) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
     """Choose ``count`` samples, each class by its share; returns the chosen and the rest.
 
-    Images in which objects are to be found come in two kinds: with objects and without.
+    Images in which objects are to be found come in two kinds: with objects that have to be found and without.
 
     Within a class the choice follows a hash of seed and content, so that adding an image moves no other by more than
     its class's quota changes. The chosen come in that order, classes mixed: any first part of them is a fair sample.
@@ -36,7 +36,7 @@ def stratified(samples: Sequence[Sample], count: int, *, seed: int) -> tuple[tup
 
 def _kind(sample: Sample) -> int:
     """Of which the same share is chosen as of all others."""
-    return sample.label if isinstance(sample.label, int) else bool(sample.label.boxes)
+    return sample.label if isinstance(sample.label, int) else sample.label.any_counts
 
 
 def _draw(sample: Sample, seed: int) -> tuple[str, str]:

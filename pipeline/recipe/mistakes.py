@@ -70,8 +70,8 @@ def explain_mistake(
 
 def _values(close: Sequence[str], known: Sequence[str]) -> str:
     """All of them, also where one is near in spelling: what is meant may have quite another name."""
-    everything = f"one of {', '.join(known)}"
-    return f"{_suggestion(close, known)} It is {everything}" if close else everything
+    others = [value for value in known if value not in close]
+    return _suggestion(close, known) + (f" Others are {', '.join(others)}" if close and others else "")
 
 
 def _suggestion(close: Sequence[str], known: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.data.dataset import read_image, rotating_samples, shorter_side
+from pipeline.data.dataset import judged_samples, read_image, shorter_side
 from pipeline.errors import DataError, UsageError
 from pipeline.preprocess import PreprocessSpec, normalised
 from pipeline.recipe import InputSection
@@ -104,7 +104,7 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
     samples = plan.parts.dataset.calibration[:_MANY]
     if not samples:
         raise DataError("there are no calibration images", where=plan.recipe.data.source, fix="add images to the data")
-    few = rotating_samples(samples, _FEW)
+    few = judged_samples(samples, _FEW)
     base = plan.parts.preprocess
     sizes, normalisations = _sizes(plan, samples), _normalisations(base)
     resizes = ("squash", "cropped", *(["letterbox"] if plan.parts.task.placed else []))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.data.dataset import rotating_samples
+from pipeline.data.dataset import judged_samples
 from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.schedule import Schedule
 
@@ -176,8 +176,8 @@ def _judge(inputs: Inputs, work: Workspace, held_back: Validation | None) -> tup
     from pipeline.training.validation import Validation
 
     subject = inputs.subject
-    held = rotating_samples(subject.validation, _JUDGED_ON)
-    samples = held or rotating_samples(subject.train, _JUDGED_ON)
+    held = judged_samples(subject.validation, _JUDGED_ON)
+    samples = held or judged_samples(subject.train, _JUDGED_ON)
     told = f"{len(samples)} {'held-back' if held else 'training'} images"
     if held_back is not None and samples == subject.validation:
         return held_back, told

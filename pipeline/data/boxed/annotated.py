@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
+from pipeline.data.boxed.header import TURNED, size_and_orientation
+from pipeline.data.boxed.places import is_file
 from pipeline.data.boxes import Box, Objects
 from pipeline.data.dataset import Dataset, Sample
 from pipeline.data.folder import split_pools
+from pipeline.data.scan import check_classes, is_text, links_out
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ _NAMED = 5
 """So many bad boxes and files are named."""
 _ROUNDING = 1.0
 """Pixels by which a box may reach beyond its image: annotations are rounded. It is cut there."""
-_ORIENTATION = 274
-"""The EXIF tag."""
-_TURNED = frozenset((5, 6, 7, 8))
-"""Its values for images whose sides are exchanged when they are brought upright."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +42,7 @@ class StatedBox:
         corners: Left, top, right, bottom.
         where: File and line, or file and number.
         said: As it stands there.
+        area: Pixels that the object covers, where the file says it.
     """
 
     label: int | None
@@ -54,6 +52,7 @@ class StatedBox:
     fractions: bool = False
     crowd: bool = False
     difficult: bool = False
+    area: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +76,13 @@ class Problems:
 
     Attributes:
         drop: Whether bad boxes are left out with a note; else they are refused.
+        found: Each with where it is.
+        notes: What is no fault, but has to be known.
     """
 
     drop: bool = False
     found: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, where: str, what: str) -> None:
         """Note one."""
@@ -92,6 +94,8 @@ class Problems:
         Raises:
             DataError: naming the first ones, unless they are dropped.
         """
+        for note in self.notes:
+            progress.note(note)
         if not self.found:
             return
         more = f"; and {len(self.found) - _NAMED} more" if len(self.found) > _NAMED else ""
@@ -138,35 +142,42 @@ def dataset_of(
         name: For people.
 
     Raises:
-        DataError: for what is wrong with boxes or files, unless it is dropped; for too few images.
+        DataError: for what is wrong with boxes or files, unless it is dropped; for too few images; for classes that
+            have no names; where there is nothing to find on the images that are scored.
     """
     root, problems = stated.root, stated.problems
-    there = {part: [one for one in images if _is_there(one, problems)] for part, images in stated.parts.items()}
-    labels = {one.path: _objects(one, problems) for images in there.values() for one in images}
+    check_classes(stated.classes, where=root)
+    labels = {
+        part: {one.path: objects for one in images if (objects := _objects(one, problems)) is not None}
+        for part, images in stated.parts.items()
+    }
+    paths = [path for part in labels.values() for path in part]
+    if led_out := links_out(root, _folders_of(paths, root)):
+        problems.notes.append(led_out)
     problems.tell(root, progress)
-    if not any(objects and objects.boxes for objects in labels.values()):
+    if not any(objects.boxes for part in labels.values() for objects in part.values()):
         raise DataError(
             "there is no box in this data set",
             where=str(root),
-            got=f"{len(labels)} images",
+            got=f"{len(paths)} images",
             expected="at least one box to learn from or to find",
         )
-    hashes = index.hashes([path for path, objects in labels.items() if objects], progress)
+    hashes = index.hashes(paths, progress)
     pools = {
         part: tuple(
             Sample(
-                path=one.path,
-                name=one.path.relative_to(root).as_posix(),
+                path=path,
+                name=path.relative_to(root).as_posix(),
                 label=objects,
-                sha256=hashes[one.path].sha256,
-                status=hashes[one.path].status,
+                sha256=hashes[path].sha256,
+                status=hashes[path].status,
             )
-            for one in sorted(images, key=lambda one: one.path)
-            if (objects := labels[one.path]) is not None
+            for path, objects in sorted(images.items())
         )
-        for part, images in there.items()
+        for part, images in labels.items()
     }
     splits = split_pools(pools, root, options, progress)
+    _refuse_nothing_to_find(splits, root)
     return Dataset(
         name=name,
         task="detection",
@@ -178,27 +189,46 @@ def dataset_of(
     )
 
 
-def _is_there(image: AnnotatedImage, problems: Problems) -> bool:
-    if not image.path.is_file():
-        problems.add(image.where, f"there is no image {image.path.name}")
-        return False
-    return True
+def _folders_of(paths: Sequence[Path], root: Path) -> list[Path]:
+    """All folders below ``root`` on the way to the files."""
+    last = {path.parent for path in paths}
+    return sorted({one for folder in last for one in (folder, *folder.parents) if one.is_relative_to(root)})
+
+
+def _refuse_nothing_to_find(splits: Mapping[str, Sequence[Sample]], root: Path) -> None:
+    """Now rather than after hours of training: where nothing has to be found, no detector can be told from another."""
+    for name in ("test", "validation"):
+        if splits[name] and not any(sample.counts for sample in splits[name]):
+            raise DataError(
+                f"there is nothing to find on the {name} images",
+                where=str(root),
+                got=f"{len(splits[name])} images without an object that has to be found",
+                expected="objects that are neither crowds nor difficult on some of them",
+                fix="add images with objects to them"
+                if name == "test"
+                else "hold more images back with --set data.validation=0.2",
+            )
 
 
 def _objects(image: AnnotatedImage, problems: Problems) -> Objects | None:
-    """The objects of the upright image; None when it cannot be read or is not of the stated size."""
+    """The objects of the upright image; None where it is not there, cannot be read or is not of the stated size."""
+    if not is_text(image.path):
+        problems.add(image.where, f"the name of the image {image.path.name!a} is no text in UTF-8")
+        return None
+    if not is_file(image.path):
+        problems.add(image.where, f"there is no image {image.path.name}")
+        return None
     try:
-        with Image.open(image.path) as opened:
-            stored, orientation = opened.size, int(opened.getexif().get(_ORIENTATION, 1))
+        stored, orientation = size_and_orientation(image.path)
     except Exception as error:  # noqa: BLE001 - on broken files decoders raise anything
         problems.add(str(image.path), f"cannot be read as an image ({error})")
         return None
-    upright = stored[::-1] if orientation in _TURNED else stored
+    upright = stored[::-1] if orientation in TURNED else stored
     if image.size is not None and image.size not in {stored, upright}:
         problems.add(image.where, f"is for images of {_shown(image.size)}, {image.path.name} has {_shown(upright)}")
         return None
     # Annotations for the sides as they are stored were drawn on the image as it is stored; most tools show it upright.
-    turned = orientation in _TURNED and image.size == stored != upright
+    turned = orientation in TURNED and image.size == stored != upright
     side = stored if turned else upright
     boxes = [_checked(box, side, problems) for box in image.boxes]
     placed = [_brought_upright(box, stored, orientation) if turned else box for box in boxes if box is not None]
@@ -230,7 +260,8 @@ def _checked(box: StatedBox, size: tuple[int, int], problems: Problems) -> Box |
         problems.add(box.where, f"box {box.said} {problem}")
         return None
     corners = max(0.0, left), max(0.0, top), min(float(wide), right), min(float(high), bottom)
-    return Box(box.label, *corners, crowd=box.crowd, difficult=box.difficult)
+    whole = Box(box.label, *corners, crowd=box.crowd, difficult=box.difficult)
+    return whole if box.area is None or box.area == whole.covered else replace(whole, area=box.area)
 
 
 def _brought_upright(box: Box, stored: tuple[int, int], orientation: int) -> Box:
@@ -246,4 +277,5 @@ def _brought_upright(box: Box, stored: tuple[int, int], orientation: int) -> Box
         7: (high - bottom, wide - right, high - top, wide - left),
         8: (top, wide - right, bottom, wide - left),
     }[orientation]
-    return Box(box.label, *corners, crowd=box.crowd, difficult=box.difficult)
+    left, top, right, bottom = corners
+    return replace(box, left=left, top=top, right=right, bottom=bottom)

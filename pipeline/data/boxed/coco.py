@@ -2,79 +2,43 @@
 
 Files of annotations are ``annotations/*.json``, ``<part>/_annotations.coco.json``, or a JSON beside the images' folder.
 A file belongs to the part (train, val, test, calibration) that its own name or its folder's says; one that says none
-is split by us. Images are looked for beside the file, in the folder of the part, in ``images/`` of either, and in the
-data set's folder. Source of the format: https://cocodataset.org/#format-data.
+is split by us. Of several for a part the one called ``instances_...`` is read. Images are looked for beside the file,
+in the folder of the part, in ``images/`` of either, in the data set's folder, and in the only folder there.
+Source of the format: https://cocodataset.org/#format-data.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from typing import TYPE_CHECKING, Any
+import math
+from dataclasses import dataclass, replace
+from reprlib import Repr
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pipeline.data.boxed.annotated import PARTS, AnnotatedImage, Annotations, StatedBox
+from pipeline.data.boxed.coco_files import image_folders, place_of
+from pipeline.data.boxed.places import is_folder
+from pipeline.data.scan import images_below
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from pipeline.data.boxed.annotated import Problems
 
-__all__ = ["coco_files", "read_coco"]
+__all__ = ["read_coco"]
 
-_MAX_BYTES = 4 << 30
-
-
-def coco_files(root: Path) -> dict[str, Path]:
-    """Part name to its file of annotations; empty where the folder holds none.
-
-    Raises:
-        DataError: when two files are for one part.
-    """
-    found: dict[str, Path] = {}
-    for file in sorted((*root.glob("*.json"), *root.glob("annotations/*.json"), *root.glob("*/*.coco.json"))):
-        if not _looks_like_coco(file):
-            continue
-        part = _part_of(file, root)
-        if part in found:
-            raise DataError(
-                f"two files of annotations are for {part}", where=str(root), got=f"{found[part].name} and {file.name}",
-                fix="keep one of them",
-            )  # fmt: skip
-        found[part] = file
-    if "all" in found and len(found) > 1:
-        raise DataError(
-            "this file of annotations does not say which part it is for",
-            where=str(found["all"]),
-            expected="a name with train, val or test in it, beside the others",
-        )
-    return found
-
-
-def _looks_like_coco(file: Path) -> bool:
-    """Whether it has the three lists; a folder may hold other JSON."""
-    try:
-        content = file.read_bytes() if file.stat().st_size <= _MAX_BYTES else b""
-    except OSError as error:
-        raise DataError(
-            "this file cannot be read", where=str(file), got=error.strerror, fix="see that it is there and may be read"
-        ) from error
-    return all(key in content for key in (b'"images"', b'"annotations"', b'"categories"', b'"bbox"'))
-
-
-def _part_of(file: Path, root: Path) -> str:
-    words = re.split(r"[^a-z]+", file.stem.lower())
-    if file.parent != root and file.parent.name != "annotations":
-        words += re.split(r"[^a-z]+", file.parent.name.lower())
-    return next((PARTS[word] for word in words if word in PARTS), "all")
+_SIDES = 4
+_NO_SIZE = (0, 0)
 
 
 def read_coco(files: Mapping[str, Path], root: Path, problems: Problems) -> Annotations:
     """The classes, in the order of their ids, and the images of each part.
 
     Args:
-        files: As of :func:`coco_files`.
+        files: As of :func:`pipeline.data.boxed.coco_files.coco_files`.
         root: The data set's folder.
         problems: What is wrong goes there.
 
@@ -89,18 +53,33 @@ def read_coco(files: Mapping[str, Path], root: Path, problems: Problems) -> Anno
             raise DataError(
                 "the parts do not have the same categories",
                 where=str(files[part]),
-                got=", ".join(map(str, found.values())),
-                expected=", ".join(map(str, first.values())),
+                got=", ".join(found.values()),
+                expected=", ".join(first.values()),
             )
-    labels = {number: label for label, number in enumerate(sorted(first))}
-    classes = tuple(first[number] for number in sorted(first))
-    parts = {part: _images(document, files[part], part, root, labels) for part, document in documents.items()}
-    return Annotations(root, classes, parts, problems)
+    names = _without_those_above(first, list(documents.values()))
+    labels = {number: label for label, number in enumerate(sorted(names))}
+    parts = {
+        part: _Part(files[part], image_folders(files[part], part, root), root, labels, problems).images(document)
+        for part, document in documents.items()
+    }
+    if unused := _not_named(root, {image.path for images in parts.values() for image in images}):
+        many = f"{len(unused)} images are" if len(unused) > 1 else "an image is"
+        problems.notes.append(
+            f"{many} named by no file of annotations, and not used (first: {unused[0].relative_to(root).as_posix()})"
+        )
+    return Annotations(root, tuple(names[number] for number in sorted(names)), parts, problems)
+
+
+def _not_named(root: Path, named: AbstractSet[Path]) -> list[Path]:
+    """Images beside those that are named, and in folders of parts."""
+    inner = (path.relative_to(root).parts for path in named if path != root)
+    folders = {root / first if others else root for first, *others in inner} | {root / name for name in PARTS}
+    return sorted({path for folder in folders if is_folder(folder) for path in images_below(folder)} - named)
 
 
 def _document(file: Path) -> dict[str, Any]:
     try:
-        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             "this is no JSON", where=str(file), got=str(error), fix="export the annotations again"
@@ -117,84 +96,162 @@ def _document(file: Path) -> dict[str, Any]:
 
 
 def _categories(document: Mapping[str, Any], file: Path) -> dict[int, str]:
-    """Id to name; a category that is above others and never used, as some tools write, is left out."""
-    used = {one.get("category_id") for one in document["annotations"] if isinstance(one, dict)}
-    above = {one.get("supercategory") for one in document["categories"] if isinstance(one, dict)}
-    try:
-        found = {int(one["id"]): str(one["name"]) for one in document["categories"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            "a category has no id or no name", where=str(file), got=str(error), expected="an object with id and name"
-        ) from error
-    kept = {number: name for number, name in found.items() if number in used or name not in above}
-    if not kept or len(set(kept.values())) < len(kept):
-        raise DataError(
-            "no category, or two of one name",
-            where=str(file),
-            got=", ".join(found.values()) or "none",
-            expected="categories with a name each, no two alike",
-        )
-    return kept
-
-
-def _images(
-    document: Mapping[str, Any], file: Path, part: str, root: Path, labels: Mapping[int, int]
-) -> list[AnnotatedImage]:
-    boxes: dict[Any, list[StatedBox]] = {}
-    for place, one in enumerate(document["annotations"]):
-        boxes.setdefault(one.get("image_id"), []).append(_box(one, f"{file.name}, annotation {place + 1}", labels))
-    folders = _folders(file, part, root)
-    found = []
-    for place, image in enumerate(document["images"]):
-        where = f"{file.name}, image {place + 1}"
-        try:
-            number, name = image["id"], str(image["file_name"])
-            size = (int(image["width"]), int(image["height"])) if "width" in image and "height" in image else None
-        except (KeyError, TypeError, ValueError) as error:
+    """Id to name."""
+    found: dict[int, str] = {}
+    for place, one in enumerate(document["categories"], 1):
+        where = f"{file}, category {place}"
+        number, name = (one.get("id"), one.get("name")) if isinstance(one, dict) else (None, None)
+        if not _is_whole(number) or not isinstance(name, str | int):
             raise DataError(
-                "an image has no id or no file name",
+                "a category has no id or no name",
                 where=where,
-                got=str(error),
-                expected="an object with id and file_name",
-            ) from error
-        found.append(AnnotatedImage(_path(name, folders), tuple(boxes.pop(number, ())), where, size))
-    if boxes:
-        number, (first, *_) = next(iter(boxes.items()))
-        raise DataError(
-            "annotations are of images that the file does not name",
-            where=f"{file}, {first.where.partition(', ')[2]}",
-            got=f"image_id {number}",
-            expected=f"one of its {len(found)} images",
-        )
+                got=_shown(one),
+                expected="an object with a whole number as id, and a name",
+            )
+        if number in found:
+            raise DataError(
+                f"two categories have the id {number}",
+                where=where,
+                got=f"{found[number]!r} and {str(name)!r}",
+                fix="give each its own",
+            )
+        found[number] = str(name)
+    if not found:
+        raise DataError("there is no category", where=str(file), expected="categories with a name each")
     return found
 
 
-def _box(one: Mapping[str, Any], where: str, labels: Mapping[int, int]) -> StatedBox:
-    said = one.get("bbox")
+def _without_those_above(categories: Mapping[int, str], documents: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+    """Id to name; a category that others are below and that no part uses, as some tools write, is left out."""
+    used = {
+        number
+        for document in documents
+        for one in document["annotations"]
+        if isinstance(one, dict) and _is_whole(number := one.get("category_id"))
+    }
+    above = {
+        over
+        for document in documents
+        for one in document["categories"]
+        if isinstance(over := one.get("supercategory"), str) and over != str(one["name"])
+    }
+    return {number: name for number, name in categories.items() if number in used or name not in above}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """How one part's document is read.
+
+    Attributes:
+        file: That holds it.
+        folders: Where its images may lie.
+        root: The data set's folder.
+        labels: Id of a category to its label.
+        problems: Told of whatever is wrong with an image or an annotation.
+    """
+
+    file: Path
+    folders: Sequence[Path]
+    root: Path
+    labels: Mapping[int, int]
+    problems: Problems
+
+    def images(self, document: Mapping[str, Any]) -> list[AnnotatedImage]:
+        """With their boxes; an image or annotation that is none, or is of no image, is a problem and left out."""
+        images: dict[int | str, AnnotatedImage | None] = {}
+        places: dict[Path, int] = {}
+        for place, one in enumerate(document["images"], 1):
+            where = f"{self.file.name}, image {place}"
+            number, name = (one.get("id"), one.get("file_name")) if isinstance(one, dict) else (None, None)
+            if not _is_id(number) or not isinstance(name, str) or not name:
+                self.problems.add(where, f"{_shown(one)} has no id or no file_name")
+            elif number in images:
+                self.problems.add(where, f"its id {_shown(number)} is that of another image too")
+            else:
+                images[number] = self._image(one, where, place, places)
+        boxes = self._boxes(document["annotations"], images.keys())
+        return [replace(one, boxes=tuple(boxes.get(number, ()))) for number, one in images.items() if one is not None]
+
+    def _image(self, said: Mapping[str, Any], where: str, place: int, places: dict[Path, int]) -> AnnotatedImage | None:
+        """Without boxes; None for one that cannot be used, which is told.
+
+        Args:
+            said: As it stands in the file.
+            where: It stands there.
+            place: Its number there.
+            places: Paths of the images before, with their numbers; gets this one's.
+        """
+        path, size = place_of(said["file_name"], self.folders, self.root), _size(said)
+        if path is None:
+            self.problems.add(where, f"{_shown(said['file_name'])} lies outside the data folder")
+        elif path in places:
+            self.problems.add(where, f"{_shown(said['file_name'])} is image {places[path]} too")
+        elif size == _NO_SIZE:
+            self.problems.add(where, f"{_shown([said['width'], said['height']])} is no width and height")
+        else:
+            places[path] = place
+            return AnnotatedImage(path, (), where, size)
+        return None
+
+    def _boxes(self, annotations: Sequence[Any], known: Container[int | str]) -> dict[int | str, list[StatedBox]]:
+        """Id of an image to its boxes."""
+        found: dict[int | str, list[StatedBox]] = {}
+        for place, one in enumerate(annotations, 1):
+            where = f"{self.file.name}, annotation {place}"
+            number = one.get("image_id") if isinstance(one, dict) else None
+            if not isinstance(one, dict):
+                self.problems.add(where, f"{_shown(one)} is no annotation")
+            elif not _is_id(number) or number not in known:
+                self.problems.add(where, f"it is of image_id {_shown(number)}, which is no image of the file")
+            else:
+                found.setdefault(number, []).append(self._box(one, where))
+        return found
+
+    def _box(self, one: Mapping[str, Any], where: str) -> StatedBox:
+        said, category, area = one.get("bbox"), one.get("category_id"), _number(one.get("area"))
+        sides = [_number(value) for value in said] if isinstance(said, list) else []
+        left, top, width, height = sides if len(sides) == _SIDES else [math.nan] * _SIDES
+        shown = f"[{left:g}, {top:g}, {width:g}, {height:g}]" if len(sides) == _SIDES else _shown(said)
+        label = self.labels.get(category) if _is_whole(category) else None
+        return StatedBox(
+            label=label,
+            corners=(left, top, left + width, top + height),
+            where=where,
+            said=f"{shown} of category {_shown(category) if label is None else category}",
+            crowd=bool(one.get("iscrowd")),
+            area=area if math.isfinite(area) and area >= 0 else None,
+        )
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Width and height; None where one is not said, ``_NO_SIZE`` where it is not a whole number of pixels."""
+    said = [image.get(side) for side in ("width", "height")]
+    if None in said:
+        return None
+    wide, high = map(_number, said)
+    return (int(wide), int(high)) if wide.is_integer() and high.is_integer() and min(wide, high) > 0 else _NO_SIZE
+
+
+def _number(said: Any) -> float:  # noqa: ANN401 - any JSON value
+    """As a number; not a number for what is none."""
     try:
-        left, top, width, height = (float(value) for value in said or ())
-    except (TypeError, ValueError):
-        left = top = width = height = float("nan")
-    return StatedBox(
-        label=labels.get(one.get("category_id", -1)),
-        corners=(left, top, left + width, top + height),
-        where=where,
-        said=f"{said} of category {one.get('category_id')}",
-        crowd=bool(one.get("iscrowd")),
-    )
+        return float(said)
+    except (OverflowError, TypeError, ValueError):
+        return math.nan
 
 
-def _folders(file: Path, part: str, root: Path) -> list[Path]:
-    """Where a part's images may lie."""
-    stem = file.stem.removeprefix("instances_")
-    names = [stem, *(name for name, of in PARTS.items() if of == part)]
-    beside = [file.parent] if file.parent.name != "annotations" else []
-    places = [*beside, *(root / name for name in names), *(root / "images" / name for name in names), root / "images"]
-    return [place for place in (*places, root) if place.is_dir()]
+def _is_whole(said: Any) -> TypeGuard[int]:  # noqa: ANN401 - any JSON value
+    """Whether it is a whole number, also as ``3.0``, which some tools write."""
+    return isinstance(said, int | float) and not isinstance(said, bool) and (isinstance(said, int) or said.is_integer())
 
 
-def _path(name: str, folders: Sequence[Path]) -> Path:
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    return folders[0] / name
+def _is_id(said: Any) -> TypeGuard[int | str]:  # noqa: ANN401 - any JSON value
+    """Of an image: some tools write texts."""
+    return isinstance(said, str) or _is_whole(said)
+
+
+def _shown(said: Any) -> str:  # noqa: ANN401 - any JSON value
+    """As a message repeats it: what stands in a file may be long, and nested deeply."""
+    short = Repr()
+    short.maxstring = short.maxother = 80
+    return short.repr(said)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.data.boxed.annotated import PARTS, AnnotatedImage, Annotations, StatedBox
+from pipeline.data.boxed.places import is_file
 from pipeline.data.boxed.voc_file import NotVocError, read_voc_file
-from pipeline.data.scan import images_below, read_lines
+from pipeline.data.scan import images_below, links_within, read_lines
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -129,12 +130,15 @@ class _Annotated:
 def _annotated(place: VocPlace, root: Path, problems: Problems) -> Iterator[_Annotated]:
     """What the files of a place say: those that lists of a part name, where there are such, else all of them."""
     images: dict[str, list[Path]] = {}
-    for path in images_below(place.images):
+    links: list[Path] = []
+    for path in images_below(place.images, links):
         images.setdefault(path.stem, []).append(path)
+    if not_followed := links_within(root, links):
+        problems.notes.append(not_followed)
     lists = _lists(place)
     for part, file, named_by in _files(place, lists, root, problems):
         where = file.relative_to(root).as_posix()
-        if not file.is_file():
+        if not is_file(file):
             problems.add(named_by or where, f"there is no {where}")
             continue
         try:

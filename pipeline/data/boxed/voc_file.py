@@ -76,6 +76,8 @@ def read_voc_file(file: Path) -> VocAnnotation:
         reader.parser.Parse(file.read_bytes(), True)
     except expat.ExpatError as error:
         raise NotVocError(f"line {error.lineno}: is no XML ({expat.ErrorString(error.code)})") from error
+    except (LookupError, ValueError) as error:
+        raise NotVocError(f"is in an encoding that is not read ({error}): save it as UTF-8") from error
     except OSError as error:
         raise NotVocError(f"cannot be read ({error.strerror})") from error
     return reader.found

@@ -1,33 +1,45 @@
 """Folders with YOLO's text files: for every image one of its name, a line an object.
 
-A line is ``class x y width height``, centre and size in fractions of the image's sides. ``data.yaml`` (``names``, and
-``train``, ``val``, ``test`` where they are) or ``classes.txt`` names the classes. Images lie in ``images/<part>``,
-``<part>/images`` or ``images``, their texts in the same place below ``labels``; an image without one shows no object.
+A line is ``class x y width height``, centre and size in fractions of the image's sides, with or without a confidence
+behind them; or the class and the corners of a polygon, of which the box around them is taken. ``data.yaml`` (``names``,
+and ``train``, ``val``, ``test`` where they are: a folder, a text file of paths, or a list of such) or ``classes.txt``
+names the classes. Images lie in ``images/<part>``, ``<part>/images`` or ``images``, their texts in the same place below
+``labels``; an image without one shows no object.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from pipeline.data.boxed.annotated import PARTS, AnnotatedImage, Annotations, StatedBox
-from pipeline.data.scan import images_below, read_lines
+from pipeline.data.boxed.places import below, is_file, is_folder
+from pipeline.data.boxed.yolo_yaml import YOLO_YAML, names_in, read_yolo_yaml
+from pipeline.data.scan import images_below, links_within, read_lines
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from pipeline.data.boxed.annotated import Problems
 
 __all__ = ["is_yolo", "read_yolo"]
 
-_YAML = ("data.yaml", "dataset.yaml")
-_FIELDS = 5
+_BOX = 5
+"""Values of a line: class, centre and size."""
+_POLYGON = 7
+"""Values of the shortest polygon: class and three corners."""
+_MAX_BYTES = 8 << 20
+"""Of the text of one image."""
+_SHOWN = 80
+"""Letters of a line that a message repeats."""
 
 
 def is_yolo(root: Path) -> bool:
     """Whether a folder has the layout: texts in a folder ``labels``, or a ``data.yaml``."""
-    if any((root / name).is_file() for name in _YAML):
+    if any((root / name).is_file() for name in YOLO_YAML):
         return True
     texts = (text for place in _places(root) for text in (place / "labels").rglob("*.txt"))
     return next(texts, None) is not None
@@ -45,106 +57,176 @@ def read_yolo(root: Path, problems: Problems) -> Annotations:
         problems: Told of texts without images, and of lines that are none.
 
     Raises:
-        DataError: when classes are not named, or there are no images.
+        DataError: when classes are not named, there are no images, or a part lies outside the folder.
     """
-    told = _yaml(root)
-    classes = _classes(root, told)
-    folders = _folders(root, told)
-    if not folders:
+    told = read_yolo_yaml(root)
+    classes = names_in(told, root)
+    if classes is None and (root / "classes.txt").is_file():
+        classes = tuple(read_lines(root / "classes.txt"))
+    if not classes:
+        raise DataError(
+            "the classes are not named",
+            where=str(root),
+            expected="names: in data.yaml, a list or 0 to n-1, or a classes.txt with one a line",
+        )
+    places = _image_places(root, told, problems)
+    if not places:
         raise DataError(
             "no folder of images here", where=str(root), expected="images/train and labels/train, or train/images"
         )
-    parts = {
-        part: [image for folder in found for image in _images(folder, len(classes), root, problems)]
-        for part, found in folders.items()
-    }
+    reader = _Reader(root, len(classes), _values_with_keypoints(told), problems)
+    parts = {part: [image for place in found for image in reader.images(place)] for part, found in places.items()}
     return Annotations(root, classes, parts, problems)
 
 
-def _yaml(root: Path) -> dict[str, Any]:
-    file = next((root / name for name in _YAML if (root / name).is_file()), None)
-    if file is None:
-        return {}
-    try:
-        told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(
-            "this is no YAML", where=str(file), got=str(error), expected="YAML that names the classes"
-        ) from error
-    if not isinstance(told, dict):
-        raise DataError("this says nothing of a data set", where=str(file), expected="names: and train:, val:")
-    return told
+def _values_with_keypoints(told: dict[str, Any]) -> int | None:
+    """How many values a line has where key points stand behind its box; None where there are none."""
+    shape = told.get("kpt_shape")
+    if not isinstance(shape, list) or not all(isinstance(one, str) and one.isdecimal() for one in shape):
+        return None
+    return _BOX + math.prod(int(one[:4]) for one in shape)
 
 
-def _classes(root: Path, told: dict[str, Any]) -> tuple[str, ...]:
-    names = told.get("names")
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-        names = [names[number] for number in range(len(names))]
-    if isinstance(names, list) and names:
-        return tuple(map(str, names))
-    if names is None and (root / "classes.txt").is_file():
-        return tuple(read_lines(root / "classes.txt"))
-    raise DataError(
-        "the classes are not named",
-        where=str(root),
-        got=None if names is None else f"names: {names}",
-        expected="names: in data.yaml, a list or 0 to n-1, or a classes.txt with one a line",
-    )
-
-
-def _folders(root: Path, told: dict[str, Any]) -> dict[str, list[Path]]:
-    """Part name to its folders of images: as ``data.yaml`` says it where those are there, else by their places."""
+def _image_places(root: Path, told: dict[str, Any], problems: Problems) -> dict[str, list[Path]]:
+    """Part name to its folders and lists of images: as ``data.yaml`` says it where these are there, else by name."""
     found: dict[str, list[Path]] = {}
     for name, part in PARTS.items():
         said = told.get(name)
-        entries = said if isinstance(said, list) else [said] if isinstance(said, str) else []
-        base = root / str(told.get("path") or "")
-        stated = [place for one in entries for place in (base / one, root / one, root / one.removeprefix("../"))]
-        usual = [root / "images" / name, root / name / "images"]
-        folder = next((place for place in (*stated, *usual) if place.is_dir()), None)
-        if folder is not None and folder not in found.get(part, []):
-            found.setdefault(part, []).append(folder)
+        entries = [one for one in (said if isinstance(said, list) else [said]) if isinstance(one, str) and one]
+        stated = [place for one in entries if (place := _stated(one, root, told)) is not None]
+        usual = [place for place in (root / "images" / name, root / name / "images") if place.is_dir()]
+        if entries and not stated and not usual:
+            problems.notes.append(f"data.yaml says {name}: {entries[0][:_SHOWN]}, and nothing is there")
+        for place in stated or usual:
+            if place not in found.setdefault(part, []):
+                found[part].append(place)
+    found = {part: places for part, places in found.items() if places}
     if not found and (root / "images").is_dir():
         found["all"] = [root / "images"]
     return found
 
 
-def _images(folder: Path, classes: int, root: Path, problems: Problems) -> list[AnnotatedImage]:
-    texts = _texts_of(folder, root)
-    paths = images_below(folder)
-    named = {path.relative_to(folder).with_suffix("") for path in paths}
-    for text in sorted(texts.rglob("*.txt")) if texts.is_dir() else ():
-        if text.relative_to(texts).with_suffix("") not in named and text.name != "classes.txt":
-            problems.add(str(text.relative_to(root)), "there is no image of this name")
-    return [_annotated(path, texts / path.relative_to(folder), classes, root, problems) for path in paths]
+def _stated(entry: str, root: Path, told: dict[str, Any]) -> Path | None:
+    """Where an entry of ``data.yaml`` leads; None where nothing is there.
 
-
-def _texts_of(folder: Path, root: Path) -> Path:
-    """Where the texts of a folder of images lie: ``labels`` for the last ``images`` in its path."""
-    parts = list(folder.relative_to(root).parts)
-    for number in range(len(parts) - 1, -1, -1):
-        if parts[number] == "images":
-            parts[number] = "labels"
-            return root.joinpath(*parts)
-    return folder
-
-
-def _annotated(path: Path, place: Path, classes: int, root: Path, problems: Problems) -> AnnotatedImage:
-    text = place.with_suffix(".txt")
-    name = str(text.relative_to(root))
-    lines = text.read_text(encoding="utf-8", errors="replace").splitlines() if text.is_file() else []
-    boxes = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            label, x, y, width, height = map(float, line.split()[:_FIELDS])
-        except ValueError:
-            problems.add(f"{name}, line {number}", f"{line!r} is not 'class x y width height'")
-            continue
-        known = label.is_integer() and 0 <= label < classes
-        corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-        boxes.append(
-            StatedBox(int(label) if known else None, corners, f"{name}, line {number}", repr(line), fractions=True)
+    Raises:
+        DataError: where what is there lies outside the folder alone.
+    """
+    base = root / str(told.get("path") or "")
+    places = [place for place in (base / entry, root / entry, root / entry.removeprefix("../")) if _exists(place)]
+    if not places:
+        return None
+    inside = next((place for one in places if (place := below(root, one)) is not None), None)
+    if inside is None:
+        raise DataError(
+            "data.yaml names images outside of the data folder",
+            where=str(root),
+            got=entry[:_SHOWN],
+            expected="folders or lists of images below it",
+            fix="move them into the folder, or give the folder that holds all of them",
         )
-    return AnnotatedImage(path, tuple(boxes), name)
+    return inside
+
+
+def _exists(place: Path) -> bool:
+    return is_folder(place) or is_file(place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads images and their texts.
+
+    Attributes:
+        root: The data set's folder.
+        classes: How many there are.
+        with_keypoints: Values of a line that has key points behind its box; None where there are none.
+        problems: Told of whatever is wrong.
+    """
+
+    root: Path
+    classes: int
+    with_keypoints: int | None
+    problems: Problems
+
+    def images(self, place: Path) -> Iterator[AnnotatedImage]:
+        """Of a folder, or of a text file that lists them."""
+        if not place.is_dir():
+            yield from self._listed(place)
+            return
+        links: list[Path] = []
+        texts, paths = self._texts_of(place), images_below(place, links)
+        if not_followed := links_within(self.root, links):
+            self.problems.notes.append(not_followed)
+        named = {path.relative_to(place).with_suffix("") for path in paths}
+        for text in sorted(texts.rglob("*.txt")) if texts.is_dir() else ():
+            if text.relative_to(texts).with_suffix("") not in named and text.name != "classes.txt":
+                self.problems.add(str(text.relative_to(self.root)), "there is no image of this name")
+        for path in paths:
+            yield self._annotated(path, texts / path.relative_to(place))
+
+    def _listed(self, file: Path) -> Iterator[AnnotatedImage]:
+        """The images that a text file names, by paths as seen from it or from the data set's folder."""
+        name, lines = file.relative_to(self.root).as_posix(), read_lines(file)
+        if not lines:
+            raise DataError("names no image", where=str(file), expected="one path a line")
+        for number, line in enumerate(lines, 1):
+            where = f"{name}, path {number}"
+            places = [place for one in (file.parent, self.root) if (place := below(self.root, one / line)) is not None]
+            path = next((place for place in places if is_file(place)), None)
+            if not places:
+                self.problems.add(where, f"{line[:_SHOWN]} lies outside the data folder")
+            elif path is None:
+                self.problems.add(where, f"there is no image {line[:_SHOWN]}")
+            else:
+                yield self._annotated(path, self._texts_of(path.parent) / path.name)
+
+    def _texts_of(self, folder: Path) -> Path:
+        """Where the texts of a folder of images lie: ``labels`` for the last ``images`` in its path."""
+        parts = list(folder.relative_to(self.root).parts)
+        for number in range(len(parts) - 1, -1, -1):
+            if parts[number] == "images":
+                parts[number] = "labels"
+                return self.root.joinpath(*parts)
+        return folder
+
+    def _annotated(self, path: Path, place: Path) -> AnnotatedImage:
+        text = place.with_suffix(".txt")
+        name, boxes = str(text.relative_to(self.root)), []
+        for number, line in enumerate(self._lines(text, name), 1):
+            where, shown = f"{name}, line {number}", repr(line[:_SHOWN])
+            if not line.strip():
+                continue
+            try:
+                values = [float(value) for value in line.split()]
+            except ValueError:
+                values = []
+            corners = self._corners(values)
+            if corners is None:
+                self.problems.add(where, f"{shown} is not 'class x y width height'")
+                continue
+            known = values[0].is_integer() and 0 <= values[0] < self.classes
+            boxes.append(StatedBox(int(values[0]) if known else None, corners, where, shown, fractions=True))
+        return AnnotatedImage(path, tuple(boxes), name)
+
+    def _lines(self, text: Path, name: str) -> list[str]:
+        """None where there is no text; one that cannot be read is a problem."""
+        if not is_file(text):
+            return []
+        try:
+            if text.stat().st_size <= _MAX_BYTES:
+                return text.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            self.problems.add(name, f"is larger than {_MAX_BYTES} bytes")
+        except OSError as error:
+            self.problems.add(name, f"cannot be read ({error.strerror})")
+        return []
+
+    def _corners(self, values: Sequence[float]) -> tuple[float, float, float, float] | None:
+        """Left, top, right and bottom of what a line says; None for a line that says no box."""
+        if len(values) in {_BOX, _BOX + 1, self.with_keypoints}:
+            _, x, y, width, height, *_ = values
+            return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+        if self.with_keypoints is not None or len(values) < _POLYGON or len(values) % 2 == 0:
+            return None
+        if not all(map(math.isfinite, values)):
+            return (math.nan,) * 4
+        return min(values[1::2]), min(values[2::2]), max(values[1::2]), max(values[2::2])

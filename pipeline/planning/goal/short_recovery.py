@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
-from pipeline.data.dataset import rotating_samples
+from pipeline.data.dataset import judged_samples, rotating_samples
 from pipeline.planning.trials import Trials
 from pipeline.report.figures import percent
 
@@ -117,7 +117,7 @@ class ShortRecoveries:
 
 def _some_images(dataset: Dataset) -> Dataset:
     """Few training images, and others to judge by: those held back where there are such; a single one is both."""
-    judged = rotating_samples(dataset.validation or dataset.train, _count_judged(dataset))
+    judged = judged_samples(dataset.validation or dataset.train, _count_judged(dataset))
     names = {sample.name for sample in judged}
     others = [sample for sample in dataset.train if sample.name not in names]
     return replace(dataset, train=rotating_samples(others or dataset.train, _TRAINED_ON), validation=judged)

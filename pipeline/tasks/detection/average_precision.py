@@ -64,11 +64,11 @@ def coco_figures(found: Sequence[Found], truth: Sequence[Objects], *, classes: i
     Raises:
         DataError: when there is no object on any image.
     """
-    if not any(box.counts for objects in truth for box in objects.boxes):
+    if not any(objects.any_counts for objects in truth):
         raise DataError(
-            "there is nothing to find on the test images",
-            got=f"{len(truth)} images without a box",
-            fix="take test images on which there are objects",
+            "there is nothing to find on the images that are scored",
+            got=f"{len(truth)} images without an object that has to be found",
+            fix="score images on which there are objects",
         )
     evaluated = _evaluated(_truth_document(truth, classes), _found_document(found, len(truth), classes))
     figures = {name: float(value) for name, value in zip(_NAMES, evaluated.stats, strict=False) if value >= 0}
@@ -101,7 +101,7 @@ def _truth_document(truth: Sequence[Objects], classes: int) -> dict[str, Any]:
                 "image_id": image,
                 "category_id": box.label,
                 "bbox": [box.left, box.top, box.right - box.left, box.bottom - box.top],
-                "area": (box.right - box.left) * (box.bottom - box.top),
+                "area": box.covered,
                 "iscrowd": int(not box.counts),
                 "difficult": box.difficult,
             }

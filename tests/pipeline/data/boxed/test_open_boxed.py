@@ -36,8 +36,7 @@ def _coco(root: Path, part: str, boxes: Sequence[Any], *, images: int = 12, **ch
     for number in range(images):
         _image(root / part / f"{number}.png", offset + number)
     annotations = [
-        {"id": number, "image_id": 0, "category_id": 7, "bbox": box, "iscrowd": 0, "area": 1.0}
-        for number, box in enumerate(boxes)
+        {"id": number, "image_id": 0, "category_id": 7, "bbox": box, "iscrowd": 0} for number, box in enumerate(boxes)
     ]
     annotations += [{"id": 100 + n, "image_id": n, "category_id": 3, "bbox": [1, 2, 10, 20]} for n in range(1, images)]
     document = {
@@ -177,7 +176,7 @@ def test_annotations_of_an_image_that_is_not_named_are_refused(tmp_path: Path, o
     root = tmp_path / "pets"
     _coco(root, "train", [])
     _coco(root, "val", [], annotations=[{"id": 1, "image_id": 77, "category_id": 7, "bbox": [1, 1, 2, 2]}])
-    with pytest.raises(DataError, match="annotations are of images that the file does not name"):
+    with pytest.raises(DataError, match="annotation 1: it is of image_id 77, which is no image of the file"):
         opened(root)
 
 

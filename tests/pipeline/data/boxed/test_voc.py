@@ -274,3 +274,10 @@ def test_other_encodings_and_ways_of_writing_are_read(tmp_path: Path) -> None:
     assert (found.filename, found.size) == ("kätzchen.jpg", None)
     (one,) = found.objects
     assert (one.name, one.corners, one.difficult) == ("Käse & Brot", (1, 2, 3, 4.5), True)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "klingon"])
+def test_an_encoding_that_is_not_read_is_named(tmp_path: Path, encoding: str) -> None:
+    _xml(tmp_path / "a.xml", CAT, head=f'<?xml version="1.0" encoding="{encoding}"?>')
+    with pytest.raises(NotVocError, match=r"is in an encoding that is not read \(.*\): save it as UTF-8"):
+        read_voc_file(tmp_path / "a.xml")

@@ -71,7 +71,7 @@ def test_images_without_any_object_cannot_be_scored() -> None:
     truth = [Objects(size=(10, 10), boxes=())]
     found = [Found(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))]
 
-    with pytest.raises(DataError, match="there is nothing to find on the test images"):
+    with pytest.raises(DataError, match="there is nothing to find on the images that are scored"):
         coco_figures(found, truth, classes=CLASSES)
 
 
@@ -102,5 +102,5 @@ def test_what_lies_within_something_difficult_without_being_it_is_wrong_and_with
 
 def test_difficult_objects_alone_are_nothing_to_find() -> None:
     truth = [Objects(size=(10, 10), boxes=(Box(0, 0, 0, 5, 5, difficult=True),))]
-    with pytest.raises(DataError, match="there is nothing to find on the test images"):
+    with pytest.raises(DataError, match="there is nothing to find on the images that are scored"):
         coco_figures([_said((0.5, 0, 0, 5, 5))], truth, classes=1)

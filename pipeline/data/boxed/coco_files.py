@@ -1,0 +1,93 @@
+"""Where a folder with COCO's JSON keeps its files: which file is for which part, and where its images lie."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from pipeline.data.boxed.annotated import PARTS
+from pipeline.data.boxed.places import below, is_file
+from pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["coco_files", "image_folders", "place_of"]
+
+_MAX_BYTES = 4 << 30
+_BOXES = "instances_"
+"""How COCO calls its files of boxes; it has others beside them, of key points and captions."""
+_LISTS = (b'"images"', b'"annotations"', b'"categories"')
+_OF_BOXES = re.compile(rb'"bbox"|"annotations"\s*:\s*\[\s*\]')
+"""Annotations may also be of classes alone; a part may have none."""
+
+
+def coco_files(root: Path) -> dict[str, Path]:
+    """Part name to its file of annotations; empty where the folder holds none.
+
+    Raises:
+        DataError: when two files are for one part.
+    """
+    candidates: dict[str, list[Path]] = defaultdict(list)
+    for file in sorted((*root.glob("*.json"), *root.glob("annotations/*.json"), *root.glob("*/*.coco.json"))):
+        if _looks_like_coco(file):
+            candidates[_part_of(file, root)].append(file)
+    found: dict[str, Path] = {}
+    for part, files in candidates.items():
+        first, *others = [file for file in files if file.name.startswith(_BOXES)] or files
+        if others:
+            raise DataError(
+                f"two files of annotations are for {part}", where=str(root), got=f"{first.name} and {others[0].name}",
+                fix="keep one of them",
+            )  # fmt: skip
+        found[part] = first
+    if "all" in found and len(found) > 1:
+        raise DataError(
+            "this file of annotations does not say which part it is for",
+            where=str(found["all"]),
+            expected="a name with train, val or test in it, beside the others",
+        )
+    return found
+
+
+def _looks_like_coco(file: Path) -> bool:
+    """Whether it has the three lists, and boxes or nothing in that of annotations; a folder may hold other JSON."""
+    try:
+        content = file.read_bytes() if is_file(file) and file.stat().st_size <= _MAX_BYTES else b""
+    except OSError as error:
+        raise DataError(
+            "this file cannot be read", where=str(file), got=error.strerror, fix="see that it is there and may be read"
+        ) from error
+    return all(key in content for key in _LISTS) and _OF_BOXES.search(content) is not None
+
+
+def _part_of(file: Path, root: Path) -> str:
+    words = re.split(r"[^a-z]+", file.stem.lower())
+    if file.parent != root and file.parent.name != "annotations":
+        words += re.split(r"[^a-z]+", file.parent.name.lower())
+    return next((PARTS[word] for word in words if word in PARTS), "all")
+
+
+def image_folders(file: Path, part: str, root: Path) -> list[Path]:
+    """Where a part's images may lie, the likeliest first.
+
+    Args:
+        file: Of the part's annotations.
+        part: Its name.
+        root: The data set's folder.
+    """
+    stem = file.stem.removeprefix(_BOXES)
+    names = [stem, *(name for name, of in PARTS.items() if of == part)]
+    beside = [file.parent] if file.parent.name != "annotations" else []
+    places = [*beside, *(root / name for name in names), *(root / "images" / name for name in names), root / "images"]
+    others = [one for one in root.iterdir() if one.is_dir() and one.name[0] != "." and one.name != "annotations"]
+    only = others if len(others) == 1 else []
+    return [place for place in dict.fromkeys((*places, root, *only)) if place.is_dir()]
+
+
+def place_of(name: str, folders: Sequence[Path], root: Path) -> Path | None:
+    """The image of a name in the first folder that has it, else where it should lie; None outside of the data."""
+    places = [place for folder in folders if (place := below(root, folder / name)) is not None]
+    return next((place for place in places if is_file(place)), places[0] if places else None)

@@ -1,0 +1,300 @@
+"""COCO's JSON: which file is read, which images it is about, and one message for each thing that is no COCO."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from pipeline.data.open import open_dataset
+from pipeline.errors import DataError
+from pipeline.progress import SilentProgress
+from pipeline.tasks.detection.average_precision import Found, coco_figures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline.data.boxes import Box
+    from pipeline.data.dataset import Dataset
+
+CAT, DOG = {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}
+
+
+class _Told(SilentProgress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def _images(folder: Path, count: int = 10) -> list[dict[str, Any]]:
+    """Drawn into a folder, 60 x 40, no two alike."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        shade = (number, sum(map(ord, folder.name)) % 250, 90)
+        Image.new("RGB", (60, 40), shade).save(folder / f"{number}.png")
+    return [{"id": number, "file_name": f"{number}.png", "width": 60, "height": 40} for number in range(count)]
+
+
+def _write(file: Path, **document: Any) -> None:  # noqa: ANN401 - JSON
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(document), encoding="utf-8")
+
+
+def _set(root: Path, **changed: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """A part train as it should be, and a part val, whose document is changed; that document."""
+    documents = {}
+    for part in ("train", "val"):
+        images = _images(root / part)
+        boxes = [{"id": one["id"], "image_id": one["id"], "category_id": 3, "bbox": [1, 2, 10, 20]} for one in images]
+        documents[part] = {"images": images, "annotations": boxes, "categories": [CAT, DOG]}
+    documents["val"] |= changed
+    for part, document in documents.items():
+        _write(root / "annotations" / f"instances_{part}.json", **document)
+    return documents["val"]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Callable[..., Dataset]:
+    return lambda root, **options: open_dataset(str(root), cache=tmp_path / "cache", **options)
+
+
+def test_a_category_above_itself_stays_and_one_above_others_goes_where_no_part_uses_it(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    pets = {"id": 0, "name": "pets", "supercategory": "none"}
+    categories = [pets, CAT | {"supercategory": "pets"}, DOG | {"supercategory": "dog"}]
+    for part in ("train", "val"):
+        _write(root / "annotations" / f"instances_{part}.json", **{**document, "categories": categories})
+    assert opened(root).classes == ("cat", "dog")
+
+    used = [*document["annotations"], {"id": 99, "image_id": 0, "category_id": 0, "bbox": [1, 1, 5, 5]}]
+    _write(root / "annotations" / "instances_val.json", **{**document, "categories": categories, "annotations": used})
+    assert opened(root).classes == ("pets", "cat", "dog")
+
+
+def test_a_category_above_may_be_said_as_no_text(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    root = tmp_path / "pets"
+    _set(root, categories=[CAT | {"supercategory": ["pets"]}, DOG])
+    assert opened(root).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"categories": [CAT, DOG, {"id": 3, "name": "cow"}]}, r"two categories have the id 3"),
+        ({"categories": [CAT, {"id": 7, "name": "cat"}]}, r"the parts do not have the same categories"),
+        ({"categories": [CAT, {"id": [7], "name": "dog"}]}, r"a category has no id or no name"),
+        ({"categories": [CAT, {"id": float("inf"), "name": "dog"}]}, r"a category has no id or no name"),
+        ({"categories": [CAT, {"id": 7, "name": None}]}, r"a category has no id or no name"),
+        ({"categories": [CAT, None]}, r"a category has no id or no name"),
+    ],
+)
+def test_categories_that_are_none_are_refused(
+    tmp_path: Path, opened: Callable[..., Dataset], changed: dict[str, Any], message: str
+) -> None:
+    _set(tmp_path / "pets", **changed)
+    with pytest.raises(DataError, match=message):
+        opened(tmp_path / "pets")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a\nb", "no printable text"), ("", "no printable text"), ("dog", "class 'dog' stands there twice")],
+)
+def test_names_of_classes_are_looked_at(
+    tmp_path: Path, opened: Callable[..., Dataset], name: str, message: str
+) -> None:
+    document = _set(tmp_path / "pets")
+    for part in ("train", "val"):
+        categories = [{"id": 3, "name": name}, DOG]
+        _write(tmp_path / f"pets/annotations/instances_{part}.json", **{**document, "categories": categories})
+    with pytest.raises(DataError, match=message):
+        opened(tmp_path / "pets")
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (None, "image 10: None has no id or no file_name"),
+        ({"id": [9]}, r"image 10: .* has no id or no file_name"),
+        ({"id": float("inf")}, r"image 10: .* has no id or no file_name"),
+        ({"id": 8}, "image 10: its id 8 is that of another image too"),
+        ({"file_name": 9}, "image 10: .* has no id or no file_name"),
+        ({"file_name": "8.png"}, "image 10: '8.png' is image 9 too"),
+        ({"file_name": "../../secret.png"}, "image 10: '../../secret.png' lies outside the data folder"),
+        ({"file_name": "/etc/passwd.png"}, "image 10: '/etc/passwd.png' lies outside the data folder"),
+        ({"file_name": "\0.png"}, "image 10: there is no image"),
+        ({"file_name": "\udce9.png"}, r"image 10: the name of the image '\\udce9.png' is no text"),
+        ({"file_name": 300 * "x"}, "image 10: there is no image x"),
+        ({"width": float("inf")}, r"image 10: \[inf, 40\] is no width and height"),
+        ({"width": "wide"}, "image 10: .* is no width and height"),
+    ],
+)
+def test_an_image_that_is_none_is_named_or_left_out(
+    tmp_path: Path, opened: Callable[..., Dataset], image: dict[str, Any] | None, message: str
+) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    document["images"][9] = image and document["images"][9] | image
+    document["annotations"] = document["annotations"][:8]
+    _write(root / "annotations" / "instances_val.json", **document)
+    with pytest.raises(DataError, match=message):
+        opened(root)
+    assert len(opened(root, bad_boxes="drop").test) == 9
+
+
+def test_a_width_that_is_not_said_is_not_compared(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    document = _set(tmp_path / "pets")
+    document["images"][9] |= {"width": None}
+    _write(tmp_path / "pets" / "annotations" / "instances_val.json", **document)
+    assert len(opened(tmp_path / "pets").test) == 10
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        (None, "annotation 10: None is no annotation"),
+        ({"image_id": 77}, "annotation 10: it is of image_id 77, which is no image of the file"),
+        ({"image_id": [9]}, r"annotation 10: it is of image_id \[9\], which is no image of the file"),
+        ({"category_id": [3]}, r"annotation 10: box .* of category \[3\] is of an unknown class"),
+        ({"bbox": [1, 1, 10**400, 2]}, "annotation 10: box .* is no number"),
+    ],
+)
+def test_an_annotation_that_is_none_is_named_or_left_out(
+    tmp_path: Path, opened: Callable[..., Dataset], annotation: dict[str, Any] | None, message: str
+) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    document["annotations"][9] = annotation and document["annotations"][9] | annotation
+    _write(root / "annotations" / "instances_val.json", **document)
+    with pytest.raises(DataError, match=message):
+        opened(root)
+    left = opened(root, bad_boxes="drop").test
+    assert sum(len(sample.label.boxes) for sample in left) == 9  # type: ignore[union-attr]
+
+
+def test_absolute_names_below_the_folder_are_read_also_where_the_folder_is_reached_by_a_link(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    for one in document["images"]:
+        one["file_name"] = str(root / "val" / one["file_name"])
+    _write(root / "annotations" / "instances_val.json", **document)
+    (tmp_path / "link").symlink_to(root)
+    assert [sample.name for sample in opened(tmp_path / "link").test] == [f"val/{number}.png" for number in range(10)]
+
+
+def test_a_folder_that_is_a_link_out_of_the_data_is_followed_and_told(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    root, told = tmp_path / "pets", _Told()
+    _set(root)
+    (root / "val").rename(tmp_path / "elsewhere")
+    (root / "val").symlink_to(tmp_path / "elsewhere")
+    assert len(opened(root, progress=told).test) == 10
+    assert any("a folder is a link out of the data folder, and followed (first: val" in note for note in told.notes)
+
+
+def test_a_part_without_annotations_is_a_part(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    _set(tmp_path / "pets", annotations=[])
+    with pytest.raises(DataError, match="there is nothing to find on the test images"):
+        opened(tmp_path / "pets")
+
+
+def test_held_back_images_show_something(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    _write(root / "annotations" / "instances_train.json", **{**document, "annotations": []})
+    with pytest.raises(DataError, match="there is nothing to find on the validation images"):
+        opened(root, validation=0.2)
+
+
+def test_of_coco_s_own_files_that_of_boxes_is_read(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    _write(root / "annotations" / "person_keypoints_val.json", **{**document, "categories": [CAT]})
+    _write(root / "annotations" / "captions_val.json", images=[], annotations=[])
+    assert opened(root).classes == ("cat", "dog")
+
+
+def test_two_files_for_a_part_are_refused(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    root = tmp_path / "pets"
+    _write(root / "val.json", **_set(root))
+    (root / "annotations" / "instances_val.json").rename(root / "annotations" / "val.json")
+    with pytest.raises(DataError, match="two files of annotations are for val"):
+        opened(root)
+
+
+def test_a_file_beside_the_folder_of_its_images_is_read(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    root, told = tmp_path / "pets", _Told()
+    images = _images(root / "data", 20)
+    boxes = [{"image_id": one["id"], "category_id": 3, "bbox": [1, 2, 10, 20]} for one in images]
+    _write(root / "labels.json", images=images[:18], annotations=boxes[:18], categories=[CAT, DOG])
+    assert opened(root, progress=told).classes == ("cat", "dog")
+    assert "2 images are named by no file of annotations, and not used (first: data/18.png)" in told.notes
+
+
+def test_the_figures_are_those_of_the_json_with_areas_crowds_and_gaps_between_the_ids(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    """COCO calls an object small by the area that its file says, which is less than that of its box."""
+    draw, root = np.random.default_rng(5), tmp_path / "pets"
+    document = _set(root, annotations=[])
+    sizes = {one["id"]: (300, 300) for one in document["images"]}
+    annotations: list[dict[str, Any]] = []
+    for image in document["images"]:
+        Image.new("RGB", sizes[image["id"]], (image["id"], 9, 9)).save(root / "val" / image["file_name"])
+        image |= {"id": 11 + 3 * image["id"], "width": 300, "height": 300}
+        for _ in range(6):
+            left, top, wide, high = [*draw.integers(0, 150, 2).tolist(), *draw.integers(20, 149, 2).tolist()]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image["id"],
+                    "category_id": int(draw.choice([3, 7])),
+                    "bbox": [left, top, wide, high],
+                    "area": wide * high * float(draw.uniform(0.3, 1)),
+                    "iscrowd": int(draw.random() < 0.15),
+                }
+            )
+    document["annotations"] = annotations
+    _write(root / "annotations" / "instances_val.json", **document)
+    truth = {sample.path.name: sample.label for sample in opened(root).test}
+
+    found, said = [], []
+    for image in document["images"]:
+        mine = [one for one in annotations if one["image_id"] == image["id"]]
+        boxes = [(np.array(one["bbox"]) + draw.normal(0, 4, 4)).round(2) for one in mine]
+        scores = draw.uniform(0.1, 1, len(mine)).round(4)
+        said += [
+            {"image_id": image["id"], "category_id": one["category_id"], "bbox": box.tolist(), "score": float(score)}
+            for one, box, score in zip(mine, boxes, scores, strict=True)
+        ]
+        corners = np.array([[left, top, left + wide, top + high] for left, top, wide, high in boxes])
+        found.append(Found(corners, scores, np.array([{3: 0, 7: 1}[one["category_id"]] for one in mine])))
+    figures = coco_figures(found, [truth[one["file_name"]] for one in document["images"]], classes=2).figures  # type: ignore[misc]
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        whole = COCO(str(root / "annotations" / "instances_val.json"))
+        oracle = COCOeval(whole, whole.loadRes(said), "bbox")
+        oracle.evaluate()
+        oracle.accumulate()
+        oracle.summarize()
+    assert list(figures.values()) == pytest.approx([value for value in oracle.stats[:6] if value >= 0], abs=1e-9)
+    assert len(figures) == 6
+    wanted = [(one["bbox"][0], one["area"], bool(one["iscrowd"])) for one in annotations if one["image_id"] == 11]
+    boxes_there: tuple[Box, ...] = truth["0.png"].boxes  # type: ignore[union-attr]
+    assert [(box.left, box.covered, box.crowd) for box in boxes_there] == wanted

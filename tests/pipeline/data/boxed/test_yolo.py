@@ -1,0 +1,164 @@
+"""YOLO's texts: what a line and a data.yaml may say, and one message for each that says something else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from pipeline.data.boxes import Box
+from pipeline.data.open import open_dataset
+from pipeline.errors import DataError
+from pipeline.progress import SilentProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline.data.dataset import Dataset
+
+
+class _Told(SilentProgress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def _part(root: Path, folder: str, first: str = "0 0.5 0.5 0.5 0.5", *, images: int = 8) -> None:
+    """Images of 60 x 40 in a folder below ``images``, and their texts; no two images alike."""
+    pictures, texts = root / "images" / folder, root / "labels" / folder
+    pictures.mkdir(parents=True)
+    texts.mkdir(parents=True)
+    for number in range(images):
+        Image.new("RGB", (60, 40), (number, sum(map(ord, folder)) % 250, 90)).save(pictures / f"{number}.png")
+        (texts / f"{number}.txt").write_text(first if number == 0 else "1 0.5 0.5 0.5 0.5\n", encoding="utf-8")
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Callable[..., Dataset]:
+    """Opens a set with parts train and val; the text of val's first image and the data.yaml are given."""
+
+    def open_it(
+        line: str = "0 0.5 0.5 0.5 0.5", *, yaml: str = "names: [cat, dog]", told: _Told | None = None
+    ) -> Dataset:
+        root = tmp_path / "pets"
+        if not root.exists():
+            _part(root, "train")
+            _part(root, "val", line)
+        (root / "data.yaml").write_text(yaml, encoding="utf-8")
+        return open_dataset(str(root), cache=tmp_path / "cache", progress=told)
+
+    return open_it
+
+
+def _first(dataset: Dataset) -> tuple[Box, ...]:
+    sample = next(sample for sample in dataset.test if sample.name == "images/val/0.png")
+    assert not isinstance(sample.label, int)
+    return sample.label.boxes
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1 0.5 0.5 0.5 0.5 0.93",  # a confidence
+        "1 0.25 0.5 0.5 0.25 0.75 0.5 0.5 0.75",  # four corners of a turned box
+        "1 0.25 0.25 0.75 0.25 0.5 0.75",  # a polygon
+    ],
+)
+def test_a_line_with_a_confidence_or_a_polygon_is_its_box(opened: Callable[..., Dataset], line: str) -> None:
+    assert _first(opened(line)) == (Box(1, 15, 10, 45, 30),)
+
+
+def test_key_points_behind_a_box_are_no_polygon(opened: Callable[..., Dataset]) -> None:
+    yaml = "names: [cat, dog]\nkpt_shape: [2, 3]"
+    assert _first(opened("1 0.5 0.5 0.5 0.5 0.1 0.1 2 0.9 0.9 2", yaml=yaml)) == (Box(1, 15, 10, 45, 30),)
+
+
+@pytest.mark.parametrize("behind", ["0.1 0.1 0.2", "0.1 0.1 0.2 0.2 0.3", "x"])
+def test_a_line_of_another_length_is_named(opened: Callable[..., Dataset], behind: str) -> None:
+    line = f"1 0.5 0.5 0.5 0.5 {behind}"
+    with pytest.raises(DataError, match=f"labels/val/0.txt, line 1: '{line}' is not 'class x y width height'"):
+        opened(line)
+
+
+@pytest.mark.parametrize(
+    ("yaml", "classes"),
+    [
+        ("names: [yes, no]", ("yes", "no")),
+        ("names: {0: 1:30, 1: 2024-13-45}", ("1:30", "2024-13-45")),
+        ("names:\n  1: off\n  0: 'on'\nversion: 2024-99-99", ("on", "off")),
+    ],
+)
+def test_names_are_what_stands_there(opened: Callable[..., Dataset], yaml: str, classes: tuple[str, ...]) -> None:
+    assert opened(yaml=yaml).classes == classes
+
+
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("a: &a [x]\nnames: [*a, *a]", "aliases are not used in a data.yaml"),
+        ("names: {0: cat, one: dog}", "the classes are not named"),
+        ("names: [cat, [dog]]", "the classes are not named"),
+        ("names: [cat, cat]", "class 'cat' stands there twice"),
+        ('names: [cat, "d\\nog"]', "a class's name is no printable text"),
+        ("names: []", "the classes are not named"),
+        ("names: " + 1000 * "[", "this is no YAML"),
+        ("? [a]\n: b\nnames: [cat]", "this is no YAML"),
+        ("names: [cat, dog]\n" + 1_100_000 * "#", "this file is too large"),
+        ("names: [cat, dog]\nval: ../..", "data.yaml names images outside of the data folder"),
+        ("names: [cat, dog]\npath: /\nval: tmp", "data.yaml names images outside of the data folder"),
+    ],
+)
+def test_a_data_yaml_of_another_kind_is_refused(opened: Callable[..., Dataset], yaml: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        opened(yaml=yaml)
+
+
+def test_an_absolute_path_below_the_folder_is_read(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    assert len(opened(yaml=f"names: [cat, dog]\npath: {tmp_path / 'pets'}\nval: images/val").test) == 8
+
+
+def test_all_folders_of_a_part_are_read_and_what_is_not_there_is_told(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    _part(tmp_path / "pets", "more")
+    _part(tmp_path / "pets", "train")
+    _part(tmp_path / "pets", "val")
+    told = _Told()
+    dataset = opened(yaml="names: [cat, dog]\nval: [images/val, images/more]\ntest: images/nowhere", told=told)
+    assert {sample.name.split("/")[1] for sample in dataset.test} == {"val", "more"}
+    assert "data.yaml says test: images/nowhere, and nothing is there" in told.notes
+
+
+def test_a_list_of_images_is_read(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    root, yaml = tmp_path / "pets", "names: [cat, dog]\nval: lists/val.txt"
+    opened()
+    (root / "lists").mkdir()
+    listed = ["../images/val/0.png", "images/val/3.png", str(root / "images" / "val" / "5.png")]
+    (root / "lists" / "val.txt").write_text("\n".join(listed), encoding="utf-8")
+    dataset = opened(yaml=yaml)
+    assert [sample.name for sample in dataset.test] == ["images/val/0.png", "images/val/3.png", "images/val/5.png"]
+    assert all(boxes.label.boxes for boxes in dataset.test)  # type: ignore[union-attr]
+
+    (root / "lists" / "val.txt").write_text("images/val/77.png\n/etc/passwd\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"val.txt, path 1: there is no image .*77.png; .*path 2: /etc/passwd lies out"):
+        opened(yaml=yaml)
+
+
+def test_a_text_that_is_far_too_large_is_named(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    opened()
+    with (tmp_path / "pets" / "labels" / "val" / "3.txt").open("wb") as text:
+        text.truncate(9 << 20)
+    with pytest.raises(DataError, match=r"labels/val/3.txt: is larger than"):
+        opened()
+
+
+def test_a_folder_within_that_is_a_link_is_told(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    opened()
+    (tmp_path / "pets" / "images" / "val" / "linked").symlink_to(tmp_path / "pets" / "images" / "train")
+    told = _Told()
+    assert len(opened(told=told).test) == 8
+    assert any("not followed (first: images/val/linked)" in note for note in told.notes)
