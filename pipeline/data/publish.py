@@ -53,6 +53,6 @@ def publish_folder(target: Path) -> Iterator[Path]:
 def _rename(temporary: Path, target: Path) -> None:
     try:
         temporary.rename(target)
-    except OSError as error:
-        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+    except OSError:
+        if not target.is_dir():  # else somebody was faster, or has put a link to a folder there
             raise

@@ -33,6 +33,15 @@ def test_whoever_was_faster_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
+def test_a_link_to_a_folder_stays_too(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "made").symlink_to("theirs")
+    with publish_folder(tmp_path / "made") as folder:
+        (folder / "file").write_text("ours", encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "theirs"]
+    assert not list((tmp_path / "theirs").iterdir())
+
+
 def test_a_full_disk_is_a_resource_error(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="cannot be written"), publish_folder(tmp_path / "made"):
         raise OSError(errno.ENOSPC, "No space left on device")
