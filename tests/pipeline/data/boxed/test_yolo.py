@@ -100,6 +100,7 @@ def test_names_are_what_stands_there(opened: Callable[..., Dataset], yaml: str, 
     ("yaml", "message"),
     [
         ("a: &a [x]\nnames: [*a, *a]", "aliases are not used in a data.yaml"),
+        ("names: {0: cat, 1: bird, 1: dog}", "key '1' twice"),
         ("names: {0: cat, one: dog}", "the classes are not named"),
         ("names: [cat, [dog]]", "the classes are not named"),
         ("names: [cat, cat]", "class 'cat' stands there twice"),
