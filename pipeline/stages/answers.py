@@ -23,7 +23,7 @@ class AskTeacher(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "answers"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.ANSWERS
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "preprocess", "task")

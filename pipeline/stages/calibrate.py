@@ -35,7 +35,7 @@ class Calibrate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "calibrate"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
     reads: ClassVar[tuple[str, ...]] = ("model", "calibration", "preprocess", "task")

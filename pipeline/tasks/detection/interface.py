@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["check_detector", "found_by"]
 
+_ANSWER = ("boxes", "scores", "labels")
+
 
 def check_detector(network: nn.Module, input_shape: tuple[int, ...], *, classes: int, trained: bool) -> None:
-    """See that a network takes this input, finds boxes, and where it is trained learns from them.
+    """See that a network takes this input, finds boxes of the data's classes, and where it is trained learns from them.
 
     Args:
         network: Its mode is as before afterwards.
@@ -32,6 +34,7 @@ def check_detector(network: nn.Module, input_shape: tuple[int, ...], *, classes:
     """
     with modes_kept(network):
         _check_answers(network.eval(), input_shape)
+        _check_labels(network, input_shape, classes)
         if trained:
             _check_losses(network.train(), input_shape, classes)
 
@@ -39,12 +42,19 @@ def check_detector(network: nn.Module, input_shape: tuple[int, ...], *, classes:
 def found_by(network: nn.Module, inputs: Tensor) -> list[Outputs]:
     """What a detector in evaluation mode finds: of each image boxes (k, 4) xyxy, scores (k,) and labels (k,) from 1.
 
+    torchvision's RetinaNet and FCOS can answer with label 0, which is no class: left out, as of what is deployed.
+
     Args:
         network: Of torchvision's interface.
         inputs: (batch, channels, height, width).
     """
-    answers = [{name: tensor.detach().cpu() for name, tensor in one.items()} for one in network(inputs)]
-    return [(one["boxes"].float().numpy(), one["scores"].float().numpy(), one["labels"].numpy()) for one in answers]
+    return [_of_classes({name: one[name].detach().cpu() for name in _ANSWER}) for one in network(inputs)]
+
+
+def _of_classes(answer: dict[str, Tensor]) -> Outputs:
+    named = answer["labels"] >= 1
+    boxes, scores, labels = (answer[name][named] for name in _ANSWER)
+    return boxes.float().numpy(), scores.float().numpy(), labels.numpy()
 
 
 def _check_answers(network: nn.Module, shape: tuple[int, ...]) -> None:
@@ -59,11 +69,38 @@ def _check_answers(network: nn.Module, shape: tuple[int, ...]) -> None:
             fix="set input.size to what it was made for",
         ) from error
     first = answers[0] if isinstance(answers, list) and answers else answers
-    if not isinstance(first, dict) or not {"boxes", "scores", "labels"} <= first.keys():
+    if not isinstance(first, dict) or not set(_ANSWER) <= first.keys():
         raise UsageError(
             "the network does not answer as a detector",
             got=f"{type(answers).__name__} for an input of {shown}",
             expected="a list with a dictionary of boxes, scores and labels for each image, as torchvision's detectors",
+        )
+
+
+def _check_labels(network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
+    """See that it numbers its classes as the data's: of another count, names and boxes would be scored shifted."""
+    from pipeline.tasks.detection.deployable import deployable
+
+    try:
+        known = deployable(network, (shape[2], shape[3])).classes
+    except UsageError:
+        raise  # it has no deployable form, which is told as it is
+    except Exception as error:
+        raise UsageError(
+            "this detector cannot be brought into the form that is deployed",
+            where=type(network).__name__,
+            got=model_file.describe(error),
+            expected="parts that are asked as torchvision's detectors ask theirs",
+        ) from error
+    if known != classes:
+        raise UsageError(
+            f"the network answers for {known} classes, the data has {classes}",
+            where=type(network).__name__,
+            got=f"labels up to {known}",
+            expected=f"labels 1 to {classes}: the label of a class is its rank among the data's classes + 1, and 0 is "
+            "the background",
+            fix="let the factory take num_classes, which counts the background as one, or name every class that the "
+            "network knows, in its order, as categories or in the classes.txt of the data",
         )
 
 

@@ -9,20 +9,24 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from torch import nn
 
+    from pipeline.tasks.detection.deployable.one_stage import OneStageForm
+    from pipeline.tasks.detection.deployable.two_stage import FasterRcnnForm
+
 __all__ = ["OUTPUTS", "deployable"]
 
 OUTPUTS = ("boxes", "scores", "labels")
 """Names of the outputs of a deployable form, in their order."""
 
 
-def deployable(network: nn.Module, size: tuple[int, int]) -> nn.Module:
+def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | FasterRcnnForm:
     """A form of static shapes for one image, with everything inside but the last suppression of overlapping boxes.
 
     It takes a normalised image (1, 3, height, width) of exactly that size, for which the network's own transform is
     left out, and gives the candidates: ``boxes`` (1, k, 4) float32, xyxy in pixels of the input, ``scores`` (1, k)
-    float32 in falling order, and ``labels`` (1, k) int64 as the network numbers them. The number k is a constant, at
-    most 3,840; no operator's shape depends on values. Candidates that the network itself would drop before the last
-    suppression, because their score is low or their box empty, are there with a score that is not above its threshold.
+    float32 in falling order, and ``labels`` (1, k) int64 from 1, as the network numbers its classes. The number k is a
+    constant, at most 3,840; no operator's shape depends on values. Candidates that the network itself would drop before
+    the last suppression, because their score is low or their box empty, are there with a score that is not above its
+    threshold.
 
     Args:
         network: One of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, our YoloDetector, or what derives from them; is
@@ -45,12 +49,19 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> nn.Module:
             where=type(network).__name__,
             expected="a detector of boxes alone: masks and keypoints have no deployable form",
         )
-    forms = {FasterRCNN: FasterRcnnForm, SSD: SsdForm, RetinaNet: RetinaNetForm, FCOS: FcosForm, YoloDetector: YoloForm}
+    forms: dict[type, type[OneStageForm | FasterRcnnForm]] = {
+        FasterRCNN: FasterRcnnForm,
+        SSD: SsdForm,
+        RetinaNet: RetinaNetForm,
+        FCOS: FcosForm,
+        YoloDetector: YoloForm,
+    }
     for kind, form in forms.items():
         if isinstance(network, kind):
             return form(network.eval(), size).eval()
     raise UsageError(
         "this network has no deployable form as a detector",
         where=type(network).__name__,
-        expected="one of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, or a class derived from one",
+        expected="one of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, a class derived from one, or a module that "
+        "hands images and answers of one on as they are",
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from pipeline.tasks.detection.deployable.candidates import MOST_CANDIDATES, likeliest, place_and_class
 from pipeline.tasks.detection.deployable.geometry import anchors_of, clipped, framed, image_border, pyramid
@@ -22,8 +23,13 @@ class OneStageForm(nn.Module):
     Args:
         network: The eager detector, in eval mode; its weights are shared.
         size: Height and width of the one image it takes.
+
+    Attributes:
+        classes: How many it can name; labels are 1 to that.
     """
 
+    background = 1
+    """Columns of the head's scores that are no class; they come first."""
     anchors: Tensor
     border: Tensor
 
@@ -38,6 +44,7 @@ class OneStageForm(nn.Module):
             image = framed(torch.zeros(1, 3, *size, device=next(network.parameters()).device), self._stride)
             features = pyramid(self.backbone, image)
             anchors = anchors_of(network.anchor_generator, image, features, size)
+            self.classes = int(self.head(list(features.values()))["cls_logits"].shape[-1]) - self.background
         places = [feature.shape[2] * feature.shape[3] for feature in features.values()]
         each = anchors.shape[0] // sum(places)
         self._levels = [count * each for count in places]
@@ -57,7 +64,7 @@ class OneStageForm(nn.Module):
         return boxes[None], scores[None], labels.index_select(0, chosen)[None]
 
     def likelihoods(self, said: dict[str, Tensor]) -> Tensor:
-        """How likely each anchor shows each class, 0 to 1, (..., anchors, classes).
+        """How likely each anchor shows each class but the background, 0 to 1, (..., anchors, classes).
 
         Args:
             said: By the head, (..., anchors, numbers) each.
@@ -81,7 +88,7 @@ class OneStageForm(nn.Module):
         """The likeliest of each level, as :meth:`_candidates` gives them.
 
         Args:
-            scores: (anchors, classes), or what rises with them.
+            scores: (anchors, classes) without the background, or what rises with them.
         """
         found, places, labels = [], [], []
         first = 0
@@ -90,7 +97,7 @@ class OneStageForm(nn.Module):
             place, label = place_and_class(index, scores.shape[1])
             found.append(highest)
             places.append(place + first)
-            labels.append(label)
+            labels.append(label + 1)
             first += level.shape[0]
         return torch.cat(found), torch.cat(places), torch.cat(labels)
 
@@ -110,26 +117,34 @@ class SsdForm(OneStageForm):
 
 
 class RetinaNetForm(OneStageForm):
-    """RetinaNet: a sigmoid for each class, the likeliest of each level."""
+    """RetinaNet: a sigmoid for each class, the likeliest of each level.
+
+    Its first score is nobody's: labels count from 1. torchvision would give it out as label 0 where it is high.
+    """
 
     def likelihoods(self, said: dict[str, Tensor]) -> Tensor:
-        """Of every class."""
-        return said["cls_logits"].sigmoid()
+        """Of every class but the first, which has no name."""
+        return said["cls_logits"][..., 1:].sigmoid()
 
     def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        logits, places, labels = self._likeliest_of_levels(said["cls_logits"])
+        logits, places, labels = self._likeliest_of_levels(said["cls_logits"][..., 1:])
         return logits.sigmoid(), places, labels
 
 
 class FcosForm(OneStageForm):
-    """FCOS: the geometric mean of a class's sigmoid and the centre-ness, the likeliest of each level."""
+    """FCOS: the geometric mean of a class's sigmoid and the centre-ness, the likeliest of each level.
+
+    Its first score is nobody's, as RetinaNet's.
+    """
 
     def likelihoods(self, said: dict[str, Tensor]) -> Tensor:
-        """Of every class."""
-        return (said["cls_logits"].sigmoid() * said["bbox_ctrness"].sigmoid()).sqrt()
+        """Of every class but the first; by logarithms, so that there is a slope where both sigmoids are next to 0."""
+        logits, centred = said["cls_logits"][..., 1:], said["bbox_ctrness"]
+        return (0.5 * (functional.logsigmoid(logits) + functional.logsigmoid(centred))).exp()
 
     def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        return self._likeliest_of_levels(self.likelihoods(said))
+        logits, centred = said["cls_logits"][..., 1:], said["bbox_ctrness"]
+        return self._likeliest_of_levels((logits.sigmoid() * centred.sigmoid()).sqrt())
 
     def decoded(self, codes: Tensor, anchors: Tensor) -> Tensor:
         """See :class:`OneStageForm`."""
@@ -139,6 +154,8 @@ class FcosForm(OneStageForm):
 
 class YoloForm(OneStageForm):
     """YOLO: of every place its likeliest class, the likeliest places of all levels."""
+
+    background = 0
 
     def likelihoods(self, said: dict[str, Tensor]) -> Tensor:
         """As the head means it."""

@@ -27,6 +27,9 @@ class FasterRcnnForm(nn.Module):
     Args:
         network: The eager detector, in eval mode; its weights are shared.
         size: Height and width of the one image it takes.
+
+    Attributes:
+        classes: How many it can name; labels are 1 to that.
     """
 
     border: Tensor
@@ -51,13 +54,21 @@ class FasterRcnnForm(nn.Module):
         }
         self.roi_heads = nn.ModuleDict(parts)
         self._coder = heads.box_coder
+        with torch.no_grad():
+            logits, _ = self._looked_at(features, border[None])
+        self.classes = int(logits.shape[1]) - 1  # class 0 is the background
+
+    def _looked_at(self, features: dict[str, Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (k, 1 + classes) and codes (k, 4 times as many) of what is in the boxes (k, 4)."""
+        pooled = self.roi_heads["box_roi_pool"](features, boxes)
+        logits, codes = self.roi_heads["box_predictor"](self.roi_heads["box_head"](pooled))
+        return logits, codes
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (1, k, 4), scores (1, k), labels (1, k) of a normalised image (1, 3, height, width)."""
         features = pyramid(self.backbone, framed(image, self._stride))
         proposals, there = self.rpn(list(features.values()))
-        pooled = self.roi_heads["box_roi_pool"](features, proposals)
-        logits, codes = self.roi_heads["box_predictor"](self.roi_heads["box_head"](pooled))
+        logits, codes = self._looked_at(features, proposals)
         count, classes = logits.shape
         # Class 0 is the background.
         boxes = self._coder.decode_single(codes, proposals).reshape(count, classes, 4)[:, 1:]

@@ -114,6 +114,7 @@ def _made_lively(network: Any, images: Sequence[torch.Tensor]) -> nn.Module:  # 
             if layer.bias is not None and len(layer.bias) == 4 * BINS:  # even ones mean boxes larger than the image
                 layer.weight.data.mul_(2)
                 layer.bias.data.copy_(-torch.arange(BINS).repeat(4))
+    _without_label_0(network)
     network.train()
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -124,6 +125,13 @@ def _made_lively(network: Any, images: Sequence[torch.Tensor]) -> nn.Module:  # 
             if hasattr(network, "head"):
                 network.head(list(features.values()))
     return network.eval()
+
+
+def _without_label_0(network: Any) -> None:  # noqa: ANN401 - torchvision has no types
+    """Nothing in a training has it: a trained RetinaNet or FCOS never says it."""
+    if isinstance(network, detection.RetinaNet | detection.FCOS):
+        last = network.head.classification_head.cls_logits
+        last.weight.data[::CLASSES], last.bias.data[::CLASSES] = 0, -20
 
 
 def _looks(kind: str) -> int:

@@ -23,6 +23,8 @@ from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.images import Batch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.session import Outputs
 
 TASK = Detection().reading({"score": 0.1, "iou": 0.5, "most": 10})
@@ -178,6 +180,31 @@ def test_losses_of_a_network_that_does_not_train_leave_it_as_it_is() -> None:
     assert TASK.answers(network, batch).about(labels).keys() == {"bbox_regression", "classification"}
     assert not any(module.training for module in network.modules())
     assert all(torch.equal(buffer, before[name]) for name, buffer in network.named_buffers())
+
+
+@pytest.mark.parametrize("kind", ["faster-rcnn", "ssd", "retinanet", "fcos", "yolo/x-nano"])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_detector_for_other_classes_is_refused_before_it_is_trained(
+    kind: str, classes: int, tiny_detector: Callable[[str], torch.nn.Module]
+) -> None:
+    network = tiny_detector(kind).train()
+
+    with pytest.raises(UsageError, match=f"answers for 3 classes, the data has {classes}") as raised:
+        TASK.check(network, (1, 3, 64, 64), classes=classes, trained=False)
+    assert f"labels 1 to {classes}: the label of a class is its rank" in str(raised.value.expected)
+    assert network.training
+    TASK.check(network, (1, 3, 64, 64), classes=3, trained=True)
+
+
+def test_a_detector_whose_parts_are_asked_otherwise_is_refused(
+    tiny_detector: Callable[[str], torch.nn.Module],
+) -> None:
+    network = tiny_detector("retinanet")
+    del network.topk_candidates  # says the eager one in words of its own
+    network.forward = lambda images: [{name: torch.zeros(0) for name in ("boxes", "scores", "labels")} for _ in images]
+
+    with pytest.raises(UsageError, match="cannot be brought into the form that is deployed"):
+        TASK.check(network, (1, 3, 64, 64), classes=3, trained=False)
 
 
 def test_a_classifier_is_no_detector() -> None:

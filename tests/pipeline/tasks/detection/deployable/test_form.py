@@ -18,6 +18,8 @@ from pipeline.lowering.cpu import run_onnx
 from pipeline.lowering.lower import lower
 from pipeline.lowering.parity import Answers
 from pipeline.tasks.detection.deployable import OUTPUTS, candidates_differ, deployable, post_process
+from pipeline.tasks.detection.deployable.one_stage import FcosForm
+from pipeline.tasks.detection.interface import found_by
 from pipeline.tasks.reading.detection import detections
 
 if TYPE_CHECKING:
@@ -87,8 +89,40 @@ def test_candidates_have_a_fixed_number_fall_in_score_and_lie_in_the_image(
         assert bool((scores[0].diff() <= 0).all())
         assert bool((boxes >= 0).all())
         assert bool((boxes <= SIDE).all())
-        assert set(labels.unique().tolist()) <= set(range(CLASSES))
+        assert set(labels.unique().tolist()) <= set(range(1, CLASSES))
     assert len(shapes) == 1
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_the_form_knows_how_many_classes_the_network_can_name(kind: str, tiny_detector: Detector) -> None:
+    assert deployable(tiny_detector(kind), (SIDE, SIDE)).classes == CLASSES - 1
+
+
+@pytest.mark.parametrize("kind", ["retinanet", "fcos"])
+def test_label_0_is_no_detection(kind: str, tiny_detector: Detector, pictures: Pictures) -> None:
+    network: Any = tiny_detector(kind)
+    network.head.classification_head.cls_logits.bias.data[::CLASSES] = 2
+    batch = torch.stack(pictures(2))
+    with torch.no_grad():
+        assert 0 in network(batch)[0]["labels"]
+        labels = [*(labels for _, _, labels in found_by(network, batch))]
+        labels.append(deployable(network, (SIDE, SIDE))(batch[:1])[2].numpy())
+    assert all(one.min() >= 1 for one in labels)
+
+
+def test_likelihoods_of_next_to_nothing_have_a_slope(tiny_detector: Detector) -> None:
+    form = deployable(tiny_detector("fcos"), (SIDE, SIDE))
+    assert isinstance(form, FcosForm)
+    logits = torch.tensor([[0.0, -200.0, -60.0, 3.0]]).requires_grad_()
+    centred = torch.tensor([[-60.0]]).requires_grad_()
+    likely = form.likelihoods({"cls_logits": logits, "bbox_ctrness": centred})
+    likely.sum().backward()
+
+    torch.testing.assert_close(likely[0, 2], (torch.tensor(3.0).sigmoid() * centred[0, 0].sigmoid()).sqrt())
+    for leaf in (logits, centred):
+        assert leaf.grad is not None
+        assert bool(leaf.grad.isfinite().all())
+        assert float(leaf.grad.abs().sum()) > 0
 
 
 @pytest.mark.parametrize("kind", _EXPORTED)
