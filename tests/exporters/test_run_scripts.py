@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
+import struct
 import subprocess
 import sys
 import textwrap
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from exporters.bundle import Bundle, Contents, run_script, write_bundle
 from exporters.device import verify
@@ -23,6 +26,7 @@ from pipeline.catalog import OPENERS, TARGETS, TASKS, target_named
 from pipeline.environment import this_machine
 from pipeline.gpu import this_gpu
 from pipeline.import_path import object_at
+from pipeline.preprocess import load_image
 from pipeline.stages.build import BuildFor
 
 if TYPE_CHECKING:
@@ -179,6 +183,52 @@ def test_without_opencv_a_film_is_refused_in_one_sentence(bundles: dict[str, Bun
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == ("error: --video needs OpenCV (No module named 'cv2'): pip install opencv-python-headless\n")
+
+
+@pytest.mark.parametrize("name", _ON_CPU[:1])
+def test_an_image_that_breaks_its_decoder_is_told_and_the_others_are_answered_for(
+    bundles: dict[str, Bundle], name: str, photo: Path, tmp_path: Path
+) -> None:
+    """Its EXIF data turn it and say what no number of their kind can: Pillow raises neither OSError nor ValueError."""
+    tags = struct.pack("<HHII", 0x0103, 4, 1, 100_000) + struct.pack("<HHII", 0x0112, 3, 1, 6)
+    told = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + tags + struct.pack("<I", 0)
+    Image.new("RGB", (8, 8)).save(tmp_path / "broken.jpg", exif=told)
+    shutil.copy(photo, tmp_path / "whole.png")
+    with pytest.raises(struct.error):
+        load_image(str(tmp_path / "broken.jpg"))
+    done = _run(bundles[name].root, "--json", tmp_path)
+
+    assert done.returncode == 2
+    assert [json.loads(line)["image"] for line in done.stdout.splitlines()] == [str(tmp_path / "whole.png")]
+    assert re.fullmatch(r"error: .*broken\.jpg: cannot be read as an image \(.+\)\n", done.stderr)
+
+
+@pytest.mark.parametrize("name", _ON_CPU[:1])
+def test_a_model_that_does_not_load_or_answer_is_refused_in_one_sentence(copy: Path, name: str, photo: Path) -> None:
+    whole = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))["engine"]
+    for engine, sentence in (
+        ({**whole, "options": {}}, r"this bundle cannot be loaded here \(KeyError: .+\)"),
+        (
+            {**whole, "input": {**whole["input"], "name": "another"}},
+            r".*\.png: the model gave no answer that can be read \(.+\)",
+        ),
+    ):
+        _change_manifest(copy, lambda manifest, engine=engine: manifest.update(engine=engine))
+        done = _run(copy, photo)
+        assert (done.returncode, done.stdout) == (6, "")
+        assert re.fullmatch(f"error: {sentence}\n", done.stderr)
+
+
+@pytest.mark.parametrize("name", _ON_CPU[:1])
+def test_neither_a_manifest_nor_a_mistaken_name_steers_the_terminal(copy: Path, name: str, photo: Path) -> None:
+    _change_manifest(copy, lambda manifest: manifest["machine"].update(isa=["\x1b[31m"]))
+    told = _run(copy, photo)
+    mistaken = _run(copy, photo, "-\x1b[31m.jpg")
+
+    assert (told.returncode, mistaken.returncode) == (0, 2)
+    for text, start in ((told.stderr, "note: this bundle was measured with "), (mistaken.stderr, "arguments: -")):
+        assert f"{start}\\x1b[31m" in text
+        assert "\x1b" not in text
 
 
 @pytest.mark.parametrize("name", _ON_CPU[:1])
