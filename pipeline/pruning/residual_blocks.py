@@ -46,7 +46,7 @@ class BlockChange:
 
 @torch.no_grad()
 def residual_blocks(network: nn.Module, input_shape: tuple[int, ...]) -> list[str]:
-    """Names of the blocks that can be left out: those that pass their input on when all their parameters are zero.
+    """Names of the blocks that can be left out: those that pass their input on when all their weights are zero.
 
     So the smallest modules that answer their input plus what they make of it, in whichever words their ``forward``
     says so; also where a rectification follows the sum, since their input then has been through one.
@@ -92,14 +92,16 @@ def _shapes(network: nn.Module, modules: Collection[nn.Module], example: Tensor)
 
 @contextmanager
 def _at_zero(module: nn.Module) -> Iterator[None]:
-    before = [(parameter, parameter.detach().clone()) for parameter in module.parameters()]
-    for parameter, _ in before:
-        parameter.zero_()
+    """Parameters at zero, and what a frozen batch norm has in their place: buffers of those names."""
+    frozen = (buffer for name, buffer in module.named_buffers() if name.rpartition(".")[2] in {"weight", "bias"})
+    before = [(tensor, tensor.detach().clone()) for tensor in (*module.parameters(), *frozen)]
+    for tensor, _ in before:
+        tensor.zero_()
     try:
         yield
     finally:
-        for parameter, value in before:
-            parameter.copy_(value)
+        for tensor, value in before:
+            tensor.copy_(value)
 
 
 @torch.no_grad()

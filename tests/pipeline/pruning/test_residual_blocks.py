@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from torch import nn
-from torchvision.models import get_model
+from torchvision.models import get_model, resnet18
+from torchvision.ops import FrozenBatchNorm2d
 
 from pipeline.errors import UsageError
 from pipeline.models.build import build_network
@@ -38,6 +39,17 @@ def test_blocks_are_those_that_pass_their_input_on_when_they_do_nothing(name: st
     found = residual_blocks(network, _SHAPE)
 
     assert found == expected
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_blocks_of_frozen_normalisations_are_found_too() -> None:
+    network = resnet18(weights=None, norm_layer=FrozenBatchNorm2d).eval()
+    for norm in network.modules():
+        if isinstance(norm, FrozenBatchNorm2d):
+            norm.bias.fill_(0.1)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+
+    assert residual_blocks(network, _SHAPE) == ["layer1.0", "layer1.1", "layer2.1", "layer3.1", "layer4.1"]
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
