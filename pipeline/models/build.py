@@ -13,6 +13,7 @@ from pipeline.errors import UsageError
 from pipeline.models import model_file
 from pipeline.models.one_output import answer_in_order, answer_with_one_tensor, described
 from pipeline.models.torchvision_detectors import build_detector, fed_as_it_is
+from pipeline.models.wrapped_detector import unwrapped
 from pipeline.models.yolo.build import build_yolo
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _built(source: ModelSource, classes: int) -> nn.Module:
         network: nn.Module = timm.create_model(source.name, pretrained=False, num_classes=classes)
         return answer_with_one_tensor(network, source.output, source.one_number, classes=classes)
     if source.task == "detection":
-        return fed_as_it_is(_build_from_file(source, classes + 1))  # the background counts as one
+        return fed_as_it_is(unwrapped(_build_from_file(source, classes + 1)))  # the background counts as one
     network = _build_from_file(source, classes)
     return answer_with_one_tensor(network, source.output, source.one_number, classes=classes)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pipeline.errors import WeightsError
 from pipeline.models.backbone_tensors import load_backbone
 from pipeline.models.file_damage import refuse_changed_bytes, refuse_doubled_keys
+from pipeline.models.published_eps import without_epsilon
 
 if TYPE_CHECKING:
     from pipeline.models.source import WeightsSource
@@ -165,13 +166,18 @@ def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
             expected=f"the {len(own)} tensors of {type(network).__name__}",
             fix=_advice(head, own, state),
         )
+    without_epsilon(network, weights)
     return LoadedWeights(fresh_head=fresh_head, ignored=unused)
 
 
 def _renamed(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state with the keys of the network where only the spelling differs."""
+    """The state with the keys of the network where only the spelling differs, as of one inside of another module."""
     if own and all(key.startswith(_PREFIXES[0]) for key in own):
         return {_PREFIXES[0] + key: value for key, value in state.items()}
+    wrapper = next(iter(state)).partition(".")[0] + "."
+    if all(key.startswith(wrapper) for key in state) and state.keys().isdisjoint(own):
+        inside = {key.removeprefix(wrapper): value for key, value in state.items()}
+        return inside if inside.keys() & own.keys() else state
     if any(_OLD_DENSENET.match(key) for key in state):
         return {_OLD_DENSENET.sub(r"\1\2", key): value for key, value in state.items()}
     return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,44 @@ def test_a_detector_takes_its_input_as_it_is_in_training_and_out_of_it() -> None
         batch, _ = mode.transform([image], None)
         assert batch.image_sizes == [(40, 56)]
         assert torch.equal(batch.tensors[0, :, :40, :56], image)
+
+
+_WRAPPER = """
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+
+class Wrapped(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.model = ssdlite320_mobilenet_v3_large(
+            weights=None, weights_backbone=None, num_classes=num_classes
+        )
+
+    def forward(self, images, targets=None):
+        return BODY
+
+net = Wrapped
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("self.model(images, targets)", "SSD"),
+        ("self.model([*images])", "SSD"),
+        ("self.model(images[:, [2, 1, 0]], targets)", "Wrapped"),
+        ("[{**one, 'labels': one['labels'] + 1} for one in self.model(images)]", "Wrapped"),
+        ("self.model.backbone(images)", "Wrapped"),
+        ("1 / 0", "Wrapped"),
+    ],
+)
+def test_a_module_that_only_hands_on_to_a_detector_is_left_out(tmp_path: Path, body: str, kind: str) -> None:
+    (tmp_path / "nets.py").write_text(HEADER + _WRAPPER.replace("BODY", body), encoding="utf-8")
+    source = replace(resolve_model(f"{tmp_path}/nets.py:net"), task="detection")
+    network = build_network(source, classes=2)
+
+    assert type(network).__name__ == kind
+    assert all(module.training and "forward" not in vars(module) for module in network.modules())
+    if kind == "SSD":
+        with torch.no_grad():
+            answered = network.eval()(torch.zeros(1, 3, 64, 64))
+        assert answered[0].keys() == {"boxes", "scores", "labels"}

@@ -201,3 +201,29 @@ def test_a_network_that_insists_on_versions_loads_from_safetensors(tmp_path: Pat
     save_file(saved.state_dict(), tmp_path / "net.safetensors")
     _load(network, tmp_path / "net.safetensors")
     assert _equal(network.state_dict(), saved.state_dict())
+
+
+def test_weights_saved_with_the_module_around_their_network_fit(tmp_path: Path) -> None:
+    saved, network = _net(), _net()
+    torch.save({f"model.{key}": value for key, value in saved.state_dict().items()}, tmp_path / "net.pth")
+    _load(network, tmp_path / "net.pth")
+    assert _equal(network.state_dict(), saved.state_dict())
+
+
+def test_weights_that_were_published_without_an_epsilon_compute_what_they_were_published_for(tmp_path: Path) -> None:
+    """As torchvision's ``overwrite_eps`` lets them; what the epsilon is here stays."""
+    saved, network = _net().eval(), _net().eval()
+    norm = saved[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_var is not None
+    norm.running_var.copy_(torch.tensor([1e-6, 1e-5, 1e-3, 1.0]))
+    torch.save(saved.state_dict(), tmp_path / "net.pth")
+    norm.eps = 0.0
+    image = torch.rand(1, 3, 3, 3)
+    found = []
+    for sha256 in ("258fb6c6" + 56 * "0", "eeacb38b" + 56 * "0", 64 * "0"):
+        load_weights(network, WeightsSource(origin="file", file=tmp_path / "net.pth", file_sha256=sha256))
+        found.append(torch.allclose(network(image), saved(image), rtol=1e-4))
+
+    assert found == [True, True, False]
+    assert network[1].eps == 1e-5
