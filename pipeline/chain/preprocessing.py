@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.data.digits_detection import CANVAS
 from pipeline.errors import UsageError
-from pipeline.models.weights_preprocess import weights_preprocess
+from pipeline.models.weights_preprocess import CUSTOMARY_OF_DETECTORS, weights_preprocess
 from pipeline.preprocess import PreprocessSpec
 from pipeline.preprocess_section import InputSection
 
@@ -52,7 +52,7 @@ def preprocess_of(recipe: Recipe, model: ModelSource, weights: WeightsSource) ->
     elif own is not None:
         base = own
     else:
-        base = _CUSTOMARY
+        base = CUSTOMARY_OF_DETECTORS if model.task == "detection" else _CUSTOMARY
         if recipe.input.size is None or recipe.input.mean is None:
             assumed = (_customary(base),)
     return recipe.input.over(resized(base, recipe.input)), assumed
@@ -75,8 +75,9 @@ def _of_embedded(source: str, model: ModelSource) -> PreprocessSpec | None:
 def _customary(base: PreprocessSpec) -> str:
     height, width = base.size
     side = str(height) if height == width else f"{height}x{width}"
+    how = f"the whole image squashed to {side}" if base.resize == "squash" else f"{base.resize}, centre {side}"
     return (
-        f"preprocessing taken as ImageNet's custom ({base.resize}, centre {side}, its mean and std); "
+        f"preprocessing taken as ImageNet's custom ({how}, its mean and std); "
         "set input.size, input.mean, input.std, input.resize if the network was trained otherwise"
     )
 

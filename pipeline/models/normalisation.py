@@ -1,17 +1,18 @@
-"""Whether a network is fed what it was trained with: its first batch normalisation remembers."""
+"""Whether a network is fed what it was trained with: a detector says it, and a first batch normalisation remembers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor, nn
 
+    from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array
 
-__all__ = ["normalisation_doubt"]
+__all__ = ["contradiction", "normalisation_doubt"]
 
 _SHIFT = 0.8
 _SPREAD = 3.0
@@ -22,6 +23,28 @@ by 0.16 to 0.19 deviations, variances 0.68 to 1.7 times those of the training. C
 this cannot see it. Without a normalisation: 0.3 to 1.1, or 0.05 to 0.45 times; with another network's: 0.14 times, or
 4.6 to 8.5; without the division by 255: means off by 57 and more.
 """
+
+
+def contradiction(network: nn.Module, preprocess: PreprocessSpec) -> str | None:
+    """A sentence when a detector's own transform, which is left out, normalises otherwise; None where it says nothing.
+
+    Args:
+        network: Of torchvision's detection interface, or any other.
+        preprocess: What takes the transform's place.
+    """
+    transform = getattr(network, "transform", None)
+    told = [getattr(transform, name, None) for name in ("image_mean", "image_std")]
+    if not all(isinstance(one, list | tuple) for one in told):
+        return None
+    mean, std = (tuple(float(value) for value in one) for one in told)
+    if (mean, std) == (preprocess.mean, preprocess.std):
+        return None
+    side = getattr(transform, "min_size", ())
+    sized = f", and resizes the shorter side to {side[-1]}" if isinstance(side, tuple) and side else ""
+    return (
+        f"the network's own transform, which is left out, has mean {[*mean]} and std {[*std]}{sized}: if its weights "
+        f"were trained so, --set 'input.mean={[*mean]}' --set 'input.std={[*std]}'"
+    )
 
 
 def normalisation_doubt(network: nn.Module, images: Sequence[Array]) -> str | None:
@@ -35,13 +58,10 @@ def normalisation_doubt(network: nn.Module, images: Sequence[Array]) -> str | No
         images: Prepared inputs, each (1, channels, height, width); at least one.
     """
     import torch
-    from torch import nn
 
-    norms = [
-        module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and module.track_running_stats
-    ]
+    norms = [module for module in network.modules() if _remembers(module)]
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
-    first: nn.BatchNorm2d | None = None
+    first: nn.Module | None = None
     hooks = [module.register_forward_pre_hook(_stop) for module in norms]
     try:
         with torch.inference_mode():
@@ -61,6 +81,15 @@ def normalisation_doubt(network: nn.Module, images: Sequence[Array]) -> str | No
     return _told(first, total / count, squares / count)
 
 
+def _remembers(module: Any) -> bool:  # noqa: ANN401 - any module
+    """Whether it is a batch normalisation of images that knows what it met: torch's, or a frozen one of anybody's."""
+    from torch import Tensor, nn
+
+    if isinstance(module, nn.BatchNorm2d) or not hasattr(module, "track_running_stats"):
+        return all(isinstance(getattr(module, name, None), Tensor) for name in ("running_mean", "running_var"))
+    return False  # torch's for other things than images, and those of single images
+
+
 class _MetError(Exception):
     """The first batch normalisation was met: what comes behind it need not be computed.
 
@@ -69,20 +98,18 @@ class _MetError(Exception):
         values: What came to it, float64: (channels, all of a batch's places).
     """
 
-    def __init__(self, norm: nn.BatchNorm2d, values: Tensor) -> None:
+    def __init__(self, norm: nn.Module, values: Tensor) -> None:
         super().__init__()
         self.norm, self.values = norm, values
 
 
-def _stop(norm: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
+def _stop(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     raise _MetError(norm, inputs[0].double().transpose(0, 1).flatten(1))
 
 
-def _told(trained: nn.BatchNorm2d, mean: Tensor, square: Tensor) -> str | None:
+def _told(trained: Any, mean: Tensor, square: Tensor) -> str | None:  # noqa: ANN401 - one that remembers
     """The sentence for means of the values and of their squares, each (channels,)."""
-    assert trained.running_mean is not None  # noqa: S101 - only those that remember are asked
-    assert trained.running_var is not None  # noqa: S101 - as above
-    variance = trained.running_var + trained.eps
+    variance = trained.running_var + getattr(trained, "eps", 0.0)
     shift = float(((mean - trained.running_mean).square().sum() / variance.sum()).sqrt())
     spread = float((square - mean.square()).sum() / variance.sum())
     if shift <= _SHIFT and 1 / _SPREAD <= spread <= _SPREAD:

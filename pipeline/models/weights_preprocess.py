@@ -11,7 +11,7 @@ from pipeline.preprocess import PreprocessSpec
 if TYPE_CHECKING:
     from pipeline.models.source import ModelSource
 
-__all__ = ["weights_preprocess"]
+__all__ = ["CUSTOMARY_OF_DETECTORS", "weights_preprocess"]
 
 _PRESET: dict[str, Any] = {
     "resize_size": 256,
@@ -28,11 +28,15 @@ _DETECTOR_SIDE = 320
 """Pixels; torchvision's larger detectors were trained on 800 and more, which ``input.size`` can say."""
 
 
+CUSTOMARY_OF_DETECTORS = PreprocessSpec(size=(_DETECTOR_SIDE, _DETECTOR_SIDE), resize="squash")
+"""What most of torchvision's do themselves, at a size that suits a device; for networks that do not say."""
+
+
 def weights_preprocess(source: ModelSource) -> PreprocessSpec | None:
-    """The preprocessing of torchvision's and YOLO's networks, or of timm's table; None for a classifier from a file."""
+    """The preprocessing of torchvision's and YOLO's networks, or of timm's table; None for a network from a file."""
     if source.origin == "yolo":
         return _of_yolo(source.name)
-    if source.task == "detection":
+    if source.origin == "torchvision" and source.task == "detection":
         return _of_detector(source.name)
     if source.origin == "torchvision":
         entry = default_weights(source.name)
@@ -60,9 +64,8 @@ def _of_yolo(name: str) -> PreprocessSpec:
 
 def _of_detector(name: str) -> PreprocessSpec:
     """What torchvision's detector does itself: its normalisation; and a size that suits a device."""
-    spec = PreprocessSpec(size=(_DETECTOR_SIDE, _DETECTOR_SIDE), resize="squash")
     halves = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-    return spec.model_copy(update=halves) if name.startswith("ssdlite") else spec
+    return CUSTOMARY_OF_DETECTORS.model_copy(update=halves) if name.startswith("ssdlite") else CUSTOMARY_OF_DETECTORS
 
 
 def _of_timm(name: str) -> PreprocessSpec | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "known_trial", "try_network"]
 
-_VERSION = 7
+_VERSION = 8
 _RECORDS = "trials"
 _IMAGES = 4
 _FED_IMAGES = 64
@@ -164,12 +164,14 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
 
 
 def _fed_otherwise(network: nn.Module, parts: Parts) -> str | None:
-    """Why given weights were made on inputs of another kind, as far as the network remembers those."""
+    """Why given weights were made on inputs of another kind, as far as the network says so or remembers those."""
     from pipeline.data.dataset import read_images
-    from pipeline.models.normalisation import normalisation_doubt
+    from pipeline.models.normalisation import contradiction, normalisation_doubt
 
     if parts.weights.origin == "scratch":
         return None
+    if parts.model.origin == "file" and (said := contradiction(network, parts.preprocess)):
+        return said
     images = list(read_images(parts.dataset.calibration[:_FED_IMAGES], parts.preprocess))
     return normalisation_doubt(network.eval(), images)
 

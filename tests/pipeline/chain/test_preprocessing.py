@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.chain.preprocessing import preprocess_of
 from pipeline.models.resolve import resolve_model
-from pipeline.models.source import WeightsSource
+from pipeline.models.source import ModelSource, WeightsSource
+from pipeline.preprocess_section import InputSection
 from pipeline.recipe import Recipe
 
 SCRATCH = WeightsSource(origin="scratch")
@@ -56,6 +57,18 @@ def test_yolo_sees_the_whole_image_in_its_ratio(source: str, name: str, place: s
     spec, assumed = preprocess_of(recipe, resolve_model(name), SCRATCH)
 
     assert (spec.size, spec.resize, spec.fill, spec.place, assumed) == ((96, 160), "letterbox", 114, place, ())
+
+
+def test_how_a_detector_of_a_user_s_own_is_fed_is_assumed_and_told() -> None:
+    model = ModelSource(origin="file", name="ssdlite", task="detection")
+    recipe = Recipe.model_validate({"model": "net.py:ssdlite", "data": {"source": "photos"}})
+    said = recipe.model_copy(update={"input": InputSection(size=320, mean=0.5)})
+
+    spec, (assumed,) = preprocess_of(recipe, model, SCRATCH)
+
+    assert (spec.size, spec.resize, spec.mean) == ((320, 320), "squash", (0.485, 0.456, 0.406))
+    assert "the whole image squashed to 320, its mean and std" in assumed
+    assert preprocess_of(said, model, SCRATCH)[1] == ()
 
 
 def test_yolo_is_fed_otherwise_where_that_is_asked_for() -> None:

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops import FrozenBatchNorm2d
 
-from pipeline.models.normalisation import normalisation_doubt
+from pipeline.models.normalisation import contradiction, normalisation_doubt
+from pipeline.preprocess import PreprocessSpec
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,29 @@ def test_another_normalisation_is_told_with_the_keys(
     told = _doubt(network, (images - mean) / std)
     assert told is not None
     assert "input.mean" in told
+
+
+def test_a_frozen_batch_normalisation_remembers_too(network: nn.Module, images: np.ndarray) -> None:
+    assert isinstance(network, nn.Sequential)
+    frozen = FrozenBatchNorm2d(8)
+    frozen.load_state_dict(network[1].state_dict())
+    same = nn.Sequential(network[0], frozen).eval()
+
+    assert _doubt(same, (images - 0.5) / 0.25) is None
+    assert _doubt(same, images) == _doubt(network, images) is not None
+
+
+def test_a_detector_says_itself_how_its_images_are_normalised() -> None:
+    network = nn.Module()
+    network.transform = GeneralizedRCNNTransform(480, 800, [0.5] * 3, [0.25] * 3)
+    right = PreprocessSpec(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+
+    assert contradiction(network, right) is None
+    assert contradiction(nn.ReLU(), right) is None
+    told = contradiction(network, PreprocessSpec(size=(32, 32)))
+    assert told is not None
+    assert "resizes the shorter side to 480" in told
+    assert told.endswith("--set 'input.mean=[0.5, 0.5, 0.5]' --set 'input.std=[0.25, 0.25, 0.25]'")
 
 
 def test_a_network_without_batch_normalisation_is_not_doubted(images: np.ndarray) -> None:

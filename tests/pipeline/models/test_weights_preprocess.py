@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.models import get_model_weights
+from torchvision.models import get_model, get_model_weights
 
 from pipeline.models.names import torchvision_classifiers
 from pipeline.models.source import ModelSource
@@ -49,5 +49,14 @@ def test_timms_are_those_of_its_evaluation_transform(tmp_path: Path) -> None:
         assert torch.allclose(torch.from_numpy(spec.load(str(tmp_path / "image.png"))), expected, atol=1e-6), name
 
 
-def test_a_model_from_a_file_brings_none() -> None:
-    assert weights_preprocess(ModelSource(origin="file", name="net", file=Path("nets.py"))) is None
+@pytest.mark.parametrize("task", ["classification", "detection"])
+def test_a_model_from_a_file_brings_none(task: str) -> None:
+    assert weights_preprocess(ModelSource(origin="file", name="ssdlite_of_mine", file=Path("n.py"), task=task)) is None
+
+
+def test_detectors_by_name_are_fed_by_the_mean_and_deviation_of_their_own_transform() -> None:
+    for name in ("ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"):
+        spec = weights_preprocess(ModelSource(origin="torchvision", name=name, task="detection"))
+        own = get_model(name, weights=None, weights_backbone=None).transform
+        assert spec is not None
+        assert ([*spec.mean], [*spec.std]) == (own.image_mean, own.image_std)
