@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from exporters.ort_cpu.target import ORT_CPU
 from pipeline.artifact import FLOAT_MODEL, Artifact, ArtifactKind, sha256_of_file
 from pipeline.chain.execution import StageResult, execute
+from pipeline.data.open import open_dataset
 from pipeline.models.resolve import resolve_model
+from pipeline.models.source import WeightsSource
+from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Stage, Teacher, TrainedNetwork
 from pipeline.stages.answers import AskTeacher, TakeAnswers
@@ -25,6 +32,7 @@ from pipeline.stages.import_onnx import ImportOnnx
 from pipeline.stages.prune import Prune
 from pipeline.store import Store
 from pipeline.subject import Parts, Subject
+from pipeline.tasks.detection.detection import Detection
 from pipeline.training.answers_file import write_shared
 from pipeline.training.cached_answers import TeacherAnswers
 from pipeline.training.schedule import Schedule
@@ -48,6 +56,35 @@ _SMALLER = Downsample(size=12, schedule=_SCHEDULE)
 """On the baseline, beside the chain, which goes on with images as large as they were."""
 _OF_ONNX: dict[str, Stage] = {"baseline of onnx": ImportOnnx(), "calibrate of onnx": CalibrateGraph()}
 """The first stages of a model that comes as an ONNX file: here the one that the chain itself exported."""
+
+
+_ONCE = Schedule(epochs=1, batch_size=8, learning_rate=1e-3)
+_OF_DETECTION: dict[str, Stage] = {
+    "baseline": Baseline(schedule=_ONCE, objects_first=False),
+    "answers": AskTeacher(views=1),
+    "distill": Distill(schedule=_ONCE, teacher_schedule=_ONCE, losses={"pkd": 6.0, "boxes": 1.0}),
+    "downsample": Downsample(size=24, schedule=_ONCE),
+    "prune": Prune(ratio=0.3, schedule=_ONCE),
+    "calibrate": Calibrate(),
+    "export": ExportFor(dialects=("ort-x86",)),
+    "build": BuildFor(target="ort-cpu", source="qdq-ort-x86.onnx", precision="int8", builder=ORT_CPU),
+}
+_SIDE = 32
+_DETECTOR = """
+    from torch import nn
+    from torchvision.models.detection import RetinaNet
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+
+    class Body(nn.Sequential):
+        out_channels = 16
+
+        def __init__(self):
+            super().__init__(nn.Conv2d(3, 16, 3, 4, 1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 16, 3, 2, 1))
+
+    def net(num_classes):
+        anchors = AnchorGenerator(sizes=((12,),), aspect_ratios=((1.0,),))
+        return RetinaNet(Body(), num_classes, anchor_generator=anchors)
+"""
 
 
 class Reading(Subject):
@@ -122,6 +159,44 @@ def chain_again(
         torch.manual_seed(987)
         torch.rand(10)
         return run_chain(session_parts, tmp_path_factory.mktemp("second"))
+
+
+@pytest.fixture(scope="session")
+def chain_of_detection(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Step]:
+    """Every stage once on a detector, which learns nothing in that time."""
+    root = tmp_path_factory.mktemp("detection")
+    (root / "net.py").write_text(textwrap.dedent(_DETECTOR), encoding="utf-8")
+    _write_squares(root / "squares")
+    task = Detection()
+    parts = Parts(
+        model=replace(resolve_model(f"{root / 'net.py'}:net"), task=task.name),
+        weights=WeightsSource(origin="scratch", reason="a test"),
+        dataset=open_dataset(str(root / "squares"), cache=root / "cache"),
+        preprocess=PreprocessSpec(size=(_SIDE, _SIDE)),
+        task=task,
+    )
+    return _run(_OF_DETECTION, parts, Store(root / "store"))
+
+
+def _write_squares(root: Path) -> None:
+    """Images with a red or a green square each, and COCO's JSON of them."""
+    draw = np.random.default_rng(0)
+    (root / "annotations").mkdir(parents=True)
+    for part in ("train", "val"):
+        (root / part).mkdir()
+        images, annotations = [], []
+        for number in range(16):
+            pixels = draw.integers(0, 40, (_SIDE, _SIDE, 3)).astype(np.uint8)
+            left, top = (int(place) for place in draw.integers(0, _SIDE - 12, 2))
+            pixels[top : top + 12, left : left + 12, number % 2] = 230
+            Image.fromarray(pixels).save(root / part / f"{number}.png")
+            images.append({"id": number, "file_name": f"{number}.png", "width": _SIDE, "height": _SIDE})
+            annotations.append(
+                {"id": number + 1, "image_id": number, "category_id": number % 2, "bbox": [left, top, 12, 12]}
+            )
+        categories = [{"id": 0, "name": "red"}, {"id": 1, "name": "green"}]
+        document = {"images": images, "annotations": annotations, "categories": categories}
+        (root / "annotations" / f"instances_{part}.json").write_text(json.dumps(document), encoding="utf-8")
 
 
 @pytest.fixture
