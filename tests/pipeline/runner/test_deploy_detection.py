@@ -17,19 +17,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.solo import Profile
+from benchmarks.workers.workplace import HERE
 from edgewright import Bundle
-from exporters.bundle import Contents, write_bundle
+from exporters.bundle import Contents, read_bundle, write_bundle
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind, qdq_model
 from pipeline.catalog import target_named
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.environment import this_machine
 from pipeline.errors import UsageError
+from pipeline.gate import against_baselines
+from pipeline.gate.baselines.shelf import Shelf, case_of
 from pipeline.models.files import load_network
 from pipeline.preprocess import boxes_in_image
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.deploy import deploy
+from pipeline.runner.explain import explain
 from pipeline.runner.preflight import preflight
 from pipeline.runner.write_answers_file import write_answers_file
 from pipeline.stage import Teacher, TrainedNetwork
@@ -39,9 +44,11 @@ from pipeline.training.cached_answers import TeacherAnswers
 
 if TYPE_CHECKING:
     from exporters.target import Precision
+    from pipeline.gate.two_bundles import GateOptions
     from pipeline.runner.publish import Deployed
 
 SIDE = 48
+SHORT = Profile(processes=1, iterations=20, min_iterations=20, max_s=1.0, warmup_s=0.0, warmup_limit=20)
 NET = """
     from torch import nn
     from torchvision.models.detection import RetinaNet
@@ -235,6 +242,16 @@ def test_the_runner_draws_what_it_found(deployed: Deployed, place: Path, tmp_pat
         assert (np.asarray(before) != np.asarray(after)).any()
 
 
+def test_how_far_boxes_may_overlap_can_be_said(deployed: Deployed, place: Path) -> None:
+    image = place / "squares" / "val" / "01.png"
+    few, own, all_of_them = (
+        len(_asked(deployed, image, "--score", "0.05", *said).stdout.splitlines())
+        for said in (("--iou", "0"), (), ("--iou", "1"))
+    )
+
+    assert few <= own < all_of_them
+
+
 def test_the_runner_draws_a_folder_one_picture_an_image(deployed: Deployed, place: Path, tmp_path: Path) -> None:
     done = _asked(deployed, place / "squares" / "val", "--json", "--draw", tmp_path / "out")
 
@@ -289,6 +306,33 @@ def test_the_bundle_s_boxes_are_those_of_the_network(deployed: Deployed, place: 
     assert best.index == index
     np.testing.assert_allclose(best.box, placed[0], atol=0.5 if exact else 8)
     assert best.score == pytest.approx(float(scores[0]), abs=1e-3 if exact else 0.2)
+
+
+def test_its_bundle_is_intact_and_its_stages_are_explained(deployed: Deployed, place: Path) -> None:
+    store = Store(place / "store")
+    explained = explain(make_plan(_recipe(place), store, SilentProgress()), store)
+    command = [sys.executable, str(deployed.folder / "bundle" / "verify.py")]
+    verified = subprocess.run(command, check=False, capture_output=True, text=True)
+
+    assert {one.status for one in explained} == {"cached", "skipped"}
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_whatever_is_done_with_bundles_is_done_with_a_detector_s(
+    deployed: Deployed, place: Path, tmp_path: Path, cheap: GateOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is measured and accepted as a baseline, and held against it."""
+    images = make_plan(_recipe(place), Store(place / "store"), SilentProgress()).parts.dataset
+    bundle = read_bundle(deployed.folder / "bundle")
+    monkeypatch.setattr(against_baselines, "QUICK", SHORT)
+    shelf = Shelf(tmp_path / "baselines").of(HERE)
+    case, line = against_baselines.accept(shelf, bundle, images, SilentProgress(), reason="a test")
+    judged = against_baselines.judge(shelf, bundle, images, cheap, SilentProgress())
+
+    assert (case_of(bundle), line.bundle) == (case, bundle.sha256)
+    assert line.figures.accuracy == pytest.approx(deployed.report.stages[-1].accuracy.value, abs=1e-6)
+    assert {row.name: row.change for row in judged.comparison.metrics}["accuracy"] == 0.0
 
 
 @pytest.mark.slow
