@@ -34,9 +34,9 @@ def contradiction(network: nn.Module, preprocess: PreprocessSpec) -> str | None:
     """
     transform = getattr(network, "transform", None)
     told = [getattr(transform, name, None) for name in ("image_mean", "image_std")]
-    if not all(isinstance(one, list | tuple) for one in told):
+    mean, std = (tuple(map(float, one)) if isinstance(one, list | tuple) else () for one in told)
+    if not mean or not std:
         return None
-    mean, std = (tuple(float(value) for value in one) for one in told)
     if (mean, std) == (preprocess.mean, preprocess.std):
         return None
     side = getattr(transform, "min_size", ())

@@ -35,4 +35,5 @@ def without_epsilon(network: nn.Module, weights: WeightsSource) -> None:
 
     for norm in network.modules():
         if isinstance(norm, nn.BatchNorm2d | FrozenBatchNorm2d):
-            norm.weight.mul_(((norm.running_var + norm.eps) / norm.running_var).sqrt())
+            variance = norm.get_buffer("running_var")
+            norm.weight.mul_(((variance + norm.eps) / variance).sqrt())
