@@ -74,20 +74,26 @@ def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
         "stem": _stem(plan, parts),
         "prune": section.model_dump(mode="json", include=_OF_CUTTING) if prune else None,
         "trains": _trains(plan, parts),
-        "fed": _fed(parts),
+        "fed": _fed(plan, parts),
         "versions": versions(("torch", "torchvision", "timm", "torch-pruning")),
     }
     return key_of(components)
 
 
-def _fed(parts: Parts) -> Json:
+def _fed(plan: Plan, parts: Parts) -> Json:
     """The images that given weights are asked about, and how they become inputs; None where there are none given."""
     if parts.weights.origin == "scratch":
         return None
     return {
         "images": parts.dataset.split_identity("calibration"),
         "preprocess": parts.preprocess.model_dump(mode="json"),
+        "as_said": _fed_as_said(plan, parts),
     }
+
+
+def _fed_as_said(plan: Plan, parts: Parts) -> bool:
+    """Whether the user said how the network is fed, or it is of a kind that is known."""
+    return parts.model.origin != "file" or (parts == plan.parts and not plan.assumed)
 
 
 def known_trial(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial | None:
@@ -137,7 +143,8 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         trains = _trains(plan, parts)
         shapes = [shape, *_smaller(plan, parts)]
         task.check(network, shape, classes=classes, trained=False)
-        fed_otherwise = None if loaded.fresh_head else _fed_otherwise(network, parts)  # before training mode moves it
+        # Before training mode moves what norms remember.
+        fed_otherwise = None if loaded.fresh_head else _fed_otherwise(network, plan, parts)
         for fed in shapes:
             task.check(network, fed, classes=classes, trained=trains)
         with torch.no_grad():
@@ -163,14 +170,14 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
     return trial
 
 
-def _fed_otherwise(network: nn.Module, parts: Parts) -> str | None:
+def _fed_otherwise(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
     """Why given weights were made on inputs of another kind, as far as the network says so or remembers those."""
     from pipeline.data.dataset import read_images
     from pipeline.models.normalisation import contradiction, normalisation_doubt
 
     if parts.weights.origin == "scratch":
         return None
-    if parts.model.origin == "file" and (said := contradiction(network, parts.preprocess)):
+    if not _fed_as_said(plan, parts) and (said := contradiction(network, parts.preprocess)):
         return said
     images = list(read_images(parts.dataset.calibration[:_FED_IMAGES], parts.preprocess))
     return normalisation_doubt(network.eval(), images)

@@ -448,6 +448,7 @@ def test_a_teacher_is_asked_once_and_its_student_learns_from_it(deployed: Deploy
     untaught = chain.execute(Baseline(schedule=chain.plan.recipe.distill.schedule.with_teachers()), {})
 
     assert [one.status for one in asked] == ["ran", "cached"]
+    assert any("teacher net: the network's own transform, which is left out" in doubt for doubt in chain.plan.doubts)
     assert asked[0].artifact.facts["answers"] == {"score": 0.05, "iou": 0.5, "most": 300}
     assert taught.notes[-1] == "learned from net"
     assert "its backbone first learned from" in taught.notes[0]
