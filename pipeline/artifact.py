@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Json",
     "canonical_json",
     "dialect_of",
+    "parse_json",
     "qdq_model",
     "sha256_of_file",
     "sha256_of_json",
@@ -34,6 +35,7 @@ FLOAT_MODEL = "float.onnx"
 """The float graph within a calibration or ONNX artifact."""
 
 _CHUNK_BYTES = 1 << 20
+_TOO_DEEP = "nested too deeply"
 
 
 class ArtifactKind(StrEnum):
@@ -69,9 +71,28 @@ def canonical_json(value: Json) -> str:
     Law: equal values give equal text, whatever the order of their keys.
 
     Raises:
-        ValueError: for NaN or an infinity, which JSON cannot say.
+        ValueError: for NaN or an infinity, which JSON cannot say; for what is nested too deeply.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
+
+
+def parse_json(text: str | bytes, *, pairs: Callable[[list[tuple[str, Json]]], Json] | None = None) -> Json:
+    """The value in a text that may come from anybody.
+
+    Args:
+        text: To be parsed.
+        pairs: Makes a value of an object's keys and values; a dictionary where there is none.
+
+    Raises:
+        ValueError: when it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=pairs)
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
 
 
 def sha256_of_json(value: Json) -> str:

@@ -1,7 +1,8 @@
 """Temporary files and folders that say whether whoever writes them still lives, and removing those of the dead.
 
 Whoever makes one holds a lock on it (``flock``), which the kernel frees at its death, however that came. What is
-locked, or so young that its maker may not have come to lock it, is left alone.
+locked, or so young that its maker may not have come to lock it, is left alone; so is what cannot be locked, as folders
+on NFS, and what has not our mark in its name.
 """
 
 from __future__ import annotations
@@ -21,41 +22,76 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["holding", "own_scratch", "shared_temporary_folder", "sweep", "temporary_beside"]
+__all__ = ["holding", "own_scratch", "shared_temporary_folder", "sweep", "sweep_scratch", "temporary_beside"]
 
-_OURS = re.compile(r"\..+\.[0-9a-f]{8}\.(?:tmp|old)\Z|edgewright-run-[a-z0-9_]{8}\Z")
+_BESIDE = re.compile(r"\.edgewright-[0-9a-f]{32}\.tmp")
+_SCRATCH = re.compile(r"edgewright-run-[0-9a-f]{16}")
 _COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 _YOUNG_NS = 2_000_000_000
-_UNTOUCHABLE = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.EWOULDBLOCK})
+_NO_LOCKS = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP})
+"""Of a file system that has none; NFS locks what is open for writing, which a folder never is."""
+_UNTOUCHABLE = _NO_LOCKS | {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ELOOP,
+    errno.ENXIO,
+    errno.EWOULDBLOCK,
+}
 
 
 def temporary_beside(path: Path) -> Path:
-    """A new name beside ``path`` that :func:`sweep` knows; nothing is made."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    """A new name beside ``path`` that :func:`sweep` knows and nobody else gives; nothing is made."""
+    return path.with_name(f".edgewright-{uuid.uuid4().hex}.tmp")
 
 
 @contextmanager
 def holding(path: Path) -> Iterator[None]:
-    """Hold what was just made at ``path``, a file or a folder, so that nobody sweeps it."""
-    handle = os.open(path, os.O_RDONLY)
+    """Hold a file or a folder, so that nobody sweeps it; whoever else wants to hold it waits.
+
+    Where the file system has no locks for it nothing is held: what cannot be locked is not swept either.
+    """
+    handle = _opened(path)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         yield
     finally:
         os.close(handle)
 
 
+def _opened(path: Path, flags: int = 0) -> int:
+    """Opened so that NFS locks it too, where it can be."""
+    try:
+        return os.open(path, os.O_RDWR | flags)
+    except IsADirectoryError:
+        return os.open(path, os.O_RDONLY | flags)
+
+
 def sweep(folder: Path) -> None:
-    """Remove what dead processes left in ``folder`` under names of :func:`temporary_beside` and :func:`own_scratch`."""
+    """Remove what dead processes left in ``folder`` under names of :func:`temporary_beside`."""
+    _sweep(folder, _BESIDE)
+
+
+def sweep_scratch() -> None:
+    """Remove the folders for temporary files of processes that were killed, see :func:`own_scratch`."""
+    _sweep(shared_temporary_folder(), _SCRATCH)
+
+
+def _sweep(folder: Path, ours: re.Pattern[str]) -> None:
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if _OURS.match(entry.name):
+            if ours.fullmatch(entry.name):
                 _remove_if_dead(Path(entry.path))
 
 
 def _remove_if_dead(path: Path) -> None:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = _opened(path, os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         if error.errno in _UNTOUCHABLE:
             return
@@ -79,7 +115,7 @@ def _remove_if_dead(path: Path) -> None:
 def shared_temporary_folder() -> Path:
     """Where temporary files of all processes go; within :func:`own_scratch` too."""
     here = Path(tempfile.gettempdir())
-    return here.parent if _OURS.match(here.name) else here
+    return here.parent if _SCRATCH.fullmatch(here.name) else here
 
 
 @contextmanager
@@ -88,9 +124,10 @@ def own_scratch() -> Iterator[None]:
 
     Folders of processes that were killed are removed on the way.
     """
+    sweep_scratch()
     shared = shared_temporary_folder()
-    sweep(shared)
-    folder = Path(tempfile.mkdtemp(prefix="edgewright-run-", dir=shared))
+    folder = shared / f"edgewright-run-{uuid.uuid4().hex[:16]}"
+    folder.mkdir(mode=0o700)
     # What torch.compile has made is to be found by the next run, where it would lie without us.
     compiled = os.environ.get(_COMPILED, str(shared / f"torchinductor_{os.getuid()}"))
     before = tempfile.tempdir

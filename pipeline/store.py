@@ -16,10 +16,8 @@ result or none. Whatever is read is verified first; what does not verify is set 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
-import json
 import os
 import shutil
 import uuid
@@ -28,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.artifact import Artifact, ArtifactKind, FileEntry, Json, canonical_json, sha256_of_json
+from pipeline.artifact import Artifact, ArtifactKind, FileEntry, Json, canonical_json, parse_json, sha256_of_json
 from pipeline.errors import ContractError, EdgewrightError, ResourceError
 from pipeline.leftovers import holding, sweep, temporary_beside
 from pipeline.store_use import StoreUse, earliest_user, gate
@@ -41,7 +39,6 @@ __all__ = [
     "KeyRecord",
     "Store",
     "default_root",
-    "exchange",
     "foreign_disk_errors",
     "read_artifact",
     "read_note",
@@ -55,6 +52,7 @@ _KEY_SCHEMA = "edgewright.key/1"
 _NO_ROOM_BYTES = 1 << 16
 _DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Numbers of the errors that say so."""
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP})
 _NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM})
 """Errors of reading that say nothing about the bytes: an artifact must not be set aside for them."""
 
@@ -174,7 +172,7 @@ class Store:
 
     def remembered(self, stage: str) -> Iterator[KeyRecord]:
         """Every run of the named stage that is remembered, the newest first; damaged notes are passed over."""
-        notes = sorted((self.root / "keys").glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        notes = sorted((self.root / "keys").glob("*.json"), key=_written_ns, reverse=True)
         for path in notes:
             record = self.recall(path.stem)
             if record is not None and record.components.get("stage") == stage:
@@ -212,7 +210,7 @@ class Store:
     def sweep(self) -> None:
         """Remove what killed processes left: half-written keys and records, and word that they use the store."""
         if self.root.exists():
-            with gate(self.root, alone=True):
+            with _disk_errors(self.root), gate(self.root, alone=True):
                 earliest_user(self.root)
         for folder in (self.root / "keys", *(self.root / "records").glob("*")):
             sweep(folder)
@@ -272,8 +270,17 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = path.open("w")
         with handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            with _disk_errors(self.root):
+                fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def _written_ns(path: Path) -> int:
+    """When a file was written; 0 of one that is gone: whoever tidies up may come between."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def read_artifact(home: Path) -> Artifact:
@@ -284,7 +291,7 @@ def read_artifact(home: Path) -> Artifact:
         OSError: when something is not there or cannot be read.
     """
     text = (home / METADATA).read_text(encoding="utf-8")
-    artifact = Artifact.from_json(json.loads(text), home)
+    artifact = Artifact.from_json(parse_json(text), home)
     if artifact.sha256 != home.name or canonical_json(artifact.to_json()) != text:
         raise ValueError(f"{METADATA} is not what it was")
     for entry in artifact.files:
@@ -301,7 +308,7 @@ def read_note(path: Path) -> Json:
         OSError: when it is not there or cannot be read.
     """
     text = path.read_text(encoding="utf-8")
-    envelope = json.loads(text)
+    envelope = parse_json(text)
     value = envelope["value"]
     spelled = {"sha256": sha256_of_json(value), "value": value}
     if text not in {canonical_json({"key": path.stem, **spelled}), canonical_json(spelled)}:  # the latter is older
@@ -329,19 +336,6 @@ def _replace(path: Path, text: str) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     _fsync(path.parent)
-
-
-def exchange(first: Path, second: Path) -> None:
-    """Swap two folders of one file system; on Linux at once, so that there is always one at either place."""
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if renameat2 is not None:
-        here = ctypes.c_int(-100)  # AT_FDCWD: relative to the working folder
-        if renameat2(here, os.fsencode(first), here, os.fsencode(second), ctypes.c_uint(2)) == 0:  # RENAME_EXCHANGE
-            return
-    aside = second.with_name(f".{second.name}.{uuid.uuid4().hex[:8]}.old")  # a file system without it
-    second.rename(aside)
-    first.rename(second)
-    aside.rename(first)
 
 
 def write_and_fsync(path: Path, text: str) -> None:
@@ -376,6 +370,13 @@ def _disk_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise ResourceError(
+                "this file system has no locks, and several runs may use a store",
+                where=str(root),
+                got=error.strerror,
+                fix="mount it with locks, or put the store elsewhere with EDGEWRIGHT_CACHE",
+            ) from error
         if error.errno not in _DISK_IS_FULL:
             raise
         raise _full(error.filename or str(root), root) from error

@@ -79,7 +79,7 @@ def earliest_user(root: Path) -> int | None:
     earliest = None
     for path in (root / "users").glob("*.lock"):
         try:
-            handle = os.open(path, os.O_RDONLY)
+            handle = os.open(path, os.O_RDWR)  # or NFS would not lock it
         except FileNotFoundError:
             continue  # it ended just now
         try:

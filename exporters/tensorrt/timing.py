@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from pipeline.leftovers import holding, sweep, temporary_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +40,12 @@ def kept_timings(config: Any, path: Path | None) -> Iterator[None]:  # noqa: ANN
 def _replace(path: Path, content: bytes) -> None:
     """In one step: several builds may share the cache, and the last one wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_beside(path)
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file, holding(temporary):
             file.write(content)
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    sweep(path.parent)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import IntegrityError
 from pipeline.leftovers import holding, sweep, temporary_beside
-from pipeline.store import exchange
+from pipeline.replacing import replace_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ def unpack(files: Mapping[str, bytes], folder: Path) -> None:
     for name in files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise IntegrityError("results name a file outside their own folder", where=str(folder), got=name)
+    folder = folder.resolve()  # a link stays one, to the new files
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = temporary_beside(folder)
     work.mkdir()
@@ -42,10 +43,7 @@ def unpack(files: Mapping[str, bytes], folder: Path) -> None:
                 path = work / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            if folder.exists():
-                exchange(work, folder)  # what stood there is now in the temporary folder, which goes
-            else:
-                work.rename(folder)
+            replace_folder(work, folder)  # what stood there is now in the temporary folder, which goes
     finally:
         shutil.rmtree(work, ignore_errors=True)
     sweep(folder.parent)

@@ -20,7 +20,7 @@ from pipeline.errors import DeviceError, EdgewrightError, ResourceError, UsageEr
 from pipeline.fleet.cell_run import CellEnd
 from pipeline.fleet.crew import Ended, Lost, Stage
 from pipeline.fleet.ray_task import Board, work
-from pipeline.leftovers import shared_temporary_folder, sweep
+from pipeline.leftovers import shared_temporary_folder, sweep_scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -243,7 +243,7 @@ class RayCrew:
             time.sleep(_LOOK_S)
         for group in filter(_lives, groups):
             os.killpg(group, signal.SIGKILL)
-        sweep(shared_temporary_folder())
+        sweep_scratch()
 
     def _unreachable(self, error: Exception) -> ResourceError | DeviceError:
         if self._address is None:

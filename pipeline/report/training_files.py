@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from pipeline.leftovers import holding, sweep, temporary_beside
-from pipeline.store import exchange
+from pipeline.replacing import replace_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,10 +52,7 @@ def write_tensorboard(report: Report, folder: Path) -> tuple[Path, ...]:
         with holding(work):
             for training in report.trainings:
                 _write_run(training, work / f"{training.stage} {training.name}".replace("/", "-"))
-            if folder.exists():
-                exchange(work, folder)  # what an earlier run left is now in the temporary folder, which goes
-            else:
-                work.rename(folder)
+            replace_folder(work, folder)  # what an earlier run left is now in the temporary folder, which goes
     finally:
         shutil.rmtree(work, ignore_errors=True)
     sweep(folder.parent)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ import pytest
 
 from pipeline.leftovers import holding, own_scratch, shared_temporary_folder, sweep, temporary_beside
 from pipeline.store import Store, write_atomically
+from pipeline.store_use import earliest_user, gate
 
 _WRITES_AND_STOPS = """
 import os, sys, time
@@ -89,12 +92,58 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(
 def test_what_is_young_or_called_otherwise_stays(tmp_path: Path) -> None:
     young = temporary_beside(tmp_path / "a")
     young.touch()
-    others = [tmp_path / name for name in (".a.tmp", "a.0123abcd.tmp", ".a.0123abcdef.tmp", "edgewright-run", ".b")]
+    others = [
+        tmp_path / name
+        for name in (
+            ".photos.20261129.old", ".a.0123abcd.tmp", "a.0123abcd.tmp", ".edgewright.tmp", ".edgewright-0123abcd.tmp",
+            f"edgewright-{'0' * 32}.tmp", f".edgewright-{'0' * 32}.tmp~", f".edgewright-{'0' * 32}", ".b",
+        )
+    ]  # fmt: skip
     for other in others:
-        other.touch()
+        other.mkdir()
         os.utime(other, ns=(1, 1))
     sweep(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([young, *others])
+
+
+def test_in_the_temporary_directory_only_scratch_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = tmp_path / f"edgewright-run-{'0' * 16}"
+    others = [tmp_path / name for name in ("edgewright-run-20261129", "edgewright-run-results1", "edgewright-run")]
+    others.append(temporary_beside(tmp_path / "a"))
+    for folder in (dead, *others):
+        folder.mkdir()
+        os.utime(folder, ns=(1, 1))
+    with own_scratch():
+        pass
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_where_only_what_is_open_for_writing_is_locked_nothing_living_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+
+    def as_on_nfs(handle: int, how: int) -> None:
+        if how & fcntl.LOCK_EX and fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", as_on_nfs)
+    file, folder = temporary_beside(tmp_path / "a"), temporary_beside(tmp_path / "b")
+    file.touch()
+    folder.mkdir()
+    _age(tmp_path)
+    with holding(file), holding(folder):
+        sweep(tmp_path)
+        assert sorted(tmp_path.iterdir()) == sorted([file, folder])
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == [folder]  # nobody can tell whether its maker lives
+    store = Store(tmp_path / "store")
+    store.put_record("kind", "key", 1)
+    assert store.get_record("kind", "key") == 1
+    with gate(store.root, alone=True):
+        assert earliest_user(store.root) is not None
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

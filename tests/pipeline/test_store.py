@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -22,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.artifact import Artifact, ArtifactKind, canonical_json, sha256_of_json
-from pipeline.errors import ContractError
+from pipeline.errors import ContractError, ResourceError
 from pipeline.store import KeyRecord, Store, default_root, write_atomically
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -438,6 +440,12 @@ def test_damaged_notes_are_passed_over(store: Store) -> None:
     assert list(store.remembered("prune")) == [_record("prune", 0)]
 
 
+def test_notes_that_go_while_they_are_told_are_passed_over(store: Store) -> None:
+    store.remember("stays", _record("prune", 0))
+    (store.root / "keys" / "gone.json").symlink_to("removed meanwhile")
+    assert list(store.remembered("prune")) == [_record("prune", 0)]
+
+
 def test_an_empty_store_remembers_no_run(store: Store) -> None:
     assert list(store.remembered("prune")) == []
 
@@ -482,7 +490,7 @@ def test_a_small_result_that_is_cut_off_anywhere_is_absent(store: Store) -> None
     assert found == [None] * len(whole)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"sha256": 1}', "\udcff"])
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"sha256": 1}', "\udcff", "[" * 100_000])
 def test_a_file_that_is_no_small_result_counts_as_absent(store: Store, text: str) -> None:
     path = store.root / "records" / "kind" / "key.json"
     path.parent.mkdir(parents=True)
@@ -594,6 +602,17 @@ def test_another_key_does_not_wait(store: Store) -> None:
         thread, had = _waiting(store, "other")
         assert had.wait(10)
         thread.join()
+
+
+def test_a_file_system_without_locks_is_refused_by_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_here(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none_here)
+    with pytest.raises(ResourceError, match="this file system has no locks"), store.exclusive("key"):
+        pass
+    with pytest.raises(ResourceError, match="this file system has no locks"), store.workspace():
+        pass
 
 
 def test_a_key_can_be_had_again_and_after_an_error(store: Store) -> None:

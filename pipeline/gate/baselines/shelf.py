@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING
 from exporters.bundle import read_bundle
 from pipeline.errors import BaselineError, IntegrityError
 from pipeline.gate.baselines.history import History, HistoryLine, append_line, read_history
+from pipeline.leftovers import holding, sweep, temporary_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,14 +136,22 @@ class Shelf:
         folder = self.root / case
         read_history(folder)
         home = folder / "bundles" / bundle.sha256[:16]
-        if not home.exists():
-            temporary = folder / f".{home.name}.{uuid.uuid4().hex[:8]}.tmp"
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                shutil.copytree(bundle.root, temporary)
-                home.parent.mkdir(parents=True, exist_ok=True)
-                temporary.rename(home)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-        append_line(folder, line)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with holding(folder):  # of two that accept at once the later one adds its line to the earlier one's
+            if not home.exists():
+                _copy(bundle.root, home)
+            append_line(folder, line)
         return case
+
+
+def _copy(bundle: Path, home: Path) -> None:
+    """Copy a bundle, whole or not at all."""
+    temporary = temporary_beside(home)
+    temporary.mkdir()
+    try:
+        with holding(temporary):
+            shutil.copytree(bundle, temporary, dirs_exist_ok=True)
+            temporary.rename(home)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    sweep(home.parent)

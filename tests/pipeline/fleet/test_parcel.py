@@ -30,6 +30,16 @@ def test_what_stood_there_before_goes(tmp_path: Path) -> None:
     assert packed(tmp_path) == {"cell/both.txt": b"new"}
 
 
+def test_a_link_stays_one_and_leads_to_the_new_files(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "cell").mkdir(parents=True)
+    (tmp_path / "cell").symlink_to(tmp_path / "disk" / "cell")
+    for content in (b"old", b"new"):
+        unpack({"a": content}, tmp_path / "cell")
+
+    assert (tmp_path / "cell").is_symlink()
+    assert packed(tmp_path / "disk") == {"cell/a": b"new"}
+
+
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
     unpack({"a": b"old"}, tmp_path / "cell")
     with pytest.raises(FileExistsError):

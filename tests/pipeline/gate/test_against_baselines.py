@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -21,6 +22,7 @@ from pipeline.gate.against_baselines import Judgement, _missing, accept, judge
 from pipeline.gate.baselines.history import Figures, HistoryLine, append_line
 from pipeline.gate.baselines.shelf import Shelf, case_of
 from pipeline.gate.two_bundles import GateOptions, decided
+from pipeline.leftovers import holding
 from pipeline.progress import SilentProgress
 from pipeline.report.comparison import Comparison, MetricRow, Verdict
 
@@ -121,6 +123,22 @@ def test_nothing_accepted_is_an_error_that_names_what_there_is(shelf: Shelf, tra
     assert raised.value.exit_code == 5
     assert raised.value.what == "no baseline was accepted for net.py-tiny--ort-cpu--1x3x16x16"
     assert raised.value.got == "no baseline at all"
+
+
+def test_of_two_that_accept_at_once_the_later_one_adds_to_the_earlier_one(shelf: Shelf, trained: Bundle) -> None:
+    folder = shelf.root / case_of(trained)
+    folder.mkdir(parents=True)
+    later = threading.Thread(target=shelf.accept, args=(trained, _line(trained, 1)))
+    with holding(folder):  # as the earlier one does
+        later.start()
+        later.join(0.2)
+        assert later.is_alive()
+        append_line(folder, _line(trained, 2))
+    later.join()
+
+    history = shelf.history(case_of(trained))
+    assert history is not None
+    assert [line.time for line in history.lines] == [_line(trained, days).time for days in (2, 1)]
 
 
 def test_a_damaged_history_is_an_error_and_no_empty_one(shelf: Shelf, trained: Bundle, judged: Judge) -> None:
