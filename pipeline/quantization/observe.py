@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Observation", "observe"]
 
 _BINS = 2048
-_STATE = "observed.npz"
+_STATE = "observed"
+"""SHA-256 in hex, and the content it is of, an ``.npz`` file."""
+_SEAL_BYTES = 64
 _SAVED_EVERY = 64
 _SAMPLED = 1 << 16
 """Values of one tensor and one image that enter its histogram; smallest and largest are taken over all."""
@@ -48,6 +52,7 @@ def observe(
     ticker: Ticker,
     *,
     kept: Path | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> dict[str, Observation]:
     """Run the calibration images twice: for the extremes first, for histograms between them second.
 
@@ -57,12 +62,18 @@ def observe(
         images: Gives the images anew at every call, each float32 (1, 3, height, width).
         ticker: Told of every image, twice.
         kept: A folder in which what was seen so far is left now and then; a later call goes on from there.
+        note: Told when what was left there is damaged, so that all is watched anew.
 
     Raises:
         DataError: when there are no images, or one makes the network give a value that is not finite.
     """
     watcher = _Watcher(model, tensors)
-    seen = _Seen.resumed(kept, tensors)
+    try:
+        seen = _Seen.resumed(kept, tensors)
+    except (OSError, ValueError) as error:
+        seen = _Seen(kept, tensors)
+        if note is not None:
+            note(f"what was seen of the activations cannot be read, so that they are watched anew: {error}")
     for number, image in _after(images(), seen.first_pass, ticker):
         seen.extremes(watcher.run(image), number)
         seen.save_now_and_then(seen.first_pass)
@@ -99,11 +110,21 @@ class _Seen:
 
     @classmethod
     def resumed(cls, kept: Path | None, tensors: Sequence[str]) -> _Seen:
-        """As an earlier call left it; empty when it left nothing."""
+        """As an earlier call left it; empty when it left nothing.
+
+        Raises:
+            ValueError: when the content is not what was written.
+            OSError: when it cannot be read.
+        """
         seen = cls(kept, tensors)
         if kept is None or not (kept / _STATE).is_file():
             return seen
-        with np.load(kept / _STATE, allow_pickle=False) as state:
+        content = (kept / _STATE).read_bytes()
+        seal, written = content[:_SEAL_BYTES], content[_SEAL_BYTES:]
+        if seal != hashlib.sha256(written).hexdigest().encode():
+            message = f"the bytes of {kept / _STATE} are not those that were written"
+            raise ValueError(message)
+        with np.load(io.BytesIO(written), allow_pickle=False) as state:
             if list(state["tensors"]) != seen._tensors:
                 return seen
             seen._low, seen._high, seen._counts = state["low"], state["high"], state["counts"]
@@ -139,17 +160,18 @@ class _Seen:
         if self._kept is None or done % _SAVED_EVERY:
             return
         arrays: dict[str, Any] = {f"sum {self._place[name]}": value for name, value in self._sums.items()}
+        written = io.BytesIO()
+        np.savez(
+            written,
+            tensors=np.array(self._tensors),
+            low=self._low,
+            high=self._high,
+            counts=self._counts,
+            passes=np.array([self.first_pass, self.second_pass]),
+            **arrays,
+        )
         temporary = self._kept / f"{_STATE}.tmp"
-        with temporary.open("wb") as file:
-            np.savez(
-                file,
-                tensors=np.array(self._tensors),
-                low=self._low,
-                high=self._high,
-                counts=self._counts,
-                passes=np.array([self.first_pass, self.second_pass]),
-                **arrays,
-            )
+        temporary.write_bytes(hashlib.sha256(written.getbuffer()).hexdigest().encode() + written.getbuffer())
         temporary.replace(self._kept / _STATE)
 
     def observations(self) -> dict[str, Observation]:

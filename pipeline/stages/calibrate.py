@@ -124,7 +124,8 @@ def _watch(inputs: Inputs, work: Workspace) -> tuple[dict[str, Json], Sequence[s
     graph = Graph(model)
     count = len(inputs.subject.calibration)
     with work.progress.track("watching activations", 2 * count) as ticker:
-        seen = observe(model, tensors_to_observe(graph), lambda: _images(inputs), ticker, kept=work.kept)
+        watched, note = tensors_to_observe(graph), work.progress.note
+        seen = observe(model, watched, lambda: _images(inputs), ticker, kept=work.kept, note=note)
     (work.folder / RANGES).write_text(canonical_json(_ranges(seen)) + "\n", encoding="utf-8")
     means = {name: of.channel_mean.astype("float32") for name, of in seen.items() if of.channel_mean is not None}
     save_file(means, work.folder / MEANS)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.artifact import parse_json
 from pipeline.errors import DataError, WeightsError
 from pipeline.training.tensor_file import read_tensors, write_tensors
 
@@ -132,8 +133,8 @@ def read_shared(path: Path) -> SharedAnswers:
     from safetensors import SafetensorError
 
     try:
-        tensors, told = read_tensors(path)
-    except (OSError, SafetensorError) as error:
+        tensors, told = read_tensors(path, sealed=False)  # files from before there was a seal
+    except (OSError, SafetensorError, ValueError) as error:
         raise WeightsError(
             "this file of answers cannot be read",
             where=str(path),
@@ -168,7 +169,7 @@ def _texts(written: str) -> tuple[str, ...]:
     Raises:
         ValueError: for anything else.
     """
-    found = json.loads(written)
+    found = parse_json(written)
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         message = "no list of texts"
         raise ValueError(message)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pipeline.errors import first_line
 from pipeline.training.curve import Epoch
 from pipeline.training.divergence import refuse_infinite
 from pipeline.training.tensor_file import read_tensors, write_tensors
@@ -26,6 +27,8 @@ __all__ = ["Best", "Checkpoints", "TrainingState"]
 
 _FILE = "training.safetensors"
 _EVERY_S = 60.0
+_OF_ANOTHER_TRAINING = (RuntimeError, LookupError, TypeError, ValueError, AttributeError)
+"""What comes of putting a state where it does not belong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,13 @@ class Checkpoints:
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             progress.note(f"the checkpoint {self._file} cannot be read, so that this training starts anew: {error}")
             return
-        state.restore(tensors, told)
+        begun = state.tensors(), state.told()
+        try:
+            state.restore(tensors, told)
+        except _OF_ANOTHER_TRAINING as error:
+            state.restore(*begun)
+            why = first_line(error)
+            progress.note(f"the checkpoint {self._file} is of another training, so that this one starts anew: {why}")
 
     def leave(self, state: TrainingState, *, now: bool = False) -> None:
         """Write the state, at most once a minute unless it has to be now; whole or not at all.

@@ -257,6 +257,28 @@ def test_what_was_seen_before_a_kill_is_not_lost(
             np.testing.assert_array_equal(seen[name].channel_mean, whole[name].channel_mean)
 
 
+@pytest.mark.parametrize("place", [5, 70, -30], ids=["the hash", "a name", "the end"])
+def test_what_was_left_and_is_damaged_is_told_and_watched_anew(
+    tiny: Any,  # noqa: ANN401 - the conftest's record
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: int,
+) -> None:
+    monkeypatch.setattr(observe_module, "_SAVED_EVERY", 2)
+    tensors, images, notes = tensors_to_observe(Graph(tiny.model)), tiny.images[:4], list[str]()
+    with SilentProgress().track("", 0) as ticker:
+        whole = observe(tiny.model, tensors, lambda: images, ticker, kept=tmp_path, note=notes.append)
+        (left,) = tmp_path.iterdir()
+        content = bytearray(left.read_bytes())
+        content[place] ^= 1
+        left.write_bytes(content)
+        seen = observe(tiny.model, tensors, lambda: images, ticker, kept=tmp_path, note=notes.append)
+    (note,) = notes
+    assert note.endswith("are not those that were written")
+    for name in tensors:
+        np.testing.assert_array_equal(seen[name].histogram.counts, whole[name].histogram.counts)
+
+
 def test_what_another_network_left_is_not_taken_up(tiny: Any, rich: Any, tmp_path: Path) -> None:  # noqa: ANN401
     with SilentProgress().track("", 0) as ticker:
         for network in (tiny, rich):

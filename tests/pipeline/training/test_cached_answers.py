@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -115,7 +116,10 @@ def test_a_run_that_was_killed_goes_on_with_the_next_piece(
     assert left == {f"view-{view}-from-{start}.safetensors" for view in (0, 1) for start in (0, 50)}
 
 
-def test_a_piece_that_cannot_be_read_is_told_and_asked_again(images: TrainingImages, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [lambda content: content[:100], lambda content: content[:-1] + b"\x01"])
+def test_a_piece_that_cannot_be_read_is_told_and_asked_again(
+    images: TrainingImages, tmp_path: Path, damaged: Callable[[bytes], bytes]
+) -> None:
     class Notes(SilentProgress):
         def note(self, text: str) -> None:
             notes.append(text)
@@ -123,7 +127,7 @@ def test_a_piece_that_cannot_be_read_is_told_and_asked_again(images: TrainingIma
     network, notes = _network(), list[str]()
     whole = _ask(network, images, kept=tmp_path)
     (piece,) = tmp_path.glob("*.safetensors")
-    piece.write_bytes(piece.read_bytes()[:100])
+    piece.write_bytes(damaged(piece.read_bytes()))
     again = ask(
         network, lambda outputs: outputs, images, views=1, augment=(), batch_size=40, progress=Notes(), kept=tmp_path
     )

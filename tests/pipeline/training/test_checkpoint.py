@@ -103,6 +103,33 @@ def test_a_checkpoint_that_cannot_be_read_is_told_and_the_training_starts_anew(
     assert (damaged / _FILE).stat().st_size == (whole / _FILE).stat().st_size
 
 
+def test_a_flipped_bit_of_a_checkpoint_is_told_and_the_training_starts_anew(
+    images: TrainingImages, tmp_path: Path
+) -> None:
+    wanted = _train(images, tmp_path, SilentProgress())
+    content = bytearray((tmp_path / _FILE).read_bytes())
+    content[-1] ^= 1  # of a tensor
+    (tmp_path / _FILE).write_bytes(content)
+    progress = _Notes()
+    found = _train(images, tmp_path, progress)
+    (note,) = progress.notes
+    assert note.endswith("so that this training starts anew: its bytes are not those that were written")
+    assert all(torch.equal(value, found.state_dict()[name]) for name, value in wanted.state_dict().items())
+
+
+def test_a_checkpoint_of_another_training_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(768, 3), nn.Linear(3, 3))
+    other = TrainingState({"step": network}, torch.optim.AdamW(network.parameters()))
+    Checkpoints(tmp_path, "a").leave(other, now=True)
+    state, progress = _state(2.0**10), _Notes()
+    before = state.tensors(), state.told()
+    Checkpoints(tmp_path, "a").restore(state, progress)
+    (note,) = progress.notes
+    assert "is of another training, so that this one starts anew: " in note
+    assert state.told() == before[1]
+    assert all(torch.equal(value, before[0][name]) for name, value in state.tensors().items())
+
+
 def test_processes_that_find_different_checkpoints_do_not_train_together(
     images: TrainingImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

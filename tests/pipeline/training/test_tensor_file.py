@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from pipeline.training.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_the_content_is_on_the_disk_before_the_name_stands_for_it(
@@ -26,3 +27,23 @@ def test_the_content_is_on_the_disk_before_the_name_stands_for_it(
     assert torch.equal(tensors["one"], torch.arange(3))
     assert texts == {"said": "so"}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_flipped_bit_anywhere_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"one": torch.arange(3, dtype=torch.bfloat16), "two": torch.tensor(True)}, {"said": "so"})
+    content = path.read_bytes()
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises((ValueError, SafetensorError)):
+            read_tensors(path)
+
+
+def test_a_file_without_a_hash_is_taken_only_where_that_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"one": torch.arange(3)}, path, metadata={"said": "so"})
+    with pytest.raises(ValueError, match="not those that were written"):
+        read_tensors(path)
+    assert read_tensors(path, sealed=False)[1] == {"said": "so"}
