@@ -1,21 +1,39 @@
-"""Damage to weights files that the libraries which read them do not look for."""
+"""Damage to weights files, and changes, that the libraries which read them do not look for."""
 
 from __future__ import annotations
 
-import json
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from pipeline.artifact import parse_json, sha256_of_file
+from pipeline.errors import WeightsError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["refuse_changed_bytes", "refuse_doubled_keys"]
+__all__ = ["refuse_another", "refuse_changed_bytes", "refuse_doubled_keys"]
 
 _LENGTH_BYTES = 8
 _LARGEST_HEADER_BYTES = 100_000_000
 """As safetensors itself has it."""
 _CHUNK_BYTES = 1 << 20
+
+
+def refuse_another(file: Path, sha256: str | None) -> None:
+    """See, after it was read, that a file is the one that results are kept under: that one was hashed minutes ago.
+
+    Args:
+        file: That was read.
+        sha256: It had when the run began; None when that does not matter.
+
+    Raises:
+        WeightsError: when it has another now.
+    """
+    if sha256 is not None and (found := sha256_of_file(file)) != sha256:
+        raise WeightsError(
+            "this file changed while it was in use", where=str(file), got=found, expected=sha256, fix="start again"
+        )
 
 
 def refuse_changed_bytes(path: Path) -> None:
@@ -59,7 +77,7 @@ def refuse_doubled_keys(path: Path) -> None:
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if length > _LARGEST_HEADER_BYTES:
             return  # safetensors refuses it and says so
-        json.loads(file.read(length), object_pairs_hook=_once)
+        parse_json(file.read(length), pairs=_once)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ that a structurally pruned network comes back without the pruner.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.artifact import Json, canonical_json
+from pipeline.artifact import Json, canonical_json, parse_json
 from pipeline.errors import IntegrityError
 from pipeline.models.anchor_sizes import recorded_anchors, set_anchors
 from pipeline.models.build import build_network
@@ -115,7 +114,7 @@ def load_network(folder: Path, source: ModelSource) -> nn.Module:
 
 def _read_architecture(file: Path) -> Mapping[str, Any]:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = parse_json(file.read_bytes())
     except (OSError, ValueError) as error:
         raise IntegrityError("the architecture cannot be read", where=str(file), got=str(error)) from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import WeightsError
 from pipeline.models.backbone_tensors import load_backbone
-from pipeline.models.file_damage import refuse_changed_bytes, refuse_doubled_keys
+from pipeline.models.file_damage import refuse_another, refuse_changed_bytes, refuse_doubled_keys
 from pipeline.models.published_eps import without_epsilon
 
 if TYPE_CHECKING:
@@ -142,18 +142,20 @@ def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
     Pretrained weights made for another number of classes leave the head as it is; a file of the user's must fit.
 
     Raises:
-        WeightsError: naming the first keys that are missing, not expected, or of another shape. The network is then
-            in between and of no use.
+        WeightsError: naming the first keys that are missing, not expected, or of another shape, the network is then
+            in between and of no use; or when the file is another than when it was resolved.
     """
     if weights.origin == "scratch":
         part = weights.backbone
         if part is None or part.file is None:
             return LoadedWeights()
-        return LoadedWeights(backbone=load_backbone(network, read_state_dict(part.file), where=part.file))
+        return LoadedWeights(
+            backbone=load_backbone(network, _as_resolved(part.file, part.file_sha256), where=part.file)
+        )
     if weights.file is None:
         raise WeightsError("the weights file is not known", got=weights.origin, fix="give it with --weights FILE")
     own = network.state_dict()
-    state = _renamed(read_state_dict(weights.file), own)
+    state = _renamed(_as_resolved(weights.file, weights.file_sha256), own)
     unused = _unused_heads(network, own, state)
     head = _head(own, state)
     fresh_head = head if weights.origin == "pretrained" else ()
@@ -168,6 +170,13 @@ def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
         )
     without_epsilon(network, weights)
     return LoadedWeights(fresh_head=fresh_head, ignored=unused)
+
+
+def _as_resolved(file: Path, sha256: str | None) -> dict[str, Tensor]:
+    """The tensors of a file, which was read when it was resolved already: what is made of them goes by that hash."""
+    state = read_state_dict(file)
+    refuse_another(file, sha256)
+    return state
 
 
 def _renamed(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -90,12 +90,15 @@ class TakeAnswers(BaseModel):
         """Find every training image in the file; write the answers.
 
         Raises:
-            WeightsError: when it is no file of answers, or of another task.
+            WeightsError: when it is no file of answers, of another task, or another than when the run began.
             DataError: when it says nothing of an image or a class.
         """
+        from pipeline.models.file_damage import refuse_another
         from pipeline.training.answers_file import read_shared
 
         subject = inputs.subject
-        answers = read_shared(self.file).about(subject.train, subject.classes, subject.task)
+        shared = read_shared(self.file)
+        refuse_another(self.file, self.file_sha256)
+        answers = shared.about(subject.train, subject.classes, subject.task)
         answers.save(work.folder)
         return Made(facts={"images": len(subject.train), "views": 1, "classes": len(subject.classes)})

@@ -12,6 +12,8 @@ from pipeline.errors import DataError, UsageError
 from pipeline.stage import Made
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.stage import Inputs, Workspace
 
 __all__ = ["ImportOnnx"]
@@ -56,7 +58,7 @@ class ImportOnnx(BaseModel):
             raise DataError("there are no calibration images", where="baseline", fix="add images to the data")
         file = read_onnx_file(source.file)
         if file.sha256 != source.file_sha256:
-            raise UsageError("the ONNX file changed while it was in use", where=str(source.file), fix="start again")
+            raise _changed(source.file)
         imported = FloatFromOnnx(
             file,
             list(read_images(subject.calibration[:_COMPARED_IMAGES], subject.preprocess)),
@@ -66,6 +68,8 @@ class ImportOnnx(BaseModel):
             opset=self.opset,
             progress=work.progress,
         )
+        if read_onnx_file(source.file).sha256 != source.file_sha256:
+            raise _changed(source.file)
         graph = onnx.load(work.folder / FLOAT_MODEL)
         facts = {
             "params": _parameters(graph),
@@ -79,6 +83,10 @@ class ImportOnnx(BaseModel):
             f"opset {versions}: the graph agrees with the file to {imported.max_relative_error:.1g} of its output"
         )
         return Made(facts=facts, notes=(*imported.notes, agreement))
+
+
+def _changed(file: Path) -> UsageError:
+    return UsageError("the ONNX file changed while it was in use", where=str(file), fix="start again")
 
 
 def _parameters(model: Any) -> int:  # noqa: ANN401 - ModelProto

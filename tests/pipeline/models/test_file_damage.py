@@ -67,3 +67,6 @@ def test_a_doubled_key_in_a_safetensors_header_is_noticed(tmp_path: Path) -> Non
     with pytest.raises(WeightsError, match="damaged") as raised:
         read_state_dict(written(f'{{"a":{_ENTRY},"a":{_ENTRY}}}'))
     assert raised.value.got == "'a' stands in its header twice"
+    with pytest.raises(WeightsError, match="damaged") as raised:
+        read_state_dict(written("[" * 100_000))
+    assert raised.value.got == "nested too deeply"

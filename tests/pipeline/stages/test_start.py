@@ -54,6 +54,21 @@ def test_from_scratch_it_is_not_trained_and_the_reason_is_noted(inputs: Any) -> 
     assert start.notes == ("tiny: a test",)
 
 
+@pytest.mark.parametrize("part", ["all", "the backbone"])
+def test_weights_that_changed_since_the_run_began_are_refused(
+    inputs: Any,  # noqa: ANN401
+    session_parts: Parts,
+    tmp_path: Path,
+    part: str,
+) -> None:
+    weights = _saved(build_network(session_parts.model, classes=3), tmp_path / "w.pth")
+    _saved(build_network(session_parts.model, classes=3), tmp_path / "w.pth")
+    if part != "all":
+        weights = WeightsSource(origin="scratch", backbone=weights)
+    with pytest.raises(WeightsError, match="changed while it was in use"):
+        starting_network(inputs(weights=weights), _work())
+
+
 def test_weights_of_ones_own_are_taken_as_they_are(inputs: Any, session_parts: Parts, tmp_path: Path) -> None:  # noqa: ANN401
     saved = build_network(session_parts.model, classes=3)
     start = starting_network(inputs(weights=_saved(saved, tmp_path / "w.pth")), _work())
