@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -11,18 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporters.bill_of_materials import BILL_OF_MATERIALS, bill_of_materials
+from exporters.bundle_readme import doubts, public_name, readme
 from exporters.device import verify
 from exporters.provenance import PROVENANCE, statement
-from pipeline.artifact import FileEntry, canonical_json, sha256_of_file
+from pipeline.artifact import FileEntry, canonical_json, parse_json, sha256_of_file
 from pipeline.environment import versions
-from pipeline.errors import IntegrityError
+from pipeline.errors import IntegrityError, first_line
 from pipeline.leftovers import holding, sweep, temporary_beside
 from pipeline.preprocess import PreprocessSpec
+from pipeline.replacing import replace_folder
 from pipeline.session import EngineSpec
-from pipeline.store import exchange, room_for
+from pipeline.store import room_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from exporters.provenance import Step
     from exporters.target import Target
@@ -36,6 +37,10 @@ _PIPELINE = Path(__file__).parent.parent / "pipeline"
 _START, _END = "# --- the bundle's run.py starts here ---\n", "# --- the bundle's run.py ends here ---"
 _TEXTS_BYTES = 1 << 17
 """Scripts, texts and a folder's own blocks, roomily."""
+_TOLD: dict[str, type] = {
+    "model": str, "task": str, "target": str, "precision": str, "machine": dict, "versions": dict, "provenance": dict
+}  # fmt: skip
+"""What every manifest tells, and the kind of it."""
 _ARCHITECTURES = {"x86_64": ["x86_64", "amd64"], "aarch64": ["aarch64", "arm64"], "arm64": ["aarch64", "arm64"]}
 
 
@@ -78,6 +83,7 @@ class Bundle:
     Attributes:
         sha256: Its identity: the hash of its manifest.
         signer: Name of the key that its signature says it was made with; None where it has none. Not checked.
+        signature: Its bytes.
     """
 
     root: Path
@@ -87,20 +93,39 @@ class Bundle:
     classes: tuple[str, ...]
     manifest: Mapping[str, Any]
     signer: str | None = None
+    signature: bytes | None = None
 
 
-def write_bundle(engine: Artifact, target: Target, machine: Machine, contents: Contents, out: Path) -> Bundle:
-    """Write the bundle folder ``out``; what stood there before is replaced in one step.
+def write_bundle(
+    engine: Artifact,
+    target: Target,
+    machine: Machine,
+    contents: Contents,
+    out: Path,
+    *,
+    refuse: Callable[[str], None] | None = None,
+) -> Bundle:
+    """Write the bundle folder ``out``, or where it leads; what stood there before is replaced in one step.
 
     The bytes depend on the engine and the contents alone: no time, no path, no name of this machine.
 
+    Args:
+        engine: What the target loads.
+        target: Which.
+        machine: That it was made for.
+        contents: What else goes into it.
+        out: The bundle's folder.
+        refuse: Called with the bundle's identity before it is published; what it raises leaves all as it was.
+
     Raises:
         ResourceError: when the disk is full; what stood there before still does.
+        IntegrityError: when the engine's files are not those it was made of; as before.
     """
-    work = temporary_beside(out)
+    place = out.resolve()
+    work = temporary_beside(place)
     try:
         with room_for("the bundle", out, engine.size_bytes + _TEXTS_BYTES):
-            out.parent.mkdir(parents=True, exist_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
             work.mkdir()
         with room_for("the bundle", out, engine.size_bytes + _TEXTS_BYTES), holding(work):
             spec = EngineSpec.from_json(engine.facts["engine"])
@@ -109,10 +134,12 @@ def write_bundle(engine: Artifact, target: Target, machine: Machine, contents: C
             _write_texts(work, engine, target, contents)
             _write_origin(work, spec, target, engine, contents)
             _write_manifest(work, spec, target, machine, engine, contents)
-            _publish(work, out)
+            if refuse is not None:
+                refuse(sha256_of_file(work / verify.MANIFEST))
+            _publish(work, place)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    sweep(out.parent)
+    sweep(place.parent)
     return read_bundle(out)
 
 
@@ -135,7 +162,23 @@ def _read_bundle(root: Path) -> Bundle:
             got=problems[0] + more,
             fix="copy it again from where it was made, or make it anew with `edgewright deploy`",
         )
-    manifest = json.loads((root / verify.MANIFEST).read_text(encoding="utf-8"))
+    try:
+        return _as_told(root)
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise IntegrityError(
+            "this bundle is whole, and yet none of ours",
+            where=str(root),
+            got=f"{type(error).__name__}: {first_line(error)}",
+            fix="make it anew with `edgewright deploy`",
+        ) from error
+
+
+def _as_told(root: Path) -> Bundle:
+    manifest = parse_json((root / verify.MANIFEST).read_bytes())
+    for name, kind in _TOLD.items():
+        if not isinstance(manifest[name], kind):
+            message = f"{name} in {verify.MANIFEST} is {manifest[name]!r}"
+            raise TypeError(message)
     signed = verify.read_signature(os.fspath(root))
     return Bundle(
         root=root,
@@ -145,6 +188,7 @@ def _read_bundle(root: Path) -> Bundle:
         classes=tuple((root / "classes.txt").read_bytes().decode().split("\n")[:-1]),
         manifest=manifest,
         signer=signed and signed[0],
+        signature=signed and signed[1],
     )
 
 
@@ -155,20 +199,20 @@ def _write_texts(work: Path, engine: Artifact, target: Target, contents: Content
         canonical_json(contents.preprocess.model_dump(mode="json")) + "\n", encoding="utf-8"
     )
     (work / "classes.txt").write_bytes("".join(f"{name}\n" for name in contents.classes).encode())
-    (work / "README.md").write_text(_readme(engine, target, contents), encoding="utf-8")
+    (work / "README.md").write_text(readme(engine, target, contents), encoding="utf-8")
 
 
 def _write_origin(work: Path, spec: EngineSpec, target: Target, engine: Artifact, contents: Contents) -> None:
     """What the bundle is made of, then what everything so far was built from."""
     described = {
-        "model": _public_name(contents.model),
+        "model": public_name(contents.model),
         "task": contents.task,
         "target": target.name,
         "precision": engine.facts["precision"],
     }
     data, runtime = contents.provenance.get("data", {}), contents.versions_of(target)
     loaded = [FileEntry.of(work, work / name) for name in spec.loaded]
-    limits = (*contents.assumed, *_doubts(contents))
+    limits = (*contents.assumed, *doubts(contents))
     bill = bill_of_materials(described, spec, loaded, data=data, runtime=runtime, limits=limits)
     (work / BILL_OF_MATERIALS).write_text(canonical_json(bill) + "\n", encoding="utf-8")
     built = statement(described, contents.steps, _files_of(work), data=data, runtime=runtime)
@@ -214,56 +258,21 @@ def _needs(target: Target) -> str:
     return f"{', '.join(others)} and {last}"
 
 
-def _readme(engine: Artifact, target: Target, contents: Contents) -> str:
-    spec = EngineSpec.from_json(engine.facts["engine"])
-    pinned = " ".join(f"{name}=={found}" for name, found in contents.versions_of(target).items() if found)
-    shape = "x".join(str(side) for side in spec.input.shape)
-    return (
-        f"# {_public_name(contents.model)} for {target.name}\n\n"
-        f"{contents.task.capitalize()}, {len(contents.classes)} classes, input {spec.input.dtype} {shape}"
-        f"{_told_of_bytes(spec, contents.preprocess)}.\n\n"
-        "```\n"
-        f"pip install {pinned}\n"
-        "python run.py IMAGE        # what the model says of it (--help); from Python: `from run import Model`\n"
-        "python verify.py           # is this bundle still what was made? (standard library only)\n"
-        "```\n\n"
-        f"`{spec.model}` is what the runtime loads, `preprocess.json` how an image becomes its input, `classes.txt`\n"
-        "the classes in the order of its outputs, `manifest.json` the hash of every file and where they come from,\n"
-        f"`{PROVENANCE}` what was built from which recipe and sources, `{BILL_OF_MATERIALS}` what it consists of\n"
-        "and needs.\n"
-        + _told_of_suppression(engine)
-        + "".join(f"\nAssumed when it was made, since nobody said otherwise: {text}.\n" for text in contents.assumed)
-        + "".join(f"\nDoubtful when it was made: {text}\n" for text in _doubts(contents))
-    )
-
-
-def _doubts(contents: Contents) -> tuple[str, ...]:
-    """What is doubted, without the folders of this machine."""
-    return tuple(text.replace(contents.model, _public_name(contents.model)) for text in contents.doubts)
-
-
-def _told_of_suppression(engine: Artifact) -> str:
-    """What whoever reads the outputs without run.py has to know of them."""
-    if engine.facts.get("nms") != "graph":
-        return ""
-    return "\nThe model suppresses overlapping boxes itself: it gives detections, of which those of score 0 are none.\n"
-
-
-def _told_of_bytes(spec: EngineSpec, preprocess: PreprocessSpec) -> str:
-    """What a device that feeds bytes has to know, which is less than ``preprocess.json`` says."""
-    if spec.input.dtype != "uint8":
-        return ""
-    order = "of a gray image" if preprocess.channels == "gray" else f"of an image in the order {preprocess.channels}"
-    return f":\nthe bytes {order}; mean and standard deviation are in the model"
-
-
 def _write_manifest(
     work: Path, spec: EngineSpec, target: Target, machine: Machine, engine: Artifact, contents: Contents
 ) -> None:
+    files = _files_of(work)
+    if changed := [entry.path for entry in engine.files if entry not in files]:
+        raise IntegrityError(
+            "the engine changed while it was copied into the bundle",
+            where=str(engine.root),
+            got=", ".join(changed),
+            fix="start again; `edgewright store check` says whether the store is whole",
+        )
     architectures = _ARCHITECTURES.get(machine.architecture, [machine.architecture.lower()])
     manifest = {
         "schema": verify.SCHEMA,
-        "model": _public_name(contents.model),
+        "model": public_name(contents.model),
         "task": contents.task,
         "target": target.name,
         "precision": engine.facts["precision"],
@@ -274,16 +283,9 @@ def _write_manifest(
         "machine": {"architectures": architectures, "isa": list(machine.isa)},
         "versions": contents.versions_of(target),
         "provenance": dict(contents.provenance),
-        "files": [entry.to_json() for entry in _files_of(work)],
+        "files": [entry.to_json() for entry in files],
     }
     (work / verify.MANIFEST).write_text(verify.spelled(verify.sealed(manifest)) + "\n", encoding="utf-8")
-
-
-def _public_name(model: str) -> str:
-    """A model's name without the folders of this machine."""
-    return (
-        model if not model.partition(":")[0].endswith((".py", ".onnx")) else model.replace("\\", "/").rpartition("/")[2]
-    )
 
 
 def _publish(work: Path, out: Path) -> None:
@@ -294,7 +296,4 @@ def _publish(work: Path, out: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-    if out.exists():
-        exchange(work, out)  # what stood there is now in the temporary folder, which goes
-    else:
-        work.rename(out)
+    replace_folder(work, out)  # what stood there is now in the temporary folder, which goes

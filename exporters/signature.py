@@ -21,6 +21,8 @@ from pipeline.store import write_and_fsync
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+    from exporters.bundle import Bundle
+
 __all__ = ["check_signature", "sign"]
 
 _PAYLOAD_TYPE = b"application/vnd.in-toto+json"
@@ -48,7 +50,7 @@ def sign(root: Path, key: Path) -> str:
         sha256 = read_bundle(root).sha256
         name = _name(private.public_key())
         signature = private.sign(_signed_bytes(verify.statement_of(sha256)))
-        temporary = temporary_beside(root.absolute())
+        temporary = temporary_beside(root.resolve())
         try:
             temporary.touch(exist_ok=False)
             with holding(temporary):
@@ -63,45 +65,39 @@ def sign(root: Path, key: Path) -> str:
     finally:
         if handle is not None:
             os.close(handle)
-    sweep(root.absolute().parent)
+    sweep(root.resolve().parent)
     return name
 
 
-def check_signature(root: Path, key: Path) -> str:
+def check_signature(bundle: Bundle, key: Path) -> str:
     """See that a bundle was signed with a key.
 
     Args:
-        root: The bundle's folder; its bytes are compared with its manifest elsewhere, see ``read_bundle``.
+        bundle: As it was read; it may have been replaced by another since.
         key: File with the Ed25519 public key, PEM.
 
     Returns:
         The name of the key: SHA-256 of it.
 
     Raises:
-        IntegrityError: when there is no signature, or it is another bundle's, another key's, or none at all.
+        IntegrityError: when there is no signature, or it is another key's, or none at all.
         UsageError: when the key cannot be used, or ``cryptography`` is not installed.
     """
     public = _public_key(key)
     from cryptography.exceptions import InvalidSignature
 
-    name = _name(public)
-    try:
-        found = verify.read_signature(os.fspath(root))
-    except ValueError as error:
-        raise IntegrityError("this bundle's signature cannot be trusted", where=str(root), got=str(error)) from error
-    if found is None:
+    name, root = _name(public), bundle.root
+    if bundle.signature is None:
         raise IntegrityError(
             "this bundle is not signed",
             where=str(root),
             expected=f"a {verify.SIGNATURE} by the key {name}",
             fix="get it from whoever signs it; whoever made it signs it with `edgewright sign BUNDLE --key key.pem`",
         )
-    signer, signature = found
-    if signer != name:
-        raise IntegrityError("this bundle was signed by another key", where=str(root), got=signer, expected=name)
-    manifest = verify.sha256_of(os.fspath(root / verify.MANIFEST))
+    if bundle.signer != name:
+        raise IntegrityError("this bundle was signed by another key", where=str(root), got=bundle.signer, expected=name)
     try:
-        public.verify(signature, _signed_bytes(verify.statement_of(manifest)))
+        public.verify(bundle.signature, _signed_bytes(verify.statement_of(bundle.sha256)))
     except InvalidSignature as error:
         raise IntegrityError(
             "this bundle's signature was not made by the key it names",

@@ -52,22 +52,44 @@ def bytes_of(path: str) -> bytes:
 def files_below(root: str) -> tuple[set[str], list[str]]:
     """Relative POSIX paths of the plain files below ``root``, and what is wrong about everything else."""
     found, problems = set(), []
-    for folder, subfolders, names in os.walk(root):
+
+    def relative_of(path: str) -> str:
+        return os.path.relpath(path, root).replace(os.sep, "/")
+
+    def note(error: OSError) -> None:  # also of a folder, whose files nobody would see
+        problems.append(unreadable(relative_of(error.filename), error))
+
+    for folder, subfolders, names in os.walk(root, onerror=note):
         if folder != root and not subfolders and not names:
-            problems.append(f"{os.path.relpath(folder, root)}: an empty folder")
+            problems.append(f"{relative_of(folder)}: an empty folder")
         for name in (*names, *subfolders):
             path = os.path.join(folder, name)
-            relative = os.path.relpath(path, root).replace(os.sep, "/")
-            mode = os.lstat(path).st_mode
-            if stat.S_ISLNK(mode):
-                problems.append(f"{relative}: a link")
-            elif stat.S_ISREG(mode) and mode & PRIVILEGES:
-                problems.append(f"{relative}: a set-uid, set-gid or sticky bit")
+            relative = relative_of(path)
+            try:
+                mode = os.lstat(path).st_mode
+            except OSError as error:
+                note(error)
+                continue
+            wrong = wrong_kind(mode)
+            if wrong:
+                problems.append(f"{relative}: {wrong}")
             elif stat.S_ISREG(mode):
                 found.add(relative)
-            elif not stat.S_ISDIR(mode):
-                problems.append(f"{relative}: not a plain file")
     return found, problems
+
+
+def wrong_kind(mode: int) -> str:
+    """What is wrong about something in a bundle that is neither a plain file nor a folder; empty where nothing is."""
+    if stat.S_ISLNK(mode):
+        return "a link"
+    if stat.S_ISREG(mode):
+        return "a set-uid, set-gid or sticky bit" if mode & PRIVILEGES else ""
+    return "" if stat.S_ISDIR(mode) else "not a plain file"
+
+
+def unreadable(name: str, error: OSError) -> str:
+    """The problem that something cannot be read."""
+    return f"{name}: cannot be read ({error.strerror})"
 
 
 def spelled(manifest: dict[str, object]) -> str:
@@ -197,26 +219,48 @@ def problems_of(root: str) -> list[str]:
     found, problems = files_below(root)
     found -= {MANIFEST, SIGNATURE}
     problems += [f"{path}: missing" for path in sorted(entries.keys() - found)]
-    problems += [f"{path}: not in the manifest" for path in sorted(found - entries.keys())]
+    problems += [f"{path}: not in the manifest{cause_of(path)}" for path in sorted(found - entries.keys())]
     for path in sorted(found & entries.keys()):
-        size, digest = entries[path]
         full = os.path.join(root, *path.split("/"))
-        if os.path.getsize(full) != size:
-            problems.append(f"{path}: {os.path.getsize(full)} bytes, the manifest says {size}")
-        elif sha256_of(full) != digest:
-            problems.append(f"{path}: the bytes are not those of the manifest")
+        try:
+            problems += differences(path, full, *entries[path])
+        except OSError as error:
+            problems.append(unreadable(path, error))
     return problems
+
+
+def differences(name: str, path: str, size: int, digest: str) -> list[str]:
+    """What of a file is not as the manifest says."""
+    found = os.path.getsize(path)
+    if found != size:
+        return [f"{name}: {found} bytes, the manifest says {size}"]
+    return [] if sha256_of(path) == digest else [f"{name}: the bytes are not those of the manifest"]
+
+
+def cause_of(path: str) -> str:
+    """Why a file that nobody made may be there; it is refused all the same, since Python would run it."""
+    if "__pycache__" not in path.split("/"):
+        return ""
+    return (
+        ": byte code, which Python leaves where it imports a script; remove the folder __pycache__, and import with "
+        "PYTHONDONTWRITEBYTECODE=1 (python -B)"
+    )
+
+
+def told_of(root: str) -> tuple[list[str], str, tuple[str, bytes] | None]:
+    """The problems; of an intact bundle also its identity, and its signature where it has one."""
+    problems = problems_of(root)
+    return (problems, "", None) if problems else ([], sha256_of(os.path.join(root, MANIFEST)), read_signature(root))
 
 
 def main() -> int:
     """Command line."""
     root = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
-    problems = verify_bundle(root)
+    problems, identity, signed = of_one_folder(root, lambda: told_of(root))
     for problem in problems:
         print(printable(problem), file=sys.stderr)
     if problems:
         return 6
-    identity, signed = of_one_folder(root, lambda: (sha256_of(os.path.join(root, MANIFEST)), read_signature(root)))
     print(f"intact  sha256 {identity}")
     if signed:
         print(f"signed  by the key {printable(signed[0])}, which was not checked here")

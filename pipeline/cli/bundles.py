@@ -66,7 +66,7 @@ def verify(
     if key is not None:
         from exporters.signature import check_signature
 
-        signer = check_signature(bundle, key)
+        signer = check_signature(found, key)
     if as_json:
         from pipeline.cli.documents import VerifyDocument, print_document
 

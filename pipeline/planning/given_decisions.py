@@ -6,11 +6,10 @@ goal leaves and which target is fastest. All else follows from recipe, data, ver
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipeline.artifact import canonical_json
+from pipeline.artifact import canonical_json, parse_json
 from pipeline.errors import ParityError, UsageError, first_line
 from pipeline.planning.goal.goal_plan import GoalPlan  # noqa: TC001 - as above
 from pipeline.planning.int8_decision import Decision  # noqa: TC001 - read by the fields' types
@@ -88,8 +87,8 @@ class Decisions:
                 where=str(self.file),
                 got=found,
                 expected=wanted,
-                fix="use the recipe, data, library versions and kind of machine of the earlier run; `explain` and the "
-                "two bundles' provenance.intoto.json say what differs",
+                fix="use the recipe, data, library versions and kind of machine of the earlier run; its "
+                "bundle's provenance.intoto.json says which they were",
             )
 
 
@@ -101,7 +100,7 @@ def read_decisions(file: Path) -> Decisions:
         OSError: when it cannot be read.
     """
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        value = parse_json(file.read_bytes())
         _check_schema(value.pop("schema"))
         return replace(from_json(Decisions, value), file=file)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.errors import printable
 from pipeline.report import choice_texts, example_texts, gate_charts, gate_texts, texts
 from pipeline.report.charts import layer_damages, waterfall
 from pipeline.report.choice_charts import choice_front
@@ -54,7 +55,7 @@ def page(template: str, **values: object) -> str:
         lstrip_blocks=True,
     )
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
-    return environment.get_template(template).render(style=style, **values)
+    return printable(environment.get_template(template).render(style=style, **values))
 
 
 def _gate_charts(found: Comparison) -> list[Chart]:

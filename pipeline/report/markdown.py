@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.plain_markdown import line
 from pipeline.report import choice_texts, example_texts, gate_texts, texts
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline.report.comparison import Comparison
     from pipeline.report.record import Report
 
-__all__ = ["line", "render_markdown", "table"]
+__all__ = ["render_markdown", "table"]
 
 
 def render_markdown(report: Report) -> str:
@@ -75,13 +76,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     """Free text that ends no cell."""
-    return line(text).replace("\\", "\\\\").replace("|", "\\|")
+    return line(text).replace("|", "\\|")
 
 
 def _list(items: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"- {line(label)}: {line(text)}" if label else f"- {line(text)}" for label, text in items)
-
-
-def line(text: str) -> str:
-    """Free text, on one line and without HTML."""
-    return " ".join(text.split()).replace("<", "&lt;")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.plain_markdown import line
 from pipeline.report import figures
-from pipeline.report.markdown import line, table
+from pipeline.report.markdown import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -128,7 +128,8 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         versions=plan.place.versions(target.runtime),
     )
     with chain.phases.during("bundle"), chain.progress.track("writing the bundle", 0):
-        bundle = write_bundle(made.outcomes[-1].result.artifact, target, plan.machine, contents, folder / "bundle")
+        engine, refuse = made.outcomes[-1].result.artifact, chain.given.refuse_another if chain.given else None
+        bundle = write_bundle(engine, target, plan.machine, contents, folder / "bundle", refuse=refuse)
     assert made.decision is not None  # noqa: S101 - a target's run decides before it ends
     chosen = Decisions(
         target=target.name,
@@ -165,8 +166,6 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         write_atomically(folder / "recipe.yaml", dump_recipe(without_home(recipe)))
         write_atomically(folder / DECISIONS, chosen.to_text())
         written = (*write_reports(report, folder), *write_tensorboard(report, folder / "tensorboard"))
-    if chain.given is not None:
-        chain.given.refuse_another(bundle.sha256)
     return Deployed(
         report=report,
         folder=folder,

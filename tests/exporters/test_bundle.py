@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import getpass
 import json
 import os
@@ -32,7 +33,7 @@ from exporters.ort_cpu.session import open_session
 from exporters.ort_cpu.target import ORT_CPU
 from pipeline.artifact import Artifact, ArtifactKind, sha256_of_file
 from pipeline.environment import Machine, this_machine
-from pipeline.errors import IntegrityError
+from pipeline.errors import IntegrityError, ParityError
 
 if TYPE_CHECKING:
     from pipeline.subject import Parts
@@ -166,6 +167,8 @@ def test_an_architecture_goes_by_all_its_names(
         ("net.py:tiny", "net.py:tiny"),
         ("/home/somebody/net.py:tiny", "net.py:tiny"),
         ("..\\somebody\\net.py:tiny", "net.py:tiny"),
+        ("/home/some:body/net.py:tiny", "net.py:tiny"),
+        ("C:\\some:body\\net.onnx", "net.onnx"),
     ],
 )
 def test_a_model_is_called_what_it_was_typed_as_without_its_folder(
@@ -177,6 +180,19 @@ def test_a_model_is_called_what_it_was_typed_as_without_its_folder(
     text = (written.root / "README.md").read_text(encoding="utf-8")
     assert text.startswith(f"# {told} for ort-cpu\n")
     assert f"\nDoubtful when it was made: fed wrongly? `edgewright preprocess {told}` tries others\n" in text
+
+
+def test_no_name_and_no_doubt_makes_a_link_or_an_image_of_the_readme(
+    engine: Artifact, contents: Contents, tmp_path: Path
+) -> None:
+    hostile = "![x](https://example.org/p.png)[y](javascript:z) <b> *a* \u202eb\n# c"
+    given = replace(contents, model=hostile, assumed=(hostile,), doubts=(hostile, "mobilenet_v2 of __x__"))
+    text = (write_bundle(engine, ORT_CPU, this_machine(), given, tmp_path / "b").root / "README.md").read_text()
+    plain = r"!\[x\](https://example.org/p.png)\[y\](javascript:z) &lt;b> \*a\* \\u202eb # c"
+    assert text.startswith(f"# {plain} for ort-cpu\n")
+    assert text.count(plain) == 3
+    assert r"mobilenet_v2 of \__x_\_" in text
+    assert not re.search(r"(?<!\\)\]\(|<b>|\u202e", text)
 
 
 @pytest.mark.parametrize(
@@ -285,6 +301,40 @@ def test_while_a_bundle_is_replaced_there_is_always_one(bundle: Bundle, engine: 
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert read_bundle(out).manifest["model"] == "another"
     assert done.stdout.strip() == "[True]"
+
+
+def test_a_link_in_its_place_stays_one(engine: Artifact, contents: Contents, tmp_path: Path) -> None:
+    (tmp_path / "disk" / "bundle").mkdir(parents=True)
+    (tmp_path / "bundle").symlink_to(tmp_path / "disk" / "bundle")
+    for _ in range(2):
+        write_bundle(engine, ORT_CPU, this_machine(), contents, tmp_path / "bundle")
+    assert (tmp_path / "bundle").is_symlink()
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["bundle"]
+    assert verify.verify_bundle(tmp_path / "disk" / "bundle") == []
+
+
+def test_an_engine_that_changed_while_it_was_copied_is_not_published(
+    engine: Artifact, contents: Contents, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(engine.root, tmp_path / "engine"))
+    (home / "model.onnx").chmod(0o644)
+    (home / "model.onnx").write_bytes(b"another")
+    with pytest.raises(IntegrityError, match="changed while it was copied"):
+        write_bundle(replace(engine, root=home), ORT_CPU, this_machine(), contents, tmp_path / "bundle")
+    assert [path.name for path in tmp_path.iterdir()] == ["engine"]
+
+
+def test_a_bundle_that_is_refused_leaves_the_old_one(engine: Artifact, contents: Contents, tmp_path: Path) -> None:
+    def refuse(sha256: str) -> None:
+        raise ParityError(sha256)
+
+    old = write_bundle(engine, ORT_CPU, this_machine(), contents, tmp_path / "bundle")
+    other = write_bundle(engine, ORT_CPU, this_machine(), replace(contents, model="other"), tmp_path / "other")
+    with pytest.raises(ParityError, match=other.sha256):
+        write_bundle(
+            engine, ORT_CPU, this_machine(), replace(contents, model="other"), tmp_path / "bundle", refuse=refuse
+        )
+    assert read_bundle(tmp_path / "bundle") == old
 
 
 # Whether it is intact
@@ -488,6 +538,71 @@ def test_what_is_wrong_is_told_in_one_line_by_the_library_and_by_the_script(
     )
     done = _verify(copy / "verify.py")
     assert (done.returncode, done.stdout, done.stderr) == (6, "", problem + "\n")
+
+
+def test_byte_code_of_an_import_is_refused_and_it_is_told_how_to_go_without(copy: Path, tmp_path: Path) -> None:
+    importing = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(copy)!r}); import run"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    subprocess.run([importing[0], "-B", *importing[1:]], check=True, cwd=tmp_path, env=environment)
+    assert verify.verify_bundle(copy) == []
+    subprocess.run(importing, check=True, cwd=tmp_path, env=environment)
+    (problem,) = verify.verify_bundle(copy)
+    assert problem.startswith("__pycache__/run.cpython-")
+    assert problem.endswith(
+        ".pyc: not in the manifest: byte code, which Python leaves where it imports a script; remove the folder "
+        "__pycache__, and import with PYTHONDONTWRITEBYTECODE=1 (python -B)"
+    )
+    assert _verify(copy / "verify.py").returncode == 6
+
+
+def test_what_cannot_be_read_is_a_problem(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (copy / "hidden").mkdir()
+    (copy / "hidden" / "file").touch()
+    scandir, getsize = os.scandir, os.path.getsize
+
+    def no_folder(path: str) -> Any:  # noqa: ANN401 - the system's iterator
+        if path.endswith("hidden"):  # as for a user who is not root and a folder of mode 000
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    def no_file(path: str) -> int:
+        if path.endswith("classes.txt"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return getsize(path)
+
+    monkeypatch.setattr(os, "scandir", no_folder)
+    monkeypatch.setattr(os.path, "getsize", no_file)
+    assert verify.verify_bundle(copy) == [
+        "hidden: cannot be read (Permission denied)",
+        "classes.txt: cannot be read (Permission denied)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("classes.txt", b"caf\xe9\n"),
+        ("preprocess.json", b"[]"),
+        ("preprocess.json", b"[" * 100_000),
+        ("manifest.json", "engine"),
+        ("manifest.json", "provenance"),
+        ("manifest.json", "model"),
+    ],
+)
+def test_a_whole_bundle_that_is_none_of_ours_is_refused_by_one_error(
+    copy: Path, name: str, content: bytes | str
+) -> None:
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    if isinstance(content, str):
+        manifest[content] = 3
+    else:
+        (copy / name).write_bytes(content)
+        (entry,) = (one for one in manifest["files"] if one["path"] == name)
+        entry |= {"size_bytes": len(content), "sha256": sha256_of_file(copy / name)}
+    (copy / "manifest.json").write_text(verify.spelled(verify.sealed(manifest)) + "\n", encoding="utf-8")
+    assert verify.verify_bundle(copy) == []
+    with pytest.raises(IntegrityError, match="is whole, and yet none of ours"):
+        read_bundle(copy)
 
 
 def test_of_many_problems_the_library_tells_the_first_and_how_many_there_are(copy: Path) -> None:

@@ -77,8 +77,7 @@ def signed(unsigned: Bundle, keys: Path, tmp_path: Path) -> Path:
 def _refusal(root: Path, public: Path) -> str | None:
     """Why the library does not take it for signed and whole; None when it does."""
     try:
-        read_bundle(root)
-        check_signature(root, public)
+        check_signature(read_bundle(root), public)
     except IntegrityError as error:
         return str(error)
     return None
@@ -92,7 +91,7 @@ def _script(root: Path) -> subprocess.CompletedProcess[str]:
 def test_what_was_signed_is_taken_and_keeps_its_identity(signed: Path, unsigned: Bundle, keys: Path) -> None:
     found = read_bundle(signed)
     assert found.sha256 == unsigned.sha256
-    assert found.signer == check_signature(signed, keys / "mine.pub.pem")
+    assert found.signer == check_signature(found, keys / "mine.pub.pem")
     assert unsigned.signer is None
     assert [path.name for path in signed.parent.iterdir()] == ["bundle"]
 
@@ -170,6 +169,13 @@ def test_another_key_is_refused_by_name(signed: Path, keys: Path) -> None:
     assert "signed by another key" in str(_refusal(signed, keys / "other.pub.pem"))
 
 
+def test_what_is_checked_is_what_was_read(signed: Path, unsigned: Bundle, keys: Path) -> None:
+    bundle = read_bundle(signed)
+    shutil.rmtree(signed)  # replaced meanwhile, by one without a signature
+    shutil.copytree(unsigned.root, signed)
+    assert check_signature(bundle, keys / "mine.pub.pem") == bundle.signer
+
+
 def test_a_signature_that_only_names_the_key_is_refused(signed: Path, keys: Path) -> None:
     bundle = read_bundle(signed)
     forged = base64.b64decode(json.loads((signed / _SIGNATURE).read_text())["signatures"][0]["sig"])[::-1]
@@ -228,7 +234,7 @@ def test_a_file_without_such_a_key_is_refused(unsigned: Bundle, tmp_path: Path, 
 
 def test_a_private_key_does_not_check(signed: Path, keys: Path) -> None:
     with pytest.raises(UsageError, match="no key that can be used") as raised:
-        check_signature(signed, keys / "mine.pem")
+        check_signature(read_bundle(signed), keys / "mine.pem")
     assert "openssl pkey" in str(raised.value)
 
 
@@ -243,7 +249,10 @@ def test_without_the_library_it_says_what_to_install(
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    for use, key in ((sign, "mine.pem"), (check_signature, "mine.pub.pem")):
+    for use in (
+        lambda: sign(unsigned.root, keys / "mine.pem"),
+        lambda: check_signature(unsigned, keys / "mine.pub.pem"),
+    ):
         with pytest.raises(UsageError, match="signatures need the library cryptography") as raised:
-            use(unsigned.root, keys / key)
+            use()
         assert "edgewright[sign]" in str(raised.value)

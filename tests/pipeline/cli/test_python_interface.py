@@ -53,7 +53,7 @@ def test_a_bundle_answers_as_its_own_script_does(deployed: Deployed, workshop: P
     photo = workshop / "colours/val/red/000.png"
     code = f"from run import Model; import json; print(json.dumps(Model().run({str(photo)!r}, top=2)))"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(deployed.out / 'bundle')!r}); {code}"],
+        [sys.executable, "-P", "-B", "-c", f"import sys; sys.path.insert(0, {str(deployed.out / 'bundle')!r}); {code}"],
         capture_output=True,
         text=True,
         check=True,

@@ -77,6 +77,13 @@ def test_a_report_is_written_as_it_was(report: Report, golden: Golden) -> None:
     golden("report/report.html", _without_pictures(render_html(report)))
 
 
+@pytest.mark.filterwarnings("ignore:Glyph")  # stages have other names, and pictures no letters for these
+def test_no_text_from_outside_steers_a_terminal_or_turns_a_line_around(filled: Filled) -> None:
+    written = render_html(filled("\x1b[2J\x9b31m \u202ea"))
+    assert written.replace("\n", "").replace("\t", "").replace("\N{NO-BREAK SPACE}", "").isprintable()
+    assert r"\x1b[2J\x9b31m \u202ea" in written
+
+
 def test_a_judged_report_is_written_as_it_was(gated: Report, golden: Golden) -> None:
     golden("report/judged.html", _without_pictures(render_html(gated)))
 

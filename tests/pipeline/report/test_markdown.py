@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.plain_markdown import line
 from pipeline.report.markdown import render_markdown
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ HOSTILE = {
     "a rare line": "a\u2028b\x0bc\x85d",
     "quotes": "\"a\" 'b' `c`",
     "an entity": "&lt;script&gt;",
+    "an image": "![x](https://example.org/p.png)",
+    "a link": "[x](javascript:alert(1))",
+    "a link behind a backslash": "\\[x](javascript:alert(1))",
+    "a reference": "[x][y]",
+    "emphasis": "*a* __b__ **c**",
+    "an escape sequence": "\x1b[2J\x9b31m",
+    "a right-to-left mark": "a\u202eb",
     "braces": "{{ report.model }} {% for %}",
 }
 
@@ -81,6 +89,19 @@ def test_no_text_from_outside_changes_the_form_of_the_report(filled: Filled, tex
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_no_text_from_outside_becomes_an_element(filled: Filled, text: str) -> None:
     assert "<" not in render_markdown(filled(text))
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_no_text_from_outside_becomes_a_link_or_steers_a_terminal(filled: Filled, text: str) -> None:
+    written, harmless = (re.sub(r"\\.", "", render_markdown(filled(one))) for one in (text, "harmless"))
+    assert "[" not in written
+    assert written.count("*") == harmless.count("*")
+    assert written.replace("\n", "").isprintable()
+
+
+def test_a_name_looks_as_it_was_typed() -> None:
+    assert line("mobilenet_v2 (avx512_vnni), 3x3 ~/a.py:net") == "mobilenet_v2 (avx512_vnni), 3x3 ~/a.py:net"
+    assert line("__x__ [1] a*b \\") == r"\__x_\_ \[1\] a\*b \\"
 
 
 def test_the_same_record_gives_the_same_text(report: Report) -> None:

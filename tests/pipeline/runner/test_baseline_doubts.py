@@ -18,6 +18,7 @@ from pipeline.chain.plan import make_plan
 from pipeline.errors import AccuracyError, RecipeError, UsageError
 from pipeline.models import WeightsSource
 from pipeline.models.build import build_network
+from pipeline.plain_markdown import line
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.recipe.reading import read_recipe
@@ -228,11 +229,11 @@ def test_what_was_assumed_and_doubted_stands_beside_the_verdict_everywhere(
     assert "preprocessing taken as ImageNet's custom" in assumed
     assert any(NEAR_CHANCE in doubt for doubt in report.doubts)
     first = (tmp_path / "report.md").read_text(encoding="utf-8").partition("# ")[0]
-    assert f"- assumed: {assumed}\n" in first
+    assert f"- assumed: {line(assumed)}\n" in first
     assert "- doubt: " in first
     assert assumed.replace("'", "&#39;") in (tmp_path / "report.html").read_text(encoding="utf-8").partition("<h1>")[0]
     carried = (read_bundle(tmp_path / "bundle").root / "README.md").read_text(encoding="utf-8")
-    assert assumed in carried
+    assert line(assumed) in carried
     for doubt in report.doubts:
-        assert f"Doubtful when it was made: {doubt.replace(str(file), file.name)}\n" in carried
+        assert f"Doubtful when it was made: {line(doubt.replace(str(file), file.name))}\n" in carried
     assert str(file.parent) not in carried
