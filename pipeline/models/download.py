@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import threading
 import urllib.request
 from http.client import HTTPException
@@ -26,6 +27,7 @@ CONNECT_S = 3.0
 _READ_S = 30.0
 _CHUNK_BYTES = 1 << 18
 _MIB = 1 << 20
+_LARGEST_BYTES = 1 << 34
 _SCHEMES = ("https",)
 
 
@@ -43,11 +45,11 @@ def download(url: str, target: Path, sha256_prefix: str, progress: Progress) -> 
         progress: Shows MiB.
 
     Raises:
-        UnreachableError: no connection within three seconds, it broke, or other bytes came than announced.
+        UnreachableError: no connection within three seconds, it broke, or other or more bytes came than announced.
         ResourceError: when the disk is full.
     """
     with _connect(url) as response:
-        total = int(response.headers.get("Content-Length") or 0)
+        total = _announced(response.headers.get("Content-Length") or "")
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent)
         temporary = temporary_beside(target)
@@ -71,6 +73,23 @@ def download(url: str, target: Path, sha256_prefix: str, progress: Progress) -> 
     return target
 
 
+def _announced(length: str) -> int:
+    """How many bytes a server says will come; 0 where it says nothing of use.
+
+    Raises:
+        UnreachableError: when they are more than any weights have.
+    """
+    total = int(length) if re.fullmatch(r"[0-9]{1,15}", length) else 0
+    _check_size(total)
+    return total
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > _LARGEST_BYTES:
+        message = f"the server sends more than {_LARGEST_BYTES >> 30} GiB, which no weights have"
+        raise UnreachableError(message)
+
+
 def _copy(response: Any, file: IO[bytes], ticker: Ticker) -> tuple[int, str]:  # noqa: ANN401 - http response
     """Bytes received and their SHA-256."""
     digest, received = hashlib.sha256(), 0
@@ -81,6 +100,7 @@ def _copy(response: Any, file: IO[bytes], ticker: Ticker) -> tuple[int, str]:  #
             raise UnreachableError(_one_line(error)) from error
         if not chunk:
             return received, digest.hexdigest()
+        _check_size(received + len(chunk))
         try:
             file.write(chunk)
         except OSError as error:

@@ -131,9 +131,7 @@ def _unreadable(file: Path, error: Exception) -> UsageError:
 
 def _external_files(model: Any, file: Path) -> list[tuple[str, Path]]:  # noqa: ANN401 - ModelProto
     """Name and place of the files beside the model that hold weights, sorted."""
-    names = {
-        entry.value for tensor in _tensors(model.graph) for entry in tensor.external_data if entry.key == "location"
-    }
+    names = {entry.value for tensor in _tensors(model) for entry in tensor.external_data if entry.key == "location"}
     found = []
     for name in sorted(names):
         place = PurePosixPath(name)
@@ -338,10 +336,10 @@ def inner_graphs(node: Any) -> list[Any]:  # noqa: ANN401 - NodeProto
     ]
 
 
-def _tensors(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - GraphProto
-    """All constants: initializers and the values of attributes."""
-    yield from graph.initializer
-    for node in _nodes(graph):
+def _tensors(model: Any) -> Iterator[Any]:  # noqa: ANN401 - ModelProto
+    """All constants: initializers and the values of attributes, those in the model's own functions too."""
+    yield from model.graph.initializer
+    for node in (one for part in (model.graph, *model.functions) for one in _nodes(part)):
         for attribute in node.attribute:
             yield from (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors)
         for inner in inner_graphs(node):

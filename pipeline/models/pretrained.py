@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ def find_pretrained(
     file = cache / "weights" / filename
     expected = pinned or noted_sha256(file) or _prefix(filename)
     try:
-        file = _cached(file, expected) or _downloaded(url, file, expected, progress)
+        found = _cached(file, expected) or download(url, file, expected, progress)
     except UnreachableError as error:
         if pinned:
             raise WeightsError(
@@ -63,7 +64,11 @@ def find_pretrained(
                 fix=f"put it into {file.parent} as {filename}, or give it with --weights FILE",
             ) from error
         return WeightsSource(origin="scratch", reason=f"the pretrained weights of {name} are out of reach: {error}")
-    return WeightsSource(origin="pretrained", file=file, file_sha256=sha256_of_file(file))
+    sha256 = sha256_of_file(found)
+    if not noted_sha256(file):  # it has just come, or a run was killed before it had noted this, or it is torch's
+        with suppress(PermissionError):  # a cache that may only be read knows no more than it did
+            write_atomically(_pin(file), f"{sha256}\n")
+    return WeightsSource(origin="pretrained", file=found, file_sha256=sha256)
 
 
 def _location(model: ModelSource) -> tuple[str, str] | None:
@@ -95,13 +100,6 @@ def _timm_location(name: str) -> tuple[str, str] | None:
         file = f"{config.hf_hub_id}-{remote}".replace("/", "--")
         return f"https://huggingface.co/{config.hf_hub_id}/resolve/main/{remote}", file
     return (config.url, config.url.rsplit("/", 1)[-1]) if config.url else None
-
-
-def _downloaded(url: str, file: Path, expected: str, progress: Progress) -> Path:
-    """The file, fetched, with the hash that is expected as far as it is known; its whole hash is noted beside it."""
-    download(url, file, expected, progress)
-    write_atomically(_pin(file), sha256_of_file(file) + "\n")
-    return file
 
 
 def _cached(file: Path, expected: str) -> Path | None:

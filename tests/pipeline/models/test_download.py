@@ -33,7 +33,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
+        announced = {"/odd": "abc", "/huge": str(1 << 40)}.get(self.path, str(len(CONTENT)))
+        self.send_header("Content-Length", announced)
         self.end_headers()
         with contextlib.suppress(ConnectionError):  # a client that gives up is what some tests are about
             self.wfile.write(CONTENT[:1000] if self.path == "/cut" else CONTENT)
@@ -70,6 +71,7 @@ def test_the_file_arrives_whole(server: str, tmp_path: Path) -> None:
         ("/missing", "", "Not Found"),
         ("/cut", "", "ended after 1000 of|IncompleteRead"),
         ("/file", "00000000", "not the announced one"),
+        ("/huge", "", "more than 16 GiB"),
     ],
 )
 def test_anything_less_leaves_nothing_and_says_why(
@@ -77,6 +79,17 @@ def test_anything_less_leaves_nothing_and_says_why(
 ) -> None:
     with pytest.raises(UnreachableError, match=message):
         download(f"{server}{path}", tmp_path / "file", prefix, SilentProgress())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_length_that_is_no_number_is_not_known(server: str, tmp_path: Path) -> None:
+    assert download(f"{server}/odd", tmp_path / "file", SHA256, SilentProgress()).read_bytes() == CONTENT
+
+
+def test_a_file_that_does_not_end_is_given_up(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download_module, "_LARGEST_BYTES", len(CONTENT) - 1)
+    with pytest.raises(UnreachableError, match="the server sends more than"):
+        download(f"{server}/odd", tmp_path / "file", "", SilentProgress())
     assert list(tmp_path.iterdir()) == []
 
 

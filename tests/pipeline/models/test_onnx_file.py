@@ -204,6 +204,20 @@ def test_weights_outside_its_folder_are_not_followed(onnx_network: OnnxNetwork, 
         read_onnx_file(_saved(model, tmp_path))
 
 
+def test_weights_of_its_own_functions_are_not_followed_outside_either(
+    onnx_network: OnnxNetwork, tmp_path: Path
+) -> None:
+    model = onnx_network()
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="../secret.bin")
+    constant = helper.make_node("Constant", [], ["y"], value=tensor)
+    own = helper.make_opsetid("", 18)
+    model.functions.append(helper.make_function("mine", "constant", [], ["y"], [constant], [own]))
+
+    with pytest.raises(UsageError, match="outside its own folder"):
+        read_onnx_file(_saved(model, tmp_path))
+
+
 @pytest.mark.parametrize("kind", ["a link", "a hard link", "a linked folder"])
 def test_weights_behind_links_are_not_read(onnx_network: OnnxNetwork, tmp_path: Path, kind: str) -> None:
     (tmp_path / "own").mkdir()

@@ -11,7 +11,7 @@ from torchvision.models import get_model_weights
 from pipeline.errors import WeightsError
 from pipeline.models import pretrained
 from pipeline.models.names import torchvision_classifiers
-from pipeline.models.pretrained import find_pretrained
+from pipeline.models.pretrained import find_pretrained, noted_sha256
 from pipeline.models.resolve import resolve_weights
 from pipeline.models.source import ModelSource, WeightsSource
 from pipeline.models.torchvision_source import PretrainedEntry, default_weights
@@ -57,6 +57,8 @@ def test_a_file_in_a_cache_is_used_without_a_network(tmp_path: Path, downloads: 
     (tmp_path / folder / FILE).write_bytes(CONTENT)
     assert _find(tmp_path) == WeightsSource(origin="pretrained", file_sha256=SHA256)
     assert downloads == []
+    # Also what a run was killed over, or torch fetched, is known from then on.
+    assert noted_sha256(tmp_path / "cache" / "weights" / FILE) == SHA256
 
 
 def test_a_damaged_file_in_a_cache_is_not_used(tmp_path: Path, downloads: list[str]) -> None:
