@@ -42,7 +42,8 @@ $(READY): requirements.lock pyproject.toml
 
 deploy: $(READY) ## take MODEL through the whole chain; bundle and report in deployments/
 	@test -n "$$MODEL" || { echo "make deploy: which model? for example: make deploy MODEL=resnet50" >&2; exit 2; }
-	@set -- "$$MODEL" $${DATA:+--data "$$DATA"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${GOAL:+--goal "$$GOAL"} $${RECIPE:+--recipe "$$RECIPE"} $${OUT:+--out "$$OUT"} $${DEVICE:+--device "$$DEVICE"}; \
+	@case "$$MODEL" in -*) echo "make deploy: MODEL=$$MODEL would be an option; a file of that name is ./$$MODEL" >&2; exit 2;; esac
+	@set -f; set -- "$$MODEL" $${DATA:+--data "$$DATA"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${GOAL:+--goal "$$GOAL"} $${RECIPE:+--recipe "$$RECIPE"} $${OUT:+--out "$$OUT"} $${DEVICE:+--device "$$DEVICE"}; \
 	for target in $$TARGET; do set -- "$$@" --target "$$target"; done; \
 	for teacher in $$TEACHERS; do set -- "$$@" --teacher "$$teacher"; done; \
 	exec $(WITH_ARGS) $(BIN)/edgewright deploy "$$@"

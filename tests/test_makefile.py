@@ -43,10 +43,17 @@ def test_no_value_is_run(tmp_path: Path, name: str, code: str) -> None:
     assert "".join(given).replace(" ", "").endswith(value.replace(" ", "").replace("'", "" if name == "ARGS" else "'"))
 
 
+def test_a_name_that_would_be_an_option_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as raised:
+        _typed(tmp_path, "MODEL=--help")
+    assert raised.value.stdout == b""
+    assert b"MODEL=--help would be an option" in raised.value.stderr
+
+
 def test_blanks_quotes_dashes_and_line_ends_arrive(tmp_path: Path) -> None:
     data = "my \"photos\" 'of' $HOME\n--of\u202e a * year"
-    words = _typed(tmp_path, "MODEL=a b.py:net", f"DATA={data}", "TARGET=ort-cpu openvino", "ARGS=--skip 'a b' -n *")
+    words = _typed(tmp_path, "MODEL=a b.py:net", f"DATA={data}", "TARGET=ort-cpu M*", "ARGS=--skip 'a b' -n *")
     assert words == [
-        "deploy", "a b.py:net", "--data", data, "--target", "ort-cpu", "--target", "openvino",
+        "deploy", "a b.py:net", "--data", data, "--target", "ort-cpu", "--target", "M*",
         "--skip", "a b", "-n", "*",
     ]  # fmt: skip

@@ -6,6 +6,7 @@ known. Fields are added under the same name; one that goes or changes its meanin
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -286,5 +287,6 @@ def document_schema() -> dict[str, object]:
 
 
 def print_document(document: Document) -> None:
-    """Print it on standard output, and nothing else."""
-    typer.echo(document.model_dump_json(indent=2, by_alias=True))
+    """Print it on standard output, and nothing else; nothing that steers a terminal stands in it as it is."""
+    text = document.model_dump_json(indent=2, by_alias=True)
+    typer.echo("".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text))

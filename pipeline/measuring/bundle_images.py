@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.open import open_dataset
-from pipeline.errors import DataError
+from pipeline.errors import DataError, IntegrityError
 
 if TYPE_CHECKING:
     from exporters.bundle import Bundle
@@ -43,10 +44,18 @@ def images_for(bundle: Bundle, data: str | None, store: Store, progress: Progres
 
     Raises:
         DataError: when nothing was named and the bundle's images are not known on this machine.
+        IntegrityError: when the bundle names its images by no hash.
     """
-    own = bundle.manifest["provenance"]["data"]
+    own = bundle.manifest["provenance"].get("data", {})
     cache = store.root / "data"
     if data is None:
+        if not re.fullmatch(r"[0-9a-f]{64}", str(own.get("test"))):  # it becomes the name of a file
+            raise IntegrityError(
+                "this bundle does not say by a hash which images it was made with",
+                where=str(bundle.root),
+                got=str(own.get("test")),
+                fix="name images with --data",
+            )
         known = store.get_record(_RECORDS, own["test"])
         if known is None and own.get("name") != "digits":
             raise DataError(
@@ -62,6 +71,6 @@ def images_for(bundle: Bundle, data: str | None, store: Store, progress: Progres
         dataset = open_dataset(source, cache=cache, progress=progress, **options)
     else:
         dataset = open_dataset(data, cache=cache, progress=progress)
-    if dataset.split_identity("test") != own["test"]:
+    if dataset.split_identity("test") != own.get("test"):
         progress.note(f"judged on {len(dataset.test)} images of {dataset.name}, not on those the bundle was made with")
     return dataset

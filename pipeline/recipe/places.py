@@ -48,7 +48,7 @@ def names_alone(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _name_alone(text: str) -> str:
-    file, colon, factory = text.partition(":") if ".py:" in text else (text, "", "")
+    file, colon, factory = text.rpartition(":") if ".py:" in text else (text, "", "")
     somewhere = text.startswith(("/", "~/", "./", "../")) or file.endswith(_FILES)
     return file.replace("\\", "/").rpartition("/")[2] + colon + factory if somewhere else text
 

@@ -28,7 +28,8 @@ _CORE = (
 )
 """What a plain scalar is, in this order; else it is text."""
 _OLD_OCTAL = re.compile(r"[-+]?0[0-7_]+\Z")
-_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "null", "bool", "int", "float", "map", "seq"))
+_TAGS = frozenset({"tag:yaml.org,2002:str", "!"})
+"""Both say that a word is text. Any other brings back what YAML 1.1 makes of one, as of ``!!bool yes``."""
 _LONGEST_NUMBER = 400
 """Digits: no number of a recipe is longer, and Python takes quadratic time to read one."""
 
@@ -58,7 +59,7 @@ def _core_kind(text: str) -> str:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """No duplicate keys, no aliases (and so no alias bombs), no tags but those of the core schema."""
+    """No duplicate keys, no aliases (and so no alias bombs), no tags but that of text."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -66,7 +67,7 @@ class _PlainLoader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem="aliases are not used in recipes", problem_mark=mark)
         event = self.peek_event()  # type: ignore[no-untyped-call]
         tag = getattr(event, "tag", None)
-        if tag is not None and tag not in {*_TAGS, "!"}:
+        if tag is not None and tag not in _TAGS:
             problem = f"the tag {tag.replace('tag:yaml.org,2002:', '!!')} is not used in recipes"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         return super().compose_node(parent, index)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.artifact import ArtifactKind
+from pipeline.artifact import ArtifactKind, parse_json
 from pipeline.store import METADATA, read_note
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def _artifacts(root: Path, notes: _Notes) -> Iterator[Item]:
 
 def _kind_of(home: Path) -> str:
     try:
-        return str(ArtifactKind(json.loads((home / METADATA).read_text(encoding="utf-8"))["kind"]))
+        return str(ArtifactKind(parse_json((home / METADATA).read_bytes())["kind"]))
     except (OSError, ValueError, KeyError, TypeError):
         return _UNREADABLE
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.artifact import canonical_json, sha256_of_json
+from pipeline.artifact import canonical_json, parse_json, sha256_of_json
 from pipeline.errors import IntegrityError
 from pipeline.store import write_atomically
 
@@ -98,8 +97,8 @@ def read_history(folder: Path) -> History | None:
     if not head.exists() and not lines.exists():
         return None
     try:
-        told = json.loads(head.read_text(encoding="utf-8"))
-        found = [json.loads(text) for text in lines.read_text(encoding="utf-8").splitlines()]
+        told = parse_json(head.read_bytes())
+        found = [parse_json(text) for text in lines.read_text(encoding="utf-8").splitlines()]
         previous = ""
         parsed: list[HistoryLine] = []
         heads = []
@@ -122,7 +121,7 @@ def append_line(folder: Path, line: HistoryLine) -> None:
     history = read_history(folder)
     path = folder / _LINES
     text = path.read_text(encoding="utf-8") if history else ""
-    previous = json.loads(text.splitlines()[-1])["sha256"] if history else ""
+    previous = parse_json(text.splitlines()[-1])["sha256"] if history else ""
     bare = {"previous": previous, "line": line.model_dump(mode="json")}
     sealed = {**bare, "sha256": sha256_of_json(bare)}
     entries = (len(history.lines) if history else 0) + 1

@@ -63,10 +63,9 @@ def read_waivers(root: Path) -> tuple[Waiver, ...]:
             got=repr(first["input"]),
             fix="docs/gate.md has the keys of a waiver",
         ) from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RecipeError(
-            "not readable", where=str(path), got=str(error).replace("\n", " "), expected="a YAML file of waivers"
-        ) from error
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, yaml.YAMLError) as error:
+        told = str(error).replace("\n", " ")
+        raise RecipeError("not readable", where=str(path), got=told, expected="a YAML file of waivers") from error
 
 
 def apply_waivers(

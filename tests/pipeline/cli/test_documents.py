@@ -53,6 +53,15 @@ def test_the_published_schema_refuses_unknown_keys_in_every_record() -> None:
     ] == []
 
 
+def test_nothing_in_a_document_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\x1b[2J\x7f\x9b31m\u202e\U000e0001 \u00e9\n"
+    documents.print_document(documents.ModelsDocument(torchvision=(name,), timm=(), yolo=()))
+    told = capsys.readouterr().out
+    assert told.replace("\n", "").isprintable()
+    assert "\u00e9" in told
+    assert json.loads(told)["torchvision"] == [name]
+
+
 def test_models(edgewright: Edgewright) -> None:
     found = _document(edgewright("models", "--json"))
     listed = edgewright("models").stdout.split()

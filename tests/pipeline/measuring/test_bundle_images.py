@@ -12,7 +12,7 @@ import pytest
 
 from exporters.bundle import Bundle
 from pipeline.data.open import open_dataset
-from pipeline.errors import DataError
+from pipeline.errors import DataError, IntegrityError
 from pipeline.measuring.bundle_images import images_for, remember_dataset
 from pipeline.progress import SilentProgress
 from pipeline.recipe import DataSection
@@ -47,6 +47,15 @@ def _of(dataset: Dataset, trained: Bundle, remake: Remake) -> Bundle:
 
 def _opened(store: Store, source: Path, **options: Any) -> Dataset:  # noqa: ANN401 - passed on
     return open_dataset(str(source), cache=store.root / "data", **options)
+
+
+@pytest.mark.parametrize("test", ["../../../secret", 3, None])
+def test_a_bundle_that_names_its_images_by_no_hash_is_refused(
+    trained: Bundle, remake: Remake, store: Store, test: object
+) -> None:
+    odd = remake({"provenance": {**trained.manifest["provenance"], "data": {"name": "x", "test": test}}})
+    with pytest.raises(IntegrityError, match="does not say by a hash"):
+        images_for(odd, None, store, SilentProgress())
 
 
 def test_images_of_an_earlier_run_are_found_again(trained: Bundle, photos: Path, store: Store) -> None:

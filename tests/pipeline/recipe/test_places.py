@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.recipe.places import shortened_places, without_home
+from pipeline.recipe.places import names_alone, shortened_places, without_home
 from pipeline.recipe.reading import dump_recipe, read_recipe
 from pipeline.recipe.records import Recipe
 
@@ -32,6 +32,11 @@ def test_home_and_working_folder_are_not_said_and_all_else_stays(tmp_path: Path)
     assert (found.model, found.weights) == ("~/nets/net.py:tiny", "w.pth")
     assert (found.data.source, found.data.test_list) == (f"{tmp_path}/homely/photos", "lists/test.txt")
     assert found.distill.teachers == ("resnet18@~/r.pth", "vgg16@pretrained", "~/a.py:b")
+
+
+def test_what_goes_to_others_says_no_folder() -> None:
+    texts = ["/home/some:body/a.py:b", "resnet18@/home/r.pth", "timm/resnet18"]
+    assert names_alone(texts) == ["a.py:b", "resnet18@r.pth", "timm/resnet18"]
 
 
 def test_what_names_no_place_stays_and_is_read_again(tmp_path: Path) -> None:

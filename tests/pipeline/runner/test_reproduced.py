@@ -60,7 +60,9 @@ def test_a_file_of_decisions_reads_back(tmp_path: Path) -> None:
     assert read_decisions(tmp_path / "decisions.json") == _CHOSEN
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": "edgewright.decisions/1"}', '{"schema": 1}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", "[" * 100_000, '{"schema": "edgewright.decisions/1"}', '{"schema": 1}']
+)
 def test_another_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content, encoding="utf-8")
     with pytest.raises(UsageError, match=r"x\.json: this is no file of decisions"):

@@ -48,6 +48,14 @@ def test_nothing_accepted_is_no_history(tmp_path: Path) -> None:
     assert read_history(tmp_path) is None
 
 
+@pytest.mark.parametrize("name", ["history.jsonl", "current.json"])
+def test_what_is_nested_too_deeply_is_damage(tmp_path: Path, name: str) -> None:
+    folder = _filled(tmp_path / "case", 1)
+    (folder / name).write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(IntegrityError, match="nested too deeply"):
+        read_history(folder)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_changed_byte_is_an_error(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:

@@ -73,6 +73,9 @@ def test_no_file_is_no_waiver(tmp_path: Path) -> None:
         ("- {case: c, metric: m, max_change: 0.1, reason: r, expires: never}\n", "0.expires"),
         ("waivers: all\n", "Input should be a valid list"),
         ("[", "not readable"),
+        ("[" * 10_000, "not readable"),
+        ("!!bool maybe", "not readable"),
+        ("!!int ''", "not readable"),
     ],
 )
 def test_a_waiver_that_is_none_is_an_error_and_waives_nothing(tmp_path: Path, text: str, message: str) -> None:
