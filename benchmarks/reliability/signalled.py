@@ -20,6 +20,8 @@ __all__ = ["signalled"]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SOON_S = 5.0
 _LOOK_S = 0.05
+_RESUMED_EVERY = 5
+"""Of the stores in which runs were ended: so each signal comes to be followed, whichever way its run was started."""
 _RESUMABLE = "finished stages are kept, the same command goes on from there"
 
 
@@ -32,7 +34,8 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
     chance, job = campaign.chance("signalled"), campaign.job
     cache, out = job.folder / "signalled", job.folder / "signalled-out"
     with timed(
-        "SIGINT, SIGTERM or SIGHUP at a random time ends a run within 5 s, with its children, by one line",
+        "SIGINT, SIGTERM or SIGHUP at a random time ends a run within 5 s, with its children, by one line; the same "
+        "command makes the undisturbed bundle and leaves nothing lying",
         campaign.shown,
     ) as outcome:
         number = early = 0
@@ -54,10 +57,20 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
                     outcome.tried(f"the run ended by itself within {delay:.2f} s, with {process.returncode}")
         if early:
             outcome.notes.append(f"{early} more runs had ended before their signal")
-        last = job.ended(job.deploy(cache / str(number), out))
-        if last.code or last.digest != campaign.digest:
-            outcome.failures.append(f"the run after the last signal: {last.code}, {last.err.strip()[-300:]}")
+        for one in sorted({*range(1, number + 1, _RESUMED_EVERY), number}):
+            if failure := _resumed(campaign, cache / str(one), out):
+                outcome.failures.append(f"the run after signal {one}: {failure}")
     return outcome
+
+
+def _resumed(campaign: Campaign, cache: Path, out: Path) -> str | None:
+    """What is wrong about the run that goes on in a store, and about what it leaves; None where nothing is."""
+    done = campaign.job.ended(campaign.deploy(cache, out))
+    if done.code or done.digest != campaign.digest:
+        return f"{done.code}, {done.err.strip()[-300:]}"
+    if left := [path.name for path in out.iterdir() if path.name.startswith(".")]:
+        return f"left beside the bundle: {left}"
+    return campaign.job.store_failure(cache)
 
 
 def _failure(process: Running, asked: signal.Signals) -> str | None:
