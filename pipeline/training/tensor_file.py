@@ -73,5 +73,5 @@ def _sha256_of(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:
         digest.update(f"{name!r} {text!r}\n".encode("utf-8", "surrogatepass"))
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name!r} {tensor.dtype} {tuple(tensor.shape)}\n".encode("utf-8", "surrogatepass"))
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
