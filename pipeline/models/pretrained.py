@@ -65,7 +65,9 @@ def find_pretrained(
             ) from error
         return WeightsSource(origin="scratch", reason=f"the pretrained weights of {name} are out of reach: {error}")
     sha256 = sha256_of_file(found)
-    if not noted_sha256(file):  # it has just come, or a run was killed before it had noted this, or it is torch's
+    noted = noted_sha256(file)
+    # It has just come; or a run was killed before it had noted this; or it is torch's.
+    if not noted or (found == file and noted != sha256):
         with suppress(PermissionError):  # a cache that may only be read knows no more than it did
             write_atomically(_pin(file), f"{sha256}\n")
     return WeightsSource(origin="pretrained", file=found, file_sha256=sha256)

@@ -119,6 +119,16 @@ def test_pinned_weights_are_no_other_file_from_the_first_time_on(tmp_path: Path,
     assert hashes == [SHA256]
 
 
+@pytest.mark.usefixtures("downloads", "hashes")
+def test_what_a_pin_brought_is_noted_in_the_place_of_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "cache" / "weights" / FILE
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"another")
+    file.with_name(f"{FILE}.sha256").write_text("b" * 64, encoding="ascii")
+    _pinned(tmp_path, SHA256)
+    assert noted_sha256(file) == SHA256
+
+
 def test_pinned_weights_that_cannot_be_had_are_an_error(tmp_path: Path, downloads: list[str]) -> None:
     other = "a" * 64
     (tmp_path / "cache" / "weights").mkdir(parents=True)
