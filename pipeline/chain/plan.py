@@ -30,6 +30,7 @@ from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import CalibrateGraph
 from pipeline.stages.import_onnx import ImportOnnx
 from pipeline.subject import Parts
+from pipeline.typed_path import typed_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -248,7 +249,7 @@ def _check_expectation(recipe: Recipe, targets: tuple[Target, ...], place: Workp
 
 
 def _path(text: str | None) -> Path | None:
-    return Path(text).expanduser() if text else None
+    return typed_path(text) if text else None
 
 
 def _check_measurable(recipe: Recipe) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.data.scan import read_lines
 from pipeline.errors import UsageError
+from pipeline.typed_path import typed_path
 
 if TYPE_CHECKING:
     from pipeline.chain.teachers import NamedTeacher
@@ -47,7 +47,7 @@ def columns_of(teacher: NamedTeacher, recipe: Recipe, parts: Parts, weights: Wei
             got=weights.reason or "no weights",
             fix="name its weights, or leave the key out",
         )
-    wanted, names = parts.dataset.classes, read_lines(Path(text).expanduser())
+    wanted, names = parts.dataset.classes, read_lines(typed_path(text))
     lacking = [name for name in wanted if name not in names]
     strange = [name for number, name in enumerate(names) if name not in wanted or name in names[:number]]
     if lacking or strange:

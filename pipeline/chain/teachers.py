@@ -13,6 +13,7 @@ from pipeline.errors import UsageError, WeightsError
 from pipeline.models.resolve import PINNED, resolve_model, resolve_weights
 from pipeline.preprocess_section import InputSection
 from pipeline.stages.answers import TakeAnswers
+from pipeline.typed_path import typed_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,7 +109,7 @@ def answer_files(recipe: Recipe) -> tuple[TakeAnswers, ...]:
     Raises:
         WeightsError: when there is no such file.
     """
-    files = [Path(text).expanduser() for text in recipe.distill.teachers or () if is_file_of_answers(text)]
+    files = [typed_path(text) for text in recipe.distill.teachers or () if is_file_of_answers(text)]
     for file in files:
         if not file.is_file():
             raise WeightsError(

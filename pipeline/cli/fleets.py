@@ -56,6 +56,7 @@ def fleet(
     from pipeline.fleet.fleet_run import FleetRun, exit_code
     from pipeline.fleet.preflight import preflight
     from pipeline.fleet.ray_crew import RayCrew, refuse_without_ray
+    from pipeline.typed_path import typed_path
 
     read = read_fleet(file)
     cells = cells_of(read, file)
@@ -66,7 +67,7 @@ def fleet(
         return
     refuse_without_ray()
     preflight(cells, elsewhere=address is not None)
-    shared = store or (Path(read.store).expanduser() if read.store else None)
+    shared = store or (typed_path(read.store) if read.store else None)
     orders = [
         Order(
             cell=cell,

@@ -117,7 +117,9 @@ def read_image(sample: Sample, preprocess: PreprocessSpec, dtype: str = "float32
     """
     try:
         return preprocess.load(str(sample.path), dtype)
-    except (OSError, SyntaxError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # on broken files decoders raise anything
         raise DataError(
             "this image cannot be decoded", where=str(sample.path), got=str(error), fix="replace or remove the file"
         ) from error

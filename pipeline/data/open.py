@@ -14,6 +14,7 @@ from pipeline.data.scan import folders
 from pipeline.data.torchvision_sets import TORCHVISION_SETS, write_torchvision_set
 from pipeline.errors import DataError, UnknownNameError, nearest
 from pipeline.progress import SilentProgress
+from pipeline.typed_path import typed_path
 
 if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
@@ -87,7 +88,7 @@ def task_of(text: str) -> str | None:
     """
     if text in {"digits", "digits-detection"}:
         return "detection" if text == "digits-detection" else "classification"
-    root = _folder(text)
+    root = typed_path(text)
     if root.is_dir() and not text.startswith(_TORCHVISION):
         return "detection" if is_boxed(root) else "classification"
     return "classification" if text.removeprefix(_TORCHVISION) in TORCHVISION_SETS else None
@@ -103,20 +104,12 @@ def _root_and_name(text: str, cache: Path, progress: Progress) -> tuple[Path, st
         raise UnknownNameError("torchvision data set", name, TORCHVISION_SETS)
     if colon and prefix == "torchvision":
         return write_torchvision_set(name, cache, progress), name
-    root = _folder(text)
+    root = typed_path(text)
     if root.is_dir():
         return root, root.resolve().name
     if text in TORCHVISION_SETS:
         return write_torchvision_set(text, cache, progress), text
     raise _missing(text, root)
-
-
-def _folder(text: str) -> Path:
-    """Where ``~`` and ``~name`` stand for somebody's home, if there is such a person."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        return Path(text)
 
 
 def _missing(text: str, root: Path) -> DataError:

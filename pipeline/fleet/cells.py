@@ -16,6 +16,7 @@ from pipeline.fleet.records import Fleet
 from pipeline.recipe.mistakes import explain_mistake
 from pipeline.recipe.reading import QUICK, read_recipe, read_yaml
 from pipeline.runner.deploy import folder_name
+from pipeline.typed_path import typed_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -170,7 +171,7 @@ def _recipe(model: ModelEntry, data: str | None, entry: RecipeEntry, target: str
         "targets": [target],
     }
     try:
-        return read_recipe(Path(entry.file).expanduser() if entry.file else None, typed, typed_at=where)
+        return read_recipe(typed_path(entry.file) if entry.file else None, typed, typed_at=where)
     except UsageError as error:
         if error.where and error.where.startswith(where):
             raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.data.open import open_dataset
 from pipeline.errors import DataError, IntegrityError
+from pipeline.typed_path import typed_path
 
 if TYPE_CHECKING:
     from exporters.bundle import Bundle
@@ -24,12 +25,12 @@ _RECORDS = "datasets"
 def remember_dataset(store: Store, dataset: Dataset, section: DataSection, *, seed: int) -> None:
     """Note in the user's store where a test split lies, so that a bundle's images are found again on this machine."""
     value: dict[str, Any] = {**section.model_dump(mode="json"), "seed": seed}
-    source = Path(section.source).expanduser()
+    source = typed_path(section.source)
     if source.is_dir() and section.source != "digits":
         value["source"] = str(source.resolve())
     for name in ("calibration_list", "test_list"):
         if value[name]:
-            value[name] = str(Path(value[name]).expanduser().resolve())
+            value[name] = str(typed_path(value[name]).resolve())
     store.put_record(_RECORDS, dataset.split_identity("test"), value)
 
 

@@ -14,6 +14,7 @@ from pipeline.models.names import torchvision_classifiers, torchvision_detectors
 from pipeline.models.pretrained import find_pretrained
 from pipeline.models.source import ModelSource, WeightsSource
 from pipeline.progress import SilentProgress
+from pipeline.typed_path import typed_path
 
 if TYPE_CHECKING:
     from pipeline.progress import Progress
@@ -50,11 +51,11 @@ def resolve_model(text: str) -> ModelSource:
         return _resolve_yolo(text)
     path, _, factory = text.rpartition(":") if ".py:" in text else (text, "", "")
     if path.endswith(".py"):
-        file = Path(path).expanduser()
+        file = typed_path(path)
         model_file.check_factory(file, factory)
         return ModelSource(origin="file", name=factory, file=file, file_sha256=model_file.hash_of_model_file(file))
     if text.endswith(".onnx"):
-        return _resolve_onnx(Path(text).expanduser())
+        return _resolve_onnx(typed_path(text))
     known = torchvision_classifiers()
     if text in known:
         return ModelSource(origin="torchvision", name=text)
@@ -131,7 +132,7 @@ def resolve_weights(
         return find_pretrained(
             model, cache=cache, progress=progress or SilentProgress(), asked=text is not None, pinned=pinned
         )
-    file = Path(str(text)).expanduser()
+    file = typed_path(str(text))
     _check_weights_file(file, str(text))
     return WeightsSource(origin="file", file=file, file_sha256=sha256_of_file(file))
 
