@@ -540,19 +540,27 @@ def test_what_is_wrong_is_told_in_one_line_by_the_library_and_by_the_script(
     assert (done.returncode, done.stdout, done.stderr) == (6, "", problem + "\n")
 
 
-def test_byte_code_of_an_import_is_refused_and_it_is_told_how_to_go_without(copy: Path, tmp_path: Path) -> None:
-    importing = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(copy)!r}); import run"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    subprocess.run([importing[0], "-B", *importing[1:]], check=True, cwd=tmp_path, env=environment)
+def test_an_application_that_imports_the_runner_leaves_no_byte_code(copy: Path, tmp_path: Path) -> None:
+    _import("run", copy, tmp_path)
     assert verify.verify_bundle(copy) == []
-    subprocess.run(importing, check=True, cwd=tmp_path, env=environment)
+
+
+def test_byte_code_of_an_import_is_refused_and_it_is_told_how_to_go_without(copy: Path, tmp_path: Path) -> None:
+    _import("verify", copy, tmp_path)
     (problem,) = verify.verify_bundle(copy)
-    assert problem.startswith("__pycache__/run.cpython-")
+    assert problem.startswith("__pycache__/verify.cpython-")
     assert problem.endswith(
         ".pyc: not in the manifest: byte code, which Python leaves where it imports a script; remove the folder "
         "__pycache__, and import with PYTHONDONTWRITEBYTECODE=1 (python -B)"
     )
     assert _verify(copy / "verify.py").returncode == 6
+
+
+def _import(script: str, bundle: Path, elsewhere: Path) -> None:
+    """As an application would, in a Python that writes byte code."""
+    code = f"import sys; sys.path.insert(0, {str(bundle)!r}); import {script}"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=elsewhere, env=environment)
 
 
 def test_what_cannot_be_read_is_a_problem(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
