@@ -99,13 +99,21 @@ def check_plannable(
         skipped: As of :func:`~pipeline.chain.skipped_stages.skipped_stages`.
 
     Raises:
-        UsageError: when no target runs there.
+        UsageError: when no target runs there; when one does not and the goal is required, which then is missed for
+            certain.
     """
     measured = [budget.quantity for budget in recipe.goal.budgets() if not budget.is_counted]
     section = recipe.downsample
     fewer_pixels = section.size == "auto" or (not section.acts and asks_for_fewer_pixels(recipe.goal))
     may_go = "prune" not in skipped or ("downsample" not in skipped and fewer_pixels)
     reasons = [f"{target.name}: {why}" for target in targets if (why := cannot_run(target, place, machine))]
+    if reasons and "goal" in recipe.goal.require:
+        raise UsageError(
+            "a goal is required, and what is lost of the accuracy cannot be measured here",
+            where="goal.require",
+            got="; ".join(reasons),
+            fix="run it where the target runs, or leave --require goal out",
+        )
     if measured and may_go and len(reasons) == len(targets):
         raise UsageError(
             "a goal is planned by measuring, and no target can run here",

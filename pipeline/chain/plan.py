@@ -69,6 +69,7 @@ class Plan:
         place: Where everything is measured.
         machine: What the bundles are built for; that of the place where they are measured at all.
         doubts: Why a network may be fed otherwise than in its training, as far as that is known before the first stage.
+        normalised_as_said: Networks for which the user said mean and standard deviation.
     """
 
     recipe: Recipe
@@ -83,6 +84,7 @@ class Plan:
     place: Workplace
     machine: Machine
     doubts: tuple[str, ...] = ()
+    normalised_as_said: tuple[Parts, ...] = ()
 
     def cannot_run(self, target: Target) -> str | None:
         """None when engines of a target can be measured where this plan measures; else the reason in one sentence."""
@@ -214,9 +216,17 @@ def make_plan(
         fastest_only=AUTO in recipe.targets,
         skipped=skipped,
         assumed=assumed,
-        notes=(*_weights_notes(model, weights), *told, *_data_notes(dataset, skipped)),
+        notes=(*_weights_notes(model, weights), *told, *_data_notes(dataset, recipe, skipped)),
         place=place,
         machine=machine,
+        normalised_as_said=tuple(
+            one
+            for one, said in (
+                (parts, recipe.input),
+                *((own, recipe.distill.teacher_input.get(text)) for text, own in teachers.items()),
+            )
+            if said is not None and said.mean is not None and said.std is not None
+        ),
     )
 
 
@@ -396,9 +406,10 @@ def _pinned(weights: WeightsSource | None) -> str | None:
     return f"{PINNED}{weights.file_sha256}" if weights and weights.origin == "pretrained" else None
 
 
-def _data_notes(dataset: Dataset, skipped: Mapping[str, str]) -> tuple[str, ...]:
+def _data_notes(dataset: Dataset, recipe: Recipe, skipped: Mapping[str, str]) -> tuple[str, ...]:
     """What of the classes is told: to all, and to those whose networks learn from them."""
-    learning = next((stage for stage in ("distill", "downsample", "prune") if stage not in skipped), None)
+    smaller = ("downsample",) if recipe.downsample.acts else ()
+    learning = next((stage for stage in ("distill", *smaller, "prune") if stage not in skipped), None)
     uneven = imbalance(dataset, learning) if learning else None
     return tuple(told for told in (unscored(dataset), uneven) if told)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,8 +48,9 @@ TORCHVISION_SETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Name to the parts that are written, each with the arguments that select it; ``all``: class folders alone."""
 
-_VERSION = 1
+_VERSION = 2
 """Raised whenever the files written for the same set would be others."""
+_ARCHIVES = frozenset({".bz2", ".gz", ".tar", ".tgz", ".xz", ".zip"})
 _SILENCE_S = 15.0
 """A server that says nothing for so long counts as unreachable."""
 
@@ -75,11 +75,17 @@ def write_torchvision_set(name: str, cache: Path, progress: Progress) -> Path:
     with _alone(kept):
         if not target.is_dir():
             progress.note(f"preparing torchvision's {name} in {target}")
-            with publish_folder(kept) as downloads, publish_folder(target) as folder:
-                if kept.is_dir():
-                    shutil.copytree(kept, downloads, copy_function=_link, dirs_exist_ok=True)
+            failed: BaseException | None = None
+            with publish_folder(kept) as downloads:
+                _lay_links(kept, downloads)
                 opened = {part: _open(name, arguments, downloads, kept) for part, arguments in parts.items()}
-                _write_parts(opened, folder, progress)
+                try:
+                    with publish_folder(target) as folder:
+                        _write_parts(opened, folder, progress)
+                except BaseException as error:  # noqa: BLE001 - raised below: what has come whole is kept first
+                    failed = error
+            if failed is not None:
+                raise failed
     return target
 
 
@@ -93,8 +99,17 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _link(file: str, place: str) -> None:
-    Path(place).symlink_to(Path(file).resolve())
+def _lay_links(kept: Path, root: Path) -> None:
+    """Give torchvision what lies there: of archives not what came out of them, which may be half, as it cannot tell."""
+    files = [path for path in kept.rglob("*") if path.is_file()]
+    archives = [path for path in files if path.suffix in _ARCHIVES]
+    beside, extracted = {path.parent for path in archives}, {path.with_suffix("") for path in archives}
+    for path in files:
+        if archives and (path.parent not in beside or path in extracted):
+            continue
+        place = root / path.relative_to(kept)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(path.resolve())
 
 
 def _open(name: str, arguments: dict[str, Any], root: Path, kept: Path) -> Any:  # noqa: ANN401 - torchvision is untyped

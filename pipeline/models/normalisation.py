@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["contradiction", "normalisation_doubt"]
 
+_IMAGES_NDIM = 4
 _SHIFT = 0.8
 _SPREAD = 3.0
 """All channels together, weighted by their variance: one dead channel then says nothing.
@@ -86,7 +87,8 @@ def _remembers(module: Any) -> bool:  # noqa: ANN401 - any module
     from torch import Tensor, nn
 
     if isinstance(module, nn.BatchNorm2d) or not hasattr(module, "track_running_stats"):
-        return all(isinstance(getattr(module, name, None), Tensor) for name in ("running_mean", "running_var"))
+        told = [getattr(module, name, None) for name in ("running_mean", "running_var")]
+        return all(isinstance(one, Tensor) and one.ndim == 1 for one in told)
     return False  # torch's for other things than images, and those of single images
 
 
@@ -104,7 +106,8 @@ class _MetError(Exception):
 
 
 def _stop(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    raise _MetError(norm, inputs[0].double().transpose(0, 1).flatten(1))
+    if inputs and inputs[0].ndim == _IMAGES_NDIM:
+        raise _MetError(norm, inputs[0].double().transpose(0, 1).flatten(1))
 
 
 def _told(trained: Any, mean: Tensor, square: Tensor) -> str | None:  # noqa: ANN401 - one that remembers

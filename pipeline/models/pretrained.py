@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,8 +68,11 @@ def find_pretrained(
     noted = noted_sha256(file)
     # It has just come; or a run was killed before it had noted this; or it is torch's.
     if not noted or (found == file and noted != sha256):
-        with suppress(PermissionError):  # a cache that may only be read knows no more than it did
+        try:
             write_atomically(_pin(file), f"{sha256}\n")
+        except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise  # a cache that may only be read knows no more than it did
     return WeightsSource(origin="pretrained", file=found, file_sha256=sha256)
 
 

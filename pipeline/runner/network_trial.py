@@ -93,7 +93,7 @@ def _fed(plan: Plan, parts: Parts) -> Json:
 
 def _fed_as_said(plan: Plan, parts: Parts) -> bool:
     """Whether the user said how the network is fed, or it is of a kind that is known."""
-    return parts.model.origin != "file" or (parts == plan.parts and not plan.assumed)
+    return parts.model.origin != "file" or parts in plan.normalised_as_said
 
 
 def known_trial(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial | None:

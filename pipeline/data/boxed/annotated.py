@@ -177,7 +177,7 @@ def dataset_of(
         for part, images in labels.items()
     }
     splits = split_pools(pools, root, options, progress)
-    _refuse_nothing_to_find(splits, root)
+    _refuse_nothing_to_find(splits, root, drawn=options.test_images)
     return Dataset(
         name=name,
         task="detection",
@@ -195,18 +195,22 @@ def _folders_of(paths: Sequence[Path], root: Path) -> list[Path]:
     return sorted({one for folder in last for one in (folder, *folder.parents) if one.is_relative_to(root)})
 
 
-def _refuse_nothing_to_find(splits: Mapping[str, Sequence[Sample]], root: Path) -> None:
+def _refuse_nothing_to_find(splits: Mapping[str, Sequence[Sample]], root: Path, *, drawn: int | None) -> None:
     """Now rather than after hours of training: where nothing has to be found, no detector can be told from another."""
-    for name in ("test", "validation"):
+    fixes = {
+        "test": "add images with objects to them"
+        if drawn is None
+        else f"score more of them than the {drawn} of data.test_images, or add images with objects",
+        "validation": "hold more images back with --set data.validation=0.2",
+    }
+    for name, fix in fixes.items():
         if splits[name] and not any(sample.counts for sample in splits[name]):
             raise DataError(
                 f"there is nothing to find on the {name} images",
                 where=str(root),
                 got=f"{len(splits[name])} images without an object that has to be found",
                 expected="objects that are neither crowds nor difficult on some of them",
-                fix="add images with objects to them"
-                if name == "test"
-                else "hold more images back with --set data.validation=0.2",
+                fix=fix,
             )
 
 

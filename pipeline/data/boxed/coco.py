@@ -71,10 +71,13 @@ def read_coco(files: Mapping[str, Path], root: Path, problems: Problems) -> Anno
 
 
 def _not_named(root: Path, named: AbstractSet[Path]) -> list[Path]:
-    """Images beside those that are named, and in folders of parts."""
+    """Images beside those that are named, and in folders of parts; none where not all of these can be looked at."""
     inner = (path.relative_to(root).parts for path in named if path != root)
     folders = {root / first if others else root for first, *others in inner} | {root / name for name in PARTS}
-    return sorted({path for folder in folders if is_folder(folder) for path in images_below(folder)} - named)
+    try:
+        return sorted({path for folder in folders if is_folder(folder) for path in images_below(folder)} - named)
+    except DataError:  # of what the annotations do not name; what they name is looked at by itself
+        return []
 
 
 def _document(file: Path) -> dict[str, Any]:
@@ -219,7 +222,7 @@ class _Part:
             where=where,
             said=f"{shown} of category {_shown(category) if label is None else category}",
             crowd=bool(one.get("iscrowd")),
-            area=area if math.isfinite(area) and area >= 0 else None,
+            area=area if math.isfinite(area) and area > 0 else None,
         )
 
 

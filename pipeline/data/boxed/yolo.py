@@ -31,6 +31,8 @@ _BOX = 5
 """Values of a line: class, centre and size."""
 _POLYGON = 7
 """Values of the shortest polygon: class and three corners."""
+_NOT_SAID = frozenset({"", "~", "null", "Null", "NULL"})
+"""What YAML has for nothing; here every word is a text."""
 _MAX_BYTES = 8 << 20
 """Of the text of one image."""
 _SHOWN = 80
@@ -92,7 +94,8 @@ def _image_places(root: Path, told: dict[str, Any], problems: Problems) -> dict[
     found: dict[str, list[Path]] = {}
     for name, part in PARTS.items():
         said = told.get(name)
-        entries = [one for one in (said if isinstance(said, list) else [said]) if isinstance(one, str) and one]
+        words = [one for one in (said if isinstance(said, list) else [said]) if isinstance(one, str)]
+        entries = [one for one in words if one not in _NOT_SAID]
         stated = [place for one in entries if (place := _stated(one, root, told)) is not None]
         usual = [place for place in (root / "images" / name, root / name / "images") if place.is_dir()]
         if entries and not stated and not usual:

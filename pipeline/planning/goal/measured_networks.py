@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
-from pipeline.data.dataset import rotating_samples
+from pipeline.data.dataset import judged_samples, rotating_samples
 from pipeline.errors import UsageError
 from pipeline.planning.goal.budgets import Budgets
 from pipeline.planning.goal.cut_network import CutNetwork
@@ -208,7 +208,7 @@ def planned_precision(chain: Chain, target: Target, network: Artifact | None) ->
 def on_few_images(chain: Chain) -> Chain:
     """The same chain with some of the test images, where networks are measured whose accuracy chooses nothing."""
     parts = chain.plan.parts
-    few = replace(parts.dataset, test=rotating_samples(parts.dataset.test, _JUDGED_ON))
+    few = replace(parts.dataset, test=judged_samples(parts.dataset.test, _JUDGED_ON))
     return chain.about(replace(parts, dataset=few))
 
 

@@ -62,8 +62,12 @@ class ShortRecoveries:
 
     def __init__(self, chain: Chain, network: Artifact, asked: Mapping[str, str]) -> None:
         self._chain, self._network = chain, network
-        recipe = chain.plan.recipe
-        self._epochs = min(_EPOCHS, recipe.prune.schedule.epochs, recipe.downsample.schedule.epochs)
+        plan = chain.plan
+        recovering = (
+            *((plan.recipe.downsample,) if plan.size_is_open else ()),
+            *((plan.recipe.prune,) if "prune" not in plan.skipped else ()),
+        )
+        self._epochs = min([_EPOCHS, *(stage.schedule.epochs for stage in recovering)])
         what = f"{self._epochs} epoch{'s' * (self._epochs > 1)} on at most {_TRAINED_ON} training images"
         self._trials = Trials(f"ways to hold the goal, after {what} and judged by others", asked)
         self._found: dict[str, tuple[float, float, Way]] = {}

@@ -699,3 +699,47 @@ def test_a_measurement_without_a_median_is_refused_before_any_work(
 
 def test_a_measurement_that_has_one_is_made(tiny_recipe: Recipe, store: Store) -> None:
     assert make_plan(_measured(tiny_recipe, 1, 11), store, SilentProgress()).recipe.measure.iterations == 11
+
+
+# Classes that are uneven
+
+
+@pytest.mark.parametrize(
+    ("fields", "stage"),
+    [
+        ({}, "distill"),
+        ({"skip": ["distill"]}, "prune"),
+        ({"skip": ["distill"], "downsample": {"size": 8}}, "downsample"),
+        ({"skip": ["distill", "prune"]}, None),
+    ],
+)
+def test_uneven_classes_are_drawn_alike_by_the_first_stage_that_learns(
+    planned: Planner, tmp_path: Path, fields: dict[str, Any], stage: str | None
+) -> None:
+    for name, count in (("cat", 40), ("dog", 8)):
+        for part in ("train", "val"):
+            folder = tmp_path / "uneven" / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (4, 4), (number, len(part), ord(name[0]))).save(folder / f"{number}.png")
+
+    notes = planned(data={"source": str(tmp_path / "uneven")}, **fields).notes
+
+    told = [note for note in notes if "uneven" in note]
+    assert [stage is not None and f"; {stage}.schedule.balanced=true" in note for note in told] == [True] * bool(stage)
+
+
+# What the user said of how networks are fed
+
+
+def test_only_what_was_said_of_a_network_itself_counts_as_said(planned: Planner, tiny_file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.py"
+    other.write_text(tiny_file.read_text(encoding="utf-8"), encoding="utf-8")
+    half = planned(input={"size": 16, "mean": 0.5})
+    student = planned(input={"mean": 0.5, "std": 0.25}, distill={"teachers": [f"{other}:tiny"]})
+    fed = {f"{other}:tiny": {"mean": 0.4, "std": 0.2}}
+    teacher = planned(distill={"teachers": [f"{other}:tiny"], "teacher_input": fed})
+
+    assert half.normalised_as_said == ()
+    assert student.normalised_as_said == (student.parts,)
+    assert teacher.normalised_as_said == teacher.teachers

@@ -88,6 +88,43 @@ def test_what_a_download_that_was_ended_has_extracted_is_never_taken_for_whole(
     assert not list(tmp_path.glob("datasets/*"))
 
 
+def test_what_came_out_of_an_archive_is_extracted_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An earlier run may have been ended on the way; where no archive is, what lies there was put there."""
+    kept, seen = tmp_path / "downloads" / "GTSRB", []
+    for name in ("gtsrb/GTSRB.zip", "gtsrb/GT-final_test.csv", "gtsrb/GTSRB/Training/00000/half.ppm"):
+        (kept / name).parent.mkdir(parents=True, exist_ok=True)
+        (kept / name).touch()
+
+    def look(root: str, **_: object) -> None:
+        seen.append(sorted(path.relative_to(root).as_posix() for path in Path(root).rglob("*") if path.is_file()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torchvision.datasets, "GTSRB", look)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            open_dataset("GTSRB", cache=tmp_path)
+        (kept / "gtsrb" / "GTSRB.zip").unlink(missing_ok=True)
+
+    assert seen == [
+        ["gtsrb/GT-final_test.csv", "gtsrb/GTSRB.zip"],
+        ["gtsrb/GT-final_test.csv", "gtsrb/GTSRB/Training/00000/half.ppm"],
+    ]
+
+
+def test_what_was_downloaded_stays_where_its_images_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(root: str, **_: object) -> object:
+        (Path(root) / "EuroSAT.zip").write_bytes(b"whole")
+        return ()  # without the labels that every set has
+
+    monkeypatch.setattr(torchvision.datasets, "EuroSAT", made)
+    with pytest.raises(ValueError, match="empty"):
+        open_dataset("EuroSAT", cache=tmp_path)
+    assert (tmp_path / "downloads" / "EuroSAT" / "EuroSAT.zip").read_bytes() == b"whole"
+    assert not list(tmp_path.glob("datasets/*"))
+
+
 def test_what_was_downloaded_is_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Made:
         targets = tuple(range(3)) * 8
