@@ -30,6 +30,8 @@ _PATH = re.compile(rf"""([rbuRBU]*["'])(?:{"|".join(MOVED)})(?:\.\w+)+(?::\w+)?[
 """A text that is a module's path, such as ``"exporters.ort_cpu.target:ORT_CPU"``, and nothing else."""
 
 _MADE_UP = re.compile(rf"""[rR]?[fF][rR]?["'](?:{"|".join(MOVED)})\.""")
+_PARTS_OF_TEXTS = {tokenize.STRING, getattr(tokenize, "FSTRING_START", tokenize.STRING)}
+"""From Python 3.12 on a text with values in it comes in parts."""
 
 
 def below_the_name(source: str, where: str) -> str:
@@ -57,8 +59,8 @@ def _places(source: str, where: str) -> Iterator[tuple[int, int]]:
             yield tokens[number + 1].start
         elif token.type == tokenize.STRING and (found := _PATH.fullmatch(token.string)):
             yield token.start[0], token.start[1] + len(found[1])
-        elif token.type == tokenize.STRING and _MADE_UP.match(token.string):
-            message = f"{where}:{token.start[0]}: write the whole path, in a table: {token.string}"
+        elif token.type in _PARTS_OF_TEXTS and _MADE_UP.match(token.line[token.start[1] :]):
+            message = f"{where}:{token.start[0]}: write the whole path, in a table: {token.line.strip()}"
             raise SyntaxError(message)
 
 

@@ -22,7 +22,7 @@ from pipeline.errors import DeviceError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "configured_host"]
 
 _CONNECT_S = 15
 _RUN_S = 120.0
@@ -34,6 +34,16 @@ _OPTIONS = (
 )  # fmt: skip
 _LONGEST_SOCKET = 80
 """A path of a socket has 108 bytes at most, and ssh makes it first with a longer name."""
+
+
+def configured_host(address: str) -> str | None:
+    """The host that the user's ssh configuration makes of an address; None where it is silent."""
+    try:
+        done = subprocess.run(["ssh", "-G", address], capture_output=True, text=True, check=False, timeout=_CONNECT_S)  # noqa: S603, S607 - their ssh
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"^hostname (.+)$", done.stdout, re.MULTILINE)
+    return found and found[1]
 
 
 class Connection:

@@ -40,9 +40,14 @@ _ROOTS = (
     "exporters.ort_cuda.session",
     "exporters.openvino.session",
     "exporters.ensemble",
+    "pipeline.tasks.joining.classification",
+    "pipeline.tasks.joining.detection",
     "exporters.default_sessions",
 )
 """Modules that are started or opened by name there; what they import is found by reading them."""
+
+_NAMES_ALONE = frozenset({"pipeline.tasks", "pipeline.tasks.detection", "pipeline.tasks.detection.distillation"})
+"""Packages of which modules are sent and not what the packages themselves give: that needs what devices have not."""
 
 _PREPROCESS = "pipeline.preprocess"
 """Only its part that every bundle has too is sent: the rest reads recipes and needs what devices have not."""
@@ -84,8 +89,8 @@ def is_sent(opener: str) -> bool:
 
 def _sent(module: str, path: Path) -> str:
     """A module's text as it is sent."""
-    if f"{module}." == _ABOVE:
-        return ""  # the Python interface is not there, its name alone
+    if f"{module}." == _ABOVE or module in _NAMES_ALONE:  # the first: the Python interface is not there
+        return ""
     return _preprocessing(path) if module == _PREPROCESS else path.read_text(encoding="utf-8")
 
 
@@ -116,7 +121,7 @@ def _closure() -> set[str]:
         found.add(module)
         if package := module.rpartition(".")[0]:
             waiting.append(package)
-        if module != _PREPROCESS and f"{module}." != _ABOVE:
+        if module not in {_PREPROCESS, *_NAMES_ALONE} and f"{module}." != _ABOVE:
             waiting += _imported(_file(module))
     return found
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import __version__
+from pipeline.devices.connection import configured_host
 from pipeline.devices.entries import host_of
 from pipeline.ending import ending
 from pipeline.errors import UsageError
@@ -103,8 +104,11 @@ def _without_address(text: str, order: Order) -> str:
     """The device by its name: the page may be shown to others, and an address tells users and hosts."""
     if order.device is None:
         return text
-    host = re.escape(host_of(order.device.address))
-    return re.sub(rf"(?:ssh://)?(?:[\w.-]+@)?(?<![\w.-])\[?{host}\]?(?::\d+)?(?![\w.-])", order.cell.axes.device, text)
+    address = order.device.address
+    for host in {host_of(address), configured_host(address) or host_of(address)}:
+        place = rf"(?:ssh://)?(?:[\w.-]+@)?(?<![\w.-])\[?{re.escape(host)}\]?(?::\d+)?(?![\w-]|\.\w)"
+        text = re.sub(place, order.cell.axes.device, text)
+    return text
 
 
 def _deploy(order: Order, folder: Path, ran: list[str], tell: Callable[[str], None]) -> int:

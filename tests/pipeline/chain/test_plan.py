@@ -732,7 +732,9 @@ def test_uneven_classes_are_drawn_alike_by_the_first_stage_that_learns(
 # What the user said of how networks are fed
 
 
-def test_only_what_was_said_of_a_network_itself_counts_as_said(planned: Planner, tiny_file: Path, tmp_path: Path) -> None:
+def test_only_what_was_said_of_a_network_itself_counts_as_said(
+    planned: Planner, tiny_file: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other.py"
     other.write_text(tiny_file.read_text(encoding="utf-8"), encoding="utf-8")
     half = planned(input={"size": 16, "mean": 0.5})

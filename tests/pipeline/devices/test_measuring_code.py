@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalog import OPENERS
+from pipeline.catalog import JOINERS, OPENERS
 from pipeline.devices.measuring_code import is_sent, measuring_code
 
 _THERE = {"numpy", "PIL"}
@@ -69,6 +69,18 @@ def test_no_name_in_it_is_undefined(sources: dict[str, str], tmp_path: Path) -> 
     done = subprocess.run(ruff, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("joiner", JOINERS.values())
+def test_what_an_ensemble_says_can_be_joined_there(joiner: str, tmp_path: Path) -> None:
+    code = tmp_path / "code.pyz"
+    code.write_bytes(measuring_code().data)
+    module, _, name = joiner.partition(":")
+    look = f"import sys; sys.path.insert(0, {str(code)!r}); from {module} import {name}; assert {name}.__code__"
+
+    done = subprocess.run([sys.executable, "-P", "-c", look], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_agent_starts_from_it_and_ends_with_its_input(tmp_path: Path) -> None:

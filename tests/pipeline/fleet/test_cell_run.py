@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import __version__
 from pipeline.devices.entries import DeviceEntry
+from pipeline.fleet import cell_run
 from pipeline.fleet.cell_run import Order, run_cell
 from pipeline.runner import deploy as deploy_module
 
@@ -102,6 +103,25 @@ def test_a_device_is_reached_as_whoever_asks_has_noted_it_and_its_address_is_not
     assert end.error.startswith("pi (pi): the device cannot be reached")
     assert "127.0.0.1" not in end.error
     assert "me@" not in end.error
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("connect to host 10.0.0.7 port 22: refused", "connect to host pi port 22: refused"),
+        ("me@10.0.0.7: Permission denied", "pi: Permission denied"),
+        ("closed by 10.0.0.7.", "closed by pi."),
+        ("ssh://board is off; see 10.0.0.77", "pi is off; see 10.0.0.77"),
+    ],
+)
+def test_what_ssh_makes_of_an_address_is_not_told_either(
+    order: Order, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    monkeypatch.setattr(cell_run, "configured_host", lambda _: "10.0.0.7")
+    cell = dataclasses.replace(order.cell, axes=dataclasses.replace(order.cell.axes, device="pi"))
+    there = dataclasses.replace(order, cell=cell, device=DeviceEntry(address="ssh://board"))
+
+    assert cell_run._without_address(text, there) == told
 
 
 def _with_data(order: Order, source: str) -> Any:  # noqa: ANN401 - a cell

@@ -33,7 +33,7 @@ def test_some_images_are_trained_on_and_others_judge(count: int, trained: int, j
 @pytest.mark.parametrize(("epochs", "told"), [(10, "4 epochs"), (1, "1 epoch "), (2, "2 epochs")])
 def test_it_takes_no_longer_than_the_recovery_that_is_asked_for(epochs: int, told: str) -> None:
     recipe = Recipe.model_validate({"model": "resnet18", "prune": {"schedule": {"epochs": epochs}}})
-    chain: Any = SimpleNamespace(plan=SimpleNamespace(recipe=recipe))
+    chain: Any = SimpleNamespace(plan=SimpleNamespace(recipe=recipe, size_is_open=False, skipped={}))
     network: Any = None
     choice = ShortRecoveries(chain, network, {})._trials.choice("", "")
     assert f"after {told}".strip() in choice.among
