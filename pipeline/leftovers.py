@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import re
+import secrets
 import shutil
 import tempfile
 import time
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["holding", "own_scratch", "shared_temporary_folder", "sweep", "sweep_scratch", "temporary_beside"]
 
 _BESIDE = re.compile(r"\.edgewright-[0-9a-f]{32}\.tmp")
-_SCRATCH = re.compile(r"edgewright-run-[0-9a-f]{16}")
+_LETTERS = "ghjkmnpqrstvwxz"
+_SCRATCH = re.compile(f"edgewright-[{_LETTERS}]{{12}}")
+"""No word, date or hash that somebody else would put there; short, since Ray's sockets lie below it."""
 _COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 _YOUNG_NS = 2_000_000_000
 _NO_LOCKS = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP})
@@ -126,7 +129,7 @@ def own_scratch() -> Iterator[None]:
     """
     sweep_scratch()
     shared = shared_temporary_folder()
-    folder = shared / f"edgewright-run-{uuid.uuid4().hex[:16]}"
+    folder = shared / f"edgewright-{''.join(secrets.choice(_LETTERS) for _ in range(12))}"
     folder.mkdir(mode=0o700)
     # What torch.compile has made is to be found by the next run, where it would lie without us.
     compiled = os.environ.get(_COMPILED, str(shared / f"torchinductor_{os.getuid()}"))

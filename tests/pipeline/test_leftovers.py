@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.fleet import ray_crew
 from pipeline.leftovers import holding, own_scratch, shared_temporary_folder, sweep, temporary_beside
 from pipeline.store import Store, write_atomically
 from pipeline.store_use import earliest_user, gate
@@ -53,7 +54,7 @@ def _age(folder: Path) -> None:
 
 def _hidden(folder: Path) -> list[str]:
     return sorted(
-        path.name for path in folder.rglob("*") if path.name.endswith(".tmp") or "edgewright-run" in path.name
+        path.name for path in folder.rglob("*") if path.name.endswith(".tmp") or path.name.startswith("edgewright-")
     )
 
 
@@ -108,8 +109,14 @@ def test_what_is_young_or_called_otherwise_stays(tmp_path: Path) -> None:
 
 def test_in_the_temporary_directory_only_scratch_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    dead = tmp_path / f"edgewright-run-{'0' * 16}"
-    others = [tmp_path / name for name in ("edgewright-run-20261129", "edgewright-run-results1", "edgewright-run")]
+    dead = tmp_path / "edgewright-ghjkmnpqrstv"
+    others = [
+        tmp_path / name
+        for name in (
+            "edgewright-20261129", "edgewright-202611291030", "edgewright-54f6e08cab12", "edgewright-measurements",
+            "edgewright-run-results1", "edgewright-ghjkmnpqrstvw", "edgewright-run",
+        )
+    ]  # fmt: skip
     others.append(temporary_beside(tmp_path / "a"))
     for folder in (dead, *others):
         folder.mkdir()
@@ -171,6 +178,7 @@ def test_scratch_is_this_processes_own_and_goes_with_it(tmp_path: Path, monkeypa
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     with own_scratch():
+        assert len("/" + 15 * "t" + "/" + Path(tempfile.gettempdir()).name) <= ray_crew._LONGEST_FOLDER
         inside = Path(tempfile.mkdtemp())
         assert inside.parent.parent == tmp_path
         assert os.environ["TMPDIR"] == str(inside.parent)
