@@ -23,7 +23,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["holding", "own_scratch", "shared_temporary_folder", "sweep", "sweep_scratch", "temporary_beside"]
+__all__ = [
+    "NO_LOCKS",
+    "holding",
+    "opened_to_lock",
+    "own_scratch",
+    "shared_temporary_folder",
+    "sweep",
+    "sweep_scratch",
+    "temporary_beside",
+]
 
 _BESIDE = re.compile(r"\.edgewright-[0-9a-f]{32}\.tmp")
 _LETTERS = "ghjkmnpqrstvwxz"
@@ -31,9 +40,9 @@ _SCRATCH = re.compile(f"edgewright-[{_LETTERS}]{{12}}")
 """No word, date or hash that somebody else would put there; short, since Ray's sockets lie below it."""
 _COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 _YOUNG_NS = 2_000_000_000
-_NO_LOCKS = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP})
+NO_LOCKS = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP})
 """Of a file system that has none; NFS locks what is open for writing, which a folder never is."""
-_UNTOUCHABLE = _NO_LOCKS | {
+_UNTOUCHABLE = NO_LOCKS | {
     errno.EACCES,
     errno.EPERM,
     errno.EROFS,
@@ -55,24 +64,29 @@ def holding(path: Path) -> Iterator[None]:
 
     Where the file system has no locks for it nothing is held: what cannot be locked is not swept either.
     """
-    handle = _opened(path)
+    handle = opened_to_lock(path)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
         yield
     finally:
         os.close(handle)
 
 
-def _opened(path: Path, flags: int = 0) -> int:
-    """Opened so that NFS locks it too, where it can be."""
+def opened_to_lock(path: Path, flags: int = 0) -> int:
+    """Opened for writing, so that NFS locks it too, or for reading where it is a folder or another user's."""
     try:
-        return os.open(path, os.O_RDWR | flags)
+        return os.open(path, os.O_RDWR | flags, 0o666)
     except IsADirectoryError:
         return os.open(path, os.O_RDONLY | flags)
+    except PermissionError as error:
+        try:
+            return os.open(path, os.O_RDONLY | flags & ~os.O_CREAT)
+        except FileNotFoundError:  # what may not be made is not there
+            raise error from None
 
 
 def sweep(folder: Path) -> None:
@@ -94,7 +108,7 @@ def _sweep(folder: Path, ours: re.Pattern[str]) -> None:
 
 def _remove_if_dead(path: Path) -> None:
     try:
-        handle = _opened(path, os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = opened_to_lock(path, os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         if error.errno in _UNTOUCHABLE:
             return

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import Artifact, ArtifactKind, FileEntry, Json, canonical_json, parse_json, sha256_of_json
 from pipeline.errors import ContractError, EdgewrightError, ResourceError
-from pipeline.leftovers import holding, sweep, temporary_beside
+from pipeline.leftovers import holding, opened_to_lock, sweep, temporary_beside
 from pipeline.store_use import StoreUse, earliest_user, gate
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ _NO_ROOM_BYTES = 1 << 16
 _DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Numbers of the errors that say so."""
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP})
+_ANOTHER_USERS = frozenset({errno.EACCES, errno.EPERM, errno.EBADF})
+"""What comes of a lock file that this process may not write: NFS then does not lock it either."""
 _NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM})
 """Errors of reading that say nothing about the bytes: an artifact must not be set aside for them."""
 
@@ -253,7 +255,7 @@ class Store:
     def _sweep(work: Path) -> None:
         for lock in work.glob("*.lock"):
             try:
-                with lock.open("w") as handle:
+                with os.fdopen(opened_to_lock(lock)) as handle:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
                     lock.unlink(missing_ok=True)
@@ -261,6 +263,9 @@ class Store:
                 continue  # its owner lives
             except FileNotFoundError:
                 continue  # swept by another process
+            except OSError as error:
+                if error.errno not in _ANOTHER_USERS:
+                    raise
 
     @contextmanager
     def exclusive(self, key: str) -> Iterator[None]:
@@ -268,7 +273,7 @@ class Store:
         path = self.root / "locks" / f"{key}.lock"
         with _disk_errors(self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = path.open("w")
+            handle = os.fdopen(opened_to_lock(path, os.O_CREAT))  # that of another user's run stays behind
         with handle:
             with _disk_errors(self.root):
                 fcntl.flock(handle, fcntl.LOCK_EX)

@@ -15,9 +15,11 @@ import fcntl
 import os
 import uuid
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pipeline.leftovers import NO_LOCKS, opened_to_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,30 +76,44 @@ def _end(handle: int, path: Path, process: int) -> None:
 def earliest_user(root: Path) -> int | None:
     """When the oldest use that still lasts began, in ns since the epoch; None when nobody uses the store.
 
-    To be asked while :func:`gate` is held alone. What dead processes announced is removed.
+    To be asked while :func:`gate` is held alone. What dead processes announced is removed. Of another user's of whom
+    nobody can tell it counts as living.
     """
-    earliest = None
-    for path in (root / "users").glob("*.lock"):
-        try:
-            handle = os.open(path, os.O_RDWR)  # or NFS would not lock it
-        except FileNotFoundError:
-            continue  # it ended just now
-        try:
-            began = os.fstat(handle).st_mtime_ns
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    uses = [_began(path) for path in (root / "users").glob("*.lock")]
+    return min((began for began in uses if began is not None), default=None)
+
+
+def _began(path: Path) -> int | None:
+    """When the use that was announced so began; None when it is over."""
+    try:
+        began = path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None  # it ended just now
+    try:
+        handle = opened_to_lock(path)
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        return began
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS | {errno.EWOULDBLOCK}:
+            raise
+        return began
+    else:
+        with suppress(PermissionError):
             path.unlink(missing_ok=True)
-        except BlockingIOError:
-            earliest = began if earliest is None else min(earliest, began)
-        finally:
-            os.close(handle)
-    return earliest
+        return None
+    finally:
+        os.close(handle)
 
 
 @contextmanager
 def gate(root: Path, *, alone: bool) -> Iterator[None]:
     """Hold what stands between using and removing: together with other users, or alone to remove."""
     root.mkdir(parents=True, exist_ok=True)
-    handle = os.open(root / "gate.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    handle = opened_to_lock(root / "gate.lock", os.O_CREAT)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield

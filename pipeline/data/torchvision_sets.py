@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from pipeline.artifact import sha256_of_json
 from pipeline.data.only_https import only_https
 from pipeline.data.publish import publish_folder
 from pipeline.errors import DataError
-from pipeline.leftovers import holding
+from pipeline.leftovers import holding, opened_to_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,7 +95,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """While no other process is within it for the same folder."""
     lock = folder.with_name(f".{folder.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.touch()
+    os.close(opened_to_lock(lock, os.O_CREAT))  # in a shared cache it may be another user's
     with holding(lock):
         yield
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.leftovers import opened_to_lock
 from pipeline.store import Store
 from pipeline.store_use import earliest_user, gate
 from pipeline.upkeep.contents import Item, contents, last_used_ns, notes_by_artifact
@@ -120,7 +121,7 @@ def _lock(root: Path, key: str) -> Iterator[bool]:
     """Hold a key's lock if nobody has it; says whether it is held."""
     path = root / "locks" / f"{key}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    handle = opened_to_lock(path, os.O_CREAT)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield True

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
+import pytest
+
+from pipeline.leftovers import holding
+from pipeline.store import Store
 from pipeline.store_use import StoreUse, earliest_user, gate
 
 _USES = """
@@ -65,3 +72,38 @@ def test_what_is_used_is_marked_as_used_now(tmp_path: Path) -> None:
 def test_what_is_gone_is_not_marked(tmp_path: Path) -> None:
     StoreUse(tmp_path).of(tmp_path / "gone")
     assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("on_nfs", [False, True])
+def test_another_users_lock_files_are_looked_at_and_end_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, on_nfs: bool
+) -> None:
+    store = Store(tmp_path)
+    with store.exclusive("key"), store.workspace():
+        pass
+    theirs = [tmp_path / name for name in ("users/0.lock", "users/1.lock", "work/0.lock", "work/1.lock")]
+    for number, path in enumerate(theirs, 1):
+        path.touch()
+        os.utime(path, ns=(number, number))
+    really_open, really_lock = os.open, fcntl.flock
+
+    def as_another_user(path: Path | str, flags: int, mode: int = 0o777) -> int:
+        if Path(path) in {*theirs, tmp_path / "gate.lock", tmp_path / "locks" / "key.lock"} and flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return really_open(path, flags, mode)
+
+    def as_on_nfs(handle: int | IO[str], how: int) -> None:
+        number = handle if isinstance(handle, int) else handle.fileno()
+        if Path(f"/proc/self/fd/{number}").readlink() in theirs:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        really_lock(handle, how)
+
+    with holding(theirs[1]), holding(theirs[3]):
+        monkeypatch.setattr(os, "open", as_another_user)
+        if on_nfs:
+            monkeypatch.setattr(fcntl, "flock", as_on_nfs)
+        store = Store(tmp_path)
+        with store.exclusive("key"), store.workspace():
+            pass
+        assert _earliest(tmp_path) == (1 if on_nfs else 2)  # nobody can tell whether the first one lives
+        assert [path.exists() for path in theirs] == [on_nfs, True, on_nfs, True]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import urllib.error
 from pathlib import Path
@@ -53,6 +55,21 @@ def test_the_name_alone_is_enough_and_the_second_time_nothing_is_opened(
     first = open_dataset("MNIST", cache=tmp_path)
     monkeypatch.setattr(torchvision.datasets, "MNIST", lambda *_, **__: pytest.fail("opened again"))
     assert open_dataset("torchvision:MNIST", cache=tmp_path) == first
+
+
+def test_the_lock_file_of_a_shared_cache_may_be_another_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write_mnist(tmp_path)
+    lock = tmp_path / "downloads" / ".MNIST.lock"
+    lock.touch()
+    really = os.open
+
+    def as_another_user(path: Path | str, flags: int, mode: int = 0o777) -> int:
+        if Path(path) == lock and flags & (os.O_RDWR | os.O_WRONLY):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return really(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", as_another_user)
+    assert len(open_dataset("MNIST", cache=tmp_path).test) == 20
 
 
 def test_an_unreachable_server_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
