@@ -1,18 +1,21 @@
 """Temporary files and folders that say whether whoever writes them still lives, and removing those of the dead.
 
 Whoever makes one holds a lock on it (``flock``), which the kernel frees at its death, however that came. What is
-locked, or so young that its maker may not have come to lock it, is left alone; so is what cannot be locked, as folders
-on NFS, and what has not our mark in its name.
+locked, or so young that its maker may not have come to lock it, is left alone; so is what cannot be locked, and what
+has not our mark in its name. Of folders on a network the lock is known on the one host alone: they are left alone for a
+day.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 import uuid
@@ -41,7 +44,10 @@ _SCRATCH = re.compile(f"edgewright-[{_LETTERS}]{{12}}")
 _COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 _YOUNG_NS = 2_000_000_000
 NO_LOCKS = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP})
-"""Of a file system that has none; NFS locks what is open for writing, which a folder never is."""
+"""Of a file system that has none, or none for what is open for reading alone, as NFS of another user's file."""
+_DAY_NS = 86_400 * 1_000_000_000
+_ON_A_NETWORK = frozenset({0x6969, 0xFF534D42, 0xFE534D42, 0x01021997, 0x65735546})
+"""Linux's numbers of NFS, CIFS, SMB2, 9P and FUSE, where the kernel locks folders without asking the server."""
 _UNTOUCHABLE = NO_LOCKS | {
     errno.EACCES,
     errno.EPERM,
@@ -115,7 +121,7 @@ def _remove_if_dead(path: Path) -> None:
         raise
     try:
         status = os.fstat(handle)
-        if status.st_uid != os.getuid() or time.time_ns() - status.st_mtime_ns < _YOUNG_NS:
+        if status.st_uid != os.getuid() or _is_young(handle, status):
             return
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if path.is_dir():
@@ -127,6 +133,26 @@ def _remove_if_dead(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def _is_young(handle: int, status: os.stat_result) -> bool:
+    """Whether its maker may live although nobody sees a lock on it."""
+    now = time.time_ns()
+    if now - status.st_mtime_ns < _YOUNG_NS:
+        return True
+    if not stat.S_ISDIR(status.st_mode) or _file_system(handle) not in _ON_A_NETWORK:
+        return False
+    # One that was put aside to be exchanged has the time of its making.
+    return now - max(status.st_mtime_ns, status.st_ctime_ns) < _DAY_NS
+
+
+def _file_system(handle: int) -> int:
+    """The number of the file system's kind, as Linux has them; 0 where it does not tell."""
+    known = ctypes.create_string_buffer(512)
+    fstatfs = getattr(ctypes.CDLL(None), "fstatfs", None)
+    if fstatfs is None or fstatfs(handle, known) != 0:
+        return 0
+    return ctypes.c_long.from_buffer(known).value & 0xFFFFFFFF
 
 
 def shared_temporary_folder() -> Path:

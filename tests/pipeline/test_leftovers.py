@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
+from pipeline import leftovers
 from pipeline.fleet import ray_crew
 from pipeline.leftovers import holding, own_scratch, shared_temporary_folder, sweep, temporary_beside
 from pipeline.store import Store, write_atomically
@@ -126,17 +128,52 @@ def test_in_the_temporary_directory_only_scratch_goes(tmp_path: Path, monkeypatc
     assert sorted(tmp_path.iterdir()) == sorted(others)
 
 
+def test_on_a_network_folders_stay_for_a_day_since_other_hosts_do_not_see_their_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, folder = temporary_beside(tmp_path / "a"), temporary_beside(tmp_path / "b")
+    file.touch()
+    folder.mkdir()
+    _age(tmp_path)  # as one that was put aside to be exchanged: it is as old as what it holds
+    here = leftovers._file_system
+    assert _kind(Path("/proc")) == 0x9FA0
+    monkeypatch.setattr(leftovers, "_file_system", lambda _: 0x6969)
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == [folder]
+    monkeypatch.setattr(leftovers, "_file_system", here)
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+    folder.mkdir()
+    monkeypatch.setattr(leftovers, "_file_system", lambda _: 0x6969)
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + 25 * 3_600 * 1_000_000_000)
+    with holding(folder):
+        sweep(tmp_path)
+        assert list(tmp_path.iterdir()) == [folder]
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _kind(folder: Path) -> int:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        return leftovers._file_system(handle)
+    finally:
+        os.close(handle)
+
+
 def test_where_only_what_is_open_for_writing_is_locked_nothing_living_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = fcntl.flock
 
-    def as_on_nfs(handle: int, how: int) -> None:
+    def for_writers_alone(handle: int, how: int) -> None:
         if how & fcntl.LOCK_EX and fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         real(handle, how)
 
-    monkeypatch.setattr(fcntl, "flock", as_on_nfs)
+    monkeypatch.setattr(fcntl, "flock", for_writers_alone)
     file, folder = temporary_beside(tmp_path / "a"), temporary_beside(tmp_path / "b")
     file.touch()
     folder.mkdir()
