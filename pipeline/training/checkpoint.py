@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pipeline.errors import first_line
+from pipeline.errors import first_line, out_of_memory
 from pipeline.training.curve import Epoch
 from pipeline.training.divergence import refuse_infinite
 from pipeline.training.tensor_file import read_tensors, write_tensors
@@ -144,6 +144,8 @@ class Checkpoints:
         try:
             state.restore(tensors, told)
         except _OF_ANOTHER_TRAINING as error:
+            if out_of_memory(error):  # what was left is whole, for a run with more
+                raise
             state.restore(*begun)
             why = first_line(error)
             progress.note(f"the checkpoint {self._file} is of another training, so that this one starts anew: {why}")

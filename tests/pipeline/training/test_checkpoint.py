@@ -130,6 +130,21 @@ def test_a_checkpoint_of_another_training_is_told_and_leaves_nothing_behind(tmp_
     assert all(torch.equal(value, before[0][name]) for name, value in state.tensors().items())
 
 
+def test_memory_that_runs_out_while_a_checkpoint_is_put_back_starts_nothing_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Checkpoints(tmp_path, "a").leave(_state(2.0**10), now=True)
+    state, progress = _state(2.0**10), _Notes()
+
+    def full(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(nn.Module, "load_state_dict", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        Checkpoints(tmp_path, "a").restore(state, progress)
+    assert progress.notes == []
+
+
 def test_processes_that_find_different_checkpoints_do_not_train_together(
     images: TrainingImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
