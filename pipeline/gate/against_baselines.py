@@ -124,6 +124,7 @@ def accept(  # noqa: PLR0913 - what, where it stands, why, when, measured where
 
     Raises:
         IntegrityError: when the history is damaged.
+        BaselineError: when somebody accepted another bundle meanwhile.
     """
     case = case_of(bundle)
     history = shelf.history(case)
@@ -151,7 +152,7 @@ def accept(  # noqa: PLR0913 - what, where it stands, why, when, measured where
         changes={row.name: row.change for row in comparison.metrics if row.change is not None} if comparison else {},
         verdict=str(comparison.verdict) if comparison else None,
     )
-    shelf.accept(bundle, line)
+    shelf.accept(bundle, line, beside=(history.current.bundle if history else None,))
     return case, line
 
 

@@ -27,7 +27,7 @@ from pipeline.gate.baselines.history import History, HistoryLine, append_line, r
 from pipeline.leftovers import holding, sweep, temporary_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from benchmarks.workers.workplace import Workplace
     from exporters.bundle import Bundle
@@ -126,11 +126,18 @@ class Shelf:
             )
         return bundle
 
-    def accept(self, bundle: Bundle, line: HistoryLine) -> str:
+    def accept(self, bundle: Bundle, line: HistoryLine, *, beside: Sequence[str | None] = ()) -> str:
         """Copy the bundle in and add the line; returns the case.
+
+        Args:
+            bundle: Verified.
+            line: Of it.
+            beside: Hashes, None for no bundle at all: one of these has to be what is accepted now, since the line's
+                changes were measured beside it; empty: whatever is.
 
         Raises:
             IntegrityError: when the case's history is damaged: nothing is written then.
+            BaselineError: when another one is accepted; nothing is written then either.
         """
         case = case_of(bundle)
         folder = self.root / case
@@ -138,6 +145,16 @@ class Shelf:
         home = folder / "bundles" / bundle.sha256[:16]
         home.parent.mkdir(parents=True, exist_ok=True)
         with holding(folder):  # of two that accept at once the later one adds its line to the earlier one's
+            history = read_history(folder)
+            current = history.current.bundle if history else None
+            if beside and current not in beside:
+                raise BaselineError(
+                    "somebody accepted another bundle meanwhile",
+                    where=str(folder),
+                    got=str(current),
+                    expected=f"{beside[0] or 'none'}, beside which this one was measured",
+                    fix="run it again",
+                )
             if not home.exists():
                 _copy(bundle.root, home)
             append_line(folder, line)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -18,11 +18,13 @@ from benchmarks.statistics.margins import Effort, Margins
 from exporters.bundle import Bundle
 from pipeline.environment import this_machine
 from pipeline.errors import BaselineError, IntegrityError, RecipeError
+from pipeline.gate import against_baselines
 from pipeline.gate.against_baselines import Judgement, _missing, accept, judge
 from pipeline.gate.baselines.history import Figures, HistoryLine, append_line
 from pipeline.gate.baselines.shelf import Shelf, case_of
 from pipeline.gate.two_bundles import GateOptions, decided
 from pipeline.leftovers import holding
+from pipeline.measuring.bundle_measurement import measure_bundle
 from pipeline.progress import SilentProgress
 from pipeline.report.comparison import Comparison, MetricRow, Verdict
 
@@ -408,6 +410,24 @@ def test_accepting_measures_here_and_keeps_the_bundle(shelf: Shelf, trained: Bun
     assert (line.figures.accuracy, line.figures.test_images) == (1.0, colours.split_identity("test"))
     assert line.figures.latency_p50_s > 0
     assert (line.figures.memory_bytes or 0) > 1 << 20
+
+
+def test_what_was_measured_beside_another_bundle_than_the_accepted_one_is_not_accepted(
+    shelf: Shelf, trained: Bundle, worse: Bundle, colours: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def while_somebody_accepts(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as it is called
+        shelf.accept(worse, _line(worse, 1))
+        return measure_bundle(*args, **options)
+
+    monkeypatch.setattr(against_baselines, "measure_bundle", while_somebody_accepts)
+    with pytest.raises(BaselineError, match="somebody accepted another bundle meanwhile") as raised:
+        accept(shelf, trained, colours, SilentProgress(), reason="at once")
+
+    assert raised.value.fix == "run it again"
+    history = shelf.history(case_of(trained))
+    assert history is not None
+    assert [line.bundle for line in history.lines] == [worse.sha256]
+    assert [path.name for path in (shelf.root / case_of(trained) / "bundles").iterdir()] == [worse.sha256[:16]]
 
 
 def test_nothing_is_accepted_onto_a_damaged_history(shelf: Shelf, trained: Bundle, colours: Dataset) -> None:
