@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["Blobs", "NoRoomError"]
+
+
+_DEAD_NS = 60 * 1_000_000_000
+"""So long after its last byte a file without a lock was left by a writer that died: an older agent takes no lock, and
+ends when nothing comes for seconds."""
 
 
 class NoRoomError(Exception):
@@ -86,9 +92,12 @@ class Blobs:
         return sum(status.st_size for status, _ in _statuses(self._root.glob("??/*")))
 
     def _coming(self) -> Iterator[Path]:
-        """Files that others are writing; what writers that died have left is removed."""
+        """Files that others may be writing; what writers that died have left is removed."""
         for path in self._root.glob("*.part"):
             with suppress(FileNotFoundError), path.open("r+b") as file:
+                if time.time_ns() - os.fstat(file.fileno()).st_mtime_ns < _DEAD_NS:
+                    yield path
+                    continue
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

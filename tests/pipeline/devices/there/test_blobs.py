@@ -68,11 +68,23 @@ def test_what_writers_that_died_have_left_goes_and_what_others_are_writing_count
     blobs = Blobs(tmp_path)
     old = _kept(blobs, b"x" * 100)
     (tmp_path / "left.part").write_bytes(b"half")
+    os.utime(tmp_path / "left.part", (1, 1))
     with (tmp_path / "coming.part").open("wb") as coming:
         fcntl.flock(coming, fcntl.LOCK_EX)
         coming.write(b"y" * 100)
         coming.flush()
+        os.utime(coming.fileno(), (1, 1))
         blobs.make_room(100, keep=[], limit=299, least_free=0)
 
     assert sorted(path.name for path in tmp_path.glob("*.part")) == ["coming.part"]
+    assert not blobs.path(old).exists()
+
+
+def test_what_came_just_now_counts_also_where_its_writer_takes_no_lock(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    old = _kept(blobs, b"x" * 100)
+    (tmp_path / "coming.part").write_bytes(b"y" * 100)  # by an older agent
+    blobs.make_room(100, keep=[], limit=299, least_free=0)
+
+    assert (tmp_path / "coming.part").exists()
     assert not blobs.path(old).exists()
