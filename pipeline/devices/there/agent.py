@@ -25,7 +25,7 @@ from benchmarks.workers.launch import SENT_WORKER
 from pipeline.devices.there.blobs import Blobs, NoRoomError
 from pipeline.devices.there.clocks import ClockWatch
 from pipeline.devices.there.examination import celsius, examine, governors
-from pipeline.devices.there.jobs import Jobs, placed
+from pipeline.devices.there.jobs import Jobs, lives, placed
 from pipeline.devices.there.measuring_lock import MeasuringLock
 from pipeline.devices.there.wire import GoneError, Wire, beat_until
 
@@ -134,7 +134,7 @@ class _Agent:
     def _empty(self, _message: dict[str, Any]) -> dict[str, Any]:
         if (holder := self._turn.take()) is not None:
             return {"error": "busy", "text": holder}
-        if self._jobs is not None and self._jobs.others():
+        if lives(self._home / "jobs") if self._jobs is None else self._jobs.others():
             self._turn.give_back()
             return {"error": "busy", "text": "another run is connected to it, and needs what it sent"}
         size = self._blobs.size()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HERE", "Jobs", "placed"]
+__all__ = ["HERE", "Jobs", "lives", "placed"]
 
 HERE = "@/"
 """Begins a text of a request that names a file in the job's folder."""
@@ -51,13 +51,18 @@ class Jobs:
 
     def others(self) -> bool:
         """Whether another agent lives, which may need what was sent."""
-        return any(path != Path(self._lock.name) and _is_held(path) for path in self._root.glob("*.lock"))
+        return lives(self._root, but=Path(self._lock.name))
 
     def end(self) -> None:
         """Remove all of them."""
         shutil.rmtree(self._own, ignore_errors=True)
         Path(self._lock.name).unlink(missing_ok=True)
         self._lock.close()
+
+
+def lives(root: Path, *, but: Path | None = None) -> bool:
+    """Whether an agent lives that has folders below ``root``, besides the one whose lock is given."""
+    return any(path != but and _is_held(path) for path in root.glob("*.lock"))
 
 
 def placed(value: Any, folder: Path) -> Any:  # noqa: ANN401 - JSON
