@@ -46,16 +46,18 @@ def write_tensorboard(report: Report, folder: Path) -> tuple[Path, ...]:
     """
     if not report.trainings or find_spec("tensorboardX") is None:
         return ()
-    work = temporary_beside(folder)
+    place = folder.resolve()  # a link stays one, to the new files
+    place.parent.mkdir(parents=True, exist_ok=True)
+    work = temporary_beside(place)
     try:
         work.mkdir()
         with holding(work):
             for training in report.trainings:
                 _write_run(training, work / f"{training.stage} {training.name}".replace("/", "-"))
-            replace_folder(work, folder)  # what an earlier run left is now in the temporary folder, which goes
+            replace_folder(work, place)  # what an earlier run left is now in the temporary folder, which goes
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    sweep(folder.parent)
+    sweep(place.parent)
     return (folder,)
 
 

@@ -73,6 +73,19 @@ def test_tensorboard_finds_a_run_for_every_training_and_no_name_of_this_machine(
     assert [path.name for path in tmp_path.iterdir()] == ["tensorboard"]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tensorboardX about its own code
+def test_a_link_in_the_place_of_the_event_files_stays_one(trained: Report, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    folder, link = tmp_path / "runs" / "net", tmp_path / "out" / "tensorboard"
+    folder.mkdir(parents=True)
+    link.parent.mkdir()
+    link.symlink_to(folder)
+    assert write_tensorboard(trained, link) == (link,)
+    assert link.is_symlink()
+    assert sorted(path.name for path in folder.iterdir()) == ["baseline net", "distill net, taught"]
+    assert [path.name for path in folder.parent.iterdir()] == ["net"]
+
+
 def test_a_run_without_trainings_leaves_no_files(report: Report, tmp_path: Path) -> None:
     assert write_tensorboard(report, tmp_path / "tensorboard") == ()
     assert learning_curves(report) == ()
