@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, field_validator
 
 from pipeline.errors import UnknownNameError, UsageError
+from pipeline.leftovers import holding
 from pipeline.store import write_atomically
 
 if TYPE_CHECKING:
@@ -109,11 +109,11 @@ def _read() -> dict[str, Any]:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:  # of its tags
         raise UsageError(
             "not YAML",
             where=str(path),
-            got=" ".join(str(error).split()),
+            got=" ".join(str(error).split()) or type(error).__name__,
             expected="YAML: names of devices, each with its keys",
         ) from error
     if value is None:  # nothing but comments
@@ -193,12 +193,8 @@ def _alone() -> Iterator[None]:
     """Nobody else changes the file while the block lasts: the folder is what is locked, since the file is replaced."""
     folder = devices_file().parent
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with holding(folder):
         yield
-    finally:
-        os.close(handle)
 
 
 def _write(entries: Mapping[str, Any]) -> None:

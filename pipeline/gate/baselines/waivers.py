@@ -63,7 +63,7 @@ def read_waivers(root: Path) -> tuple[Waiver, ...]:
             got=repr(first["input"]),
             fix="docs/gate.md has the keys of a waiver",
         ) from error
-    except (OSError, ValueError, LookupError, TypeError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
         told = str(error).replace("\n", " ")
         raise RecipeError("not readable", where=str(path), got=told, expected="a YAML file of waivers") from error
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,6 +80,11 @@ def test_a_name_is_one_word(name: str) -> None:
     ("text", "message"),
     [
         ("pi: [", "not YAML"),
+        ("pi: " + 5000 * "[", "not YAML"),
+        ("pi: !!timestamp x", "not YAML"),
+        ("pi: !!int ''", "not YAML"),
+        ("pi: !!bool x", "not YAML"),
+        ("pi: 2026-99-99", "not YAML"),
         ("- pi\n", "not a list of devices"),
         ("pi: ssh://pi\n", "not a list of devices"),
         ("pi: {address: ssh://pi, pyhton: python3}\n", "pyhton: Extra inputs are not permitted"),
@@ -108,6 +117,19 @@ def test_an_entry_that_is_wrong_leaves_the_others_in_use_and_can_be_removed() ->
     remove_device("worse")
 
     assert list(read_devices()) == ["box", "pi"]
+
+
+def test_a_device_is_added_where_folders_cannot_be_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    really = fcntl.flock
+
+    def on_files_alone(handle: int, how: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        really(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", on_files_alone)
+    add_device("pi", {"address": PI})
+    assert list(read_devices()) == ["pi"]
 
 
 @pytest.mark.parametrize("text", ["", "# none yet\n", "---\n"])
