@@ -25,6 +25,8 @@ _EVERY_S = 0.5
 _LEAST_LOOKS = 4
 """Before that a governor may not have followed the load."""
 _NEAR = 0.9
+_TO_THE_CEILING = frozenset({"performance", "schedutil", "ondemand", "conservative"})
+"""Governors that bring a core under load to its highest clock; others hold it below for as long as they are set."""
 
 
 class ClockWatch:
@@ -74,10 +76,20 @@ def _shares(cores: Collection[int]) -> list[float]:
         return []
     found = []
     for core, ceiling in _ceilings().items():
-        now = _number(_CPUS / f"cpu{core}" / "cpufreq" / "scaling_cur_freq")
+        folder = _CPUS / f"cpu{core}" / "cpufreq"
+        now = _number(folder / "scaling_cur_freq")
+        if _governor(folder) not in _TO_THE_CEILING:
+            continue
         if now and ceiling and (not cores or core in cores):
             found.append(now / ceiling)
     return found
+
+
+def _governor(folder: Path) -> str | None:
+    try:
+        return (folder / "scaling_governor").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
 
 
 def _ceilings() -> dict[int, int]:

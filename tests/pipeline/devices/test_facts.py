@@ -93,6 +93,7 @@ def test_clocks_that_were_held_back_are_told(
 ) -> None:  # fmt: skip
     folder = tmp_path / "cpu" / "cpu3" / "cpufreq"
     folder.mkdir(parents=True)
+    (folder / "scaling_governor").write_text("ondemand\n")
     (folder / "scaling_cur_freq").write_text(f"{now_khz}\n")
     (folder / "scaling_max_freq").write_text(f"{ceilings_khz[0]}\n")
     (tmp_path / "throttled").write_text(f"{firmware[0]}\n")
@@ -107,6 +108,25 @@ def test_clocks_that_were_held_back_are_told(
         (tmp_path / "throttled").write_text(f"{firmware[1]}\n")
 
     assert watch.reasons == reasons
+
+
+@pytest.mark.parametrize("governor", ["powersave", "userspace"])
+def test_clocks_that_somebody_set_below_the_highest_are_not_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, governor: str
+) -> None:
+    folder = tmp_path / "cpu" / "cpu3" / "cpufreq"
+    folder.mkdir(parents=True)
+    for name, text in (("governor", governor), ("cur_freq", "600000"), ("max_freq", "1500000")):
+        (folder / f"scaling_{name}").write_text(f"{text}\n")
+    monkeypatch.setattr(clocks, "_CPUS", tmp_path / "cpu")
+    monkeypatch.setattr(clocks, "_FIRMWARE", tmp_path / "none")
+    monkeypatch.setattr(clocks, "_EVERY_S", 0.001)
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+
+    with ClockWatch([3]) as watch:
+        time.sleep(0.05)
+
+    assert watch.reasons == []
 
 
 def test_governors_and_the_hottest_zone_are_read_of_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
