@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.devices.facts import how_to_install, missing_anyway
+from pipeline.devices.facts import doubts_of, how_to_install, missing_anyway
 
 if TYPE_CHECKING:
     from pipeline.devices.device import Device
@@ -45,7 +45,8 @@ def checkup(device: Device) -> DeviceCheckup:
         )
     if strange := sorted(set(entry.cores or ()) - set(facts.usable)):
         missing.append(f"it has no cores {strange}: it may use {list(facts.usable)}")
-    return DeviceCheckup(lines=_lines(facts), missing=tuple(missing), doubts=tuple(device.doubts()))
+    doubts = doubts_of(facts.governors, facts.celsius or 0.0)
+    return DeviceCheckup(lines=_lines(facts), missing=tuple(missing), doubts=tuple(doubts))
 
 
 def _lines(facts: DeviceFacts) -> tuple[tuple[str, str], ...]:

@@ -77,7 +77,6 @@ class Device:
         self._sending = Sending(name, progress)
         self._progress, self._wait_s, self._as_it_is, self._lasting = progress, wait_s, as_it_is, lasting
         self._opened = ExitStack()
-        self._celsius: list[float] = []
 
     def __enter__(self) -> Self:
         """Connect, send the code if it is not there, and start the agent.
@@ -145,8 +144,8 @@ class Device:
         return target_lacks(target, self)
 
     def doubts(self) -> list[str]:
-        """What makes figures that were measured there vary."""
-        return doubts_of(self.facts.governors, max([*self._celsius, self.facts.celsius or 0.0]))
+        """What makes figures that were measured there vary, besides heat: each figure tells its own."""
+        return doubts_of(self.facts.governors)
 
     def clean(self) -> int:
         """Remove all that was sent; bytes of the models and inputs among it.
@@ -227,7 +226,6 @@ class Device:
         found = self._work(worker, asked, files, "result.json", environment=environment)
         result: dict[str, Any] = json.loads(found["file"].read_text(encoding="utf-8"))
         found["file"].unlink()
-        self._celsius += [value for value in found["celsius"] if value is not None]
         told = {key: found[key] for key in ("celsius", "held_back", "governors")}
         return {**result, **told}, MachineState(**found["state"])
 

@@ -78,7 +78,7 @@ class DeviceFacts:
         )
 
 
-def doubts_of(governors: Iterable[str], celsius: float) -> list[str]:
+def doubts_of(governors: Iterable[str], celsius: float = 0.0) -> list[str]:
     """What makes figures of a device vary.
 
     Args:

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.machine.disturbance import slowed
 from pipeline.catalog import target_named
+from pipeline.devices.checkup import checkup
+from pipeline.devices.device import Device
+from pipeline.devices.entries import DeviceEntry
 from pipeline.devices.facts import DeviceFacts, doubts_of, how_to_install, missing_anyway, missing_for
 from pipeline.devices.fitness import target_lacks
 from pipeline.devices.there import clocks, examination
@@ -29,6 +33,16 @@ def test_governor_and_heat_are_doubts_and_a_steady_cool_device_has_none() -> Non
     assert doubts_of(["performance"], 60.0) == []
     assert "(governor ondemand, powersave)" in doubts_of(["ondemand", "powersave"], 60.0)[0]
     assert doubts_of([], 84.6) == ["it was 85 °C hot: its clocks may have been held back"]
+
+
+def test_heat_is_told_once_by_what_was_measured_and_else_by_whoever_looks_the_device_over(told: dict[str, Any]) -> None:
+    hot: Any = SimpleNamespace(
+        facts=DeviceFacts.of({**told, "celsius": 84.6, "governors": ["performance"]}),
+        entry=DeviceEntry(address="ssh://pi"), name="pi",
+    )  # fmt: skip
+    assert slowed([{"celsius": [80.0, 84.6]}]) == ["the device was 85 °C hot: its clocks may have been held back"]
+    assert Device.doubts(hot) == []
+    assert checkup(hot).doubts == ("it was 85 °C hot: its clocks may have been held back",)
 
 
 def test_either_wheel_of_onnxruntime_will_do(told: dict[str, Any]) -> None:
