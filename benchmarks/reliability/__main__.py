@@ -54,7 +54,7 @@ CAMPAIGNS: dict[str, tuple[int, Callable[[Campaign, int], Outcome]]] = {
     "seeded-defects": (len(DEFECTS), seeded_defects),
     "signalled": (60, signalled),
     "two-at-once": (20, lambda campaign, rounds: together(campaign, [2] * rounds)),
-    "eight-at-once": (20, lambda campaign, rounds: together(campaign, [8] * rounds)),
+    "eight-at-once": (8, lambda campaign, rounds: together(campaign, [8] * rounds)),
     "flipped-store": (1, flipped_store),
     "flipped-index": (10, flipped_index),
     "changed-keys": (len(RELEVANT) + len(IRRELEVANT), changed_keys),
