@@ -7,8 +7,10 @@ run's own temporary folder. Every cell gets a fresh process.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
+import socket
 import tempfile
 import time
 from contextlib import contextmanager
@@ -34,6 +36,8 @@ _OBJECTS_BYTES = 256 << 20
 """Shared memory of a Ray of our own: for bundles on their way; larger ones go through files."""
 _NEWS_S = 1.0
 _FAREWELL_S = 3.0
+_ANSWER_S = 10.0
+"""Ray itself would look for a head that is not there for minutes."""
 """How long cells get to end by themselves; what is left of them then is killed."""
 _LOOK_S = 0.05
 _STARTS = 3
@@ -155,7 +159,18 @@ class RayCrew:
             self._groups.pop(self._running[one], None)
         return [*stages, *(self._end(self._running.pop(one), one) for one in done)]
 
+    def _look_for_a_head(self) -> None:
+        """See that somebody listens where the address points, as far as it is a host and a port."""
+        found = re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d{1,5})", self._address or "")
+        if found is None:
+            return
+        try:
+            socket.create_connection((found[1], int(found[2])), timeout=_ANSWER_S).close()
+        except (OSError, OverflowError) as error:
+            raise self._unreachable(error) from error
+
     def _connect(self) -> None:
+        self._look_for_a_head()
         for number in range(1, _STARTS + 1):
             try:
                 if self._address is None:
