@@ -219,14 +219,7 @@ def make_plan(
         notes=(*_weights_notes(model, weights), *told, *_data_notes(dataset, recipe, skipped)),
         place=place,
         machine=machine,
-        normalised_as_said=tuple(
-            one
-            for one, said in (
-                (parts, recipe.input),
-                *((own, recipe.distill.teacher_input.get(text)) for text, own in teachers.items()),
-            )
-            if said is not None and said.mean is not None and said.std is not None
-        ),
+        normalised_as_said=_normalised_as_said(recipe, parts, teachers),
     )
 
 
@@ -399,6 +392,13 @@ def _resolved(
             "skip": tuple(sorted(skipped)),
         }
     )
+
+
+def _normalised_as_said(recipe: Recipe, parts: Parts, teachers: Mapping[str, Parts]) -> tuple[Parts, ...]:
+    """Those networks of which the user gave mean and standard deviation."""
+    said = [(parts, recipe.input)]
+    said += [(teachers[text], own) for text, own in recipe.distill.teacher_input.items() if text in teachers]
+    return tuple(one for one, own in said if own.mean is not None and own.std is not None)
 
 
 def _pinned(weights: WeightsSource | None) -> str | None:

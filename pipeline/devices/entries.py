@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from pipeline.errors import UnknownNameError, UsageError
 from pipeline.leftovers import holding
 from pipeline.store import write_atomically
+from pipeline.yaml_reading import safe_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,14 +107,14 @@ def _read() -> dict[str, Any]:
     """What stands in the file under each name, as it stands there: one entry that is wrong leaves the others in use."""
     path = devices_file()
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = safe_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:  # of its tags
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(
             "not YAML",
             where=str(path),
-            got=" ".join(str(error).split()) or type(error).__name__,
+            got=" ".join(str(error).split()),
             expected="YAML: names of devices, each with its keys",
         ) from error
     if value is None:  # nothing but comments

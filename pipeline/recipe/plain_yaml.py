@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from pipeline.yaml_reading import Strict
+
 __all__ = ["TwoReadingsError", "is_plain_text", "parse_yaml"]
 
 _CORE = (
@@ -58,13 +60,12 @@ def _core_kind(text: str) -> str:
     return next((kind for kind, pattern in _CORE if pattern.match(text)), "str")
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """No duplicate keys, no aliases (and so no alias bombs), no tags but that of text."""
+class _PlainLoader(Strict, yaml.SafeLoader):
+    """No tags but that of text, besides."""
+
+    read = "recipes"
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases are not used in recipes", problem_mark=mark)
         event = self.peek_event()  # type: ignore[no-untyped-call]
         tag = getattr(event, "tag", None)
         if tag is not None and tag not in _TAGS:
@@ -96,13 +97,3 @@ class _PlainLoader(yaml.SafeLoader):
                 event.value = str(int(text, 8))
             return
         raise TwoReadingsError(problem=problem, problem_mark=event.start_mark)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the base class's signature
-        seen = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a key has to be a word", problem_mark=key_node.start_mark)
-            if key_node.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key_node.value!r} twice", problem_mark=key_node.start_mark)
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep=deep)

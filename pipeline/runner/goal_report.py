@@ -55,7 +55,7 @@ def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: 
     met = held and lost is not None and is_spared(lost, goal)
     told = [*([budgets.told(found)] if budgets.every else []), _accuracy_told(lost, goal)]
     doubts = [f"latency {timed.interval}"] if timed else []
-    if last is not None and any(one.quantity == "latency" and not one.relative for one in budgets.every):
+    if last is not None and budgets.ask_for_seconds:
         doubts += doubt_of_latency(last)
     if plan is not None and not budgets.are_counted:
         doubts += _planned_otherwise(plan, target, outcomes[-1].result.artifact.facts["precision"])

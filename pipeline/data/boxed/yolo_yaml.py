@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipeline.errors import DataError
+from pipeline.yaml_reading import Strict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,25 +22,10 @@ _SHOWN = 200
 """Letters of what stands there that a message repeats."""
 
 
-class _Words(yaml.BaseLoader):
-    """Every value as the text that stands there: a class may be called ``no``, ``on`` or ``1:30``.
+class _Words(Strict, yaml.BaseLoader):
+    """Every value as the text that stands there: a class may be called ``no``, ``on`` or ``1:30``."""
 
-    No aliases, and no key twice, of which the last would win.
-    """
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases are not used in a data.yaml", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the base class's signature
-        seen = set()
-        for key, _ in node.value:
-            if str(key.value) in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {str(key.value)!r} twice", problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep=deep)
+    read = "a data.yaml"
 
 
 def read_yolo_yaml(root: Path) -> dict[str, Any]:

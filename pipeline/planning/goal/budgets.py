@@ -40,6 +40,11 @@ class Budgets:
         """Whether nothing has to be measured to know what a network costs."""
         return all(budget.is_counted for budget in self.every)
 
+    @property
+    def ask_for_seconds(self) -> bool:
+        """Whether a latency in seconds is asked for, and not one beside the unpruned network's."""
+        return any(budget.quantity == "latency" and not budget.relative for budget in self.every)
+
     def missed(self, found: Mapping[str, float]) -> str | None:
         """The quantity furthest above its budget, as far as can be measured; None: all hold."""
         within = {name: 1.0 if name in _EXACT else _MEASURED_WITHIN for name in found}

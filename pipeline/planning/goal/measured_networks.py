@@ -119,7 +119,7 @@ class MeasuredNetworks:
             measured = on_few_images(chain).measured(engine, self._target)
             timed = self._timed(engine)
             figures |= {"p50_s": measured.p50_s, "accuracy": measured.accuracy.value}
-            doubts = doubt_of_latency(measured) if self._asks_for_seconds else []
+            doubts = doubt_of_latency(measured) if self._budgets.ask_for_seconds else []
         found: dict[str, float] = {
             budget.quantity: self._value(budget, cut, timed, measured) for budget in self._budgets.every
         }
@@ -149,10 +149,6 @@ class MeasuredNetworks:
         section = self._chain.plan.recipe.prune
         stage = CutNetwork(channels={}, blocks=gone, importance=section.importance, keep=section.keep)
         return self._chain.execute(stage, {ArtifactKind.NETWORK: self._network}).artifact
-
-    @property
-    def _asks_for_seconds(self) -> bool:
-        return any(budget.quantity == "latency" and not budget.relative for budget in self._budgets.every)
 
     def _timed(self, engine: Artifact) -> TimeRatio | None:
         """Its time over that of the unpruned network; None where no budget is about that."""
