@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from exporters.provenance import PROVENANCE, statement
 from pipeline.artifact import FileEntry, canonical_json, parse_json, sha256_of_file
 from pipeline.environment import versions
 from pipeline.errors import IntegrityError, first_line
-from pipeline.leftovers import holding, sweep, temporary_beside
+from pipeline.leftovers import folder_beside, sweep
 from pipeline.preprocess import PreprocessSpec
 from pipeline.replacing import replace_folder
 from pipeline.session import EngineSpec
@@ -122,12 +123,11 @@ def write_bundle(
         IntegrityError: when the engine's files are not those it was made of; as before.
     """
     place = out.resolve()
-    work = temporary_beside(place)
-    try:
+    with ExitStack() as opened:
         with room_for("the bundle", out, engine.size_bytes + _TEXTS_BYTES):
             place.parent.mkdir(parents=True, exist_ok=True)
-            work.mkdir()
-        with room_for("the bundle", out, engine.size_bytes + _TEXTS_BYTES), holding(work):
+            work = opened.enter_context(folder_beside(place))
+        with room_for("the bundle", out, engine.size_bytes + _TEXTS_BYTES):
             spec = EngineSpec.from_json(engine.facts["engine"])
             for entry in engine.files:
                 shutil.copyfile(engine.root / entry.path, work / entry.path)
@@ -137,8 +137,6 @@ def write_bundle(
             if refuse is not None:
                 refuse(sha256_of_file(work / verify.MANIFEST))
             _publish(work, place)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     sweep(place.parent)
     return read_bundle(out)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from exporters.bundle import read_bundle
 from exporters.device import verify
 from pipeline.errors import IntegrityError, UsageError, first_line
-from pipeline.leftovers import holding, sweep, temporary_beside
+from pipeline.leftovers import file_beside, sweep
 from pipeline.store import write_and_fsync
 
 if TYPE_CHECKING:
@@ -50,14 +50,9 @@ def sign(root: Path, key: Path) -> str:
         sha256 = read_bundle(root).sha256
         name = _name(private.public_key())
         signature = private.sign(_signed_bytes(verify.statement_of(sha256)))
-        temporary = temporary_beside(root.resolve())
-        try:
-            temporary.touch(exist_ok=False)
-            with holding(temporary):
-                write_and_fsync(temporary, verify.envelope_of(sha256, name, signature))
-                os.replace(temporary, verify.SIGNATURE, dst_dir_fd=handle)  # into the folder that is held
-        finally:
-            temporary.unlink(missing_ok=True)
+        with file_beside(root.resolve()) as work:
+            write_and_fsync(work, verify.envelope_of(sha256, name, signature))
+            os.replace(work, verify.SIGNATURE, dst_dir_fd=handle)  # into the folder that is held
         if handle is not None and not os.path.samestat(os.fstat(handle), root.stat()):
             raise IntegrityError(
                 "this bundle was replaced by another while it was signed", where=str(root), fix="sign the new one"

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_LOCKS",
+    "file_beside",
+    "folder_beside",
     "holding",
     "opened_to_lock",
     "own_scratch",
@@ -62,6 +64,30 @@ _UNTOUCHABLE = NO_LOCKS | {
 def temporary_beside(path: Path) -> Path:
     """A new name beside ``path`` that :func:`sweep` knows and nobody else gives; nothing is made."""
     return path.with_name(f".edgewright-{uuid.uuid4().hex}.tmp")
+
+
+@contextmanager
+def folder_beside(path: Path, mode: int = 0o777) -> Iterator[Path]:
+    """A new folder beside ``path``, held while the block lasts; what is under its name then goes."""
+    work = temporary_beside(path)
+    try:
+        work.mkdir(mode=mode)
+        with holding(work):
+            yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def file_beside(path: Path) -> Iterator[Path]:
+    """The same of an empty file."""
+    work = temporary_beside(path)
+    try:
+        work.touch(exist_ok=False)
+        with holding(work):
+            yield work
+    finally:
+        work.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import Artifact, ArtifactKind, FileEntry, Json, canonical_json, parse_json, sha256_of_json
 from pipeline.errors import ContractError, EdgewrightError, ResourceError
-from pipeline.leftovers import holding, opened_to_lock, sweep, temporary_beside
+from pipeline.leftovers import file_beside, opened_to_lock, sweep
 from pipeline.store_use import StoreUse, earliest_user, gate
 
 if TYPE_CHECKING:
@@ -332,14 +332,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    try:
-        temporary.touch(exist_ok=False)
-        with holding(temporary):
-            write_and_fsync(temporary, text)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with file_beside(path) as work:
+        write_and_fsync(work, text)
+        work.replace(path)
     _fsync(path.parent)
 
 

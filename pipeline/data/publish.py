@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ResourceError
-from pipeline.leftovers import holding, sweep, temporary_beside
+from pipeline.leftovers import folder_beside, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,15 +29,10 @@ def publish_folder(target: Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent)
-        temporary = temporary_beside(target)
-        temporary.mkdir(mode=0o700)
-        try:
-            with holding(temporary):
-                yield temporary
-                temporary.chmod(0o755)
-                _rename(temporary, target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with folder_beside(target, 0o700) as temporary:
+            yield temporary
+            temporary.chmod(0o755)
+            _rename(temporary, target)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
             raise ResourceError(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.errors import IntegrityError
-from pipeline.leftovers import holding, sweep, temporary_beside
+from pipeline.leftovers import folder_beside, sweep
 from pipeline.replacing import replace_folder
 
 if TYPE_CHECKING:
@@ -35,15 +34,10 @@ def unpack(files: Mapping[str, bytes], folder: Path) -> None:
             raise IntegrityError("results name a file outside their own folder", where=str(folder), got=name)
     folder = folder.resolve()  # a link stays one, to the new files
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work = temporary_beside(folder)
-    work.mkdir()
-    try:
-        with holding(work):
-            for name, content in files.items():
-                path = work / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            replace_folder(work, folder)  # what stood there is now in the temporary folder, which goes
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with folder_beside(folder) as work:
+        for name, content in files.items():
+            path = work / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        replace_folder(work, folder)  # what stood there is now in the temporary folder, which goes
     sweep(folder.parent)

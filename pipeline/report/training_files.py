@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from pipeline.leftovers import holding, sweep, temporary_beside
+from pipeline.leftovers import folder_beside, sweep
 from pipeline.replacing import replace_folder
 
 if TYPE_CHECKING:
@@ -48,15 +47,10 @@ def write_tensorboard(report: Report, folder: Path) -> tuple[Path, ...]:
         return ()
     place = folder.resolve()  # a link stays one, to the new files
     place.parent.mkdir(parents=True, exist_ok=True)
-    work = temporary_beside(place)
-    try:
-        work.mkdir()
-        with holding(work):
-            for training in report.trainings:
-                _write_run(training, work / f"{training.stage} {training.name}".replace("/", "-"))
-            replace_folder(work, place)  # what an earlier run left is now in the temporary folder, which goes
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with folder_beside(place) as work:
+        for training in report.trainings:
+            _write_run(training, work / f"{training.stage} {training.name}".replace("/", "-"))
+        replace_folder(work, place)  # what an earlier run left is now in the temporary folder, which goes
     sweep(place.parent)
     return (folder,)
 

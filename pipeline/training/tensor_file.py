@@ -9,7 +9,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from pipeline.leftovers import holding, sweep, temporary_beside
+from pipeline.leftovers import file_beside, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,16 +27,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str,
     from safetensors.torch import save_file
 
     laid_out = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    work = temporary_beside(path)
-    try:
-        work.touch(exist_ok=False)
-        with holding(work):
-            save_file(laid_out, work, metadata={**texts, _SEAL: _sha256_of(laid_out, texts)})
-            with work.open("rb") as written:
-                os.fsync(written.fileno())  # or after a power cut the name may stand for an empty file
-            work.replace(path)
-    finally:
-        work.unlink(missing_ok=True)
+    with file_beside(path) as work:
+        save_file(laid_out, work, metadata={**texts, _SEAL: _sha256_of(laid_out, texts)})
+        with work.open("rb") as written:
+            os.fsync(written.fileno())  # or after a power cut the name may stand for an empty file
+        work.replace(path)
     sweep(path.parent)
 
 

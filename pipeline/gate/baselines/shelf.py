@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from exporters.bundle import read_bundle
 from pipeline.errors import BaselineError, IntegrityError
 from pipeline.gate.baselines.history import History, HistoryLine, append_line, read_history
-from pipeline.leftovers import holding, sweep, temporary_beside
+from pipeline.leftovers import folder_beside, holding, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -163,12 +163,7 @@ class Shelf:
 
 def _copy(bundle: Path, home: Path) -> None:
     """Copy a bundle, whole or not at all."""
-    temporary = temporary_beside(home)
-    temporary.mkdir()
-    try:
-        with holding(temporary):
-            shutil.copytree(bundle, temporary, dirs_exist_ok=True)
-            temporary.rename(home)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with folder_beside(home) as work:
+        shutil.copytree(bundle, work, dirs_exist_ok=True)
+        work.rename(home)
     sweep(home.parent)
