@@ -9,6 +9,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.devices.there.kernel_text import kernel_number, kernel_text
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -77,43 +79,33 @@ def _shares(cores: Collection[int]) -> list[float]:
     found = []
     for core, ceiling in _ceilings().items():
         folder = _CPUS / f"cpu{core}" / "cpufreq"
-        now = _number(folder / "scaling_cur_freq")
-        if _governor(folder) not in _TO_THE_CEILING:
+        if (cores and core not in cores) or kernel_text(folder / "scaling_governor") not in _TO_THE_CEILING:
             continue
-        if now and ceiling and (not cores or core in cores):
+        if now := kernel_number(folder / "scaling_cur_freq"):
             found.append(now / ceiling)
     return found
-
-
-def _governor(folder: Path) -> str | None:
-    try:
-        return (folder / "scaling_governor").read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
-        return None
 
 
 def _ceilings() -> dict[int, int]:
     """The highest clock of each core that the kernel allows now, which heat lowers; empty where it does not tell."""
     found = {}
     for path in _CPUS.glob("cpu[0-9]*/cpufreq/scaling_max_freq"):
-        ceiling = _number(path)
-        if ceiling:
+        if ceiling := kernel_number(path):
             found[int(path.parent.parent.name[3:])] = ceiling
     return found
 
 
 def _firmware() -> int:
     """What the firmware of a Raspberry Pi says of its clocks, as bits; 0 elsewhere."""
-    try:
-        return int(_FIRMWARE.read_text(encoding="utf-8").strip(), 16)
-    except (OSError, ValueError):
-        pass
+    told = kernel_number(_FIRMWARE, 16)
+    if told is not None:
+        return told
     command = shutil.which(_ASK)
     if command is None:
         return 0
     try:
-        told = subprocess.run([command, "get_throttled"], capture_output=True, text=True, check=False, timeout=2).stdout  # noqa: S603
-        return int(told.strip().rpartition("=")[2], 16)
+        said = subprocess.run([command, "get_throttled"], capture_output=True, text=True, check=False, timeout=2).stdout  # noqa: S603
+        return int(said.strip().rpartition("=")[2], 16)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return 0
 
@@ -121,10 +113,3 @@ def _firmware() -> int:
 def _of_firmware(before: int, after: int) -> list[str]:
     seen = (before | after) & _NOW | (after & ~before) >> _SINCE_START
     return [reason for bit, reason in enumerate(_BITS) if seen >> bit & 1]
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

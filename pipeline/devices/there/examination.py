@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipeline.devices.there.kernel_text import kernel_text
 from pipeline.environment import board_name, this_machine, usable_cores, versions
 from pipeline.gpu import gpu_or_reason
 
@@ -45,26 +46,18 @@ def examine(folder: Path) -> dict[str, Any]:
 
 def governors() -> list[str]:
     """How the clocks of the cores are chosen, each way once; empty where the kernel does not tell."""
-    found = (_text(path) for path in _CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor"))
+    found = (kernel_text(path) for path in _CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor"))
     return sorted({one for one in found if one})
 
 
 def celsius() -> float | None:
     """The hottest thermal zone; None where there is none."""
-    found = [int(text) / 1000 for path in _ZONES.glob("thermal_zone*/temp") if (text := _text(path))]
+    found = [int(text) / 1000 for path in _ZONES.glob("thermal_zone*/temp") if (text := kernel_text(path))]
     return max(found, default=None)
 
 
 def _memory_available() -> int | None:
-    for line in (_text(Path("/proc/meminfo")) or "").splitlines():
+    for line in (kernel_text(Path("/proc/meminfo")) or "").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None
-
-
-def _text(path: Path) -> str | None:
-    """A small file of the kernel; None where it is not there or its driver does not answer."""
-    try:
-        return path.read_text(encoding="utf-8").strip().strip("\0")
-    except OSError:
-        return None
