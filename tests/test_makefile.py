@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -57,3 +58,12 @@ def test_blanks_quotes_dashes_and_line_ends_arrive(tmp_path: Path) -> None:
         "deploy", "a b.py:net", "--data", data, "--target", "ort-cpu", "--target", "M*",
         "--skip", "a b", "-n", "*",
     ]  # fmt: skip
+
+
+def test_what_was_set_up_has_its_bytecode() -> None:
+    """Where nothing may write it, a process that finds none compiles thousands of files whenever it starts."""
+    for name in ("torch", "torchvision", "onnx", "sympy"):
+        found = importlib.util.find_spec(name)
+        assert found is not None
+        assert found.cached is not None
+        assert Path(found.cached).is_file(), f"{found.origin} is compiled anew in every process; remove .venv and run `make setup`"
