@@ -10,6 +10,7 @@ import torch
 
 from pipeline.lowering.quiet import quiet
 from pipeline.lowering.tidy import tidied
+from pipeline.lowering.translations import translations_read_once
 from pipeline.models.onnx_file import opset_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def OnnxFromTorch(  # noqa: N802 - conversions are named <Target>From<Source>
     """
     import onnx
 
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder, quiet():
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder, quiet(), translations_read_once():
         path = Path(folder, "model.onnx")
         torch.onnx.export(
             network,
