@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import runpy
 import shutil
 import subprocess
@@ -45,6 +46,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = root.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:
         file.extractall(root / "site")
+    compileall.compile_dir(root / "site", quiet=2)  # as installers do; every process of a run would do it else
     return root / "site"
 
 
