@@ -43,7 +43,7 @@ def _deployed(recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch, fol
     return deployed
 
 
-def test_one_bundle_comes_out_and_tells_what_it_was_compared_with(
+def test_one_bundle_comes_out_and_tells_what_it_was_compared_with_and_its_recipe_names_it(
     tiny_recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     deployed = _deployed(tiny_recipe, store, monkeypatch, tmp_path)
@@ -54,18 +54,10 @@ def test_one_bundle_comes_out_and_tells_what_it_was_compared_with(
     ratio = float(note.split(" takes ")[1].partition("x")[0])
     assert (chosen == "openvino") == (ratio < 0.98)
     assert " side by side" in note
+    assert read_recipe(deployed.folder / "recipe.yaml", {}).targets == (chosen,)
 
 
-def test_the_written_recipe_names_the_target_that_was_chosen(
-    tiny_recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    deployed = _deployed(tiny_recipe, store, monkeypatch, tmp_path)
-    assert read_recipe(deployed.folder / "recipe.yaml", {}).targets == (deployed.folder.name,)
-
-
-@pytest.mark.parametrize(
-    ("ratio", "chosen"), [(0.5, "openvino"), (0.97, "openvino"), (0.99, "ort-cpu"), (2, "ort-cpu")]
-)
+@pytest.mark.parametrize(("ratio", "chosen"), [(0.97, "openvino"), (0.99, "ort-cpu")])
 def test_another_target_has_to_be_clearly_faster_and_is_timed_once(
     tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: Store, ratio: float, chosen: str
 ) -> None:

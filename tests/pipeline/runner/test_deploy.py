@@ -154,6 +154,7 @@ def test_a_change_runs_the_stage_it_belongs_to_and_those_behind_it(
     assert run.statuses() == {**dict.fromkeys(STAGES[:4], "cached"), "export": "ran", "build": "ran"}
 
 
+@pytest.mark.slow  # each stage by itself is run in another store by the stages' contract
 def test_another_store_gives_the_same_bundle(tiny_recipe: Recipe, first: _Run, kept: Path, tmp_path: Path) -> None:
     fresh = _run(tiny_recipe, Store(tmp_path / "store"), tmp_path / "out")
 

@@ -149,6 +149,7 @@ def open_goal(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> 
     return recipe, store, _run(recipe, store, folder / "out")
 
 
+@pytest.mark.slow
 def test_alone_a_goal_weighs_pixels_against_channels(open_goal: tuple[Recipe, Store, Deployed]) -> None:
     report = open_goal[2].report
     goal = report.goal
@@ -173,6 +174,7 @@ def test_alone_a_goal_weighs_pixels_against_channels(open_goal: tuple[Recipe, St
     assert after.macs <= 0.4 * 1.02 * before.macs
 
 
+@pytest.mark.slow
 def test_the_recipe_beside_the_report_leads_to_the_same_plan(
     open_goal: tuple[Recipe, Store, Deployed], tmp_path: Path
 ) -> None:
