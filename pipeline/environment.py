@@ -24,6 +24,7 @@ __all__ = [
     "Machine",
     "any_machine",
     "board_name",
+    "multiplies_bf16",
     "processes_together",
     "python_version",
     "this_machine",
@@ -41,6 +42,12 @@ ISA_FLAGS = (
     "asimd", "asimddp", "i8mm", "sve",
 )  # fmt: skip
 """CPU features that decide which kernels a runtime picks; the rest of the flags does not matter for speed."""
+
+_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""Of instructions that multiply bfloat16, the last as ARM kernels call it.
+
+Not all are among :data:`ISA_FLAGS`: what is there decides which figures may be compared with those of before.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +111,12 @@ def this_machine() -> Machine:
         isa=tuple(flag for flag in ISA_FLAGS if flag in flags),
         system=platform.system(),
     )
+
+
+def multiplies_bf16() -> bool | None:
+    """Whether this CPU has instructions that multiply bfloat16; None where the system does not tell what it has."""
+    _, flags = _cpu_name_and_flags()
+    return bool(_BF16_FLAGS & flags) if flags else None
 
 
 def any_machine(architecture: str) -> Machine:

@@ -12,6 +12,7 @@ from pipeline.catalog import task_named
 from pipeline.chain.goal_checks import check_plannable
 from pipeline.chain.preprocessing import preprocess_of
 from pipeline.chain.skipped_stages import check_asked, skipped_stages
+from pipeline.chain.slow_bf16 import slow_bf16
 from pipeline.chain.targets import cannot_run, targets_of
 from pipeline.chain.task_defaults import for_task
 from pipeline.chain.teachers import answer_files, named_teachers, teacher_parts
@@ -216,7 +217,12 @@ def make_plan(
         fastest_only=AUTO in recipe.targets,
         skipped=skipped,
         assumed=assumed,
-        notes=(*_weights_notes(model, weights), *told, *_data_notes(dataset, recipe, skipped)),
+        notes=(
+            *_weights_notes(model, weights),
+            *told,
+            *_data_notes(dataset, recipe, skipped),
+            *_precision_notes(recipe, model, dataset, skipped),
+        ),
         place=place,
         machine=machine,
         normalised_as_said=_normalised_as_said(recipe, parts, teachers),
@@ -412,6 +418,15 @@ def _data_notes(dataset: Dataset, recipe: Recipe, skipped: Mapping[str, str]) ->
     learning = next((stage for stage in ("distill", *smaller, "prune") if stage not in skipped), None)
     uneven = imbalance(dataset, learning) if learning else None
     return tuple(told for told in (unscored(dataset), uneven) if told)
+
+
+def _precision_notes(
+    recipe: Recipe, model: ModelSource, dataset: Dataset, skipped: Mapping[str, str]
+) -> tuple[str, ...]:
+    """What makes trainings slow on this machine; nothing where nothing is trained."""
+    trains = bool(dataset.train) and model.origin != "onnx"
+    slow = slow_bf16(recipe, skipped) if trains else None
+    return () if slow is None else (slow,)
 
 
 def _weights_notes(model: ModelSource, weights: WeightsSource) -> tuple[str, ...]:

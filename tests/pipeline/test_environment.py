@@ -150,3 +150,22 @@ def test_how_long_a_process_has_been_there_goes_on_with_the_clock() -> None:
     time.sleep(0.05)
 
     assert 0 < first < process_age_s()
+
+
+@pytest.mark.parametrize(
+    ("info", "multiplied"),
+    [
+        ("model name\t: Zen 3\nflags\t: avx avx2 fma\n\n", False),
+        ("model name\t: Cascade Lake\nflags\t: avx2 avx512f avx512_vnni\n\n", False),
+        ("model name\t: Cooper Lake\nflags\t: avx2 avx512f avx512_bf16\n\n", True),
+        ("model name\t: Sapphire Rapids\nflags\t: avx2 amx_bf16 amx_tile\n\n", True),
+        (_PI, False),
+        (_PI.replace("crc32", "crc32 bf16"), True),
+        (_PI.replace("Features\t: fp asimd evtstrm crc32 cpuid\n", ""), None),
+    ],
+)
+def test_whether_bf16_is_multiplied_is_read_of_the_cpu_s_features(
+    info: str, *, multiplied: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "_cpu_name_and_flags", lambda: environment._told_by(info, None))
+    assert environment.multiplies_bf16() is multiplied

@@ -729,6 +729,27 @@ def test_uneven_classes_are_drawn_alike_by_the_first_stage_that_learns(
     assert [stage is not None and f"; {stage}.schedule.balanced=true" in note for note in told] == [True] * bool(stage)
 
 
+# Precisions that are slow here
+
+
+def test_bf16_is_told_once_where_the_cpu_does_not_multiply_it_and_kept_as_it_is_asked_for(
+    planned: Planner, onnx_file: Callable[..., str], only_val: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.environment._cpu_name_and_flags", lambda: ("Zen 3", frozenset({"avx2"})))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    distill = {"schedule": {"precision": "bf16"}}
+    plan = planned(distill=distill)
+
+    (told,) = [note for note in plan.notes if "bf16" in note]
+    assert told.startswith("distill.schedule.precision: this CPU does not multiply bf16")
+    assert plan.recipe.distill.schedule.precision == "bf16"
+    for untrained in (
+        {"model": onnx_file(), "weights": None},
+        {"data": {"source": str(only_val)}, "weights": str(weights_file)},
+    ):
+        assert not [note for note in planned(distill=distill, **untrained).notes if "bf16" in note]
+
+
 # What the user said of how networks are fed
 
 
