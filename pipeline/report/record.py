@@ -30,7 +30,6 @@ __all__ = [
     "StudentEntry",
     "TeacherEntry",
     "Verdict",
-    "way_to",
 ]
 
 _Seconds = Annotated[float, Field(gt=0)] | None
@@ -180,18 +179,12 @@ class StudentEntry(_Record):
 
 
 class SeedEntry(_Record):
-    """The student's accuracy from one seed, without and with its teachers."""
+    """The student's accuracy from one seed, without and with its teachers; ``way`` as of the ensemble, of this seed."""
 
     seed: int
     untaught: float
     distilled: float
-
-
-def way_to(ensemble: float | None, *, untaught: float, student: float) -> float | None:
-    """How far a student came from the one without teachers to the ensemble; None where that is not more accurate."""
-    if ensemble is None or ensemble <= untaught:
-        return None
-    return (student - untaught) / (ensemble - untaught)
+    way: float | None = None
 
 
 class EnsembleEntry(_Record):
@@ -208,7 +201,8 @@ class EnsembleEntry(_Record):
         why_not: Why they were not measured together.
         agreement: Share of the test images on which the distilled student answers like the ensemble.
         way: How far the student came from untaught to the ensemble, a fraction of 1, in the mean of the seeds; null
-            where the ensemble is not more accurate than the untaught student.
+            where the ensemble is not shown to be better than the untaught student, or the distilled one is below that.
+        why_no_way: Why there is none, where the ensemble was measured.
         times_faster: The ensemble's median time over that of the distilled student, roughly: each was timed alone.
         p_value: That untaught and distilled students are equally good, two-sided, over all seeds (classification:
             McNemar, exact, of several seeds by flips of each image's sign; else by the paired bootstrap over the
@@ -235,6 +229,7 @@ class EnsembleEntry(_Record):
     why_not: str | None = None
     agreement: float | None = None
     way: float | None = None
+    why_no_way: str | None = None
     times_faster: float | None = None
     p_value: float
     calibration_error: tuple[float | None, float | None, float | None]

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from pipeline.report import figures
-from pipeline.report.record import EnsembleEntry, StudentEntry, way_to
+from pipeline.report.record import EnsembleEntry, StudentEntry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,11 +85,9 @@ def teacher_rows(report: Report) -> list[tuple[str, ...]]:
         error, wall_s = found.calibration_error[-1], sum(one.wall_s for one in report.teachers)
         rows.append(_network_row(f"ensemble of {found.members}", found, wall_s, error=error))
     if found is not None and found.untaught is not None and found.distilled is not None:
-        untaught = found.untaught.accuracy
-        for label, one in (_UNTAUGHT, found.untaught), (_DISTILLED, found.distilled):
-            way = way_to(found.accuracy, untaught=untaught, student=one.accuracy)
-            rows.append(_network_row(label, one, one.wall_s, way=way))
-        return rows
+        way = found.seeds[0].way if found.seeds else None  # the run's own seed, as both students
+        rows.append(_network_row(_UNTAUGHT, found.untaught, found.untaught.wall_s, way=None if way is None else 0.0))
+        return [*rows, _network_row(_DISTILLED, found.distilled, found.distilled.wall_s, way=way)]
     for label, name in (_UNTAUGHT, "baseline"), (_DISTILLED, "distill"):
         row = report.stage(name)
         if rows and row is not None and row.status != "skipped":
@@ -144,6 +142,14 @@ def ensemble_notes(report: Report) -> list[str]:
     if found is None:
         return []
     told = [] if found.why_not is None else [f"The ensemble was not measured: {found.why_not}."]
+    if found.why_no_way is not None:
+        of_what = " of the mean" if len(found.seeds) > 1 else ""
+        told.append(f"No share of the way is told{of_what}: {found.why_no_way}.")
+    if {one.way is None for one in found.seeds} == {True, False}:
+        told.append(
+            "A seed has no share of the way where it alone does not show that the ensemble is better than the student "
+            "without teachers, or where the one with teachers is below that."
+        )
     if found.summed:
         told.append(
             "The ensemble's latency and memory are its members', each measured alone with its own input, summed."
@@ -173,7 +179,7 @@ def seed_rows(report: Report) -> list[tuple[str, ...]]:
             figures.percent(one.untaught),
             figures.percent(one.distilled),
             figures.signed_points(gain),
-            figures.percent(way_to(found.accuracy, untaught=one.untaught, student=one.distilled)),
+            figures.percent(one.way),
         )
         for one, gain in zip(found.seeds, columns[2], strict=True)
     ]

@@ -7,8 +7,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.statistics.paired_metric import interval, p_of_no_difference
-from pipeline.report.figures import milliseconds
-from pipeline.report.record import EnsembleEntry, SeedEntry, StudentEntry, way_to
+from pipeline.report import figures
+from pipeline.report.record import EnsembleEntry, SeedEntry, StudentEntry
 from pipeline.tasks import agreement
 
 if TYPE_CHECKING:
@@ -16,11 +16,62 @@ if TYPE_CHECKING:
 
     from pipeline.runner.measured_ensemble import Ensemble
     from pipeline.runner.students import Student, Students
-    from pipeline.tasks import Task
+    from pipeline.tasks import Accuracy, Task
 
-__all__ = ["Compared", "ensemble_entry", "sentence"]
+__all__ = ["Compared", "Way", "ensemble_entry", "sentence"]
 
 _ALPHA = 0.05
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """From the student without teachers to the ensemble; accuracies are fractions of 1.
+
+    A ratio has bounds only where its denominator is shown to be other than 0: Fieller, "Some problems in interval
+    estimation", Journal of the Royal Statistical Society B 16, 1954. A student one image worse than another is at
+    -100 % of the way to an ensemble that is one image better, and both images are chance. So a share of the way is told
+    where a test shows that the ensemble is the better one, and of a student that is not below the one without teachers.
+
+    Attributes:
+        untaught: Of the student without teachers, or the mean of several.
+        distilled: Of the student that learned from them, likewise.
+        ensemble: Of the teachers together.
+        p_value: That ensemble and student without teachers are equally good.
+    """
+
+    untaught: float
+    distilled: float
+    ensemble: float
+    p_value: float
+
+    @property
+    def gain(self) -> float:
+        """What the ensemble has above the student without teachers."""
+        return self.ensemble - self.untaught
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is a way: the ensemble is better by more than chance."""
+        return self.gain > 0 and self.p_value < _ALPHA
+
+    @property
+    def why_none(self) -> str | None:
+        """Why no share of it is told; None where one is."""
+        if self.gain <= 0:
+            return "the ensemble is no better than the student without teachers"
+        if not self.shown:
+            return (
+                "the ensemble is not shown to be better than the student without teachers "
+                f"({figures.signed_points(self.gain)} points, {_p(self.p_value)})"
+            )
+        if self.distilled < self.untaught:
+            return "the student that learned from the teachers is below the one without them"
+        return None
+
+    @property
+    def share(self) -> float | None:
+        """How far the student came, a fraction of 1, above 1 where it passed the ensemble; None: see ``why_none``."""
+        return None if self.why_none else (self.distilled - self.untaught) / self.gain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +84,7 @@ class Compared:
         p_value: That both are equally good.
         seeds: How many of each.
         distilled_p50_s: Latency of the student.
-        ensemble: Accuracy of the teachers together; None where that was not measured.
+        way: To the teachers together; None where those were not measured.
         ensemble_p50_s: Their latency.
         why_not: Why they were not measured.
     """
@@ -43,7 +94,7 @@ class Compared:
     p_value: float
     seeds: int
     distilled_p50_s: float
-    ensemble: float | None = None
+    way: Way | None = None
     ensemble_p50_s: float | None = None
     why_not: str | None = None
 
@@ -51,11 +102,6 @@ class Compared:
     def change(self) -> float:
         """What the teachers brought."""
         return self.distilled - self.untaught
-
-    @property
-    def way(self) -> float | None:
-        """How far the student came from untaught to the ensemble; None where that is no better than untaught."""
-        return way_to(self.ensemble, untaught=self.untaught, student=self.distilled)
 
 
 def ensemble_entry(  # noqa: PLR0913 - what it is made of
@@ -83,13 +129,14 @@ def ensemble_entry(  # noqa: PLR0913 - what it is made of
     untaught, distilled = students[0].untaught, students[0].distilled
     without = [one.untaught.measured.accuracy for one in students]
     with_them = [one.distilled.measured.accuracy for one in students]
+    way = _way(task, without, with_them, ensemble)
     found = Compared(
         untaught=fmean(one.value for one in without),
         distilled=fmean(one.value for one in with_them),
         p_value=p_of_no_difference(task, without, with_them),
         seeds=len(students),
         distilled_p50_s=distilled.measured.p50_s,
-        ensemble=None if ensemble is None else ensemble.accuracy.value,
+        way=way,
         ensemble_p50_s=None if ensemble is None else ensemble.p50_s,
         why_not=why_not,
     )
@@ -99,7 +146,8 @@ def ensemble_entry(  # noqa: PLR0913 - what it is made of
         **({} if ensemble is None else _told_of(task, ensemble, distilled)),
         why_not=why_not,
         agreement=entries[1].agreement,
-        way=found.way,
+        way=None if way is None else way.share,
+        why_no_way=None if way is None else way.why_none,
         p_value=found.p_value,
         calibration_error=(
             untaught.measured.accuracy.calibration_error,
@@ -108,7 +156,7 @@ def ensemble_entry(  # noqa: PLR0913 - what it is made of
         ),
         sentence=sentence(task, found),
         seeds=tuple(
-            SeedEntry(seed=one.seed, untaught=before.value, distilled=after.value)
+            _seed_entry(task, one.seed, before, after, ensemble)
             for one, before, after in zip(students, without, with_them, strict=True)
         ),
         untaught=entries[0],
@@ -116,6 +164,26 @@ def ensemble_entry(  # noqa: PLR0913 - what it is made of
         trained_again=trained_again,
         other_schedule=other_schedule,
     )
+
+
+def _way(
+    task: Task, without: Sequence[Accuracy], with_them: Sequence[Accuracy], ensemble: Ensemble | None
+) -> Way | None:
+    """That of the mean student; None where there is no ensemble."""
+    if ensemble is None:
+        return None
+    return Way(
+        untaught=fmean(one.value for one in without),
+        distilled=fmean(one.value for one in with_them),
+        ensemble=ensemble.accuracy.value,
+        p_value=p_of_no_difference(task, without, [ensemble.accuracy] * len(without)),
+    )
+
+
+def _seed_entry(task: Task, seed: int, before: Accuracy, after: Accuracy, ensemble: Ensemble | None) -> SeedEntry:
+    way = _way(task, [before], [after], ensemble)
+    share = None if way is None else way.share
+    return SeedEntry(seed=seed, untaught=before.value, distilled=after.value, way=share)
 
 
 def _told_of(task: Task, ensemble: Ensemble, distilled: Student) -> dict[str, Any]:
@@ -156,7 +224,7 @@ def sentence(task: Task, found: Compared) -> str:
         task: Says what is counted.
         found: The figures.
     """
-    told = f"p = {found.p_value:.2g}" if found.p_value >= 0.001 else "p below 0.001"
+    told = _p(found.p_value)
     told = told if found.seeds == 1 else f"mean of {found.seeds} seeds; {told} over all of them"
     if found.p_value >= _ALPHA:
         return (
@@ -169,27 +237,34 @@ def sentence(task: Task, found: Compared) -> str:
         return f"the teachers did harm: {less} than without them ({told})"
     gain = f"{much} more images in a hundred right" if task.hit_or_miss else f"{much} points of {task.metric} more"
     more = f"{gain} than without teachers ({told})"
-    if found.ensemble is None:
+    if found.way is None:
         return f"the student has {more}; {_beside_untaught(found)}"
-    cost = _cost(found)
-    if found.distilled > found.ensemble:
-        return f"the student is better than the ensemble, {cost}; {more}"
-    assert found.way is not None  # noqa: S101 - the ensemble is at least as good as the student, who gained
-    return f"the student keeps {100 * found.way:.0f} % of what the ensemble gains {cost}; {more}"
+    above = found.distilled - found.way.ensemble
+    if above > 0:
+        return f"the student is {figures.points(above)} above the ensemble, {_cost(found, 'its')}; {more}"
+    if found.way.share is None:
+        cost = _cost(found, "the ensemble's")
+        return f"the student has {more}, {cost}; {_beside_untaught(found)}"
+    return f"the student keeps {100 * found.way.share:.0f} % of what the ensemble gains {_cost(found, 'its')}; {more}"
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.2g}" if value >= 0.001 else "p below 0.001"
 
 
 def _beside_untaught(found: Compared) -> str:
-    if found.ensemble is None:
+    if found.way is None:
         return f"the ensemble was not measured: {found.why_not}"
-    gained = found.ensemble - found.untaught
-    above = f"{100 * gained:.1f} points above" if gained > 0 else "no better than"
-    return f"the ensemble is {above} the student without teachers"
+    if found.way.gain <= 0:
+        return "the ensemble is no better than the student without teachers"
+    doubt = "" if found.way.shown else f", which is not shown to be more than chance ({_p(found.way.p_value)})"
+    return f"the ensemble is {figures.points(found.way.gain)} above the student without teachers{doubt}"
 
 
-def _cost(found: Compared) -> str:
+def _cost(found: Compared, whose: str) -> str:
     """Roughly: both medians were taken at their own time, and not side by side."""
     assert found.ensemble_p50_s is not None  # noqa: S101 - measured with its accuracy
     share = found.distilled_p50_s / found.ensemble_p50_s
     part = f"1/{1 / share:.0f}" if share <= 0.5 else f"{share:.2f}"
-    both = f"{milliseconds(found.distilled_p50_s)} against {milliseconds(found.ensemble_p50_s)}"
-    return f"at about {part} of its latency ({both}, each timed alone)"
+    both = f"{figures.milliseconds(found.distilled_p50_s)} against {figures.milliseconds(found.ensemble_p50_s)}"
+    return f"at about {part} of {whose} latency ({both}, each timed alone)"

@@ -88,7 +88,10 @@ def _together(*seeds: tuple[float, float]) -> EnsembleEntry:
         p_value=0.003,
         calibration_error=(0.05, 0.02, 0.01),
         sentence="the student keeps 50 % of what the ensemble gains at 1/14 of its latency",
-        seeds=tuple(SeedEntry(seed=number, untaught=a, distilled=b) for number, (a, b) in enumerate(seeds)),
+        seeds=tuple(
+            SeedEntry(seed=number, untaught=a, distilled=b, way=(b - a) / (0.99 - a))
+            for number, (a, b) in enumerate(seeds)
+        ),
         untaught=_student(seeds[0][0], 0.05),
         distilled=_student(seeds[0][1], 0.02),
     )
@@ -163,7 +166,8 @@ def test_a_baseline_of_another_schedule_is_told_not_to_be_the_same_training(repo
 
 
 def test_an_ensemble_that_was_not_measured_has_no_row_and_a_reason(report: Report) -> None:
-    nothing = {"accuracy": None, "why_not": "of a only answers are known", "summed": True}
+    seed = SeedEntry(seed=0, untaught=0.9, distilled=0.95)
+    nothing = {"accuracy": None, "why_not": "of a only answers are known", "summed": True, "seeds": (seed,)}
     whole = report.model_copy(update={"ensemble": _together((0.9, 0.95)).model_copy(update=nothing), "teachers": ()})
     assert [row[0] for row in teacher_rows(whole)] == ["student without teachers", "student that learned from them"]
     assert teacher_rows(whole)[1][9] == "-"
@@ -176,6 +180,26 @@ def test_seeds_have_their_mean_and_spread(report: Report) -> None:
         ("mean", "91.00 %", "95.00 %", "+4.00", "50.00 %"),
         ("standard deviation", "1.00", "0.00", "1.00", "-"),
     ]
+
+
+def test_where_no_share_of_the_way_is_told_there_is_a_dash_and_the_reason(report: Report) -> None:
+    together = _together((0.98, 0.96), (0.90, 0.95))
+    first, second = together.seeds
+    none = together.model_copy(
+        update={"way": None, "why_no_way": "it is chance", "seeds": (first.model_copy(update={"way": None}), second)}
+    )
+    whole = report.model_copy(update={"ensemble": none})
+    assert [dict(zip(TEACHER_COLUMNS, row, strict=True))["of the way"] for row in teacher_rows(whole)] == ["-"] * 4
+    assert [row[-1] for row in seed_rows(whole)] == ["-", "55.56 %", "-", "-"]
+    assert texts.ensemble_notes(whole) == [
+        "No share of the way is told of the mean: it is chance.",
+        (
+            "A seed has no share of the way where it alone does not show that the ensemble is better than the student "
+            "without teachers, or where the one with teachers is below that."
+        ),
+    ]
+    alone = whole.model_copy(update={"ensemble": none.model_copy(update={"seeds": none.seeds[:1]})})
+    assert texts.ensemble_notes(alone) == ["No share of the way is told: it is chance."]
 
 
 def test_one_seed_has_no_table(report: Report) -> None:

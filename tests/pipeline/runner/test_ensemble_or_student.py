@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.solo import QUICK, SoloRecord
 from pipeline.chain.engine_measurement import Measured
-from pipeline.runner.ensemble_or_student import Compared, ensemble_entry, sentence
+from pipeline.runner.ensemble_or_student import Compared, Way, ensemble_entry, sentence
 from pipeline.runner.measured_ensemble import Ensemble
 from pipeline.runner.students import Student, Students
 from pipeline.tasks import Accuracy
@@ -19,16 +19,17 @@ from pipeline.tasks.detection.detection import Detection
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_WAY = Way(untaught=0.70, distilled=0.75, ensemble=0.80, p_value=1e-6)
 _GAINED = Compared(
     untaught=0.70,
     distilled=0.75,
     p_value=0.003,
     seeds=1,
     distilled_p50_s=0.000146,
-    ensemble=0.80,
+    way=_WAY,
     ensemble_p50_s=0.00237,
 )
-_MEMBERS: dict[str, Any] = {"ensemble": None, "ensemble_p50_s": None, "why_not": "of a only answers are known"}
+_MEMBERS: dict[str, Any] = {"way": None, "ensemble_p50_s": None, "why_not": "of a only answers are known"}
 _CHEAP = "at about 1/16 of its latency (0.146 ms against 2.37 ms, each timed alone)"
 
 
@@ -53,15 +54,23 @@ _CHEAP = "at about 1/16 of its latency (0.146 ms against 2.37 ms, each timed alo
         (
             replace(_GAINED, distilled=0.81),
             (
-                f"the student is better than the ensemble, {_CHEAP}; 11.0 more images in a hundred right than without "
-                "teachers (p = 0.003)"
+                f"the student is 1 point above the ensemble, {_CHEAP}; 11.0 more images in a hundred right than "
+                "without teachers (p = 0.003)"
             ),
         ),
         (
-            replace(_GAINED, ensemble=0.69),
+            replace(_GAINED, way=replace(_WAY, ensemble=0.69)),
             (
-                f"the student is better than the ensemble, {_CHEAP}; 5.0 more images in a hundred right than without "
-                "teachers (p = 0.003)"
+                f"the student is 6 points above the ensemble, {_CHEAP}; 5.0 more images in a hundred right than "
+                "without teachers (p = 0.003)"
+            ),
+        ),
+        (
+            replace(_GAINED, way=replace(_WAY, ensemble=0.76, p_value=0.06)),
+            (
+                "the student has 5.0 more images in a hundred right than without teachers (p = 0.003), at about 1/16 "
+                "of the ensemble's latency (0.146 ms against 2.37 ms, each timed alone); the ensemble is 6 points "
+                "above the student without teachers, which is not shown to be more than chance (p = 0.06)"
             ),
         ),
         (
@@ -75,11 +84,19 @@ _CHEAP = "at about 1/16 of its latency (0.146 ms against 2.37 ms, each timed alo
             replace(_GAINED, p_value=0.2),
             (
                 "no difference between the student with and without teachers can be shown (+5.0 points, p = 0.2); the "
-                "ensemble is 10.0 points above the student without teachers"
+                "ensemble is 10 points above the student without teachers"
             ),
         ),
         (
-            replace(_GAINED, p_value=0.2, ensemble=0.7),
+            replace(_GAINED, p_value=0.2, way=replace(_WAY, ensemble=0.702, p_value=0.7)),
+            (
+                "no difference between the student with and without teachers can be shown (+5.0 points, p = 0.2); the "
+                "ensemble is 0.20 points above the student without teachers, which is not shown to be more than "
+                "chance (p = 0.7)"
+            ),
+        ),
+        (
+            replace(_GAINED, p_value=0.2, way=replace(_WAY, ensemble=0.7)),
             (
                 "no difference between the student with and without teachers can be shown (+5.0 points, p = 0.2); the "
                 "ensemble is no better than the student without teachers"
@@ -100,6 +117,28 @@ _CHEAP = "at about 1/16 of its latency (0.146 ms against 2.37 ms, each timed alo
 )
 def test_each_sentence(found: Compared, told: str) -> None:
     assert sentence(Classification(), found) == told
+
+
+@pytest.mark.parametrize(
+    ("way", "share", "why"),
+    [
+        (_WAY, 0.5, None),
+        (replace(_WAY, distilled=0.70), 0.0, None),
+        (replace(_WAY, distilled=0.82), 1.2, None),
+        (replace(_WAY, distilled=0.69), None, "the student that learned from the teachers is below the one without"),
+        (replace(_WAY, ensemble=0.70), None, "the ensemble is no better than the student without teachers"),
+        (replace(_WAY, ensemble=0.65), None, "the ensemble is no better than the student without teachers"),
+        (
+            replace(_WAY, ensemble=0.704, distilled=0.689, p_value=0.42),  # -275 % of a way that is chance
+            None,
+            "the ensemble is not shown to be better than the student without teachers (+0.40 points, p = 0.42)",
+        ),
+    ],
+)
+def test_a_share_of_the_way_is_told_where_there_is_a_way(way: Way, share: float | None, why: str | None) -> None:
+    assert way.share == (None if share is None else pytest.approx(share))
+    assert (way.why_none or "").startswith(why or "")
+    assert (way.why_none is None) == (why is None)
 
 
 def test_of_detectors_the_metric_is_told() -> None:
@@ -134,6 +173,24 @@ _N = 200
 def _right(*blocks: tuple[int, int]) -> list[int]:
     """1 for the images from the one number to the other."""
     return [int(any(low <= image < high for low, high in blocks)) for image in range(_N)]
+
+
+def test_an_ensemble_that_is_hardly_better_makes_no_share_of_what_a_worse_student_lost() -> None:
+    found = _entry((_right((0, 178)), _right((0, 172))), (_right((0, 100)), _right((0, 140))))
+    first, second = found.seeds
+    assert (first.way, second.way, found.way) == (None, pytest.approx(0.5), pytest.approx(17 / 41))
+    alone = _entry((_right((0, 178)), _right((0, 172))))
+    assert alone.way is None
+    assert alone.why_no_way == (
+        "the ensemble is not shown to be better than the student without teachers (+1.00 points, p = 0.5)"
+    )
+
+
+def test_what_single_seeds_cannot_show_all_together_can() -> None:
+    students = [*[_right((4, 180))] * 2, *[_right((0, 172))] * 2]
+    found = _entry(*((one, one) for one in students))
+    assert [one.way for one in found.seeds] == [None, None, 0.0, 0.0]
+    assert found.way == 0.0
 
 
 def _entry(*pairs: tuple[list[int], list[int]]) -> Any:  # noqa: ANN401 - the entry
