@@ -11,6 +11,8 @@ from pipeline.preprocess import PreprocessSpec
 from pipeline.preprocess_section import InputSection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pipeline.models import ModelSource, WeightsSource
     from pipeline.models.onnx_file import ImageInput
     from pipeline.recipe import Recipe
@@ -31,6 +33,9 @@ _ENLARGED = 2
 _CUSTOMARY = PreprocessSpec(size=(224, 224), resize=256)
 """What ImageNet classifiers are usually trained with; for networks that do not say."""
 
+_DECIDING = ("size", "mean", "std", "resize")
+"""Keys of the input without which a network does not know its images again."""
+
 
 def preprocess_of(recipe: Recipe, model: ModelSource, weights: WeightsSource) -> tuple[PreprocessSpec, tuple[str, ...]]:
     """The weights' own recipe, the embedded data's size, or custom; then what the user set.
@@ -46,16 +51,14 @@ def preprocess_of(recipe: Recipe, model: ModelSource, weights: WeightsSource) ->
     embedded = _of_embedded(recipe.data.source, model)
     published = "pretrained" in {weights.origin, weights.backbone and weights.backbone.origin}
     own = weights_preprocess(model) if published or embedded is None else None
-    assumed: tuple[str, ...] = ()
     if embedded is not None:
         base = embedded if own is None else embedded.model_copy(update={"mean": own.mean, "std": own.std})
     elif own is not None:
         base = own
     else:
         base = CUSTOMARY_OF_DETECTORS if model.task == "detection" else _CUSTOMARY
-        if recipe.input.size is None or recipe.input.mean is None:
-            assumed = (_customary(base),)
-    return recipe.input.over(resized(base, recipe.input)), assumed
+    spec = recipe.input.over(resized(base, recipe.input))
+    return spec, () if embedded is not None or own is not None else _assumed(spec, recipe.input)
 
 
 def _of_embedded(source: str, model: ModelSource) -> PreprocessSpec | None:
@@ -72,14 +75,32 @@ def _of_embedded(source: str, model: ModelSource) -> PreprocessSpec | None:
             return None
 
 
-def _customary(base: PreprocessSpec) -> str:
-    height, width = base.size
+def _assumed(spec: PreprocessSpec, chosen: InputSection, known: Iterable[str] = ()) -> tuple[str, ...]:
+    """One sentence about what is customary in the steps because nobody said it; none where all was said.
+
+    The order of channels and the interpolation are almost always the same: of them nothing is told.
+
+    Args:
+        spec: The steps.
+        chosen: What the user said of them.
+        known: Keys that the network itself says.
+    """
+    said = {*known, *chosen.model_dump(exclude_none=True)}
+    missing = [key for key in _DECIDING if key not in said]
+    if not missing:
+        return ()
+    height, width = spec.size
     side = str(height) if height == width else f"{height}x{width}"
-    how = f"the whole image squashed to {side}" if base.resize == "squash" else f"{base.resize}, centre {side}"
-    return (
-        f"preprocessing taken as ImageNet's custom ({how}, its mean and std); "
-        "set input.size, input.mean, input.std, input.resize if the network was trained otherwise"
-    )
+    how = f"the whole image squashed to {side}" if spec.resize == "squash" else f"{spec.resize}, centre {side}"
+    if len(missing) == len(_DECIDING):
+        what = f"preprocessing taken as ImageNet's custom ({how}, its mean and std)"
+    else:
+        pixels = [f"images resized to {how}" if spec.resize != "squash" else how] if "resize" in missing else []
+        pixels += [f"an input of {side}"] if "size" in missing and not pixels else []
+        colours = " and ".join(key for key in ("mean", "std") if key in missing)
+        what = f"{', '.join([*pixels, *([colours] if colours else [])])} taken as ImageNet's custom"
+    keys = ", ".join(f"input.{key}" for key in missing)
+    return (f"{what}; set {keys} if the network was trained otherwise",)
 
 
 def _preprocess_of_file(recipe: Recipe, image: ImageInput, *, where: str) -> tuple[PreprocessSpec, tuple[str, ...]]:
@@ -117,8 +138,9 @@ def _preprocess_of_file(recipe: Recipe, image: ImageInput, *, where: str) -> tup
             )
         count = image.channels
         base = base.model_copy(update={"mean": (0.0,) * count, "std": (1 / 255,) * count})
-    known = (image.size or chosen.size) is not None and (image.dtype == "uint8" or chosen.mean is not None)
-    return chosen.over(base), () if known or recipe.data.source == "digits" else (_customary(base),)
+    known = [*(["size"] if image.size else []), *(["mean", "std"] if image.dtype == "uint8" else [])]
+    spec = chosen.over(base)
+    return spec, () if recipe.data.source == "digits" else _assumed(spec, chosen, known)
 
 
 def resized(base: PreprocessSpec, chosen: InputSection) -> PreprocessSpec:

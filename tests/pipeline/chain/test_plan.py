@@ -196,10 +196,10 @@ def test_a_network_from_a_file_gets_imagenets_custom_and_a_note(planned: Planner
     assert plan.assumed == (CUSTOM_NOTE,)
 
 
-def test_a_user_who_says_size_and_mean_is_told_nothing(planned: Planner) -> None:
-    plan = planned(input={"size": 16, "resize": "squash", "mean": 0.5})
-    assert plan.parts.preprocess == PreprocessSpec(size=(16, 16), mean=(0.5, 0.5, 0.5))
-    assert CUSTOM_NOTE not in (*plan.assumed, *plan.notes)
+def test_a_user_who_says_all_that_matters_is_told_nothing(planned: Planner) -> None:
+    plan = planned(input={"size": 16, "resize": "squash", "mean": 0.5, "std": 0.5})
+    assert plan.parts.preprocess == PreprocessSpec(size=(16, 16), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    assert plan.assumed == ()
 
 
 @pytest.mark.parametrize(
@@ -495,16 +495,27 @@ def test_an_onnx_file_is_neither_distilled_nor_pruned(planned: Planner, onnx_fil
 
 
 @pytest.mark.parametrize(
-    ("habits", "chosen", "preprocess"),
+    ("habits", "chosen", "preprocess", "assumed"),
     [
-        ({}, {}, PreprocessSpec(size=(16, 16), resize=18)),
-        ({}, {"mean": 0.5, "resize": "squash"}, PreprocessSpec(size=(16, 16), resize="squash", mean=(0.5, 0.5, 0.5))),
-        ({"shape": (1, 3, "h", "w")}, {}, IMAGENET),
-        ({"shape": (1, 3, "h", "w")}, {"size": 112}, PreprocessSpec(size=(112, 112), resize=128)),
+        ({}, {}, PreprocessSpec(size=(16, 16), resize=18), "images resized to 18, centre 16, mean and std"),
+        (
+            {},
+            {"mean": 0.5, "resize": "squash"},
+            PreprocessSpec(size=(16, 16), resize="squash", mean=(0.5, 0.5, 0.5)),
+            "std",
+        ),
+        ({"shape": (1, 3, "h", "w")}, {}, IMAGENET, "preprocessing"),
+        (
+            {"shape": (1, 3, "h", "w")},
+            {"size": 112},
+            PreprocessSpec(size=(112, 112), resize=128),
+            "images resized to 128, centre 112, mean and std",
+        ),
         (
             {"shape": (1, 16, 16, 3), "layout": "NHWC", "dtype": "uint8"},
             {},
             PreprocessSpec(size=(16, 16), resize=18, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255)),
+            "images resized to 18, centre 16",
         ),
     ],
 )
@@ -514,12 +525,13 @@ def test_the_preprocessing_of_an_onnx_file(
     habits: dict[str, Any],
     chosen: dict[str, Any],
     preprocess: PreprocessSpec,
+    assumed: str,
 ) -> None:
     plan = planned(model=onnx_file(**habits), weights=None, input=chosen)
 
     assert plan.parts.preprocess == preprocess
-    assumed = any("preprocessing taken as ImageNet's custom" in note for note in plan.assumed)
-    assert assumed == ("mean" not in chosen and habits.get("dtype") != "uint8")
+    (told,) = plan.assumed
+    assert told.startswith(f"{assumed} taken as ImageNet's custom")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pipeline.chain.preprocessing import preprocess_of
@@ -62,7 +64,7 @@ def test_yolo_sees_the_whole_image_in_its_ratio(source: str, name: str, place: s
 def test_how_a_detector_of_a_user_s_own_is_fed_is_assumed_and_told() -> None:
     model = ModelSource(origin="file", name="ssdlite", task="detection")
     recipe = Recipe.model_validate({"model": "net.py:ssdlite", "data": {"source": "photos"}})
-    said = recipe.model_copy(update={"input": InputSection(size=320, mean=0.5)})
+    said = recipe.model_copy(update={"input": InputSection(size=320, resize="squash", mean=0.5, std=0.5)})
 
     spec, (assumed,) = preprocess_of(recipe, model, SCRATCH)
 
@@ -77,3 +79,49 @@ def test_yolo_is_fed_otherwise_where_that_is_asked_for() -> None:
     )
 
     assert preprocess_of(recipe, resolve_model(recipe.model), SCRATCH)[0].resize == "squash"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            {},
+            (
+                "preprocessing taken as ImageNet's custom (256, centre 224, its mean and std); set input.size, "
+                "input.mean, input.std, input.resize"
+            ),
+        ),
+        ({"size": 32, "resize": "squash"}, "mean and std taken as ImageNet's custom; set input.mean, input.std"),
+        ({"size": 32, "resize": "squash", "mean": 0.5}, "std taken as ImageNet's custom; set input.std"),
+        (
+            {"size": [32, 64], "mean": 0.5, "std": 0.5},
+            "images resized to 73, centre 32x64 taken as ImageNet's custom; set input.resize",
+        ),
+        (
+            {"mean": 0.5, "std": 0.5},
+            "images resized to 256, centre 224 taken as ImageNet's custom; set input.size, input.resize",
+        ),
+        (
+            {"resize": "letterbox"},
+            "an input of 224, mean and std taken as ImageNet's custom; set input.size, input.mean, input.std",
+        ),
+        ({"size": 32, "resize": 36, "mean": 0.5, "std": 0.5}, None),
+    ],
+    ids=str,
+)
+def test_what_is_told_to_be_assumed_is_what_nobody_said(fields: dict[str, Any], told: str | None) -> None:
+    model = ModelSource(origin="file", name="net", task="classification")
+    recipe = Recipe.model_validate({"model": "net.py:net", "data": {"source": "photos"}, "input": fields})
+
+    _, assumed = preprocess_of(recipe, model, SCRATCH)
+
+    assert assumed == (() if told is None else (f"{told} if the network was trained otherwise",))
+
+
+def test_a_detector_s_assumed_squashing_is_told_at_the_size_that_was_said() -> None:
+    model = ModelSource(origin="file", name="ssdlite", task="detection")
+    fields = {"size": 256, "mean": 0.5, "std": 0.5}
+    recipe = Recipe.model_validate({"model": "net.py:ssdlite", "data": {"source": "photos"}, "input": fields})
+
+    (told,) = preprocess_of(recipe, model, SCRATCH)[1]
+    assert told.startswith("the whole image squashed to 256 taken as ImageNet's custom; set input.resize if")

@@ -226,7 +226,7 @@ def test_what_was_assumed_and_doubted_stands_beside_the_verdict_everywhere(
     report = deployed.report
 
     (assumed,) = report.assumed
-    assert "preprocessing taken as ImageNet's custom" in assumed
+    assert assumed.startswith("mean taken as ImageNet's custom; set input.mean if")
     assert any(NEAR_CHANCE in doubt for doubt in report.doubts)
     first = (tmp_path / "report.md").read_text(encoding="utf-8").partition("# ")[0]
     assert f"- assumed: {line(assumed)}\n" in first
