@@ -37,11 +37,16 @@ def kept_logits(logits: Tensor) -> dict[str, Tensor]:
     logits = logits.float()
     logits = logits - logits.amax(dim=-1, keepdim=True)
     if classes <= _ALL_UP_TO:
-        return {"logits": logits.half()}
+        return {"logits": _half(logits)}
     largest, places = logits.topk(_ALL_UP_TO, dim=-1)
     left = logits.scatter(-1, places, -torch.inf).logsumexp(dim=-1) - torch.tensor(classes - _ALL_UP_TO).log()
     number = torch.int16 if classes <= _NUMBERED_IN_16_BITS else torch.int32
-    return {"logits": largest.half(), "places": places.to(number), "rest": left.half()}
+    return {"logits": _half(largest), "places": places.to(number), "rest": _half(left)}
+
+
+def _half(logits: Tensor) -> Tensor:
+    """In 16 bits; a class that the network rules out (-inf, or -1e9 of a mask) has the least that is still a number."""
+    return logits.clamp(min=torch.finfo(torch.float16).min).half()
 
 
 def logits_of(kept: Mapping[str, Tensor], classes: int) -> Tensor:

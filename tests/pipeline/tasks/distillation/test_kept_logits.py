@@ -40,3 +40,15 @@ def test_of_many_classes_the_likeliest_are_kept_and_the_rest_shares_what_is_left
         left = row[~row.isnan()]
         assert left.unique().numel() == 1
         assert float(left.sum()) == pytest.approx(float(whole.sum()), rel=2e-2)
+
+
+@pytest.mark.parametrize("classes", [3, 1000])
+@pytest.mark.parametrize("ruled_out", [-torch.inf, -1e9, torch.finfo(torch.float32).min])
+def test_classes_that_a_network_rules_out_are_kept_as_numbers(classes: int, ruled_out: float) -> None:
+    logits = _logits(classes)
+    logits[:, 2:] = ruled_out
+    kept = kept_logits(logits)
+    assert all(bool(one.isfinite().all()) for one in kept.values())  # or a file of them would count as damaged
+    torch.testing.assert_close(
+        logits_of(kept, classes).softmax(dim=1), logits.softmax(dim=1), atol=2e-3, rtol=2e-2, check_dtype=False
+    )
