@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pipeline.chain.asked_schedules import asked_schedules
 from pipeline.chain.keys import key_components, key_of
 from pipeline.errors import ResourceError, UsageError
 from pipeline.runner.answers_file_trial import try_answer_files
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from pipeline.chain.plan import Plan
     from pipeline.runner.network_trial import Trial
     from pipeline.subject import Parts
+    from pipeline.training.schedule import Schedule
 
-__all__ = ["check_room", "plan_after_trials", "preflight"]
+__all__ = ["check_precisions", "check_room", "plan_after_trials", "preflight"]
 
 _KEEP_ALL_WEIGHTS = frozenset({"baseline", "distill"})
 _MIB = 1 << 20
@@ -40,8 +42,8 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
 
     Raises:
         UsageError: when a folder cannot be made or written to, a factory fails, a network does not take the input
-            or answer for the classes, or cannot be pruned where that is required, or when what is to be compared inside
-            student and teachers does not fit.
+            or answer for the classes, or cannot be pruned where that is required, when what is to be compared inside
+            student and teachers does not fit, or for a training in a precision that is of no use here.
         WeightsError: when given weights or a file of answers do not fit.
         DataError: when a file of answers says nothing of an image or a class.
         ResourceError: when there is less room for results than they are known to need.
@@ -63,6 +65,7 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
                     ticker.advance()
     found = plan_after_trials(plan, [trial for trial in trials if trial is not None])
     try_comparison(found, chain.store)
+    check_precisions(replace(chain, plan=found))
     if trials[0] is not None and trials[0].weights_bytes:
         check_room(replace(chain, plan=found), trials[0].weights_bytes)
     for note in (*found.notes[len(plan.notes) :], *(f"doubt: {doubt}" for doubt in found.doubts)):
@@ -122,11 +125,9 @@ def check_room(chain: Chain, weights_bytes: int) -> None:
     Raises:
         ResourceError: when it does not fit.
     """
-    first, *others = chain.plan.network_stages()
-    inputs = Inputs(artifacts={}, subject=chain.subject.restricted(first.reads))
-    if chain.store.recall(key_of(key_components(first, inputs, seed=chain.plan.recipe.seed))) is not None:
-        return  # what was begun may need little more
-    whole = [stage.name for stage in (first, *others) if stage.name in _KEEP_ALL_WEIGHTS]
+    if _begun(chain):
+        return  # it may need little more
+    whole = [stage.name for stage in chain.plan.network_stages() if stage.name in _KEEP_ALL_WEIGHTS]
     needed, free = weights_bytes * len(whole), chain.store.free_bytes()
     if free < needed:
         raise ResourceError(
@@ -136,6 +137,51 @@ def check_room(chain: Chain, weights_bytes: int) -> None:
             expected=f"more than {needed / _MIB:.1f} MiB: the weights after {' and '.join(whole)}",
             fix="free some space, or put the store elsewhere with EDGEWRIGHT_CACHE",
         )
+
+
+def check_precisions(chain: Chain) -> None:
+    """See that no training is asked for in a precision that is of no use here.
+
+    Of a run that was begun the trainings may be in the store, made where it was: what is not, its stage refuses.
+
+    Args:
+        chain: What will run.
+
+    Raises:
+        UsageError: for fp16 without a GPU.
+    """
+    asked = [key for key, one in _certain(chain.plan).items() if one.precision == "fp16"]
+    if not asked or _begun(chain):
+        return
+    from pipeline.training.hardware import precision_here
+
+    try:
+        precision_here("fp16")
+    except UsageError as error:
+        where = ", ".join(f"{key}.precision" for key in asked)
+        raise UsageError(error.what, where=where, got=error.got, fix=error.fix) from error
+
+
+def _certain(plan: Plan) -> dict[str, Schedule]:
+    """The schedules by which networks will be trained, whatever their weights and a goal turn out to be."""
+    if not plan.parts.dataset.train:
+        return {}
+    certain = {"distill.schedule"}
+    if plan.parts.weights.origin == "scratch":
+        certain.add("baseline.schedule")
+    if any(teacher.weights.origin == "scratch" for teacher in plan.teachers):
+        certain.add("distill.teacher_schedule")
+    if not plan.recipe.goal.budgets():
+        certain |= {"downsample.schedule", "prune.schedule"}
+    found = asked_schedules(plan.recipe, plan.skipped)
+    return {key: schedule for key, schedule in found.items() if key in certain}
+
+
+def _begun(chain: Chain) -> bool:
+    """Whether the store has what the first stage makes."""
+    first = chain.plan.network_stages()[0]
+    inputs = Inputs(artifacts={}, subject=chain.subject.restricted(first.reads))
+    return chain.store.recall(key_of(key_components(first, inputs, seed=chain.plan.recipe.seed))) is not None
 
 
 def _answering(parts: Parts, trial: Trial) -> Parts:

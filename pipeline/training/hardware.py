@@ -91,7 +91,7 @@ def precision_here(precision: str) -> Literal["32-true", "bf16-mixed", "16-mixed
             return "16-mixed"
         case "fp16":
             raise UsageError(
-                "fp16 is trained in on GPUs only", got="no GPU here", fix="take schedule.precision=bf16 or float32"
+                "fp16 is trained in on GPUs only", got="no GPU here", fix="take precision=auto, which is float32 here"
             )
         case "auto" if gpu and torch.cuda.get_device_capability() >= _AMPERE:
             return "bf16-mixed"
