@@ -64,6 +64,10 @@ def answers(
         store = Store(default_root())
         alone = recipe.model_copy(update={"skip": ("distill", "prune")})
         plan = make_plan(alone, store, progress())
+        for note in plan.assumed:
+            say(f"  assumed: {note}", markup=False)
+        for note in plan.notes:
+            say(f"  note: {note}", markup=False)
         count = write_answers_file(Chain(plan, store, progress(), lambda _outcome: None), out)
         say(f"answers of {plan.parts.model.name} to {count} images: {out}", markup=False)
 
