@@ -79,11 +79,18 @@ def _near_chance(plan: Plan, baseline: Measured | None) -> str | None:
     if told is None:
         return None
     why = (
-        "it has hardly learned anything: raise baseline.schedule.epochs"
+        f"it has hardly learned anything: raise {_schedule_of_baseline(plan)}.epochs"
         if plan.parts.weights.origin == "scratch"
         else f"is it fed as in its training? `edgewright preprocess {plan.recipe.model}` tries the usual ways"
     )
     return f"the baseline {told}: {why}"
+
+
+def _schedule_of_baseline(plan: Plan) -> str:
+    """Key of what it is trained by: that of distill, which is left comparable only where both change."""
+    recipe = plan.recipe
+    shared = "distill" not in plan.skipped and recipe.baseline.schedule == recipe.distill.schedule.with_teachers()
+    return "distill.schedule" if shared else "baseline.schedule"
 
 
 def _hardly_better(parts: Parts, measured: Measured) -> str | None:

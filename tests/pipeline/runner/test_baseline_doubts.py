@@ -25,6 +25,7 @@ from pipeline.recipe.reading import read_recipe
 from pipeline.runner.baseline_doubts import check_expectation, doubt_of_teacher, doubts_of
 from pipeline.runner.deploy import deploy
 from pipeline.runner.preflight import preflight
+from pipeline.stages.baseline import Baseline
 from pipeline.store import Store
 from pipeline.tasks.classification import Classification
 from pipeline.training.batch_norm import reestimate_batch_norm
@@ -83,6 +84,16 @@ def test_a_network_that_was_trained_here_is_told_to_have_learned_too_little(tiny
     (doubt,) = doubts_of(make_plan(tiny_recipe, store, SilentProgress()), _outcomes(0.34))
 
     assert "hardly learned anything: raise baseline.schedule.epochs" in doubt
+
+
+@pytest.mark.parametrize(("skip", "key"), [((), "distill.schedule.epochs"), (("distill",), "baseline.schedule.epochs")])
+def test_a_baseline_that_is_trained_as_its_taught_twin_is_to_be_trained_longer_with_it(
+    tiny_recipe: Recipe, store: Store, skip: tuple[str, ...], key: str
+) -> None:
+    recipe = tiny_recipe.model_copy(update={"baseline": Baseline(), "skip": skip})
+    (doubt,) = doubts_of(make_plan(recipe, store, SilentProgress()), _outcomes(0.34))
+
+    assert f"hardly learned anything: raise {key}" in doubt
 
 
 @pytest.mark.parametrize(("std", "doubted"), [(0.25, False), (2.0, True)])
