@@ -216,6 +216,8 @@ class EnsembleEntry(_Record):
             and its baseline therefore trained nothing.
         other_schedule: Whether it is the baseline and was trained otherwise than the student with teachers, as
             ``baseline.schedule`` asks for.
+        other_weights: Whether the student learned from its teachers weighed otherwise than alike, as they are together
+            where they run.
     """
 
     members: Annotated[int, Field(gt=0)]
@@ -239,6 +241,7 @@ class EnsembleEntry(_Record):
     distilled: StudentEntry | None = None
     trained_again: bool = False
     other_schedule: bool = False
+    other_weights: bool = False
 
     @model_validator(mode="after")
     def _absence_has_a_reason(self) -> EnsembleEntry:

@@ -154,6 +154,10 @@ def ensemble_notes(report: Report) -> list[str]:
         told.append(
             "The ensemble's latency and memory are its members', each measured alone with its own input, summed."
         )
+    if found.other_weights and found.accuracy is not None:
+        told.append(
+            "The student learned from its teachers as distill.weighting weighs them; the ensemble is that of all alike."
+        )
     if found.trained_again:
         told.append(
             "The network came trained: the student without teachers was trained like the other, by the labels alone."

@@ -113,6 +113,7 @@ def ensemble_entry(  # noqa: PLR0913 - what it is made of
     trained_again: bool,
     why_not: str | None,
     other_schedule: bool = False,
+    other_weights: bool = False,
 ) -> EnsembleEntry:
     """What the report says of it.
 
@@ -125,6 +126,7 @@ def ensemble_entry(  # noqa: PLR0913 - what it is made of
             baseline.
         why_not: Why there is no ensemble.
         other_schedule: Whether they are the baseline, and were trained by another schedule.
+        other_weights: Whether the student learned from teachers that were not weighed alike.
     """
     untaught, distilled = students[0].untaught, students[0].distilled
     without = [one.untaught.measured.accuracy for one in students]
@@ -163,6 +165,7 @@ def ensemble_entry(  # noqa: PLR0913 - what it is made of
         distilled=entries[1],
         trained_again=trained_again,
         other_schedule=other_schedule,
+        other_weights=other_weights,
     )
 
 

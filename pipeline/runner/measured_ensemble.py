@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Outputs
     from pipeline.stage import Teacher
+    from pipeline.stages.distill import Distill
     from pipeline.tasks import Task
 
-__all__ = ["Ensemble", "answers_alone", "measured_ensemble"]
+__all__ = ["Ensemble", "answers_alone", "measured_ensemble", "weighed_otherwise"]
 
 _RECORDS = "ensembles"
 _VERSION = 1
@@ -59,6 +60,13 @@ class Ensemble:
 def answers_alone(teachers: Sequence[Teacher]) -> tuple[str, ...]:
     """The teachers of which only answers are known, and these on training images: no ensemble of them can be run."""
     return tuple(teacher.name for teacher in teachers if teacher.network is None)
+
+
+def weighed_otherwise(teaching: Distill) -> bool:
+    """Whether the teachers count otherwise for their student than where they run together, which is all alike."""
+    weighting = teaching.weighting
+    alike = len(set(weighting)) == 1 if isinstance(weighting, tuple) else weighting == "uniform"
+    return not alike and len(teaching.teachers or ()) > 1
 
 
 def measured_ensemble(chain: Chain, target: Target, teachers: Sequence[Teacher]) -> Ensemble:

@@ -19,7 +19,7 @@ from pipeline.report.training_files import write_tensorboard
 from pipeline.runner.baseline_doubts import doubts_of
 from pipeline.runner.ensemble_or_student import ensemble_entry
 from pipeline.runner.goal_report import goal_entry, with_goal
-from pipeline.runner.measured_ensemble import answers_alone, measured_ensemble
+from pipeline.runner.measured_ensemble import answers_alone, measured_ensemble, weighed_otherwise
 from pipeline.runner.report_rows import make_report
 from pipeline.runner.speedup import speedup
 from pipeline.runner.students import comes_trained, students_of_all_seeds, trained_otherwise
@@ -203,5 +203,6 @@ def _ensemble(chain: Chain, target: Target, made: Made) -> tuple[EnsembleEntry |
         trained_again=comes_trained(chain.plan, baseline.result.artifact),
         why_not=why_not,
         other_schedule=trained_otherwise(chain.plan, baseline.result.artifact),
+        other_weights=weighed_otherwise(chain.plan.recipe.distill),
     )
     return entry, students[0].untaught.measured

@@ -165,6 +165,15 @@ def test_a_baseline_of_another_schedule_is_told_not_to_be_the_same_training(repo
     assert "trained by baseline.schedule, which is not that of distill.schedule" in told
 
 
+def test_teachers_that_were_weighed_otherwise_than_the_ensemble_are_told(report: Report) -> None:
+    weighed = _together((0.9, 0.95)).model_copy(update={"other_weights": True})
+    assert texts.ensemble_notes(report.model_copy(update={"ensemble": weighed})) == [
+        "The student learned from its teachers as distill.weighting weighs them; the ensemble is that of all alike."
+    ]
+    unmeasured = weighed.model_copy(update={"accuracy": None})
+    assert texts.ensemble_notes(report.model_copy(update={"ensemble": unmeasured})) == []
+
+
 def test_an_ensemble_that_was_not_measured_has_no_row_and_a_reason(report: Report) -> None:
     seed = SeedEntry(seed=0, untaught=0.9, distilled=0.95)
     nothing = {"accuracy": None, "why_not": "of a only answers are known", "summed": True, "seeds": (seed,)}

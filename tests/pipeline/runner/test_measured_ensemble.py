@@ -11,8 +11,9 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.progress import SilentProgress
 from pipeline.runner.deploy import deploy
-from pipeline.runner.measured_ensemble import _said_together
+from pipeline.runner.measured_ensemble import _said_together, weighed_otherwise
 from pipeline.runner.write_answers_file import write_answers_file
+from pipeline.stages.distill import Distill
 from pipeline.store import Store
 from pipeline.tasks.classification import Classification
 
@@ -92,6 +93,24 @@ def test_where_only_answers_teach_students_seeds_and_p_are_told(
     both = _report(tiny_recipe, store, tmp_path / "both", teachers=[str(file), f"{tiny_file}:tiny"], weighting=(3, 1))
     assert both.ensemble is not None
     assert (both.ensemble.members, len(both.teachers)) == (2, 1)
+    assert both.ensemble.other_weights
     taught = both.stage("distill")
     assert taught is not None
     assert "learned from theirs and tiny" in taught.notes  # as they are named, so that the weights are theirs
+
+
+@pytest.mark.parametrize(
+    ("fields", "otherwise"),
+    [
+        ({}, False),
+        ({"weighting": "confidence"}, True),
+        ({"weighting": (3, 1)}, True),
+        ({"weighting": (2, 2)}, False),
+        ({"weighting": "confidence", "teachers": ("resnet18",)}, False),
+    ],
+)
+def test_teachers_that_do_not_count_alike_for_their_student_are_another_ensemble(
+    fields: dict[str, Any], *, otherwise: bool
+) -> None:
+    teaching = Distill.model_validate({"teachers": ("resnet18", "resnet34"), **fields})
+    assert weighed_otherwise(teaching) is otherwise
