@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from pipeline.environment import Machine
     from pipeline.recipe import Recipe
 
-__all__ = ["check_goal", "check_plannable"]
+__all__ = ["check_goal", "check_plannable", "goal_decides_size"]
 
 _DECIDED = ("channels", "ratio", "scope")
 """Fields of prune that say how many channels stay of which layer."""
+
+
+def goal_decides_size(recipe: Recipe, skipped: Mapping[str, str]) -> bool:
+    """Whether how large the input is, is left to a goal: on request, or where nobody says and fewer pixels help it.
+
+    Args:
+        recipe: As the user gave it, or as it was resolved.
+        skipped: As of :func:`~pipeline.chain.skipped_stages.skipped_stages`.
+    """
+    section = recipe.downsample
+    by_default = not section.acts and asks_for_fewer_pixels(recipe.goal)
+    return "downsample" not in skipped and (section.size == "auto" or by_default)
 
 
 def check_goal(recipe: Recipe, skipped: Mapping[str, str]) -> None:
@@ -103,9 +115,7 @@ def check_plannable(
             certain.
     """
     measured = [budget.quantity for budget in recipe.goal.budgets() if not budget.is_counted]
-    section = recipe.downsample
-    fewer_pixels = section.size == "auto" or (not section.acts and asks_for_fewer_pixels(recipe.goal))
-    may_go = "prune" not in skipped or ("downsample" not in skipped and fewer_pixels)
+    may_go = "prune" not in skipped or goal_decides_size(recipe, skipped)
     reasons = [f"{target.name}: {why}" for target in targets if (why := cannot_run(target, place, machine))]
     if reasons and "goal" in recipe.goal.require:
         raise UsageError(

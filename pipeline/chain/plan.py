@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.workers.workplace import HERE
 from exporters.auto import AUTO
 from pipeline.catalog import task_named
-from pipeline.chain.goal_checks import check_plannable
+from pipeline.chain.goal_checks import check_plannable, goal_decides_size
 from pipeline.chain.preprocessing import preprocess_of
 from pipeline.chain.skipped_stages import check_asked, skipped_stages
 from pipeline.chain.slow_bf16 import slow_bf16
@@ -25,7 +25,6 @@ from pipeline.measuring.bundle_images import remember_dataset
 from pipeline.models.backbone import with_backbone
 from pipeline.models.resolve import PINNED, resolve_model, resolve_weights
 from pipeline.preprocess_section import InputSection
-from pipeline.recipe.goal import asks_for_fewer_pixels
 from pipeline.stages.answers import AskTeacher, TakeAnswers
 from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import CalibrateGraph
@@ -107,7 +106,7 @@ class Plan:
     @property
     def size_is_open(self) -> bool:
         """Whether a goal decides how large the input is."""
-        return self.downsamples and self.recipe.downsample.size == "auto"
+        return goal_decides_size(self.recipe, self.skipped)
 
     @property
     def depth_is_open(self) -> bool:
@@ -369,7 +368,7 @@ def _resolved(
     """
     preprocess = parts.preprocess
     downsample = recipe.downsample
-    if not downsample.acts and asks_for_fewer_pixels(recipe.goal) and "downsample" not in skipped:
+    if goal_decides_size(recipe, skipped):
         downsample = downsample.model_copy(update={"size": "auto"})
     distill = recipe.distill.model_copy(
         update={

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.chain.goal_checks import check_goal
+from pipeline.chain.goal_checks import check_goal, goal_decides_size
 from pipeline.chain.teachers import is_file_of_answers
 from pipeline.errors import UsageError
 from pipeline.recipe.goal import asks_for_fewer_pixels
@@ -44,7 +44,7 @@ def skipped_stages(
     skipped: dict[str, str] = dict.fromkeys(recipe.skip, "skipped on request")
     if model.origin == "onnx":
         _check_untrained(recipe, model)
-        asked = recipe.downsample.acts or asks_for_fewer_pixels(recipe.goal)
+        asked = recipe.downsample.acts or goal_decides_size(recipe, skipped)
         for name in ("distill", "prune", *(("downsample",) if asked else ())):
             skipped.setdefault(name, "an ONNX file is not trained: its network is taken as it is")
     if not dataset.train:
@@ -53,7 +53,7 @@ def skipped_stages(
     if recipe.distill.teachers is None and (weights.origin == "file" or not task.teachers):
         why = "the network comes trained" if weights.origin == "file" else "nobody is named to learn from"
         skipped.setdefault("distill", f"{why}; name teachers with --teacher")
-    if asks_for_fewer_pixels(recipe.goal) and recipe.input.size is not None and not recipe.downsample.acts:
+    if recipe.input.size is not None and recipe.downsample.size is None and goal_decides_size(recipe, skipped):
         why = "input.size is given: images stay as large as that, unless downsample.size=auto"
         skipped.setdefault("downsample", why)
     return skipped
@@ -112,7 +112,7 @@ def _check_mixed_sizes(recipe: Recipe, skipped: Mapping[str, str], task: Task) -
             got=str(section.mixed_sizes),
             fix="leave it out",
         )
-    if section.size is None and (section.stem or not asks_for_fewer_pixels(recipe.goal)):
+    if section.size is None and not goal_decides_size(recipe, skipped):
         raise UsageError(
             "sizes are mixed where images are made smaller, and they stay as they are",
             where="downsample.mixed_sizes",

@@ -13,6 +13,7 @@ from PIL import Image
 
 from exporters.ort_cpu.target import OrtCpuTarget
 from pipeline import catalog
+from pipeline.chain.goal_checks import goal_decides_size
 from pipeline.chain.plan import Plan, make_plan
 from pipeline.chain.skipped_stages import check_asked
 from pipeline.errors import DataError, EdgewrightError, UnknownNameError, UsageError, WeightsError
@@ -629,6 +630,32 @@ def test_a_goal_that_cannot_be_measured_is_refused_before_anything_is_trained(
     assert (raised.value.where, raised.value.got) == ("goal.latency", "ort-cpu: a test")
     assert planned(targets=["ort-cpu"], goal={"macs": "0.5x", "params": "2M"})
     assert planned(targets=["ort-cpu"], goal={"latency": "5ms"}, skip=["prune", "downsample"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "decided"),
+    [
+        ({}, True),
+        ({"input": {"size": 64}}, False),
+        ({"input": {"size": 64}, "downsample": {"size": "auto"}}, True),
+        ({"downsample": {"size": 24}}, False),
+        ({"downsample": {"stem": "earlier"}}, False),
+        ({"downsample": {"size": "auto"}, "skip": ["prune", "downsample"]}, False),
+    ],
+)
+def test_a_goal_has_to_be_measured_exactly_where_it_decides_about_the_size(
+    planned: Planner, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], *, decided: bool
+) -> None:
+    asked = {"skip": ["prune"], "targets": ["ort-cpu"], "goal": {"latency": "0.5x"}}
+    plan = planned(**{**asked, **fields})
+    assert goal_decides_size(plan.recipe, plan.skipped) is plan.size_is_open is decided
+    assert (plan.recipe.downsample.size == "auto") is (decided or "downsample" in fields.get("skip", ()))
+    monkeypatch.setattr(OrtCpuTarget, "cannot_run", lambda _: "a test")
+    if not decided:
+        assert planned(**{**asked, **fields}).skipped
+        return
+    with pytest.raises(UsageError, match="no target can run here"):
+        planned(**{**asked, **fields})
 
 
 def test_a_recovery_that_learns_from_teachers_needs_some(planned: Planner) -> None:
