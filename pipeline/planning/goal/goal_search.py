@@ -20,7 +20,7 @@ from pipeline.planning.goal.channel_plan import BY_PARAMS, ChannelPlanner
 from pipeline.planning.goal.cost_model import work_by_block
 from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.goal.measured_networks import MeasuredNetworks
-from pipeline.planning.goal.outline import gone_blocks, read_outline, smaller_inputs
+from pipeline.planning.goal.outline import gone_blocks, layers_of, read_outline, smaller_inputs
 from pipeline.planning.goal.short_recovery import ShortRecoveries, Way
 from pipeline.report.figures import amount
 
@@ -90,7 +90,7 @@ class GoalSearch:
             if own.groups:
                 networks.measure("fewest channels", own, own.fewest_channels)
             ticker.advance()
-            self._refuse_the_impossible(smaller, shallow)
+            self._refuse_the_impossible()
             for label, kept in halves.items():
                 networks.measure(label, own, kept)
                 ticker.advance()
@@ -176,44 +176,49 @@ class GoalSearch:
         how = f"not within its budgets after {len(planned)} rounds" if missed else "chosen by measurement"
         return self._plan(way, network, f"{how}: {self._budgets.told(network.found)}")
 
-    def _refuse_the_impossible(self, smaller: Sequence[Outline], shallow: Sequence[Outline]) -> None:
+    def _holds(self, network: MeasuredNetwork) -> bool:
+        return self._budgets.missed(network.found) is None
+
+    def _refuse_the_impossible(self) -> None:
         """Ask for what is possible where not even the least of everything holds the budgets.
 
-        What channels, pixels and blocks save alone says whether that is worth measuring: nothing is refused by it.
+        That is measured where nothing else that was measured holds them: what pixels, blocks and channels save
+        together does not follow from what each saves alone.
+
+        Raises:
+            GoalError: with what the least of everything was measured to cost.
         """
-        if self._budgets.missed(self._smallest()) is None:
+        every, own = self._networks.every, self._own
+        if any(map(self._holds, every)):
             return
-        own, unpruned = self._own, self._networks.every[0].found
-        least = replace((shallow or [own])[-1], size=(smaller or [own])[-1].size)
+        size = min((one.outline.size for one in every), key=prod)
+        least = replace(max((one.outline for one in every), key=lambda one: len(one.gone)), size=size)
         network = self._networks.once("least of everything", least, least.fewest_channels)
         missed = self._budgets.missed(network.found)
         if missed is None:
             return
         budget = next(one for one in self._budgets.every if one.quantity == missed)
-        found, most = (amount(missed, one[missed], relative=budget.relative) for one in (network.found, unpruned))
-        ways = [f"images of {'x'.join(map(str, least.size))} pixels"] if least.size != own.size else []
+        found, most = (amount(missed, one[missed], relative=budget.relative) for one in (network.found, every[0].found))
+        ways = [f"images of {'x'.join(map(str, size))} pixels"] if size != own.size else []
         ways += [f"{len(least.gone)} residual blocks left out"] if least.gone else []
         ways += ["the fewest channels that every layer can be left with"] if own.groups else []
         raise GoalError(
             f"this network cannot be brought to {missed} {budget.text} on {self._target.name}",
             where=f"goal.{missed}",
             got=f"{found} with {' and '.join(ways) or 'nothing that may go'}, {most} unpruned; "
-            f"{_heaviest(network, missed)}",
+            f"{self._heaviest(network, missed)}",
             expected=f"at most {budget.text}",
-            fix="take a smaller network, or ask for less",
+            fix=f"take a smaller network, or allow more than {found}",
         )
 
-    def _smallest(self) -> dict[str, float]:
-        """The least that each quantity may be, by what channels, pixels and blocks were each measured to save alone."""
-        unpruned, *others = self._networks.every
-        found = dict(unpruned.found)
-        for name, whole in unpruned.found.items():
-            levers: dict[tuple[bool, bool], float] = {}
-            for one in others:
-                lever = (one.outline.size != self._own.size, bool(one.outline.gone))
-                levers[lever] = min(levers.get(lever, 1.0), one.found[name] / whole)
-            found[name] *= prod(levers.values())
-        return found
+    def _heaviest(self, network: MeasuredNetwork, quantity: str) -> str:
+        """Where most of what is left of a network is, counted at its own size."""
+        by_params, outline = quantity in BY_PARAMS, network.outline
+        layers = layers_of(self._chain, self._networks.without_blocks(outline.gone), outline)
+        work = work_by_block(layers, outline.fractions(network.kept), by_params=by_params)
+        block = max(work, key=lambda name: work[name])
+        share, what = work[block] / sum(work.values()), "parameters" if by_params else "multiplications"
+        return f"of the {what} that are left {share:.0%} are in {block} layers"
 
     def _plan(self, way: Way, network: MeasuredNetwork, reason: str) -> GoalPlan:
         networks, outline = self._networks, way.outline
@@ -227,12 +232,3 @@ class GoalSearch:
             networks=networks.trials.choice(network.label, reason),
             ways=self._recoveries.choice(way),
         )
-
-
-def _heaviest(network: MeasuredNetwork, quantity: str) -> str:
-    """Where most of what is left of a network is."""
-    by_params, outline = quantity in BY_PARAMS, network.outline
-    work = work_by_block(outline.layers, outline.fractions(network.kept), by_params=by_params)
-    block = max(work, key=lambda name: work[name])
-    share, what = work[block] / sum(work.values()), "parameters" if by_params else "multiplications"
-    return f"of the {what} that are left {share:.0%} are in {block} layers"

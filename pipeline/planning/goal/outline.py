@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.pruning.channel_groups import ChannelGroup
     from pipeline.training.images import TrainingImages
 
-__all__ = ["Outline", "gone_blocks", "read_outline", "smaller_inputs"]
+__all__ = ["Outline", "gone_blocks", "layers_of", "read_outline", "smaller_inputs"]
 
 _SHARES_GONE = (0.25, 0.5)
 """Of the blocks that can be left out."""
@@ -108,6 +108,24 @@ def read_outline(chain: Chain, artifact: Artifact, gone: tuple[str, ...] = ()) -
         layers=tuple(layer_costs(network, shape, groups)),
         round_to=section.round_to,
     )
+
+
+def layers_of(chain: Chain, artifact: Artifact, outline: Outline) -> tuple[LayerCost, ...]:
+    """What each layer costs at an outline's size: its own ``layers`` say that of the network's size.
+
+    Args:
+        chain: What is run.
+        artifact: The network without the blocks that are gone, with all its channels.
+        outline: Of it.
+    """
+    from pipeline.models.files import load_network
+    from pipeline.planning.goal.layer_costs import layer_costs
+
+    parts = chain.plan.parts
+    network = load_network(artifact.root, parts.model)
+    if outline.size != parts.preprocess.size:
+        parts.task.shrunk(network, parts.preprocess.size, outline.size)
+    return tuple(layer_costs(network, parts.preprocess.at(outline.size).shape, outline.groups))
 
 
 def smaller_inputs(chain: Chain, artifact: Artifact) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -65,13 +66,19 @@ def _honest(outline: Outline, kept: Mapping[str, int]) -> dict[str, float]:
     }
 
 
+def _at(outline: Outline) -> tuple[LayerCost, ...]:
+    """At another size than its own a layer has another name: that of its maps."""
+    before = "" if outline.size == (32, 32) else "smaller "
+    return tuple(replace(one, block=f"{before}{one.block}") for one in outline.layers)
+
+
 class _Networks(MeasuredNetworks):
     """Networks that cost what ``costs`` says."""
 
     costs: ClassVar[Any] = staticmethod(_honest)
 
     def __init__(self, chain: Any, *_: object) -> None:  # noqa: ANN401 - a chain
-        self._budgets = Budgets(chain.plan.recipe.goal.budgets())
+        self._budgets, self._network = Budgets(chain.plan.recipe.goal.budgets()), chain
         self.precision = "int8"
         self.trials = Trials("networks", {})
         self.every = []
@@ -105,6 +112,7 @@ def _searched(monkeypatch: pytest.MonkeyPatch, sizes: Sequence[tuple[int, int]] 
     monkeypatch.setattr(module, "read_outline", lambda *_: _OUTLINE)
     monkeypatch.setattr(module, "smaller_inputs", lambda *_: list(sizes))
     monkeypatch.setattr(module, "gone_blocks", lambda *_: [])
+    monkeypatch.setattr(module, "layers_of", lambda _chain, _network, outline: _at(outline))
     monkeypatch.setattr(module, "MeasuredNetworks", _Networks)
     monkeypatch.setattr(module, "ShortRecoveries", _Recoveries)
     target: Any = SimpleNamespace(name="ort-cpu")
@@ -158,8 +166,23 @@ def test_what_is_possible_was_measured_before_anything_is_refused(monkeypatch: p
     measured = _honest(smallest, least)["latency"]
     assert str(raised.value.got) == (
         f"{measured:.2f}x with images of 16x16 pixels and the fewest channels that every layer can be left with, 1.00x "
-        "unpruned; of the multiplications that are left 53% are in a layers"
+        "unpruned; of the multiplications that are left 53% are in smaller a layers"
     )
+    assert raised.value.fix == f"take a smaller network, or allow more than {measured:.2f}x"
+
+
+@pytest.mark.parametrize("sizes", [[(16, 16)], [(24, 24), (16, 16)]])
+def test_what_levers_save_together_is_measured_and_not_the_product_of_what_each_saves(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[tuple[int, int]]
+) -> None:
+    def together(outline: Outline, kept: Mapping[str, int]) -> dict[str, float]:
+        few, small = kept != outline.all_channels, outline.size != (32, 32)
+        return {"latency": 0.4 if few and small else 0.5 if few or small else 1.0}
+
+    monkeypatch.setattr(_Networks, "costs", staticmethod(together))
+    with pytest.raises(GoalError, match=r"cannot be brought to latency 0\.3x") as raised:
+        _searched(monkeypatch, sizes, latency="0.3x")
+    assert str(raised.value.got).startswith("0.40x with images of 16x16 pixels and the fewest channels")
 
 
 def test_levers_that_save_more_together_than_each_alone_says_refuse_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
