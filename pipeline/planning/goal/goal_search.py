@@ -152,29 +152,58 @@ class GoalSearch:
         return Way(outline=outline, kept=kept), predicted
 
     def _corrected(self, way: Way, ticker: Ticker) -> GoalPlan:
-        """Plan and measure until what is measured is within five percent below the budget; else what came nearest.
+        """Plan and measure until what is measured is within five percent below the budget; take what loses least.
 
-        What holds the budget with all channels is measured already and stays as it is.
+        What holds the budget with all channels is measured already and stays as it is. The last plan allows for as much
+        as the one before it was off by, where none has held the budget yet.
         """
         outline, aim = way.outline, _AIM
-        if way.kept == outline.all_channels:
-            known = self._networks.with_all_channels(outline)
+        known = self._networks.with_all_channels(outline)
+        if way.kept == outline.all_channels and self._holds(known):
             return self._plan(way, known, f"chosen by measurement: {self._budgets.told(known.found)}")
-        planned: list[tuple[bool, float, MeasuredNetwork]] = []
+        rounds: list[MeasuredNetwork] = []
         for number in range(1, _ROUNDS + 1):
             kept, predicted = self._planner.planned(outline, aim)
-            again = any(kept == earlier.kept for *_, earlier in planned)
+            again = any(kept == earlier.kept for earlier in rounds)
             network = self._networks.measure(f"plan {number}", outline, kept, predicted)
             ticker.advance()
-            missed, distance = self._budgets.missed(network.found) is not None, self._budgets.distance(network.found)
-            planned.append((missed, distance, network))
-            if not missed and distance <= _WITHIN:
+            rounds.append(network)
+            if self._holds(network) and self._budgets.distance(network.found) <= _WITHIN:
                 break
             if again:
-                aim *= _LOWER if missed else _HIGHER
-        missed, _, network = min(planned, key=lambda one: one[:2])
-        how = f"not within its budgets after {len(planned)} rounds" if missed else "chosen by measurement"
-        return self._plan(way, network, f"{how}: {self._budgets.told(network.found)}")
+                aim *= _HIGHER if self._holds(network) else _LOWER
+            if number == _ROUNDS - 1 and not any(map(self._holds, rounds)):
+                aim /= max(1.0, *(network.found[name] / cost for name, cost in predicted.items()))
+        return self._least_loss(way, rounds)
+
+    def _least_loss(self, way: Way, rounds: Sequence[MeasuredNetwork]) -> GoalPlan:
+        """Of all that was measured to hold the budgets what loses least; that there is one was seen before.
+
+        A way's short recovery speaks for what loses about as much as its plans do; what other ways come back to is
+        known of the networks that were recovered for them. Of others nothing is known but the importance of what goes.
+
+        Args:
+            way: That was planned to the end.
+            rounds: Its plans.
+        """
+        most = max(one.outline.lost(one.kept) for one in rounds)
+
+        def loss(one: MeasuredNetwork) -> tuple[int, float, float]:
+            lost, same = one.outline.lost(one.kept), one.outline == way.outline
+            if same and lost <= most:
+                return 0, 0.0, lost
+            accuracy = self._recoveries.accuracy(Way(outline=one.outline, kept=one.kept))
+            return (2, float(not same), lost) if accuracy is None else (1, -accuracy, lost)
+
+        network = min(filter(self._holds, self._networks.every), key=loss)
+        told = f"chosen by measurement: {self._budgets.told(network.found)}"
+        if not any(map(self._holds, rounds)):
+            nearest = min(rounds, key=lambda one: self._budgets.distance(one.found))
+            told += (
+                f"; none of {len(rounds)} plans in turn held, the nearest {self._budgets.told(nearest.found)}, and of "
+                f"all else that was measured to hold {network.label} loses least"
+            )
+        return self._plan(Way(outline=network.outline, kept=network.kept), network, told)
 
     def _holds(self, network: MeasuredNetwork) -> bool:
         return self._budgets.missed(network.found) is None

@@ -68,6 +68,15 @@ class Outline:
         """Root to what is left of its channels."""
         return {root: kept[root] / number for root, number in self.all_channels.items()}
 
+    def lost(self, kept: Mapping[str, int]) -> float:
+        """Importance of the channels that go where so many stay, as a fraction of that of all: 0 where none goes."""
+        gone = whole = 0.0
+        for group in self.groups:
+            ascending = sorted(group.scores.repeat(group.copies).tolist())
+            gone += sum(ascending[: group.channels - kept[group.root]])
+            whole += sum(ascending)
+        return gone / whole if gone else 0.0
+
     def half_blocks(self) -> dict[str, dict[str, int]]:
         """For each block of layers the network with half of the channels that its layers make."""
         whole = self.all_channels

@@ -91,10 +91,25 @@ class ShortRecoveries:
         """What is told of it; None where there was one way alone."""
         if not self._found:
             return None
-        label = taken.outline.label
-        self._trials.note(label, "taken")
+        label = min(self._found, key=lambda one: self._found[one][:2])
         accuracy = percent(-self._found[label][0])
-        return self._trials.choice(label, f"{label} comes back to most, {accuracy} of images that it was not shown")
+        reason = (
+            f"{label} comes back to most, {accuracy} {self._chain.plan.parts.task.metric} on images it was not shown"
+        )
+        if taken.outline.label == label:
+            self._trials.note(label, "taken")
+            return self._trials.choice(label, reason)
+        self._trials.note(label, "comes back to most, but no plan for it was measured to hold the goal")
+        label = taken.outline.label
+        self._trials.note(label, "taken, since it was measured to hold the goal")
+        return self._trials.choice(
+            label, f"{reason}; as no plan for it was measured to hold the goal, {label} is taken"
+        )
+
+    def accuracy(self, way: Way) -> float | None:
+        """What a way came back to; None where exactly that was not recovered."""
+        accuracy, _, known = self._found.get(way.outline.label, (0.0, 0.0, None))
+        return -accuracy if known is not None and known == way else None
 
     def _recovered(self, way: Way) -> tuple[float, float]:
         """Accuracy and loss (nats) of a way; each takes as many steps, half of them for each stage where both act."""

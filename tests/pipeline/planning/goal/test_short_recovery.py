@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from pipeline.data.dataset import Dataset, Sample
-from pipeline.planning.goal.short_recovery import ShortRecoveries, _some_images
+from pipeline.planning.goal.outline import Outline
+from pipeline.planning.goal.short_recovery import ShortRecoveries, Way, _some_images
+from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 
 
@@ -37,3 +39,36 @@ def test_it_takes_no_longer_than_the_recovery_that_is_asked_for(epochs: int, tol
     network: Any = None
     choice = ShortRecoveries(chain, network, {})._trials.choice("", "")
     assert f"after {told}".strip() in choice.among
+
+
+def _way(side: int) -> Way:
+    return Way(outline=Outline(size=(side, side), groups=(), layers=(), round_to=8), kept={})
+
+
+def test_another_way_than_the_best_is_told_as_such_and_only_what_was_recovered_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The metric is that of the task: of a detector it is no share of images."""
+    recipe = Recipe.model_validate({"model": "resnet18"})
+    parts = SimpleNamespace(task=SimpleNamespace(metric="AP"))
+    plan = SimpleNamespace(recipe=recipe, size_is_open=True, skipped={}, parts=parts)
+    chain: Any = SimpleNamespace(plan=plan, progress=SilentProgress())
+    network: Any = None
+    comes_back_to = {32: 0.5, 24: 0.75, 16: 0.25}
+    monkeypatch.setattr(ShortRecoveries, "_recovered", lambda _, way: (comes_back_to[way.outline.size[0]], 1.0))
+    recoveries = ShortRecoveries(chain, network, {})
+    assert recoveries.best([_way(32), _way(24)]) == _way(24)
+    assert (recoveries.accuracy(_way(32)), recoveries.accuracy(_way(16))) == (0.5, None)
+
+    best, other = (recoveries.choice(_way(side)) for side in (24, 16))
+    assert best is not None
+    assert other is not None
+    told = "24x24 comes back to most, 75.00 % AP on images it was not shown"
+    assert (best.chosen, best.reason) == ("24x24", told)
+    assert other.chosen == "16x16"
+    assert other.reason == f"{told}; as no plan for it was measured to hold the goal, 16x16 is taken"
+    assert {one.label: one.outcome for one in other.tried} == {
+        "32x32": "comes back to less",
+        "24x24": "comes back to most, but no plan for it was measured to hold the goal",
+        "16x16": "taken, since it was measured to hold the goal",
+    }
