@@ -110,6 +110,8 @@ class GoalSearch:
     ) -> list[Outline]:
         """Those with all channels, measured, what keeps most first; none where what keeps least saves too little.
 
+        What holds the budgets saves enough, however little that is.
+
         Args:
             what: They are, for a table.
             levers: What keeps most first.
@@ -120,8 +122,9 @@ class GoalSearch:
         found: list[Outline] = []
         for lever in reversed(levers):
             outline = outline_of(lever)
-            costs = self._networks.measure(what, outline, outline.all_channels).found
-            if not found and min(costs[name] / unpruned[name] for name in costs) > _WORTH_MEASURING:
+            network = self._networks.measure(what, outline, outline.all_channels)
+            left = min(cost / unpruned[name] for name, cost in network.found.items())
+            if not found and left > _WORTH_MEASURING and not self._holds(network):
                 return []
             found.append(outline)
             ticker.advance()

@@ -265,6 +265,16 @@ def test_what_levers_save_together_is_measured_and_not_the_product_of_what_each_
     assert str(raised.value.got).startswith("0.40x with images of 16x16 pixels and the fewest channels")
 
 
+def test_an_input_that_saves_little_is_taken_where_that_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    def little(outline: Outline, _: Mapping[str, int]) -> dict[str, float]:
+        return {"latency": 0.93 if outline.size != (32, 32) else 1.0}
+
+    monkeypatch.setattr(_Networks, "costs", staticmethod(little))
+    plan = _searched(monkeypatch, [(16, 16)], latency="0.95x")
+
+    assert (plan.size, plan.networks.chosen) == ((16, 16), "smaller input, 16x16")
+
+
 def test_where_no_plan_finds_anything_to_take_what_holds_is_taken_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_Networks, "costs", staticmethod(lambda _, kept: {"latency": 1.0 if kept["b"] > 32 else 0.4}))
     monkeypatch.setattr(_Listed, "numbers", (256,) * 7)
