@@ -14,7 +14,7 @@ class GoalEntry(BaseModel):
         asked: Quantity to the amount, as typed; ``drop``: the accuracy that may be lost against the baseline.
         relative: Quantities whose amount is a fraction of the unpruned network's.
         met: Whether what is shipped holds all of them, and has not lost more accuracy.
-        sentence: That in words, and where not, how near it came.
+        sentence: That in words, and where not, how near it came and what holds it back.
         found: Quantity to what is shipped has of it; what was not measured is lacking, and the goal is missed.
         accuracy_drop: What it lost, below 0 for a gain; null where nothing was measured.
         limit_s: The latency that was asked for, seconds; of a fraction, that of the unpruned network. Null: none was.

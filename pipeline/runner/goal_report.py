@@ -13,6 +13,7 @@ from pipeline.report.choice_record import SHIPPED, Tried
 from pipeline.report.figures import points, points_lost
 from pipeline.report.goal_record import GoalEntry
 from pipeline.report.record import AccuracyFigure, StageRow
+from pipeline.runner.goal_causes import causes_of_cost, causes_of_loss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,7 @@ def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: 
         if value is not None
     }
     before, last = outcomes[0].measured, outcomes[-1].measured
+    precision = outcomes[-1].result.artifact.facts["precision"]
     lost = None if before is None or last is None else drop(before, last)
     held = len(found) == len(budgets.every) and budgets.missed(found) is None
     met = held and lost is not None and is_spared(lost, goal)
@@ -58,9 +60,15 @@ def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: 
     if last is not None and budgets.ask_for_seconds:
         doubts += doubt_of_latency(last)
     if plan is not None and not budgets.are_counted:
-        doubts += _planned_otherwise(plan, target, outcomes[-1].result.artifact.facts["precision"])
+        doubts += _planned_otherwise(plan, target, precision)
     elif plan is None and not held:
-        doubts.append("nothing was done for it, since the stages that could are left out")
+        why = (f"{name}: {chain.plan.skipped[name]}" for name in ("downsample", "prune") if name in chain.plan.skipped)
+        doubts.append(f"nothing was done for it, since the stages that could are left out ({'; '.join(why)})")
+    if not met:
+        elsewhere = plan is None or (not budgets.are_counted and bool(_planned_otherwise(plan, target, precision)))
+        ships = None if elsewhere else plan
+        causes = [*causes_of_cost(budgets, found, timed, ships), *causes_of_loss(outcomes, lost, goal)]
+        doubts += [f"what holds it back: {'; '.join(causes)}"] if causes else []
     return GoalEntry(
         asked={
             **{budget.quantity: budget.text for budget in budgets.every},

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.report.figures import amount
+from pipeline.report.figures import amount, fine_percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.recipe.goal import Budget
 
-__all__ = ["Budgets"]
+__all__ = ["Budgets", "above"]
 
 _MEASURED_WITHIN = 1.02
 """A time or memory so little above its budget holds it as far as can be measured: that is how exact a comparison is."""
+_SHOWN = 0.005
+"""Of a budget: what whole percents show."""
 _EXACT = frozenset({"macs", "params", "size"})
 _FIGURES = {"latency": "p50_s", "size": "size_bytes", "memory": "memory_bytes"}
 
@@ -63,7 +65,7 @@ class Budgets:
 
     def distance(self, found: Mapping[str, float]) -> float:
         """How far from its budget the quantity is that comes nearest to it, or is the furthest above; a fraction."""
-        return abs(min(1 - found[budget.quantity] / budget.most for budget in self.every))
+        return abs(1 - max(found[budget.quantity] / budget.most for budget in self.every))
 
     def outcome(self, found: Mapping[str, float]) -> str:
         """What is to be said of a network that was measured."""
@@ -72,7 +74,8 @@ class Budgets:
             if self.furthest(found, 1.0) is None:
                 return f"holds, {self.distance(found):.0%} below"
             return f"holds as far as can be measured, {self.distance(found):.0%} above"
-        return f"{missed} {self.distance(found):.0%} above"
+        most = next(budget.most for budget in self.every if budget.quantity == missed)
+        return f"{missed} {above(found[missed] / most)}"
 
     def figures(self, costs: Mapping[str, float]) -> dict[str, float]:
         """Costs by the names of :data:`pipeline.report.choice_record.Figure`; those that are not known are left out."""
@@ -90,3 +93,13 @@ class Budgets:
             else f"{b.quantity} of at most {b.text} not measured here"
             for b in self.every
         )
+
+
+def above(share: float) -> str:
+    """How far a quantity is above its budget, ``7% above``; one byte too many is told too.
+
+    Args:
+        share: Of the budget, more than 1.
+    """
+    over = share - 1
+    return f"{f'{over:.0%}' if over >= _SHOWN else fine_percent(over)} above"

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from pipeline.planning.goal.outline import Outline
     from pipeline.progress import Ticker
 
-__all__ = ["GoalSearch"]
+__all__ = ["ROUNDS", "GoalSearch"]
 
-_ROUNDS = 5
+ROUNDS = 5
+"""Of planning and measuring, at most."""
 _WITHIN = 0.05
 """A network that costs so much less than its budget has lost channels for nothing."""
 _AIM = 0.975
@@ -77,7 +78,7 @@ class GoalSearch:
         networks, own = self._networks, self._own
         sizes, blocks = smaller_inputs(self._chain, self._network), gone_blocks(self._chain, self._network)
         halves = {} if self._budgets.are_counted else own.half_blocks()  # what they save is known then
-        measuring = 2 + len(sizes) + len(blocks) + len(halves) + _ROUNDS
+        measuring = 2 + len(sizes) + len(blocks) + len(halves) + ROUNDS
         with self._chain.progress.track("planning for the goal", measuring) as ticker:
             unpruned = networks.measure("unpruned", own, own.all_channels)
             ticker.advance()
@@ -165,7 +166,7 @@ class GoalSearch:
         if way.kept == outline.all_channels and self._holds(known):
             return self._plan(way, known, f"chosen by measurement: {self._budgets.told(known.found)}")
         rounds: list[MeasuredNetwork] = []
-        for number in range(1, _ROUNDS + 1):
+        for number in range(1, ROUNDS + 1):
             kept, predicted = self._planner.planned(outline, aim)
             again = any(kept == earlier.kept for earlier in rounds)
             network = self._networks.measure(f"plan {number}", outline, kept, predicted)
@@ -175,7 +176,7 @@ class GoalSearch:
                 break
             if again:
                 aim *= _HIGHER if self._holds(network) else _LOWER
-            if number == _ROUNDS - 1 and not any(map(self._holds, rounds)):
+            if number == ROUNDS - 1 and not any(map(self._holds, rounds)):
                 aim /= max(1.0, *(network.found[name] / cost for name, cost in predicted.items()))
         return self._least_loss(way, rounds)
 

@@ -128,7 +128,8 @@ def test_a_goal_that_is_required_and_missed_ends_with_8(met: tuple[Recipe, Store
     goal = deployed.report.goal
     assert goal is not None
     assert (goal.met, deployed.exit_code, deployed.report.verdict.status) == (False, 8, "missed")
-    assert "nothing was done for it, since the stages that could are left out" in goal.sentence
+    assert "nothing was done for it, since the stages that could are left out (downsample: input.size" in goal.sentence
+    assert "; prune: skipped on request); what holds it back: macs is 67% above its budget" in goal.sentence
 
 
 def test_what_is_counted_is_planned_where_the_target_cannot_run(

@@ -76,7 +76,8 @@ def test_what_disturbed_the_machine_is_told_with_a_missed_goal(monkeypatch: pyte
 
     assert _told(monkeypatch, timed, latency="0.5x") == (
         "the goal is missed: latency 0.60x of at most 0.5x; no accuracy lost (at most 1 point may be); latency 0.50x "
-        "to 0.70x side by side, in doubt since other programs took 69 % of the cores' time"
+        "to 0.70x side by side, in doubt since other programs took 69 % of the cores' time; what holds it back: "
+        "latency is 20% above its budget, which lies within the interval of its measurements"
     )
 
 
@@ -95,7 +96,8 @@ def test_a_network_that_is_as_small_as_asked_and_lost_accuracy_misses_its_goal(d
     assert found.accuracy_drop == pytest.approx(0.1)
     assert found.asked == {"macs": "2M", "drop": drop or "1%"}
     most = "10 points" if met else "1 point"
-    assert found.sentence.endswith(f"macs 1.00 M of at most 2M; 10 points lost (at most {most} may be)")
+    why = "" if met else "; what holds it back: accuracy: int8 lost 10 points"
+    assert found.sentence.endswith(f"macs 1.00 M of at most 2M; 10 points lost (at most {most} may be){why}")
     assert _exit_code(("goal",), found, None) == (0 if met else 8)
 
 
@@ -136,6 +138,63 @@ def test_a_plan_that_was_about_something_else_is_told_as_such() -> None:
 
     assert found.sentence.endswith("; planned on openvino; planned in float, and int8 ships")
     assert "planned" not in _entry(*_SAME, plan=_plan(target="openvino"), macs="2M").sentence
+
+
+def _latency(label: str, found: float, predicted: float | None = None) -> Tried:
+    said = {} if predicted is None else {"latency_ratio": predicted}
+    return Tried.model_validate(
+        {"label": label, "figures": {"latency_ratio": found}, "predicted": said, "outcome": "a test"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("rounds", "told"),
+    [
+        (5, "all 5 rounds of planning were used up, with predictions off by up to 20%; "),
+        (4, ""),
+    ],
+)
+def test_a_missed_latency_is_told_with_what_was_planned_and_the_least_that_was_measured(
+    monkeypatch: pytest.MonkeyPatch, rounds: int, told: str
+) -> None:
+    tried: tuple[Tried, ...] = (*_NETWORKS.tried, _latency("fewest channels", 0.3))
+    tried += tuple(_latency(f"plan {number}", 0.5, predicted=0.4) for number in range(1, rounds + 1))
+    networks = _NETWORKS.model_copy(update={"tried": tried, "chosen": "plan 1"})
+    timed = TimeRatio(ratio=0.54, low=0.52, high=0.56)
+    monkeypatch.setattr(module, "_of_shipped", lambda *_: timed)
+
+    found = _entry(*_SAME, plan=_plan(networks=networks), latency="0.5x")
+    assert found.sentence.endswith(
+        "; what holds it back: latency is 8% above its budget; plan 1 had 0.50x before recovery; "
+        f"{told}the least that was measured is 0.30x, of fewest channels"
+    )
+    elsewhere = _entry(*_SAME, plan=_plan(networks=networks, precision="float"), latency="0.5x")
+    assert elsewhere.sentence.endswith(
+        "planned in float, and int8 ships; what holds it back: latency is 8% above its budget"
+    )
+
+
+def test_accuracy_that_is_lost_is_told_by_the_stages_that_lost_it() -> None:
+    stages = {"baseline": 0.9, "distill": 0.92, "prune": 0.85, "calibrate": 0.85, "export": 0.5, "build": 0.84}
+    outcomes = [_outcome(accuracy) for accuracy in stages.values()]
+    for name, outcome in zip(stages, outcomes, strict=True):
+        outcome.result.stage = name
+
+    assert _entry(*outcomes, macs="2M").sentence.endswith(
+        "; what holds it back: accuracy: prune lost 7 points, int8 lost 1 point"
+    )
+
+
+def test_where_nothing_was_done_for_a_goal_it_is_told_why() -> None:
+    chain = _chain(macs="0.5M")
+    chain.plan.skipped = {"prune": "no training images", "distill": "skipped on request"}  # type: ignore[misc]
+    found = goal_entry(chain, cast("Any", SimpleNamespace(name="ort-cpu")), _SAME, None)
+
+    assert found is not None
+    assert (
+        "nothing was done for it, since the stages that could are left out (prune: no training images)"
+        in found.sentence
+    )
 
 
 def test_figures_of_one_target_are_not_put_beside_those_of_another() -> None:

@@ -33,3 +33,9 @@ def test_the_one_furthest_above_is_named() -> None:
     budgets = Budgets(GoalSection.model_validate({"latency": "5ms", "size": "2MB"}).budgets())
     assert budgets.missed({"latency": 6e-3, "size": 3e6}) == "size"
     assert Budgets(()).missed({}) is None
+
+
+def test_how_far_above_is_that_of_the_quantity_which_is_missed_and_one_byte_is_told() -> None:
+    budgets = Budgets(GoalSection.model_validate({"latency": "5ms", "size": "2MB"}).budgets())
+    assert budgets.outcome({"latency": 5.075e-3, "size": 2.02e6}) == "size 1% above"
+    assert budgets.outcome({"latency": 5e-3, "size": 2_000_001}) == "size 0.000050 % above"
