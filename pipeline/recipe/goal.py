@@ -59,6 +59,9 @@ def _budget(quantity: Quantity, text: str) -> Budget:
     match = _AMOUNT.fullmatch(text)
     number, unit = (float(match[1]), match[2]) if match else (0.0, "")
     relative = unit == "x"
+    if quantity in _COUNTED and not unit and 0 < number < 1:
+        message = f"{text.strip()} of {quantity} is less than one; a fraction of what it is unpruned is {text.strip()}x"
+        raise ValueError(message)
     if not number or not (relative or unit in units) or (relative and number >= 1):
         known = ", ".join(f"2{one}" for one in units)
         message = f"{quantity} is an amount such as {known}, or a fraction of what it is unpruned, such as 0.5x"

@@ -38,6 +38,12 @@ def test_an_amount_that_says_nothing_is_refused_with_what_would(quantity: str, t
         GoalSection.model_validate({quantity: text})
 
 
+@pytest.mark.parametrize("quantity", ["macs", "params"])
+def test_a_fraction_without_its_x_is_no_number_of_pieces(quantity: str) -> None:
+    with pytest.raises(ValidationError, match=rf"0\.5 of {quantity} is less than one; .* is 0\.5x"):
+        GoalSection.model_validate({quantity: "0.5"})
+
+
 def test_without_amounts_there_is_nothing_to_hold() -> None:
     assert GoalSection(max_accuracy_drop=0.02).budgets() == ()
 
