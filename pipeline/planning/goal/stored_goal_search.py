@@ -38,7 +38,9 @@ def goal_components(plan: Plan, target: Target, network: Artifact) -> dict[str, 
         splits=("train", "validation", "calibration", "test"),
     )
     found["versions"] |= versions(("torch", "torch-pruning"))
-    goal = {budget.quantity: budget.text for budget in plan.recipe.goal.budgets()}
+    goal: dict[str, Json] = {budget.quantity: budget.text for budget in plan.recipe.goal.budgets()}
+    if "int8" in plan.recipe.goal.require:
+        goal["require"] = ["int8"]  # then it is planned in INT8 even where that is slower
     return {
         "stage": GOAL,
         "version": _VERSION,
