@@ -27,7 +27,26 @@ if TYPE_CHECKING:
     from pipeline.tasks import Task
     from pipeline.training.images import TrainingImages
 
-__all__ = ["ChannelGroup", "ChannelGroups"]
+__all__ = ["ChannelGroup", "ChannelGroups", "kept_layers"]
+
+
+def kept_layers(network: nn.Module, keep: Collection[str]) -> list[nn.Module]:
+    """The layers that are to stay.
+
+    Raises:
+        UsageError: when one of that name is not there.
+    """
+    modules = dict(network.named_modules())
+    for name in keep:
+        if name not in modules:
+            close = nearest(name, modules)
+            raise UsageError(
+                "there is no such layer to keep",
+                where="prune.keep",
+                got=name,
+                expected=f"did you mean {' or '.join(close)}?" if close else "a name of network.named_modules()",
+            )
+    return [modules[name] for name in keep]
 
 
 class ChannelGroups:
@@ -66,16 +85,7 @@ class ChannelGroups:
         self._example = torch.zeros(input_shape)
         self._sources: list[GroupSource] = []
         self._whole: GroupSource | None = None
-        modules = dict(network.named_modules())
-        for name in keep:
-            if name not in modules:
-                close = nearest(name, modules)
-                raise UsageError(
-                    "there is no such layer to keep",
-                    where="prune.keep",
-                    got=name,
-                    expected=f"did you mean {' or '.join(close)}?" if close else "a name of network.named_modules()",
-                )
+        kept = kept_layers(network, keep)
         try:
             followed = self._followed(network)
         except EdgewrightError:
@@ -83,7 +93,7 @@ class ChannelGroups:
         except Exception as error:  # whatever the user's forward raises
             raise _unprunable(error) from error
         self._module = followed.module
-        self._ignored = [*followed.answering, *(modules[name] for name in keep)]
+        self._ignored = [*followed.answering, *kept]
 
     @classmethod
     def of(cls, network: nn.Module, subject: Subject, *, importance: str, keep: Collection[str] = ()) -> ChannelGroups:

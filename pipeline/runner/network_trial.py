@@ -202,10 +202,11 @@ def _trains(plan: Plan, parts: Parts) -> bool:
 
 def _why_dense(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
     """Why no channels can be taken out of the network; it is of no use afterwards."""
-    from pipeline.pruning.channel_groups import ChannelGroups
+    from pipeline.pruning.channel_groups import ChannelGroups, kept_layers
     from pipeline.pruning.residual_blocks import removable, remove_blocks
 
     section, shape = plan.recipe.prune, parts.preprocess.shape
+    kept_layers(network, section.keep)
     if section.importance in NEED_GRADIENTS:
         section = section.model_copy(update={"importance": "l2"})  # by which way channels go does not matter here
     if section.blocks and section.blocks != "auto":

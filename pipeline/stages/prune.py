@@ -105,13 +105,17 @@ class Prune(Recovering):
         said = asked_before(dense, lambda: images, self.schedule, inputs, work)
         recovery = Recovery(self, dense, said, images, inputs, work)
         gone = self._leave_blocks_out(network, images)
-        cutter = ChannelGroups.of(network, subject, importance=self.importance, keep=self.keep)
+        cutter = (  # a network whose channels cannot be followed may lose blocks all the same
+            ChannelGroups.of(network, subject, importance=self.importance, keep=self.keep)
+            if self.cuts_channels
+            else None
+        )
         before_all: dict[str, int] = {}
         for number in range(1, self.rounds + 1):
-            with cutter.judging(images, subject.task, seed=work.seed, number=number):
-                groups = cutter.groups() if self.cuts_channels else []
-                before_all = before_all or {group.root: group.channels for group in groups}
-                if self.cuts_channels:
+            if cutter is not None:
+                with cutter.judging(images, subject.task, seed=work.seed, number=number):
+                    groups = cutter.groups()
+                    before_all = before_all or {group.root: group.channels for group in groups}
                     cutter.cut(self.kept(groups, before_all, number))
             suffix = f" ({number}/{self.rounds})" if self.rounds > 1 else ""
             recovery.train(network, seed=work.seed + number, how=f"pruned{suffix}")
@@ -121,7 +125,7 @@ class Prune(Recovering):
         if gone:
             told = ", ".join(f"{block.name} ({100 * block.change:.0f} %)" for block in gone)
             notes.append(f"left out, with how much each changed what passed it: {told}")
-        if cutter.by_parts:
+        if cutter is not None and cutter.by_parts:
             notes.append(
                 "channels inside blocks and attention heads went; what runs from block to block stays as wide as it is"
             )

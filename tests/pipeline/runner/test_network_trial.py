@@ -171,6 +171,16 @@ def test_whole_blocks_can_go_though_no_channel_can(tiny_recipe: Recipe, file: Pa
     assert _trial(plan, store).unprunable is None
 
 
+def test_a_layer_to_keep_that_is_not_there_is_told_before_any_training_where_blocks_alone_go(
+    tiny_recipe: Recipe, file: Path, store: Store
+) -> None:
+    prune = tiny_recipe.prune.model_copy(update={"ratio": 0.0, "blocks": 1, "keep": ("hed",)})
+
+    with pytest.raises(UsageError, match="there is no such layer to keep") as raised:
+        _trial(_plan(tiny_recipe, file, "fixed", store, prune=prune), store)
+    assert raised.value.expected == "did you mean head?"
+
+
 def test_a_named_output_is_the_answer(tiny_recipe: Recipe, file: Path, store: Store) -> None:
     network = tiny_recipe.network.model_copy(update={"output": "scores"})
 

@@ -209,6 +209,43 @@ def test_what_a_goal_decided_goes_and_nothing_else(session_parts: Parts, tmp_pat
     assert Prune().within({"widen": 8}, ()) == Prune(channels={"widen": 8})
 
 
+_HEADLESS = """
+import torch
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x):
+        return torch.relu(x + self.conv(x))
+
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.stem, self.block = nn.Conv2d(3, 8, 3, stride=2), Block()
+        self.weight = nn.Parameter(torch.randn(classes, 8))
+
+    def forward(self, x):
+        return nn.functional.linear(self.block(torch.relu(self.stem(x))).mean((2, 3)), self.weight)
+
+
+def headless(num_classes):
+    return Net(num_classes)
+"""
+
+
+def test_blocks_go_from_a_network_whose_channels_cannot_be_followed(session_parts: Parts, tmp_path: Path) -> None:
+    """No layer answers: the classes are made by a call of a function."""
+    (tmp_path / "nets.py").write_text(_HEADLESS, encoding="utf-8")
+    model = f"{tmp_path / 'nets.py'}:headless"
+    _, left = _made_of(model, session_parts, tmp_path, ratio=0, blocks=1)
+    assert isinstance(left.block, NoBlock)
+
+
 def test_where_only_what_is_inside_blocks_goes_a_note_says_so(session_parts: Parts, tmp_path: Path) -> None:
     made, left = _made_of("shufflenet_v2_x0_5", session_parts, tmp_path)
 
