@@ -231,6 +231,8 @@ class GoalSearch:
         if missed is None:
             return
         budget = next(one for one in self._budgets.every if one.quantity == missed)
+        singly = (Budgets((one,)) for one in self._budgets.every if one is not budget)
+        others = [f"it has {one.told(network.found)} too; " for one in singly if one.missed(network.found) is not None]
         found, most = (amount(missed, one[missed], relative=budget.relative) for one in (network.found, every[0].found))
         ways = [f"images of {'x'.join(map(str, size))} pixels"] if size != own.size else []
         ways += [f"{len(least.gone)} residual blocks left out"] if least.gone else []
@@ -239,7 +241,7 @@ class GoalSearch:
             f"this network cannot be brought to {missed} {budget.text} on {self._target.name}",
             where=f"goal.{missed}",
             got=f"{found} with {' and '.join(ways) or 'nothing that may go'}, {most} unpruned; "
-            f"{self._heaviest(network, missed)}",
+            f"{''.join(others)}{self._heaviest(network, missed)}",
             expected=f"at most {budget.text}",
             fix=f"take a smaller network, or allow more than {found}",
         )

@@ -251,6 +251,13 @@ def test_what_is_possible_was_measured_before_anything_is_refused(monkeypatch: p
     assert raised.value.fix == f"take a smaller network, or allow more than {measured:.2f}x"
 
 
+def test_all_budgets_that_are_impossible_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(GoalError, match="cannot be brought to latency") as raised:
+        _searched(monkeypatch, latency="0.01x", params="0.05x")
+    params = _honest(_OUTLINE, _OUTLINE.fewest_channels)["params"]
+    assert f"unpruned; it has params {params:.2f}x of at most 0.05x too; of the" in str(raised.value.got)
+
+
 @pytest.mark.parametrize("sizes", [[(16, 16)], [(24, 24), (16, 16)]])
 def test_what_levers_save_together_is_measured_and_not_the_product_of_what_each_saves(
     monkeypatch: pytest.MonkeyPatch, sizes: list[tuple[int, int]]
