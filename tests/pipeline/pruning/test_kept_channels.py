@@ -49,6 +49,12 @@ def test_of_every_layer_the_same_fraction_goes() -> None:
     assert _kept([_group("a", [1.0] * 16), _group("b", [5.0] * 64)], 0.5, "layer") == {"a": 8, "b": 32}
 
 
+@pytest.mark.parametrize(("channels", "ratio", "left"), [(160, 0.9, 16), (80, 0.8, 16), (320, 0.8, 64), (80, 0.81, 8)])
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_a_binary_fraction_costs_no_step_of_channels(channels: int, ratio: float, left: int, scope: str) -> None:
+    assert _kept([_group("a", [1.0] * channels)], ratio, scope, round_to=8) == {"a": left}
+
+
 def test_where_layers_compete_the_lowest_scores_go() -> None:
     weak, strong = _group("weak", [0.1] * 16), _group("strong", [5.0] * 16)
     assert _kept([weak, strong], 0.25, "global") == {"weak": 8, "strong": 16}
