@@ -45,7 +45,7 @@ def checkup(device: Device) -> DeviceCheckup:
         )
     if strange := sorted(set(entry.cores or ()) - set(facts.usable)):
         missing.append(f"it has no cores {strange}: it may use {list(facts.usable)}")
-    doubts = doubts_of(facts.governors, facts.celsius or 0.0)
+    doubts = doubts_of(facts.governors, facts.celsius or 0.0, clock_driver=facts.clock_driver)
     return DeviceCheckup(lines=_lines(facts), missing=tuple(missing), doubts=tuple(doubts))
 
 

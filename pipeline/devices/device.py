@@ -125,7 +125,11 @@ class Device:
         """In keys; which cores are used matters where they are not alike, and what chooses their clocks."""
         cores, governors = ",".join(map(str, self.entry.cores or ())), ",".join(self.facts.governors)
         found = f"{self.machine.machine_class} on cores {cores}" if cores else self.machine.machine_class
-        return f"{found} under {governors}" if governors else found
+        if not governors:
+            return found
+        if "powersave" in self.facts.governors:  # by the driver the lowest clock, or one that follows the load
+            governors += f" of {self.facts.clock_driver or 'another driver'}"
+        return f"{found} under {governors}"
 
     def versions(self, distributions: Sequence[str]) -> Mapping[str, str | None]:
         """Everything it told of: which wheel of a runtime is used there is its own affair."""
@@ -145,7 +149,7 @@ class Device:
 
     def doubts(self) -> list[str]:
         """What makes figures that were measured there vary, besides heat: each figure tells its own."""
-        return doubts_of(self.facts.governors)
+        return doubts_of(self.facts.governors, clock_driver=self.facts.clock_driver)
 
     def clean(self) -> int:
         """Remove all that was sent; bytes of the models and inputs among it.

@@ -31,6 +31,10 @@ _NEEDED = ("numpy", "pillow")
 _LEAST = {"onnxruntime": "1.18", "onnxruntime-gpu": "1.18", "openvino": "2025.4"}
 """What reads the files that are made here: ONNX Runtime's IR version 10, OpenVINO's as its builder writes them."""
 _USUAL_TARGET = "ort-cpu"
+_STEADY = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+_CHOOSES_ITSELF = frozenset({"intel_pstate", "amd-pstate-epp"})
+"""Drivers in their active mode, which follow the load under ``powersave`` too; under others that is the lowest clock
+(Linux, Documentation/admin-guide/pm: cpufreq.rst, intel_pstate.rst, amd-pstate.rst)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +47,7 @@ class DeviceFacts:
         no_gpu: Why it has no NVIDIA GPU, in one sentence; None where it has one.
         usable: Numbers of the cores that may be used.
         governors: How the clocks of the cores are chosen.
+        clock_driver: What carries that out; None where it is not told.
         celsius: Of the hottest zone; None where it is not told.
         versions: Of distributions, None of those that are not installed.
     """
@@ -54,6 +59,7 @@ class DeviceFacts:
     usable: tuple[int, ...]
     memory_available_bytes: int | None
     governors: tuple[str, ...]
+    clock_driver: str | None
     celsius: float | None
     free_bytes: int
     python: str
@@ -71,6 +77,7 @@ class DeviceFacts:
             usable=tuple(told["usable"]),
             memory_available_bytes=told["memory_available_bytes"],
             governors=tuple(told["governors"]),
+            clock_driver=told["clock_driver"],
             celsius=told["celsius"],
             free_bytes=told["free_bytes"],
             python=told["python"],
@@ -78,19 +85,22 @@ class DeviceFacts:
         )
 
 
-def doubts_of(governors: Iterable[str], celsius: float = 0.0) -> list[str]:
-    """What makes figures of a device vary.
+def doubts_of(governors: Iterable[str], celsius: float = 0.0, *, clock_driver: str | None = None) -> list[str]:
+    """What makes figures of a device vary, or those of a device that could be faster.
 
     Args:
         governors: How its clocks are chosen.
         celsius: The hottest it was seen.
+        clock_driver: What carries that out.
     """
+    held = {"performance", "userspace"} | ({"powersave"} if clock_driver not in _CHOOSES_ITSELF else set())
     notes = []
-    if unsteady := [one for one in governors if one != "performance"]:
-        notes.append(
-            f"its clocks follow the load (governor {', '.join(unsteady)}); steadier: "
-            "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
-        )
+    if unsteady := [one for one in governors if one not in held]:
+        notes.append(f"its clocks follow the load (governor {', '.join(unsteady)}); steadier: {_STEADY}")
+    if "powersave" in governors and "powersave" in held:
+        notes.append(f"its clocks are held at their lowest (governor powersave); at their highest: {_STEADY}")
+    if "userspace" in governors:
+        notes.append(f"its clocks are where somebody set them (governor userspace); at their highest: {_STEADY}")
     if celsius >= HOT_CELSIUS:
         notes.append(f"it was {celsius:.0f} °C hot: its clocks may have been held back")
     return notes

@@ -13,7 +13,7 @@ from pipeline.devices.there.kernel_text import kernel_text
 from pipeline.environment import board_name, this_machine, usable_cores, versions
 from pipeline.gpu import gpu_or_reason
 
-__all__ = ["DISTRIBUTIONS", "celsius", "examine", "governors"]
+__all__ = ["DISTRIBUTIONS", "celsius", "clock_driver", "examine", "governors"]
 
 DISTRIBUTIONS = ("numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "openvino")
 """What a measuring process may need there."""
@@ -36,6 +36,7 @@ def examine(folder: Path) -> dict[str, Any]:
         "usable": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(usable_cores())),
         "memory_available_bytes": _memory_available(),
         "governors": governors(),
+        "clock_driver": clock_driver(),
         "celsius": celsius(),
         "free_bytes": shutil.disk_usage(folder).free,
         "python": platform.python_version(),
@@ -48,6 +49,12 @@ def governors() -> list[str]:
     """How the clocks of the cores are chosen, each way once; empty where the kernel does not tell."""
     found = (kernel_text(path) for path in _CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor"))
     return sorted({one for one in found if one})
+
+
+def clock_driver() -> str | None:
+    """What carries out what a governor wants, the same for all cores; None where the kernel does not tell."""
+    found = (kernel_text(path) for path in _CPUS.glob("cpu[0-9]*/cpufreq/scaling_driver"))
+    return next((one for one in found if one), None)
 
 
 def celsius() -> float | None:

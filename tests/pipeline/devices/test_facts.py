@@ -21,6 +21,7 @@ from pipeline.devices.fitness import target_lacks
 from pipeline.devices.there import clocks, examination
 from pipeline.devices.there.clocks import ClockWatch
 from pipeline.devices.there.examination import examine
+from pipeline.progress import SilentProgress
 
 
 @pytest.fixture
@@ -31,8 +32,51 @@ def told(tmp_path: Path) -> dict[str, Any]:
 
 def test_governor_and_heat_are_doubts_and_a_steady_cool_device_has_none() -> None:
     assert doubts_of(["performance"], 60.0) == []
-    assert "(governor ondemand, powersave)" in doubts_of(["ondemand", "powersave"], 60.0)[0]
+    assert "follow the load (governor ondemand, schedutil)" in doubts_of(["ondemand", "schedutil"], 60.0)[0]
     assert doubts_of([], 84.6) == ["it was 85 °C hot: its clocks may have been held back"]
+
+
+_LOWEST = "its clocks are held at their lowest (governor powersave)"
+_FOLLOW = "its clocks follow the load (governor powersave)"
+
+
+@pytest.mark.parametrize(
+    ("governors", "driver", "told"),
+    [
+        (["powersave"], "cpufreq-dt", [_LOWEST]),
+        (["powersave"], "intel_cpufreq", [_LOWEST]),
+        (["powersave"], None, [_LOWEST]),
+        (["powersave"], "intel_pstate", [_FOLLOW]),
+        (["powersave"], "amd-pstate-epp", [_FOLLOW]),
+        (["userspace"], "cpufreq-dt", ["its clocks are where somebody set them (governor userspace)"]),
+        (
+            ["ondemand", "performance", "powersave"],
+            "cpufreq-dt",
+            [
+                "its clocks follow the load (governor ondemand)",
+                _LOWEST,
+            ],
+        ),
+    ],
+)
+def test_what_a_governor_does_with_the_clocks_is_told(
+    governors: list[str], driver: str | None, told: list[str]
+) -> None:
+    doubts = doubts_of(governors, clock_driver=driver)
+    assert [doubt.partition(";")[0] for doubt in doubts] == told
+    assert all("echo performance | sudo tee" in doubt for doubt in doubts)
+
+
+def test_what_was_measured_under_powersave_is_kept_by_the_driver_too(told: dict[str, Any]) -> None:
+    def identity(governor: str, driver: str | None) -> str:
+        device = Device("pi", DeviceEntry(address="ssh://pi"), SilentProgress())
+        device.facts = DeviceFacts.of({**told, "governors": [governor], "clock_driver": driver})
+        return device.identity
+
+    assert (
+        identity("powersave", "intel_pstate") != identity("powersave", "intel_cpufreq") != identity("powersave", None)
+    )
+    assert identity("ondemand", "acpi-cpufreq") == identity("ondemand", None)
 
 
 def test_heat_is_told_once_by_what_was_measured_and_else_by_whoever_looks_the_device_over(told: dict[str, Any]) -> None:
@@ -148,6 +192,7 @@ def test_governors_and_the_hottest_zone_are_read_of_the_kernel(tmp_path: Path, m
         folder = tmp_path / "cpu" / f"cpu{core}" / "cpufreq"
         folder.mkdir(parents=True)
         (folder / "scaling_governor").write_text(f"{name}\n")
+        (folder / "scaling_driver").write_text("cpufreq-dt\n")
     for zone, text in ((0, "48312\n"), (1, "61000\n")):
         (tmp_path / "thermal" / f"thermal_zone{zone}").mkdir(parents=True)
         (tmp_path / "thermal" / f"thermal_zone{zone}" / "temp").write_text(text)
@@ -155,6 +200,10 @@ def test_governors_and_the_hottest_zone_are_read_of_the_kernel(tmp_path: Path, m
     monkeypatch.setattr(examination, "_ZONES", tmp_path / "thermal")
 
     assert (examination.governors(), examination.celsius()) == (["ondemand", "performance"], 61.0)
+    assert examination.clock_driver() == "cpufreq-dt"
+
+    monkeypatch.setattr(examination, "_CPUS", tmp_path / "none")
+    assert examination.clock_driver() is None
 
     monkeypatch.setattr(examination, "_ZONES", tmp_path / "none")
     assert examination.celsius() is None
