@@ -9,7 +9,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from pipeline.leftovers import file_beside, sweep
+from pipeline.leftovers import folder_beside, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,11 +27,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str,
     from safetensors.torch import save_file
 
     laid_out = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    with file_beside(path) as work:
-        save_file(laid_out, work, metadata={**texts, _SEAL: _sha256_of(laid_out, texts)})
-        with work.open("rb") as written:
+    with folder_beside(
+        path
+    ) as work:  # safetensors writes under a name of its own, which must not stay when it is killed
+        file = work / path.name
+        save_file(laid_out, file, metadata={**texts, _SEAL: _sha256_of(laid_out, texts)})
+        with file.open("rb") as written:
             os.fsync(written.fileno())  # or after a power cut the name may stand for an empty file
-        work.replace(path)
+        file.replace(path)
     sweep(path.parent)
 
 

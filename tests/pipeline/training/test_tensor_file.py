@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from pipeline.leftovers import sweep
 from pipeline.training.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -26,6 +27,23 @@ def test_the_content_is_on_the_disk_before_the_name_stands_for_it(
     tensors, texts = read_tensors(path)
     assert torch.equal(tensors["one"], torch.arange(3))
     assert texts == {"said": "so"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_while_it_is_written_nobody_sweeps_it_and_of_a_killed_writer_all_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.safetensors"
+
+    def long_after(handle: int) -> None:
+        (work,) = tmp_path.iterdir()  # so that what safetensors itself puts beside the file lies in it
+        assert (work / path.name).stat().st_ino == os.fstat(handle).st_ino
+        os.utime(work, (1, 1))
+        sweep(tmp_path)
+
+    monkeypatch.setattr(os, "fsync", long_after)
+    write_tensors(path, {"one": torch.arange(3)}, {})
+    assert torch.equal(read_tensors(path)[0]["one"], torch.arange(3))
     assert list(tmp_path.iterdir()) == [path]
 
 
