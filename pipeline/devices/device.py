@@ -43,6 +43,9 @@ _WAIT_S = 600.0
 _ASK_AGAIN_S = 1.0
 _CLEAN_S = 600.0
 """A card may take long to forget gigabytes."""
+_CODE, _JOB = f"code/{64 * '[0-9a-f]'}.pyz", f"jobs/{32 * '[0-9a-f]'}"
+_OURS = f"{_CODE} {_CODE}.*.part {_JOB} {_JOB}.lock"
+"""What lies in the device's folder beside the agent's cache, for its ``sh``; that may be a home with ``code`` in it."""
 
 
 class Device:
@@ -163,7 +166,8 @@ class Device:
                 "somebody measures there", where=self.name, got=found["text"], fix="run it again when that has ended"
             )
         folder = remote_folder(self.entry.folder)
-        self.connection.run(f"cd {folder} && rm -rf cache code jobs; cd / && rmdir {folder}", within_s=_CLEAN_S)
+        script = f"cd {folder} && rm -rf {_OURS}; rmdir code jobs; cd / && rmdir {folder}"  # which hold nothing else
+        self.connection.run(script, within_s=_CLEAN_S)
         return int(found["size"])
 
     @contextmanager

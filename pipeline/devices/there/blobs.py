@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Blobs", "NoRoomError"]
 
-
+_HEX = "[0-9a-f]"
+_KEPT, _COMING = f"{2 * _HEX}/{64 * _HEX}", f"{32 * _HEX}.part"
+"""Names of ours: where the folder is somebody's home, there may be a ``cache`` of theirs in it."""
 _DEAD_NS = 60 * 1_000_000_000
 """So long after its last byte a file without a lock was left by a writer that died: an older agent takes no lock, and
 ends when nothing comes for seconds."""
@@ -71,7 +73,7 @@ class Blobs:
         """
         self._root.mkdir(parents=True, exist_ok=True)
         kept = set(keep)
-        found = list(_statuses(self._root.glob("??/*")))
+        found = list(_statuses(self._root.glob(_KEPT)))
         held = sum(status.st_size for status, _ in [*found, *_statuses(self._coming())])
         removable = sorted(
             (status.st_mtime_ns, path, status.st_size) for status, path in found if path.name not in kept
@@ -89,11 +91,20 @@ class Blobs:
 
     def size(self) -> int:
         """Bytes of all that is kept."""
-        return sum(status.st_size for status, _ in _statuses(self._root.glob("??/*")))
+        return sum(status.st_size for status, _ in _statuses(self._root.glob(_KEPT)))
+
+    def clear(self) -> None:
+        """Remove all that is kept or left half written, and the folders that hold nothing else."""
+        for pattern in (_KEPT, _COMING):
+            for path in self._root.glob(pattern):
+                path.unlink(missing_ok=True)
+        for folder in (*self._root.glob(2 * _HEX), self._root):
+            with suppress(OSError):  # not ours alone, or not there
+                folder.rmdir()
 
     def _coming(self) -> Iterator[Path]:
         """Files that others may be writing; what writers that died have left is removed."""
-        for path in self._root.glob("*.part"):
+        for path in self._root.glob(_COMING):
             with suppress(FileNotFoundError), path.open("r+b") as file:
                 if time.time_ns() - os.fstat(file.fileno()).st_mtime_ns < _DEAD_NS:
                     yield path

@@ -16,6 +16,8 @@ __all__ = ["HERE", "Jobs", "lives", "placed"]
 
 HERE = "@/"
 """Begins a text of a request that names a file in the job's folder."""
+_LOCKS = f"{32 * '[0-9a-f]'}.lock"
+"""Names of ours: where the agent's folder is somebody's home, there may be ``jobs`` of theirs in it."""
 
 
 class Jobs:
@@ -62,7 +64,7 @@ class Jobs:
 
 def lives(root: Path, *, but: Path | None = None) -> bool:
     """Whether an agent lives that has folders below ``root``, besides the one whose lock is given."""
-    return any(path != but and _is_held(path) for path in root.glob("*.lock"))
+    return any(path != but and _is_held(path) for path in root.glob(_LOCKS))
 
 
 def placed(value: Any, folder: Path) -> Any:  # noqa: ANN401 - JSON
@@ -78,7 +80,7 @@ def placed(value: Any, folder: Path) -> Any:  # noqa: ANN401 - JSON
 
 def _sweep(root: Path) -> None:
     """Remove the folders of agents that are gone."""
-    for path in root.glob("*.lock"):
+    for path in root.glob(_LOCKS):
         if not _is_held(path):
             shutil.rmtree(path.with_suffix(""), ignore_errors=True)
             path.unlink(missing_ok=True)

@@ -260,6 +260,16 @@ def test_cleaning_leaves_nothing(device: MakeDevice, trained: Bundle, colours: D
     assert not (tmp_path / "there").exists()
 
 
+def test_where_its_folder_is_a_home_cleaning_leaves_what_else_is_in_it(device: MakeDevice, tmp_path: Path) -> None:
+    theirs = [tmp_path / "there" / name for name in ("code/main.py", "jobs/run.lock", "jobs/run/log", "cache/x/y")]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    with device() as connected:
+        connected.clean()
+    assert sorted(path for path in (tmp_path / "there").rglob("*") if path.is_file()) == sorted(theirs)
+
+
 def test_what_somebody_removed_meanwhile_is_sent_again(
     device: MakeDevice, trained: Bundle, colours: Dataset, tmp_path: Path
 ) -> None:

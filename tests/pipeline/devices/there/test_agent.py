@@ -20,8 +20,9 @@ def test_without_room_for_a_folder_of_its_own_it_removes_nothing_that_another_ru
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    (tmp_path / "cache" / "00").mkdir(parents=True)
-    (tmp_path / "cache" / "00" / "sent").touch()
+    sent = tmp_path / "cache" / "00" / (64 * "0")
+    sent.parent.mkdir(parents=True)
+    sent.touch()
     another = Jobs(tmp_path / "jobs")
 
     def full(_: Path) -> Jobs:
@@ -32,7 +33,7 @@ def test_without_room_for_a_folder_of_its_own_it_removes_nothing_that_another_ru
     here = agent._Agent(no_wire, tmp_path, "python3")
 
     assert here._empty({})["error"] == "busy"
-    assert (tmp_path / "cache" / "00" / "sent").exists()
+    assert sent.exists()
 
     another.end()
     assert here._empty({}) == {"size": 0}

@@ -12,6 +12,7 @@ import pytest
 from pipeline.devices.there.blobs import Blobs, NoRoomError
 
 _PLENTY = 1 << 40
+_LEFT, _COMING = f"{32 * '0'}.part", f"{32 * '1'}.part"
 
 
 def _kept(blobs: Blobs, data: bytes, *, used_s: int = 0) -> str:
@@ -67,24 +68,49 @@ def test_what_cannot_fit_is_refused_with_the_figures(tmp_path: Path) -> None:
 def test_what_writers_that_died_have_left_goes_and_what_others_are_writing_counts(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     old = _kept(blobs, b"x" * 100)
-    (tmp_path / "left.part").write_bytes(b"half")
-    os.utime(tmp_path / "left.part", (1, 1))
-    with (tmp_path / "coming.part").open("wb") as coming:
+    (tmp_path / _LEFT).write_bytes(b"half")
+    os.utime(tmp_path / _LEFT, (1, 1))
+    with (tmp_path / _COMING).open("wb") as coming:
         fcntl.flock(coming, fcntl.LOCK_EX)
         coming.write(b"y" * 100)
         coming.flush()
         os.utime(coming.fileno(), (1, 1))
         blobs.make_room(100, keep=[], limit=299, least_free=0)
 
-    assert sorted(path.name for path in tmp_path.glob("*.part")) == ["coming.part"]
+    assert sorted(path.name for path in tmp_path.glob("*.part")) == [_COMING]
     assert not blobs.path(old).exists()
 
 
 def test_what_came_just_now_counts_also_where_its_writer_takes_no_lock(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     old = _kept(blobs, b"x" * 100)
-    (tmp_path / "coming.part").write_bytes(b"y" * 100)  # by an older agent
+    (tmp_path / _COMING).write_bytes(b"y" * 100)  # by an older agent
     blobs.make_room(100, keep=[], limit=299, least_free=0)
 
-    assert (tmp_path / "coming.part").exists()
+    assert (tmp_path / _COMING).exists()
     assert not blobs.path(old).exists()
+
+
+def test_in_a_home_nothing_of_its_owner_is_counted_or_removed(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    _kept(blobs, b"sent")
+    theirs = [tmp_path / name for name in ("go/main.go", "00/notes", "film.part")]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+        os.utime(path, (1, 1))
+
+    assert blobs.size() == 4
+    with pytest.raises(NoRoomError):
+        blobs.make_room(1, keep=[], limit=0, least_free=0)
+    blobs.clear()
+
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(theirs)
+
+
+def test_what_is_cleared_leaves_no_folder(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "cache")
+    _kept(blobs, b"sent")
+    (tmp_path / "cache" / _LEFT).touch()
+    blobs.clear()
+    assert list(tmp_path.iterdir()) == []
