@@ -45,7 +45,7 @@ class ClockWatch:
     def __enter__(self) -> ClockWatch:  # noqa: PYI034 - Self is not there in older Pythons
         """Begin."""
         self._over, self._seen = threading.Event(), list[float]()
-        self._before, self._ceilings = _firmware(), _ceilings()
+        self._before, self._ceilings = _firmware(), _ceilings(self._cores)
         self._looking = threading.Thread(target=self._look, daemon=True)
         self._looking.start()
         return self
@@ -56,7 +56,8 @@ class ClockWatch:
         self._looking.join()
         after = _firmware()
         self.reasons = _of_firmware(self._before, after)
-        lowered = [core for core, ceiling in _ceilings().items() if ceiling < self._ceilings.get(core, 0)]
+        now = _ceilings(self._cores)
+        lowered = [core for core, ceiling in now.items() if ceiling < self._ceilings.get(core, 0)]
         if lowered:
             self.reasons.append("the highest clock that the kernel allows was lowered meanwhile")
         elif len(self._seen) >= _LEAST_LOOKS and max(self._seen) < _NEAR:
@@ -77,21 +78,22 @@ def _shares(cores: Collection[int]) -> list[float]:
     if not platform.machine().lower().startswith(("aarch64", "arm")):
         return []
     found = []
-    for core, ceiling in _ceilings().items():
+    for core, ceiling in _ceilings(cores).items():
         folder = _CPUS / f"cpu{core}" / "cpufreq"
-        if (cores and core not in cores) or kernel_text(folder / "scaling_governor") not in _TO_THE_CEILING:
+        if kernel_text(folder / "scaling_governor") not in _TO_THE_CEILING:
             continue
         if now := kernel_number(folder / "scaling_cur_freq"):
             found.append(now / ceiling)
     return found
 
 
-def _ceilings() -> dict[int, int]:
+def _ceilings(cores: Collection[int]) -> dict[int, int]:
     """The highest clock of each core that the kernel allows now, which heat lowers; empty where it does not tell."""
     found = {}
     for path in _CPUS.glob("cpu[0-9]*/cpufreq/scaling_max_freq"):
-        if ceiling := kernel_number(path):
-            found[int(path.parent.parent.name[3:])] = ceiling
+        core = int(path.parent.parent.name[3:])
+        if (not cores or core in cores) and (ceiling := kernel_number(path)):
+            found[core] = ceiling
     return found
 
 

@@ -161,7 +161,9 @@ def test_clocks_that_were_held_back_are_told(
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
 
     with ClockWatch([3]) as watch:
-        time.sleep(0.05)
+        until = time.monotonic() + 60
+        while len(watch._seen) < clocks._LEAST_LOOKS and time.monotonic() < until:
+            time.sleep(0.001)
         (folder / "scaling_max_freq").write_text(f"{ceilings_khz[1]}\n")
         (tmp_path / "throttled").write_text(f"{firmware[1]}\n")
 
@@ -185,6 +187,22 @@ def test_clocks_that_somebody_set_below_the_highest_are_not_held_back(
         time.sleep(0.05)
 
     assert watch.reasons == []
+
+
+@pytest.mark.parametrize(("cores", "reasons"), [([3], []), ([2, 3], [_LOWERED]), ([], [_LOWERED])])
+def test_a_core_on_which_nothing_was_timed_may_be_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: list[int], reasons: list[str]
+) -> None:
+    for core in (2, 3):
+        (tmp_path / f"cpu{core}" / "cpufreq").mkdir(parents=True)
+        (tmp_path / f"cpu{core}" / "cpufreq" / "scaling_max_freq").write_text("1500000\n")
+    monkeypatch.setattr(clocks, "_CPUS", tmp_path)
+    monkeypatch.setattr(clocks, "_FIRMWARE", tmp_path / "none")
+
+    with ClockWatch(cores) as watch:
+        (tmp_path / "cpu2" / "cpufreq" / "scaling_max_freq").write_text("1000000\n")
+
+    assert watch.reasons == reasons
 
 
 def test_governors_and_the_hottest_zone_are_read_of_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
