@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.devices.entries import DeviceEntry
     from pipeline.devices.measuring_code import MeasuringCode
 
-__all__ = ["LEAST_PYTHON", "look_for_python", "remote_folder", "start_agent"]
+__all__ = ["LEAST_PYTHON", "look_for_python", "remote_folder", "start_agent", "tells_of_a_full_disk"]
 
 LEAST_PYTHON = (3, 9)
 _END_S = 5.0
@@ -128,9 +128,14 @@ def _send(name: str, connection: Connection, place: str, code: MeasuringCode) ->
 def _unwritable(name: str, what: str, done: subprocess.CompletedProcess[bytes]) -> DeviceError | ResourceError:
     words = done.stderr.decode(errors="replace").strip().splitlines()
     got = words[-1] if words else f"exit code {done.returncode}"
-    if "No space left" in got or "quota" in got:
+    if tells_of_a_full_disk(got):
         return ResourceError("the disk of the device is full", where=name, got=got, fix="free some there")
     return DeviceError(what, where=name, got=got, fix="name another folder: edgewright device add ... --folder")
+
+
+def tells_of_a_full_disk(text: str) -> bool:
+    """Whether a command's message says that there is no room."""
+    return "No space left" in text or "quota" in text
 
 
 def _end(agent: subprocess.Popen[bytes]) -> None:

@@ -8,9 +8,9 @@ from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from pipeline.devices.connection import Connection
-from pipeline.devices.installation import look_for_python, remote_folder
+from pipeline.devices.installation import look_for_python, remote_folder, tells_of_a_full_disk
 from pipeline.devices.measuring_code import measuring_code
-from pipeline.errors import DeviceError
+from pipeline.errors import DeviceError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +69,8 @@ def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) 
         words = errors.read().decode(errors="replace").strip().splitlines()
     if code == 0:
         return
+    if (full := next(filter(tells_of_a_full_disk, words), None)) and code in {_NO_VENV, _NO_PIP}:
+        raise ResourceError("the disk of the device is full", where=name, got=full, fix="free some there")
     got = words[-1] if words else f"exit code {code}"
     if code == _NO_VENV:
         got = shorten(" ".join(words) or got, _LONGEST)  # Debian tells the reason in its first line of many

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Self
 
 import pytest
 
 from pipeline.devices import own_python as module
+from pipeline.devices.entries import DeviceEntry
 from pipeline.devices.own_python import install_python, own_python
-from pipeline.errors import DeviceError
+from pipeline.errors import DeviceError, ResourceError
 
 if TYPE_CHECKING:
     from pipeline.devices.device import Device
@@ -52,6 +54,32 @@ def test_it_is_made_once_filled_and_started_like_any_other(device: MakeDevice, w
     assert "ERROR" in (raised.value.got or "")
     assert f"ssh {entry.address} " in (raised.value.fix or "")
     assert configuration.stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("step", [module._NO_VENV, module._NO_PIP])
+def test_a_full_disk_is_told_as_one(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    said = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+
+    class Full:
+        def __init__(self, *_: str) -> None: ...
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def run(self, _script: str) -> subprocess.CompletedProcess[bytes]:
+            return subprocess.CompletedProcess([], 1)
+
+        def start(self, _script: str, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+            errors.write(f"{said}\nthe last line\n".encode())
+            return subprocess.Popen(["sh", "-c", f"exit {step}"], stdin=subprocess.PIPE)  # noqa: S607
+
+    monkeypatch.setattr(module, "Connection", Full)
+    monkeypatch.setattr(module, "look_for_python", lambda *_: True)
+    with pytest.raises(ResourceError, match="the disk of the device is full") as raised:
+        install_python("board", DeviceEntry(address="ssh://board"), ["numpy"])
+    assert (raised.value.got, raised.value.exit_code) == (said, 7)
 
 
 def test_a_python_that_makes_no_environments_is_told(device: MakeDevice, tmp_path: Path) -> None:
