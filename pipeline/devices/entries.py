@@ -64,6 +64,12 @@ class DeviceEntry(BaseModel):
             raise ValueError(message)
         return value.removesuffix("/")
 
+    @field_validator("cores")
+    @classmethod
+    def _each_once(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        """In one order: their number is the device's, and figures are kept by them."""
+        return value and tuple(sorted(set(value)))
+
     @field_validator("python", "folder")
     @classmethod
     def _is_one_line(cls, value: str) -> str:

@@ -47,6 +47,11 @@ def test_a_device_of_the_same_name_is_replaced_and_a_removed_one_is_gone() -> No
         remove_device("pi")
 
 
+def test_cores_count_once_and_in_one_order() -> None:
+    assert add_device("pi", {"address": PI, "cores": ["3", "2", "3"]}).cores == (2, 3)
+    assert (add_device("pi", {"address": PI}).cores, read_devices()["pi"].cores) == (None, None)
+
+
 def test_an_address_needs_no_entry() -> None:
     name, entry = device_entry("ssh://me@[fe80::1]:2222/")
     assert (name, entry.address) == ("ssh://me@[fe80::1]:2222/", "ssh://me@[fe80::1]:2222")
