@@ -36,9 +36,9 @@ _OBJECTS_BYTES = 256 << 20
 """Shared memory of a Ray of our own: for bundles on their way; larger ones go through files."""
 _NEWS_S = 1.0
 _FAREWELL_S = 3.0
+"""How long cells get to end by themselves; what is left of them then is killed."""
 _ANSWER_S = 10.0
 """Ray itself would look for a head that is not there for minutes."""
-"""How long cells get to end by themselves; what is left of them then is killed."""
 _LOOK_S = 0.05
 _STARTS = 3
 """On a busy machine the half minute that Ray gives itself to start may be too short; so may what the head of a cluster
