@@ -21,6 +21,7 @@ from benchmarks.reliability.campaign import begin
 from benchmarks.reliability.changed_keys import IRRELEVANT, RELEVANT, changed_keys
 from benchmarks.reliability.edited_bundle import edited_bundle, mutated_manifests
 from benchmarks.reliability.flipped_store import flipped_index, flipped_store
+from benchmarks.reliability.flipped_unfinished import LEFT, flipped_unfinished
 from benchmarks.reliability.full_disk import full_disk, full_disk_publishing
 from benchmarks.reliability.hostile_input import mutated_networks, mutated_recipes
 from benchmarks.reliability.killed import killed
@@ -56,6 +57,7 @@ CAMPAIGNS: dict[str, tuple[int, Callable[[Campaign, int], Outcome]]] = {
     "two-at-once": (20, lambda campaign, rounds: together(campaign, [2] * rounds)),
     "eight-at-once": (8, lambda campaign, rounds: together(campaign, [8] * rounds)),
     "flipped-store": (1, flipped_store),
+    "flipped-unfinished": (2 * len(LEFT), flipped_unfinished),
     "flipped-index": (10, flipped_index),
     "changed-keys": (len(RELEVANT) + len(IRRELEVANT), changed_keys),
     "same-digest": (len(SURROUNDINGS), same_digest),

@@ -25,8 +25,8 @@ def flipped_store(campaign: Campaign, rounds: int) -> Outcome:
     """
     job = campaign.job
     with timed(
-        "A flipped bit in any file of the store is named by `store check`, what it spoiled is made anew where a run "
-        "needs it, and removed by `--repair`",
+        "A flipped bit in any artifact, key or record of the store is named by `store check`, what it spoiled is made "
+        "anew where a run needs it, and removed by `--repair`",
         campaign.shown,
     ) as outcome:
         for number in range(rounds):

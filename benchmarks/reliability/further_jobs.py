@@ -1,4 +1,4 @@
-"""Jobs beside the smallest one, which take a run through what that leaves out: teachers, goals, boxes."""
+"""Jobs beside the smallest one, which take runs through what it leaves out: teachers, goals, boxes, unfinished work."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BOXES", "TAUGHT", "write_further_jobs"]
+__all__ = ["BOXES", "LEAVING", "TAUGHT", "write_further_jobs"]
 
 TAUGHT = "taught.yaml"
 """The recipe of a classifier that learns from a teacher and is brought to a goal."""
 
 BOXES = "boxes.yaml"
 """That of a detector."""
+
+LEAVING = "leaving.yaml"
+"""That of a classifier whose stages leave all that a killed one can: it is trained for several epochs, a teacher asked
+about several views, and so many images calibrate that what was seen of some of them is kept."""
 
 _TAUGHT = """\
 model: net.py:tiny
@@ -40,6 +44,17 @@ skip: [distill]
 build: {precision: float, budget_s: 0}
 measure: {processes: 1, iterations: 12, examples: 1}
 """
+_LEAVING = """\
+model: net.py:tiny
+data: {source: colours, calibration_list: calibration.txt}
+input: {size: 16, resize: squash, mean: 0.5, std: 0.25}
+baseline: {schedule: {epochs: 6, batch_size: 16}}
+distill: {teachers: ['net.py:tiny'], schedule: {epochs: 6, batch_size: 16}, teacher_schedule: {epochs: 1}}
+skip: [prune]
+build: {precision: int8, budget_s: 0}
+"""
+_WATCHED = 24
+"""Of each of the three colours."""
 _DETECTOR = """\
 from torch import nn
 from torchvision.models.detection import RetinaNet
@@ -70,6 +85,9 @@ _SIDE = 48
 def write_further_jobs(folder: Path) -> None:
     """Write their networks, images and recipes beside those of the smallest job."""
     (folder / TAUGHT).write_text(_TAUGHT, encoding="utf-8")
+    (folder / LEAVING).write_text(_LEAVING, encoding="utf-8")
+    watched = [f"train/{name}/{number:03}.png" for name in ("red", "green", "blue") for number in range(_WATCHED)]
+    (folder / "calibration.txt").write_text("\n".join(watched), encoding="utf-8")
     (folder / BOXES).write_text(_BOXES, encoding="utf-8")
     (folder / "detector.py").write_text(_DETECTOR, encoding="utf-8")
     _write_squares(folder / "squares")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reliability import edited_bundle as edited
-from benchmarks.reliability import hostile_input, tiny_job
+from benchmarks.reliability import flipped_unfinished, hostile_input, tiny_job
 from benchmarks.reliability.campaign import Campaign, begin
 from benchmarks.reliability.changed_keys import IRRELEVANT, RELEVANT, changed_keys
 from benchmarks.reliability.edits import changed
@@ -106,6 +106,12 @@ def test_every_flipped_bit_of_a_store_is_named_and_made_anew(campaign: Campaign)
 
 
 @pytest.mark.slow
+def test_every_flipped_bit_of_unfinished_work_is_told_and_made_anew(campaign: Campaign) -> None:
+    tries = len(flipped_unfinished.LEFT)
+    _held(flipped_unfinished.flipped_unfinished(campaign, tries), tries)
+
+
+@pytest.mark.slow
 def test_a_whole_publishing_is_disturbed_without_harm(campaign: Campaign) -> None:
     _held(killed_publishing(campaign, 8), 8)
     _held(full_disk_publishing(campaign, 8), 8)
@@ -182,6 +188,13 @@ def test_a_full_disk_that_is_not_told_with_what_was_needed_is_a_failure(code: in
 )
 def test_lack_of_memory_that_is_not_told_is_a_failure(code: int, err: str, *, right: bool) -> None:
     assert (lacking_memory(code, err) is None) == right
+
+
+def test_a_flipped_bit_that_is_not_told_of_its_own_file_is_a_failure() -> None:
+    left = Path("unfinished/0/observed")
+    assert flipped_unfinished._untold(left, f"  {left} cannot be read, so that it is made anew: other bytes\n") is None
+    for said in ("", f"  {left} was read\n", "  unfinished/1/observed cannot be read, so that it is made anew\n"):
+        assert "was not told" in (flipped_unfinished._untold(left, said) or "")
 
 
 @pytest.mark.parametrize(("count", "chosen"), [(1, [0]), (2, [0, 2]), (4, [0, 1, 2, 3]), (5, [0, 1, 2, 3, 4]), (9, 5)])
