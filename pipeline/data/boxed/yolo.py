@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.data.boxed.annotated import PARTS, AnnotatedImage, Annotations, StatedBox
 from pipeline.data.boxed.places import below, is_file, is_folder
-from pipeline.data.boxed.yolo_yaml import YOLO_YAML, names_in, read_yolo_yaml
+from pipeline.data.boxed.yolo_yaml import YOLO_YAML, class_names, read_yolo_yaml
 from pipeline.data.scan import images_below, links_within, read_lines
 from pipeline.errors import DataError
 
@@ -62,15 +62,7 @@ def read_yolo(root: Path, problems: Problems) -> Annotations:
         DataError: when classes are not named, there are no images, or a part lies outside the folder.
     """
     told = read_yolo_yaml(root)
-    classes = names_in(told, root)
-    if classes is None and (root / "classes.txt").is_file():
-        classes = tuple(read_lines(root / "classes.txt"))
-    if not classes:
-        raise DataError(
-            "the classes are not named",
-            where=str(root),
-            expected="names: in data.yaml, a list or 0 to n-1, or a classes.txt with one a line",
-        )
+    classes = class_names(told, root)
     places = _image_places(root, told, problems)
     if not places:
         raise DataError(

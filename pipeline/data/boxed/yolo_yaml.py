@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from pipeline.data.scan import read_lines
 from pipeline.errors import DataError
 from pipeline.yaml_reading import Strict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["YOLO_YAML", "names_in", "read_yolo_yaml"]
+__all__ = ["YOLO_YAML", "class_names", "read_yolo_yaml"]
 
 YOLO_YAML = ("data.yaml", "dataset.yaml")
 """How the file may be called."""
@@ -55,22 +56,26 @@ def read_yolo_yaml(root: Path) -> dict[str, Any]:
     return told
 
 
-def names_in(told: dict[str, Any], root: Path) -> tuple[str, ...] | None:
-    """The classes that a file names; None where it names none.
+def class_names(told: dict[str, Any], root: Path) -> tuple[str, ...]:
+    """The classes that a folder's file names, or its ``classes.txt`` where that names none.
+
+    Args:
+        told: As of :func:`read_yolo_yaml`.
+        root: The folder.
 
     Raises:
-        DataError: for names that are neither a list nor numbered from 0 without a gap.
+        DataError: for no names, and for names that are neither a list nor numbered from 0 without a gap.
     """
-    names = told.get("names")
+    said = names = told.get("names")
+    if said is None and (root / "classes.txt").is_file():
+        names = read_lines(root / "classes.txt")
     if isinstance(names, dict) and set(names) == {str(number) for number in range(len(names))}:
         names = [names[str(number)] for number in range(len(names))]
-    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
         return tuple(names)
-    if names is None:
-        return None
     raise DataError(
         "the classes are not named",
         where=str(root),
-        got=f"names: {str(names)[:_SHOWN]}",
+        got=None if said is None else f"names: {str(said)[:_SHOWN]}",
         expected="names: in data.yaml, a list or 0 to n-1, or a classes.txt with one a line",
     )
