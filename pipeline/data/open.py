@@ -17,12 +17,19 @@ from pipeline.progress import SilentProgress
 from pipeline.typed_path import typed_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.data.dataset import Dataset
     from pipeline.progress import Progress
 
 __all__ = ["open_dataset", "task_of"]
 
 _TORCHVISION = "torchvision:"
+_EMBEDDED: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    "digits": ("classification", write_digits),
+    "digits-detection": ("detection", write_digits_detection),
+}
+"""The sets that come with us: what each is for, and what writes it below a cache."""
 
 
 def open_dataset(  # noqa: PLR0913 - keyword arguments, most of them optional
@@ -86,30 +93,33 @@ def task_of(text: str) -> str | None:
     Raises:
         DataError: for a folder of an ambiguous layout.
     """
-    if text in {"digits", "digits-detection"}:
-        return "detection" if text == "digits-detection" else "classification"
+    if text in _EMBEDDED:
+        return _EMBEDDED[text][0]
+    if (name := _torchvision_set(text)) is not None:
+        return "classification" if name in TORCHVISION_SETS else None
     root = typed_path(text)
-    if root.is_dir() and not text.startswith(_TORCHVISION):
-        return "detection" if is_boxed(root) else "classification"
-    return "classification" if text.removeprefix(_TORCHVISION) in TORCHVISION_SETS else None
+    if not root.is_dir():
+        return None
+    return "detection" if is_boxed(root) else "classification"
+
+
+def _torchvision_set(text: str) -> str | None:
+    """The name of torchvision's set that is meant, whether there is one or not; None where none is."""
+    name = text.removeprefix(_TORCHVISION)
+    return name if name != text or (text in TORCHVISION_SETS and not typed_path(text).is_dir()) else None
 
 
 def _root_and_name(text: str, cache: Path, progress: Progress) -> tuple[Path, str]:
-    if text == "digits":
-        return write_digits(cache), text
-    if text == "digits-detection":
-        return write_digits_detection(cache), text
-    prefix, colon, name = text.partition(":")
-    if colon and prefix == "torchvision" and name not in TORCHVISION_SETS:
-        raise UnknownNameError("torchvision data set", name, TORCHVISION_SETS)
-    if colon and prefix == "torchvision":
+    if text in _EMBEDDED:
+        return _EMBEDDED[text][1](cache), text
+    if (name := _torchvision_set(text)) is not None:
+        if name not in TORCHVISION_SETS:
+            raise UnknownNameError("torchvision data set", name, TORCHVISION_SETS)
         return write_torchvision_set(name, cache, progress), name
     root = typed_path(text)
-    if root.is_dir():
-        return root, root.resolve().name
-    if text in TORCHVISION_SETS:
-        return write_torchvision_set(text, cache, progress), text
-    raise _missing(text, root)
+    if not root.is_dir():
+        raise _missing(text, root)
+    return root, root.resolve().name
 
 
 def _missing(text: str, root: Path) -> DataError:
@@ -118,7 +128,7 @@ def _missing(text: str, root: Path) -> DataError:
         return DataError("this is a file, not a folder of images", where=text, expected="a folder with train/ and val/")
     parent = root.parent
     siblings = [str(parent / name) for name in folders(parent)] if parent.is_dir() else []
-    names = [] if "/" in text else ["digits", "digits-detection", *TORCHVISION_SETS]
+    names = [] if "/" in text else [*_EMBEDDED, *TORCHVISION_SETS]
     close = nearest(text, [*siblings, *names])
     return DataError(
         "there is no such data folder",
