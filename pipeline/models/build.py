@@ -12,6 +12,7 @@ from torch import nn
 from pipeline.errors import UsageError
 from pipeline.models import model_file
 from pipeline.models.one_output import answer_in_order, answer_with_one_tensor, described
+from pipeline.models.raw_detector import RawDetector, is_torchvision_detector
 from pipeline.models.torchvision_detectors import build_detector, fed_as_it_is
 from pipeline.models.wrapped_detector import unwrapped
 from pipeline.models.yolo.build import build_yolo
@@ -60,9 +61,22 @@ def _built(source: ModelSource, classes: int) -> nn.Module:
         network: nn.Module = timm.create_model(source.name, pretrained=False, num_classes=classes)
         return answer_with_one_tensor(network, source.output, source.one_number, classes=classes)
     if source.task == "detection":
-        return fed_as_it_is(unwrapped(_build_from_file(source, classes + 1)))  # the background counts as one
+        return _build_detector_from_file(source, classes)
     network = _build_from_file(source, classes)
     return answer_with_one_tensor(network, source.output, source.one_number, classes=classes)
+
+
+def _build_detector_from_file(source: ModelSource, classes: int) -> nn.Module:
+    """One of torchvision's interface, or one of raw outputs with what decodes them."""
+    network = unwrapped(_build_from_file(source, classes + 1))  # torchvision counts the background as one
+    if is_torchvision_detector(network) or source.file is None:
+        return fed_as_it_is(network)
+    beside = model_file.functions_beside(source.file, source.file_sha256, ("decode", "loss"))
+    if not callable(getattr(network, "decode", beside.get("decode"))):
+        return fed_as_it_is(network)
+    network = _build_from_file(source, classes)  # raw scores have no background
+    decode, loss = (getattr(network, name, beside.get(name)) for name in ("decode", "loss"))
+    return RawDetector(network, decode, loss if callable(loss) else None)
 
 
 def _build_torchvision(name: str, classes: int) -> nn.Module:

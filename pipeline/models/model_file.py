@@ -19,10 +19,10 @@ from pipeline.errors import UsageError, nearest
 from pipeline.models.missing_file import missing_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import CodeType
+    from collections.abc import Callable, Iterator, Sequence
+    from types import CodeType, ModuleType
 
-__all__ = ["check_factory", "hash_of_model_file", "load_factory"]
+__all__ = ["check_factory", "functions_beside", "hash_of_model_file", "load_factory"]
 
 _FORM = "path/to/file.py:factory, where factory is a function that returns an nn.Module"
 
@@ -160,6 +160,29 @@ def load_factory(file: Path, name: str, sha256: str | None) -> Callable[..., Any
         UsageError: when the file changed since, fails to run, or ``name`` is not callable.
     """
     check_factory(file, name)
+    factory = getattr(_loaded(file, sha256), name, None)
+    if not callable(factory):
+        raise UsageError(f"{name!r} cannot be called", where=str(file), got=type(factory).__name__, expected=_FORM)
+    return factory  # type: ignore[no-any-return]
+
+
+def functions_beside(file: Path, sha256: str | None, names: Sequence[str]) -> dict[str, Callable[..., Any]]:
+    """What can be called of some names at the top level of a user's file.
+
+    Args:
+        file: As of :func:`load_factory`, which runs it.
+        sha256: Likewise.
+        names: Of what is looked for.
+
+    Raises:
+        UsageError: when the file changed since, or fails to run.
+    """
+    module = _loaded(file, sha256)
+    return {name: found for name in names if callable(found := getattr(module, name, None))}
+
+
+def _loaded(file: Path, sha256: str | None) -> ModuleType:
+    """The file as a module, run once for all who ask while it stays as it is."""
     found = hash_of_model_file(file)
     if sha256 is not None and found != sha256:
         raise UsageError(
@@ -168,10 +191,7 @@ def load_factory(file: Path, name: str, sha256: str | None) -> Callable[..., Any
     module_name = f"_edgewright_model_{found[:16]}"
     if module_name not in sys.modules:
         _run_module(file, module_name)
-    factory = getattr(sys.modules[module_name], name, None)
-    if not callable(factory):
-        raise UsageError(f"{name!r} cannot be called", where=str(file), got=type(factory).__name__, expected=_FORM)
-    return factory  # type: ignore[no-any-return]
+    return sys.modules[module_name]
 
 
 def _run_module(file: Path, module_name: str) -> None:

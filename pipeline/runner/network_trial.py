@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "known_trial", "try_network"]
 
-_VERSION = 8
+_VERSION = 9
 _RECORDS = "trials"
 _IMAGES = 4
 _FED_IMAGES = 64
@@ -51,6 +51,7 @@ class Trial:
         notes: What the user should know of the network before they believe a figure of it.
         fed_otherwise: Why its given weights were made on inputs of another kind; None where nothing says so.
         weights_bytes: Of all its tensors; None where that was not looked at.
+        untrained: Why it cannot be trained; None when it can.
     """
 
     unprunable: str | None = None
@@ -59,6 +60,7 @@ class Trial:
     notes: tuple[str, ...] = ()
     fed_otherwise: str | None = None
     weights_bytes: int | None = field(default=None, compare=False)
+    untrained: str | None = None
 
 
 def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
@@ -132,7 +134,7 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
     from pipeline.pruning.stem_stride import stride_further
 
     classes, task = len(parts.dataset.classes), parts.task
-    shape = parts.preprocess.shape
+    shape, key = parts.preprocess.shape, _key(plan, parts, prune=prune)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         images = torch.randn(_IMAGES, *shape[1:])
@@ -140,7 +142,8 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         model = replace(parts.model, one_number=one_number)
         network = build_network(model, classes=classes)
         loaded = load_weights(network, parts.weights)
-        trains = _trains(plan, parts)
+        untrained = task.why_untrained(network)
+        trains = untrained is None and _trains(plan, parts)
         shapes = [shape, *_smaller(plan, parts)]
         task.check(network, shape, classes=classes, trained=False)
         # Before training mode moves what norms remember.
@@ -157,6 +160,7 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         if stem := _stem(plan, parts):
             stride_further(network, shapes[-1], stem)
             task.check(network, shapes[-1], classes=classes, trained=trains)
+        prune = prune and untrained is None
         unprunable = _why_dense(network, plan, replace(parts, model=model)) if prune else None
     trial = Trial(
         unprunable=unprunable,
@@ -165,8 +169,9 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         notes=notes,
         fed_otherwise=fed_otherwise,
         weights_bytes=weights_bytes,
+        untrained=untrained,
     )
-    store.put_record(_RECORDS, _key(plan, parts, prune=prune), asdict(trial) | {"notes": list(notes)})
+    store.put_record(_RECORDS, key, asdict(trial) | {"notes": list(notes)})
     return trial
 
 

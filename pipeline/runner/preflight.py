@@ -81,9 +81,13 @@ def plan_after_trials(plan: Plan, trials: Sequence[Trial]) -> Plan:
         trials: Of the student, then of each teacher.
 
     Raises:
-        UsageError: when the student cannot be pruned and the goal requires that.
+        UsageError: when the student cannot be pruned and the goal requires that, or when a training is asked for of a
+            network that cannot be trained.
     """
     student, *others = trials
+    for parts, trial in zip(plan.teachers, others, strict=True):
+        _check_trained(parts, trial)
+    plan = _without_training(plan, student)
     plan = replace(
         plan,
         parts=_answering(plan.parts, student),
@@ -102,6 +106,45 @@ def plan_after_trials(plan: Plan, trials: Sequence[Trial]) -> Plan:
         )
     reason = f"the network stays dense: {student.unprunable}"
     return replace(plan, skipped={**plan.skipped, "prune": reason}, notes=(*notes, reason))
+
+
+def _check_trained(parts: Parts, trial: Trial) -> None:
+    """See that a network which cannot be trained comes with weights."""
+    if trial.untrained is not None and parts.weights.origin == "scratch":
+        raise UsageError(
+            "there are no weights for this network, and it cannot be trained",
+            where=parts.model.name,
+            got=trial.untrained,
+            expected="trained weights, or a loss",
+            fix="give the weights with --weights FILE, or write loss(outputs, targets) beside decode",
+        )
+
+
+def _without_training(plan: Plan, student: Trial) -> Plan:
+    """The plan without the stages that train, where the student cannot be trained.
+
+    Raises:
+        UsageError: when one of them is asked for.
+    """
+    if student.untrained is None:
+        return plan
+    _check_trained(plan.parts, student)
+    asked = {
+        "distill.teachers": "distill" not in plan.skipped,
+        "downsample": plan.downsamples and not plan.size_is_open,
+        "goal.require=prune": "prune" in plan.recipe.goal.require,
+    }
+    for where, wanted in asked.items():
+        if wanted:
+            raise UsageError(
+                "this network cannot be trained, and so neither distilled nor downsampled nor pruned",
+                where=where,
+                got=student.untrained,
+                fix="write loss(outputs, targets) beside its decode, or leave that out",
+            )
+    left_out = ["prune", *(("downsample",) if plan.downsamples else ())]
+    reason = f"the network is taken as it is: {student.untrained}"
+    return replace(plan, skipped={**dict.fromkeys(left_out, reason), **plan.skipped}, notes=(*plan.notes, reason))
 
 
 def _doubts(plan: Plan, student: Trial, others: Sequence[Trial]) -> Iterator[str]:

@@ -69,6 +69,10 @@ class Classification:
 
         check_outputs(network, input_shape, classes=classes, trained=trained)
 
+    def why_untrained(self, network: nn.Module) -> str | None:  # noqa: ARG002 - its loss is the task's
+        """None: whatever answers with logits can be trained."""
+        return None
+
     def one_number(self, network: nn.Module, inputs: Tensor) -> OneNumber | None:
         """See :func:`pipeline.models.one_output.kind_of_one_number`."""
         from pipeline.models.one_output import kind_of_one_number

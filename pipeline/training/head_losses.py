@@ -10,6 +10,7 @@ from torch import nn
 from pipeline.errors import UsageError
 from pipeline.tasks.detection.deployable import deployable
 from pipeline.tasks.detection.deployable.one_stage import OneStageForm
+from pipeline.tasks.detection.deployable.raw import RawForm
 from pipeline.tasks.distillation.binary_scores import binary_scores
 from pipeline.tasks.distillation.box_overlap import box_overlap
 from pipeline.tasks.distillation.localisation import localisation
@@ -113,8 +114,9 @@ class HeadLosses(nn.Module):
         form = deployable(network, (images.shape[2], images.shape[3]))
         if isinstance(form, OneStageForm):
             return form
+        why = "its outputs are raw" if isinstance(form, RawForm) else "its second stage looks at places of its own"
         raise UsageError(
-            "what this detector says cannot be compared place by place: its second stage looks at places of its own",
+            f"what this detector says cannot be compared place by place: {why}",
             where=type(network).__name__,
             expected="SSD, RetinaNet, FCOS or YOLO",
             fix=f"leave {self._named()} out of distill.losses",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import nn
 
+from pipeline.models.place_detections import place_detections
 from pipeline.models.yolo.places import STRIDES
 
 if TYPE_CHECKING:
@@ -84,17 +85,5 @@ class YoloDetector(nn.Module):
             return self._losses(said, boxes, anchors, targets)
         likelihoods = self.head.likelihoods(said)  # type: ignore[operator] # its own method
         looks = zip(boxes, likelihoods, prepared.image_sizes, strict=True)
-        found = [self._found(placed, likely, size) for placed, likely, size in looks]
+        found = [place_detections(self, *look) for look in looks]
         return self.transform.postprocess(found, prepared.image_sizes, sizes)
-
-    def _found(self, boxes: Tensor, likelihoods: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
-        """What is left of an image's places after suppression."""
-        from torchvision.ops import batched_nms, clip_boxes_to_image
-
-        scores, labels = likelihoods.max(dim=1)
-        scores, places = scores.topk(min(self.topk_candidates, len(scores)))
-        places = places[scores > self.score_thresh]
-        scores, labels = scores[: len(places)], labels[places] + 1
-        placed = clip_boxes_to_image(boxes[places], size)
-        stay = batched_nms(placed, scores, labels, self.nms_thresh)[: self.detections_per_img]
-        return {"boxes": placed[stay], "scores": scores[stay], "labels": labels[stay]}

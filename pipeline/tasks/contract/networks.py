@@ -35,6 +35,14 @@ class NetworkContract(Protocol):
         """
         ...
 
+    def why_untrained(self, network: nn.Module) -> str | None:
+        """Why a network cannot be trained, in a clause that names it; None where it can.
+
+        Args:
+            network: One that passed :meth:`check`.
+        """
+        ...
+
     def one_number(self, network: nn.Module, inputs: Tensor) -> OneNumber | None:
         """What a network for two classes answers with where it answers with one number, else None."""
         ...

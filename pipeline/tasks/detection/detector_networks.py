@@ -36,6 +36,14 @@ class DetectorNetworks:
 
         check_detector(network, input_shape, classes=classes, trained=trained)
 
+    def why_untrained(self, network: nn.Module) -> str | None:
+        """A network of raw outputs learns by a loss that comes with it; see :mod:`pipeline.models.raw_detector`."""
+        from pipeline.models.raw_detector import RawDetector
+
+        if not isinstance(network, RawDetector) or network.learns:
+            return None
+        return "no function loss(outputs, targets) stands beside its decode, so it cannot be trained"
+
     def one_number(self, network: nn.Module, inputs: Tensor) -> OneNumber | None:  # noqa: ARG002 - it has boxes
         """None: it answers with boxes."""
         return None

@@ -9,6 +9,8 @@ import torch
 from pipeline.errors import UsageError
 from pipeline.models import model_file
 from pipeline.models.build import modes_kept
+from pipeline.models.raw_detector import RawDetector
+from pipeline.tasks.detection.raw_interface import check_decoding
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,7 +35,9 @@ def check_detector(network: nn.Module, input_shape: tuple[int, ...], *, classes:
         UsageError: before anything is trained on it.
     """
     with modes_kept(network):
-        _check_answers(network.eval(), input_shape)
+        if isinstance(network.eval(), RawDetector):
+            check_decoding(network, input_shape, classes=classes)
+        _check_answers(network, input_shape)
         _check_labels(network, input_shape, classes)
         if trained:
             _check_losses(network.train(), input_shape, classes)
@@ -73,7 +77,9 @@ def _check_answers(network: nn.Module, shape: tuple[int, ...]) -> None:
         raise UsageError(
             "the network does not answer as a detector",
             got=f"{type(answers).__name__} for an input of {shown}",
-            expected="a list with a dictionary of boxes, scores and labels for each image, as torchvision's detectors",
+            expected="a list with a dictionary of boxes, scores and labels for each image, as torchvision's detectors, "
+            "or raw outputs and what decodes them",
+            fix="add a method or, beside the factory, a function decode(outputs) that gives boxes and scores",
         )
 
 
@@ -116,8 +122,8 @@ def _check_losses(network: nn.Module, shape: tuple[int, ...], classes: int) -> N
         raise UsageError(
             f"the network cannot be trained on {classes} classes",
             got=model_file.describe(error),
-            expected=f"losses for inputs and targets of boxes and labels, 1 to {classes}",
-            fix="let the factory take num_classes, which counts the background as one",
+            expected=f"losses for inputs and targets of boxes and labels, {_labels(network, classes)}",
+            fix=f"let the factory take num_classes, which {_background(network)}",
         ) from error
     if not isinstance(losses, dict) or not all(isinstance(one, torch.Tensor) for one in losses.values()):
         raise UsageError(
@@ -125,3 +131,11 @@ def _check_losses(network: nn.Module, shape: tuple[int, ...], classes: int) -> N
             got=type(losses).__name__,
             expected="a dictionary of losses, as torchvision's detectors",
         )
+
+
+def _labels(network: nn.Module, classes: int) -> str:
+    return f"0 to {classes - 1}" if isinstance(network, RawDetector) else f"1 to {classes}"
+
+
+def _background(network: nn.Module) -> str:
+    return "counts no background" if isinstance(network, RawDetector) else "counts the background as one"

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LossesAboutTruth"]
 
-_WITHOUT_TRUTH = ("backbone", "head", "rpn.head")
-"""Parts of torchvision's detectors that look at the inputs alone: what they answer holds for any truth."""
+_WITHOUT_TRUTH = ("backbone", "head", "rpn.head", "module")
+"""Parts of torchvision's detectors, and of one of raw outputs, that look at the inputs alone: what they answer holds
+for any truth."""
 
 
 class LossesAboutTruth:

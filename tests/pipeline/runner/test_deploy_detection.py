@@ -44,6 +44,7 @@ from pipeline.training.cached_answers import TeacherAnswers
 
 if TYPE_CHECKING:
     from exporters.target import Precision
+    from pipeline.chain.plan import Plan
     from pipeline.gate.two_bundles import GateOptions
     from pipeline.runner.publish import Deployed
 
@@ -352,6 +353,76 @@ def test_a_yolo_goes_through_the_chain_and_its_bundle_prints_boxes(place: Path) 
 
     assert made.exit_code == 0
     assert (made.report.stages[0].accuracy.value or 0) > 0.3
+    assert {one["class"] for one in printed} <= {"red", "green"}
+    assert printed[0]["score"] > 0.3
+
+
+RAW = re.search(
+    r"^## Raw outputs$.*?^```python\n(.*?)^```$",
+    (Path(__file__).parents[3] / "docs" / "detection.md").read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def _raw(place: Path, *, loss: bool) -> str:
+    """The network of the documentation that gives raw outputs, with or without its loss."""
+    assert RAW is not None
+    file = place / f"raw_{loss}.py"
+    file.write_text(RAW[1] if loss else RAW[1].replace("def loss(", "def unused("), encoding="utf-8")
+    return f"{file}:net"
+
+
+def _tried(recipe: Recipe, store: Store) -> Plan:
+    return preflight(
+        Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None), []
+    ).plan
+
+
+def test_raw_outputs_with_a_loss_are_pruned(place: Path, store: Store) -> None:
+    plan = _tried(_recipe(place, model=_raw(place, loss=True)), store)
+
+    assert set(plan.skipped) == {"distill"}
+
+
+def test_raw_outputs_without_a_loss_stay_as_they_came(place: Path, store: Store, tmp_path: Path) -> None:
+    """They need weights; nothing of what is tried for that is trained, and a later run asks the store."""
+    from safetensors.torch import save_file
+
+    from pipeline.models.build import build_network
+
+    model = _raw(place, loss=False)
+    with pytest.raises(UsageError, match="there are no weights for this network, and it cannot be trained"):
+        _tried(_recipe(place, model=model), store)
+    source = make_plan(_recipe(place, model=model), store, SilentProgress()).parts.model
+    save_file(build_network(source, classes=2).state_dict(), weights := tmp_path / "w.safetensors")
+    given = {"model": model, "weights": str(weights)}
+    plans = [_tried(_recipe(place, **given), store) for _ in range(2)]
+
+    for plan in plans:
+        assert "no function loss(outputs, targets) stands beside its decode" in plan.skipped["prune"]
+        assert [stage.name for stage in plan.network_stages()] == ["baseline", "calibrate"]
+    for asked in ({"downsample": {"size": 32}}, {"goal": {"require": ["prune"]}}, {"distill": {"teachers": [model]}}):
+        with pytest.raises(UsageError, match="cannot be trained"):
+            _tried(_recipe(place, **given, **asked), store)
+
+
+@pytest.mark.slow
+def test_raw_outputs_go_through_the_chain_and_their_bundle_prints_boxes(place: Path) -> None:
+    store = Store(place / "store")
+    recipe = _recipe(
+        place,
+        model=_raw(place, loss=True),
+        baseline={"schedule": {"epochs": 20, "batch_size": 8, "learning_rate": 3e-3, "augment": []}},
+    )
+    plan = make_plan(recipe, store, SilentProgress())
+    (made,) = deploy(Chain(plan, store, SilentProgress(), lambda _: None), out=place / "raw")
+    image = place / "squares" / "val" / "01.png"
+    command = [sys.executable, str(made.folder / "bundle" / "run.py"), str(image), "--json", "--score", "0.05"]
+    printed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["boxes"]
+
+    assert made.exit_code == 0
+    assert (made.report.stages[0].accuracy.value or 0) > 0.3
+    assert next(row for row in made.report.stages if row.name == "prune").status == "ran"
     assert {one["class"] for one in printed} <= {"red", "green"}
     assert printed[0]["score"] > 0.3
 

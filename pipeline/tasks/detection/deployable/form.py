@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipeline.tasks.detection.deployable.one_stage import OneStageForm
+    from pipeline.tasks.detection.deployable.raw import RawForm
     from pipeline.tasks.detection.deployable.two_stage import FasterRcnnForm
 
 __all__ = ["OUTPUTS", "deployable"]
@@ -18,7 +19,7 @@ OUTPUTS = ("boxes", "scores", "labels")
 """Names of the outputs of a deployable form, in their order."""
 
 
-def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | FasterRcnnForm:
+def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | FasterRcnnForm | RawForm:
     """A form of static shapes for one image, with everything inside but the last suppression of overlapping boxes.
 
     It takes a normalised image (1, 3, height, width) of exactly that size, for which the network's own transform is
@@ -29,8 +30,8 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | Fast
     threshold.
 
     Args:
-        network: One of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, our YoloDetector, or what derives from them; is
-            put into eval mode. Its weights are shared, and its parts keep their names.
+        network: One of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, our YoloDetector or RawDetector, or what derives
+            from them; is put into eval mode. Its weights are shared, and its parts keep their names.
         size: Height and width of the image.
 
     Raises:
@@ -39,8 +40,10 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | Fast
     from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
     from torchvision.models.detection.ssd import SSD
 
+    from pipeline.models.raw_detector import RawDetector
     from pipeline.models.yolo.detector import YoloDetector
     from pipeline.tasks.detection.deployable.one_stage import FcosForm, RetinaNetForm, SsdForm, YoloForm
+    from pipeline.tasks.detection.deployable.raw import RawForm
     from pipeline.tasks.detection.deployable.two_stage import FasterRcnnForm
 
     if isinstance(network, FasterRCNN) and (network.roi_heads.has_mask() or network.roi_heads.has_keypoint()):
@@ -49,12 +52,13 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | Fast
             where=type(network).__name__,
             expected="a detector of boxes alone: masks and keypoints have no deployable form",
         )
-    forms: dict[type, type[OneStageForm | FasterRcnnForm]] = {
+    forms: dict[type, type[OneStageForm | FasterRcnnForm | RawForm]] = {
         FasterRCNN: FasterRcnnForm,
         SSD: SsdForm,
         RetinaNet: RetinaNetForm,
         FCOS: FcosForm,
         YoloDetector: YoloForm,
+        RawDetector: RawForm,
     }
     for kind, form in forms.items():
         if isinstance(network, kind):
@@ -62,6 +66,6 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | Fast
     raise UsageError(
         "this network has no deployable form as a detector",
         where=type(network).__name__,
-        expected="one of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, a class derived from one, or a module that "
-        "hands images and answers of one on as they are",
+        expected="one of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, a class derived from one, a module that hands "
+        "images and answers of one on as they are, or raw outputs with a function decode beside them",
     )

@@ -1,0 +1,78 @@
+"""A user's network that gives raw tensors, with functions beside it that decode them and learn from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from pipeline.models.place_detections import place_detections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+__all__ = ["RawDetector", "is_torchvision_detector"]
+
+_CUSTOMARY = {"score_thresh": 0.05, "nms_thresh": 0.5, "topk_candidates": 1000, "detections_per_img": 100}
+"""What holds where the network does not say it: torchvision's names, and its numbers for RetinaNet's candidates."""
+
+
+class RawDetector(nn.Module):
+    """Such a network behind torchvision's detection interface.
+
+    In training it takes images and targets and gives losses, else of each image ``boxes``, ``scores`` and ``labels``,
+    which count from 1. A candidate shows one class at most, the likeliest.
+
+    Args:
+        module: From normalised images (batch, channels, height, width) to whatever ``decode`` and ``loss`` take. Its
+            attributes ``score_thresh``, ``nms_thresh``, ``topk_candidates`` and ``detections_per_img`` hold where it
+            has them.
+        decode: From what the module answers in evaluation mode to boxes (batch, candidates, 4), xyxy in pixels of the
+            input, and scores (batch, candidates, classes), 0 to 1, in plain torch operations.
+        loss: From what the module answers in training mode and targets to a scalar, or to a dictionary of such. Of each
+            image a target has ``boxes`` (objects, 4) and ``labels`` (objects,), which count from 0 as the columns of
+            the scores do. None for a network that is not trained.
+
+    Attributes:
+        module: The user's; so named because weights of a network alone are taken for one that is ``module`` of another.
+    """
+
+    def __init__(self, module: nn.Module, decode: Callable[..., Any], loss: Callable[..., Any] | None = None) -> None:
+        super().__init__()
+        self.module = module
+        self._decode, self._loss = decode, loss
+        said = {name: getattr(module, name, value) for name, value in _CUSTOMARY.items()}
+        self.score_thresh, self.nms_thresh = float(said["score_thresh"]), float(said["nms_thresh"])
+        self.topk_candidates = int(said["topk_candidates"])
+        self.detections_per_img = int(said["detections_per_img"])
+
+    @property
+    def learns(self) -> bool:
+        """Whether a loss came with it."""
+        return self._loss is not None
+
+    def decoded(self, answered: Any) -> Any:  # noqa: ANN401 - a user's function
+        """What ``decode`` makes of what the module answered; boxes and scores, see the class."""
+        return self._decode(answered)
+
+    def forward(self, images: Any, targets: Any = None) -> Any:  # noqa: ANN401 - torchvision's interface
+        """See the class."""
+        batch = images if isinstance(images, torch.Tensor) else torch.stack(list(images))
+        answered = self.module(batch)
+        if self.training and self._loss is not None:
+            from_0 = [{**target, "labels": target["labels"] - 1} for target in targets]
+            losses = self._loss(answered, from_0)
+            return {"loss": losses} if isinstance(losses, torch.Tensor) else losses
+        boxes, scores = self.decoded(answered)
+        size = (batch.shape[2], batch.shape[3])
+        return [place_detections(self, *look, size) for look in zip(boxes, scores, strict=True)]
+
+
+def is_torchvision_detector(network: nn.Module) -> bool:
+    """Whether it is of one of the families that decode what they say themselves."""
+    from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
+    from torchvision.models.detection.ssd import SSD
+
+    return isinstance(network, FCOS | FasterRCNN | RetinaNet | SSD)

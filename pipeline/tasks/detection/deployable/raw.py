@@ -1,0 +1,51 @@
+"""A user's network of raw outputs with static shapes: what its decoding gives, and the likeliest of that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from pipeline.tasks.detection.deployable.candidates import likeliest
+from pipeline.tasks.detection.deployable.geometry import clipped, image_border
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipeline.models.raw_detector import RawDetector
+
+__all__ = ["RawForm"]
+
+
+class RawForm(nn.Module):
+    """Of every place its likeliest class, the likeliest places; the network keeps its name.
+
+    Args:
+        network: The eager detector, in eval mode; its weights are shared.
+        size: Height and width of the one image it takes.
+
+    Attributes:
+        classes: How many it can name; labels are 1 to that.
+    """
+
+    border: Tensor
+
+    def __init__(self, network: RawDetector, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.module = network.module
+        self._decoded = network.decoded
+        self._most = network.topk_candidates
+        device = next(network.parameters()).device
+        with torch.no_grad():
+            _, scores = self._decoded(self.module(torch.zeros(1, 3, *size, device=device)))
+        self.classes = int(scores.shape[2])
+        self.register_buffer("border", image_border(size).to(device), persistent=False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes (1, k, 4), scores (1, k), labels (1, k) of a normalised image (1, 3, height, width)."""
+        boxes, scores = (one[0] for one in self._decoded(self.module(image)))
+        by_place, classes = scores.max(dim=1)
+        highest, places = likeliest(by_place, self._most)
+        placed = clipped(boxes.index_select(0, places), self.border)
+        return placed[None], highest[None], classes.index_select(0, places)[None] + 1

@@ -1,0 +1,121 @@
+"""What is asked of a detector of raw outputs: that what decodes them gives boxes and scores, always as many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pipeline.errors import UsageError
+from pipeline.models import model_file
+from pipeline.models.one_output import described
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipeline.models.raw_detector import RawDetector
+
+__all__ = ["check_decoding"]
+
+_DECODE = "decode(outputs)"
+_GIVES = (
+    "boxes (images, candidates, 4), xyxy in pixels of the input, and scores (images, candidates, {classes}), 0 to 1"
+)
+
+
+def check_decoding(network: RawDetector, input_shape: tuple[int, ...], *, classes: int) -> None:
+    """See that an image's raw outputs are decoded into boxes and scores of the data's classes.
+
+    Args:
+        network: In evaluation mode.
+        input_shape: With the batch, such as ``(1, 3, 320, 320)``.
+        classes: Of the data.
+
+    Raises:
+        UsageError: when the decoding fails, gives something else, boxes that are no numbers, scores that are not from 0
+            to 1 or for another number of classes, or another number of candidates for another image.
+    """
+    draw = torch.Generator().manual_seed(0)
+    counts = []
+    for images in (torch.zeros(input_shape), torch.randn(input_shape, generator=draw)):
+        with torch.no_grad():
+            answered = _answered(network, images)
+            boxes, scores = _decoded(network, answered, images, classes)
+        _check_values(boxes, scores)
+        counts.append(boxes.shape[1])
+    if len(set(counts)) > 1:
+        raise UsageError(
+            "how many candidates are decoded depends on what the image shows",
+            where=_DECODE,
+            got=f"{counts[0]} for one image, {counts[1]} for another",
+            expected="as many for every image, likely or not: which of them count is chosen after it",
+            fix="leave thresholds and suppression out of it",
+        )
+
+
+def _answered(network: RawDetector, images: Tensor) -> Any:  # noqa: ANN401 - whatever the user's network answers
+    try:
+        return network.module(images)
+    except Exception as error:
+        raise UsageError(
+            f"the network does not take an input of {'x'.join(map(str, images.shape))}",
+            got=model_file.describe(error),
+            fix="set input.size to what it was made for",
+        ) from error
+
+
+def _decoded(network: RawDetector, answered: Any, images: Tensor, classes: int) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - likewise
+    """Boxes and scores, of the shapes that they should have."""
+    expected = _GIVES.format(classes=classes)
+    try:
+        found = network.decoded(answered)
+    except Exception as error:
+        raise UsageError(
+            "what the network answers cannot be decoded",
+            where=_DECODE,
+            got=f"{model_file.describe(error)}, for {described(answered)}",
+            expected=f"{expected}, of what the network answers in evaluation mode",
+        ) from error
+    pair = tuple(found) if isinstance(found, tuple | list) else ()
+    if len(pair) != 2 or not all(isinstance(one, torch.Tensor) and one.is_floating_point() for one in pair):
+        raise UsageError(
+            "the decoding does not give boxes and scores", where=_DECODE, got=described(found), expected=expected
+        )
+    boxes, scores = pair
+    if boxes.ndim != 3 or scores.ndim != 3 or boxes.shape != (len(images), scores.shape[1], 4) or not boxes.numel():
+        raise UsageError(
+            "the decoding gives boxes and scores of other shapes",
+            where=_DECODE,
+            got=f"boxes {tuple(boxes.shape)}, scores {tuple(scores.shape)} for an input of {tuple(images.shape)}",
+            expected=expected,
+        )
+    if scores.shape[2] != classes:
+        raise UsageError(
+            f"the network answers for {scores.shape[2]} classes, the data has {classes}",
+            where=_DECODE,
+            got=f"scores {tuple(scores.shape)}",
+            expected=f"a column for each of the data's classes in their order, and none for a background: {classes}",
+            fix="let the factory take num_classes, or name every class that the network knows, in its order, as "
+            "categories or in the classes.txt of the data",
+        )
+    return boxes, scores
+
+
+def _check_values(boxes: Tensor, scores: Tensor) -> None:
+    """See that boxes are somewhere, and scores are likelihoods."""
+    if not boxes.isfinite().all():
+        raise UsageError(
+            "the decoding gives boxes that are no numbers",
+            where=_DECODE,
+            got=f"{int((~boxes.isfinite()).any(dim=2).sum())} of {boxes.shape[1]} for a random image",
+            expected="finite corners, whatever the image shows",
+            fix="bound what is exponentiated or divided by, such as with clamp(max=4)",
+        )
+    if not bool(((scores >= 0) & (scores <= 1)).all()):
+        raise UsageError(
+            "the decoding gives scores that are no likelihoods",
+            where=_DECODE,
+            got=f"{float(scores.min()):.4g} to {float(scores.max()):.4g}",
+            expected="0 to 1",
+            fix="take the sigmoid or softmax of logits in it",
+        )

@@ -1,0 +1,187 @@
+"""A network of raw outputs with what decodes them beside it: the one of docs/detection.md, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from pipeline.errors import UsageError
+from pipeline.lowering.cpu import run_onnx
+from pipeline.lowering.lower import lower
+from pipeline.lowering.parity import Answers
+from pipeline.models.build import build_network
+from pipeline.models.raw_detector import RawDetector
+from pipeline.models.resolve import resolve_model
+from pipeline.models.source import WeightsSource
+from pipeline.models.weights import load_weights
+from pipeline.quantization.choices import choosing_nodes
+from pipeline.quantization.graph import Graph
+from pipeline.tasks.detection.deployable import OUTPUTS, candidates_differ, deployable, post_process
+from pipeline.tasks.detection.followed import followed_detector
+from pipeline.tasks.detection.interface import check_detector, found_by
+from pipeline.tasks.reading.detection import detections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIDE, CLASSES = 64, 3
+SHAPE = (1, 3, SIDE, SIDE)
+DOCUMENTED = re.search(
+    r"^## Raw outputs$.*?^```python\n(.*?)^```$",
+    (Path(__file__).parents[4] / "docs" / "detection.md").read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
+assert DOCUMENTED is not None
+SOURCE = DOCUMENTED[1]
+
+
+def _built(folder: Path, source: str, classes: int = CLASSES) -> nn.Module:
+    (folder / "net.py").write_text(source, encoding="utf-8")
+    model = replace(resolve_model(f"{folder}/net.py:net"), task="detection")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_network(model, classes=classes)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> RawDetector:
+    """That of the documentation, whose random answers differ from place to place."""
+    found = _built(tmp_path, SOURCE)
+    assert isinstance(found, RawDetector)
+    last = list(found.modules())[-1]
+    assert isinstance(last, nn.Conv2d)
+    last.weight.data.mul_(20)
+    return found
+
+
+def test_it_is_a_detector_of_the_data_s_classes_that_learns(network: RawDetector) -> None:
+    check_detector(network, SHAPE, classes=CLASSES, trained=True)
+
+    assert network.training
+    assert network.learns
+    assert deployable(network, (SIDE, SIDE)).classes == CLASSES
+
+
+def test_the_exported_graph_finds_the_same_and_decodes_in_float(
+    network: RawDetector, pictures: Callable[..., list[torch.Tensor]], tmp_path: Path
+) -> None:
+    images = pictures(4)
+    fed, rule = [image[None].numpy() for image in images], post_process(network)
+    with torch.no_grad():
+        wanted = [found_by(network.eval(), image[None])[0] for image in images]
+    answers = Answers(names=OUTPUTS, difference=partial(candidates_differ, score=rule.score), chosen=True)
+    lowered = lower(deployable(network, (SIDE, SIDE)), fed, tmp_path / "float.onnx", answers=answers)
+    model = onnx.load(tmp_path / "float.onnx")
+    graph = Graph(model)
+    smooth = {node.op_type for node in model.graph.node if node.name not in choosing_nodes(graph)}
+
+    assert lowered.max_relative_error < 1e-4
+    assert smooth == {"Conv", "Relu"}
+    assert not {node.op_type for node in model.graph.node} & {"NonZero", "NonMaxSuppression", "Loop", "If"}
+    for (boxes, scores, labels), outputs in zip(wanted, run_onnx(model, fed), strict=True):
+        found = detections(*(output[0] for output in outputs), rule.score, rule.iou, rule.most)
+        assert len(scores) > 3
+        np.testing.assert_allclose(found[0], boxes, atol=1e-3)
+        np.testing.assert_allclose(found[1], scores, atol=1e-5)
+        np.testing.assert_array_equal(found[2], labels)
+
+
+def test_its_loss_falls_and_knows_classes_from_0(network: RawDetector) -> None:
+    images, box = torch.randn(2, 3, SIDE, SIDE), torch.tensor([[8.0, 8.0, 40.0, 30.0]])
+    targets = [{"boxes": box, "labels": torch.tensor([CLASSES])}, {"boxes": box[:0], "labels": torch.zeros(0).long()}]
+    optimizer, losses = torch.optim.AdamW(network.parameters(), lr=1e-2), []
+    for _ in range(12):
+        said = network.train()(images, targets)
+        total = sum(said.values())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        losses.append(float(total.detach()))
+
+    assert set(said) == {"classes", "boxes"}
+    assert losses[-1] < 0.5 * losses[0]
+    assert [target["labels"].tolist() for target in targets] == [[CLASSES], []]
+
+
+def test_channels_are_followed_to_the_layer_whose_outputs_are_decoded(network: RawDetector) -> None:
+    followed = followed_detector(network, (SIDE, SIDE))
+
+    assert followed.answering == (network.module[-1],)  # type: ignore[index] # a Sequential
+
+
+def test_weights_of_the_network_alone_fit(network: RawDetector, tmp_path: Path) -> None:
+    file = tmp_path / "w.pth"
+    torch.save({name: value + 1 for name, value in network.module.state_dict().items()}, file)
+    load_weights(_fresh := _built(tmp_path, SOURCE), WeightsSource(origin="file", file=file))
+
+    wanted = network.module.state_dict()["0.0.weight"] + 1
+    assert torch.equal(_fresh.state_dict()["module.0.0.weight"], wanted)
+
+
+_CLASS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    score_thresh, detections_per_img = 0.25, 7
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4 + num_classes, 8, 8)
+
+    def forward(self, images):
+        return {"raw": self.layer(images)}
+
+    def decode(self, outputs):
+        said = outputs["raw"].flatten(2).transpose(1, 2)
+        return said[..., :4], said[..., 4:].sigmoid()
+
+net = Net
+"""
+
+
+def test_methods_and_attributes_of_the_network_s_own_come_first(tmp_path: Path) -> None:
+    network = _built(tmp_path, _CLASS + "def decode(outputs): raise RuntimeError\n")
+    check_detector(network, SHAPE, classes=CLASSES, trained=False)
+    rule = post_process(network)
+
+    assert isinstance(network, RawDetector)
+    assert not network.learns
+    assert (rule.score, rule.iou, rule.most) == (0.25, 0.5, 7)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (("def decode", "def decoded"), "the network does not answer as a detector"),
+        (('outputs["raw"]', 'outputs["row"]'), "what the network answers cannot be decoded"),
+        (("return said[..., :4], said", "return said"), "the decoding does not give boxes and scores"),
+        (("said[..., :4], ", "said[..., :3], "), "the decoding gives boxes and scores of other shapes"),
+        (("said[..., :4], ", "said[:, :9, :4], "), "the decoding gives boxes and scores of other shapes"),
+        (("said[..., :4], ", "said[..., :4] / 0, "), "the decoding gives boxes that are no numbers"),
+        (("4:].sigmoid()", "4:]"), "the decoding gives scores that are no likelihoods"),
+        (("[..., 4:]", "[..., 5:]"), "the network answers for 2 classes, the data has 3"),
+        (("(1, 2)\n", "(1, 2)[:, : 9 + (outputs['raw'] > 0.5).any()]\n"), "how many candidates are decoded depends"),
+    ],
+)
+def test_what_cannot_be_decoded_is_refused(tmp_path: Path, change: tuple[str, str], what: str) -> None:
+    assert _CLASS.count(change[0]) == 1
+    with pytest.raises(UsageError, match=what) as raised:
+        check_detector(_built(tmp_path, _CLASS.replace(*change)), SHAPE, classes=CLASSES, trained=False)
+    assert raised.value.expected
+
+
+def test_a_loss_that_cannot_be_asked_is_refused(tmp_path: Path) -> None:
+    for body, what in (("1 / 0", "cannot be trained on 3 classes"), ("'none'", "gives no losses in training mode")):
+        network = _built(tmp_path, f"{_CLASS}\ndef loss(outputs, targets):\n    return {body}\n")
+        with pytest.raises(UsageError, match=what):
+            check_detector(network, SHAPE, classes=CLASSES, trained=True)
