@@ -56,6 +56,7 @@ def of_network(like: EngineSpec, source: ModelSource, *, threads: int | None = N
     options: dict[str, Json] = {
         "threads": threads,
         **source.identity(),
+        "task": source.task,
         "file": str(source.file) if source.file else None,
     }
     return EngineSpec(target=PYTORCH, model=".", input=like.input, outputs=like.outputs, options=options)

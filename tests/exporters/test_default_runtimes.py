@@ -15,9 +15,12 @@ from pipeline.environment import any_machine
 from pipeline.import_path import object_at
 from pipeline.models.build import build_network
 from pipeline.models.files import save_network
+from pipeline.models.model_file import hash_of_model_file
+from pipeline.models.source import ModelSource
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from exporters.target import Target
     from pipeline.session import EngineSpec, Session
@@ -85,6 +88,50 @@ def test_pytorch_runs_the_network_of_the_artifact(
 
     with torch.inference_mode():
         np.testing.assert_allclose(found, network(torch.from_numpy(batch)).numpy(), rtol=1e-4, atol=1e-6)
+
+
+_NETS = """
+from torch import nn
+
+def detector(num_classes):
+    return nn.Conv2d(3, 4 + num_classes, 8, 8)
+
+def decode(outputs):
+    said = outputs.flatten(2).transpose(1, 2)
+    return said[..., :4], said[..., 4:].sigmoid()
+
+class Two(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.layer = nn.Linear(192, num_classes)
+
+    def forward(self, images):
+        said = self.layer(images.flatten(1))
+        return {"logits": said, "doubled": 2 * said}
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ({"name": "detector", "task": "detection"}, [(1, 4, 4), (1, 4), (1, 4)]),
+        ({"name": "Two", "output": "doubled", "columns": (1, 0, 2)}, [(1, 3)]),
+    ],
+)
+def test_pytorch_builds_what_the_artifact_was_made_from(
+    floats: EngineSpec, tmp_path: Path, said: dict[str, Any], wanted: list[tuple[int, ...]]
+) -> None:
+    """A detector gives candidates as its engine does, a network of several outputs the one that was named."""
+    file, side = tmp_path / "nets.py", 16 if "task" in said else 8
+    file.write_text(_NETS, encoding="utf-8")
+    source = ModelSource(origin="file", file=file, file_sha256=hash_of_model_file(file), **said)
+    network = build_network(source, classes=3).eval()
+    save_network(network, source, tmp_path, classes=3)
+    like = replace(floats, input=replace(floats.input, shape=(1, 3, side, side)))
+    with _opened(tmp_path, plain.of_network(like, source)) as session:
+        found = session.run(np.full(like.input.shape, 0.5, dtype=np.float32))
+
+    assert [output.shape for output in found] == wanted
 
 
 def test_an_input_of_another_shape_is_refused(exported: Artifact, floats: EngineSpec, batch: np.ndarray) -> None:

@@ -17,9 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.pairs.paired_processes import PairProtocol
 from benchmarks.solo import Profile
+from benchmarks.statistics.margins import Effort
 from benchmarks.workers.workplace import HERE
 from edgewright import Bundle
+from exporters import default_runtimes as plain
 from exporters.bundle import Contents, read_bundle, write_bundle
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.catalog import target_named
@@ -33,6 +36,7 @@ from pipeline.models.files import load_network
 from pipeline.preprocess import boxes_in_image
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
+from pipeline.runner.compare_runtimes import beside_plain_runtimes
 from pipeline.runner.deploy import deploy
 from pipeline.runner.explain import explain
 from pipeline.runner.preflight import preflight
@@ -334,6 +338,21 @@ def test_whatever_is_done_with_bundles_is_done_with_a_detector_s(
     assert (case_of(bundle), line.bundle) == (case, bundle.sha256)
     assert line.figures.accuracy == pytest.approx(deployed.report.stages[-1].accuracy.value, abs=1e-6)
     assert {row.name: row.change for row in judged.comparison.metrics}["accuracy"] == 0.0
+
+
+@pytest.mark.slow
+def test_it_is_held_against_the_plain_runtimes(deployed: Deployed, place: Path) -> None:
+    """What the run made comes from its store; PyTorch runs the network that both precisions were made of."""
+    store = Store(place / "store")
+    chain = Chain(make_plan(_recipe(place), store, SilentProgress()), store, SilentProgress(), lambda _: None)
+    few = Effort(processes=2, looks=1, alpha=0.05, memory_processes=1)
+    protocol = PairProtocol(min_pairs=16, max_pairs=16, target_s=0.01, warmup_s=0.0, warmup_limit=40)
+    found = list(beside_plain_runtimes(chain, effort=few, protocol=protocol))
+
+    assert deployed.exit_code == 0
+    assert [one.precision for one in found if one.runtime == plain.PYTORCH] == ["float"]
+    assert {one.precision for one in found if one.runtime == plain.ONNXRUNTIME} == {"float", "int8"}
+    assert all((one.p50.baseline or 0) > 0 and (one.p50.candidate or 0) > 0 for one in found)
 
 
 @pytest.mark.slow
