@@ -324,6 +324,7 @@ def _check_data(recipe: Recipe, model: ModelSource, task: Task) -> None:
             f"the model is for {task.name}, the data is for {found}",
             where=recipe.data.source,
             expected=f"data for {task.name}, such as --data {task.embedded}",
+            fix=f"add --set task={found}, if this network is for {found}" if model.origin == "file" else None,
         )
 
 

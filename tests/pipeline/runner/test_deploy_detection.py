@@ -29,7 +29,7 @@ from pipeline.catalog import target_named
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.environment import this_machine
-from pipeline.errors import UsageError
+from pipeline.errors import DataError, UsageError
 from pipeline.gate import against_baselines
 from pipeline.gate.baselines.shelf import Shelf, case_of
 from pipeline.models.files import load_network
@@ -681,6 +681,16 @@ def test_a_classifier_s_images_are_not_put_together_of_several(store: Store, key
     with pytest.raises(UsageError, match="mosaic changes images so that their labels cannot follow") as raised:
         make_plan(recipe, store, SilentProgress())
     assert raised.value.where == f"{key}.augment"
+
+
+def test_a_network_of_one_s_own_is_told_how_to_say_that_it_detects(place: Path, store: Store) -> None:
+    data = {"source": str(place / "squares")}
+    for model, fix in ((f"{place / 'net.py'}:net", "add --set task=detection"), ("resnet18", "")):
+        recipe = Recipe.model_validate({"model": model, "weights": "none", "data": data})
+        with pytest.raises(DataError, match="the model is for classification, the data is for detection") as raised:
+            make_plan(recipe, store, SilentProgress())
+        assert (raised.value.fix or "").startswith(fix)
+        assert bool(raised.value.fix) == bool(fix)
 
 
 def test_a_classifier_s_data_is_refused(place: Path, store: Store) -> None:
