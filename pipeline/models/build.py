@@ -75,7 +75,8 @@ def _build_detector_from_file(source: ModelSource, classes: int) -> nn.Module:
     if not callable(getattr(network, "decode", beside.get("decode"))):
         return fed_as_it_is(network)
     network = _build_from_file(source, classes)  # raw scores have no background
-    decode, loss = (getattr(network, name, beside.get(name)) for name in ("decode", "loss"))
+    decode: Any = getattr(network, "decode", beside.get("decode"))
+    loss = getattr(network, "loss", beside.get("loss"))
     return RawDetector(network, decode, loss if callable(loss) else None)
 
 

@@ -42,7 +42,7 @@ class RawDetector(nn.Module):
     def __init__(self, module: nn.Module, decode: Callable[..., Any], loss: Callable[..., Any] | None = None) -> None:
         super().__init__()
         self.module = module
-        self._decode, self._loss = decode, loss
+        self._beside = decode, loss  # in a tuple: one that is a module has its weights under its own name alone
         said = {name: getattr(module, name, value) for name, value in _CUSTOMARY.items()}
         self.score_thresh, self.nms_thresh = float(said["score_thresh"]), float(said["nms_thresh"])
         self.topk_candidates = int(said["topk_candidates"])
@@ -51,19 +51,20 @@ class RawDetector(nn.Module):
     @property
     def learns(self) -> bool:
         """Whether a loss came with it."""
-        return self._loss is not None
+        return self._beside[1] is not None
 
     def decoded(self, answered: Any) -> Any:  # noqa: ANN401 - a user's function
         """What ``decode`` makes of what the module answered; boxes and scores, see the class."""
-        return self._decode(answered)
+        return self._beside[0](answered)
 
     def forward(self, images: Any, targets: Any = None) -> Any:  # noqa: ANN401 - torchvision's interface
         """See the class."""
         batch = images if isinstance(images, torch.Tensor) else torch.stack(list(images))
         answered = self.module(batch)
-        if self.training and self._loss is not None:
+        _, loss = self._beside
+        if self.training and loss is not None:
             from_0 = [{**target, "labels": target["labels"] - 1} for target in targets]
-            losses = self._loss(answered, from_0)
+            losses = loss(answered, from_0)
             return {"loss": losses} if isinstance(losses, torch.Tensor) else losses
         boxes, scores = self.decoded(answered)
         size = (batch.shape[2], batch.shape[3])

@@ -35,7 +35,8 @@ def check_detector(network: nn.Module, input_shape: tuple[int, ...], *, classes:
         UsageError: before anything is trained on it.
     """
     with modes_kept(network):
-        if isinstance(network.eval(), RawDetector):
+        network.eval()
+        if isinstance(network, RawDetector):
             check_decoding(network, input_shape, classes=classes)
         _check_answers(network, input_shape)
         _check_labels(network, input_shape, classes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,8 +13,6 @@ from pipeline.tasks.detection.deployable.geometry import clipped, image_border
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pipeline.models.raw_detector import RawDetector
-
 __all__ = ["RawForm"]
 
 
@@ -22,7 +20,7 @@ class RawForm(nn.Module):
     """Of every place its likeliest class, the likeliest places; the network keeps its name.
 
     Args:
-        network: The eager detector, in eval mode; its weights are shared.
+        network: The :class:`~pipeline.models.raw_detector.RawDetector`, in eval mode; its weights are shared.
         size: Height and width of the one image it takes.
 
     Attributes:
@@ -31,11 +29,11 @@ class RawForm(nn.Module):
 
     border: Tensor
 
-    def __init__(self, network: RawDetector, size: tuple[int, int]) -> None:
+    def __init__(self, network: Any, size: tuple[int, int]) -> None:  # noqa: ANN401 - one of a table of kinds
         super().__init__()
         self.module = network.module
         self._decoded = network.decoded
-        self._most = network.topk_candidates
+        self._most = int(network.topk_candidates)
         device = next(network.parameters()).device
         with torch.no_grad():
             _, scores = self._decoded(self.module(torch.zeros(1, 3, *size, device=device)))

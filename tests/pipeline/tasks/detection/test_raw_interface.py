@@ -88,7 +88,8 @@ def test_the_exported_graph_finds_the_same_and_decodes_in_float(
     assert smooth == {"Conv", "Relu"}
     assert not {node.op_type for node in model.graph.node} & {"NonZero", "NonMaxSuppression", "Loop", "If"}
     for (boxes, scores, labels), outputs in zip(wanted, run_onnx(model, fed), strict=True):
-        found = detections(*(output[0] for output in outputs), rule.score, rule.iou, rule.most)
+        candidates = [output[0] for output in outputs]
+        found = detections(candidates[0], candidates[1], candidates[2], rule.score, rule.iou, rule.most)
         assert len(scores) > 3
         np.testing.assert_allclose(found[0], boxes, atol=1e-3)
         np.testing.assert_allclose(found[1], scores, atol=1e-5)
@@ -157,6 +158,27 @@ def test_methods_and_attributes_of_the_network_s_own_come_first(tmp_path: Path) 
     assert isinstance(network, RawDetector)
     assert not network.learns
     assert (rule.score, rule.iou, rule.most) == (0.25, 0.5, 7)
+
+
+def test_a_decode_that_is_a_module_adds_no_weights(tmp_path: Path) -> None:
+    plain = set(_built(tmp_path, _CLASS).state_dict())
+    decoder = """
+class Decoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("factor", torch.ones(1))
+
+    def forward(self, outputs):
+        said = outputs["raw"].flatten(2).transpose(1, 2) * self.factor
+        return said[..., :4], said[..., 4:].sigmoid()
+
+decode = Decoder()
+"""
+    network = _built(tmp_path, _CLASS.replace("def decode(", "def decoded(") + decoder)
+    check_detector(network, SHAPE, classes=CLASSES, trained=False)
+
+    assert isinstance(network, RawDetector)
+    assert set(network.state_dict()) == plain
 
 
 @pytest.mark.parametrize(
