@@ -66,4 +66,5 @@ def test_what_was_set_up_has_its_bytecode() -> None:
         found = importlib.util.find_spec(name)
         assert found is not None
         assert found.cached is not None
-        assert Path(found.cached).is_file(), f"{found.origin} is compiled anew in every process; remove .venv and run `make setup`"
+        anew = f"{found.origin} is compiled in every process; remove .venv and run `make setup`"
+        assert Path(found.cached).is_file(), anew
