@@ -11,7 +11,7 @@ from benchmarks.machine.disturbance import HOT_CELSIUS
 from pipeline.environment import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pipeline.devices.device import Device
 
@@ -85,7 +85,7 @@ class DeviceFacts:
         )
 
 
-def doubts_of(governors: Iterable[str], celsius: float = 0.0, *, clock_driver: str | None = None) -> list[str]:
+def doubts_of(governors: Collection[str], celsius: float = 0.0, *, clock_driver: str | None = None) -> list[str]:
     """What makes figures of a device vary, or those of a device that could be faster.
 
     Args:
