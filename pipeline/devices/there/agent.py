@@ -137,9 +137,8 @@ class _Agent:
         if lives(self._home / "jobs") if self._jobs is None else self._jobs.others():
             self._turn.give_back()
             return {"error": "busy", "text": "another run is connected to it, and needs what it sent"}
-        size = self._blobs.size()
-        self._blobs.clear()
-        return {"size": size}
+        size, left = self._blobs.clear()
+        return {"size": size, "left": left}
 
     def _work(self, message: dict[str, Any]) -> None:
         """Run a worker, tell of its progress, and send what it answered."""

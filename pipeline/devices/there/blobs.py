@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import time
 import uuid
 from contextlib import suppress
@@ -71,16 +72,16 @@ class Blobs:
         Raises:
             NoRoomError: when they do not fit all the same; nothing that has to stay was removed.
         """
-        self._root.mkdir(parents=True, exist_ok=True)
+        place = self._root if self._root.exists() else self._root.parent  # made with the first file: so is it cleared
         kept = set(keep)
-        found = list(_statuses(self._root.glob(_KEPT)))
-        held = sum(status.st_size for status, _ in [*found, *_statuses(self._coming())])
+        found = list(self._held())
+        held = sum(status.st_size for status, _ in [*found, *_regular(self._coming())])
         removable = sorted(
             (status.st_mtime_ns, path, status.st_size) for status, path in found if path.name not in kept
         )
-        while held + size > limit or shutil.disk_usage(self._root).free - size < least_free:
+        while held + size > limit or shutil.disk_usage(place).free - size < least_free:
             if not removable:
-                free = shutil.disk_usage(self._root).free
+                free = shutil.disk_usage(place).free
                 raise NoRoomError(
                     f"{size / 2**20:.1f} MiB have to be sent; {free / 2**20:.0f} MiB are free of which "
                     f"{least_free / 2**20:.0f} have to stay, and the cache may hold {limit / 2**20:.0f} MiB"
@@ -88,23 +89,38 @@ class Blobs:
             _, path, freed = removable.pop(0)
             held -= freed
             path.unlink(missing_ok=True)
+            with suppress(OSError):  # not empty: an empty one would not be known as ours when all is cleared
+                path.parent.rmdir()
 
-    def size(self) -> int:
-        """Bytes of all that is kept."""
-        return sum(status.st_size for status, _ in _statuses(self._root.glob(_KEPT)))
+    def clear(self) -> tuple[int, list[str]]:
+        """Remove all that is kept or left half written, and each folder that held such and holds nothing else.
 
-    def clear(self) -> None:
-        """Remove all that is kept or left half written, and the folders that hold nothing else."""
-        for pattern in (_KEPT, _COMING):
-            for path in self._root.glob(pattern):
+        Returns:
+            How many bytes that were, and what could not be removed and why, a line each.
+        """
+        freed, left, emptied = 0, [], set()
+        for status, path in [*self._held(), *_regular(self._root.glob(_COMING))]:
+            try:
                 path.unlink(missing_ok=True)
-        for folder in (*self._root.glob(2 * _HEX), self._root):
-            with suppress(OSError):  # not ours alone, or not there
+            except OSError as error:
+                left.append(str(error))
+                continue
+            freed += status.st_size
+            emptied |= {path.parent, self._root}
+        for folder in sorted(emptied, reverse=True):  # what is below the root first
+            with suppress(OSError):  # not ours alone
                 folder.rmdir()
+        return freed, left
+
+    def _held(self) -> Iterator[tuple[os.stat_result, Path]]:
+        """What is kept."""
+        for status, path in _regular(self._root.glob(_KEPT)):
+            if path.parent.name == path.name[:2]:
+                yield status, path
 
     def _coming(self) -> Iterator[Path]:
         """Files that others may be writing; what writers that died have left is removed."""
-        for path in self._root.glob(_COMING):
+        for _, path in _regular(self._root.glob(_COMING)):
             with suppress(FileNotFoundError), path.open("r+b") as file:
                 if time.time_ns() - os.fstat(file.fileno()).st_mtime_ns < _DEAD_NS:
                     yield path
@@ -127,7 +143,7 @@ class Blobs:
         coming = self._root / f"{uuid.uuid4().hex}.part"
         digest = hashlib.sha256()
         try:
-            home.parent.mkdir(parents=True, exist_ok=True)
+            self._root.mkdir(parents=True, exist_ok=True)
             with coming.open("wb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)  # until it is whole, or its writer has died
                 for piece in pieces:
@@ -135,7 +151,12 @@ class Blobs:
                     file.write(piece)
             if digest.hexdigest() != sha256:
                 return False
-            coming.replace(home)
+            home.parent.mkdir(exist_ok=True)
+            try:
+                coming.replace(home)
+            except FileNotFoundError:  # another agent has just made room, and this folder was empty
+                home.parent.mkdir(exist_ok=True)
+                coming.replace(home)
             return True
         finally:
             for _ in pieces:
@@ -143,8 +164,10 @@ class Blobs:
             coming.unlink(missing_ok=True)
 
 
-def _statuses(paths: Iterable[Path]) -> Iterator[tuple[os.stat_result, Path]]:
-    """Of those that are still there."""
+def _regular(paths: Iterable[Path]) -> Iterator[tuple[os.stat_result, Path]]:
+    """Of the files that are still there: no folders, no links."""
     for path in paths:
         with suppress(FileNotFoundError):
-            yield path.stat(), path
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                yield status, path

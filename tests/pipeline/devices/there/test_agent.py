@@ -36,6 +36,6 @@ def test_without_room_for_a_folder_of_its_own_it_removes_nothing_that_another_ru
     assert sent.exists()
 
     another.end()
-    assert here._empty({}) == {"size": 0}
+    assert here._empty({}) == {"size": 0, "left": []}
     assert not (tmp_path / "cache").exists()
     here.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -93,24 +94,71 @@ def test_what_came_just_now_counts_also_where_its_writer_takes_no_lock(tmp_path:
 
 def test_in_a_home_nothing_of_its_owner_is_counted_or_removed(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
-    _kept(blobs, b"sent")
-    theirs = [tmp_path / name for name in ("go/main.go", "00/notes", "film.part")]
+    sent = _kept(blobs, b"sent")
+    theirs = [tmp_path / name for name in ("go/main.go", "00/notes", "film.part", f"00/{'1' * 64}", f"11/{'1' * 64}/x")]
     for path in theirs:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
         os.utime(path, (1, 1))
+    (tmp_path / "22").mkdir()
+    link = tmp_path / "22" / ("2" * 64)
+    link.symlink_to(theirs[0])
+    (tmp_path / _LEFT).mkdir()
+    (tmp_path / "ff").mkdir()
+    before = set(tmp_path.rglob("*"))
 
-    assert blobs.size() == 4
     with pytest.raises(NoRoomError):
-        blobs.make_room(1, keep=[], limit=0, least_free=0)
-    blobs.clear()
+        blobs.make_room(1, keep=[sent], limit=4, least_free=0)
+    blobs.make_room(0, keep=[sent], limit=4, least_free=0)
+    assert set(tmp_path.rglob("*")) == before
 
-    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(theirs)
+    assert blobs.clear() == (4, [])
+    assert set(tmp_path.rglob("*")) == before - {blobs.path(sent), blobs.path(sent).parent}
 
 
-def test_what_is_cleared_leaves_no_folder(tmp_path: Path) -> None:
+def test_what_is_cleared_leaves_no_folder_also_where_room_was_made(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path / "cache")
+    blobs.make_room(1, keep=[], limit=4, least_free=0)
+    assert blobs.clear() == (0, [])
+    _kept(blobs, b"old")
+    blobs.make_room(4, keep=[], limit=4, least_free=0)
     _kept(blobs, b"sent")
-    (tmp_path / "cache" / _LEFT).touch()
-    blobs.clear()
+    (tmp_path / "cache" / _LEFT).write_bytes(b"half")
+    assert blobs.clear() == (8, [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_finds_its_folder_removed_as_empty_by_another_that_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, calls = Path.replace, []
+
+    def late(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == 1:
+            target.parent.rmdir()
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", late)
+    blobs = Blobs(tmp_path)
+    assert blobs.path(_kept(blobs, b"sent")).read_bytes() == b"sent"
+    assert len(calls) == 2
+
+
+def test_one_that_cannot_be_removed_is_told_and_the_others_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = Blobs(tmp_path / "cache")
+    stuck, *_ = [_kept(blobs, bytes([number])) for number in range(5)]
+    unlink = Path.unlink
+
+    def refused(self: Path, missing_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is
+        if self.name == stuck:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    freed, (left,) = blobs.clear()
+
+    assert freed == 4
+    assert "Permission denied" in left
+    assert str(blobs.path(stuck)) in left
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [blobs.path(stuck)]
