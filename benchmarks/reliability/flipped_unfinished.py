@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from benchmarks.reliability.flipped_store import flip
@@ -25,6 +27,10 @@ LEFT = ("training-*.safetensors", "view-*.safetensors", "distilling-*.safetensor
 """Names of what a run leaves, in the order in which it does: a checkpoint, a teacher's answers, a checkpoint with those
 answers, what was seen of activations."""
 _LOOK_S = 0.001
+_LIMIT_S = 600.0
+"""For a run to leave something, or to end."""
+_MISSES = 8
+"""In so many rounds a run may have gone on before it was killed."""
 
 
 def flipped_unfinished(campaign: Campaign, tries: int) -> Outcome:
@@ -40,23 +46,35 @@ def flipped_unfinished(campaign: Campaign, tries: int) -> Outcome:
     ) as outcome:
         sound, out = job.folder / "unfinished-sound", job.folder / "unfinished-out"
         digest = job.ended(_start(campaign, sound, out)).digest
+        missing = Counter(LEFT[number % len(LEFT)] for number in range(tries))
         number = early = 0
-        while outcome.tries < tries and early <= tries:
-            kinds = LEFT[: tries - outcome.tries]
-            early += _flipped(campaign, number, kinds, digest, outcome)
+        while missing.total() and early < _MISSES:
+            kinds = tuple(kind for kind in LEFT if missing[kind])
+            caught = _flipped(campaign, number, kinds, digest, outcome)
+            missing.subtract(caught)
+            early += len(caught) < len(kinds)
             number += 1
         if early:
-            outcome.notes.append(f"{early} more times a run had gone on before it was killed")
+            outcome.notes.append(f"in {early} rounds a run had gone on before it was killed")
+        if lacking := [kind for kind in LEFT if missing[kind]]:
+            outcome.failures.append(
+                f"only {outcome.tries} of {tries} could be tried: runs had gone on before they were killed at "
+                f"{', '.join(lacking)}"
+            )
         shutil.rmtree(sound)
     return outcome
 
 
-def _flipped(campaign: Campaign, number: int, kinds: tuple[str, ...], digest: str, outcome: Outcome) -> int:
-    """Disturb one store, a kind after the other, and let a run come to its end; how often there was nothing left."""
+def _flipped(campaign: Campaign, number: int, kinds: tuple[str, ...], digest: str, outcome: Outcome) -> list[str]:
+    """Disturb one store, a kind after the other, and let a run come to its end; the kinds that were there to disturb.
+
+    Raises:
+        subprocess.TimeoutExpired: when a run hangs; it is killed.
+    """
     job, chance = campaign.job, campaign.chance(f"unfinished {number}")
     cache, out = job.folder / f"unfinished-{number}", job.folder / f"unfinished-{number}-out"
     flipped: Path | None = None
-    early = 0
+    caught = []
     for kind in kinds:
         running = _start(campaign, cache, out)
         _wait_for(running, cache, kind)
@@ -65,7 +83,8 @@ def _flipped(campaign: Campaign, number: int, kinds: tuple[str, ...], digest: st
         if flipped is not None:
             outcome.tried(_untold(flipped, said))
         flipped = _flip_one(cache, kind, chance)
-        early += flipped is None
+        if flipped is not None:
+            caught.append(kind)
     done = job.ended(_start(campaign, cache, out))
     if flipped is not None:
         outcome.tried(_untold(flipped, done.err))
@@ -77,7 +96,7 @@ def _flipped(campaign: Campaign, number: int, kinds: tuple[str, ...], digest: st
         outcome.failures.append(f"round {number}: left unfinished: {left}")
     for folder in (cache, out):
         shutil.rmtree(folder, ignore_errors=True)
-    return early
+    return caught
 
 
 def _start(campaign: Campaign, cache: Path, out: Path) -> Running:
@@ -86,12 +105,20 @@ def _start(campaign: Campaign, cache: Path, out: Path) -> Running:
 
 
 def _wait_for(running: Running, cache: Path, kind: str) -> None:
-    """Until something of that kind lies in the store, or the run has ended."""
+    """Until something of that kind lies in the store, or the run has ended.
+
+    Raises:
+        subprocess.TimeoutExpired: when neither comes in ten minutes; the run is killed then.
+    """
+    until = time.monotonic() + _LIMIT_S
     while not any(cache.glob(f"unfinished/*/{kind}")):
         try:
             running.communicate(timeout=_LOOK_S)
         except subprocess.TimeoutExpired:
-            continue
+            if time.monotonic() < until:
+                continue
+            kill(running)
+            raise subprocess.TimeoutExpired(f"a run that was to leave {kind}", _LIMIT_S) from None
         return
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[Any]
 
-__all__ = ["Ended", "Running", "TinyJob", "kill", "make_tiny_job", "write_images"]
+__all__ = ["Ended", "Running", "TinyJob", "kill", "make_tiny_job", "write_colours", "write_images"]
 
 _LIMIT_S = 600
 _LONG_AGO_S = 1_700_000_000
@@ -225,6 +225,12 @@ def make_tiny_job(folder: Path) -> TinyJob:
     (folder / "tmp").mkdir()
     (folder / "net.py").write_text(_NETWORK, encoding="utf-8")
     (folder / "recipe.yaml").write_text(_RECIPE, encoding="utf-8")
+    write_colours(folder / "colours", train=40, val=24)
+    return TinyJob(folder=folder)
+
+
+def write_colours(folder: Path, *, train: int, val: int) -> None:
+    """Write so many images of each of the job's three colours."""
     generator = np.random.default_rng(0)
 
     def picture(name: str) -> Pixels:
@@ -232,8 +238,7 @@ def make_tiny_job(folder: Path) -> TinyJob:
         pixels[:, :, ("red", "green", "blue").index(name)] += 100
         return pixels
 
-    write_images(folder / "colours", ("red", "green", "blue"), picture, train=40, val=24)
-    return TinyJob(folder=folder)
+    write_images(folder, ("red", "green", "blue"), picture, train=train, val=val)
 
 
 def write_images(

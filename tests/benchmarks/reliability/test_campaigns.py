@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -195,6 +197,50 @@ def test_a_flipped_bit_that_is_not_told_of_its_own_file_is_a_failure() -> None:
     assert flipped_unfinished._untold(left, f"  {left} cannot be read, so that it is made anew: other bytes\n") is None
     for said in ("", f"  {left} was read\n", "  unfinished/1/observed cannot be read, so that it is made anew\n"):
         assert "was not told" in (flipped_unfinished._untold(left, said) or "")
+
+
+class _EndsAtOnce:
+    pid, returncode = 0, 0
+
+    def communicate(self, *, timeout: float | None = None) -> tuple[str, str]:
+        del timeout
+        return "  bundle sha256 0\n", ""
+
+    def send_signal(self, number: signal.Signals) -> None: ...
+
+
+@pytest.mark.parametrize("tries", [1, 4])
+def test_unfinished_work_that_was_never_caught_is_a_failure(
+    paper: Campaign, monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    started = []
+
+    def start(_campaign: Campaign, cache: Path, _out: Path) -> _EndsAtOnce:
+        cache.mkdir(exist_ok=True)
+        started.append(cache)
+        return _EndsAtOnce()
+
+    monkeypatch.setattr(flipped_unfinished, "_start", start)
+    monkeypatch.setattr(flipped_unfinished, "kill", lambda _: None)
+    monkeypatch.setattr(TinyJob, "store_failure", lambda *_: None)
+    outcome = flipped_unfinished.flipped_unfinished(replace(paper, digest="0"), tries)
+
+    assert outcome.tries == 0
+    (failure,) = outcome.failures
+    assert failure.startswith(f"only 0 of {tries} could be tried")
+    assert all(kind in failure for kind in flipped_unfinished.LEFT[:tries])
+    assert len(set(started)) == 1 + flipped_unfinished._MISSES
+
+
+def test_a_run_that_hangs_is_killed_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = subprocess.Popen(
+        ["sleep", "60"],  # noqa: S607
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    monkeypatch.setattr(flipped_unfinished, "_LIMIT_S", 0.05)
+    with pytest.raises(subprocess.TimeoutExpired, match="that was to leave observed"):
+        flipped_unfinished._wait_for(hangs, tmp_path, "observed")
+    assert hangs.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(("count", "chosen"), [(1, [0]), (2, [0, 2]), (4, [0, 1, 2, 3]), (5, [0, 1, 2, 3, 4]), (9, 5)])
