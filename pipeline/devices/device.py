@@ -44,8 +44,14 @@ _ASK_AGAIN_S = 1.0
 _CLEAN_S = 600.0
 """A card may take long to forget gigabytes."""
 _CODE, _JOB = f"code/{64 * '[0-9a-f]'}.pyz", f"jobs/{32 * '[0-9a-f]'}"
-_OURS = f"{_CODE} {_CODE}.*.part {_JOB} {_JOB}.lock"
-"""What lies in the device's folder beside the agent's cache, for its ``sh``; that may be a home with ``code`` in it."""
+_CLEAN = (
+    "cd {folder} || exit; "
+    'gone() {{ no=1; for one in "$@"; do test -e "$one" && rm -rf "$one" && no=0; done; return $no; }}; '
+    f"gone {_CODE} {_CODE}.*.part && rmdir code; gone {_JOB} {_JOB}.lock && rmdir jobs; "
+    "cd / && rmdir {folder}"
+)
+"""For the device's ``sh``: what lies in its folder beside the agent's cache goes, and folders that held no more than
+that. The folder may be a home with ``code`` in it."""
 
 
 class Device:
@@ -159,15 +165,21 @@ class Device:
 
         Raises:
             ResourceError: while somebody measures there, or another run is connected to it.
+            DeviceError: when some of it cannot be removed; the rest is.
         """
         found = self._link.ask({"ask": "empty"})
         if found.get("error") == "busy":
             raise ResourceError(
                 "somebody measures there", where=self.name, got=found["text"], fix="run it again when that has ended"
             )
-        folder = remote_folder(self.entry.folder)
-        script = f"cd {folder} && rm -rf {_OURS}; rmdir code jobs; cd / && rmdir {folder}"  # which hold nothing else
-        self.connection.run(script, within_s=_CLEAN_S)
+        self.connection.run(_CLEAN.format(folder=remote_folder(self.entry.folder)), within_s=_CLEAN_S)
+        if left := found["left"]:
+            raise DeviceError(
+                f"{len(left)} files of those that were sent could not be removed; the others were",
+                where=self.name,
+                got=left[0],
+                fix=f"remove them by hand: they lie in {self.entry.folder}/cache",
+            )
         return int(found["size"])
 
     @contextmanager

@@ -27,7 +27,7 @@ from exporters.bundle import Bundle
 from pipeline.catalog import OPENERS
 from pipeline.devices import connection
 from pipeline.devices.checkup import checkup
-from pipeline.devices.device import Device
+from pipeline.devices.device import _CLEAN, Device
 from pipeline.environment import this_machine
 from pipeline.errors import DeviceError, EdgewrightError, ResourceError
 from pipeline.evaluation import collect_outputs
@@ -261,13 +261,35 @@ def test_cleaning_leaves_nothing(device: MakeDevice, trained: Bundle, colours: D
 
 
 def test_where_its_folder_is_a_home_cleaning_leaves_what_else_is_in_it(device: MakeDevice, tmp_path: Path) -> None:
-    theirs = [tmp_path / "there" / name for name in ("code/main.py", "jobs/run.lock", "jobs/run/log", "cache/x/y")]
+    theirs = [tmp_path / "there" / name for name in ("code/main.py", "jobs/run.lock", "jobs/run/log", "music/x/y")]
     for path in theirs:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
+    (tmp_path / "there" / "cache" / "ff").mkdir(parents=True)
+    before = set((tmp_path / "there").rglob("*"))
     with device() as connected:
         connected.clean()
-    assert sorted(path for path in (tmp_path / "there").rglob("*") if path.is_file()) == sorted(theirs)
+    assert set((tmp_path / "there").rglob("*")) == before
+
+
+def test_what_cannot_be_removed_there_is_told(device: MakeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    with device() as connected:
+        monkeypatch.setattr(connected._link, "ask", lambda _: {"size": 1, "left": ["not permitted: x", "y"]})
+        with pytest.raises(DeviceError, match="2 files of those that were sent could not be removed") as raised:
+            connected.clean()
+    assert raised.value.got == "not permitted: x"
+    assert (raised.value.fix or "").endswith(f"{connected.entry.folder}/cache")
+
+
+def test_cleaning_a_folder_that_is_gone_removes_nothing_elsewhere_and_no_empty_one_of_its_owner(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "jobs").mkdir()
+    ours = tmp_path / "code" / f"{'0' * 64}.pyz"
+    for folder, sent in (("gone", False), (str(tmp_path), False), (str(tmp_path), True)):
+        if sent:
+            ours.touch()
+        subprocess.run(["sh", "-c", _CLEAN.format(folder=folder)], cwd=tmp_path, check=False, capture_output=True)  # noqa: S607
+        assert [path.name for path in sorted(tmp_path.iterdir())] == (["jobs"] if sent else ["code", "jobs"])
 
 
 def test_what_somebody_removed_meanwhile_is_sent_again(
