@@ -145,7 +145,10 @@ class Link:
                 )
             case "damaged":
                 raise IntegrityError(
-                    "a file did not arrive as it was", where=self._name, got=found["text"], fix="run it again"
+                    "a file did not arrive as it was, or was changed while it was sent",
+                    where=self._name,
+                    got=found["text"],
+                    fix="see that nothing else writes it, then run the same command again",
                 )
             case "system":
                 raise DeviceError(

@@ -90,17 +90,25 @@ class Wire:
     def send(self, message: Mapping[str, Any], body: Path | None = None) -> None:
         """Send a message, with a file's bytes behind it where one is given.
 
+        As many bytes come as are announced, also of a file that others change meanwhile: what it grows by stays here,
+        and zeros stand for what it loses. Its receiver has to compare hashes.
+
         Raises:
             GoneError: when the other end is gone.
+            OSError: when the file cannot be opened; then nothing was sent.
         """
-        size = body.stat().st_size if body is not None else 0
-        told = {**message, "body": size} if body is not None else message
-        with self._writing:
-            self._write(json.dumps(told).encode() + b"\n")
-            if body is not None:
-                with body.open("rb") as file:
-                    while piece := file.read(_CHUNK_BYTES):
-                        self._write(piece)
+        if body is None:
+            with self._writing:
+                self._write(json.dumps(message).encode() + b"\n")
+            return
+        with body.open("rb") as file, self._writing:
+            left = os.fstat(file.fileno()).st_size
+            self._write(json.dumps({**message, "body": left}).encode() + b"\n")
+            while left:
+                most = min(left, _CHUNK_BYTES)
+                piece = file.read(most) or bytes(most)
+                self._write(piece)
+                left -= len(piece)
 
     def _more(self) -> bytes:
         ready, _, _ = select.select([self._source], [], [], self.silence_s)
