@@ -23,8 +23,11 @@ _NO_VENV, _NO_PIP = 92, 93
 _DEFAULT_PYTHON = "python3"
 _LONGEST = 240
 
+_APART = "import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])"
+"""What ``setsid`` does, for systems that have none, such as macOS."""
 _WITH_THE_CONNECTION = (
-    "exec 3<&0; setsid sh -c {work} </dev/null & work=$!; "
+    "exec 3<&0; if command -v setsid >/dev/null; then set -- setsid; else set -- env {python} -c {apart}; fi; "
+    '"$@" sh -c {work} </dev/null & work=$!; '
     "{{ cat <&3 >/dev/null; kill -- -$work; }} >/dev/null 2>&1 & watch=$!; "
     "wait $work; code=$?; kill $watch; exit $code"
 )
@@ -61,8 +64,7 @@ def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) 
             f"exec >&2; {make}{place}/bin/python -m pip install --quiet --disable-pip-version-check --no-input "
             f"{shlex.join(distributions)} || exit {_NO_PIP}"
         )
-        script = _WITH_THE_CONNECTION.format(work=shlex.quote(work))
-        with connection.start(script, errors) as started:
+        with connection.start(_with_the_connection(work, first), errors) as started:
             assert started.stdin is not None  # noqa: S101 - asked for
             code = started.wait()
         errors.seek(0)
@@ -87,3 +89,8 @@ def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) 
     raise DeviceError(
         "the connection was lost", where=name, got=got, fix="run the same command again: what is there is kept"
     )
+
+
+def _with_the_connection(work: str, python: str) -> str:
+    """A line for ``sh`` that works as long as the connection lasts; ``python`` is a command that starts one."""
+    return _WITH_THE_CONNECTION.format(work=shlex.quote(work), python=python, apart=shlex.quote(_APART))

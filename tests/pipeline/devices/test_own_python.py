@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -117,6 +118,30 @@ def test_an_environment_that_was_left_half_made_is_made_anew_and_one_that_works_
     monkeypatch.setattr(module, "_DEFAULT_PYTHON", str(python))
     install_python("board", own, ["some-runtime"])
     assert made.read_text() == "\n\n"
+
+
+@pytest.mark.parametrize("tools", [("cat", "env", "sleep", "setsid"), ("cat", "env", "sleep")])
+def test_what_installs_ends_with_the_connection_also_where_there_is_no_setsid(
+    tmp_path: Path, tools: tuple[str, ...]
+) -> None:
+    for tool in ("sh", *tools):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or "")
+
+    def started(work: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [str(tmp_path / "sh"), "-c", module._with_the_connection(work, sys.executable)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"PATH": str(tmp_path)},
+        )  # fmt: skip
+
+    with started("exit 7") as ends:
+        assert ends.wait(timeout=30) == 7
+    with started("echo begun; sleep 60; echo lived on") as cut:
+        assert cut.stdin is not None
+        assert cut.stdout is not None
+        assert cut.stdout.readline() == b"begun\n"
+        cut.stdin.close()
+        assert cut.stdout.read() == b""
+        assert cut.wait(timeout=30) > 128
 
 
 @pytest.mark.parametrize(
