@@ -23,7 +23,7 @@ class AskTeacher(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "answers"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.ANSWERS
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "preprocess", "task")
@@ -77,7 +77,7 @@ class TakeAnswers(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "answers"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.ANSWERS
     reads: ClassVar[tuple[str, ...]] = ("train", "task")

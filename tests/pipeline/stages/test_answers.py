@@ -8,12 +8,18 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.artifact import sha256_of_file
+from pipeline.artifact import ArtifactKind, sha256_of_file
+from pipeline.chain.execution import execute
 from pipeline.errors import WeightsError
+from pipeline.models.build import build_network
+from pipeline.models.files import save_network
 from pipeline.progress import SilentProgress
 from pipeline.stage import Workspace
-from pipeline.stages.answers import TakeAnswers
+from pipeline.stages.answers import AskTeacher, TakeAnswers
+from pipeline.store import Store
+from pipeline.tasks.distillation import kept_logits
 from pipeline.training.answers_file import write_shared
+from pipeline.training.cached_answers import TeacherAnswers
 
 
 def test_a_file_that_changed_since_the_run_began_is_refused(inputs: Any, tmp_path: Path) -> None:  # noqa: ANN401 - the conftest's function
@@ -26,3 +32,30 @@ def test_a_file_that_changed_since_the_run_began_is_refused(inputs: Any, tmp_pat
     with pytest.raises(WeightsError, match="this file changed while it was in use"):
         stage.run(given, Workspace(folder=tmp_path, seed=0, progress=SilentProgress()))
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_stored_answers_that_hold_infinities_are_asked_for_anew(
+    inputs: Any,  # noqa: ANN401 - the conftest's function
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of before what a network rules out was kept as a number; a file that is written of them counts as damaged."""
+    store, subject = Store(tmp_path / "store"), inputs().subject
+    network = build_network(subject.model, classes=3)
+    *_, last = (module for module in network.modules() if isinstance(module, torch.nn.Linear))
+    with torch.no_grad():
+        last.bias[2] = -1e9
+    with store.workspace() as folder:
+        save_network(network, subject.model, folder, classes=3)
+        artifact = store.commit(ArtifactKind.NETWORK, folder, {})
+
+    def finite() -> bool:
+        asked = execute(AskTeacher(views=1), inputs(artifact), store, seed=0, progress=SilentProgress())
+        said = TeacherAnswers.load(asked.artifact.root).said(torch.arange(len(subject.train)), 0)
+        return all(bool(one.isfinite().all()) for one in said.values())
+
+    with monkeypatch.context() as before:
+        before.setattr(AskTeacher, "version", 5)
+        before.setattr(kept_logits, "_half", torch.Tensor.half)
+        assert not finite()
+    assert finite()
