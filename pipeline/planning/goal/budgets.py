@@ -49,8 +49,12 @@ class Budgets:
 
     def missed(self, found: Mapping[str, float]) -> str | None:
         """The quantity furthest above its budget, as far as can be measured; None: all hold."""
-        within = {name: 1.0 if name in _EXACT else _MEASURED_WITHIN for name in found}
-        return self.furthest({name: value / within[name] for name, value in found.items()}, 1.0)
+        return self.furthest(_at_least(found), 1.0)
+
+    def over(self, found: Mapping[str, float]) -> list[str]:
+        """Every quantity that is above its budget, as far as can be measured."""
+        least = _at_least(found)
+        return [budget.quantity for budget in self.every if least[budget.quantity] > budget.most]
 
     def furthest(self, costs: Mapping[str, float], aim: float) -> str | None:
         """The quantity furthest above its budget; None: all hold.
@@ -93,6 +97,11 @@ class Budgets:
             else f"{b.quantity} of at most {b.text} not measured here"
             for b in self.every
         )
+
+
+def _at_least(found: Mapping[str, float]) -> dict[str, float]:
+    """What the quantities are without what a measurement may add to them."""
+    return {name: value / (1.0 if name in _EXACT else _MEASURED_WITHIN) for name, value in found.items()}
 
 
 def above(share: float) -> str:

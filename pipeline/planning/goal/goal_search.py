@@ -159,7 +159,7 @@ class GoalSearch:
         """Plan and measure until what is measured is within five percent below the budget; take what loses least.
 
         What holds the budget with all channels is measured already and stays as it is. The last plan allows for as much
-        as the one before it was off by, where none has held the budget yet.
+        as the one before it was off by in what it missed, where none has held the budgets yet.
         """
         outline, aim = way.outline, _AIM
         known = self._networks.with_all_channels(outline)
@@ -177,7 +177,8 @@ class GoalSearch:
             if again:
                 aim *= _HIGHER if self._holds(network) else _LOWER
             if number == ROUNDS - 1 and not any(map(self._holds, rounds)):
-                aim /= max(1.0, *(network.found[name] / cost for name, cost in predicted.items()))
+                over = self._budgets.over(network.found)
+                aim /= max(1.0, *(network.found[name] / predicted[name] for name in over))
         return self._least_loss(way, rounds)
 
     def _least_loss(self, way: Way, rounds: Sequence[MeasuredNetwork]) -> GoalPlan:

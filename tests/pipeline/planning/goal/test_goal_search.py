@@ -238,6 +238,31 @@ def test_the_last_round_allows_for_what_the_one_before_was_off_by(monkeypatch: p
     assert aims[-1] == pytest.approx(aims[-2] / 1.1)
 
 
+def test_what_holds_with_room_to_spare_makes_no_plan_cut_more_however_far_its_prediction_was_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Latency is a twentieth above its prediction, parameters are twice theirs and far below their budget."""
+    aims: list[float] = []
+
+    class Off:
+        def __init__(self, *_: object) -> None: ...
+
+        def planned(self, outline: Outline, aim: float) -> tuple[dict[str, int], dict[str, float]]:
+            aims.append(aim)
+            return {"a": 248 - 8 * len(aims), "b": 256}, {"latency": 0.5 * aim, "params": 0.2}
+
+    def costs(_: Outline, kept: Mapping[str, int]) -> dict[str, float]:
+        latency = {256: 1.0, 32: 0.2}.get(kept["a"], 1.05 * 0.5 * aims[-1] if aims else 1)
+        return {"latency": latency, "params": 1.0 if kept["a"] == 256 else 0.4}
+
+    monkeypatch.setattr(_Networks, "costs", staticmethod(costs))
+    monkeypatch.setattr(module, "ChannelPlanner", Off)
+    plan = _searched(monkeypatch, latency="0.5x", params="0.9x")
+
+    assert plan.networks.chosen == "plan 5"
+    assert aims[-1] == pytest.approx(aims[-2] / 1.05)
+
+
 def test_what_is_possible_was_measured_before_anything_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(GoalError) as raised:
         _searched(monkeypatch, [(24, 24), (16, 16)], latency="0.11x")
