@@ -185,7 +185,8 @@ def check_room(chain: Chain, weights_bytes: int) -> None:
 def check_precisions(chain: Chain) -> None:
     """See that no training is asked for in a precision that is of no use here.
 
-    Of a run that was begun the trainings may be in the store, made where it was: what is not, its stage refuses.
+    What a goal may leave out (pruning, and smaller images that nobody asked for by their size) is refused by its stage.
+    Trainings whose results are in the store may have been done where there is a GPU.
 
     Args:
         chain: What will run.
@@ -194,15 +195,17 @@ def check_precisions(chain: Chain) -> None:
         UsageError: for fp16 without a GPU.
     """
     asked = [key for key, one in _certain(chain.plan).items() if one.precision == "fp16"]
-    if not asked or _begun(chain):
+    if not asked:
         return
     from pipeline.training.hardware import precision_here
 
     try:
         precision_here("fp16")
     except UsageError as error:
-        where = ", ".join(f"{key}.precision" for key in asked)
-        raise UsageError(error.what, where=where, got=error.got, fix=error.fix) from error
+        ahead = _ahead(chain, asked)
+        if ahead:
+            where = ", ".join(f"{key}.precision" for key in ahead)
+            raise UsageError(error.what, where=where, got=error.got, fix=error.fix) from error
 
 
 def _certain(plan: Plan) -> dict[str, Schedule]:
@@ -214,10 +217,29 @@ def _certain(plan: Plan) -> dict[str, Schedule]:
         certain.add("baseline.schedule")
     if any(teacher.weights.origin == "scratch" for teacher in plan.teachers):
         certain.add("distill.teacher_schedule")
+    if not plan.size_is_open:
+        certain.add("downsample.schedule")
     if not plan.recipe.goal.budgets():
-        certain |= {"downsample.schedule", "prune.schedule"}
+        certain.add("prune.schedule")
     found = asked_schedules(plan.recipe, plan.skipped)
     return {key: schedule for key, schedule in found.items() if key in certain}
+
+
+def _ahead(chain: Chain, keys: Iterable[str]) -> list[str]:
+    """Those of the schedules by which something is still to be trained."""
+    if not _begun(chain):
+        return list(keys)
+    from pipeline.runner.explain import explain  # here: it asks this module what trials found out
+
+    would_run = {one.stage for one in explain(chain.plan, chain.store) if one.status == "would run"}
+    trained_by = {
+        "baseline.schedule": {"baseline"},
+        "distill.schedule": {"distill"},
+        "distill.teacher_schedule": {f"teacher {parts.model.name}" for parts in chain.plan.teachers},
+        "downsample.schedule": {"downsample"},
+        "prune.schedule": {"prune"},
+    }
+    return [key for key in keys if trained_by[key] & would_run]
 
 
 def _begun(chain: Chain) -> bool:

@@ -13,6 +13,7 @@ from pipeline.chain.keys import key_components, key_of
 from pipeline.chain.plan import make_plan
 from pipeline.errors import ResourceError, UsageError
 from pipeline.progress import SilentProgress
+from pipeline.recipe import GoalSection
 from pipeline.runner.preflight import check_precisions, check_room
 from pipeline.stage import Inputs
 from pipeline.store import KeyRecord, Store
@@ -33,7 +34,9 @@ def _remembered(chain: Chain) -> None:
     components = key_components(
         first, Inputs(artifacts={}, subject=chain.subject.restricted(first.reads)), seed=chain.plan.recipe.seed
     )
-    record = KeyRecord(artifact_sha256="0" * 64, components=components, wall_s=1.0, notes=())
+    with chain.store.workspace() as folder:
+        artifact = chain.store.commit(first.gives, folder, {})
+    record = KeyRecord(artifact_sha256=artifact.sha256, components=components, wall_s=1.0, notes=())
     chain.store.remember(key_of(components), record)
 
 
@@ -90,9 +93,42 @@ def test_fp16_without_a_gpu_is_told_before_the_stages_in_front_of_it_are_trained
     check_precisions(_in_fp16(chain, "distill"))
 
 
-def test_what_was_begun_may_have_been_trained_where_there_was_one(
+@pytest.mark.parametrize(("goal", "told"), [({}, ("downsample", "prune")), ({"latency": "0.5x"}, ("downsample",))])
+def test_what_a_goal_may_leave_out_is_no_certain_training_and_a_size_that_is_given_is(
+    tiny_recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch, goal: dict[str, str], told: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    smaller = tiny_recipe.downsample.model_copy(update={"size": 12})
+    recipe = tiny_recipe.model_copy(update={"downsample": smaller, "goal": GoalSection.model_validate(goal)})
+    chain = Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None)
+
+    with pytest.raises(UsageError) as raised:
+        check_precisions(_in_fp16(chain, "downsample", "prune"))
+
+    assert raised.value.where == ", ".join(f"{name}.schedule.precision" for name in told)
+
+
+def test_where_a_goal_decides_the_size_too_nothing_is_certain_behind_it(
+    tiny_recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    update = {
+        "goal": GoalSection(latency="0.5x"),
+        "downsample": tiny_recipe.downsample.model_copy(update={"size": "auto"}),
+    }
+    plan = make_plan(tiny_recipe.model_copy(update=update), store, SilentProgress())
+    assert plan.size_is_open
+    check_precisions(_in_fp16(Chain(plan, store, SilentProgress(), lambda _: None), "downsample", "prune"))
+
+
+def test_what_the_store_has_may_have_been_trained_where_there_was_one_and_what_it_lacks_is_told(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    _remembered(chain)
-    check_precisions(_in_fp16(chain, "prune"))
+    begun = _in_fp16(chain, "baseline")
+    with pytest.raises(UsageError, match=r"^baseline\.schedule\.precision: fp16"):
+        check_precisions(begun)
+    _remembered(begun)
+    check_precisions(begun)
+    with pytest.raises(UsageError, match=r"^prune\.schedule\.precision: fp16"):
+        check_precisions(_in_fp16(begun, "prune"))
