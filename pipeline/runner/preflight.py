@@ -204,7 +204,7 @@ def check_precisions(chain: Chain) -> None:
     except UsageError as error:
         ahead = _ahead(chain, asked)
         if ahead:
-            where = ", ".join(f"{key}.precision" for key in ahead)
+            where = ", ".join(f"{key}.precision" for key in dict.fromkeys(_given(chain.plan, key) for key in ahead))
             raise UsageError(error.what, where=where, got=error.got, fix=error.fix) from error
 
 
@@ -240,6 +240,13 @@ def _ahead(chain: Chain, keys: Iterable[str]) -> list[str]:
         "prune.schedule": {"prune"},
     }
     return [key for key in keys if trained_by[key] & would_run]
+
+
+def _given(plan: Plan, key: str) -> str:
+    """The key of the recipe that decides a schedule: a baseline without one is trained by that of distill."""
+    recipe = plan.recipe
+    inherited = recipe.baseline.schedule == recipe.distill.schedule.with_teachers()
+    return "distill.schedule" if key == "baseline.schedule" and inherited else key
 
 
 def _begun(chain: Chain) -> bool:

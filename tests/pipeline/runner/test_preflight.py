@@ -16,6 +16,7 @@ from pipeline.progress import SilentProgress
 from pipeline.recipe import GoalSection
 from pipeline.runner.preflight import check_precisions, check_room
 from pipeline.stage import Inputs
+from pipeline.stages.baseline import Baseline
 from pipeline.store import KeyRecord, Store
 
 if TYPE_CHECKING:
@@ -91,6 +92,20 @@ def test_fp16_without_a_gpu_is_told_before_the_stages_in_front_of_it_are_trained
     check_precisions(_in_fp16(chain, "prune", skipped="prune"))
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     check_precisions(_in_fp16(chain, "distill"))
+
+
+@pytest.mark.parametrize("skip", [(), ("distill",)])
+def test_the_key_that_the_user_wrote_is_told_where_the_baseline_has_no_schedule_of_its_own(
+    tiny_recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch, skip: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    schedule = tiny_recipe.distill.schedule.model_copy(update={"precision": "fp16"})
+    distill = tiny_recipe.distill.model_copy(update={"schedule": schedule})
+    recipe = tiny_recipe.model_copy(update={"baseline": Baseline(), "distill": distill, "skip": skip})
+    chain = Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None)
+
+    with pytest.raises(UsageError, match=r"^distill\.schedule\.precision: fp16"):
+        check_precisions(chain)
 
 
 @pytest.mark.parametrize(("goal", "told"), [({}, ("downsample", "prune")), ({"latency": "0.5x"}, ("downsample",))])
