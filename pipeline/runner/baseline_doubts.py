@@ -79,18 +79,22 @@ def _near_chance(plan: Plan, baseline: Measured | None) -> str | None:
     if told is None:
         return None
     why = (
-        f"it has hardly learned anything: raise {_schedule_of_baseline(plan)}.epochs"
+        f"it has hardly learned anything: raise {_epochs_of_baseline(plan)}"
         if plan.parts.weights.origin == "scratch"
         else f"is it fed as in its training? `edgewright preprocess {plan.recipe.model}` tries the usual ways"
     )
     return f"the baseline {told}: {why}"
 
 
-def _schedule_of_baseline(plan: Plan) -> str:
-    """Key of what it is trained by: that of distill, which is left comparable only where both change."""
+def _epochs_of_baseline(plan: Plan) -> str:
+    """What decides how long it is trained: what distill says, which is left comparable only where both change.
+
+    A recipe that was resolved writes the schedule out that the baseline has from there: none is told from the other.
+    """
     recipe = plan.recipe
-    shared = "distill" not in plan.skipped and recipe.baseline.schedule == recipe.distill.schedule.with_teachers()
-    return "distill.schedule" if shared else "baseline.schedule"
+    if "distill" in plan.skipped or recipe.baseline.schedule != recipe.distill.schedule.with_teachers():
+        return "baseline.schedule.epochs"
+    return "distill.schedule.epochs, and baseline.schedule.epochs where the recipe has one"
 
 
 def _hardly_better(parts: Parts, measured: Measured) -> str | None:

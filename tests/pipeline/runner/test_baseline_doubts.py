@@ -86,14 +86,23 @@ def test_a_network_that_was_trained_here_is_told_to_have_learned_too_little(tiny
     assert "hardly learned anything: raise baseline.schedule.epochs" in doubt
 
 
-@pytest.mark.parametrize(("skip", "key"), [((), "distill.schedule.epochs"), (("distill",), "baseline.schedule.epochs")])
+@pytest.mark.parametrize(
+    ("skip", "keys"),
+    [
+        ((), "distill.schedule.epochs, and baseline.schedule.epochs where the recipe has one"),
+        (("distill",), "baseline.schedule.epochs"),
+    ],
+)
 def test_a_baseline_that_is_trained_as_its_taught_twin_is_to_be_trained_longer_with_it(
-    tiny_recipe: Recipe, store: Store, skip: tuple[str, ...], key: str
+    tiny_recipe: Recipe, store: Store, skip: tuple[str, ...], keys: str
 ) -> None:
     recipe = tiny_recipe.model_copy(update={"baseline": Baseline(), "skip": skip})
-    (doubt,) = doubts_of(make_plan(recipe, store, SilentProgress()), _outcomes(0.34))
+    plan = make_plan(recipe, store, SilentProgress())
+    written_out = make_plan(plan.recipe.model_copy(update={"skip": skip}), store, SilentProgress())
 
-    assert f"hardly learned anything: raise {key}" in doubt
+    for one in plan, written_out:
+        (doubt,) = doubts_of(one, _outcomes(0.34))
+        assert doubt.endswith(f"hardly learned anything: raise {keys}")
 
 
 @pytest.mark.parametrize(("std", "doubted"), [(0.25, False), (2.0, True)])
