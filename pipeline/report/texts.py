@@ -11,7 +11,7 @@ from pipeline.report.record import EnsembleEntry, StudentEntry
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipeline.report.record import FloatNode, MachineEntry, PairedChange, Report, StageRow, TeacherEntry
+    from pipeline.report.record import FloatNode, MachineEntry, PairedChange, Report, SeedEntry, StageRow, TeacherEntry
 
 __all__ = [
     "DAMAGE_COLUMNS",
@@ -85,7 +85,7 @@ def teacher_rows(report: Report) -> list[tuple[str, ...]]:
         error, wall_s = found.calibration_error[-1], sum(one.wall_s for one in report.teachers)
         rows.append(_network_row(f"ensemble of {found.members}", found, wall_s, error=error))
     if found is not None and found.untaught is not None and found.distilled is not None:
-        way = found.seeds[0].way if found.seeds else None  # the run's own seed, as both students
+        way = _way_of(found.seeds[0], found) if found.seeds else None  # the run's own seed, as both students
         rows.append(_network_row(_UNTAUGHT, found.untaught, found.untaught.wall_s, way=None if way is None else 0.0))
         return [*rows, _network_row(_DISTILLED, found.distilled, found.distilled.wall_s, way=way)]
     for label, name in (_UNTAUGHT, "baseline"), (_DISTILLED, "distill"):
@@ -93,6 +93,20 @@ def teacher_rows(report: Report) -> list[tuple[str, ...]]:
         if rows and row is not None and row.status != "skipped":
             rows.append(_stage_row(label, row))
     return rows
+
+
+def _is_untested(seed: SeedEntry) -> bool:
+    """Whether a seed is from a report that says of no seed how far the student came."""
+    return "way" not in seed.model_fields_set
+
+
+def _way_of(seed: SeedEntry, ensemble: EnsembleEntry) -> float | None:
+    """How far the student of a seed came: as the report says, or of an old one as it would have been told then."""
+    if not _is_untested(seed):
+        return seed.way
+    if ensemble.accuracy is None or ensemble.accuracy <= seed.untaught:
+        return None
+    return (seed.distilled - seed.untaught) / (ensemble.accuracy - seed.untaught)
 
 
 def _network_row(
@@ -145,7 +159,12 @@ def ensemble_notes(report: Report) -> list[str]:
     if found.why_no_way is not None:
         of_what = " of the mean" if len(found.seeds) > 1 else ""
         told.append(f"No share of the way is told{of_what}: {found.why_no_way}.")
-    if {one.way is None for one in found.seeds} == {True, False}:
+    if found.accuracy is not None and any(map(_is_untested, found.seeds)):
+        told.append(
+            "This report is from before it was tested whether the ensemble is better than the student without "
+            "teachers: shares of the way may be chance, and there are none where it is not above that student."
+        )
+    elif {one.way is None for one in found.seeds} == {True, False}:
         told.append(
             "A seed has no share of the way where it alone does not show that the ensemble is better than the student "
             "without teachers, or where the one with teachers is below that."
@@ -183,7 +202,7 @@ def seed_rows(report: Report) -> list[tuple[str, ...]]:
             figures.percent(one.untaught),
             figures.percent(one.distilled),
             figures.signed_points(gain),
-            figures.percent(one.way),
+            figures.percent(_way_of(one, found)),
         )
         for one, gain in zip(found.seeds, columns[2], strict=True)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from pipeline.report import texts
@@ -209,6 +210,21 @@ def test_where_no_share_of_the_way_is_told_there_is_a_dash_and_the_reason(report
     ]
     alone = whole.model_copy(update={"ensemble": none.model_copy(update={"seeds": none.seeds[:1]})})
     assert texts.ensemble_notes(alone) == ["No share of the way is told: it is chance."]
+
+
+def test_an_old_report_tells_the_way_as_it_was_told_then_and_that_nothing_was_tested(report: Report) -> None:
+    together = _together((0.90, 0.95), (0.995, 0.95))
+    written = json.loads(together.model_dump_json())
+    for seed in written["seeds"]:
+        del seed["way"]
+    del written["why_no_way"]
+    whole = report.model_copy(update={"ensemble": EnsembleEntry.model_validate_json(json.dumps(written))})
+
+    ways = [dict(zip(TEACHER_COLUMNS, row, strict=True))["of the way"] for row in teacher_rows(whole)]
+    assert ways[-2:] == ["0.00 %", "55.56 %"]
+    assert [row[-1] for row in seed_rows(whole)] == ["55.56 %", "-", "50.00 %", "-"]
+    (note,) = texts.ensemble_notes(whole)
+    assert note.startswith("This report is from before it was tested whether the ensemble is better")
 
 
 def test_one_seed_has_no_table(report: Report) -> None:
