@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from pipeline.artifact import Json
     from pipeline.tasks import Accuracy, Task
 
-__all__ = ["BOOTSTRAPS", "MetricDrop", "drop_of_hits", "interval", "metric_drop", "p_of_no_difference", "upper_bound"]
+__all__ = [
+    "BOOTSTRAPS",
+    "MetricDrop",
+    "drop_of_hits",
+    "interval",
+    "metric_drop",
+    "p_of_each_and_all",
+    "p_of_no_difference",
+    "upper_bound",
+]
 
 BOOTSTRAPS = 1000
 
@@ -98,13 +107,38 @@ def p_of_no_difference(task: Task, first: Sequence[Accuracy], second: Sequence[A
     Raises:
         ValueError: when the numbers of models or images differ, or there are none.
     """
+    return _p_of(task, _differences(task, first, second))
+
+
+def p_of_each_and_all(task: Task, first: Sequence[Accuracy], second: Sequence[Accuracy]) -> tuple[list[float], float]:
+    """:func:`p_of_no_difference` of each pair alone and of all together; what takes long, the draws, is done once.
+
+    Args:
+        task: Of all.
+        first: Of one kind, each on the same images.
+        second: Of the other kind, pair by pair.
+
+    Raises:
+        ValueError: when the numbers of models or images differ, or there are none.
+    """
+    differences = _differences(task, first, second)
+    return [_p_of(task, [one]) for one in differences], _p_of(task, differences)
+
+
+def _differences(task: Task, first: Sequence[Accuracy], second: Sequence[Accuracy]) -> list[list[float]]:
+    """Of each pair: image by image what was won, where an image is a hit or a miss, else what was lost draw by draw."""
     pairs = [(one.per_image, other.per_image) for one, other in zip(first, second, strict=True)]
     if task.hit_or_miss:
-        changes = [[int(b) - int(a) for a, b in zip(*pair, strict=True)] for pair in pairs]
-        if len(changes) == 1:
-            return mcnemar(lost=changes[0].count(-1), won=changes[0].count(1))
-        return sign_flips([sum(of_image) for of_image in zip(*changes, strict=True)])
-    drops = np.mean([_drops(task, *pair) for pair in pairs], axis=0)
+        return [[int(b) - int(a) for a, b in zip(*pair, strict=True)] for pair in pairs]
+    return [_drops(task, *pair) for pair in pairs]
+
+
+def _p_of(task: Task, differences: Sequence[Sequence[float]]) -> float:
+    if task.hit_or_miss:
+        if len(differences) == 1:
+            return mcnemar(lost=differences[0].count(-1), won=differences[0].count(1))
+        return sign_flips([sum(of_image) for of_image in zip(*differences, strict=True)])
+    drops = np.mean(differences, axis=0)
     one_sided = (1 + min(int((drops <= 0).sum()), int((drops >= 0).sum()))) / (1 + len(drops))
     return min(1.0, 2 * one_sided)
 

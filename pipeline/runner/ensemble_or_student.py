@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.statistics.paired_metric import interval, p_of_no_difference
+from benchmarks.statistics.paired_metric import interval, p_of_each_and_all, p_of_no_difference
 from pipeline.report import figures
 from pipeline.report.record import EnsembleEntry, SeedEntry, StudentEntry
 from pipeline.tasks import agreement
@@ -131,7 +131,7 @@ def ensemble_entry(  # noqa: PLR0913 - what it is made of
     untaught, distilled = students[0].untaught, students[0].distilled
     without = [one.untaught.measured.accuracy for one in students]
     with_them = [one.distilled.measured.accuracy for one in students]
-    way = _way(task, without, with_them, ensemble)
+    ways, way = _ways(task, without, with_them, ensemble)
     found = Compared(
         untaught=fmean(one.value for one in without),
         distilled=fmean(one.value for one in with_them),
@@ -157,10 +157,7 @@ def ensemble_entry(  # noqa: PLR0913 - what it is made of
             None if ensemble is None else ensemble.accuracy.calibration_error,
         ),
         sentence=sentence(task, found),
-        seeds=tuple(
-            _seed_entry(task, one.seed, before, after, ensemble)
-            for one, before, after in zip(students, without, with_them, strict=True)
-        ),
+        seeds=tuple(_seed_entry(one, own) for one, own in zip(students, ways, strict=True)),
         untaught=entries[0],
         distilled=entries[1],
         trained_again=trained_again,
@@ -169,24 +166,29 @@ def ensemble_entry(  # noqa: PLR0913 - what it is made of
     )
 
 
-def _way(
+def _ways(
     task: Task, without: Sequence[Accuracy], with_them: Sequence[Accuracy], ensemble: Ensemble | None
-) -> Way | None:
-    """That of the mean student; None where there is no ensemble."""
+) -> tuple[list[Way | None], Way | None]:
+    """That of every seed and that of the mean student; None where there is no ensemble."""
     if ensemble is None:
-        return None
-    return Way(
-        untaught=fmean(one.value for one in without),
-        distilled=fmean(one.value for one in with_them),
-        ensemble=ensemble.accuracy.value,
-        p_value=p_of_no_difference(task, without, [ensemble.accuracy] * len(without)),
+        return [None] * len(without), None
+    best = ensemble.accuracy
+    each, together = p_of_each_and_all(task, without, [best] * len(without))
+    before, after = [one.value for one in without], [one.value for one in with_them]
+    ways = [
+        Way(untaught=untaught, distilled=distilled, ensemble=best.value, p_value=p)
+        for untaught, distilled, p in zip(before, after, each, strict=True)
+    ]
+    return [*ways], Way(untaught=fmean(before), distilled=fmean(after), ensemble=best.value, p_value=together)
+
+
+def _seed_entry(students: Students, way: Way | None) -> SeedEntry:
+    return SeedEntry(
+        seed=students.seed,
+        untaught=students.untaught.measured.accuracy.value,
+        distilled=students.distilled.measured.accuracy.value,
+        way=None if way is None else way.share,
     )
-
-
-def _seed_entry(task: Task, seed: int, before: Accuracy, after: Accuracy, ensemble: Ensemble | None) -> SeedEntry:
-    way = _way(task, [before], [after], ensemble)
-    share = None if way is None else way.share
-    return SeedEntry(seed=seed, untaught=before.value, distilled=after.value, way=share)
 
 
 def _told_of(task: Task, ensemble: Ensemble, distilled: Student) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from pipeline.tasks.detection.detection import Detection
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.tasks import Task
+
 _WAY = Way(untaught=0.70, distilled=0.75, ensemble=0.80, p_value=1e-6)
 _GAINED = Compared(
     untaught=0.70,
@@ -168,6 +170,7 @@ def _student(hits: Sequence[int]) -> Student:
 
 
 _N = 200
+_CLASSIFICATION = Classification()
 
 
 def _right(*blocks: tuple[int, int]) -> list[int]:
@@ -193,12 +196,31 @@ def test_what_single_seeds_cannot_show_all_together_can() -> None:
     assert found.way == 0.0
 
 
-def _entry(*pairs: tuple[list[int], list[int]]) -> Any:  # noqa: ANN401 - the entry
+def _entry(*pairs: tuple[list[int], list[int]], task: Task = _CLASSIFICATION) -> Any:  # noqa: ANN401 - the entry
     students = [Students(seed=seed, untaught=_student(a), distilled=_student(b)) for seed, (a, b) in enumerate(pairs)]
     whole = Ensemble(
         accuracy=_accuracy(_right((0, 180))), p50_s=0.02, size_bytes=3, memory_bytes=7, params=4, summed=True
     )
-    return ensemble_entry(Classification(), whole, students, members=2, trained_again=False, why_not=None)
+    return ensemble_entry(task, whole, students, members=2, trained_again=False, why_not=None)
+
+
+def test_the_draws_of_a_metric_that_is_no_share_of_images_are_done_once_for_seed_and_mean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand draws with two evaluations each: of COCO's AP they take seconds."""
+    pairs: list[tuple[object, object]] = []
+
+    def drops(_: object, first: Sequence[float], second: Sequence[float]) -> list[float]:
+        pairs.append((first, second))
+        return [sum(first) - sum(second)] * 999
+
+    monkeypatch.setattr("benchmarks.statistics.paired_metric._drops", drops)
+    monkeypatch.setattr("pipeline.runner.ensemble_or_student.interval", lambda *_, **__: (0.0, 1.0))
+    monkeypatch.setattr("pipeline.runner.ensemble_or_student.agreement", lambda *_: 1.0)
+    found = _entry(*[(_right((0, 100)), _right((0, 140)))] * 3, task=Detection())
+
+    assert [one.way for one in found.seeds] == [pytest.approx(0.5)] * 3
+    assert len(pairs) == 2 * 3  # with and without teachers, ensemble and without
 
 
 def test_a_weak_first_seed_does_not_hide_what_all_of_them_show() -> None:
