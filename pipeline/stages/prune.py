@@ -89,10 +89,10 @@ class Prune(Recovering):
         Raises:
             DataError: when there are no training images to recover with.
             EdgewrightError: when nothing could be pruned.
-            UsageError: when there are not so many blocks.
+            UsageError: when there are not so many blocks, or no layer of a name that is to be kept.
         """
         from pipeline.models.files import load_network, save_network
-        from pipeline.pruning.channel_groups import ChannelGroups
+        from pipeline.pruning.channel_groups import ChannelGroups, kept_layers
         from pipeline.stages.recovery import Recovery, asked_before
         from pipeline.stages.start import network_facts
         from pipeline.training.images import TrainingImages
@@ -101,6 +101,7 @@ class Prune(Recovering):
         folder = inputs.artifacts[ArtifactKind.NETWORK].root
         images = TrainingImages(subject.train, subject.preprocess, work.progress, subject.task)
         dense, network = (load_network(folder, subject.model) for _ in range(2))
+        kept_layers(network, self.keep)
         before = network_facts(dense, inputs)
         said = asked_before(dense, lambda: images, self.schedule, inputs, work)
         recovery = Recovery(self, dense, said, images, inputs, work)

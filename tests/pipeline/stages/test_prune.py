@@ -246,6 +246,13 @@ def test_blocks_go_from_a_network_whose_channels_cannot_be_followed(session_part
     assert isinstance(left.block, NoBlock)
 
 
+def test_a_layer_to_keep_that_is_not_there_is_told_where_blocks_alone_go(session_parts: Parts, tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(_HEADLESS, encoding="utf-8")
+    model = f"{tmp_path / 'nets.py'}:headless"
+    with pytest.raises(UsageError, match="there is no such layer to keep"):
+        _made_of(model, session_parts, tmp_path, ratio=0, blocks=1, keep=("steam",))
+
+
 def test_where_only_what_is_inside_blocks_goes_a_note_says_so(session_parts: Parts, tmp_path: Path) -> None:
     made, left = _made_of("shufflenet_v2_x0_5", session_parts, tmp_path)
 
