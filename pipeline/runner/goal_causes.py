@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["causes_of_cost", "causes_of_loss"]
 
-_SEEN = 0.00005
-"""Of accuracy, a fraction of 1: what two decimals of a point show."""
-
 
 def causes_of_cost(
     budgets: Budgets, found: Mapping[str, float], timed: TimeRatio | None, plan: GoalPlan | None
@@ -75,7 +72,7 @@ def _planned(networks: MeasuredChoice, budget: Budget, one: Budgets) -> list[str
 
 
 def causes_of_loss(outcomes: Sequence[Outcome], lost: float | None, goal: GoalSection) -> list[str]:
-    """Which stages lost the accuracy where more went than may, the worst first.
+    """Which stages lost the accuracy where more went than may, the worst first; nothing where none of them did.
 
     Args:
         outcomes: Of all stages.
@@ -90,9 +87,11 @@ def causes_of_loss(outcomes: Sequence[Outcome], lost: float | None, goal: GoalSe
         if outcome.measured is None or outcome.result.stage == "export":  # the INT8 form, whether it ships or not
             continue
         now = outcome.measured.accuracy.value
-        if before is not None and before - now > _SEEN:
+        if before is not None and now < before:
             stage, facts = outcome.result.stage, outcome.result.artifact.facts
             by_stage[facts["precision"] if stage == "build" else stage] = before - now
         before = now
+    if not by_stage:
+        return []
     worst_first = sorted(by_stage, key=lambda stage: -by_stage[stage])
     return [f"accuracy: {', '.join(f'{stage} lost {points(by_stage[stage])}' for stage in worst_first)}"]

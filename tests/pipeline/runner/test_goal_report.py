@@ -13,6 +13,7 @@ from pipeline.recipe import GoalSection
 from pipeline.report.choice_record import MeasuredChoice, Tried
 from pipeline.report.goal_record import GoalEntry
 from pipeline.runner import goal_report as module
+from pipeline.runner.goal_causes import causes_of_loss
 from pipeline.runner.goal_report import goal_entry, with_goal
 from pipeline.runner.publish import _exit_code
 
@@ -183,6 +184,18 @@ def test_accuracy_that_is_lost_is_told_by_the_stages_that_lost_it() -> None:
     assert _entry(*outcomes, macs="2M").sentence.endswith(
         "; what holds it back: accuracy: prune lost 7 points, int8 lost 1 point"
     )
+
+
+def test_one_image_of_many_that_is_lost_is_told_where_none_may_be() -> None:
+    before, after = _outcome(0.9), _outcome(0.9 - 1 / 25_000)
+    told = _entry(before, after, macs="2M", max_accuracy_drop="0%").sentence
+
+    assert told.endswith("; what holds it back: accuracy: int8 lost 0.0040 points")
+
+
+def test_where_no_stage_is_known_to_have_lost_what_is_lost_nothing_is_told_of_it() -> None:
+    unmeasured = [_outcome(0.9), _outcome(None)]
+    assert causes_of_loss(cast("Any", unmeasured), 0.1, GoalSection()) == []
 
 
 def test_where_nothing_was_done_for_a_goal_it_is_told_why() -> None:
