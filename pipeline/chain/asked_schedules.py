@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.recipe.goal import asks_for_fewer_pixels
+from pipeline.chain.goal_checks import goal_decides_size
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -29,16 +29,13 @@ def asked_schedules(recipe: Recipe, skipped: Mapping[str, str]) -> dict[str, Sch
     """
     found = {}
     for stage in _TRAINING:
-        if stage in skipped or (stage == "downsample" and not _downsamples(recipe)):
-            continue
         section = getattr(recipe, stage)
+        idle = stage == "downsample" and not (section.acts or goal_decides_size(recipe, skipped))
+        if stage in skipped or idle:
+            continue
         for name in type(section).model_fields:
             if isinstance(schedule := getattr(section, name), Schedule):
                 found[f"{stage}.{name}"] = schedule
     if recipe.baseline.schedule is None:
         found["distill.schedule"] = recipe.distill.schedule
     return found
-
-
-def _downsamples(recipe: Recipe) -> bool:
-    return recipe.downsample.acts or asks_for_fewer_pixels(recipe.goal)
