@@ -220,7 +220,7 @@ def make_plan(
             *_weights_notes(model, weights),
             *told,
             *_data_notes(dataset, recipe, skipped),
-            *_precision_notes(recipe, model, dataset, skipped),
+            *_precision_notes(recipe, parts, skipped),
         ),
         place=place,
         machine=machine,
@@ -420,12 +420,10 @@ def _data_notes(dataset: Dataset, recipe: Recipe, skipped: Mapping[str, str]) ->
     return tuple(told for told in (unscored(dataset), uneven) if told)
 
 
-def _precision_notes(
-    recipe: Recipe, model: ModelSource, dataset: Dataset, skipped: Mapping[str, str]
-) -> tuple[str, ...]:
+def _precision_notes(recipe: Recipe, parts: Parts, skipped: Mapping[str, str]) -> tuple[str, ...]:
     """What makes trainings slow on this machine; nothing where nothing is trained."""
-    trains = bool(dataset.train) and model.origin != "onnx"
-    slow = slow_bf16(recipe, skipped) if trains else None
+    trains = bool(parts.dataset.train) and parts.model.origin != "onnx"
+    slow = slow_bf16(recipe, skipped, comes_trained=parts.weights.origin != "scratch") if trains else None
     return () if slow is None else (slow,)
 
 

@@ -787,6 +787,9 @@ def test_bf16_is_told_once_where_the_cpu_does_not_multiply_it_and_kept_as_it_is_
         {"data": {"source": str(only_val)}, "weights": str(weights_file)},
     ):
         assert not [note for note in planned(distill=distill, **untrained).notes if "bf16" in note]
+    given = planned(distill=distill, weights=str(weights_file), skip=["distill", "prune"])
+    (told,) = [note for note in given.notes if "bf16" in note]
+    assert told.startswith("distill.schedule.precision, should the weights not fit the data")
 
 
 # What the user said of how networks are fed

@@ -62,6 +62,28 @@ def test_nothing_is_told_where_no_training_asks_for_it(fields: dict[str, Any], s
     assert slow_bf16(_recipe(**fields), dict.fromkeys(skipped, "skipped on request")) is None
 
 
+@pytest.mark.parametrize(
+    ("fields", "skipped", "sure"),
+    [
+        ({"distill": BF16}, ("distill", "prune"), False),
+        ({"baseline": BF16}, ("distill", "prune"), False),
+        ({"distill": BF16}, ("prune",), True),
+        ({"baseline": BF16, "prune": BF16}, ("distill",), True),
+    ],
+)
+def test_of_a_network_that_comes_trained_it_is_told_whether_anything_is_trained_at_all(
+    fields: dict[str, Any], skipped: tuple[str, ...], *, sure: bool
+) -> None:
+    reasons = dict.fromkeys(skipped, "skipped on request")
+    told = slow_bf16(_recipe(**fields), reasons, comes_trained=True)
+
+    assert told is not None
+    assert ("precision, should the weights not fit the data, so that the baseline is trained: this" in told) is not sure
+    from_scratch = slow_bf16(_recipe(**fields), reasons)
+    assert from_scratch is not None
+    assert "should" not in from_scratch
+
+
 @pytest.mark.parametrize("flags", [("avx2", "avx512_bf16"), ("asimd", "bf16"), ()])
 def test_nothing_is_told_of_a_cpu_that_multiplies_it_or_does_not_say(
     flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
