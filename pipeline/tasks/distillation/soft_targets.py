@@ -15,6 +15,9 @@ __all__ = ["Weighting", "ensemble_logits", "standardised"]
 
 Weighting = Literal["uniform", "confidence"]
 
+_RULED_OUT = 6e4
+"""A class so far below the likeliest was ruled out: what is kept of -inf in 16 bits is 65,504 below it."""
+
 
 def ensemble_logits(teachers: Sequence[Tensor], weighting: Weighting | tuple[float, ...] = "uniform") -> Tensor:
     """Logits of the weighted arithmetic mean of the members' probabilities, (batch, classes).
@@ -41,7 +44,11 @@ def standardised(logits: Tensor) -> Tensor:
     """Logits of zero mean and unit deviation in each row, (batch, classes).
 
     Sun et al., "Logit Standardization in Knowledge Distillation", 2024 (arXiv:2403.01427), equation 9: the student then
-    has to learn the relations between the teacher's logits and not their size.
+    has to learn the relations between the teacher's logits and not their size. Mean and deviation are those of the
+    classes that a row does not rule out: a mask's -1e9 is no logit, and beside it all others would be alike.
     """
-    centred = logits - logits.mean(dim=1, keepdim=True)
-    return centred / (logits.std(dim=1, keepdim=True, unbiased=False) + 1e-7)
+    real = logits > logits.amax(dim=1, keepdim=True) - _RULED_OUT
+    share = real.to(logits.dtype).mean(dim=1, keepdim=True)
+    mean = logits.where(real, 0).mean(dim=1, keepdim=True) / share
+    deviation = logits.where(real, mean).std(dim=1, keepdim=True, unbiased=False) / share.sqrt()
+    return (logits - mean) / (deviation + 1e-7)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.tasks.classification import Classification
+from pipeline.tasks.distillation.kept_logits import kept_logits, logits_of
 from pipeline.tasks.distillation.losses import LOSSES
 from pipeline.tasks.distillation.soft_targets import ensemble_logits, standardised
 from pipeline.tasks.distillation.teaching import Teaching
@@ -119,6 +120,16 @@ def test_standardised_logits_have_mean_0_and_deviation_1(case: tuple[np.ndarray,
     found = standardised(torch.from_numpy(case[0])).numpy()
     np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-9)
     np.testing.assert_allclose(found.std(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("ruled_out", [-torch.inf, -1e9])
+def test_what_a_teacher_rules_out_does_not_make_the_rest_alike(ruled_out: float) -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.5, ruled_out], [1.0, 0.0, -4.0, 3.0]])
+    said = standardised(ensemble_logits([logits_of(kept_logits(logits), 4)] * 2))
+
+    torch.testing.assert_close(said[0, :3], standardised(logits[:1, :3])[0], atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(said[1], standardised(logits[1:])[0], atol=2e-3, rtol=2e-3)
+    assert said[0].softmax(dim=0)[3] == 0
 
 
 @pytest.mark.parametrize("name", LOSSES)
