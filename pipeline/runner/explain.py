@@ -17,7 +17,7 @@ from pipeline.planning.stored_int8_search import SEARCH, decision_components
 from pipeline.planning.stored_search import kept
 from pipeline.runner.answers_file_trial import try_answer_files
 from pipeline.runner.network_trial import Trial, known_trial
-from pipeline.runner.preflight import plan_after_trials
+from pipeline.runner.plan_after_trials import plan_after_trials
 from pipeline.runner.students import comes_trained
 from pipeline.stage import Inputs, Teacher, TrainedNetwork
 from pipeline.stages.distill import Distill
