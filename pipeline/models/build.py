@@ -18,7 +18,7 @@ from pipeline.models.wrapped_detector import unwrapped
 from pipeline.models.yolo.build import build_yolo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from pipeline.models.source import ModelSource
 
@@ -67,14 +67,45 @@ def _built(source: ModelSource, classes: int) -> nn.Module:
 
 
 def _build_detector_from_file(source: ModelSource, classes: int) -> nn.Module:
-    """One of torchvision's interface, or one of raw outputs with what decodes them."""
-    network = unwrapped(_build_from_file(source, classes + 1))  # torchvision counts the background as one
-    if is_torchvision_detector(network) or source.file is None:
+    """One of torchvision's interface, or one of raw outputs with what decodes them.
+
+    A factory may load strictly, or refuse a number of classes: it is called with the one of its interface, which a
+    function ``decode`` beside it tells, a method only once the network is there.
+    """
+    beside = _functions_beside(source)
+    if "decode" in beside:
+        network = _build_from_file(source, classes)  # raw scores have no background
+        if not is_torchvision_detector(unwrapped(network)):
+            return _raw_detector(network, beside)
+    try:
+        network = unwrapped(_build_from_file(source, classes + 1))  # torchvision counts the background as one
+    except UsageError:
+        raw = _of_raw_outputs(source, classes)
+        if raw is None:
+            raise
+        return raw
+    if is_torchvision_detector(network) or not callable(getattr(network, "decode", None)):
         return fed_as_it_is(network)
-    beside = model_file.functions_beside(source.file, source.file_sha256, ("decode", "loss"))
-    if not callable(getattr(network, "decode", beside.get("decode"))):
-        return fed_as_it_is(network)
-    network = _build_from_file(source, classes)  # raw scores have no background
+    return _raw_detector(_build_from_file(source, classes), beside)
+
+
+def _functions_beside(source: ModelSource) -> dict[str, Callable[..., Any]]:
+    if source.file is None:
+        return {}
+    return model_file.functions_beside(source.file, source.file_sha256, ("decode", "loss"))
+
+
+def _of_raw_outputs(source: ModelSource, classes: int) -> RawDetector | None:
+    """What the factory makes for these classes, where it decodes itself; None where it does not, or fails again."""
+    try:
+        network = _build_from_file(source, classes)
+    except UsageError:
+        return None  # as before, which is told
+    return _raw_detector(network, _functions_beside(source)) if callable(getattr(network, "decode", None)) else None
+
+
+def _raw_detector(network: nn.Module, beside: Mapping[str, Callable[..., Any]]) -> RawDetector:
+    """With the methods ``decode`` and ``loss`` that it has, or else the functions beside its factory."""
     decode: Any = getattr(network, "decode", beside.get("decode"))
     loss = getattr(network, "loss", beside.get("loss"))
     return RawDetector(network, decode, loss if callable(loss) else None)

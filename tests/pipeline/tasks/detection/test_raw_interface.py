@@ -160,6 +160,51 @@ def test_methods_and_attributes_of_the_network_s_own_come_first(tmp_path: Path) 
     assert (rule.score, rule.iou, rule.most) == (0.25, 0.5, 7)
 
 
+_CALLS = """
+calls = []
+
+def net(num_classes):
+    calls.append(num_classes)
+    assert num_classes == 3, "trained for 3 classes"
+    return Net(num_classes)
+
+"""
+
+
+@pytest.mark.parametrize("decodes", ["a method", "a function"])
+def test_a_factory_may_insist_on_the_data_s_number_of_classes(tmp_path: Path, decodes: str) -> None:
+    source = _CLASS.replace("net = Net\n", _CALLS)
+    if decodes == "a function":
+        source = source.replace("def decode(", "def decoded(") + "def decode(outputs):\n    return calls\n"
+    network = _built(tmp_path, source)
+
+    assert isinstance(network, RawDetector)
+    assert decodes == "a method" or network.decoded(None) == [CLASSES]
+
+
+def test_a_factory_that_fails_for_other_reasons_is_told_as_before(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"net\(num_classes=5\) fails"):
+        _built(tmp_path, _CLASS.replace("net = Net\n", _CALLS), classes=4)
+
+
+_BACKGROUND = """
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+
+def net(num_classes):
+    return ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=num_classes)
+
+def decode(text):
+    return text
+"""
+
+
+def test_a_detector_of_torchvision_may_have_a_function_of_that_name_beside_it(tmp_path: Path) -> None:
+    network = _built(tmp_path, _BACKGROUND)
+
+    assert not isinstance(network, RawDetector)
+    assert deployable(network, (SIDE, SIDE)).classes == CLASSES
+
+
 def test_a_decode_that_is_a_module_adds_no_weights(tmp_path: Path) -> None:
     plain = set(_built(tmp_path, _CLASS).state_dict())
     decoder = """
