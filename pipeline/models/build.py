@@ -101,14 +101,16 @@ def _of_raw_outputs(source: ModelSource, classes: int) -> RawDetector | None:
         network = _build_from_file(source, classes)
     except UsageError:
         return None  # as before, which is told
-    return _raw_detector(network, _functions_beside(source)) if callable(getattr(network, "decode", None)) else None
+    return _raw_detector(network, {}) if callable(getattr(network, "decode", None)) else None
 
 
 def _raw_detector(network: nn.Module, beside: Mapping[str, Callable[..., Any]]) -> RawDetector:
-    """With the methods ``decode`` and ``loss`` that it has, or else the functions beside its factory."""
-    decode: Any = getattr(network, "decode", beside.get("decode"))
-    loss = getattr(network, "loss", beside.get("loss"))
-    return RawDetector(network, decode, loss if callable(loss) else None)
+    """With its method ``decode``, or else the function beside its factory, and the ``loss`` from the same place."""
+    if not callable(getattr(network, "decode", None)):
+        return RawDetector(network, beside["decode"], beside.get("loss"))
+    loss = getattr(network, "loss", None)
+    learns = callable(loss) and type(loss).__module__ != nn.CrossEntropyLoss.__module__  # which compare two tensors
+    return RawDetector(network, network.decode, loss if learns else None)
 
 
 def _build_torchvision(name: str, classes: int) -> nn.Module:

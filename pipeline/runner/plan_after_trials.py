@@ -60,7 +60,7 @@ def _check_trained(parts: Parts, trial: Trial) -> None:
             where=parts.model.name,
             got=trial.untrained,
             expected="trained weights, or a loss",
-            fix="give the weights with --weights FILE, or write loss(outputs, targets) beside decode",
+            fix="give the weights with --weights FILE, or write loss(outputs, targets) where decode is",
         )
 
 
@@ -84,7 +84,7 @@ def _without_training(plan: Plan, student: Trial) -> Plan:
                 "this network cannot be trained, and so neither distilled nor downsampled nor pruned",
                 where=where,
                 got=student.untrained,
-                fix="write loss(outputs, targets) beside its decode, or leave that out",
+                fix="write loss(outputs, targets) where its decode is, or leave that out",
             )
     left_out = ["prune", *(("downsample",) if plan.downsamples else ())]
     reason = f"the network is taken as it is: {student.untrained}"

@@ -42,7 +42,7 @@ class DetectorNetworks:
 
         if not isinstance(network, RawDetector) or network.learns:
             return None
-        return "no function loss(outputs, targets) stands beside its decode, so it cannot be trained"
+        return "no loss(outputs, targets) stands where its decode does, so it cannot be trained"
 
     def one_number(self, network: nn.Module, inputs: Tensor) -> OneNumber | None:  # noqa: ARG002 - it has boxes
         """None: it answers with boxes."""

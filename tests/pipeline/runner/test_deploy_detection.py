@@ -418,7 +418,7 @@ def test_raw_outputs_without_a_loss_stay_as_they_came(place: Path, store: Store,
     plans = [_tried(_recipe(place, **given), store) for _ in range(2)]
 
     for plan in plans:
-        assert "no function loss(outputs, targets) stands beside its decode" in plan.skipped["prune"]
+        assert "no loss(outputs, targets) stands where its decode does" in plan.skipped["prune"]
         assert [stage.name for stage in plan.network_stages()] == ["baseline", "calibrate"]
     for asked in ({"downsample": {"size": 32}}, {"goal": {"require": ["prune"]}}, {"distill": {"teachers": [model]}}):
         with pytest.raises(UsageError, match="cannot be trained"):

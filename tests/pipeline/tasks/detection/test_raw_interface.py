@@ -205,6 +205,31 @@ def test_a_detector_of_torchvision_may_have_a_function_of_that_name_beside_it(tm
     assert deployable(network, (SIDE, SIDE)).classes == CLASSES
 
 
+@pytest.mark.parametrize(
+    ("method", "beside", "learns"),
+    [
+        ("def loss(self, outputs, targets): pass", "", True),
+        ("loss = nn.CrossEntropyLoss()", "", False),
+        ("", "def loss(predicted, wanted): pass", False),
+        ("loss = 0.5", "", False),
+    ],
+)
+def test_a_loss_is_one_of_the_place_where_decode_is(tmp_path: Path, method: str, beside: str, *, learns: bool) -> None:
+    network = _built(tmp_path, _CLASS.replace("    def decode(", f"    {method}\n\n    def decode(") + beside)
+
+    assert isinstance(network, RawDetector)
+    assert network.learns is learns
+
+
+def test_an_attribute_that_cannot_be_called_hides_no_decode_beside(tmp_path: Path) -> None:
+    source = _CLASS.replace("def decode(", "decode = None\n\n    def decoded(")
+    network = _built(tmp_path, f"{source}\ndef decode(outputs): return 7\n\ndef loss(outputs, targets): pass\n")
+
+    assert isinstance(network, RawDetector)
+    assert network.decoded(None) == 7
+    assert network.learns
+
+
 def test_a_decode_that_is_a_module_adds_no_weights(tmp_path: Path) -> None:
     plain = set(_built(tmp_path, _CLASS).state_dict())
     decoder = """
@@ -249,6 +274,7 @@ def test_what_cannot_be_decoded_is_refused(tmp_path: Path, change: tuple[str, st
 
 def test_a_loss_that_cannot_be_asked_is_refused(tmp_path: Path) -> None:
     for body, what in (("1 / 0", "cannot be trained on 3 classes"), ("'none'", "gives no losses in training mode")):
-        network = _built(tmp_path, f"{_CLASS}\ndef loss(outputs, targets):\n    return {body}\n")
+        loss = f"def loss(self, outputs, targets):\n        return {body}\n\n    def decode("
+        network = _built(tmp_path, _CLASS.replace("def decode(", loss))
         with pytest.raises(UsageError, match=what):
             check_detector(network, SHAPE, classes=CLASSES, trained=True)
