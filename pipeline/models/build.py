@@ -42,7 +42,8 @@ def build_network(source: ModelSource, *, classes: int) -> nn.Module:
         classes: Number of outputs; a factory of the user's gets it when it takes ``num_classes``.
 
     Raises:
-        UsageError: when the user's factory fails or returns something else than an ``nn.Module``.
+        UsageError: when the user's factory fails or returns something else than an ``nn.Module``, or what decodes its
+            raw outputs is a module of its own with tensors.
     """
     network = _built(source, classes)
     return network if source.columns is None else answer_in_order(network, list(source.columns))
@@ -107,10 +108,24 @@ def _of_raw_outputs(source: ModelSource, classes: int) -> RawDetector | None:
 def _raw_detector(network: nn.Module, beside: Mapping[str, Callable[..., Any]]) -> RawDetector:
     """With its method ``decode``, or else the function beside its factory, and the ``loss`` from the same place."""
     if not callable(getattr(network, "decode", None)):
+        for name, found in beside.items():
+            _check_stateless(name, found)
         return RawDetector(network, beside["decode"], beside.get("loss"))
     loss = getattr(network, "loss", None)
     learns = callable(loss) and type(loss).__module__ != nn.CrossEntropyLoss.__module__  # which compare two tensors
     return RawDetector(network, network.decode, loss if learns else None)
+
+
+def _check_stateless(name: str, beside: Callable[..., Any]) -> None:
+    """See that nothing beside the factory holds tensors: they would stay on the CPU, shared by all networks made."""
+    if isinstance(beside, nn.Module) and (held := [*beside.parameters(), *beside.buffers()]):
+        raise UsageError(
+            f"the module {name!r} beside the factory holds tensors, which do not go where the network goes",
+            where=name,
+            got=f"{type(beside).__name__} with {len(held)} tensor(s)",
+            expected=f"a function {name}, or a module without parameters and buffers",
+            fix=f"make it a part of the network, and ask it in a method {name} of the network",
+        )
 
 
 def _build_torchvision(name: str, classes: int) -> nn.Module:

@@ -42,7 +42,7 @@ class RawDetector(nn.Module):
     def __init__(self, module: nn.Module, decode: Callable[..., Any], loss: Callable[..., Any] | None = None) -> None:
         super().__init__()
         self.module = module
-        self._beside = decode, loss  # in a tuple: one that is a module has its weights under its own name alone
+        self._beside = decode, loss  # in a tuple: one that is a part of the module has its weights there alone
         said = {name: getattr(module, name, value) for name, value in _CUSTOMARY.items()}
         self.score_thresh, self.nms_thresh = float(said["score_thresh"]), float(said["nms_thresh"])
         self.topk_candidates = int(said["topk_candidates"])

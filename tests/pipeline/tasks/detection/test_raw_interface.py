@@ -230,9 +230,7 @@ def test_an_attribute_that_cannot_be_called_hides_no_decode_beside(tmp_path: Pat
     assert network.learns
 
 
-def test_a_decode_that_is_a_module_adds_no_weights(tmp_path: Path) -> None:
-    plain = set(_built(tmp_path, _CLASS).state_dict())
-    decoder = """
+_DECODER = """
 class Decoder(nn.Module):
     def __init__(self):
         super().__init__()
@@ -241,14 +239,32 @@ class Decoder(nn.Module):
     def forward(self, outputs):
         said = outputs["raw"].flatten(2).transpose(1, 2) * self.factor
         return said[..., :4], said[..., 4:].sigmoid()
-
-decode = Decoder()
 """
-    network = _built(tmp_path, _CLASS.replace("def decode(", "def decoded(") + decoder)
+
+
+def test_a_decode_that_is_a_part_of_the_network_adds_no_weights_and_moves_with_it(tmp_path: Path) -> None:
+    plain = set(_built(tmp_path, _CLASS).state_dict())
+    part = "self.layer = nn.Conv2d(3, 4 + num_classes, 8, 8)\n        self.decode = Decoder()"
+    source = _CLASS.replace("def decode(", "def decoded(").replace(
+        "self.layer = nn.Conv2d(3, 4 + num_classes, 8, 8)", part
+    )
+    network = _built(tmp_path, source + _DECODER)
     check_detector(network, SHAPE, classes=CLASSES, trained=False)
 
     assert isinstance(network, RawDetector)
-    assert set(network.state_dict()) == plain
+    assert set(network.state_dict()) == plain | {"module.decode.factor"}
+    assert network.to("meta").module.decode.factor.is_meta  # type: ignore[union-attr] # a Decoder
+
+
+def test_a_module_with_tensors_beside_the_factory_is_refused(tmp_path: Path) -> None:
+    source = _CLASS.replace("def decode(", "def decoded(") + _DECODER + "\ndecode = Decoder()\n"
+    with pytest.raises(UsageError, match="holds tensors, which do not go where the network goes") as raised:
+        _built(tmp_path, source)
+    held = 'self.register_buffer("factor", torch.ones(1))'
+    free = _built(tmp_path, source.replace(held, "self.factor = 1"))
+
+    assert (raised.value.where, raised.value.got) == ("decode", "Decoder with 1 tensor(s)")
+    check_detector(free, SHAPE, classes=CLASSES, trained=False)
 
 
 @pytest.mark.parametrize(
