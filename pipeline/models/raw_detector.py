@@ -42,7 +42,10 @@ class RawDetector(nn.Module):
     def __init__(self, module: nn.Module, decode: Callable[..., Any], loss: Callable[..., Any] | None = None) -> None:
         super().__init__()
         self.module = module
-        self._beside = decode, loss  # in a tuple: one that is a part of the module has its weights there alone
+        self._beside: tuple[Any, Any] = (
+            decode,
+            loss,
+        )  # in a tuple: one that is a part of the module has its weights there alone
         said = {name: getattr(module, name, value) for name, value in _CUSTOMARY.items()}
         self.score_thresh, self.nms_thresh = float(said["score_thresh"]), float(said["nms_thresh"])
         self.topk_candidates = int(said["topk_candidates"])
@@ -57,15 +60,20 @@ class RawDetector(nn.Module):
         """What ``decode`` makes of what the module answered; boxes and scores, see the class."""
         return self._beside[0](answered)
 
+    def losses(self, answered: Any, targets: Any) -> Any:  # noqa: ANN401 - a user's function
+        """What ``loss`` makes of what the module answered in training mode and of targets, whose labels count from 1.
+
+        A scalar alone comes as a dictionary with it; anything else as it is.
+        """
+        said = self._beside[1](answered, [{**target, "labels": target["labels"] - 1} for target in targets])
+        return {"loss": said} if isinstance(said, torch.Tensor) else said
+
     def forward(self, images: Any, targets: Any = None) -> Any:  # noqa: ANN401 - torchvision's interface
         """See the class."""
         batch = images if isinstance(images, torch.Tensor) else torch.stack(list(images))
         answered = self.module(batch)
-        _, loss = self._beside
-        if self.training and loss is not None:
-            from_0 = [{**target, "labels": target["labels"] - 1} for target in targets]
-            losses = loss(answered, from_0)
-            return {"loss": losses} if isinstance(losses, torch.Tensor) else losses
+        if self.training and self.learns:
+            return self.losses(answered, targets)
         boxes, scores = self.decoded(answered)
         size = (batch.shape[2], batch.shape[3])
         return [place_detections(self, *look, size) for look in zip(boxes, scores, strict=True)]

@@ -10,7 +10,7 @@ from pipeline.errors import UsageError
 from pipeline.models import model_file
 from pipeline.models.build import modes_kept
 from pipeline.models.raw_detector import RawDetector
-from pipeline.tasks.detection.raw_interface import check_decoding
+from pipeline.tasks.detection.raw_interface import check_decoding, check_loss
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,7 +40,9 @@ def check_detector(network: nn.Module, input_shape: tuple[int, ...], *, classes:
             check_decoding(network, input_shape, classes=classes)
         _check_answers(network, input_shape)
         _check_labels(network, input_shape, classes)
-        if trained:
+        if trained and isinstance(network, RawDetector):
+            check_loss(network.train(), input_shape, classes=classes)
+        elif trained:
             _check_losses(network.train(), input_shape, classes)
 
 
@@ -123,8 +125,8 @@ def _check_losses(network: nn.Module, shape: tuple[int, ...], classes: int) -> N
         raise UsageError(
             f"the network cannot be trained on {classes} classes",
             got=model_file.describe(error),
-            expected=f"losses for inputs and targets of boxes and labels, {_labels(network, classes)}",
-            fix=f"let the factory take num_classes, which {_background(network)}",
+            expected=f"losses for inputs and targets of boxes and labels, 1 to {classes}",
+            fix="let the factory take num_classes, which counts the background as one",
         ) from error
     if not isinstance(losses, dict) or not all(isinstance(one, torch.Tensor) for one in losses.values()):
         raise UsageError(
@@ -132,11 +134,3 @@ def _check_losses(network: nn.Module, shape: tuple[int, ...], classes: int) -> N
             got=type(losses).__name__,
             expected="a dictionary of losses, as torchvision's detectors",
         )
-
-
-def _labels(network: nn.Module, classes: int) -> str:
-    return f"0 to {classes - 1}" if isinstance(network, RawDetector) else f"1 to {classes}"
-
-
-def _background(network: nn.Module) -> str:
-    return "counts no background" if isinstance(network, RawDetector) else "counts the background as one"

@@ -1,4 +1,7 @@
-"""What is asked of a detector of raw outputs: that what decodes them gives boxes and scores, always as many."""
+"""What is asked of a detector of raw outputs: that what decodes them gives boxes and scores, always as many.
+
+Of one that is trained also that its loss is a number to learn from, whatever the images show.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,13 @@ if TYPE_CHECKING:
 
     from pipeline.models.raw_detector import RawDetector
 
-__all__ = ["check_decoding"]
+__all__ = ["check_decoding", "check_loss"]
 
-_DECODE = "decode(outputs)"
+_DECODE, _LOSS = "decode(outputs)", "loss(outputs, targets)"
 _GIVES = (
     "boxes (images, candidates, 4), xyxy in pixels of the input, and scores (images, candidates, {classes}), 0 to 1"
 )
+_LOSSES = "a scalar, or a dictionary of scalars"
 
 
 def check_decoding(network: RawDetector, input_shape: tuple[int, ...], *, classes: int) -> None:
@@ -53,12 +57,89 @@ def check_decoding(network: RawDetector, input_shape: tuple[int, ...], *, classe
         )
 
 
+def check_loss(network: RawDetector, input_shape: tuple[int, ...], *, classes: int) -> None:
+    """See that its loss says numbers to learn from, also of images without objects, and in a batch of nothing else.
+
+    Args:
+        network: In training mode, with a loss.
+        input_shape: With the batch, such as ``(1, 3, 320, 320)``.
+        classes: Of the data.
+
+    Raises:
+        UsageError: when the loss fails, gives something else than scalars, one that is no number, or one that does not
+            depend on what the network learns.
+    """
+    height, width = input_shape[2:]
+    box = torch.tensor([[width * 0.25, height * 0.25, width * 0.75, height * 0.75]])
+    one = {"boxes": box, "labels": torch.tensor([classes])}
+    empty = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    images = torch.randn(2, *input_shape[1:], generator=torch.Generator().manual_seed(0))
+    for targets, of in (
+        ([one, empty], "one image with an object and one without"),
+        ([empty, empty], "two images without objects"),
+    ):
+        with torch.enable_grad():
+            answered = _answered(network, images)
+            try:
+                losses = network.losses(answered, targets)
+            except Exception as error:
+                raise UsageError(
+                    f"the loss fails for {of}",
+                    where=_LOSS,
+                    got=f"{model_file.describe(error)}, for {described(answered)}",
+                    expected=f"{_LOSSES}, for what the network answers in training mode, and of each image boxes "
+                    f"(objects, 4) and labels (objects,), 0 to {classes - 1}",
+                    fix="mend the loss; the network's number of classes is num_classes of the factory, without a "
+                    "background",
+                ) from error
+            _check_scalars(losses, of)
+            total = sum(losses.values())
+        _check_learnable(losses, total, of)
+
+
+def _check_scalars(losses: Any, of: str) -> None:  # noqa: ANN401 - whatever a user's loss gives
+    """See that it is a dictionary of one number each, one at least."""
+    if isinstance(losses, dict) and losses and all(isinstance(one, torch.Tensor) for one in losses.values()):
+        several = {name: tuple(one.shape) for name, one in losses.items() if one.numel() != 1}
+        if not several:
+            return
+        got = ", ".join(f"{name} {shape}" for name, shape in several.items())
+        fix = 'add up or average what it says of places and images, such as with reduction="sum"'
+    else:
+        got = described(losses)
+        fix = "return the number that is to become small as a tensor"
+    raise UsageError("the loss is no scalar", where=_LOSS, got=f"{got} for {of}", expected=_LOSSES, fix=fix)
+
+
+def _check_learnable(losses: dict[str, Tensor], total: Any, of: str) -> None:  # noqa: ANN401 - a sum is 0 or a tensor
+    """See that each is a number and that their sum moves the network."""
+    astray = [f"{name} is {float(one.detach()):g}" for name, one in losses.items() if not one.isfinite().all()]
+    if astray:
+        raise UsageError(
+            f"the loss is no number for {of}",
+            where=_LOSS,
+            got=", ".join(astray),
+            expected="finite numbers for every batch: images without objects are trained on too",
+            fix="divide by the number of objects only where it is above 0, such as by max(1, objects)",
+        )
+    if not total.requires_grad:
+        raise UsageError(
+            f"nothing is learned from the loss: it does not depend on the network for {of}",
+            where=_LOSS,
+            got="a sum without a gradient",
+            expected="one that leads back to what the network answers, for every batch",
+            fix="leave out detach(), item(), numpy() and no_grad on the way; where there are no objects, the scores of "
+            "all places are to be learned down",
+        )
+
+
 def _answered(network: RawDetector, images: Tensor) -> Any:  # noqa: ANN401 - whatever the user's network answers
     try:
         return network.module(images)
     except Exception as error:
         raise UsageError(
-            f"the network does not take an input of {'x'.join(map(str, images.shape))}",
+            f"the network does not take an input of {'x'.join(map(str, images.shape))}"
+            + (" in training mode" if network.training else ""),
             got=model_file.describe(error),
             fix="set input.size to what it was made for",
         ) from error

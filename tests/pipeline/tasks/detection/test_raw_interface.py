@@ -288,9 +288,35 @@ def test_what_cannot_be_decoded_is_refused(tmp_path: Path, change: tuple[str, st
     assert raised.value.expected
 
 
-def test_a_loss_that_cannot_be_asked_is_refused(tmp_path: Path) -> None:
-    for body, what in (("1 / 0", "cannot be trained on 3 classes"), ("'none'", "gives no losses in training mode")):
-        loss = f"def loss(self, outputs, targets):\n        return {body}\n\n    def decode("
-        network = _built(tmp_path, _CLASS.replace("def decode(", loss))
-        with pytest.raises(UsageError, match=what):
-            check_detector(network, SHAPE, classes=CLASSES, trained=True)
+@pytest.mark.parametrize(
+    ("body", "what", "got"),
+    [
+        ("1 / 0", "the loss fails for one image with an object", "ZeroDivisionError: division by zero"),
+        ("said.sum() / len(targets[1]['boxes'])", "the loss is no number for one image with an object", "loss is "),
+        ("said.sum() / objects", "the loss is no number for two images without objects", "loss is "),
+        ("'none'", "the loss is no scalar", "str with no tensor for one image with an object and one without"),
+        ("{}", "the loss is no scalar", "dict with no tensor for one"),
+        ("{'far': said.sum(), 'near': said}", "the loss is no scalar", r"near \(2, 7, 8, 8\) for one image"),
+        ("said.detach().sum()", "nothing is learned from the loss", "a sum without a gradient"),
+        ("said.sum() if objects else torch.zeros(())", "it does not depend on the network for two images", "a sum"),
+    ],
+)
+def test_a_loss_that_teaches_nothing_is_refused(tmp_path: Path, body: str, what: str, got: str) -> None:
+    loss = f"""def loss(self, outputs, targets):
+        said, objects = outputs["raw"], sum(len(one["boxes"]) for one in targets)
+        return {body}
+
+    def decode("""
+    with pytest.raises(UsageError, match=what) as raised:
+        check_detector(_built(tmp_path, _CLASS.replace("def decode(", loss)), SHAPE, classes=CLASSES, trained=True)
+
+    assert raised.value.where == "loss(outputs, targets)"
+    assert raised.value.expected
+    assert re.match(got, str(raised.value.got))
+
+
+def test_a_scalar_is_a_loss(tmp_path: Path) -> None:
+    loss = "def loss(self, outputs, targets):\n        return outputs['raw'].square().mean()\n\n    def decode("
+    network = _built(tmp_path, _CLASS.replace("def decode(", loss))
+    with torch.no_grad():  # as a caller may have it
+        check_detector(network, SHAPE, classes=CLASSES, trained=True)
