@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-__all__ = ["RawDetector", "is_torchvision_detector"]
+__all__ = ["RawDetector", "is_torchvision_detector", "kind_of"]
 
 _CUSTOMARY = {"score_thresh": 0.05, "nms_thresh": 0.5, "topk_candidates": 1000, "detections_per_img": 100}
 """What holds where the network does not say it: torchvision's names, and its numbers for RetinaNet's candidates."""
@@ -42,10 +42,8 @@ class RawDetector(nn.Module):
     def __init__(self, module: nn.Module, decode: Callable[..., Any], loss: Callable[..., Any] | None = None) -> None:
         super().__init__()
         self.module = module
-        self._beside: tuple[Any, Any] = (
-            decode,
-            loss,
-        )  # in a tuple: one that is a part of the module has its weights there alone
+        # In a tuple: one that is a part of the module has its weights there alone.
+        self._beside: tuple[Any, Any] = decode, loss
         said = {name: getattr(module, name, value) for name, value in _CUSTOMARY.items()}
         self.score_thresh, self.nms_thresh = float(said["score_thresh"]), float(said["nms_thresh"])
         self.topk_candidates = int(said["topk_candidates"])
@@ -85,3 +83,8 @@ def is_torchvision_detector(network: nn.Module) -> bool:
     from torchvision.models.detection.ssd import SSD
 
     return isinstance(network, FCOS | FasterRCNN | RetinaNet | SSD)
+
+
+def kind_of(network: nn.Module) -> str:
+    """Name of a network's class as its user knows it: what stands around raw outputs is ours."""
+    return type(network.module if isinstance(network, RawDetector) else network).__name__

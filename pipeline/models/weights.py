@@ -17,6 +17,7 @@ from pipeline.errors import WeightsError
 from pipeline.models.backbone_tensors import load_backbone
 from pipeline.models.file_damage import refuse_another, refuse_changed_bytes, refuse_doubled_keys
 from pipeline.models.published_eps import without_epsilon
+from pipeline.models.raw_detector import kind_of
 
 if TYPE_CHECKING:
     from pipeline.models.source import WeightsSource
@@ -165,7 +166,7 @@ def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
             "these weights do not fit the network",
             where=str(weights.file),
             got="; ".join(problems),
-            expected=f"the {len(own)} tensors of {type(network).__name__}",
+            expected=f"the {len(own)} tensors of {kind_of(network)}",
             fix=_advice(head, own, state),
         )
     without_epsilon(network, weights)

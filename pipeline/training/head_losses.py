@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import UsageError
+from pipeline.models.raw_detector import kind_of
 from pipeline.tasks.detection.deployable import deployable
 from pipeline.tasks.detection.deployable.one_stage import OneStageForm
 from pipeline.tasks.detection.deployable.raw import RawForm
@@ -67,7 +68,7 @@ class HeadLosses(nn.Module):
         if "ld" in self._weights and said["bbox_regression"].shape[-1] == _SIDES:
             raise UsageError(
                 "'ld' compares distributions of distances, and this head says a box as four numbers",
-                where=type(student).__name__,
+                where=kind_of(student),
                 expected="a network such as yolo/9-t",
                 fix="compare 'iou' in place of it",
             )
@@ -117,7 +118,7 @@ class HeadLosses(nn.Module):
         why = "its outputs are raw" if isinstance(form, RawForm) else "its second stage looks at places of its own"
         raise UsageError(
             f"what this detector says cannot be compared place by place: {why}",
-            where=type(network).__name__,
+            where=kind_of(network),
             expected="SSD, RetinaNet, FCOS or YOLO",
             fix=f"leave {self._named()} out of distill.losses",
         )

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import UsageError
+from pipeline.models.raw_detector import kind_of
 from pipeline.tasks.detection.deployable.geometry import pyramid
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def backbone_of(network: Any) -> nn.Module:  # noqa: ANN401 - torchvision has no
         return found
     raise UsageError(
         "this network has no feature pyramid that could be compared",
-        where=type(network).__name__,
+        where=kind_of(network),
         expected="a part named backbone, as torchvision's detectors have it",
         fix="leave 'pkd' out of distill.losses",
     )

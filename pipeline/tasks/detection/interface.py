@@ -9,7 +9,7 @@ import torch
 from pipeline.errors import UsageError
 from pipeline.models import model_file
 from pipeline.models.build import modes_kept
-from pipeline.models.raw_detector import RawDetector
+from pipeline.models.raw_detector import RawDetector, kind_of
 from pipeline.tasks.detection.raw_interface import check_decoding, check_loss
 
 if TYPE_CHECKING:
@@ -97,14 +97,14 @@ def _check_labels(network: nn.Module, shape: tuple[int, ...], classes: int) -> N
     except Exception as error:
         raise UsageError(
             "this detector cannot be brought into the form that is deployed",
-            where=type(network).__name__,
+            where=kind_of(network),
             got=model_file.describe(error),
             expected="parts that are asked as torchvision's detectors ask theirs",
         ) from error
     if known != classes:
         raise UsageError(
             f"the network answers for {known} classes, the data has {classes}",
-            where=type(network).__name__,
+            where=kind_of(network),
             got=f"labels up to {known}",
             expected=f"labels 1 to {classes}: the label of a class is its rank among the data's classes + 1, and 0 is "
             "the background",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
+from pipeline.models.raw_detector import kind_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +50,7 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | Fast
     if isinstance(network, FasterRCNN) and (network.roi_heads.has_mask() or network.roi_heads.has_keypoint()):
         raise UsageError(
             "this network gives more than boxes",
-            where=type(network).__name__,
+            where=kind_of(network),
             expected="a detector of boxes alone: masks and keypoints have no deployable form",
         )
     forms: dict[type, type[OneStageForm | FasterRcnnForm | RawForm]] = {
@@ -65,7 +66,7 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | Fast
             return form(network.eval(), size).eval()
     raise UsageError(
         "this network has no deployable form as a detector",
-        where=type(network).__name__,
+        where=kind_of(network),
         expected="one of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, a class derived from one, a module that hands "
         "images and answers of one on as they are, or raw outputs with a function decode beside them",
     )

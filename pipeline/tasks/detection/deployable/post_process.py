@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
+from pipeline.models.raw_detector import kind_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,7 +43,7 @@ def post_process(network: nn.Module) -> PostProcess:
     except AttributeError as error:
         raise UsageError(
             "this network does not say what is a detection",
-            where=type(network).__name__,
+            where=kind_of(network),
             got=str(error),
             expected="attributes score_thresh, nms_thresh and detections_per_img, as torchvision's detectors have them",
         ) from error

@@ -14,12 +14,12 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, WeightsError
 from pipeline.lowering.cpu import run_onnx
 from pipeline.lowering.lower import lower
 from pipeline.lowering.parity import Answers
 from pipeline.models.build import build_network
-from pipeline.models.raw_detector import RawDetector
+from pipeline.models.raw_detector import RawDetector, kind_of
 from pipeline.models.resolve import resolve_model
 from pipeline.models.source import WeightsSource
 from pipeline.models.weights import load_weights
@@ -97,7 +97,8 @@ def test_the_exported_graph_finds_the_same_and_decodes_in_float(
 
 
 def test_its_loss_falls_and_knows_classes_from_0(network: RawDetector) -> None:
-    images, box = torch.randn(2, 3, SIDE, SIDE), torch.tensor([[8.0, 8.0, 40.0, 30.0]])
+    images = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    box = torch.tensor([[8.0, 8.0, 40.0, 30.0]])
     targets = [{"boxes": box, "labels": torch.tensor([CLASSES])}, {"boxes": box[:0], "labels": torch.zeros(0).long()}]
     optimizer, losses = torch.optim.AdamW(network.parameters(), lr=1e-2), []
     for _ in range(12):
@@ -126,6 +127,16 @@ def test_weights_of_the_network_alone_fit(network: RawDetector, tmp_path: Path) 
 
     wanted = network.module.state_dict()["0.0.weight"] + 1
     assert torch.equal(_fresh.state_dict()["module.0.0.weight"], wanted)
+
+
+def test_its_class_is_the_user_s(network: RawDetector, tmp_path: Path) -> None:
+    torch.save({"0.0.weight": torch.zeros(16, 3, 3, 3)}, file := tmp_path / "w.pth")
+    with pytest.raises(WeightsError) as raised:
+        load_weights(network, WeightsSource(origin="file", file=file))
+
+    assert str(raised.value.expected).endswith("tensors of Sequential")
+    assert kind_of(network) == "Sequential"
+    assert kind_of(network.module) == "Sequential"
 
 
 _CLASS = """
