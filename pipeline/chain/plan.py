@@ -70,6 +70,7 @@ class Plan:
         machine: What the bundles are built for; that of the place where they are measured at all.
         doubts: Why a network may be fed otherwise than in its training, as far as that is known before the first stage.
         normalised_as_said: Networks for which the user said mean and standard deviation.
+        size_opened_by_goal: Whether a smaller input is looked for though nobody but a goal asks for it.
     """
 
     recipe: Recipe
@@ -85,6 +86,7 @@ class Plan:
     machine: Machine
     doubts: tuple[str, ...] = ()
     normalised_as_said: tuple[Parts, ...] = ()
+    size_opened_by_goal: bool = False
 
     def cannot_run(self, target: Target) -> str | None:
         """None when engines of a target can be measured where this plan measures; else the reason in one sentence."""
@@ -225,6 +227,7 @@ def make_plan(
         place=place,
         machine=machine,
         normalised_as_said=_normalised_as_said(recipe, parts, teachers),
+        size_opened_by_goal=recipe.downsample.size is None and goal_decides_size(recipe, skipped),
     )
 
 

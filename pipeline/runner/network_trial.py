@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "known_trial", "try_network"]
 
-_VERSION = 9
+_VERSION = 10
 _RECORDS = "trials"
 _IMAGES = 4
 _FED_IMAGES = 64

@@ -73,22 +73,32 @@ def _without_training(plan: Plan, student: Trial) -> Plan:
     if student.untrained is None:
         return plan
     _check_trained(plan.parts, student)
-    asked = {
-        "distill.teachers": "distill" not in plan.skipped,
-        "downsample": plan.downsamples and not plan.size_is_open,
-        "goal.require=prune": "prune" in plan.recipe.goal.require,
-    }
-    for where, wanted in asked.items():
-        if wanted:
-            raise UsageError(
-                "this network cannot be trained, and so neither distilled nor downsampled nor pruned",
-                where=where,
-                got=student.untrained,
-                fix="write loss(outputs, targets) where its decode is, or leave that out",
-            )
+    for where, value in _asked_trainings(plan):
+        raise UsageError(
+            "this network cannot be trained, and so neither distilled nor downsampled nor pruned",
+            where=where,
+            got=f"{value}, and {student.untrained}",
+            fix="write loss(outputs, targets) where its decode is, or leave that out",
+        )
     left_out = ["prune", *(("downsample",) if plan.downsamples else ())]
     reason = f"the network is taken as it is: {student.untrained}"
+    if plan.size_opened_by_goal:  # the recipe that is written asks for it no more: there it would be on request
+        downsample = plan.recipe.downsample.model_copy(update={"size": None})
+        plan = replace(plan, recipe=plan.recipe.model_copy(update={"downsample": downsample}))
     return replace(plan, skipped={**dict.fromkeys(left_out, reason), **plan.skipped}, notes=(*plan.notes, reason))
+
+
+def _asked_trainings(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Keys that ask for a training of the student beside its baseline, and what they say."""
+    recipe = plan.recipe
+    if "distill" not in plan.skipped:
+        yield "distill.teachers", ", ".join(recipe.distill.teachers or ())
+    if plan.downsamples and recipe.downsample.size is not None and not plan.size_opened_by_goal:
+        yield "downsample.size", str(recipe.downsample.size)
+    if plan.downsamples and recipe.downsample.stem is not None:
+        yield "downsample.stem", recipe.downsample.stem
+    if "prune" in recipe.goal.require:
+        yield "goal.require", "prune"
 
 
 def _doubts(plan: Plan, student: Trial, others: Sequence[Trial]) -> Iterator[str]:

@@ -39,6 +39,8 @@ from pipeline.recipe import Recipe
 from pipeline.runner.compare_runtimes import beside_plain_runtimes
 from pipeline.runner.deploy import deploy
 from pipeline.runner.explain import explain
+from pipeline.runner.network_trial import Trial
+from pipeline.runner.plan_after_trials import plan_after_trials
 from pipeline.runner.preflight import preflight
 from pipeline.runner.write_answers_file import write_answers_file
 from pipeline.stage import Teacher, TrainedNetwork
@@ -420,9 +422,46 @@ def test_raw_outputs_without_a_loss_stay_as_they_came(place: Path, store: Store,
     for plan in plans:
         assert "no loss(outputs, targets) stands where its decode does" in plan.skipped["prune"]
         assert [stage.name for stage in plan.network_stages()] == ["baseline", "calibrate"]
-    for asked in ({"downsample": {"size": 32}}, {"goal": {"require": ["prune"]}}, {"distill": {"teachers": [model]}}):
-        with pytest.raises(UsageError, match="cannot be trained"):
-            _tried(_recipe(place, **given, **asked), store)
+
+
+@pytest.mark.parametrize(
+    ("asked", "where", "value"),
+    [
+        ({"downsample": {"size": 32}}, "downsample.size", "32"),
+        ({"downsample": {"size": "auto"}, "goal": {"latency": "0.5x"}}, "downsample.size", "auto"),
+        ({"downsample": {"stem": "earlier"}}, "downsample.stem", "earlier"),
+        ({"goal": {"require": ["prune"]}}, "goal.require", "prune"),
+        ({"distill": {"teachers": ["ssdlite320_mobilenet_v3_large@none"]}}, "distill.teachers", "ssdlite320_mobilenet"),
+    ],
+)
+def test_what_would_train_a_network_without_a_loss_is_told_by_its_key(
+    place: Path, store: Store, asked: dict[str, object], where: str, value: str
+) -> None:
+    plan = make_plan(_recipe(place, **_given(place), **asked), store, SilentProgress())
+    with pytest.raises(UsageError, match="cannot be trained") as raised:
+        plan_after_trials(plan, [Trial(untrained="no loss"), *(Trial() for _ in plan.teachers)])
+
+    assert raised.value.where == where
+    assert str(raised.value.got).startswith(value)
+
+
+def test_a_smaller_input_that_only_a_goal_opens_is_left_out_where_nothing_is_trained(place: Path, store: Store) -> None:
+    fed = {"resize": "squash", "mean": 0.5, "std": 0.25}
+    recipe = _recipe(place, **_given(place), input=fed, goal={"latency": "0.5x"})
+    plan = make_plan(recipe, store, SilentProgress())
+    found = plan_after_trials(plan, [Trial(untrained="no loss")])
+    again = plan_after_trials(make_plan(found.recipe, store, SilentProgress()), [Trial(untrained="no loss")])
+
+    assert plan.size_is_open
+    assert "downsample" in found.skipped
+    assert found.recipe.downsample.size is None
+    assert "downsample" in again.skipped
+
+
+def _given(place: Path) -> dict[str, object]:
+    """A network that comes with weights, which no test reads."""
+    (file := place / "given.pth").write_bytes(b"no weights")
+    return {"weights": str(file)}
 
 
 @pytest.mark.slow
