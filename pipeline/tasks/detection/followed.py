@@ -5,6 +5,8 @@ What comes behind the heads, decoding, choosing, suppression, has no channels; a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from torch.nn import functional
 
 from pipeline.tasks.detection.deployable.form import deployable
 from pipeline.tasks.detection.deployable.geometry import framed, pyramid
+from pipeline.tasks.detection.deployable.raw import RawForm
 from pipeline.tasks.followed import Followed
 
 if TYPE_CHECKING:
@@ -36,8 +39,12 @@ def followed_detector(network: nn.Module, size: tuple[int, int]) -> Followed:
     """
     from torchvision.models.detection import FasterRCNN
 
-    form = deployable(network, size)
-    module = _ToTheHeads(_BothStages(network) if isinstance(network, FasterRCNN) else form).eval()
+    form: nn.Module = deployable(network, size)
+    if isinstance(network, FasterRCNN):
+        form = _BothStages(network)
+    elif isinstance(form, RawForm):
+        form = form.module  # a user's decoding may leave no way back, as below no_grad
+    module = _ToTheHeads(form).eval()
     module.answering = _nearest_layers(module, torch.zeros(1, 3, *size))
     return Followed(module, module.answering)
 
@@ -136,9 +143,15 @@ def _nearest_layers(module: _ToTheHeads, image: Tensor) -> tuple[nn.Module, ...]
 
 
 def _tensors(answered: Any) -> Iterator[Tensor]:  # noqa: ANN401 - however a head arranges them
-    """Every tensor in lists, tuples and dictionaries of such."""
+    """Every tensor in lists, tuples, dictionaries and records of such; what else a network answers has no channels."""
     if isinstance(answered, torch.Tensor):
         yield answered
         return
-    for one in answered.values() if isinstance(answered, dict) else answered:
+    if is_dataclass(answered):
+        answered = [getattr(answered, one.name) for one in fields(answered)]
+    if isinstance(answered, Mapping):
+        answered = answered.values()
+    elif not isinstance(answered, list | tuple):
+        return
+    for one in answered:
         yield from _tensors(one)

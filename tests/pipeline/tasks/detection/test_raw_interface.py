@@ -120,6 +120,34 @@ def test_channels_are_followed_to_the_layer_whose_outputs_are_decoded(network: R
     assert followed.answering == (network.module[-1],)  # type: ignore[index] # a Sequential
 
 
+_RECORD = """
+from dataclasses import dataclass
+
+@dataclass(slots=True)
+class Record:
+    raw: object
+
+    def __getitem__(self, name):
+        return getattr(self, name)
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "way"),
+    [
+        ('{"raw": self.layer(images)}', "@torch.no_grad()\n    def decode("),
+        ('{"raw": self.layer(images), "strides": [8, None], "kind": "eight"}', "def decode("),
+        ("Record(self.layer(images))", "def decode("),
+    ],
+)
+def test_channels_are_followed_to_the_raw_outputs_whatever_decodes_them(tmp_path: Path, answer: str, way: str) -> None:
+    source = _CLASS.replace('{"raw": self.layer(images)}', answer).replace("def decode(", way) + _RECORD
+    network = _built(tmp_path, source)
+
+    assert isinstance(network, RawDetector)
+    assert followed_detector(network, (SIDE, SIDE)).answering == (network.module.layer,)
+
+
 def test_weights_of_the_network_alone_fit(network: RawDetector, tmp_path: Path) -> None:
     file = tmp_path / "w.pth"
     torch.save({name: value + 1 for name, value in network.module.state_dict().items()}, file)
