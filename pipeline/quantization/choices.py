@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.quantization.graph import PASS_THROUGH
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -25,7 +27,8 @@ def choosing_nodes(graph: Graph) -> frozenset[str]:
     """Names of the nodes that stay float because something is chosen by what they compute, or from what was chosen.
 
     Backward from every choice, through everything but convolutions and products with constant weights: the sigmoid,
-    softmax and concatenation of a detector's heads, the decoding of its boxes. Forward from every choice until such a
+    softmax and concatenation of a detector's heads, the decoding of its boxes. The mean of a distribution is decoding
+    too, also where it is written as a product of a softmax with constants. Forward from every choice until such a
     layer is met again: suppression, RoIAlign, its weighing by levels. Nothing is known of names or of a task; a
     network that chooses nothing has none.
     """
@@ -90,11 +93,22 @@ def _walked(
     waiting = list(choices)
     while waiting:
         node = waiting.pop()
-        if node.name in seen or (graph.weight_of(node) is not None and not through_layers):
+        if node.name in seen or (_is_layer(graph, node) and not through_layers):
             continue
         seen.add(node.name)
         waiting.extend(steps(node))
     return seen
+
+
+def _is_layer(graph: Graph, node: Any) -> bool:  # noqa: ANN401 - NodeProto
+    """Whether a node has weights and makes features with them; the mean of a softmax's shares is a number."""
+    weight = graph.weight_of(node)
+    if weight is None or sum(side > 1 for side in graph.constants[weight].dims) > 1:
+        return weight is not None
+    source = graph.producer.get(node.input[0])
+    while source is not None and source.op_type in PASS_THROUGH:
+        source = graph.producer.get(source.input[0])
+    return source is None or source.op_type != "Softmax"
 
 
 def _sources(graph: Graph, node: Any) -> list[Any]:  # noqa: ANN401 - NodeProto

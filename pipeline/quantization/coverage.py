@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.onnx_runtime import onnx_runtime
+from pipeline.quantization.choices import choosing_nodes
 from pipeline.quantization.graph import WEIGHTED, Graph
 from pipeline.quantization.plan import place
 
@@ -73,6 +74,7 @@ def why_float(model: Any, dialect: Dialect, float_nodes: frozenset[str]) -> Call
     graph = Graph(model)
     weighted = {unit.name: unit for unit in graph.units(WEIGHTED)}
     placed = place(graph, dialect, float_nodes).units
+    choosing = choosing_nodes(graph)
 
     def why(node: str) -> str:
         if node in float_nodes:
@@ -83,6 +85,8 @@ def why_float(model: Any, dialect: Dialect, float_nodes: frozenset[str]) -> Call
             return "its weights are computed, not constant"
         if weighted[node].output in graph.outputs:
             return "it gives the network's output"
+        if node in choosing:
+            return "it decodes what is chosen"
         return "its input is not quantised"
 
     return why

@@ -9,6 +9,7 @@ import pytest
 from onnx import helper
 
 from pipeline.quantization.choices import choosing_nodes, smooth_outputs
+from pipeline.quantization.coverage import why_float
 from pipeline.quantization.dialects import DIALECTS, dialect_named
 from pipeline.quantization.graph import Graph
 from pipeline.quantization.plan import place, tensors_to_observe
@@ -80,6 +81,42 @@ def test_a_network_that_chooses_nothing_has_none(rich: Any, tiny: Any) -> None: 
         graph = Graph(network.model)
         assert choosing_nodes(graph) == frozenset()
         assert smooth_outputs(graph)(graph.model.graph.node[0].name) == ("output",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "constant", "values", "decodes"),
+    [
+        ("Conv", "bins", np.arange(3, dtype=np.float32).reshape(1, 3, 1, 1), True),
+        ("Conv", "many", np.ones((3, 3, 1, 1), np.float32), False),
+        ("MatMul", "column", np.arange(4, dtype=np.float32).reshape(4, 1), True),
+        ("MatMul", "table", np.ones((4, 4), np.float32), False),
+    ],
+)
+@pytest.mark.parametrize("activation", ["Softmax", "Sigmoid"])
+def test_the_mean_of_a_distribution_is_decoding(
+    wire: Any,  # noqa: ANN401
+    activation: str,
+    kind: str,
+    constant: str,
+    values: np.ndarray,
+    *,
+    decodes: bool,
+) -> None:
+    nodes = _detector(second_stage=False)
+    place_of_row = next(place for place, node in enumerate(nodes) if node.name == "code row")
+    nodes[place_of_row].input[0] = "means"
+    nodes[place_of_row:place_of_row] = [
+        helper.make_node(activation, ["codes"], ["likely"], name="likely"),
+        helper.make_node("Transpose", ["likely"], ["turned"], name="turned", perm=[0, 1, 3, 2]),
+        helper.make_node(kind, ["turned", constant], ["means"], name="mean"),
+    ]
+    graph = Graph(wire(nodes, {**_WEIGHTS, constant: values}))
+    decoding = {"likely", "turned", "mean"} if decodes and activation == "Softmax" else set()
+
+    assert choosing_nodes(graph) == _BEHIND_HEADS | decoding
+    assert ("mean" in place(graph, dialect_named("ort-x86")).units) is not bool(decoding)
+    if decoding:
+        assert why_float(graph.model, dialect_named("ort-x86"), frozenset())("mean") == "it decodes what is chosen"
 
 
 def test_picking_by_constants_is_no_choice(wire: Any) -> None:  # noqa: ANN401
