@@ -107,16 +107,20 @@ def _of_raw_outputs(source: ModelSource, classes: int) -> RawDetector | None:
 
 def _raw_detector(network: nn.Module, beside: Mapping[str, Callable[..., Any]]) -> RawDetector:
     """With its method ``decode``, or else the function beside its factory, and the ``loss`` from the same place."""
-    if not callable(getattr(network, "decode", None)):
-        for name, found in beside.items():
-            _check_stateless(name, found)
-        return RawDetector(network, beside["decode"], beside.get("loss"))
-    loss = getattr(network, "loss", None)
-    learns = callable(loss) and type(loss).__module__ != nn.CrossEntropyLoss.__module__  # which compare two tensors
-    return RawDetector(network, network.decode, loss if learns else None)
+    decode: Any = getattr(network, "decode", None)
+    loss: Any = getattr(network, "loss", None)
+    is_beside = not callable(decode)
+    if is_beside:
+        decode, loss = beside["decode"], beside.get("loss")
+    if not callable(loss) or type(loss).__module__ == nn.CrossEntropyLoss.__module__:
+        loss = None  # torch's own compare two tensors
+    if is_beside:
+        _check_stateless("decode", decode)
+        _check_stateless("loss", loss)
+    return RawDetector(network, decode, loss)
 
 
-def _check_stateless(name: str, beside: Callable[..., Any]) -> None:
+def _check_stateless(name: str, beside: object) -> None:
     """See that nothing beside the factory holds tensors: they would stay on the CPU, shared by all networks made."""
     if isinstance(beside, nn.Module) and (held := [*beside.parameters(), *beside.buffers()]):
         raise UsageError(

@@ -269,6 +269,14 @@ def test_an_attribute_that_cannot_be_called_hides_no_decode_beside(tmp_path: Pat
     assert network.learns
 
 
+def test_no_loss_of_torch_beside_a_decode_is_one_of_raw_outputs(tmp_path: Path) -> None:
+    source = _CLASS.replace("def decode(", "def decoded(") + "\ndef decode(outputs): pass\n"
+    network = _built(tmp_path, source + "loss = nn.CrossEntropyLoss(weight=torch.ones(3))\n")
+
+    assert isinstance(network, RawDetector)
+    assert not network.learns
+
+
 _DECODER = """
 class Decoder(nn.Module):
     def __init__(self):
