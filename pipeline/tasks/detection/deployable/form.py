@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
-from pipeline.models.raw_detector import kind_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,7 +40,7 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | Fast
     from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
     from torchvision.models.detection.ssd import SSD
 
-    from pipeline.models.raw_detector import RawDetector
+    from pipeline.models.raw_detector import RawDetector, kind_of
     from pipeline.models.yolo.detector import YoloDetector
     from pipeline.tasks.detection.deployable.one_stage import FcosForm, RetinaNetForm, SsdForm, YoloForm
     from pipeline.tasks.detection.deployable.raw import RawForm

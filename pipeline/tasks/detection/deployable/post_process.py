@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
-from pipeline.models.raw_detector import kind_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,6 +34,8 @@ def post_process(network: nn.Module) -> PostProcess:
     Raises:
         UsageError: for a network without the three attributes ``score_thresh``, ``nms_thresh``, ``detections_per_img``.
     """
+    from pipeline.models.raw_detector import kind_of
+
     says: Any = getattr(network, "roi_heads", network)
     try:
         return PostProcess(
