@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.tasks.detection.deployable.candidates import MOST_CANDIDATES, likeliest, place_and_class
+from pipeline.tasks.detection.deployable.candidates import MOST_CANDIDATES, likeliest, likeliest_places, place_and_class
 from pipeline.tasks.detection.deployable.geometry import anchors_of, clipped, framed, image_border, pyramid
 
 if TYPE_CHECKING:
@@ -163,6 +163,4 @@ class YoloForm(OneStageForm):
         return likely
 
     def _candidates(self, said: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        by_place, classes = self.likelihoods(said).max(dim=1)
-        scores, places = likeliest(by_place, self._most)
-        return scores, places, classes.index_select(0, places) + 1
+        return likeliest_places(self.likelihoods(said), self._most)

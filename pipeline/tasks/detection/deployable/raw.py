@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from pipeline.tasks.detection.deployable.candidates import likeliest
+from pipeline.tasks.detection.deployable.candidates import likeliest_places
 from pipeline.tasks.detection.deployable.geometry import clipped, image_border
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ class RawForm(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (1, k, 4), scores (1, k), labels (1, k) of a normalised image (1, 3, height, width)."""
         boxes, scores = (one[0] for one in self._decoded(self.module(image)))
-        by_place, classes = scores.max(dim=1)
-        highest, places = likeliest(by_place, self._most)
+        highest, places, labels = likeliest_places(scores, self._most)
         placed = clipped(boxes.index_select(0, places), self.border)
-        return placed[None], highest[None], classes.index_select(0, places)[None] + 1
+        return placed[None], highest[None], labels[None]
