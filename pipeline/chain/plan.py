@@ -111,6 +111,11 @@ class Plan:
         return goal_decides_size(self.recipe, self.skipped)
 
     @property
+    def baseline_as_distill(self) -> bool:
+        """Whether the baseline is trained by the schedule of distill, by which the two students can be compared."""
+        return self.recipe.baseline.schedule == self.recipe.distill.schedule.with_teachers()
+
+    @property
     def depth_is_open(self) -> bool:
         """Whether a goal decides how many residual blocks stay."""
         return "prune" not in self.skipped and self.recipe.prune.blocks == "auto"

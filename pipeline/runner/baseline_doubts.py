@@ -91,8 +91,7 @@ def _epochs_of_baseline(plan: Plan) -> str:
 
     A recipe that was resolved writes the schedule out that the baseline has from there: none is told from the other.
     """
-    recipe = plan.recipe
-    if "distill" in plan.skipped or recipe.baseline.schedule != recipe.distill.schedule.with_teachers():
+    if "distill" in plan.skipped or not plan.baseline_as_distill:
         return "baseline.schedule.epochs"
     return "distill.schedule.epochs, and baseline.schedule.epochs where the recipe has one"
 

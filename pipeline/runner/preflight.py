@@ -159,9 +159,7 @@ def _ahead(chain: Chain, keys: Iterable[str]) -> list[str]:
 
 def _given(plan: Plan, key: str) -> str:
     """The key of the recipe that decides a schedule: a baseline without one is trained by that of distill."""
-    recipe = plan.recipe
-    inherited = recipe.baseline.schedule == recipe.distill.schedule.with_teachers()
-    return "distill.schedule" if key == "baseline.schedule" and inherited else key
+    return "distill.schedule" if key == "baseline.schedule" and plan.baseline_as_distill else key
 
 
 def _begun(chain: Chain) -> bool:

@@ -63,8 +63,7 @@ def trained_otherwise(plan: Plan, baseline: Artifact) -> bool:
         plan: Of the run.
         baseline: What the stage of that name made.
     """
-    same = plan.recipe.distill.schedule.with_teachers()
-    return not comes_trained(plan, baseline) and plan.recipe.baseline.schedule != same
+    return not comes_trained(plan, baseline) and not plan.baseline_as_distill
 
 
 def students_of_all_seeds(
