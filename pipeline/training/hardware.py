@@ -8,7 +8,6 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
-from pipeline.environment import multiplies_bf16
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.training.ranks import Ranks
 
-__all__ = ["bf16_is_slow_here", "fabric_for", "layout_for", "precision_here", "scaler_of"]
+__all__ = ["fabric_for", "layout_for", "precision_here", "scaler_of"]
 
 _BLOCK = 16
 """As many channels oneDNN takes at once, of float32 with AVX-512."""
@@ -97,8 +96,3 @@ def precision_here(precision: str) -> Literal["32-true", "bf16-mixed", "16-mixed
             return "bf16-mixed"
         case _:
             return "32-true"
-
-
-def bf16_is_slow_here() -> bool:
-    """Whether a training computes on a CPU that is known not to multiply bf16: it is then put together of float32."""
-    return not torch.cuda.is_available() and multiplies_bf16() is False

@@ -27,9 +27,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str,
     from safetensors.torch import save_file
 
     laid_out = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    with folder_beside(
-        path
-    ) as work:  # safetensors writes under a name of its own, which must not stay when it is killed
+    # In a folder: safetensors writes under a name of its own, which must not stay when it is killed.
+    with folder_beside(path) as work:
         file = work / path.name
         save_file(laid_out, file, metadata={**texts, _SEAL: _sha256_of(laid_out, texts)})
         with file.open("rb") as written:
