@@ -34,7 +34,7 @@ rest_between_work()
 
 onnx_runtime()
 import matplotlib.figure, onnx.checker, onnxscript, onnxslim, pycocotools.cocoeval, safetensors.torch
-import scipy.stats, sklearn.datasets, torch, torch_pruning, torch.utils.data, torchvision
+import scipy.special, sklearn.datasets, torch, torch_pruning, torch.utils.data, torchvision
 import exporters.ort_cpu.target, pipeline.catalog, pipeline.runner.deploy, pipeline.runner.publish
 from pipeline.cli.main import main
 

@@ -54,10 +54,10 @@ def check_expectation(plan: Plan, baseline: Measured) -> None:
 
 
 def _is_unlikely(task: Task, found: Accuracy, expected: float) -> bool:
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     if task.hit_or_miss:
-        return bool(binom.cdf(round(found.value * found.n), found.n, expected) < _CHANCE)
+        return bool(bdtr(round(found.value * found.n), found.n, expected) < _CHANCE)
     return upper_bound(task, found, alpha=_CHANCE) < expected
 
 
