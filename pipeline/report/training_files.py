@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ from pipeline.leftovers import folder_beside, sweep
 from pipeline.replacing import replace_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from tensorboardX import SummaryWriter
 
     from pipeline.report.record import Report
     from pipeline.report.training_record import TrainingEntry
@@ -55,10 +59,22 @@ def write_tensorboard(report: Report, folder: Path) -> tuple[Path, ...]:
     return (folder,)
 
 
-def _write_run(training: TrainingEntry, folder: Path) -> None:
-    from tensorboardX import SummaryWriter
+def _summary_writer() -> Callable[[str], SummaryWriter]:
+    """Of tensorboardX, which loads PyTorch where there is one, for seconds, to take its tensors; ours are numbers."""
+    absent = "torch" not in sys.modules
+    if absent:
+        sys.modules["torch"] = None  # type: ignore[assignment] # the documented way to have an import fail
+    try:
+        from tensorboardX import SummaryWriter
+    finally:
+        if absent:
+            del sys.modules["torch"]
+    writer: Callable[[str], SummaryWriter] = SummaryWriter
+    return writer
 
-    with SummaryWriter(str(folder)) as writer:
+
+def _write_run(training: TrainingEntry, folder: Path) -> None:
+    with _summary_writer()(str(folder)) as writer:
         for epoch in training.epochs:
             values = {
                 "loss": epoch.loss,

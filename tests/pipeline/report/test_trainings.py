@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +85,16 @@ def test_a_link_in_the_place_of_the_event_files_stays_one(trained: Report, tmp_p
     assert link.is_symlink()
     assert sorted(path.name for path in folder.iterdir()) == ["baseline net", "distill net, taught"]
     assert [path.name for path in folder.parent.iterdir()] == ["net"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tensorboardX about its own code
+def test_pytorch_is_not_loaded_for_it(trained: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboardX")
+    for name in [name for name in sys.modules if name.split(".")[0] in {"tensorboardX", "torch"}]:
+        monkeypatch.delitem(sys.modules, name)
+    write_tensorboard(trained, tmp_path / "tensorboard")
+    assert "tensorboardX" in sys.modules
+    assert "torch" not in sys.modules
 
 
 def test_a_run_without_trainings_leaves_no_files(report: Report, tmp_path: Path) -> None:
