@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -14,6 +15,7 @@ from pipeline.training.curve import Epoch, best_of
 from pipeline.training.divergence import finite_loss, refuse_infinite
 from pipeline.training.draws import seed_step
 from pipeline.training.hardware import fabric_for, layout_for, scaler_of
+from pipeline.training.one_pixel import OnePixelProducts
 from pipeline.training.optimizer import moving_average, optimizer_of
 from pipeline.training.order import Order
 from pipeline.training.ranks import Ranks, peers_may_end
@@ -160,12 +162,14 @@ class _Step(nn.Module):
         self.loss = loss
         called: Any = torch.compile(network) if schedule.compiled else network
         self._called = (called,)  # a tuple: no second submodule
+        self._by_products = not schedule.compiled  # which looks at convolutions itself
         self._auxiliary_weight = schedule.auxiliary_weight
 
     def forward(self, whole: _Whole) -> Tensor:
         """The loss of the main output, and the share of auxiliary classifiers where the network has some."""
         batch = whole.batch
-        outputs = self._answers(self._called[0], batch)
+        with OnePixelProducts() if self._by_products and batch.inputs.device.type == "cpu" else nullcontext():
+            outputs = self._answers(self._called[0], batch)
         if not isinstance(outputs, tuple):
             return self.loss(outputs, batch)
         main, *auxiliary = outputs

@@ -218,6 +218,18 @@ def test_batch_norm_ends_with_the_statistics_of_the_final_weights(images: Traini
     torch.testing.assert_close(network[1].running_var, ended["1.running_var"])
 
 
+def test_what_comes_to_one_pixel_is_multiplied_as_matrices_in_its_steps_alone(images: TrainingImages) -> None:
+    last, ways = nn.Conv2d(8, 3, 7), []
+    last.register_forward_hook(lambda layer, _, outputs: ways.append((layer.training, outputs.grad_fn)))
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), last, nn.Flatten())
+    network(torch.zeros(2, 3, 16, 16))
+    _train(network, images, Schedule(epochs=1, batch_size=16))
+    before, *steps = (way.name() for training, way in ways if training and way is not None)
+    assert "Convolution" in before
+    assert len(steps) == 6
+    assert not any("Convolution" in way for way in steps)
+
+
 def test_every_image_is_seen_once_an_epoch_with_its_label_in_another_order(images: TrainingImages) -> None:
     seen: list[int] = []
 
