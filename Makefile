@@ -15,6 +15,9 @@ VALUES := MODEL DATA WEIGHTS TARGET DEVICE TEACHERS GOAL RECIPE OUT ARGS
 $(foreach name,$(VALUES),$(eval override $(name) := $$(value $(name))))
 export $(VALUES)
 
+# Set in many images. Here hundreds of processes would compile the same modules, and pytest its tests in each of its own.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Runs what is named after it, with the words of ARGS behind: quotes hold words together, nothing else is special.
 WITH_ARGS = $(BIN)/python -c 'import os, shlex, sys; os.execv(sys.argv[1], sys.argv[1:] + shlex.split(os.environ["ARGS"]))'
 
@@ -28,8 +31,8 @@ help: ## list the targets
 
 setup: $(READY) ## install everything into .venv (done by every other target when needed)
 
-# Bytecode is made here, once: where PYTHONDONTWRITEBYTECODE is set, as in many images, every process that imports
-# torch would compile 3,000 files, for ten seconds on a small machine.
+# Bytecode of packages is made here, once and by all cores: whoever types a command of .venv where
+# PYTHONDONTWRITEBYTECODE is set would compile the 3,000 files of torch each time, for ten seconds on a small machine.
 $(READY): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; give one with PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V); give another with PYTHON=..." >&2; exit 2; }

@@ -60,6 +60,14 @@ def test_blanks_quotes_dashes_and_line_ends_arrive(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_what_a_target_runs_may_keep_its_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    command = ["make", "--silent", "-C", str(ROOT), "--eval", "variables: ; @env", "variables"]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=20)
+    assert "PATH=" in done.stdout
+    assert "PYTHONDONTWRITEBYTECODE" not in done.stdout
+
+
 def test_what_was_set_up_has_its_bytecode() -> None:
     """Where nothing may write it, a process that finds none compiles thousands of files whenever it starts."""
     for name in ("torch", "torchvision", "onnx", "sympy"):
