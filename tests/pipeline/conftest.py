@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from benchmarks.machine.disturbance import MachineState
 from benchmarks.pairs.paired_processes import PairProtocol
 from benchmarks.statistics.margins import Effort
+from benchmarks.workers.workplace import _Here
 from exporters.bundle import Bundle, Contents, read_bundle, write_bundle
 from exporters.device import verify
 from exporters.ort_cpu.target import ORT_CPU
@@ -23,6 +27,7 @@ from pipeline.data.dataset import read_images
 from pipeline.data.open import open_dataset
 from pipeline.environment import this_machine
 from pipeline.gate.two_bundles import GateOptions
+from pipeline.import_path import object_at
 from pipeline.models.resolve import resolve_model
 from pipeline.models.source import WeightsSource
 from pipeline.preprocess import PreprocessSpec
@@ -35,10 +40,14 @@ from pipeline.tasks.classification import Classification
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from pipeline.data import Dataset
+    from benchmarks.engine import Engine
+    from pipeline.data import Dataset, Sample
+    from pipeline.progress import Progress
+    from pipeline.session import EngineSpec, Outputs
 
 Golden = Callable[[str, str], None]
 Remake = Callable[..., Bundle]
+Given = Callable[..., GateOptions]
 OnnxNetwork = Callable[..., Any]
 
 _GOLDEN = Path(__file__).parents[1] / "golden"
@@ -152,6 +161,83 @@ def cheap() -> GateOptions:
         effort=Effort(processes=1, looks=1, alpha=0.05, memory_processes=1),
         protocol=PairProtocol(target_s=0.05, min_pairs=16, max_pairs=16, max_s=2.0, warmup_s=0.0, warmup_limit=40),
     )
+
+
+_QUIET = MachineState(pressure=0.0, others=0.0, steal=0.0, load=0.0, mhz=2000.0, cores=2)
+
+
+class _PairsAlone(_Here):
+    """This machine, where pairs are measured; memory is given, and answers are found out without a worker."""
+
+    def timed(
+        self, engine: Engine, request: Mapping[str, Any], *, environment: Mapping[str, str] | None = None
+    ) -> tuple[dict[str, Any], MachineState]:
+        del engine, request, environment
+        memory = {"import": 40 << 20, "load": 48 << 20, "run": 50 << 20, "peak": 52 << 20}
+        return {"load_ns": 5_000_000, "first_ns": 300_000, "memory_bytes": memory}, _QUIET
+
+    def collect_outputs(
+        self,
+        folder: Path,
+        spec: EngineSpec,
+        opener: str,
+        samples: Sequence[Sample],
+        preprocess: PreprocessSpec,
+        progress: Progress,
+    ) -> list[Outputs]:
+        del progress
+        with object_at(opener)(folder, spec) as session:
+            answers = map(session.run, read_images(samples, preprocess, spec.input.dtype))
+            return [tuple(output[0].copy() for output in outputs) for outputs in answers]
+
+
+class _GivenTimes(_PairsAlone):
+    """This machine, quiet, where pairs are given too.
+
+    Args:
+        slower: By what share some bundles take longer than all others, by their digests.
+    """
+
+    def __init__(self, slower: Mapping[str, float]) -> None:
+        self._slower = slower
+
+    def _inferences_ns(self, engine: Engine, count: int) -> list[int]:
+        """A fifth of a millisecond each, and a little more or less."""
+        ns = 200_000 * (1 + self._slower.get(read_bundle(engine.folder).sha256, 0.0))
+        return [round(ns * (1 + 0.001 * (number % 7 - 3))) for number in range(count)]
+
+    def side_by_side(
+        self, first: Engine, second: Engine, request: Mapping[str, Any], *, apart: bool
+    ) -> tuple[dict[str, Any], MachineState]:
+        assert not apart, "engines of one runtime share a process"
+        samples = [self._inferences_ns(engine, request["min_pairs"]) for engine in (first, second)]
+        facts = {"runtime": "given", "threads": 1}
+        return {
+            "a_ns": samples[0],
+            "b_ns": samples[1],
+            "warmup": {name: {"converged": True} for name in ("a", "b")},
+            "mismatched": {"a": 0, "b": 0},
+            "facts": {"a": facts, "b": facts},
+        }, _QUIET
+
+
+@pytest.fixture(scope="session")
+def pairs_alone(cheap: GateOptions) -> GateOptions:
+    """A gate that starts no process but for pairs."""
+    return replace(cheap, place=_PairsAlone())
+
+
+@pytest.fixture(scope="session")
+def given(cheap: GateOptions) -> Given:
+    """Makes a gate of a moment for what follows from figures, and for what is counted: ``given(slower={sha256: 1})``.
+
+    What it says of a real one stands in ``gate/test_two_bundles.py``.
+    """
+
+    def make(slower: Mapping[str, float] = MappingProxyType({})) -> GateOptions:
+        return replace(cheap, place=_GivenTimes(slower))
+
+    return make
 
 
 @pytest.fixture(scope="session")
