@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -24,7 +24,7 @@ from pipeline.gate.baselines.history import Figures, HistoryLine, append_line
 from pipeline.gate.baselines.shelf import Shelf, case_of
 from pipeline.gate.two_bundles import GateOptions, decided
 from pipeline.leftovers import holding
-from pipeline.measuring.bundle_measurement import measure_bundle
+from pipeline.measuring.bundle_measurement import BundleMeasurement, measure_bundle
 from pipeline.progress import SilentProgress
 from pipeline.report.comparison import Comparison, MetricRow, Verdict
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Remake = Callable[..., Bundle]
 Judge = Callable[[Shelf, Bundle], Judgement]
+Given = Callable[..., GateOptions]
 
 NOW = datetime.now(UTC)
 
@@ -58,14 +59,24 @@ def _line(bundle: Bundle | str, days_ago: float, change: float = 0.0, **figures:
     )
 
 
+class _Measured(NamedTuple):
+    """An accepted bundle, and its measurement."""
+
+    shelf: Shelf
+    case: str
+    line: HistoryLine
+    measurement: BundleMeasurement
+
+
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path / "baselines")
 
 
 @pytest.fixture
-def judged(colours: Dataset, cheap: GateOptions) -> Judge:
-    return lambda shelf, candidate: judge(shelf, candidate, colours, cheap, SilentProgress())
+def judged(colours: Dataset, given: Given) -> Judge:
+    """Judges a candidate by what is counted and answered; its times are given."""
+    return lambda shelf, candidate: judge(shelf, candidate, colours, given(), SilentProgress())
 
 
 @pytest.fixture(scope="module")
@@ -193,16 +204,38 @@ def _ten_small_losses(shelf: Shelf, first: Bundle, last: Bundle) -> None:
     shelf.accept(last, _line(last, 1, 0.018))
 
 
+_FOUR_PROCESSES = Effort(processes=4, looks=1, alpha=0.2, memory_processes=1)
+
+
 def test_ten_accepted_small_losses_are_caught_by_the_best_accepted_one(
-    shelf: Shelf, trained: Bundle, heavier: Bundle, colours: Dataset, cheap: GateOptions
+    shelf: Shelf, trained: Bundle, remake: Remake, colours: Dataset, given: Given
 ) -> None:
     """Beside the tenth nothing is lost; beside the first much is."""
-    _ten_small_losses(shelf, trained, heavier)
-    options = replace(
-        cheap,
-        margins=Margins(latency_p50=0.02, latency_p90=5.0),
-        effort=Effort(processes=4, looks=1, alpha=0.2, memory_processes=1),
+    slower = remake({"README.md": b"the same model"})
+    _ten_small_losses(shelf, trained, slower)
+    options = replace(given(slower={slower.sha256: 0.18}), effort=_FOUR_PROCESSES)
+
+    judgement = judge(shelf, slower, colours, options, SilentProgress())
+
+    assert judgement.best is not None
+    assert [(row.name, row.verdict) for row in judgement.comparison.metrics if row.verdict is Verdict.REGRESSED] == []
+    latency = judgement.best.metric("latency p50")
+    assert latency is not None
+    assert (latency.verdict, latency.limit) == (Verdict.REGRESSED, 0.04)
+    assert latency.change == pytest.approx(0.18)
+    assert judgement.deciding is judgement.best
+    assert judgement.best.exit_code == 1
+    assert judgement.best.sentence.startswith(
+        "against the best accepted lately: REGRESSED net.py:tiny for ort-cpu: latency p50 +18"
     )
+
+
+@pytest.mark.slow
+def test_a_heavier_network_is_measured_to_be_slower_than_the_best_accepted_one(
+    shelf: Shelf, trained: Bundle, heavier: Bundle, colours: Dataset, cheap: GateOptions
+) -> None:
+    _ten_small_losses(shelf, trained, heavier)
+    options = replace(cheap, margins=Margins(latency_p50=0.02, latency_p90=5.0), effort=_FOUR_PROCESSES)
 
     judgement = judge(shelf, heavier, colours, options, SilentProgress())
 
@@ -398,8 +431,24 @@ def test_the_worse_of_the_two_counts(shelf: Shelf, trained: Bundle, accepted: in
 # Accepting
 
 
-def test_accepting_measures_here_and_keeps_the_bundle(shelf: Shelf, trained: Bundle, colours: Dataset) -> None:
-    case, line = accept(shelf, trained, colours, SilentProgress(), reason="the first", now=NOW)
+@pytest.fixture(scope="session")
+def measured(trained: Bundle, colours: Dataset, tmp_path_factory: pytest.TempPathFactory) -> _Measured:
+    """The trained one accepted as ever, with what was measured for it."""
+    found = []
+
+    def measure(*args: Any, **options: Any) -> BundleMeasurement:  # noqa: ANN401 - as it is called
+        found.append(measure_bundle(*args, **options))
+        return found[-1]
+
+    shelf = Shelf(tmp_path_factory.mktemp("measured") / "baselines")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(against_baselines, "measure_bundle", measure)
+        case, line = accept(shelf, trained, colours, SilentProgress(), reason="the first", now=NOW)
+    return _Measured(shelf, case, line, found[0])
+
+
+def test_accepting_measures_here_and_keeps_the_bundle(measured: _Measured, trained: Bundle, colours: Dataset) -> None:
+    shelf, case, line = measured.shelf, measured.case, measured.line
     history = shelf.history(case)
 
     assert history is not None
@@ -413,11 +462,11 @@ def test_accepting_measures_here_and_keeps_the_bundle(shelf: Shelf, trained: Bun
 
 
 def test_what_was_measured_beside_another_bundle_than_the_accepted_one_is_not_accepted(
-    shelf: Shelf, trained: Bundle, worse: Bundle, colours: Dataset, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, trained: Bundle, worse: Bundle, colours: Dataset, measured: _Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def while_somebody_accepts(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as it is called
+    def while_somebody_accepts(*_: object, **__: object) -> BundleMeasurement:
         shelf.accept(worse, _line(worse, 1))
-        return measure_bundle(*args, **options)
+        return measured.measurement
 
     monkeypatch.setattr(against_baselines, "measure_bundle", while_somebody_accepts)
     with pytest.raises(BaselineError, match="somebody accepted another bundle meanwhile") as raised:
