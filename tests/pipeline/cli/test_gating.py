@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks.workers.workplace import HERE
 from exporters.bundle import Bundle, read_bundle
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
@@ -24,7 +25,6 @@ from pipeline.cli.cores import cores_named
 from pipeline.cli.gate_options import margins_of
 from pipeline.cli.gating import _gate_accepted, _gate_pair
 from pipeline.errors import BaselineError, IntegrityError, UnknownNameError, UsageError
-from pipeline.gate.against_baselines import accept
 from pipeline.gate.baselines.shelf import Shelf, case_of
 from pipeline.progress import SilentProgress
 from pipeline.report.render import read_report
@@ -33,7 +33,7 @@ from pipeline.runner.deploy import deploy
 from pipeline.store import Store
 
 if TYPE_CHECKING:
-    from pipeline.data import Dataset
+    from benchmarks.workers.workplace import Workplace
     from pipeline.gate.two_bundles import GateOptions
     from pipeline.recipe import Recipe
 
@@ -42,6 +42,7 @@ Edgewright = Callable[..., Done]
 TryAll = Callable[..., dict[str, dict[str, Any]]]
 Golden = Callable[[str, str], None]
 Remake = Callable[..., Bundle]
+Given = Callable[..., "GateOptions"]
 
 MISTAKES: dict[str, tuple[int, tuple[str, ...]]] = {
     "gate-with-an-unknown-margin": (2, ("gate", "b", "b", "--margin", "latency_p5=3%")),
@@ -151,9 +152,19 @@ def test_cores_that_are_none_or_not_ours_are_refused_at_once(text: str) -> None:
 # The gate
 
 
+@dataclass(frozen=True, kw_only=True)
+class _AsTyped:
+    """How each command ended, and what they left."""
+
+    ends: dict[str, dict[str, Any]]
+    baselines: Path
+    record: Path
+    core: int
+
+
 @dataclass
 class _Typed:
-    """A gate run in this process, with few processes of its own."""
+    """A gate run in this process, without any of its own: its times are given."""
 
     options: GateOptions
     data: str
@@ -167,12 +178,12 @@ class _Typed:
 
 
 @pytest.fixture
-def typed(cheap: GateOptions, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Typed]:
+def typed(given: Given, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Typed]:
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     console.out_console.cache_clear()
     console.progress.cache_clear()
-    yield _Typed(cheap, str(tiny_data), tmp_path)
+    yield _Typed(given(), str(tiny_data), tmp_path)
     console.out_console.cache_clear()
     console.progress.cache_clear()
 
@@ -228,12 +239,37 @@ def test_a_gate_on_github_annotates_what_got_worse_and_adds_to_the_summary(
     assert "accuracy 66.67 points lost" in text
 
 
-@pytest.fixture(scope="module")
-def shelf(trained: Bundle, colours: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+@pytest.fixture(scope="session")  # a process of the tests may come back to this module
+def as_typed(
+    try_all: TryAll,
+    workshop: Path,
+    environment: dict[str, str],
+    trained: Bundle,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> _AsTyped:
+    """``baseline accept``, ``baseline list`` and ``measure`` of the trained bundle, one after the other."""
+    root = tmp_path_factory.mktemp("as-typed")
+    bundle, shelf, record = str(trained.root), str(root / "baselines"), str(root / "record.json")
+    core = max(os.sched_getaffinity(0))
+    typed: dict[str, tuple[str, ...]] = {
+        "accept": (
+            "baseline", "accept", bundle, "--reason", "the first [bold]", "--data", "colours", "--baselines", shelf,
+        ),
+        "list": ("baseline", "list", "--baselines", shelf),
+        "list of nothing": ("baseline", "list", "--baselines", "empty"),
+        "measure": (
+            "measure", bundle, "--quick", "--data", "colours", "--threads", "1", "--affinity", str(core),
+            "--out", record,
+        ),
+    }  # fmt: skip
+    ends = try_all(typed, [], workshop, environment)
+    return _AsTyped(ends=ends, baselines=Path(shelf), record=Path(record), core=core)
+
+
+@pytest.fixture
+def shelf(as_typed: _AsTyped) -> Shelf:
     """The trained bundle, accepted; it may be looked at, not changed."""
-    found = Shelf(tmp_path_factory.mktemp("shelf") / "baselines")
-    accept(found, trained, colours, SilentProgress(), reason="the first")
-    return found
+    return Shelf(as_typed.baselines)
 
 
 def test_a_bundle_is_gated_by_the_accepted_one_of_its_case(
@@ -245,7 +281,7 @@ def test_a_bundle_is_gated_by_the_accepted_one_of_its_case(
     assert codes == [8]
     assert report.gate is not None
     assert report.gate.against == "accepted"
-    assert [point.reason for point in report.history] == ["the first"]
+    assert [point.reason for point in report.history] == ["the first [bold]"]
     assert capsys.readouterr().out.splitlines()[0] == report.gate.sentence
 
 
@@ -319,73 +355,57 @@ def test_the_worst_code_of_all_cases_is_what_the_command_ends_with(
 # As typed
 
 
-@pytest.fixture(scope="module")
-def accepted(edgewright: Edgewright, trained: Bundle, tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Path]:
-    """``baseline accept`` as typed, and the folder that it filled."""
-    root = tmp_path_factory.mktemp("accepted") / "baselines"
-    done = edgewright(
-        "baseline", "accept", str(trained.root), "--reason", "the first [bold]", "--data", "colours",
-        "--baselines", str(root),
-    )  # fmt: skip
-    return done, root
+def _said(end: dict[str, Any]) -> str:
+    """What a command printed that went well."""
+    assert (end["code"], end["err"]) == (0, "")
+    out: str = end["out"]
+    return out
 
 
-def test_accepting_says_what_was_accepted(accepted: tuple[Done, Path], trained: Bundle) -> None:
-    done, root = accepted
+def test_accepting_says_what_was_accepted(as_typed: _AsTyped, trained: Bundle) -> None:
+    said = _said(as_typed.ends["accept"])
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"accepted {case_of(trained)}  {trained.sha256[:12]}  the first of its case\n"
-    assert Shelf(root).accepted(case_of(trained)).sha256 == trained.sha256
+    assert said == f"accepted {case_of(trained)}  {trained.sha256[:12]}  the first of its case\n"
+    assert Shelf(as_typed.baselines).accepted(case_of(trained)).sha256 == trained.sha256
 
 
-def test_what_was_accepted_is_listed_with_its_reason(
-    edgewright: Edgewright, accepted: tuple[Done, Path], trained: Bundle
-) -> None:
-    done = edgewright("baseline", "list", "--baselines", str(accepted[1]))
-    heads, row = done.stdout.splitlines()
+def test_what_was_accepted_is_listed_with_its_reason(as_typed: _AsTyped, trained: Bundle) -> None:
+    heads, row = _said(as_typed.ends["list"]).splitlines()
 
-    assert (done.returncode, done.stderr) == (0, "")
     assert heads.split()[:2] == ["case", "accepted"]
     assert row.startswith(f"{case_of(trained)}  ")
     assert row.endswith("  the first [bold]")
     assert "100.00 %" in row
 
 
-def test_where_nothing_was_accepted_the_list_says_so(edgewright: Edgewright) -> None:
-    done = edgewright("baseline", "list", "--baselines", "empty")
-
-    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing was accepted in empty\n", "")
+def test_where_nothing_was_accepted_the_list_says_so(as_typed: _AsTyped) -> None:
+    assert _said(as_typed.ends["list of nothing"]) == "nothing was accepted in empty\n"
 
 
-def test_measuring_tells_every_figure_and_writes_the_record(
-    edgewright: Edgewright, trained: Bundle, tmp_path: Path
-) -> None:
-    core = max(os.sched_getaffinity(0))
-    done = edgewright(
-        "measure", str(trained.root), "--quick", "--data", "colours", "--threads", "1", "--affinity", str(core),
-        "--out", str(tmp_path / "record.json"),
-    )  # fmt: skip
-    record = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
-    lines = done.stdout.splitlines()
+def test_measuring_tells_every_figure_and_writes_the_record(as_typed: _AsTyped, trained: Bundle) -> None:
+    lines = _said(as_typed.ends["measure"]).splitlines()
+    record = json.loads(as_typed.record.read_text(encoding="utf-8"))
 
-    assert (done.returncode, done.stderr) == (0, "")
     assert lines[0] == "net.py:tiny for ort-cpu, float"
-    assert lines[-1] == f"  {tmp_path / 'record.json'}"
+    assert lines[-1] == f"  {as_typed.record}"
     assert any(re.match(r"top1 +100\.00 % on 72 images$", line) for line in lines)
-    assert any(re.match(rf"cores +{core}$", line) for line in lines)
+    assert any(re.match(rf"cores +{as_typed.core}$", line) for line in lines)
     assert len(record["measurement"]["processes"]) == 3
     assert record["subject"]["bundle_sha256"] == trained.sha256
 
 
 _CHEAP = """
-import sys
+from functools import partial
+from benchmarks.pairs import paired_processes
 from benchmarks.statistics.margins import EFFORTS, Effort
 from pipeline.cli.main import main
 
 EFFORTS["quick"] = Effort(processes=1, looks=1, alpha=0.05, memory_processes=1)
+few = {"target_s": 0.05, "min_pairs": 16, "max_pairs": 16, "warmup_s": 0.0, "warmup_limit": 40}
+paired_processes.PairProtocol = partial(paired_processes.PairProtocol, **few)
 main()
 """
-"""The command with fewer processes: with six of each it takes a quarter of a minute."""
+"""The command with fewer and shorter processes: with six of each it takes a quarter of a minute."""
 
 
 def test_a_gate_as_typed_ends_with_the_code_of_its_report(
@@ -427,11 +447,16 @@ def test_a_quick_gate_as_typed_has_six_processes_of_each_kind_that_counts(
 
 
 def test_a_run_with_an_accepted_baseline_puts_the_gates_verdict_first(
-    tiny_recipe: Recipe, cheap: GateOptions, shelf: Shelf, trained: Bundle, tmp_path: Path,
+    tiny_recipe: Recipe, given: Given, shelf: Shelf, trained: Bundle, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The accepted one knows the colours; the run's has hardly learnt anything and is caught."""
-    monkeypatch.setattr(publish, "GateOptions", lambda **asked: replace(cheap, **asked))
+
+    def options(*, place: Workplace) -> GateOptions:
+        assert place is HERE
+        return given()
+
+    monkeypatch.setattr(publish, "GateOptions", options)
     schedule = tiny_recipe.distill.teacher_schedule.model_copy(update={"epochs": 1, "learning_rate": 1e-9})
     recipe = tiny_recipe.model_copy(
         update={
