@@ -72,7 +72,7 @@ def walsh_averages(differences: Sequence[float]) -> Array:
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         message = "differences have to be finite numbers, at least one"
         raise ValueError(message)
-    rows, columns = np.triu_indices(len(values))
+    rows, columns = _couples(len(values))
     averages: Array = np.sort((values[rows] + values[columns]) / 2)
     return averages
 
@@ -87,6 +87,13 @@ def p_greater(differences: Sequence[float], threshold: float) -> float:
     if statistic == 0:
         return 1.0
     return float(1 - _null_distribution(len(differences))[statistic - 1])
+
+
+@cache
+def _couples(n: int) -> tuple[Array, Array]:
+    """The places of both of every pair."""
+    rows, columns = np.triu_indices(n)
+    return rows, columns
 
 
 @cache

@@ -45,11 +45,20 @@ def _measured(
     return measure_pairs(a, b, protocol, kinds, _Ticker(), seed=seed)
 
 
+SLOWED = replace(SHORT, slow_b=0.5)
+
+
 @pytest.fixture(scope="module")
-def measured(engine: Engine) -> list[PairProcess]:
+def ticker() -> _Ticker:
+    """Is told of what follows."""
+    return _Ticker()
+
+
+@pytest.fixture(scope="module")
+def measured(engine: Engine, ticker: _Ticker) -> list[PairProcess]:
     """Three pairs of an engine with itself slowed by half, and two controls."""
     kinds: list[Kind] = ["pair"] * 3 + ["control"] * 2
-    return _measured(engine, engine, kinds, seed=7, protocol=replace(SHORT, slow_b=0.5))
+    return measure_pairs(engine, engine, SLOWED, kinds, ticker, seed=7)
 
 
 def test_every_process_has_as_many_samples_of_either_side_as_were_asked_for(measured: list[PairProcess]) -> None:
@@ -177,12 +186,8 @@ def test_cores_that_were_asked_for_are_the_only_ones_used(opened: Opened, tmp_pa
     assert json.loads((tmp_path / "watched.json").read_text())["cores"] == [core]
 
 
-def test_every_process_is_told_of(engine: Engine) -> None:
-    ticker = _Ticker()
-
-    measure_pairs(engine, engine, SHORT, ["control", "pair"], ticker, seed=0)
-
-    assert sorted(ticker.told) == ["control", "pair"]
+def test_every_process_is_told_of(measured: list[PairProcess], ticker: _Ticker) -> None:
+    assert ticker.told == [process.kind for process in measured]
 
 
 def test_two_measurements_at_a_time_wait_for_each_other(opened: Opened, tmp_path: Path) -> None:
@@ -239,10 +244,11 @@ def test_a_protocol_is_told_to_the_worker_whole() -> None:
     assert (told["affinity"], told["slow_b"]) == ([0, 1], 0.1)
 
 
-def test_the_same_seed_draws_the_same_orders(engine: Engine) -> None:
-    request = {"a": engine.to_json(), "b": engine.to_json(), "seed": 5, **SHORT.to_json()}
+def test_the_same_seed_draws_the_same_orders(engine: Engine, measured: list[PairProcess]) -> None:
+    first = measured[0].raw
+    request = {"a": engine.to_json(), "b": engine.to_json(), "seed": 7 * 1000, **SLOWED.to_json()}
 
-    first, second = (run_worker("benchmarks.workers.pair_worker", request) for _ in range(2))
+    second = run_worker("benchmarks.workers.pair_worker", request)
 
     assert first["a_first"] == second["a_first"]
     assert first["loaded_first"] == second["loaded_first"]
