@@ -78,10 +78,10 @@ def test_a_row_tells_between_which_changes_it_was_seen() -> None:
 
 
 def test_real_work_of_a_known_size_is_seen_in_about_that_size(
-    trained: Bundle, colours: Dataset, cheap: GateOptions
+    trained: Bundle, colours: Dataset, pairs_alone: GateOptions
 ) -> None:
     told: list[str] = []
-    options = replace(cheap, protocol=replace(cheap.protocol, min_pairs=64, max_pairs=64))
+    options = replace(pairs_alone, protocol=replace(pairs_alone.protocol, min_pairs=64, max_pairs=64))
 
     results = run_selftest(
         trained, colours, options, SilentProgress(), gates=1, tell=told.append, slowdowns=(0.0, 1.0)
