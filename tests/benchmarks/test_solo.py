@@ -80,7 +80,7 @@ def test_memory_rises_from_phase_to_phase(record: SoloRecord) -> None:
 
 def test_memory_is_that_of_the_worker_and_not_of_who_started_it(engine: Engine) -> None:
     """What a large parent holds is in ``ru_maxrss`` of its child; it is in none of these figures."""
-    ballast = np.ones(400 << 20, np.uint8)
+    ballast = np.ones(200 << 20, np.uint8)
     found, _ = _measured(engine, replace(SHORT, processes=1)).memory_bytes()
 
     assert 0 < (found["peak"] or 0) < ballast.nbytes
