@@ -32,6 +32,7 @@ from pipeline.models.resolve import resolve_model
 from pipeline.models.source import WeightsSource
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
+from pipeline.runner.speedup import Speedup
 from pipeline.stage import Inputs
 from pipeline.stages.baseline import Baseline
 from pipeline.store import Store
@@ -238,6 +239,16 @@ def given(cheap: GateOptions) -> Given:
         return replace(cheap, place=_GivenTimes(slower))
 
     return make
+
+
+@pytest.fixture
+def quick_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run ends with is given: how much faster it became, which a busy machine is asked anew each time; no page.
+
+    Fixtures of a module are made before, and publish in full.
+    """
+    monkeypatch.setattr("pipeline.runner.speedup._measured", lambda *_: Speedup(ratio=2.0, low=1.9, high=2.1))
+    monkeypatch.setattr("pipeline.report.render.render_html", lambda _: "")
 
 
 @pytest.fixture(scope="session")

@@ -129,6 +129,7 @@ def test_the_written_report_is_the_returned_one(first: _Run) -> None:
     assert read_report(first.deployed.folder) == first.deployed.report
 
 
+@pytest.mark.usefixtures("quick_publishing")
 def test_the_written_recipe_leads_to_the_same_artifacts(first: _Run, kept: Path) -> None:
     again = _run(read_recipe(kept / "first" / "recipe.yaml", {}), Store(kept / "store"), kept / "again")
 
@@ -136,6 +137,7 @@ def test_the_written_recipe_leads_to_the_same_artifacts(first: _Run, kept: Path)
     assert again.deployed.report.bundle.sha256 == first.deployed.report.bundle.sha256
 
 
+@pytest.mark.usefixtures("quick_publishing")
 def test_a_second_run_takes_everything_from_the_store(tiny_recipe: Recipe, first: _Run, kept: Path) -> None:
     second = _run(tiny_recipe, Store(kept / "store"), kept / "second")
 
@@ -144,6 +146,7 @@ def test_a_second_run_takes_everything_from_the_store(tiny_recipe: Recipe, first
     assert second.deployed.report.bundle.sha256 == first.deployed.report.bundle.sha256
 
 
+@pytest.mark.usefixtures("quick_publishing")
 def test_a_change_runs_the_stage_it_belongs_to_and_those_behind_it(
     tiny_recipe: Recipe, first: _Run, kept: Path
 ) -> None:
@@ -161,6 +164,7 @@ def test_another_store_gives_the_same_bundle(tiny_recipe: Recipe, first: _Run, k
     assert fresh.deployed.report.bundle.sha256 == first.deployed.report.bundle.sha256
 
 
+@pytest.mark.usefixtures("quick_publishing")
 def test_what_is_shipped_is_held_against_its_float_network(first: _Run, tiny_recipe: Recipe, kept: Path) -> None:
     shipped = first.deployed.report
     assert shipped.quantization is not None
@@ -192,6 +196,7 @@ def test_run_py_gives_the_pipelines_own_answer(first: _Run, tiny_data: Path) -> 
     assert next(entry["class"] for entry in told["top"]) == bundle.classes[int(np.argmax(expected))]
 
 
+@pytest.mark.usefixtures("quick_publishing")
 def test_a_device_that_feeds_bytes_gets_the_same_network(
     tiny_recipe: Recipe, first: _Run, kept: Path, tiny_data: Path
 ) -> None:
