@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 _NAMES = [target.name for target in candidates(this_machine())[0]]
 
-pytestmark = pytest.mark.skipif(_NAMES != ["ort-cpu", "openvino"], reason=f"auto is {', '.join(_NAMES)} here")
+pytestmark = [
+    pytest.mark.skipif(_NAMES != ["ort-cpu", "openvino"], reason=f"auto is {', '.join(_NAMES)} here"),
+    pytest.mark.usefixtures("quick_publishing"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ _TARGET = target_named("tensorrt-rtx")
 pytestmark = [
     pytest.mark.skipif(_TARGET.missing() is not None, reason=str(_TARGET.missing())),
     pytest.mark.skipif(_TARGET.cannot_run() is None, reason="here it can run"),
+    pytest.mark.usefixtures("quick_publishing"),
 ]
 
 

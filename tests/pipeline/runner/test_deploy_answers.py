@@ -26,6 +26,8 @@ from pipeline.store import Store
 if TYPE_CHECKING:
     from pipeline.runner.publish import Deployed
 
+pytestmark = pytest.mark.usefixtures("quick_publishing")
+
 NETWORKS = """
     import torch
     from torch import nn

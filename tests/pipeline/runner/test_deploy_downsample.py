@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from pipeline.runner.publish import Deployed
 
+pytestmark = pytest.mark.usefixtures("quick_publishing")
+
 
 def _recipe(tiny: Recipe, **fields: Any) -> Recipe:  # noqa: ANN401 - raw input
     value = tiny.model_dump(mode="json", by_alias=True)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from pipeline.runner.publish import Deployed
 
+pytestmark = pytest.mark.usefixtures("quick_publishing")
+
 
 def _with(recipe: Recipe, goal: dict[str, Any], **fields: Any) -> Recipe:  # noqa: ANN401 - raw input
     """The recipe with a goal; what two epochs bring in accuracy is none of it."""
