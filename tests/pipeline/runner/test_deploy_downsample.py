@@ -128,11 +128,17 @@ def test_levers_that_do_not_go_together_are_refused(
     assert raised.value.where == where
 
 
-def test_a_stem_leaves_the_input_of_a_goal_as_large_as_it_is(tiny_recipe: Recipe, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def with_digits(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """For plans alone: the images of the digits are written into it once."""
+    return Store(tmp_path_factory.mktemp("digits") / "store")
+
+
+def test_a_stem_leaves_the_input_of_a_goal_as_large_as_it_is(tiny_recipe: Recipe, with_digits: Store) -> None:
     recipe = _recipe(
         tiny_recipe, data={"source": "digits"}, input={}, downsample={"stem": "doubled"}, goal={"macs": "0.4x"}
     )
-    plan = make_plan(recipe, Store(tmp_path / "store"), SilentProgress())
+    plan = make_plan(recipe, with_digits, SilentProgress())
     assert plan.downsamples
     assert not plan.size_is_open
 
@@ -209,8 +215,10 @@ def test_auto_opens_a_size_that_is_given(tiny_recipe: Recipe, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("goal", [{"params": "0.5x"}, {"size": "0.5x"}, {}])
-def test_where_fewer_pixels_would_not_help_none_go(tiny_recipe: Recipe, tmp_path: Path, goal: dict[str, str]) -> None:
+def test_where_fewer_pixels_would_not_help_none_go(
+    tiny_recipe: Recipe, with_digits: Store, goal: dict[str, str]
+) -> None:
     recipe = _recipe(tiny_recipe, data={"source": "digits"}, input={}, goal=goal)
-    plan = make_plan(recipe, Store(tmp_path / "store"), SilentProgress())
+    plan = make_plan(recipe, with_digits, SilentProgress())
     assert not plan.downsamples
     assert "downsample" not in plan.skipped
