@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import compileall
+import json
+import os
 import runpy
 import shutil
 import subprocess
@@ -27,6 +29,33 @@ try:
 except SystemExit as left:
     assert not left.code, left.code
 assert not {"pipeline", "exporters", "benchmarks"} & set(sys.modules)
+"""
+_FIND_ALL = """
+import ast, importlib, json, re, sys
+from pathlib import Path
+
+site = Path(sys.argv[1])
+sources = sorted((site / "edgewright").rglob("*.py"))
+modules = {".".join(path.relative_to(site).with_suffix("").parts).removesuffix(".__init__") for path in sources}
+moved, asked, foreign = {"pipeline", "exporters", "benchmarks"}, set(), set()
+for node in (node for path in sources for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))):
+    if isinstance(node, ast.ImportFrom):
+        module, names = node.module or "", [one.name for one in node.names]
+    elif isinstance(node, ast.Constant) and re.fullmatch(r"(\\w+[.])+\\w+(:\\w+)?", str(node.value)):
+        module, _, name = str(node.value).partition(":")
+        names = [name or "__name__"]
+    else:
+        continue
+    if module.split(".")[0] in moved:
+        foreign.add(module)
+    elif module.split(".")[0] == "edgewright":
+        asked |= {(module, name) for name in names if f"{module}.{name}" not in modules}
+for module in sorted(modules):
+    assert importlib.import_module(module).__file__.startswith(str(site)), module
+for module, name in sorted(asked):
+    getattr(importlib.import_module(module), name)
+foreign |= moved & set(sys.modules)
+print(json.dumps({"modules": len(modules), "asked": sorted(map(":".join, asked)), "foreign": sorted(foreign)}))
 """
 
 
@@ -59,6 +88,22 @@ def test_the_wheel_takes_one_name_and_says_so(unpacked: Path) -> None:
     assert (unpacked / "edgewright" / "py.typed").exists()
 
 
+def test_whatever_the_wheel_s_modules_import_or_name_is_in_it(unpacked: Path, tmp_path: Path) -> None:
+    """Within functions too, and the names in tables and of processes that are started."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _FIND_ALL, str(unpacked)],
+        capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(unpacked)},
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["foreign"] == []
+    assert found["modules"] == sum(len([*(ROOT / name).rglob("*.py")]) for name in _PARTS)
+    named = [*OPENERS.values(), *TARGETS.values(), *JOINERS.values(), "pipeline.evaluation.worker:__name__"]
+    assert {f"edgewright.{name}" for name in named} <= set(found["asked"])
+
+
+@pytest.mark.slow  # the test above finds what its processes import and name
 def test_a_network_goes_through_the_whole_chain_from_the_wheel(
     unpacked: Path, workshop: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
