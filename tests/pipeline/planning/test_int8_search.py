@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Calibrated = tuple[Recipe, Store, "Artifact"]
 
+pytestmark = pytest.mark.usefixtures("scored_here")
+
 
 @pytest.fixture(scope="module")
 def calibrated(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
