@@ -14,7 +14,7 @@ from pipeline.models.names import torchvision_detectors
 if TYPE_CHECKING:
     from pathlib import Path
 
-_QUICK = {"resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"}
+_QUICK = {"resnet18", "squeezenet1_1"}
 _ALL = [
     pytest.param(family, id=family.name, marks=() if family.name in _QUICK else pytest.mark.slow) for family in FAMILIES
 ]
