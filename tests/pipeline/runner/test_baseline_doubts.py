@@ -224,6 +224,7 @@ def test_it_cannot_be_expected_where_nothing_can_be_measured(
 # The whole run
 
 
+@pytest.mark.usefixtures("scored_here")
 def test_a_wrongly_fed_network_ends_before_anything_is_built(
     file: Path, tiny_recipe: Recipe, store: Store, tmp_path: Path
 ) -> None:
@@ -238,6 +239,7 @@ def test_a_wrongly_fed_network_ends_before_anything_is_built(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("scored_here")
 def test_what_was_assumed_and_doubted_stands_beside_the_verdict_everywhere(
     file: Path, tiny_recipe: Recipe, store: Store, tmp_path: Path
 ) -> None:

@@ -196,7 +196,7 @@ def test_run_py_gives_the_pipelines_own_answer(first: _Run, tiny_data: Path) -> 
     assert next(entry["class"] for entry in told["top"]) == bundle.classes[int(np.argmax(expected))]
 
 
-@pytest.mark.usefixtures("quick_publishing")
+@pytest.mark.usefixtures("quick_publishing", "scored_here")
 def test_a_device_that_feeds_bytes_gets_the_same_network(
     tiny_recipe: Recipe, first: _Run, kept: Path, tiny_data: Path
 ) -> None:

@@ -26,7 +26,7 @@ from pipeline.store import Store
 if TYPE_CHECKING:
     from pipeline.runner.publish import Deployed
 
-pytestmark = pytest.mark.usefixtures("quick_publishing")
+pytestmark = pytest.mark.usefixtures("quick_publishing", "scored_here")
 
 NETWORKS = """
     import torch

@@ -42,6 +42,7 @@ def chain(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     return Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None)
 
 
+@pytest.mark.usefixtures("quick_publishing", "scored_here")
 def test_it_is_deployed_untrained(chain: Chain, file: Path, tmp_path: Path) -> None:
     (deployed,) = deploy(chain, out=tmp_path)
     report = deployed.report
