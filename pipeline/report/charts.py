@@ -154,7 +154,12 @@ def blank_axes(width_in: float, height_in: float) -> tuple[Any, Any]:
 
 def svg_text(figure: Any) -> str:  # noqa: ANN401 - matplotlib has no types
     """The figure's ``<svg>`` element, the same text for the same figure, with letters kept as letters."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    for one in (figure, *figure.axes):
+        one.patch.set(facecolor="none", edgecolor="none")
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    # Not by savefig, which draws everything once more before, to lay it out: drawing itself lays it out too.
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :].replace('font: 9px "DejaVu Sans"', "font: 9px inherit")
