@@ -50,7 +50,7 @@ def _row(name: str, p50_s: float, size_bytes: int, accuracy: float, *notes: str)
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def report() -> Report:
     """A run of every stage but distill."""
     skipped = StageRow(
@@ -214,7 +214,7 @@ def _comparison(against: str) -> Comparison:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gated(report: Report) -> Report:
     """The same run, judged against the accepted baseline and the best one, with what was accepted before."""
     history = tuple(
@@ -246,13 +246,14 @@ def _with_text(value: Any, text: str) -> Any:  # noqa: ANN401 - JSON
     return text if isinstance(value, str) else value
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def filled(gated: Report) -> Filled:
     """The judged report with one text in every place where a text can stand, keys that are free among them."""
 
     def fill(text: str) -> Report:
         value = _with_text(gated.model_dump(mode="json", by_alias=True), text)
         value["best"] = None  # says the same as the other one, and each has three pictures
+        value["gate"]["processes"] = []  # two of these pictures, which hold no text but ours
         value["conditions"][text] = value["machine"]["versions"][text] = text
         return Report.model_validate(value)
 

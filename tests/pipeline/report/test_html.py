@@ -22,10 +22,10 @@ Golden = Callable[[str, str], None]
 Filled = Callable[[str], "Report"]
 
 HOSTILE = {
-    "an element": "<script>alert(1)</script>",
+    "an element": "<script>alert('a' | \"b\")</script>",
     "the end of ours": "</style></svg></title><!--",
     "attributes": "\" onload=\"a()' onload='a()",
-    "entities and braces": "&lt;b&gt; {{ report }} {% for",
+    "entities and braces": '&lt;b&gt; " {{ report }} {% for',
     "lines and pipes": "a\nb|c",
 }
 """Short, because a picture whose labels are longer than itself has no room for bars."""
@@ -73,8 +73,26 @@ def _without_pictures(text: str) -> str:
     return re.sub(r"<style>.*?</style>", "<style></style>", text, flags=re.DOTALL)
 
 
-def test_a_report_is_written_as_it_was(report: Report, golden: Golden) -> None:
-    golden("report/report.html", _without_pictures(render_html(report)))
+@pytest.fixture(scope="module")
+def text(report: Report) -> str:
+    """The page of the plain report: drawing its pictures takes a second and more."""
+    return render_html(report)
+
+
+@pytest.fixture(scope="module")
+def judged(gated: Report) -> str:
+    """The page of the judged report."""
+    return render_html(gated)
+
+
+@pytest.fixture(scope="module")
+def hostile(filled: Filled) -> dict[str, str]:
+    """The page of a report full of each hostile text."""
+    return {name: render_html(filled(text)) for name, text in HOSTILE.items()}
+
+
+def test_a_report_is_written_as_it_was(text: str, golden: Golden) -> None:
+    golden("report/report.html", _without_pictures(text))
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")  # stages have other names, and pictures no letters for these
@@ -84,29 +102,28 @@ def test_no_text_from_outside_steers_a_terminal_or_turns_a_line_around(filled: F
     assert r"\x1b[2J\x9b31m \u202ea" in written
 
 
-def test_a_judged_report_is_written_as_it_was(gated: Report, golden: Golden) -> None:
-    golden("report/judged.html", _without_pictures(render_html(gated)))
+def test_a_judged_report_is_written_as_it_was(judged: str, golden: Golden) -> None:
+    golden("report/judged.html", _without_pictures(judged))
 
 
-def test_the_page_is_whole(gated: Report) -> None:
-    text = render_html(gated)
-    assert text.startswith("<!doctype html>\n<html lang=")
-    assert _Page(text).unclosed == []
+def test_the_page_is_whole(judged: str) -> None:
+    assert judged.startswith("<!doctype html>\n<html lang=")
+    assert _Page(judged).unclosed == []
 
 
-def test_the_verdict_is_the_first_text_of_the_page(report: Report) -> None:
-    page = _Page(render_html(report))
+def test_the_verdict_is_the_first_text_of_the_page(report: Report, text: str) -> None:
+    page = _Page(text)
     assert page.texts["p"][0] == report.verdict.sentence
     assert page.texts["title"] == ["resnet18 for ort-cpu: ok"]
 
 
-def test_the_style_is_within_the_page(report: Report) -> None:
+def test_the_style_is_within_the_page(text: str) -> None:
     style = Path(pipeline.report.__path__[0], "templates", "report.css").read_text(encoding="utf-8")
-    assert style.strip() in render_html(report)
+    assert style.strip() in text
 
 
-def test_every_picture_has_words_for_those_who_do_not_see_it(gated: Report) -> None:
-    page = _Page(render_html(gated))
+def test_every_picture_has_words_for_those_who_do_not_see_it(gated: Report, judged: str) -> None:
+    page = _Page(judged)
     figures = [attributes for tag, attributes in page.elements if tag == "figure"]
     assert len(figures) == [tag for tag, _ in page.elements].count("svg")
     assert {one["role"] for one in figures} == {"img"}
@@ -114,9 +131,8 @@ def test_every_picture_has_words_for_those_who_do_not_see_it(gated: Report) -> N
     assert {chart.words for chart in waterfall(gated)} <= {one["aria-label"] for one in figures}
 
 
-def test_nothing_is_loaded_from_elsewhere(gated: Report) -> None:
-    text = render_html(gated)
-    page = _Page(text)
+def test_nothing_is_loaded_from_elsewhere(judged: str) -> None:
+    page = _Page(judged)
     assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & {
         tag for tag, _ in page.elements
     }
@@ -125,22 +141,22 @@ def test_nothing_is_loaded_from_elsewhere(gated: Report) -> None:
             if name.rpartition(":")[2] in {"src", "href", "srcset", "data", "action", "poster"}:
                 within = "data:image/jpeg;base64," if tag == "image" else "#"
                 assert (value or "").startswith(within), (tag, name, value)
-    assert [url for url in re.findall(r"url\(\s*['\"]?([^)]*)\)", text) if not url.startswith("#")] == []
+    assert [url for url in re.findall(r"url\(\s*['\"]?([^)]*)\)", judged) if not url.startswith("#")] == []
     # What names a vocabulary of XML is no address: nobody goes there.
     names = {name for _, attributes in page.elements for name, value in attributes.items() if "://" in (value or "")}
     assert {name for name in names if not name.startswith("xmlns") and name != "rdf:resource"} == set()
     assert [told for texts in page.texts.values() for told in texts if "://" in told] == []
-    assert "@import" not in text
+    assert "@import" not in judged
 
 
-def test_no_text_from_outside_changes_the_form_of_the_page(filled: Filled) -> None:
+def test_no_text_from_outside_changes_the_form_of_the_page(filled: Filled, hostile: dict[str, str]) -> None:
     harmless = _skeleton(render_html(filled("harmless")))
-    assert [name for name, text in HOSTILE.items() if _skeleton(render_html(filled(text))) != harmless] == []
+    assert [name for name, written in hostile.items() if _skeleton(written) != harmless] == []
 
 
-@pytest.mark.parametrize("text", ["<script>alert('a' | \"b\")</script>", '&lt;b&gt; " onmouseover="alert(1)'])
-def test_a_text_from_outside_is_shown_letter_by_letter(filled: Filled, text: str) -> None:
-    page = _Page(render_html(filled(text)))
+@pytest.mark.parametrize("name", ["an element", "attributes", "entities and braces"])
+def test_a_text_from_outside_is_shown_letter_by_letter(hostile: dict[str, str], name: str) -> None:
+    page, text = _Page(hostile[name]), HOSTILE[name]
     assert page.texts["title"] == [f"{text} for {text}: ok"]
     assert page.texts["p"][0] == text
     assert text in page.texts["td"]
@@ -148,15 +164,15 @@ def test_a_text_from_outside_is_shown_letter_by_letter(filled: Filled, text: str
     assert text in page.texts["dd"]
 
 
-def test_sections_without_content_are_left_out_as_in_markdown(report: Report) -> None:
+def test_sections_without_content_are_left_out_as_in_markdown(report: Report, text: str) -> None:
     rows = tuple(row.model_copy(update={"notes": ()}) for row in report.stages)
     bare = report.model_copy(
         update={"teachers": (), "quantization": None, "examples": (), "warnings": (), "stages": rows}
     )
-    for told in (report, bare):
+    for told, written in ((report, text), (bare, render_html(bare))):
         headings = [line.removeprefix("## ") for line in render_markdown(told).splitlines() if line.startswith("## ")]
-        assert [text.strip() for text in _Page(render_html(told)).texts["h2"]] == headings
+        assert [heading.strip() for heading in _Page(written).texts["h2"]] == headings
 
 
-def test_the_same_record_gives_the_same_text(report: Report) -> None:
-    assert render_html(report) == render_html(report.model_copy(deep=True))
+def test_the_same_record_gives_the_same_text(report: Report, text: str) -> None:
+    assert text == render_html(report.model_copy(deep=True))
