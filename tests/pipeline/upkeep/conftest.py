@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from pathlib import Path
@@ -47,7 +46,6 @@ def full(tmp_path: Path) -> Path:
     weights.with_name("net.pth.sha256").write_text(sha256_of_file(weights) + "\n", encoding="ascii")
     (root / "data" / "datasets" / "digits-1").mkdir(parents=True)
     del store
-    gc.collect()
     return root
 
 
