@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,33 @@ for name, arguments in json.load(sys.stdin).items():
 print(json.dumps(ends))
 """
 
+_FORK_FOR_EACH = """
+import gc, json, os, sys
+
+import matplotlib.figure, pipeline.recipe, pipeline.report.record, pipeline.runner.explain
+from pipeline.cli.main import main
+
+gc.collect()
+gc.freeze()  # or each fork would look at all of it once more as it ends
+for line in sys.stdin:
+    asked = json.loads(line)
+    if os.fork() == 0:
+        break
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+else:
+    sys.exit()
+os.environ.clear()
+os.environ.update(asked["environment"])
+os.chdir(asked["folder"])
+for number, name in enumerate((os.devnull, asked["out"], asked["err"])):
+    opened = os.open(name, os.O_RDWR)
+    os.dup2(opened, number)
+    os.close(opened)
+sys.argv = ["edgewright", *asked["arguments"]]
+main()
+"""
+"""What every command imports is imported once; each is a process of its own none the less, and ends as one."""
+
 
 @dataclass(frozen=True)
 class Deployed:
@@ -115,29 +143,71 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def edgewright(workshop: Path, environment: dict[str, str]) -> Edgewright:
-    """Runs the console script: ``edgewright("deploy", "net.py:tiny", cache=...)``."""
+def script(workshop: Path, environment: dict[str, str]) -> Edgewright:
+    """Runs the console script: ``script("deploy", "net.py:tiny", cache=...)``."""
 
     def run(*arguments: str, cwd: Path | None = None, cache: Path | None = None) -> Done:
-        own = {"EDGEWRIGHT_CACHE": str(cache)} if cache else {}
         return subprocess.run(
             [str(SCRIPT), *arguments],
             capture_output=True,
             text=True,
             check=False,
             cwd=cwd or workshop,
-            env={**environment, **own},
+            env=_with_cache(environment, cache),
             timeout=240,
         )
 
     return run
 
 
+def _with_cache(environment: dict[str, str], cache: Path | None) -> dict[str, str]:
+    return {**environment, "EDGEWRIGHT_CACHE": str(cache)} if cache else environment
+
+
 @pytest.fixture(scope="session")
-def deployed(edgewright: Edgewright, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+def edgewright(
+    workshop: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Edgewright]:
+    """Types a command as ``script`` does, without half a second of imports before it: in a fork that has them."""
+    printed = tmp_path_factory.mktemp("printed")
+    out, err = printed / "out", printed / "err"
+    with subprocess.Popen(
+        [sys.executable, "-c", _FORK_FOR_EACH],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    ) as forking:
+        assert forking.stdin is not None
+        assert forking.stdout is not None
+        ask, ended = forking.stdin, forking.stdout
+
+        def run(*arguments: str, cwd: Path | None = None, cache: Path | None = None, **variables: str) -> Done:
+            for file in (out, err):
+                file.write_bytes(b"")
+            asked = {
+                "arguments": arguments,
+                "folder": str(cwd or workshop),
+                "environment": {**_with_cache(environment, cache), **variables},
+                "out": str(out),
+                "err": str(err),
+            }
+            print(json.dumps(asked), file=ask, flush=True)
+            code = int(ended.readline())
+            return Done(arguments, code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
+
+        try:
+            yield run
+        finally:
+            os.killpg(forking.pid, signal.SIGKILL)  # with a command that did not end
+
+
+@pytest.fixture(scope="session")
+def deployed(script: Edgewright, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     """One run of everything but the two stages that may be left out; it may be looked at, not changed."""
     root = tmp_path_factory.mktemp("deployed")
-    done = edgewright("deploy", "--recipe", "recipe.yaml", "--out", str(root / "out"), cache=root / "cache")
+    done = script("deploy", "--recipe", "recipe.yaml", "--out", str(root / "out"), cache=root / "cache")
     assert done.returncode == 0, done.stderr
     return Deployed(done=done, out=root / "out", cache=root / "cache")
 

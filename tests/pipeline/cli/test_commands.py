@@ -88,7 +88,7 @@ _AS_A_PROCESS = (
     "model-file-without-such-a-factory",
     "image-that-is-cut",
 )
-"""Those that are typed at the real command too: each costs a process, and all of them take the same way."""
+"""Those that are typed in processes of their own too: all of them take the same way."""
 
 
 def _lines(text: str) -> list[str]:
@@ -131,8 +131,8 @@ def test_without_a_command_it_shows_its_help_and_ends_with_2(edgewright: Edgewri
     assert done.stderr == edgewright("--help").stdout
 
 
-def test_version_is_the_packages(edgewright: Edgewright) -> None:
-    done = edgewright("--version")
+def test_version_is_the_packages(script: Edgewright) -> None:
+    done = script("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"edgewright {__version__}\n", "")
 
 
@@ -147,17 +147,9 @@ def test_version_is_the_packages(edgewright: Edgewright) -> None:
         ("edgewright deploy resnet18 --recip", {"--recipe"}),
     ],
 )
-def test_a_shell_is_offered_what_fits(
-    workshop: Path, environment: dict[str, str], words: str, offered: set[str]
-) -> None:
-    asked = {
-        "_EDGEWRIGHT_COMPLETE": "complete_bash",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split()) - 1),
-    }
-    done = subprocess.run(
-        [str(SCRIPT)], capture_output=True, text=True, check=False, cwd=workshop, env={**environment, **asked}
-    )
+def test_a_shell_is_offered_what_fits(edgewright: Edgewright, words: str, offered: set[str]) -> None:
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    done = edgewright(_EDGEWRIGHT_COMPLETE="complete_bash", **asked)
     assert set(done.stdout.split()) == offered
 
 
@@ -207,6 +199,11 @@ def test_what_is_typed_wrongly_ends_the_process_in_the_same_way(
 ) -> None:
     done = edgewright(*USAGE_ERRORS[name])
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told[name]["err"])
+
+
+def test_the_script_itself_ends_in_the_same_way(edgewright: Edgewright, script: Edgewright) -> None:
+    done, alone = (run(*USAGE_ERRORS["image-that-is-cut"]) for run in (edgewright, script))
+    assert (alone.returncode, alone.stdout, alone.stderr) == (done.returncode, done.stdout, done.stderr)
 
 
 def test_what_is_typed_wrongly_is_told_without_torch(told: dict[str, dict[str, Any]]) -> None:
@@ -538,7 +535,12 @@ def _without_progress(told: str) -> str:
     [
         (signal.SIGINT, 130, "interrupted; finished stages are kept, the same command goes on from there\n"),
         (signal.SIGTERM, 143, "ended by SIGTERM; finished stages are kept, the same command goes on from there\n"),
-        (signal.SIGHUP, 129, "ended by SIGHUP; finished stages are kept, the same command goes on from there\n"),
+        pytest.param(  # as SIGTERM does
+            signal.SIGHUP,
+            129,
+            "ended by SIGHUP; finished stages are kept, the same command goes on from there\n",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["SIGINT", "SIGTERM", "SIGHUP"],
 )
@@ -656,10 +658,10 @@ def test_a_rendering_on_a_full_disk_ends_with_7(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("typed", [("models",), ("targets",), ("--version",), ("--help",)], ids=lambda typed: typed[0])
-def test_a_log_on_a_full_disk_ends_with_7(workshop: Path, environment: dict[str, str], typed: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("typed", ["models", pytest.param("targets", marks=pytest.mark.slow), "--version", "--help"])
+def test_a_log_on_a_full_disk_ends_with_7(environment: dict[str, str], typed: str) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
-            [str(SCRIPT), *typed], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
+            [str(SCRIPT), typed], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
         )
     assert (done.returncode, done.stderr) == (7, "error: No space left on device\n")

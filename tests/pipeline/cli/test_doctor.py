@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from pipeline.catalog import TARGETS, target_named
 
 SCRIPT = Path(sys.executable).with_name("edgewright")
@@ -16,27 +18,30 @@ def _typed(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(SCRIPT), *words], capture_output=True, text=True, check=False)
 
 
-def test_it_tells_every_target_and_ends_with_0() -> None:
-    done = _typed("doctor")
-    assert (done.returncode, done.stderr) == (0, "")
-    rows = [line.split() for line in done.stdout.splitlines()]
+@pytest.fixture(scope="module")
+def told() -> subprocess.CompletedProcess[str]:
+    """What it says here."""
+    return _typed("doctor")
+
+
+def test_it_tells_every_target_and_ends_with_0(told: subprocess.CompletedProcess[str]) -> None:
+    assert (told.returncode, told.stderr) == (0, "")
+    rows = [line.split() for line in told.stdout.splitlines()]
     for name in TARGETS:
         target = target_named(name)
         able = ["no" if reason else "yes" for reason in (target.missing(), target.cannot_run())]
         assert [name, *able] in [row[:3] for row in rows]
 
 
-def test_in_a_pipe_it_is_plain() -> None:
-    done = _typed("doctor")
-    assert "\x1b" not in done.stdout
-    assert not set(done.stdout) & set("─│┃━╭╮╰╯")
+def test_in_a_pipe_it_is_plain(told: subprocess.CompletedProcess[str]) -> None:
+    assert "\x1b" not in told.stdout
+    assert not set(told.stdout) & set("─│┃━╭╮╰╯")
 
 
-def test_what_is_missing_is_told_with_its_command() -> None:
-    printed = _typed("doctor").stdout
+def test_what_is_missing_is_told_with_its_command(told: subprocess.CompletedProcess[str]) -> None:
     for name in TARGETS:
         if reason := target_named(name).missing():
-            assert f"  {name}: {reason}" in printed
+            assert f"  {name}: {reason}" in told.stdout
 
 
 def test_it_answers_at_once() -> None:
@@ -46,6 +51,8 @@ def test_it_answers_at_once() -> None:
         start = time.perf_counter()
         _typed("doctor")
         took.append(time.perf_counter() - start)
+        if took[-1] < 1.8:
+            break
     assert min(took) < 1.8
 
 
