@@ -360,6 +360,7 @@ def test_a_second_run_takes_everything_from_the_store_and_says_so(
     assert lines[-1] == _lines(deployed.done.stdout)[-1]
 
 
+@pytest.mark.slow  # a run; test_console.py has the ways of printing, test_gating.py a list with such a name
 def test_names_with_brackets_are_printed_as_they_are(
     edgewright: Edgewright, deployed: Deployed, workshop: Path, tmp_path: Path
 ) -> None:
