@@ -37,6 +37,12 @@ def _plan(recipe: Recipe, store: Store) -> Plan:
     return make_plan(recipe, store, SilentProgress())
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One store for all plans: a data set is read, and the embedded digits are written, once."""
+    return Store(tmp_path_factory.mktemp("plans"))
+
+
 @pytest.fixture
 def planned(tiny_file: Path, tiny_data: Path, store: Store) -> Planner:
     """The plan of the tiny network on the colours, without published weights, and with what is given."""
@@ -46,12 +52,6 @@ def planned(tiny_file: Path, tiny_data: Path, store: Store) -> Planner:
         return _plan(Recipe.model_validate(given), store)
 
     return plan
-
-
-@pytest.fixture(scope="module")
-def digits_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """One store for all plans on the embedded digits: they are written once."""
-    return Store(tmp_path_factory.mktemp("digits"))
 
 
 @pytest.fixture
@@ -226,15 +226,15 @@ def test_what_the_user_sets_goes_over_what_the_weights_want(planned: Planner) ->
 
 
 @pytest.mark.parametrize("model", ["resnet18", "tiny"])
-def test_the_embedded_digits_are_small_and_squashed(tiny_file: Path, digits_store: Store, model: str) -> None:
+def test_the_embedded_digits_are_small_and_squashed(tiny_file: Path, store: Store, model: str) -> None:
     name = model if model == "resnet18" else f"{tiny_file}:tiny"
-    plan = _plan(Recipe(model=name, weights="none"), digits_store)
+    plan = _plan(Recipe(model=name, weights="none"), store)
     assert plan.parts.preprocess == PreprocessSpec(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     assert CUSTOM_NOTE not in (*plan.assumed, *plan.notes)
 
 
-def test_the_size_of_the_embedded_digits_can_be_set(digits_store: Store) -> None:
-    plan = _plan(Recipe.model_validate({"model": "resnet18", "weights": "none", "input": {"size": 64}}), digits_store)
+def test_the_size_of_the_embedded_digits_can_be_set(store: Store) -> None:
+    plan = _plan(Recipe.model_validate({"model": "resnet18", "weights": "none", "input": {"size": 64}}), store)
     assert plan.parts.preprocess.size == (64, 64)
 
 
