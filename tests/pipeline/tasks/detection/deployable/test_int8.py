@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -51,14 +53,34 @@ def _float(network: nn.Module) -> Any:  # noqa: ANN401 - ModelProto
     return OnnxFromTorch(form, torch.zeros(1, 3, SIDE, SIDE), exporter="torchscript", opset=18, outputs=OUTPUTS)
 
 
+@dataclass(frozen=True)
+class Observed:
+    """A detector's float graph, which nobody may change, and what its tensors were seen to hold on the images."""
+
+    model: Any  # ModelProto
+    images: list[np.ndarray]
+    ranges: Mapping[str, Range]
+
+
+@pytest.fixture(scope="module")
+def observed(tiny_detector: Detector, pictures: Pictures) -> Callable[[str], Observed]:
+    """A tiny detector of a kind on four images; exported once."""
+
+    @functools.cache
+    def of(kind: str) -> Observed:
+        model = _float(tiny_detector(kind))
+        images = [image[None].numpy() for image in pictures(4)]
+        return Observed(model=model, images=images, ranges=_ranges(model, images))
+
+    return of
+
+
 @pytest.mark.parametrize("kind", ["ssd", "faster-rcnn"])
 def test_layers_run_in_int8_and_what_decides_touches_no_rounded_value_but_theirs(
-    kind: str, tiny_detector: Detector, pictures: Pictures
+    kind: str, observed: Callable[[str], Observed]
 ) -> None:
-    model = _float(tiny_detector(kind))
-    images = [image[None].numpy() for image in pictures(4)]
+    model, ranges = observed(kind).model, observed(kind).ranges
     layers = {unit.name for unit in Graph(model).units(WEIGHTED)}
-    ranges = _ranges(model, images)
     for name in ("ort-x86", "tensorrt"):
         assert set(place(Graph(model), dialect_named(name)).units) >= layers
         written = QdqFromFloat(model, ranges, dialect_named(name))
@@ -70,14 +92,12 @@ def test_layers_run_in_int8_and_what_decides_touches_no_rounded_value_but_theirs
             assert not {layer for layer in heads if "cls_logits" in layer or "module_list" in layer}
 
 
-def test_a_layers_damage_is_told_on_what_is_chosen_from(tiny_detector: Detector, pictures: Pictures) -> None:
-    model = _float(tiny_detector("faster-rcnn"))
-    images = [image[None].numpy() for image in pictures(2)]
-    ranges = _ranges(model, images)
+def test_a_layers_damage_is_told_on_what_is_chosen_from(observed: Callable[[str], Observed]) -> None:
+    model, ranges = observed("faster-rcnn").model, observed("faster-rcnn").ranges
     found = layer_damages(
         model,
         lambda nodes: QdqFromFloat(model, ranges, dialect_named("ort-x86"), float_nodes=nodes),
-        images,
+        observed("faster-rcnn").images[:2],
         SilentProgress(),
         budget_s=60,
     )
