@@ -420,7 +420,7 @@ RECIPES = st.fixed_dictionaries(
 ).map(Recipe.model_validate)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)  # each of some hundred keys
 @given(RECIPES)
 def test_a_recipe_comes_back_from_its_dump(recipe: Recipe) -> None:
     with tempfile.TemporaryDirectory() as folder:
