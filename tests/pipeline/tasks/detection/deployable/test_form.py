@@ -15,6 +15,7 @@ from torchvision.models import detection
 
 from pipeline.errors import UsageError
 from pipeline.lowering.cpu import run_onnx
+from pipeline.lowering.export import OnnxFromTorch
 from pipeline.lowering.lower import lower
 from pipeline.lowering.parity import Answers
 from pipeline.tasks.detection.deployable import OUTPUTS, candidates_differ, deployable, post_process
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 SIDE, CLASSES = 64, 4  # of the tiny detectors
 TINY = ("faster-rcnn", "ssd", "retinanet", "fcos", "yolo/x-nano", "yolo/9-t")
 
-_EXPORTED = tuple(
-    kind if kind in {"faster-rcnn", "ssd"} else pytest.param(kind, marks=pytest.mark.slow) for kind in TINY
-)
+_LOWERED = tuple(kind if kind == "ssd" else pytest.param(kind, marks=pytest.mark.slow) for kind in TINY)
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 Detector = Callable[[str], nn.Module]
@@ -125,7 +124,17 @@ def test_likelihoods_of_next_to_nothing_have_a_slope(tiny_detector: Detector) ->
         assert float(leaf.grad.abs().sum()) > 0
 
 
-@pytest.mark.parametrize("kind", _EXPORTED)
+def _assert_found_by(model: Any, network: nn.Module, images: Sequence[torch.Tensor]) -> None:  # noqa: ANN401 - ModelProto
+    """That the exported graph depends on no value and finds what the network finds."""
+    assert tuple(output.name for output in model.graph.output) == OUTPUTS
+    assert not {node.op_type for node in model.graph.node} & _BANNED
+    for item in model.graph.output:
+        assert all(side.dim_value > 0 for side in item.type.tensor_type.shape.dim)
+    for image, outputs in zip(images, run_onnx(model, [image[None].numpy() for image in images]), strict=True):
+        _assert_same(_eager(network, image), _shipped(outputs, network))
+
+
+@pytest.mark.parametrize("kind", _LOWERED)
 def test_the_exported_graph_finds_the_same_with_shapes_that_depend_on_no_value(
     kind: str, tiny_detector: Detector, pictures: Pictures, tmp_path: Path
 ) -> None:
@@ -138,13 +147,14 @@ def test_the_exported_graph_finds_the_same_with_shapes_that_depend_on_no_value(
     lowered = lower(form, [image[None].numpy() for image in images], path, answers=answers)
     assert not any(note.startswith("exporter refused") for note in lowered.notes)
     assert lowered.max_relative_error < 1e-4
-    model = onnx.load(path)
-    assert tuple(output.name for output in model.graph.output) == OUTPUTS
-    assert not {node.op_type for node in model.graph.node} & _BANNED
-    for item in model.graph.output:
-        assert all(side.dim_value > 0 for side in item.type.tensor_type.shape.dim)
-    for image, outputs in zip(images, run_onnx(model, [image[None].numpy() for image in images]), strict=True):
-        _assert_same(_eager(network, image), _shipped(outputs, network))
+    _assert_found_by(onnx.load(path), network, images)
+
+
+def test_two_stages_of_the_other_exporter_find_the_same_too(tiny_detector: Detector, pictures: Pictures) -> None:
+    network = tiny_detector("faster-rcnn")
+    form, example = deployable(network, (SIDE, SIDE)), torch.zeros(1, 3, SIDE, SIDE)
+    model = OnnxFromTorch(form, example, exporter="torchscript", opset=18, outputs=OUTPUTS)
+    _assert_found_by(model, network, pictures(4))
 
 
 def test_sides_that_are_no_multiple_of_the_stride_are_framed_as_the_eager_detector_does(
