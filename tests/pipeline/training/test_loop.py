@@ -24,14 +24,14 @@ from pipeline.training.tensor_file import read_tensors
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.data.dataset import Dataset
-    from pipeline.preprocess import PreprocessSpec
+    from pipeline.subject import Parts
 
 
-@pytest.fixture
-def images(tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec) -> TrainingImages:
-    """96 images of three colours."""
-    return TrainingImages(tiny_dataset.train, tiny_preprocess, SilentProgress(), Classification())
+@pytest.fixture(scope="module")
+def images(session_parts: Parts) -> TrainingImages:
+    """96 images of three colours, read once: nothing changes them."""
+    train, preprocess = session_parts.dataset.train, session_parts.preprocess
+    return TrainingImages(train, preprocess, SilentProgress(), Classification())
 
 
 def _network() -> nn.Sequential:
@@ -380,34 +380,35 @@ class _Killed(Exception):  # noqa: N818 - stands for a signal
     """The training ends here."""
 
 
-@pytest.mark.parametrize("at", [1, 3, 4, 7, 11])
 @pytest.mark.parametrize("fields", [{}, {"optimizer": "sgd", "ema": 0.9}, {"augment": ("flip", "shift", "erase")}])
 def test_a_training_that_was_killed_goes_on_to_the_same_bits(
-    images: TrainingImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, fields: dict[str, object]
+    images: TrainingImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, object]
 ) -> None:
     monkeypatch.setattr("pipeline.training.checkpoint._EVERY_S", 0.0)
     schedule = Schedule.model_validate({"epochs": 3, "batch_size": 24, **fields})
+    kills, done = [1, 3, 4, 7, 11], []
 
-    def run(folder: Path, network: nn.Module, stop: int | None) -> None:
-        calls = [0]
+    def loss(outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        if kills[:1] == [len(done)]:
+            kills.pop(0)
+            raise _Killed
+        done.append(batch.indices.tolist())
+        return _cross_entropy(outputs, batch)
 
-        def loss(outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-            calls[0] += 1
-            if calls[0] - 1 == stop:
-                raise _Killed
-            return _cross_entropy(outputs, batch)
+    def run(network: nn.Module, loss: BatchLoss) -> nn.Module:
+        train(network, images, schedule, loss, seed=5, progress=SilentProgress(), description="a training", kept=kept)
+        return network
 
-        train(network, images, schedule, loss, seed=5, progress=SilentProgress(), description="a training", kept=folder)
-
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    whole = _network()
-    run(tmp_path / "whole", whole, None)
-    with pytest.raises(_Killed):
-        run(tmp_path / "killed", _network(), at)
-    resumed = _network()
-    run(tmp_path / "killed", resumed, None)
-    assert _same(_state(whole), _state(resumed))
+    kept = tmp_path / "killed"
+    kept.mkdir()
+    for _ in range(len(kills)):
+        with pytest.raises(_Killed):
+            run(_network(), loss)
+    resumed = run(_network(), loss)
+    assert len(done) == 12  # no step twice
+    kept = tmp_path / "whole"
+    kept.mkdir()
+    assert _same(_state(run(_network(), _cross_entropy)), _state(resumed))
 
 
 def test_what_is_left_is_never_half_a_file(images: TrainingImages, tmp_path: Path) -> None:
