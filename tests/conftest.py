@@ -116,10 +116,10 @@ def tiny_preprocess() -> PreprocessSpec:
     return PreprocessSpec(size=(TINY_SIZE, TINY_SIZE), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
 
-@pytest.fixture
-def tiny_dataset(tiny_data: Path, tmp_path: Path) -> Dataset:
+@pytest.fixture(scope="session")
+def tiny_dataset(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The colours as a data set: 96 train, 24 calibration, 72 test images."""
-    return open_dataset(str(tiny_data), cache=tmp_path / "cache" / "data")
+    return open_dataset(str(tiny_data), cache=tmp_path_factory.mktemp("data-cache"))
 
 
 @pytest.fixture
@@ -135,12 +135,12 @@ def tiny_parts(tiny_model: ModelSource, tiny_dataset: Dataset, tiny_preprocess: 
 
 
 @pytest.fixture(scope="session")
-def session_parts(tiny_file: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+def session_parts(tiny_file: Path, tiny_dataset: Dataset) -> Parts:
     """The same for a whole session."""
     return Parts(
         model=resolve_model(f"{tiny_file}:tiny"),
         weights=WeightsSource(origin="scratch", reason="a test"),
-        dataset=open_dataset(str(tiny_data), cache=tmp_path_factory.mktemp("data-cache")),
+        dataset=tiny_dataset,
         preprocess=PreprocessSpec(size=(TINY_SIZE, TINY_SIZE), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
         task=Classification(),
     )

@@ -24,7 +24,6 @@ from exporters.ort_cpu.target import ORT_CPU
 from pipeline.artifact import ArtifactKind, FileEntry
 from pipeline.chain.execution import execute
 from pipeline.data.dataset import read_images
-from pipeline.data.open import open_dataset
 from pipeline.environment import this_machine
 from pipeline.evaluation import worker
 from pipeline.gate.two_bundles import GateOptions
@@ -74,9 +73,9 @@ def golden() -> Golden:
 
 
 @pytest.fixture(scope="session")
-def colours(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """The three colours, for a whole session."""
-    return open_dataset(str(tiny_data), cache=tmp_path_factory.mktemp("colours-cache"))
+def colours(tiny_dataset: Dataset) -> Dataset:
+    """The three colours by the name that says what is seen in them."""
+    return tiny_dataset
 
 
 @pytest.fixture(scope="session")
