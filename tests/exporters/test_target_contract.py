@@ -150,7 +150,7 @@ for name, source, folder, precision in json.loads(sys.argv[1]):
 
 @pytest.fixture(scope="module")
 def elsewhere(exported: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder TARGET-PRECISION for each, built in another process: sets and hashes of strings have another order there."""
+    """A folder TARGET-PRECISION for each, of another process: sets and hashes of strings have another order there."""
     root = tmp_path_factory.mktemp("elsewhere")
     jobs = []
     for name, precision in _ALL:
