@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -153,12 +155,13 @@ _STEPS = {"retinanet": 640}
 def tiny_detector() -> Detector:
     """Makes a detector of a kind (faster-rcnn, ssd, retinanet, fcos, yolo/NAME) for images of 64x64; each time anew."""
 
-    def make(kind: str) -> nn.Module:
+    @functools.cache
+    def made(kind: str) -> nn.Module:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             return _made_lively(_tiny(kind), _pictures(_looks(kind)))
 
-    return make
+    return lambda kind: copy.deepcopy(made(kind))  # a deep one takes a second to make, and tests change what they get
 
 
 @pytest.fixture(scope="session")
