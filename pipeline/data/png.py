@@ -18,7 +18,7 @@ def grey_png(pixels: Array) -> bytes:
     Source: PNG specification, third edition, https://www.w3.org/TR/png-3/.
     """
     height, width = pixels.shape
-    rows = b"".join(b"\0" + bytes(row) for row in pixels.tolist())
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b""))
     body = (
