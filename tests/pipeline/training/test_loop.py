@@ -386,7 +386,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bits(
 ) -> None:
     monkeypatch.setattr("pipeline.training.checkpoint._EVERY_S", 0.0)
     schedule = Schedule.model_validate({"epochs": 3, "batch_size": 24, **fields})
-    kills, done = [1, 3, 4, 7, 11], []
+    kills, done = [1, 3, 4, 7, 11], list[list[int]]()  # before which steps; the images of each step that was done
 
     def loss(outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         if kills[:1] == [len(done)]:
