@@ -79,7 +79,6 @@ print(sorted(seen))
 """
 
 Change = Callable[[Path, random.Random], None]
-RunPy = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -795,29 +794,27 @@ def seven(contents: Contents, tmp_path_factory: pytest.TempPathFactory) -> Bundl
     ("asked", "classes"), [((), "gfedc"), (("--top", "1"), "g"), (("--top", "100"), "gfedcba")], ids=["5", "1", "100"]
 )
 def test_run_py_prints_five_of_many_classes_or_as_many_as_asked_for(
-    seven: Bundle, photos: dict[str, Path], asked: tuple[str, ...], classes: str, run_py: RunPy
+    seven: Bundle, photos: dict[str, Path], asked: tuple[str, ...], classes: str
 ) -> None:
-    done = run_py(seven.root, *asked, photos["red"])
+    done = _run(seven.root, *asked, photos["red"])
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[-1] for line in done.stdout.splitlines()] == list(classes)
 
 
 @pytest.mark.parametrize("asked", ["0", "-1", "many"])
-def test_run_py_refuses_a_number_of_classes_that_is_none(
-    seven: Bundle, photos: dict[str, Path], asked: str, run_py: RunPy
-) -> None:
-    done = run_py(seven.root, f"--top={asked}", photos["red"])
+def test_run_py_refuses_a_number_of_classes_that_is_none(seven: Bundle, photos: dict[str, Path], asked: str) -> None:
+    done = _run(seven.root, f"--top={asked}", photos["red"])
     assert (done.returncode, done.stdout) == (2, "")
     assert "--top" in done.stderr
 
 
 @pytest.mark.parametrize("photo", ["red", "large"])
 def test_run_py_prints_the_pipelines_own_logits_as_json(
-    bundle: Bundle, photos: dict[str, Path], session_parts: Parts, photo: str, run_py: RunPy
+    bundle: Bundle, photos: dict[str, Path], session_parts: Parts, photo: str
 ) -> None:
     with open_session(bundle.root, bundle.spec) as session:
         (expected,) = session.run(session_parts.preprocess.load(str(photos[photo]))[None])
-    done = run_py(bundle.root, "--json", photos[photo])
+    done = _run(bundle.root, "--json", photos[photo])
     told = json.loads(done.stdout)
     assert (done.returncode, done.stderr, told["image"]) == (0, "", str(photos[photo]))
     assert np.array_equal(np.array(told["logits"], np.float32), expected[0])
@@ -826,38 +823,30 @@ def test_run_py_prints_the_pipelines_own_logits_as_json(
     assert sum(one["probability"] for one in told["top"]) == pytest.approx(1)
 
 
-def test_run_py_names_each_of_several_images_above_its_classes(
-    bundle: Bundle, photos: dict[str, Path], run_py: RunPy
-) -> None:
-    lines = run_py(bundle.root, "--top", "1", photos["red"], photos["blue"]).stdout.splitlines()
+def test_run_py_names_each_of_several_images_above_its_classes(bundle: Bundle, photos: dict[str, Path]) -> None:
+    lines = _run(bundle.root, "--top", "1", photos["red"], photos["blue"]).stdout.splitlines()
     assert lines[::2] == [str(photos["red"]), str(photos["blue"])]
     assert all(" %  " in line for line in lines[1::2])
     assert len(lines) == 4
 
 
-def test_run_py_prints_a_json_line_for_each_of_several_images(
-    bundle: Bundle, photos: dict[str, Path], run_py: RunPy
-) -> None:
-    lines = run_py(bundle.root, "--json", photos["red"], photos["blue"]).stdout.splitlines()
+def test_run_py_prints_a_json_line_for_each_of_several_images(bundle: Bundle, photos: dict[str, Path]) -> None:
+    lines = _run(bundle.root, "--json", photos["red"], photos["blue"]).stdout.splitlines()
     assert [json.loads(line)["image"] for line in lines] == [str(photos["red"]), str(photos["blue"])]
 
 
 @pytest.mark.parametrize("made", ["missing", "empty", "no image"])
-def test_run_py_ends_with_2_and_one_line_for_an_image_it_cannot_read(
-    bundle: Bundle, tmp_path: Path, made: str, run_py: RunPy
-) -> None:
+def test_run_py_ends_with_2_and_one_line_for_an_image_it_cannot_read(bundle: Bundle, tmp_path: Path, made: str) -> None:
     path = tmp_path / "photo.jpg"
     if made != "missing":
         path.write_bytes(b"" if made == "empty" else b"GIF89a, so it says")
-    done = run_py(bundle.root, "photo.jpg", cwd=tmp_path)
+    done = _run(bundle.root, "photo.jpg", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"error: photo\.jpg: cannot be read as an image \(.+\)\n", done.stderr)
 
 
-def test_run_py_answers_for_the_images_before_the_one_it_cannot_read(
-    bundle: Bundle, photos: dict[str, Path], run_py: RunPy
-) -> None:
-    done = run_py(bundle.root, "--json", photos["red"], "nowhere.png")
+def test_run_py_answers_for_the_images_before_the_one_it_cannot_read(bundle: Bundle, photos: dict[str, Path]) -> None:
+    done = _run(bundle.root, "--json", photos["red"], "nowhere.png")
     assert done.returncode == 2
     assert json.loads(done.stdout)["image"] == str(photos["red"])
     assert done.stderr == (
@@ -865,11 +854,11 @@ def test_run_py_answers_for_the_images_before_the_one_it_cannot_read(
     )
 
 
-def test_run_py_refuses_a_model_that_is_not_the_bundles(copy: Path, photos: dict[str, Path], run_py: RunPy) -> None:
+def test_run_py_refuses_a_model_that_is_not_the_bundles(copy: Path, photos: dict[str, Path]) -> None:
     content = bytearray((copy / "model.onnx").read_bytes())
     content[-20] ^= 1
     (copy / "model.onnx").write_bytes(content)
-    done = run_py(copy, photos["red"])
+    done = _run(copy, photos["red"])
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr == "error: model.onnx is not the file this bundle was made with (see verify.py)\n"
 
@@ -879,43 +868,39 @@ def _change_manifest(bundle: Path, **changed: Any) -> None:  # noqa: ANN401 - JS
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changed}), encoding="utf-8")
 
 
-def test_run_py_refuses_a_machine_of_another_architecture(copy: Path, photos: dict[str, Path], run_py: RunPy) -> None:
+def test_run_py_refuses_a_machine_of_another_architecture(copy: Path, photos: dict[str, Path]) -> None:
     _change_manifest(copy, machine={"architectures": ["mips", "mipsel"], "isa": []})
-    done = run_py(copy, photos["red"])
+    done = _run(copy, photos["red"])
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr == f"error: this bundle is for mips or mipsel, this machine is {platform.machine()}\n"
 
 
-def test_run_py_refuses_a_runtime_older_than_the_one_it_was_made_with(
-    copy: Path, photos: dict[str, Path], run_py: RunPy
-) -> None:
+def test_run_py_refuses_a_runtime_older_than_the_one_it_was_made_with(copy: Path, photos: dict[str, Path]) -> None:
     import onnxruntime
 
     _change_manifest(copy, versions={"onnxruntime": "99.1.0"})
-    done = run_py(copy, photos["red"])
+    done = _run(copy, photos["red"])
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr == (
         f"error: this bundle was made with onnxruntime 99.1.0, here is {onnxruntime.__version__}: install that one\n"
     )
 
 
-def test_run_py_takes_a_newer_runtime_than_the_one_it_was_made_with(
-    copy: Path, photos: dict[str, Path], run_py: RunPy
-) -> None:
+def test_run_py_takes_a_newer_runtime_than_the_one_it_was_made_with(copy: Path, photos: dict[str, Path]) -> None:
     _change_manifest(copy, versions={"onnxruntime": "1.9.0"})
-    assert run_py(copy, photos["red"]).returncode == 0
+    assert _run(copy, photos["red"]).returncode == 0
 
 
 def test_nothing_in_a_name_steers_the_terminal(
-    engine: Artifact, contents: Contents, photos: dict[str, Path], tmp_path: Path, run_py: RunPy
+    engine: Artifact, contents: Contents, photos: dict[str, Path], tmp_path: Path
 ) -> None:
     hostile = "\x1b[2Jcat\x9b31m \u202etac é"
     classes = [f"{hostile}{number}" for number in range(3)]
     root = write_bundle(engine, ORT_CPU, this_machine(), replace(contents, classes=classes), tmp_path / "bundle").root
     shutil.copy(photos["red"], tmp_path / f"{hostile}.png")
     (tmp_path / f"{hostile}.txt").write_text("no image", encoding="utf-8")
-    answered = run_py(root, tmp_path / f"{hostile}.png", tmp_path / f"{hostile}.png")
-    refused = run_py(root, tmp_path / f"{hostile}.txt")
+    answered = _run(root, tmp_path / f"{hostile}.png", tmp_path / f"{hostile}.png")
+    refused = _run(root, tmp_path / f"{hostile}.txt")
     (root / hostile).touch()
     verified = _verify(root / "verify.py")
     assert (answered.returncode, refused.returncode, verified.returncode) == (0, 2, 6)

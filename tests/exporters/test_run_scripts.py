@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact
     from pipeline.subject import Parts
 
-    RunPy = Callable[..., subprocess.CompletedProcess[str]]
-
 _HERE = [name for name in TARGETS if target_named(name).missing() is None]
 _ON_CPU = [name for name in ("ort-cpu", "openvino") if name in _HERE]
 _ON_GPU = [name for name in _HERE if name not in _ON_CPU]
@@ -115,24 +113,22 @@ def test_its_logits_are_those_of_the_pipelines_session(
 
 
 @pytest.mark.parametrize("name", _ON_CPU[:1])
-def test_a_folder_is_asked_image_by_image(
-    bundles: dict[str, Bundle], name: str, photo: Path, tmp_path: Path, run_py: RunPy
-) -> None:
+def test_a_folder_is_asked_image_by_image(bundles: dict[str, Bundle], name: str, photo: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in (2, 1):
         shutil.copy(photo, folder / f"{number}.png")
     (folder / "notes.txt").write_text("no image", encoding="utf-8")
-    done = run_py(bundles[name].root, "--json", folder)
+    done = _run(bundles[name].root, "--json", folder)
 
     assert (done.returncode, done.stderr) == (0, "")
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert [record["image"] for record in records] == [str(folder / "1.png"), str(folder / "2.png")]
-    alone = json.loads(run_py(bundles[name].root, "--json", photo).stdout)
+    alone = json.loads(_run(bundles[name].root, "--json", photo).stdout)
     assert records[0]["logits"] == alone["logits"]
 
     (tmp_path / "empty").mkdir()
-    done = run_py(bundles[name].root, tmp_path / "empty")
+    done = _run(bundles[name].root, tmp_path / "empty")
     assert (done.returncode, done.stderr) == (2, f"error: {tmp_path / 'empty'}: there is no image in this folder\n")
 
 
@@ -165,9 +161,7 @@ CV2 = """
 
 
 @pytest.mark.parametrize("name", _ON_CPU[:1])
-def test_a_film_is_asked_frame_by_frame(
-    bundles: dict[str, Bundle], name: str, photo: Path, tmp_path: Path, run_py: RunPy
-) -> None:
+def test_a_film_is_asked_frame_by_frame(bundles: dict[str, Bundle], name: str, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "cv2.py").write_text(textwrap.dedent(CV2), encoding="utf-8")
     command = [sys.executable, str(bundles[name].root / "run.py"), "--json", "--video", str(photo)]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -178,16 +172,14 @@ def test_a_film_is_asked_frame_by_frame(
     assert [(one["image"], one["frame"], one["seconds"]) for one in records] == [
         (str(photo), number, 0.04 * number) for number in range(3)
     ]
-    alone = json.loads(run_py(bundles[name].root, "--json", photo).stdout)
+    alone = json.loads(_run(bundles[name].root, "--json", photo).stdout)
     assert [one["logits"] for one in records] == [alone["logits"]] * 3
 
 
 @pytest.mark.skipif(find_spec("cv2") is not None, reason="OpenCV is here")
 @pytest.mark.parametrize("name", _ON_CPU[:1])
-def test_without_opencv_a_film_is_refused_in_one_sentence(
-    bundles: dict[str, Bundle], name: str, photo: Path, run_py: RunPy
-) -> None:
-    done = run_py(bundles[name].root, "--video", photo)
+def test_without_opencv_a_film_is_refused_in_one_sentence(bundles: dict[str, Bundle], name: str, photo: Path) -> None:
+    done = _run(bundles[name].root, "--video", photo)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == ("error: --video needs OpenCV (No module named 'cv2'): pip install opencv-python-headless\n")
@@ -195,7 +187,7 @@ def test_without_opencv_a_film_is_refused_in_one_sentence(
 
 @pytest.mark.parametrize("name", _ON_CPU[:1])
 def test_an_image_that_breaks_its_decoder_is_told_and_the_others_are_answered_for(
-    bundles: dict[str, Bundle], name: str, photo: Path, tmp_path: Path, run_py: RunPy
+    bundles: dict[str, Bundle], name: str, photo: Path, tmp_path: Path
 ) -> None:
     """Its EXIF data turn it and say what no number of their kind can: Pillow raises neither OSError nor ValueError."""
     tags = struct.pack("<HHII", 0x0103, 4, 1, 100_000) + struct.pack("<HHII", 0x0112, 3, 1, 6)
@@ -204,7 +196,7 @@ def test_an_image_that_breaks_its_decoder_is_told_and_the_others_are_answered_fo
     shutil.copy(photo, tmp_path / "whole.png")
     with pytest.raises(struct.error):
         load_image(str(tmp_path / "broken.jpg"))
-    done = run_py(bundles[name].root, "--json", tmp_path)
+    done = _run(bundles[name].root, "--json", tmp_path)
 
     assert done.returncode == 2
     assert [json.loads(line)["image"] for line in done.stdout.splitlines()] == [str(tmp_path / "whole.png")]
@@ -212,9 +204,7 @@ def test_an_image_that_breaks_its_decoder_is_told_and_the_others_are_answered_fo
 
 
 @pytest.mark.parametrize("name", _ON_CPU[:1])
-def test_a_model_that_does_not_load_or_answer_is_refused_in_one_sentence(
-    copy: Path, name: str, photo: Path, run_py: RunPy
-) -> None:
+def test_a_model_that_does_not_load_or_answer_is_refused_in_one_sentence(copy: Path, name: str, photo: Path) -> None:
     whole = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))["engine"]
     for engine, sentence in (
         ({**whole, "options": {}}, r"this bundle cannot be loaded here \(KeyError: .+\)"),
@@ -224,18 +214,16 @@ def test_a_model_that_does_not_load_or_answer_is_refused_in_one_sentence(
         ),
     ):
         _change_manifest(copy, lambda manifest, engine=engine: manifest.update(engine=engine))
-        done = run_py(copy, photo)
+        done = _run(copy, photo)
         assert (done.returncode, done.stdout) == (6, "")
         assert re.fullmatch(f"error: {sentence}\n", done.stderr)
 
 
 @pytest.mark.parametrize("name", _ON_CPU[:1])
-def test_neither_a_manifest_nor_a_mistaken_name_steers_the_terminal(
-    copy: Path, name: str, photo: Path, run_py: RunPy
-) -> None:
+def test_neither_a_manifest_nor_a_mistaken_name_steers_the_terminal(copy: Path, name: str, photo: Path) -> None:
     _change_manifest(copy, lambda manifest: manifest["machine"].update(isa=["\x1b[31m"]))
-    told = run_py(copy, photo)
-    mistaken = run_py(copy, photo, "-\x1b[31m.jpg")
+    told = _run(copy, photo)
+    mistaken = _run(copy, photo, "-\x1b[31m.jpg")
 
     assert (told.returncode, mistaken.returncode) == (0, 2)
     for text, start in ((told.stderr, "note: this bundle was measured with "), (mistaken.stderr, "arguments: -")):
@@ -251,46 +239,44 @@ def test_nothing_to_ask_about_is_a_mistake(bundles: dict[str, Bundle], name: str
 
 
 @pytest.mark.parametrize("name", _HERE)
-def test_a_modified_model_is_not_loaded(
-    copy: Path, name: str, photo: Path, bundles: dict[str, Bundle], run_py: RunPy
-) -> None:
+def test_a_modified_model_is_not_loaded(copy: Path, name: str, photo: Path, bundles: dict[str, Bundle]) -> None:
     model = bundles[name].spec.model
     _flip_a_byte(copy / model)
-    done = run_py(copy, photo)
+    done = _run(copy, photo)
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr == f"error: {model} is not the file this bundle was made with (see verify.py)\n"
 
 
 @pytest.mark.parametrize("name", [name for name in _ON_CPU if name == "openvino"])
-def test_weights_in_a_file_of_their_own_are_checked_too(copy: Path, name: str, photo: Path, run_py: RunPy) -> None:
+def test_weights_in_a_file_of_their_own_are_checked_too(copy: Path, name: str, photo: Path) -> None:
     _flip_a_byte(copy / "model.bin")
-    done = run_py(copy, photo)
+    done = _run(copy, photo)
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr == "error: model.bin is not the file this bundle was made with (see verify.py)\n"
 
 
 @pytest.mark.parametrize("name", _HERE)
-def test_another_architecture_is_refused(copy: Path, name: str, photo: Path, run_py: RunPy) -> None:
+def test_another_architecture_is_refused(copy: Path, name: str, photo: Path) -> None:
     _change_manifest(copy, lambda manifest: manifest["machine"].update(architectures=["mips"]))
-    done = run_py(copy, photo)
+    done = _run(copy, photo)
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr.startswith("error: this bundle is for mips, this machine is ")
 
 
 @pytest.mark.parametrize("name", _ON_CPU)
-def test_an_older_runtime_is_refused(copy: Path, name: str, photo: Path, run_py: RunPy) -> None:
+def test_an_older_runtime_is_refused(copy: Path, name: str, photo: Path) -> None:
     (runtime, *_) = target_named(name).runtime
     _change_manifest(copy, lambda manifest: manifest["versions"].update({runtime: "9999.1"}))
-    done = run_py(copy, photo)
+    done = _run(copy, photo)
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr.startswith(f"error: this bundle was made with {runtime} 9999.1, here is ")
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="this system does not list its CPU's instructions")
 @pytest.mark.parametrize("name", _ON_CPU)
-def test_instructions_this_cpu_lacks_are_told_and_it_runs(copy: Path, name: str, photo: Path, run_py: RunPy) -> None:
+def test_instructions_this_cpu_lacks_are_told_and_it_runs(copy: Path, name: str, photo: Path) -> None:
     _change_manifest(copy, lambda manifest: manifest["machine"].update(isa=["avx9000", *manifest["machine"]["isa"]]))
-    done = run_py(copy, photo)
+    done = _run(copy, photo)
     assert done.returncode == 0
     assert done.stderr.startswith("note: this bundle was measured with avx9000, which this CPU lacks: it runs, but ")
 
@@ -310,14 +296,14 @@ def _on_a_cpu_with(bundle: Path, more: str) -> None:
 @pytest.mark.parametrize(("measured", "here"), [("avx512_vnni", ""), ("avx_vnni", "avx512f")])
 @pytest.mark.parametrize("name", _ON_CPU)
 def test_int8_is_refused_where_its_products_saturate(
-    copy: Path, name: str, photo: Path, measured: str, here: str, run_py: RunPy
+    copy: Path, name: str, photo: Path, measured: str, here: str
 ) -> None:
     _change_manifest(copy, lambda manifest: manifest["machine"].update(isa=["avx2", measured]))
     _on_a_cpu_with(copy, here)
-    done = run_py(copy, photo)
+    done = _run(copy, photo)
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr.startswith(f"error: this INT8 bundle was measured with {measured}; this CPU has no such ")
-    insisted = run_py(copy, photo, "--any-cpu")
+    insisted = _run(copy, photo, "--any-cpu")
     assert insisted.returncode == 0
     assert insisted.stderr.startswith(f"note: this bundle was measured with {measured}, which this CPU lacks: ")
 
@@ -333,18 +319,18 @@ def test_int8_is_refused_where_its_products_saturate(
     ids=["other-vnni", "measured-without", "7bit", "float"],
 )
 @pytest.mark.parametrize("name", _ON_CPU)
-def test_where_nothing_saturates_otherwise_it_runs(  # noqa: PLR0917 - fixtures are arguments
-    copy: Path, name: str, photo: Path, isa: list[str], here: str, dialect: str | None, run_py: RunPy
+def test_where_nothing_saturates_otherwise_it_runs(
+    copy: Path, name: str, photo: Path, isa: list[str], here: str, dialect: str | None
 ) -> None:
     _change_manifest(copy, lambda manifest: (manifest["machine"].update(isa=isa), manifest.update(dialect=dialect)))
     _on_a_cpu_with(copy, here)
-    assert run_py(copy, photo).returncode == 0
+    assert _run(copy, photo).returncode == 0
 
 
 @pytest.mark.skipif(this_gpu() is not None, reason="there is a GPU here")
 @pytest.mark.parametrize("name", _ON_GPU)
-def test_without_a_gpu_the_reason_is_told(bundles: dict[str, Bundle], name: str, photo: Path, run_py: RunPy) -> None:
-    done = run_py(bundles[name].root, photo)
+def test_without_a_gpu_the_reason_is_told(bundles: dict[str, Bundle], name: str, photo: Path) -> None:
+    done = _run(bundles[name].root, photo)
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr == "error: this bundle needs an NVIDIA GPU with its driver; none was found\n"
 
