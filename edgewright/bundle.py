@@ -148,7 +148,7 @@ class Bundle:
 
     def _answered(self, image: Path | str | Image) -> tuple[tuple[int, int], list[NDArray[Any]]]:
         """Width and height of the upright image, and every output for it, without its batch axis."""
-        from pipeline.preprocess import load_image, preprocess_image, upright_rgb
+        from pipeline.image_input import load_image, preprocess_image, upright_rgb
 
         pixels = load_image(str(image)) if isinstance(image, (str, Path)) else upright_rgb(image)
         session = self._opened()

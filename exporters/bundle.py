@@ -230,7 +230,7 @@ def run_script(target: Target, task: str) -> str:
     """
     template = (_DEVICE / "run.py.template").read_text(encoding="utf-8")
     filled = {
-        "@@PREPROCESS@@": part_for_devices(_PIPELINE / "preprocess.py"),
+        "@@PREPROCESS@@": part_for_devices(_PIPELINE / "image_input.py"),
         "@@FOLDER@@": part_for_devices(_DEVICE / "verify.py"),
         "@@RUNTIME@@": (_DEVICE / target.run_template).read_text(encoding="utf-8").strip(),
         "@@READING@@": part_for_devices(_PIPELINE / "tasks" / "reading" / f"{task}.py"),

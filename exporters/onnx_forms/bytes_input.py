@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exporters.onnx_forms.reference import largest_difference, random_images, reference_session, require_parity
-from pipeline.preprocess import normalised
+from pipeline.image_input import normalised
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ _INPUTS = 4
 def BytesFromFloat(model: Path, path: Path, preprocess: PreprocessSpec) -> float:  # noqa: N802 - conversions are named <Target>From<Source>
     """Write the graph with the image's bytes as its input, in the channel order of ``preprocess``.
 
-    What is moved into the graph, in the order and precision of :func:`pipeline.preprocess.normalised`: to float32, to
+    What is moved into the graph, in the order and precision of :func:`pipeline.image_input.normalised`: to float32, to
     channels first, to [0, 1], less the mean, by the standard deviation. Resizing and cropping stay outside.
 
     Args:

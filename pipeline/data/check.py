@@ -11,7 +11,7 @@ from pipeline.data.index import Decoded, FileIndex
 from pipeline.data.look import copies, look_of
 from pipeline.environment import usable_cores
 from pipeline.errors import DataError
-from pipeline.preprocess import IMAGE_FORMATS, load_image
+from pipeline.image_input import IMAGE_FORMATS, load_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.artifact import sha256_of_json
 from pipeline.data.boxes import Objects
 from pipeline.errors import DataError
-from pipeline.preprocess import IMAGE_FORMATS
+from pipeline.image_input import IMAGE_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

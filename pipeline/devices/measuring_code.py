@@ -5,15 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
-import sys
 import zipfile
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from exporters.bundle import part_for_devices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +21,6 @@ _ABOVE = __name__.partition("pipeline")[0]
 """What our packages are below: nothing in the repository, ``edgewright.`` once installed (docs/decisions/0004)."""
 
 _OURS = tuple(f"{_ABOVE}{name}." for name in ("benchmarks", "exporters", "pipeline"))
-
-_THERE = sys.stdlib_module_names | {"numpy", "PIL"}
-"""What sent modules may import besides each other and the runtimes."""
 
 _ROOTS = (
     "pipeline.devices.there.entry",
@@ -48,9 +42,6 @@ _ROOTS = (
 
 _NAMES_ALONE = frozenset({"pipeline.tasks", "pipeline.tasks.detection", "pipeline.tasks.detection.distillation"})
 """Packages of which modules are sent and not what the packages themselves give: that needs what devices have not."""
-
-_PREPROCESS = "pipeline.preprocess"
-"""Only its part that every bundle has too is sent: the rest reads recipes and needs what devices have not."""
 
 _MAIN = f"from {_ROOTS[0]} import main\n\nmain()\n"
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -91,23 +82,7 @@ def _sent(module: str, path: Path) -> str:
     """A module's text as it is sent."""
     if f"{module}." == _ABOVE or module in _NAMES_ALONE:  # the first: the Python interface is not there
         return ""
-    return _preprocessing(path) if module == _PREPROCESS else path.read_text(encoding="utf-8")
-
-
-def _preprocessing(path: Path) -> str:
-    """The part of the module that every bundle has, below those of the module's imports that devices have."""
-    kept = [
-        ast.unparse(node)
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.Import | ast.ImportFrom) and all(root in _THERE for root in _roots(node))
-    ]
-    return "\n".join((*kept, "", "", part_for_devices(path), ""))
-
-
-def _roots(node: ast.Import | ast.ImportFrom) -> set[str]:
-    """The distributions or packages an import is of."""
-    names = [one.name for one in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-    return {name.partition(".")[0] for name in names}
+    return path.read_text(encoding="utf-8")
 
 
 def _closure() -> set[str]:
@@ -121,7 +96,7 @@ def _closure() -> set[str]:
         found.add(module)
         if package := module.rpartition(".")[0]:
             waiting.append(package)
-        if module not in {_PREPROCESS, *_NAMES_ALONE} and f"{module}." != _ABOVE:
+        if module not in _NAMES_ALONE and f"{module}." != _ABOVE:
             waiting += _imported(_file(module))
     return found
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.image_input import load_image, preprocess_image
 from pipeline.import_path import object_at
-from pipeline.preprocess import load_image, preprocess_image
 from pipeline.session import EngineSpec
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from pipeline.preprocess import load_image
+from pipeline.image_input import load_image
 from pipeline.report.example_record import ExampleEntry, MarkEntry
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ import numpy as np
 
 from pipeline.data.dataset import judged_samples, read_image, shorter_side
 from pipeline.errors import DataError, UsageError
-from pipeline.preprocess import PreprocessSpec, normalised
+from pipeline.image_input import normalised
+from pipeline.preprocess import PreprocessSpec
 from pipeline.recipe import InputSection
 
 if TYPE_CHECKING:

@@ -213,5 +213,5 @@ class TrainingImages:
             yield pixels
 
     def _normalised(self, pixels: Tensor) -> Tensor:
-        """As :func:`pipeline.preprocess.normalised` to the bit."""
+        """As :func:`pipeline.image_input.normalised` to the bit."""
         return (pixels.float() / 255 - self._mean) / self._std

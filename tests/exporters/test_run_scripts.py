@@ -25,8 +25,8 @@ from pipeline.artifact import qdq_model
 from pipeline.catalog import OPENERS, TARGETS, TASKS, target_named
 from pipeline.environment import this_machine
 from pipeline.gpu import this_gpu
+from pipeline.image_input import load_image
 from pipeline.import_path import object_at
-from pipeline.preprocess import load_image
 from pipeline.stages.build import BuildFor
 
 if TYPE_CHECKING:

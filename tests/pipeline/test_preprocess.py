@@ -17,8 +17,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import ValidationError
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
 
-from pipeline import preprocess
-from pipeline.preprocess import PreprocessSpec, boxes_in_image, boxes_in_input, load_image, preprocess_image
+from pipeline import image_input
+from pipeline.image_input import boxes_in_image, boxes_in_input, load_image, preprocess_image
+from pipeline.preprocess import PreprocessSpec
 
 IMAGES = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(
     lambda sides: arrays(np.uint8, (*sides, 3), elements=st.integers(0, 255))
@@ -407,7 +408,7 @@ def test_a_file_goes_through_reading_and_all_steps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("resize", [6, "squash", "letterbox"])
 def test_the_part_for_bundles_needs_pillow_and_numpy_alone(tmp_path: Path, resize: int | str) -> None:
-    text = Path(preprocess.__file__).read_text(encoding="utf-8")
+    text = Path(image_input.__file__).read_text(encoding="utf-8")
     part = text.split("# --- the bundle's run.py starts here ---\n")[1].split("# --- the bundle's run.py ends here")[0]
     names: dict[str, Any] = {
         "np": np,
@@ -512,7 +513,7 @@ def test_a_gray_input_is_pillows_gray_of_the_resized_image(
 
 def test_the_values_of_a_gray_image_stay_what_they_are() -> None:
     values = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    image = preprocess.upright_rgb(Image.fromarray(values))
+    image = image_input.upright_rgb(Image.fromarray(values))
     spec = _spec(size=16, channels="gray", mean=0, std=1)
 
     assert np.array_equal(preprocess_image(image, spec.model_dump(mode="json"), "uint8")[:, :, 0], values)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from pipeline.preprocess import IMAGE_FORMATS, LARGEST_PIXELS
+from pipeline.image_input import IMAGE_FORMATS, LARGEST_PIXELS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.data.boxes import Objects
 from pipeline.errors import DataError
-from pipeline.preprocess import boxes_in_input
+from pipeline.image_input import boxes_in_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.preprocess import boxes_in_image
+from pipeline.image_input import boxes_in_image
 from pipeline.tasks.accuracy import Accuracy
 from pipeline.tasks.detection.deployable.agreement import candidates_differ
 from pipeline.tasks.detection.marked import marks_of_detections, marks_of_truth

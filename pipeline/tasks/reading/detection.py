@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.preprocess import boxes_in_image
+from pipeline.image_input import boxes_in_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

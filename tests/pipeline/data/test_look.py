@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.data.dataset import Sample
 from pipeline.data.look import LOOK_BYTES, copies, look_of
-from pipeline.preprocess import load_image
+from pipeline.image_input import load_image
 
 
 def _picture(seed: int, side: int = 96) -> Image.Image:

@@ -32,8 +32,8 @@ from pipeline.environment import this_machine
 from pipeline.errors import DataError, UsageError
 from pipeline.gate import against_baselines
 from pipeline.gate.baselines.shelf import Shelf, case_of
+from pipeline.image_input import boxes_in_image
 from pipeline.models.files import load_network
-from pipeline.preprocess import boxes_in_image
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.runner.compare_runtimes import beside_plain_runtimes

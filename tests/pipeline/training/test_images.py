@@ -15,7 +15,8 @@ from PIL import Image
 from pipeline.data.boxes import Box, Objects
 from pipeline.data.dataset import Sample
 from pipeline.errors import DataError
-from pipeline.preprocess import PreprocessSpec, normalised
+from pipeline.image_input import normalised
+from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection.detection import Detection

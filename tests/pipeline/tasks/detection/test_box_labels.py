@@ -11,7 +11,8 @@ import torch
 from pipeline.data.boxes import Box, Objects
 from pipeline.data.dataset import Sample
 from pipeline.errors import DataError
-from pipeline.preprocess import PreprocessSpec, boxes_in_image, boxes_in_input
+from pipeline.image_input import boxes_in_image, boxes_in_input
+from pipeline.preprocess import PreprocessSpec
 from pipeline.tasks.detection.box_labels import BoxLabels
 from pipeline.tasks.moves import Moves, Placement, Tile
 from pipeline.training.augmentation import augmented, moves_of
