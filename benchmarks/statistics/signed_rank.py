@@ -8,7 +8,7 @@ approximation: the null distribution of small samples is counted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,7 +89,7 @@ def p_greater(differences: Sequence[float], threshold: float) -> float:
     return float(1 - _null_distribution(len(differences))[statistic - 1])
 
 
-@cache
+@lru_cache(maxsize=4)  # of simulations, which ask for the same again and again; a pair takes 16 bytes
 def _couples(n: int) -> tuple[Array, Array]:
     """The places of both of every pair."""
     rows, columns = np.triu_indices(n)

@@ -153,7 +153,10 @@ def blank_axes(width_in: float, height_in: float) -> tuple[Any, Any]:
 
 
 def svg_text(figure: Any) -> str:  # noqa: ANN401 - matplotlib has no types
-    """The figure's ``<svg>`` element, the same text for the same figure, with letters kept as letters."""
+    """The figure's ``<svg>`` element, the same text for the same figure, with letters kept as letters.
+
+    The figure is used up: it stays without a background.
+    """
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     for one in (figure, *figure.axes):

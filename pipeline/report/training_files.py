@@ -63,7 +63,8 @@ def _summary_writer() -> Callable[[str], SummaryWriter]:
     """Of tensorboardX, which loads PyTorch where there is one, for seconds, to take its tensors; ours are numbers."""
     absent = "torch" not in sys.modules
     if absent:
-        sys.modules["torch"] = None  # type: ignore[assignment] # the documented way to have an import fail
+        # The documented way to have an import fail. Nobody else imports while a run is written down.
+        sys.modules["torch"] = None  # type: ignore[assignment]
     try:
         from tensorboardX import SummaryWriter
     finally:

@@ -15,13 +15,14 @@ from pipeline.training.curve import Epoch, best_of
 from pipeline.training.divergence import finite_loss, refuse_infinite
 from pipeline.training.draws import seed_step
 from pipeline.training.hardware import fabric_for, layout_for, scaler_of
-from pipeline.training.one_pixel import OnePixelProducts
+from pipeline.training.one_pixel import one_pixel_products
 from pipeline.training.optimizer import moving_average, optimizer_of
 from pipeline.training.order import Order
 from pipeline.training.ranks import Ranks, peers_may_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from torch import Tensor
@@ -98,7 +99,12 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     judged = network if average is None else average.module
     state = TrainingState(learned, optimizer, scaler)
     checkpoints = Checkpoints(kept, description.replace(" ", "-").replace("/", "-"), writes=ranks.first)
-    with torch.random.fork_rng(), progress.track(description, total) as ticker, peers_may_end():
+    with (
+        torch.random.fork_rng(),
+        progress.track(description, total) as ticker,
+        peers_may_end(),
+        _quick_convolutions(network, fabric.device, schedule),
+    ):
         module, wrapped = fabric.setup(step, optimizer)
         if average is not None:
             average.to(fabric.device)
@@ -137,6 +143,13 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     return tuple(state.epochs)
 
 
+def _quick_convolutions(network: nn.Module, device: torch.device, schedule: Schedule) -> AbstractContextManager[None]:
+    """On CPUs; a compiler looks at convolutions itself."""
+    if device.type != "cpu" or schedule.compiled:
+        return nullcontext()
+    return one_pixel_products(network)
+
+
 class _Whole:
     """A batch that stays as it is: wrappers look for tensors in collections and records, and copy those they find."""
 
@@ -162,14 +175,12 @@ class _Step(nn.Module):
         self.loss = loss
         called: Any = torch.compile(network) if schedule.compiled else network
         self._called = (called,)  # a tuple: no second submodule
-        self._by_products = not schedule.compiled  # which looks at convolutions itself
         self._auxiliary_weight = schedule.auxiliary_weight
 
     def forward(self, whole: _Whole) -> Tensor:
         """The loss of the main output, and the share of auxiliary classifiers where the network has some."""
         batch = whole.batch
-        with OnePixelProducts() if self._by_products and batch.inputs.device.type == "cpu" else nullcontext():
-            outputs = self._answers(self._called[0], batch)
+        outputs = self._answers(self._called[0], batch)
         if not isinstance(outputs, tuple):
             return self.loss(outputs, batch)
         main, *auxiliary = outputs

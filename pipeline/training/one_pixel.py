@@ -2,67 +2,76 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeGuard
 
-import torch
+from torch import nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator
 
     from torch import Tensor
 
-__all__ = ["OnePixelProducts"]
+__all__ = ["one_pixel_products"]
 
 
-class OnePixelProducts(TorchFunctionMode):
-    """While it is entered, convolutions whose output is one pixel are computed as products of matrices.
+@contextmanager
+def one_pixel_products(network: nn.Module) -> Iterator[None]:
+    """Within it the network's convolutions are computed as products of matrices where their output is one pixel.
 
     Networks for large images come to maps of one pixel on small ones: the last group of a ResNet at 32 pixels. There a
     kernel of nine taps meets eight times nothing but padding, which oneDNN multiplies all the same, and its gradients
     of such layers take five times as long as the products do on a CPU with AVX2. Only taps that meet the image are
     multiplied here; the others' gradient is 0. Sums are rounded otherwise.
+
+    Those of the layers that are grouped, dilated, padded with something else than zeros, or of a class of their own
+    stay as they are.
+
+    Args:
+        network: Whose layers; copies of it that are made within keep what is done here.
     """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 - whatever ``func`` gives
-        """Do what was asked for; a convolution by its product where it has one."""
-        named = kwargs or {}
-        if func is torch.conv2d and (product := _product(*args, **named)) is not None:
-            return product
-        return func(*args, **named)
+    layers = [layer for layer in network.modules() if _has_a_product(layer)]
+    for layer in layers:
+        # In the layer, where checkpointed blocks find it when the backward pass computes them again.
+        layer.forward = partial(_forward, layer)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
 
 
-def _product(  # noqa: PLR0913, PLR0917 - as torch.conv2d
-    input: Tensor,  # noqa: A002 - its name there
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: int | tuple[int, ...] = 1,
-    padding: str | int | tuple[int, ...] = 0,
-    dilation: int | tuple[int, ...] = 1,
-    groups: int = 1,
-) -> Tensor | None:
-    """(batch, channels, 1, 1); None where the output has more pixels, or it takes more than one product."""
-    if isinstance(padding, str) or groups != 1 or input.ndim != weight.ndim or _pair(dilation) != (1, 1):
-        return None
-    taps = []
-    for size, kernel, step, around in zip(
-        input.shape[2:], weight.shape[2:], _pair(stride), _pair(padding), strict=True
+def _has_a_product(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+    return (
+        type(layer) is nn.Conv2d
+        and "forward" not in vars(layer)
+        and layer.groups == 1
+        and layer.dilation == (1, 1)
+        and layer.padding_mode == "zeros"
+        and not isinstance(layer.padding, str)
+    )
+
+
+def _forward(layer: nn.Conv2d, images: Tensor) -> Tensor:
+    """(batch, channels, height, width) to what the layer makes of it; what is no such input PyTorch refuses itself."""
+    fits = images.ndim == layer.weight.ndim and images.shape[1] == layer.in_channels and min(images.shape[2:]) > 0
+    taps = _taps(layer, images) if fits else None
+    if taps is None:
+        return nn.Conv2d.forward(layer, images)
+    rows, columns = taps
+    pixels = images[:, :, : rows.stop - rows.start, : columns.stop - columns.start].flatten(1)
+    return functional.linear(pixels, layer.weight[:, :, rows, columns].flatten(1), layer.bias)[:, :, None, None]
+
+
+def _taps(layer: nn.Conv2d, images: Tensor) -> list[slice] | None:
+    """Rows and columns of the kernel that meet the image; None where the output has more than one pixel, or none."""
+    found = []
+    for side, kernel, stride, padding in zip(
+        images.shape[2:], layer.kernel_size, layer.stride, map(int, layer.padding), strict=True
     ):
-        if (size + 2 * around - kernel) // step != 0:
+        if (side + 2 * padding - kernel) // stride != 0:
             return None
-        taps.append(slice(around, min(kernel, around + size)))
-    rows, columns = (slice(0, tap.stop - tap.start) for tap in taps)
-    met = weight[:, :, taps[0], taps[1]].flatten(1)
-    return functional.linear(input[:, :, rows, columns].flatten(1), met, bias)[:, :, None, None]
-
-
-def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
-    """For height and width, of which one number means both."""
-    return (value, value) if isinstance(value, int) else tuple(value) * (2 // len(value))
+        found.append(slice(padding, max(padding, min(kernel, padding + side))))
+    return found

@@ -218,6 +218,7 @@ def test_batch_norm_ends_with_the_statistics_of_the_final_weights(images: Traini
     torch.testing.assert_close(network[1].running_var, ended["1.running_var"])
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="done on CPUs alone, and there is a GPU")
 def test_what_comes_to_one_pixel_is_multiplied_as_matrices_in_its_steps_alone(images: TrainingImages) -> None:
     last, ways = nn.Conv2d(8, 3, 7), []
     last.register_forward_hook(lambda layer, _, outputs: ways.append((layer.training, outputs.grad_fn)))
