@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -71,6 +73,9 @@ import gc, json, os, sys
 import matplotlib.figure, pipeline.recipe, pipeline.report.record, pipeline.runner.explain
 from pipeline.cli.main import main
 
+# A lock that another thread holds in the moment of a fork stays locked in it for good.
+assert len(os.listdir("/proc/self/task")) == 1, "a library started threads"
+assert not {"torch", "onnxruntime", "openvino", "tensorrt"} & set(sys.modules), "a runtime was imported"
 gc.collect()
 gc.freeze()  # or each fork would look at all of it once more as it ends
 for line in sys.stdin:
@@ -91,6 +96,52 @@ sys.argv = ["edgewright", *asked["arguments"]]
 main()
 """
 """What every command imports is imported once; each is a process of its own none the less, and ends as one."""
+
+
+_WITHIN_S = 120.0
+"""Much more than any command takes that a test types, and less than a test may take."""
+
+
+class _Forking:
+    """The process whose forks are commands: made when it is needed first, and anew after a command that hung."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        # NumPy's OpenBLAS starts its threads as it is imported. Commands are given variables of their own.
+        self._environment = {**environment, "OPENBLAS_NUM_THREADS": "1"}
+        self._process: subprocess.Popen[str] | None = None
+
+    def code_of(self, asked: Mapping[str, Any], within_s: float) -> int | None:
+        """What the command ends with; None when it did not, or the process did."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _FORK_FOR_EACH],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=self._environment,
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        line = ""
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(asked), file=self._process.stdin, flush=True)
+            if select.select([self._process.stdout], [], [], within_s)[0]:  # one line is all that ever comes
+                line = self._process.stdout.readline()
+        if line:
+            return int(line)
+        self.end()
+        return None
+
+    def end(self) -> None:
+        """With a command that did not end, and whatever that started."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(BrokenPipeError):
+            process.communicate()
 
 
 @dataclass(frozen=True)
@@ -171,36 +222,32 @@ def edgewright(
     """Types a command as ``script`` does, without half a second of imports before it: in a fork that has them."""
     printed = tmp_path_factory.mktemp("printed")
     out, err = printed / "out", printed / "err"
-    with subprocess.Popen(
-        [sys.executable, "-c", _FORK_FOR_EACH],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    ) as forking:
-        assert forking.stdin is not None
-        assert forking.stdout is not None
-        ask, ended = forking.stdin, forking.stdout
+    forking = _Forking(environment)
 
-        def run(*arguments: str, cwd: Path | None = None, cache: Path | None = None, **variables: str) -> Done:
-            for file in (out, err):
-                file.write_bytes(b"")
-            asked = {
-                "arguments": arguments,
-                "folder": str(cwd or workshop),
-                "environment": {**_with_cache(environment, cache), **variables},
-                "out": str(out),
-                "err": str(err),
-            }
-            print(json.dumps(asked), file=ask, flush=True)
-            code = int(ended.readline())
-            return Done(arguments, code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
+    def run(
+        *arguments: str,
+        cwd: Path | None = None,
+        cache: Path | None = None,
+        within_s: float = _WITHIN_S,
+        **variables: str,
+    ) -> Done:
+        for file in (out, err):
+            file.write_bytes(b"")
+        asked = {
+            "arguments": arguments,
+            "folder": str(cwd or workshop),
+            "environment": {**_with_cache(environment, cache), **variables},
+            "out": str(out),
+            "err": str(err),
+        }
+        code = forking.code_of(asked, within_s)
+        said = [file.read_text(encoding="utf-8") for file in (out, err)]
+        if code is None:
+            raise subprocess.TimeoutExpired(["edgewright", *arguments], within_s, *said)
+        return Done(arguments, code, *said)
 
-        try:
-            yield run
-        finally:
-            os.killpg(forking.pid, signal.SIGKILL)  # with a command that did not end
+    yield run
+    forking.end()
 
 
 @pytest.fixture(scope="session")

@@ -201,6 +201,16 @@ def test_what_is_typed_wrongly_ends_the_process_in_the_same_way(
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told[name]["err"])
 
 
+def test_a_command_that_hangs_is_ended_and_the_next_has_its_own_code(edgewright: Edgewright, tmp_path: Path) -> None:
+    """Of the tests' own means: what hangs must not be waited for, nor be taken for what is typed next."""
+    os.mkfifo(tmp_path / "recipe.yaml")
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        edgewright("deploy", "--recipe", str(tmp_path / "recipe.yaml"), within_s=0.3)
+
+    assert edgewright("models", "--nonsense").returncode == 2
+
+
 def test_the_script_itself_ends_in_the_same_way(edgewright: Edgewright, script: Edgewright) -> None:
     done, alone = (run(*USAGE_ERRORS["image-that-is-cut"]) for run in (edgewright, script))
     assert (alone.returncode, alone.stdout, alone.stderr) == (done.returncode, done.stdout, done.stderr)
