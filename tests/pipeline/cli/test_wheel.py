@@ -88,6 +88,20 @@ def test_the_wheel_takes_one_name_and_says_so(unpacked: Path) -> None:
     assert (unpacked / "edgewright" / "py.typed").exists()
 
 
+def test_every_file_beside_the_modules_is_in_the_wheel(unpacked: Path) -> None:
+    """Templates, styles and marks; what is not named in ``package-data`` would be lost without a word."""
+
+    def beside(root: Path) -> dict[str, bytes]:
+        files = (path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if path.suffix != ".py"}
+
+    moved = {f"{name}/{path}": data for name in _PARTS for path, data in beside(ROOT / name).items()}
+    shipped = beside(unpacked / "edgewright")
+
+    assert "pipeline/report/templates/report.css" in moved
+    assert shipped == {path.removeprefix("edgewright/"): data for path, data in moved.items()}
+
+
 def test_whatever_the_wheel_s_modules_import_or_name_is_in_it(unpacked: Path, tmp_path: Path) -> None:
     """Within functions too, and the names in tables and of processes that are started."""
     done = subprocess.run(
