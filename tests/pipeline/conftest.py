@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ import pytest
 from benchmarks.machine.disturbance import MachineState
 from benchmarks.pairs.paired_processes import PairProtocol
 from benchmarks.statistics.margins import Effort
-from benchmarks.workers.workplace import _Here
+from benchmarks.workers.workplace import HERE
 from exporters.bundle import Bundle, Contents, read_bundle, write_bundle
 from exporters.device import verify
 from exporters.ort_cpu.target import ORT_CPU
@@ -42,6 +42,7 @@ from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from benchmarks.engine import Engine
+    from benchmarks.workers.workplace import Workplace
     from pipeline.data import Dataset, Sample
     from pipeline.progress import Progress
     from pipeline.session import EngineSpec, Outputs
@@ -167,8 +168,11 @@ def cheap() -> GateOptions:
 _QUIET = MachineState(pressure=0.0, others=0.0, steal=0.0, load=0.0, mhz=2000.0, cores=2)
 
 
-class _PairsAlone(_Here):
+class _PairsAlone:
     """This machine, where pairs are measured; memory is given, and answers are found out without a worker."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever is not given below
+        return getattr(HERE, name)
 
     def timed(
         self, engine: Engine, request: Mapping[str, Any], *, environment: Mapping[str, str] | None = None
@@ -225,7 +229,7 @@ class _GivenTimes(_PairsAlone):
 @pytest.fixture(scope="session")
 def pairs_alone(cheap: GateOptions) -> GateOptions:
     """A gate that starts no process but for pairs."""
-    return replace(cheap, place=_PairsAlone())
+    return replace(cheap, place=cast("Workplace", _PairsAlone()))
 
 
 @pytest.fixture(scope="session")
@@ -236,24 +240,32 @@ def given(cheap: GateOptions) -> Given:
     """
 
     def make(slower: Mapping[str, float] = MappingProxyType({})) -> GateOptions:
-        return replace(cheap, place=_GivenTimes(slower))
+        return replace(cheap, place=cast("Workplace", _GivenTimes(slower)))
 
     return make
 
 
 @pytest.fixture
-def quick_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a run ends with is given: how much faster it became, which a busy machine is asked anew each time; no page.
+def given_speedup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much faster a run's network became is given, and recorded nowhere: a busy machine is asked anew each time."""
+    monkeypatch.setattr("pipeline.runner.publish.speedup", lambda *_: Speedup(ratio=2.0, low=1.9, high=2.1))
+
+
+@pytest.fixture
+def quick_publishing(given_speedup: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run ends with is given: how much faster it became, and no page.
 
     Fixtures of a module are made before, and publish in full.
     """
-    monkeypatch.setattr("pipeline.runner.speedup._measured", lambda *_: Speedup(ratio=2.0, low=1.9, high=2.1))
     monkeypatch.setattr("pipeline.report.render.render_html", lambda _: "")
 
 
 @pytest.fixture
 def scored_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accuracy is computed as ever, but in this process: half of what a fresh one takes is its start."""
+    """Accuracy is computed as ever, but in this process: half of what a fresh one takes is its start.
+
+    What goes wrong comes as it was raised, not as the error that tells of a process's last words.
+    """
     monkeypatch.setattr(
         "pipeline.evaluation.outputs._run", lambda request, result, **_: worker.main(str(request), str(result))
     )

@@ -26,7 +26,7 @@ from pipeline.store import Store
 if TYPE_CHECKING:
     from pipeline.runner.publish import Deployed
 
-pytestmark = pytest.mark.usefixtures("quick_publishing", "scored_here")
+pytestmark = pytest.mark.usefixtures("given_speedup", "scored_here")
 
 NETWORKS = """
     import torch
@@ -136,6 +136,7 @@ def test_a_gray_network_of_one_probability_takes_bytes(nets: Path, surfaces: Pat
     )
 
     _check_bundle(tmp_path / "out", deployed, surfaces, shape=[1, 16, 16, 1], answers="probabilities")
+    assert "<title>nets.py:gray_probability" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "the bytes of a gray image" in (tmp_path / "out" / "bundle" / "README.md").read_text(encoding="utf-8")
 
 
@@ -154,6 +155,7 @@ def _check_bundle(out: Path, deployed: Deployed, surfaces: Path, *, shape: list[
     assert found == pytest.approx([one["probability"] for one in told["top"]])
 
 
+@pytest.mark.usefixtures("quick_publishing")
 def test_a_network_that_ends_in_softmax_learns_and_its_bundle_gives_its_probabilities(
     nets: Path, tiny_data: Path, tmp_path: Path
 ) -> None:

@@ -42,7 +42,7 @@ def chain(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     return Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None)
 
 
-@pytest.mark.usefixtures("quick_publishing", "scored_here")
+@pytest.mark.usefixtures("given_speedup", "scored_here")
 def test_it_is_deployed_untrained(chain: Chain, file: Path, tmp_path: Path) -> None:
     (deployed,) = deploy(chain, out=tmp_path)
     report = deployed.report
@@ -66,6 +66,7 @@ def test_it_is_deployed_untrained(chain: Chain, file: Path, tmp_path: Path) -> N
     assert baseline.macs
     assert report.verdict.precision == "int8"
     assert report.model == "tiny.onnx"
+    assert "<title>tiny.onnx" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert [told.status for told in explain(chain.plan, chain.store)][2:] == ["cached"] * 4
 
 
