@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -407,6 +408,8 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bits(
             run(_network(), loss)
     resumed = run(_network(), loss)
     assert len(done) == 12  # no step twice
+    for epoch in range(3):  # and what follows a kill are the images that were still to come
+        assert sorted(chain.from_iterable(done[4 * epoch : 4 * epoch + 4])) == list(range(len(images)))
     kept = tmp_path / "whole"
     kept.mkdir()
     assert _same(_state(run(_network(), _cross_entropy)), _state(resumed))
