@@ -53,6 +53,7 @@ def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
     """One undisturbed run as far as store and bundle go, and without the stages that may be left out.
 
     In this process, which has the libraries loaded: what is edited, damaged and published is what any run leaves.
+    ``begin``, with a run as users type it, is held by the slow tests alone, so by ``make test-full``.
     """
     job = make_tiny_job(tmp_path)
     recipe = tmp_path / "recipe.yaml"
