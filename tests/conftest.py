@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,9 +39,15 @@ if TYPE_CHECKING:
     Run = Callable[..., Artifact]
 
 rest_between_work()  # before torch is loaded, which no import above does
+gc.set_threshold(20_000, 10, 20)  # looking for garbage took a tenth of the tests' time
 
 TINY_SIZE = 16
 TINY_CLASSES = ("blue", "green", "red")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected lives as long as the process: no garbage is looked for among it."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

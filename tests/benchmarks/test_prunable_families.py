@@ -42,6 +42,7 @@ def test_it_is_pruned_rebuilt_exported_and_quantised(family: Family, tmp_path: P
     assert quantised.noise < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", _BLOCKS)
 def test_it_is_rebuilt_and_exported_without_some_of_its_blocks(family: Family, tmp_path: Path) -> None:
     pruned = prune_family(family, tmp_path, ratio=0, blocks=2)

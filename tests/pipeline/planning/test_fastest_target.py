@@ -46,6 +46,7 @@ def _deployed(recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch, fol
     return deployed
 
 
+@pytest.mark.slow
 def test_one_bundle_comes_out_and_tells_what_it_was_compared_with_and_its_recipe_names_it(
     tiny_recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -73,5 +74,11 @@ def test_another_target_has_to_be_clearly_faster_and_is_timed_once(
     monkeypatch.setattr(module, "time_ratio", time_ratio)
     monkeypatch.setattr(module, "_RECORDS", f"side-by-side-{ratio}")
     assert _deployed(tiny_recipe, store, monkeypatch, tmp_path).folder.name == chosen
-    assert _deployed(tiny_recipe, store, monkeypatch, tmp_path).folder.name == chosen
+    deployed = _deployed(tiny_recipe, store, monkeypatch, tmp_path)
+    assert deployed.folder.name == chosen
     assert timed == [ratio]
+    assert any(
+        note.startswith(f"target auto: {chosen} is shipped, since openvino takes {ratio}x ")
+        for note in read_report(deployed.folder).stages[-1].notes
+    )
+    assert read_recipe(deployed.folder / "recipe.yaml", {}).targets == (chosen,)
