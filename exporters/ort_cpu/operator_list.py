@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.errors import EdgewrightError
+from pipeline.import_path import without_loading
 from pipeline.onnx_runtime import onnx_runtime
 
 __all__ = ["write_operator_list"]
@@ -46,10 +47,9 @@ def write_operator_list(model: Path, path: Path) -> None:
 def main(model: str, listed: str) -> None:
     """Let the tool write its list, types included."""
     onnx_runtime()  # before its tools load it
-    # They import PyTorch wherever it is found, which takes longer than the list and is nothing that it needs.
-    sys.modules["torch"] = None  # type: ignore[assignment] # how Python spells that there is none
-    tools = importlib.import_module("onnxruntime.tools.ort_format_model")
-    tools.create_config_from_models([Path(model)], Path(listed), enable_type_reduction=True)
+    with without_loading("torch"):  # loading it takes longer than the list, which needs nothing of it
+        tools = importlib.import_module("onnxruntime.tools.ort_format_model")
+        tools.create_config_from_models([Path(model)], Path(listed), enable_type_reduction=True)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from pipeline.import_path import without_loading
 from pipeline.leftovers import folder_beside, sweep
 from pipeline.replacing import replace_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-    from tensorboardX import SummaryWriter
 
     from pipeline.report.record import Report
     from pipeline.report.training_record import TrainingEntry
@@ -59,23 +56,11 @@ def write_tensorboard(report: Report, folder: Path) -> tuple[Path, ...]:
     return (folder,)
 
 
-def _summary_writer() -> Callable[[str], SummaryWriter]:
-    """Of tensorboardX, which loads PyTorch where there is one, for seconds, to take its tensors; ours are numbers."""
-    absent = "torch" not in sys.modules
-    if absent:
-        # The documented way to have an import fail. Nobody else imports while a run is written down.
-        sys.modules["torch"] = None  # type: ignore[assignment]
-    try:
-        from tensorboardX import SummaryWriter
-    finally:
-        if absent:
-            del sys.modules["torch"]
-    writer: Callable[[str], SummaryWriter] = SummaryWriter
-    return writer
-
-
 def _write_run(training: TrainingEntry, folder: Path) -> None:
-    with _summary_writer()(str(folder)) as writer:
+    with without_loading("torch"):  # which it loads, for seconds, to take tensors; here are only numbers
+        from tensorboardX import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
         for epoch in training.epochs:
             values = {
                 "loss": epoch.loss,
