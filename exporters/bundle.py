@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pipeline.artifact import Artifact, Json
     from pipeline.environment import Machine
 
-__all__ = ["Bundle", "Contents", "part_for_devices", "read_bundle", "run_script", "write_bundle"]
+__all__ = ["Bundle", "Contents", "read_bundle", "run_script", "write_bundle"]
 
 _DEVICE = Path(__file__).parent / "device"
 _PIPELINE = Path(__file__).parent.parent / "pipeline"
@@ -230,12 +230,12 @@ def run_script(target: Target, task: str) -> str:
     """
     template = (_DEVICE / "run.py.template").read_text(encoding="utf-8")
     filled = {
-        "@@PREPROCESS@@": part_for_devices(_PIPELINE / "image_input.py"),
-        "@@FOLDER@@": part_for_devices(_DEVICE / "verify.py"),
+        "@@PREPROCESS@@": _part_for_devices(_PIPELINE / "image_input.py"),
+        "@@FOLDER@@": _part_for_devices(_DEVICE / "verify.py"),
         "@@RUNTIME@@": (_DEVICE / target.run_template).read_text(encoding="utf-8").strip(),
-        "@@READING@@": part_for_devices(_PIPELINE / "tasks" / "reading" / f"{task}.py"),
+        "@@READING@@": _part_for_devices(_PIPELINE / "tasks" / "reading" / f"{task}.py"),
         "@@MODEL@@": (_DEVICE / f"run_{task}.py.template").read_text(encoding="utf-8").strip(),
-        "@@DRAWING@@": part_for_devices(_DEVICE / "drawing.py"),
+        "@@DRAWING@@": _part_for_devices(_DEVICE / "drawing.py"),
         "@@NEEDS@@": _needs(target),
     }
     for name, text in filled.items():
@@ -243,7 +243,7 @@ def run_script(target: Target, task: str) -> str:
     return template
 
 
-def part_for_devices(module: Path) -> str:
+def _part_for_devices(module: Path) -> str:
     """The functions of a module of ours that stand in ``run.py`` too."""
     source = module.read_text(encoding="utf-8")
     functions = source[source.index(_START) + len(_START) : source.index(_END)].strip()

@@ -80,9 +80,11 @@ def is_sent(opener: str) -> bool:
 
 def _sent(module: str, path: Path) -> str:
     """A module's text as it is sent."""
-    if f"{module}." == _ABOVE or module in _NAMES_ALONE:  # the first: the Python interface is not there
-        return ""
-    return path.read_text(encoding="utf-8")
+    return "" if _is_name_alone(module) else path.read_text(encoding="utf-8")
+
+
+def _is_name_alone(module: str) -> bool:
+    return f"{module}." == _ABOVE or module in _NAMES_ALONE  # the first: the Python interface is not there
 
 
 def _closure() -> set[str]:
@@ -96,7 +98,7 @@ def _closure() -> set[str]:
         found.add(module)
         if package := module.rpartition(".")[0]:
             waiting.append(package)
-        if module not in _NAMES_ALONE and f"{module}." != _ABOVE:
+        if not _is_name_alone(module):
             waiting += _imported(_file(module))
     return found
 
