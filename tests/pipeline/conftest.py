@@ -32,7 +32,6 @@ from pipeline.models.resolve import resolve_model
 from pipeline.models.source import WeightsSource
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
-from pipeline.runner.speedup import Speedup
 from pipeline.stage import Inputs
 from pipeline.stages.baseline import Baseline
 from pipeline.store import Store
@@ -243,12 +242,6 @@ def given(cheap: GateOptions) -> Given:
         return replace(cheap, place=cast("Workplace", _GivenTimes(slower)))
 
     return make
-
-
-@pytest.fixture
-def given_speedup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How much faster a run's network became is given, and recorded nowhere: a busy machine is asked anew each time."""
-    monkeypatch.setattr("pipeline.runner.publish.speedup", lambda *_: Speedup(ratio=2.0, low=1.9, high=2.1))
 
 
 @pytest.fixture

@@ -37,7 +37,6 @@ from pipeline.progress import SilentProgress
 from pipeline.recipe.reading import read_recipe
 from pipeline.runner import publish
 from pipeline.runner.deploy import deploy
-from pipeline.runner.speedup import Speedup
 from pipeline.store import Store
 
 
@@ -49,7 +48,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
 
 
 @pytest.fixture
-def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
+def bundled(given_speedup: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
     """One undisturbed run as far as store and bundle go, and without the stages that may be left out.
 
     In this process, which has the libraries loaded: what is edited, damaged and published is what any run leaves.
@@ -61,7 +60,6 @@ def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
     recipe.write_text(f"{before}skip: [distill, prune]{after}", encoding="utf-8")
     campaign = Campaign(job=job, digest="", wall_s=1.0, seed=1)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(publish, "speedup", lambda *_: Speedup(ratio=1.0, low=1.0, high=1.0))
     for writes in ("write_reports", "write_tensorboard"):
         monkeypatch.setattr(publish, writes, lambda *_: ())
     store, progress = Store(campaign.cache), SilentProgress()
