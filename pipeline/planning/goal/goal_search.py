@@ -258,11 +258,18 @@ class GoalSearch:
 
     def _plan(self, way: Way, network: MeasuredNetwork, reason: str) -> GoalPlan:
         networks, outline = self._networks, way.outline
+        fewer = outline.fewer(network.kept)
+        unseen = outline.unseen if fewer else 0.0
+        if unseen:
+            reason += (
+                f"; {unseen:.0%} of the multiplications were found in no layer, so that channels of all groups were "
+                "taken to cost alike"
+            )
         networks.trials.note(network.label, f"taken: {network.outcome}")
         return GoalPlan(
             size=None if outline.size == self._own.size else outline.size,
             blocks=outline.gone,
-            channels=outline.fewer(network.kept),
+            channels=fewer,
             target=self._target.name,
             precision=networks.precision,
             networks=networks.trials.choice(network.label, reason),

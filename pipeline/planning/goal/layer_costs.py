@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,22 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from pipeline.models.count import count_macs, count_parameters
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
     from pipeline.pruning.channel_groups import ChannelGroup
 
-__all__ = ["LayerCost", "layer_costs"]
+__all__ = ["UNSEEN", "LayerCost", "layer_costs", "unseen_share"]
+
+UNSEEN = "unseen"
+"""Block of the work that was found in no layer."""
+_ENOUGH = 0.5
+"""Of a network's multiplications. Products of two activations, as attention has them, are of no layer and always
+lacking."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +70,12 @@ def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[Cha
     """Every layer that a forward pass multiplies with, in that order, whether it calls the layer or takes its weight.
 
     A layer that is asked several times, as a head for every level of a pyramid, costs all of them, and is of the block
-    of the first.
+    of the first. A weight that is computed in ``forward``, a standardised one for instance, is that of the module that
+    runs and has a parameter of that shape.
+
+    Where less than half of the multiplications are found that there are, the rest stands beside them as a layer for
+    each group, in and out of it, as large as its part of all channels: then groups differ in what matters in them, and
+    hardly in what they cost. That is of the block :data:`UNSEEN`.
 
     Args:
         network: In evaluation mode, on the CPU.
@@ -81,9 +95,12 @@ def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[Cha
     found: dict[str, LayerCost] = {}
 
     def note(weight: Tensor, output: Tensor, *, convolution: bool) -> None:
-        if weight not in owners:
+        owner = owners.get(weight) or next(
+            ((name, module) for name, module in reversed(running) if _has_weight_like(module, weight)), None
+        )
+        if owner is None:
             return
-        name, module = owners[weight]
+        name, module = owner
         positions = prod(output.shape[2:]) if convolution else prod(output.shape[:-1]) // shape[0]
         depthwise = isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
         size = "x".join(map(str, output.shape[2:])) if convolution else "linear"
@@ -104,11 +121,78 @@ def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[Cha
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one fused call, in which no product is seen
     try:
-        with torch.no_grad(), _Products(note):
+        with torch.no_grad(), _running(network) as running, _Products(note):
             network(torch.zeros(shape))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
-    return list(found.values())
+    layers = list(found.values())
+    return [*layers, *_unseen(layers, count_macs(network, shape) // shape[0], count_parameters(network), groups)]
+
+
+def _has_weight_like(module: nn.Module, weight: Tensor) -> bool:
+    return any(own.shape == weight.shape for own in module.parameters(recurse=False))
+
+
+@contextmanager
+def _running(network: nn.Module) -> Iterator[list[tuple[str, nn.Module]]]:
+    """Within it the modules that are being asked, with their names, the innermost last."""
+    running: list[tuple[str, nn.Module]] = []
+    names = {module: name for name, module in network.named_modules()}
+
+    def enter(module: nn.Module, _given: object) -> None:
+        running.append((names[module], module))
+
+    def leave(_module: nn.Module, _given: object, _answered: object) -> None:
+        running.pop()
+
+    handles = [module.register_forward_pre_hook(enter) for module in names]
+    handles += [module.register_forward_hook(leave, always_call=True) for module in names]
+    try:
+        yield running
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _unseen(layers: Sequence[LayerCost], macs: int, params: int, groups: Sequence[ChannelGroup]) -> list[LayerCost]:
+    """What stands for the work that was found in no layer; nothing where enough was found.
+
+    Args:
+        layers: Found.
+        macs: Of the network.
+        params: Of the network.
+        groups: Of its channels.
+    """
+    lacking = macs - sum(layer.macs for layer in layers)
+    if lacking <= (1 - _ENOUGH) * macs:
+        return []
+    rest = LayerCost(
+        name=UNSEEN,
+        macs=lacking,
+        params=params - sum(layer.params for layer in layers),
+        block=UNSEEN,
+        takes={},
+        makes=None,
+        depthwise=False,
+    )
+    channels = sum(group.channels for group in groups)
+    return [
+        replace(
+            rest,
+            name=f"{UNSEEN} at {group.root}",
+            macs=rest.macs * group.channels // channels,
+            params=rest.params * group.channels // channels,
+            takes={group.root: 1.0},
+            makes=group.root,
+        )
+        for group in groups
+    ] or [rest]
+
+
+def unseen_share(layers: Sequence[LayerCost]) -> float:
+    """Fraction of the multiplications that were found in no layer; 0 where enough were found in one."""
+    unseen = sum(layer.macs for layer in layers if layer.block == UNSEEN)
+    return unseen / sum(layer.macs for layer in layers) if unseen else 0.0
 
 
 class _Products(TorchFunctionMode):

@@ -59,6 +59,13 @@ class Outline:
         """The same with as few as each can be left with."""
         return {group.root: least_channels(group, self.round_to) for group in self.groups}
 
+    @property
+    def unseen(self) -> float:
+        """Fraction of the multiplications that were found in no layer; 0 where enough were found in one."""
+        from pipeline.planning.goal.layer_costs import unseen_share
+
+        return unseen_share(self.layers)
+
     def fewer(self, kept: Mapping[str, int]) -> dict[str, int]:
         """Of the numbers that are to stay those of groups that lose channels."""
         whole = self.all_channels

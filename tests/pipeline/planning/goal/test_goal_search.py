@@ -13,7 +13,7 @@ from pipeline.errors import GoalError
 from pipeline.planning.goal import goal_search as module
 from pipeline.planning.goal.budgets import Budgets
 from pipeline.planning.goal.goal_search import GoalSearch
-from pipeline.planning.goal.layer_costs import LayerCost
+from pipeline.planning.goal.layer_costs import UNSEEN, LayerCost
 from pipeline.planning.goal.measured_networks import MeasuredNetwork, MeasuredNetworks
 from pipeline.planning.goal.outline import Outline
 from pipeline.planning.trials import Trials
@@ -138,6 +138,16 @@ def test_a_fraction_of_the_latency_is_planned_as_predicted_and_keeps_its_doubt(m
     assert taken.outcome.endswith("in doubt since this is a test")
     assert {"unpruned", "fewest channels", "half of a", "half of b"} <= tried.keys()
     assert (plan.target, plan.precision, plan.size) == ("ort-cpu", "int8", None)
+
+
+def test_a_plan_says_where_most_of_the_work_was_found_in_no_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = tuple(replace(one, block=UNSEEN) if one.name != "c" else one for one in _OUTLINE.layers)
+    outline = replace(_OUTLINE, layers=layers)
+    monkeypatch.setattr(f"{__name__}._OUTLINE", outline)
+    told = "89% of the multiplications were found in no layer, so that channels of all groups were taken to cost alike"
+
+    assert _searched(monkeypatch, latency="0.5x").networks.reason.endswith(f"; {told}")
+    assert told not in _searched(monkeypatch, latency="2s").networks.reason  # nothing went by that
 
 
 def test_two_budgets_hold_together(monkeypatch: pytest.MonkeyPatch) -> None:

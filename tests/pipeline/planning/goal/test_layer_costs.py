@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 from torchvision.models.densenet import DenseNet
 from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.vision_transformer import VisionTransformer
 
 from pipeline.models.build import build_network
 from pipeline.models.count import count_macs
-from pipeline.planning.goal.layer_costs import layer_costs
+from pipeline.planning.goal.cost_model import Observation, fit_cost_model
+from pipeline.planning.goal.layer_costs import UNSEEN, layer_costs, unseen_share
+from pipeline.planning.goal.removal import remove_until
 from pipeline.pruning.channel_groups import ChannelGroups
 from pipeline.pruning.kept_channels import kept_channels
 
@@ -104,3 +107,56 @@ def test_weights_that_an_attention_takes_from_its_layers_count_as_theirs(network
     left = {root: number / whole[root] for root, number in kept.items()}
     after = layer_costs(network, _SHAPE, [])
     assert sum(layer.macs * layer.share(left) for layer in layers) == sum(layer.macs for layer in after)
+
+
+class _Standardised(nn.Conv2d):
+    """Its weight is computed in ``forward``, as in the networks of Big Transfer."""
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return functional.conv2d(given, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class _Unfolded(nn.Conv2d):
+    """It is a product of two tensors, of which a pass through the network does not say whose they are."""
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        maps = functional.unfold(given, self.kernel_size, padding=self.padding)  # type: ignore[arg-type] # two numbers
+        answered = torch.matmul(self.weight.flatten(1), maps)
+        return answered.unflatten(2, given.shape[2:])
+
+
+def _network(kind: type[nn.Conv2d]) -> nn.Module:
+    layers = (kind(3, 16, 3, padding=1), nn.ReLU(), kind(16, 32, 3, padding=1), nn.ReLU(), kind(32, 16, 1))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3)).eval()
+
+
+def test_a_weight_that_is_computed_in_forward_is_its_layers() -> None:
+    network = _network(_Standardised)
+    groups = ChannelGroups(network, input_shape=_SHAPE, outputs=3).groups()
+    layers = layer_costs(network, _SHAPE, groups)
+    assert [layer.name for layer in layers] == ["0", "2", "4", "7"]
+    assert sum(layer.macs for layer in layers) == count_macs(network, _SHAPE)
+    assert [layer.makes for layer in layers] == ["0", "2", "4", None]
+
+
+def test_what_is_found_in_no_layer_goes_with_all_channels_alike() -> None:
+    torch.manual_seed(0)
+    network = _network(_Unfolded)
+    groups = ChannelGroups(_network(nn.Conv2d), input_shape=_SHAPE, outputs=3).groups()
+    layers = layer_costs(network, _SHAPE, groups)
+    macs = count_macs(network, _SHAPE)
+    assert sum(layer.macs for layer in layers) == pytest.approx(macs, abs=len(groups))
+    assert unseen_share(layers) == pytest.approx(1 - 48 / macs, abs=1e-3)
+
+    whole = {group.root: 1.0 for group in groups}
+    model = fit_cost_model([Observation(layers=layers, left=whole, cost=1.0)], by_params=False)
+    left = remove_until(groups, {"macs": model}, lambda costs: "macs" if costs["macs"] > 0.5 else None, round_to=1)
+    assert all(left[group.root] < group.channels for group in groups)
+
+
+def test_a_network_in_which_no_layer_is_found_has_a_cost_all_the_same() -> None:
+    (layer,) = layer_costs(_Unfolded(3, 16, 3, padding=1).eval(), _SHAPE, [])
+    assert (layer.block, layer.macs, layer.params) == (UNSEEN, 256 * 16 * 27, 16 * 27 + 16)
+    model = fit_cost_model([Observation(layers=[layer], left={}, cost=2.0)], by_params=False)
+    assert model.predict({}) == pytest.approx(2.0)
