@@ -59,7 +59,7 @@ def gradually(
         wanted: Root to the number in the end.
         before: The same before the first round.
         done: How far it is after this round, a fraction of 1.
-        round_to: Numbers on the way are multiples of this.
+        round_to: Numbers on the way are multiples of this, and never below what is wanted.
         groups: As they are now.
 
     Raises:
@@ -76,7 +76,7 @@ def gradually(
     if done >= 1:
         return dict(wanted)
     return {
-        root: rounded(by_root[root], round(before[root] + (number - before[root]) * done), round_to)
+        root: max(number, rounded(by_root[root], round(before[root] + (number - before[root]) * done), round_to))
         for root, number in wanted.items()
     }
 

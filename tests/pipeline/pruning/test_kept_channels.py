@@ -83,6 +83,10 @@ def test_on_the_way_to_what_is_wanted_numbers_suit_and_in_the_end_it_is_that(don
     assert gradually({"a": 13}, {"a": 64}, done, 4, [_group("a", [1.0] * 64)]) == {"a": kept}
 
 
+def test_no_round_takes_more_than_is_wanted_in_the_end() -> None:
+    assert gradually({"a": 60}, {"a": 64}, 0.5, 8, [_group("a", [1.0] * 64)]) == {"a": 60}
+
+
 @pytest.mark.parametrize(("wanted", "told"), [({"a": 65}, "at most 64"), ({"b": 3}, "one of a")])
 def test_channels_that_a_layer_has_not_are_one_error(wanted: dict[str, int], told: str) -> None:
     with pytest.raises(UsageError, match="not so many channels to give") as raised:
