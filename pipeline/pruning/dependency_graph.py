@@ -6,6 +6,7 @@ Fang, Ma, Song, Mi and Wang, "DepGraph: Towards Any Structural Pruning", 2023 (a
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -15,7 +16,7 @@ from pipeline.pruning.group_source import ChannelGroup
 from pipeline.pruning.importance.criteria import CRITERIA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -47,11 +48,12 @@ class DependencyGraph:
 
     def groups(self) -> list[ChannelGroup]:
         """All groups whose channels may go, in the order of the graph."""
-        pruner = self._pruner({})
-        walk = pruner.DG.get_all_groups(
-            ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types
-        )
-        return [found for group in walk if (found := _read(pruner, group, self._names)) is not None]
+        with _as_if_trained(self._module):
+            pruner = self._pruner({})
+            walk = pruner.DG.get_all_groups(
+                ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types
+            )
+            return [found for group in walk if (found := _read(pruner, group, self._names)) is not None]
 
     def cut(self, kept: Mapping[str, int]) -> None:
         """Leave so many channels of each group, those with the highest scores.
@@ -59,7 +61,8 @@ class DependencyGraph:
         Args:
             kept: Root to number, at least one; roots that are not here are another's.
         """
-        self._pruner(kept).step()
+        with _as_if_trained(self._module):
+            self._pruner(kept).step()
 
     def _pruner(self, kept: Mapping[str, int]) -> Any:  # noqa: ANN401 - torch-pruning has no types
         import torch_pruning
@@ -81,6 +84,24 @@ class DependencyGraph:
                 customized_pruners=FROZEN_BATCH_NORMS,
                 forward_fn=with_auxiliary,
             )
+
+
+@contextmanager
+def _as_if_trained(module: nn.Module) -> Iterator[None]:
+    """Within it every parameter has a gradient, by whose way the graph is found; frozen ones are frozen again after.
+
+    Also where they were cut: torch-pruning makes parameters anew, and these would be trained.
+    """
+    every = module.named_parameters(remove_duplicate=False)
+    frozen = [name for name, parameter in every if not parameter.requires_grad]
+    try:
+        for name in frozen:
+            parameter = module.get_parameter(name)
+            parameter.requires_grad_(parameter.is_floating_point())
+        yield
+    finally:
+        for name in frozen:
+            module.get_parameter(name).requires_grad_(False)
 
 
 def _ratio(module: nn.Module, kept: int) -> float:

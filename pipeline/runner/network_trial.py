@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "known_trial", "try_network"]
 
-_VERSION = 10
+_VERSION = 11
 _RECORDS = "trials"
 _IMAGES = 4
 _FED_IMAGES = 64

@@ -330,6 +330,36 @@ def test_exactly_so_many_channels_stay_as_were_asked_for() -> None:
     assert _answers(network).shape == (4, 3)
 
 
+class _Scaled(nn.Module):
+    """A factor for each channel that is a parameter of no layer."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.factors = nn.Parameter(torch.ones(1, channels, 1, 1))
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        return given * self.factors
+
+
+@pytest.mark.parametrize("frozen", ["first", "all"])
+def test_frozen_layers_lose_channels_and_stay_frozen(frozen: str) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), _Scaled(16), nn.ReLU(), nn.Conv2d(16, 32, 3), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(32, 3),
+    ).eval()  # fmt: skip
+    (network if frozen == "all" else network[:3]).requires_grad_(False)
+    before = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
+    assert _groups(network).keys() == {"0", "4"}
+
+    cutter = ChannelGroups(network, input_shape=(1, 3, 8, 8), outputs=3)
+    cutter.cut({"0": 8, "4": 24})
+
+    assert _channels(network) == [8, 24]
+    assert _answers(network).shape == (4, 3)
+    assert {name: parameter.requires_grad for name, parameter in network.named_parameters()} == before
+
+
 def test_layers_that_are_to_stay_keep_their_channels() -> None:
     network = _chain(16, 32)
     cutter = ChannelGroups(network, input_shape=(1, 3, 8, 8), outputs=3, keep=("0",))
