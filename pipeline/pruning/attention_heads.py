@@ -155,7 +155,8 @@ class _Heads:
             if piece.judged:
                 figures = judge(getattr(piece.owner, piece.name)).detach()
                 total += self._by_head(figures, piece).movedim(piece.axis + 1, 0).flatten(1).sum(1).cpu()
-        return total / total.mean()
+        mean = total.mean()
+        return total / mean if mean else total
 
     def leave(self, heads: Tensor) -> None:
         """Take all other heads out.

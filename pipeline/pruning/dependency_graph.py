@@ -6,17 +6,18 @@ Fang, Ma, Song, Mi and Wang, "DepGraph: Towards Any Structural Pruning", 2023 (a
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from pipeline.models.training_answers import answering_as_in_training
+from pipeline.pruning.frozen_layers import as_if_trained
 from pipeline.pruning.group_source import ChannelGroup
 from pipeline.pruning.importance.criteria import CRITERIA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -48,7 +49,7 @@ class DependencyGraph:
 
     def groups(self) -> list[ChannelGroup]:
         """All groups whose channels may go, in the order of the graph."""
-        with _as_if_trained(self._module):
+        with as_if_trained(self._module):
             pruner = self._pruner({})
             walk = pruner.DG.get_all_groups(
                 ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types
@@ -61,7 +62,7 @@ class DependencyGraph:
         Args:
             kept: Root to number, at least one; roots that are not here are another's.
         """
-        with _as_if_trained(self._module):
+        with as_if_trained(self._module):
             self._pruner(kept).step()
 
     def _pruner(self, kept: Mapping[str, int]) -> Any:  # noqa: ANN401 - torch-pruning has no types
@@ -77,7 +78,7 @@ class DependencyGraph:
             return torch_pruning.pruner.BasePruner(
                 self._module,
                 self._example,
-                importance=CRITERIA[self._importance](),
+                importance=_relative(CRITERIA[self._importance]()),
                 pruning_ratio=0.0,
                 pruning_ratio_dict=ratios,
                 ignored_layers=self._ignored,
@@ -86,22 +87,14 @@ class DependencyGraph:
             )
 
 
-@contextmanager
-def _as_if_trained(module: nn.Module) -> Iterator[None]:
-    """Within it every parameter has a gradient, by whose way the graph is found; frozen ones are frozen again after.
+def _relative(judge: Callable[[Any], Tensor | None]) -> Callable[[Any], Tensor | None]:
+    """The same judge for a group that nothing is known to matter in: its mean is 0, and none of it is 0 of that."""
 
-    Also where they were cut: torch-pruning makes parameters anew, and these would be trained.
-    """
-    every = module.named_parameters(remove_duplicate=False)
-    frozen = [name for name, parameter in every if not parameter.requires_grad]
-    try:
-        for name in frozen:
-            parameter = module.get_parameter(name)
-            parameter.requires_grad_(parameter.is_floating_point())
-        yield
-    finally:
-        for name in frozen:
-            module.get_parameter(name).requires_grad_(False)
+    def judged(group: Any) -> Tensor | None:  # noqa: ANN401 - torch-pruning has no types
+        scores = judge(group)
+        return None if scores is None else torch.where(scores.isnan(), 0.0, scores)
+
+    return judged
 
 
 def _ratio(module: nn.Module, kept: int) -> float:

@@ -212,8 +212,6 @@ def _why_dense(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
 
     section, shape = plan.recipe.prune, parts.preprocess.shape
     kept_layers(network, section.keep)
-    if section.importance in NEED_GRADIENTS:
-        section = section.model_copy(update={"importance": "l2"})  # by which way channels go does not matter here
     if section.blocks and section.blocks != "auto":
         found = removable(network, shape, section.blocks, section.keep)
         remove_blocks(network, found[: section.blocks] if isinstance(section.blocks, int) else found)
@@ -221,6 +219,8 @@ def _why_dense(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
         return None
     try:
         cutter = ChannelGroups.of(network, Subject(parts=parts), importance=section.importance, keep=section.keep)
+        if section.importance in NEED_GRADIENTS:
+            _hold_gradients(network)
         before = {group.root: group.channels for group in cutter.groups()}
         for number in range(1, section.rounds + 1):
             cutter.cut(section.kept(cutter.groups(), before, number))
@@ -228,11 +228,21 @@ def _why_dense(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
         raise
     except EdgewrightError as error:
         return f"{error.what}: {error.got}" if error.got else error.what
+    network.zero_grad(set_to_none=True)
     try:
         parts.task.check(network, shape, classes=len(parts.dataset.classes), trained=_trains(plan, parts))
     except UsageError as error:
         return f"with fewer channels {error.what}: {error.got}"
     return None
+
+
+def _hold_gradients(network: nn.Module) -> None:
+    """Any: which channels go does not matter here, but whether they can be judged so."""
+    import torch
+
+    for parameter in network.parameters():
+        if parameter.is_floating_point():
+            parameter.grad = torch.randn_like(parameter)
 
 
 def _doubts(task: Task, network: nn.Module, images: Tensor) -> tuple[str, ...]:

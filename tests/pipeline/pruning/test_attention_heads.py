@@ -110,6 +110,11 @@ def test_by_every_importance_that_sees_weights_the_idle_head_matters_least(
         assert all(int(group.scores.argmin()) == 0 for group in groups)
 
 
+def test_heads_that_the_loss_does_not_reach_matter_alike_and_not_at_all(transformer: Transformer) -> None:
+    groups = AttentionHeads(transformer[0], importance="taylor").groups()
+    assert all(group.scores.tolist() == [0.0] * len(group.scores) for group in groups)
+
+
 def test_heads_of_an_attention_that_is_to_stay_stay(transformer: Transformer) -> None:
     network, _ = transformer
     first, *others = attentions(network)

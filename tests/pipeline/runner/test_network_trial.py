@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,7 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import UsageError
 from pipeline.progress import SilentProgress
+from pipeline.pruning.importance.criteria import CRITERIA
 from pipeline.runner.explain import explain
 from pipeline.runner.network_trial import Trial, known_trial, try_network
 from pipeline.runner.preflight import preflight
@@ -135,6 +136,23 @@ def test_a_network_that_cannot_be_pruned_stays_dense_and_the_plan_says_why(
     assert "prune" not in [stage.name for stage in plan.network_stages()]
     assert plan.skipped["prune"].startswith("the network stays dense: this network's channels cannot be pruned: ")
     assert plan.notes[-1] == plan.skipped["prune"]
+
+
+def test_channels_are_judged_as_they_will_be(
+    tiny_recipe: Recipe, file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge() -> Any:  # noqa: ANN401 - torch-pruning has no types
+        def judged(group: Any) -> None:  # noqa: ANN401 - as above
+            raise NotImplementedError(f"a gradient of {tuple(group[0].dep.target.module.weight.grad.shape)}")
+
+        return judged
+
+    monkeypatch.setitem(CRITERIA, "taylor", judge)
+    prune = tiny_recipe.prune.model_copy(update={"importance": "taylor"})
+
+    found = _trial(_plan(tiny_recipe, file, "plain", store, prune=prune), store)
+
+    assert str(found.unprunable).startswith("this network's channels cannot be pruned: NotImplementedError: a gradient")
 
 
 def test_what_was_found_out_is_remembered_and_explained(tiny_recipe: Recipe, file: Path, store: Store) -> None:
