@@ -63,7 +63,8 @@ def gradually(
         groups: As they are now.
 
     Raises:
-        UsageError: for a layer that has no channels to give, or not so many.
+        UsageError: for a layer that has no channels to give, or not so many, or of which a part of what goes at once
+            would be left.
     """
     for root, number in wanted.items():
         if number > before.get(root, 0):
@@ -73,6 +74,16 @@ def gradually(
                 expected=f"at most {before[root]}" if root in before else f"one of {', '.join(sorted(before))}",
             )
     by_root = {group.root: group for group in groups}
+    for root, number in wanted.items():
+        copies = by_root[root].copies
+        if number % copies:
+            fit = [one for one in (number - number % copies, number - number % copies + copies) if one]
+            raise UsageError(
+                "channels of this layer go several at once: one of each part of a grouped convolution, or a whole head",
+                where="prune.channels",
+                got=f"{root}: {number}",
+                expected=f"{' or '.join(map(str, fit))}, multiples of {copies}",
+            )
     if done >= 1:
         return dict(wanted)
     return {

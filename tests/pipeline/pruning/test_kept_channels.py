@@ -92,3 +92,14 @@ def test_channels_that_a_layer_has_not_are_one_error(wanted: dict[str, int], tol
     with pytest.raises(UsageError, match="not so many channels to give") as raised:
         gradually(wanted, {"a": 64}, 1.0, 8, [_group("a", [1.0] * 64)])
     assert raised.value.expected == told
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(80, "64 or 96, multiples of 32"), (16, "32, multiples of 32"), (127, "96 or 128, multiples of 32")],
+)
+@pytest.mark.parametrize("done", [0.5, 1.0])
+def test_a_part_of_what_goes_at_once_is_refused_with_what_fits(number: int, told: str, done: float) -> None:
+    with pytest.raises(UsageError, match="go several at once") as raised:
+        gradually({"a": number}, {"a": 128}, done, 8, [_group("a", [1.0] * 4, copies=32)])
+    assert (raised.value.where, raised.value.got, raised.value.expected) == ("prune.channels", f"a: {number}", told)
