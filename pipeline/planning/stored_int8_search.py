@@ -8,6 +8,7 @@ from pipeline.artifact import ArtifactKind
 from pipeline.planning.int8_decision import Decision
 from pipeline.planning.int8_search import Search
 from pipeline.planning.stored_search import once, search_components
+from pipeline.recipe import GoalSection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,10 +28,16 @@ _VERSION = 9
 
 
 def decision_components(plan: Plan, target: Target, calibration: Artifact) -> dict[str, Json]:
-    """Everything that a decision depends on."""
-    sections = ("export", "build", "goal", "measure")
+    """Everything that a decision depends on; what a goal says of the network itself is none of it."""
+    sections, goal = ("export", "build", "measure"), plan.recipe.goal
     found = search_components(plan, target, calibration, sections=sections, splits=("calibration", "test"))
-    return {"stage": SEARCH, "version": _VERSION, **found}
+    # With the defaults of all else, since so it is written in stores.
+    of_goal = GoalSection(
+        max_accuracy_drop=goal.max_accuracy_drop,
+        min_agreement=goal.min_agreement,
+        require=tuple(one for one in goal.require if one == "int8"),
+    )
+    return {"stage": SEARCH, "version": _VERSION, **found, "goal": of_goal.model_dump(mode="json")}
 
 
 def decide(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], floats: Measured) -> Decision:

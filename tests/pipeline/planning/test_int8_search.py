@@ -25,7 +25,7 @@ from pipeline.planning.trials import Trials
 from pipeline.progress import SilentProgress
 from pipeline.quantization.calibrated import read_calibration
 from pipeline.quantization.share import weighted_macs
-from pipeline.recipe import Recipe
+from pipeline.recipe import GoalSection, Recipe
 from pipeline.store import Store
 
 if TYPE_CHECKING:
@@ -256,6 +256,31 @@ def test_a_decision_is_made_once(calibrated: Calibrated, monkeypatch: pytest.Mon
     monkeypatch.delattr(Search, "run")
     assert decide(chain, plan.targets[0], artifacts, floats) == first
     assert kept(Decision, decision_components(plan, plan.targets[0], calibration), store) == first
+
+
+@pytest.mark.parametrize(
+    ("said", "decides"),
+    [
+        ({"latency": "0.5x"}, False),
+        ({"macs": "2M", "size": "0.5x"}, False),
+        ({"require": ["goal", "prune"]}, False),
+        ({"expect_accuracy": 0.4}, False),
+        ({"require": ["goal", "int8"]}, True),
+        ({"max_accuracy_drop": 0.02}, True),
+        ({"min_agreement": 0.99}, True),
+    ],
+)
+def test_of_a_goal_that_decides_which_the_search_looks_at(
+    calibrated: Calibrated, said: dict[str, Any], *, decides: bool
+) -> None:
+    recipe, store, calibration = calibrated
+    plan = make_plan(recipe, store, SilentProgress())
+    asked: Any = replace(
+        plan, recipe=recipe.model_copy(update={"goal": GoalSection.model_validate(recipe.goal.model_dump() | said)})
+    )
+    before, now = (decision_components(one, plan.targets[0], calibration) for one in (plan, asked))
+    assert (now != before) == decides
+    assert before["goal"] == recipe.goal.model_dump(mode="json")  # what stores have of runs without one
 
 
 @pytest.mark.parametrize("section", ["export", "build", "goal", "measure"])
