@@ -28,6 +28,8 @@ __all__ = ["ShortRecoveries", "Way"]
 
 _EPOCHS = 4
 """At most: no more than the stages that recover are given."""
+_ITSELF = {"teachers": "itself", "weighting": "uniform"}
+"""Whom they learn from: ways are compared, and other teachers would be asked about each size."""
 _TRAINED_ON, _JUDGED_ON = 1024, 512
 _SHARE_JUDGED = 0.3
 """Of a small training split."""
@@ -122,10 +124,10 @@ class ShortRecoveries:
         stages: list[Stage] = []
         if shrinks:
             schedule = recipe.downsample.schedule.model_copy(update={"epochs": epochs})
-            stages.append(recipe.downsample.model_copy(update={"size": size, "schedule": schedule}))
+            stages.append(recipe.downsample.model_copy(update={"size": size, "schedule": schedule, **_ITSELF}))
         if prunes:
             schedule = recipe.prune.schedule.model_copy(update={"epochs": epochs})
-            update = {"schedule": schedule, "rounds": 1}
+            update = {"schedule": schedule, "rounds": 1, **_ITSELF}
             stages.append(recipe.prune.within(fewer, gone).model_copy(update=update))
         for stage in stages:
             network = own.execute(stage, {ArtifactKind.NETWORK: network}).artifact

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pipeline.data.dataset import Dataset, Sample
+from pipeline.planning.goal import short_recovery
 from pipeline.planning.goal.outline import Outline
 from pipeline.planning.goal.short_recovery import ShortRecoveries, Way, _some_images
 from pipeline.progress import SilentProgress
@@ -72,3 +74,36 @@ def test_another_way_than_the_best_is_told_as_such_and_only_what_was_recovered_i
         "24x24": "comes back to most, but no plan for it was measured to hold the goal",
         "16x16": "taken, since it was measured to hold the goal",
     }
+
+
+def test_ways_learn_from_the_network_itself_whoever_teaches_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    taught = {"teachers": "all", "weighting": [1.0, 2.0]}
+    recipe = Recipe.model_validate({"model": "resnet18", "prune": taught, "downsample": taught})
+    parts = SimpleNamespace(dataset=_dataset(10), preprocess=SimpleNamespace(size=(32, 32), at=lambda size: size))
+    executed: list[Any] = []
+    chain = _Executed(executed, SimpleNamespace(recipe=recipe, size_is_open=True, skipped={}, parts=parts))
+    monkeypatch.setattr(short_recovery, "replace", lambda parts, **_: parts)
+    monkeypatch.setattr(short_recovery, "_judged", lambda *_: (0.5, 1.0))
+    anything: Any = None
+    way = replace(_way(24), outline=replace(_way(24).outline, gone=("layer1.1",)))
+
+    ShortRecoveries(cast("Any", chain), anything, {})._recovered(way)
+
+    assert [stage.name for stage in executed] == ["downsample", "prune"]
+    assert {(stage.teachers, stage.weighting) for stage in executed} == {("itself", "uniform")}
+
+
+class _Executed:
+    """A chain that remembers its stages."""
+
+    def __init__(self, executed: list[Any], plan: object) -> None:
+        self.executed, self.plan = executed, plan
+
+    def about(self, _: object) -> _Executed:
+        return self
+
+    fed = about
+
+    def execute(self, stage: Any, _: object) -> Any:  # noqa: ANN401 - a stage, and its result
+        self.executed.append(stage)
+        return SimpleNamespace(artifact=None)
