@@ -144,9 +144,9 @@ def test_of_standardised_logits_it_is_the_same_formula(
         for one in (student, teacher)
     )
     wanted = _FORMULAS[name](mine, _softmax(theirs / temperature), labels, temperature)
-    assert float(_standardised_loss(name, torch.from_numpy(student), teacher, labels, temperature)) == pytest.approx(
-        wanted, rel=1e-4, abs=1e-5
-    )
+    assert float(
+        _loss(name, torch.from_numpy(student), teacher, labels, temperature, standardise=True)
+    ) == pytest.approx(wanted, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -154,17 +154,31 @@ def test_of_standardised_logits_the_slope_is_that_of_finite_differences(name: st
     generator = np.random.default_rng(0)
     student = torch.from_numpy(generator.normal(0, 2, (4, 5))).requires_grad_()
     teacher, labels = generator.normal(0, 2, (4, 5)), np.array([0, 3, 2, 4])
-    assert torch.autograd.gradcheck(lambda logits: _standardised_loss(name, logits, teacher, labels, 2.0), (student,))
+    assert torch.autograd.gradcheck(
+        lambda logits: _loss(name, logits, teacher, labels, 2.0, standardise=True), (student,)
+    )
 
 
-def _standardised_loss(
-    name: str, student: torch.Tensor, teacher: np.ndarray, labels: np.ndarray, temperature: float
+@pytest.mark.parametrize("standardise", [False, True])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_network_in_bfloat16_is_taught_in_single_precision(name: str, *, standardise: bool) -> None:
+    generator = np.random.default_rng(0)
+    teacher, labels = generator.normal(0, 2, (8, 5)).astype(np.float32), np.arange(8) % 5
+    student = torch.from_numpy(teacher).add(0.05).mul(1.02).bfloat16()
+    exact = _loss(name, student.float(), teacher, labels, 4.0, standardise=standardise)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        taught = _loss(name, student, teacher, labels, 4.0, standardise=standardise)
+    torch.testing.assert_close(taught, exact)
+
+
+def _loss(
+    name: str, student: torch.Tensor, teacher: np.ndarray, labels: np.ndarray, temperature: float, *, standardise: bool
 ) -> torch.Tensor:
     """As a student's training takes it: by the task, of a teacher's answers."""
     batch = Batch(
         indices=torch.arange(len(labels)), inputs=torch.zeros(len(labels), 1), labels=torch.from_numpy(labels), view=0
     )
-    teaching = Teaching(losses={name: 1.0}, temperature=temperature, standardise=True)
+    teaching = Teaching(losses={name: 1.0}, temperature=temperature, standardise=standardise)
     return Classification().distillation_loss(student, [{"logits": torch.from_numpy(teacher)}], batch, teaching)
 
 
