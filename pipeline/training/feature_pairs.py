@@ -209,9 +209,9 @@ class FeatureLosses(nn.Module):
             with torch.no_grad():
                 teacher.to(batch.inputs.device)(batch.inputs)
             for pair in pairs:
-                ours, theirs = self._ours.seen[pair.student], watch.seen[pair.teacher]
+                ours, theirs = self._ours.seen[pair.student], _at_least_single(watch.seen[pair.teacher])
                 if "features" in self._weights:
-                    projected = next(projections)(ours)
+                    projected = _at_least_single(next(projections)(ours))
                     energy = theirs.pow(2).mean().clamp(min=1e-12)
                     total = total + self._weights["features"] * functional.mse_loss(projected, theirs) / energy
                 if "attention" in self._weights:
@@ -229,7 +229,12 @@ class FeatureLosses(nn.Module):
 
 def attention(features: Tensor) -> Tensor:
     """Where a layer looks: the sum of its squared channels, of length 1, (batch, height * width)."""
-    return functional.normalize(features.pow(2).mean(dim=1).flatten(start_dim=1), dim=1)
+    return functional.normalize(_at_least_single(features).pow(2).mean(dim=1).flatten(start_dim=1), dim=1)
+
+
+def _at_least_single(features: Tensor) -> Tensor:
+    """In 32 bits or as many as they have: autocast leaves squares and means in bfloat16 on CPUs."""
+    return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
 class _Watch:

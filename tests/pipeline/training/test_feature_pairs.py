@@ -96,6 +96,22 @@ def test_the_slope_of_a_loss_on_layers_is_that_of_finite_differences(batch: Batc
     assert torch.autograd.gradcheck(loss, (weight, *kernels))
 
 
+@pytest.mark.parametrize("name", ["features", "attention"])
+def test_layers_that_answer_in_bfloat16_are_compared_in_single_precision(batch: Batch, name: str) -> None:
+    student, teacher = nn.Sequential(nn.Identity()), nn.Sequential(nn.Identity(), nn.Identity())
+    halved = replace(batch, inputs=batch.inputs.bfloat16())
+    losses = FeatureLosses(student, [teacher], batch.inputs, {name: 1.0})
+    found = []
+    for projection in losses.projections:
+        projection.weight.data = torch.eye(3)[:, :, None, None]  # rounds nothing itself
+    for features in (halved.inputs, halved.inputs.float()):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=features.dtype == torch.bfloat16):
+            student(features.flip(-1))
+            found.append(losses(replace(batch, inputs=features)))
+    assert found[0].dtype == torch.float32
+    torch.testing.assert_close(found[0], found[1])
+
+
 def test_pairs_that_are_named_are_those_that_are_compared(batch: Batch) -> None:
     student, teacher = _network(4, 6), _network(8, 10, 12)
     losses = FeatureLosses(student, [teacher, teacher], batch.inputs, {"attention": 1.0}, [{"0": "1", "2": "3"}, {}])
