@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
 from pipeline.errors import DataError
+from pipeline.runner.preflight import preflight
 from pipeline.stages.answers import AskTeacher
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ __all__ = ["write_answers_file"]
 def write_answers_file(chain: Chain, out: Path) -> int:
     """Ask the plan's network about every image that a student may train on; returns how many those were.
 
-    The test images are not among them.
+    The test images are not among them. The network is tried first, as before a deploy: how it answers decides how it is
+    read, and what it does not answer is told before it is trained.
 
     Args:
         chain: The run; of its stages only the baseline is executed, which trains where the weights do not fit the data.
@@ -28,6 +30,7 @@ def write_answers_file(chain: Chain, out: Path) -> int:
 
     Raises:
         DataError: when there are no such images.
+        UsageError, WeightsError, ResourceError: as of :func:`pipeline.runner.preflight.preflight`.
     """
     import torch
 
@@ -40,6 +43,7 @@ def write_answers_file(chain: Chain, out: Path) -> int:
         raise DataError(
             "there are no images to answer", where=chain.plan.recipe.data.source, fix="add images to the folder"
         )
+    chain = preflight(chain, (out.parent,))
     network = chain.execute(chain.plan.recipe.baseline, {}).artifact
     about_all = chain.about(replace(chain.plan.parts, dataset=replace(dataset, train=samples)))
     answers = about_all.execute(AskTeacher(views=1), {ArtifactKind.NETWORK: network}).artifact

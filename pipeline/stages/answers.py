@@ -77,7 +77,7 @@ class TakeAnswers(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "answers"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.ANSWERS
     reads: ClassVar[tuple[str, ...]] = ("train", "task")

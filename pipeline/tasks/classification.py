@@ -198,6 +198,8 @@ class Classification:
         """The logits with their columns in the wanted order."""
         from pipeline.tasks.distillation.kept_logits import kept_logits
 
+        if shared["logits"].shape[1] != len(have):
+            raise IndexError(shared["logits"].shape[1])  # which column is which class nobody knows
         return kept_logits(shared["logits"][:, [have.index(name) for name in want]])
 
     def distillation_loss(

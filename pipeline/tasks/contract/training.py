@@ -103,7 +103,7 @@ class TrainingContract(Protocol):
             want: Those of the data, each of which is among the file's.
 
         Raises:
-            KeyError, IndexError: when something is not in the file, or there are fewer classes in it than it says.
+            KeyError, IndexError: when something is not in the file, or there are other classes in it than it says.
         """
         ...
 

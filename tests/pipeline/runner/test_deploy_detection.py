@@ -594,7 +594,7 @@ def test_what_a_detector_says_leaves_the_house_without_it(deployed: Deployed, pl
     own = Chain(
         make_plan(_recipe(place, weights=str(weights)), store, SilentProgress()), store, SilentProgress(), print
     )
-    count = write_answers_file(preflight(own, []), place / "theirs.safetensors")
+    count = write_answers_file(own, place / "theirs.safetensors")
     plan = make_plan(_recipe(place, distill={"teachers": [str(place / "theirs.safetensors")]}), store, SilentProgress())
     (taken,) = plan.answer_files
     said = Chain(plan, store, SilentProgress(), print).execute(taken, {}).artifact

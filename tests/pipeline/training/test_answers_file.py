@@ -85,10 +85,12 @@ def test_answers_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
         read_shared(path)
 
 
-def test_fewer_classes_than_it_says_are_damage(tmp_path: Path) -> None:
-    _write(tmp_path / "few.safetensors", {"logits": torch.zeros(1, 2)}, "a.png")
-    with pytest.raises(WeightsError, match="damaged"):
-        read_shared(tmp_path / "few.safetensors").about(_samples("a.png"), ("x", "z"), _TASK)
+@pytest.mark.parametrize("columns", [2, 5])
+def test_other_classes_than_it_says_are_damage(tmp_path: Path, columns: int) -> None:
+    _write(tmp_path / "other.safetensors", {"logits": torch.zeros(1, columns)}, "a.png")
+    with pytest.raises(WeightsError, match="damaged") as raised:
+        read_shared(tmp_path / "other.safetensors").about(_samples("a.png"), ("x", "y"), _TASK)
+    assert f"logits (1, {columns}), 1 images, 3 classes" in str(raised.value)
 
 
 def test_answers_of_another_task_are_refused(file: Path) -> None:
