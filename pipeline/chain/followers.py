@@ -10,13 +10,14 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.environment import processes_together
-from pipeline.errors import EdgewrightError
+from pipeline.errors import EdgewrightError, printable
 from pipeline.progress import SilentProgress
 from pipeline.stage import Workspace
 
@@ -32,6 +33,9 @@ TRAINING_STAGES = frozenset({"baseline", "answers", "distill", "downsample", "pr
 
 _PATIENCE = timedelta(days=7)
 """The others wait while the first one measures."""
+
+_SAID_WITHIN_S = 60.0
+"""In which the first process has ended or said what comes next, where an error that another one met is its own too."""
 
 
 @contextmanager
@@ -81,8 +85,10 @@ def _tell(work: object) -> None:
 def _follow() -> None:
     """Run what the first process runs, until it says that this is all.
 
-    What a stage raises is left to the first process, which it happens to as well. Waiting is done outside of Python,
-    which would notice a signal only afterwards: signals end this process at once, and there is nothing to tidy up.
+    What a stage raises is left to the first process, which it happens to as well. Where it does not, the first one
+    waits for this process within the training: this one then tells the error and ends, which ends the others too.
+    Waiting is done outside of Python, which would notice a signal only afterwards: signals end this process at once,
+    and there is nothing to tidy up.
 
     Raises:
         SystemExit: when the first process has ended.
@@ -91,19 +97,44 @@ def _follow() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
+    failed: EdgewrightError | None = None
     while True:
         told: list[Any] = [None]
         try:
-            distributed.broadcast_object_list(told, src=0)
+            with _ending_with(failed):
+                distributed.broadcast_object_list(told, src=0)
         except RuntimeError:  # the first one has said, or its end has shown, what there is to say
             sys.exit(1)
         if told[0] is None:
             distributed.destroy_process_group()
             return
         stage, inputs, seed, kept = told[0]
+        failed = None
         with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
             work = Workspace(folder=Path(folder), seed=seed, progress=SilentProgress(), kept=kept)
             try:
                 stage.run(inputs, work)
-            except EdgewrightError:
-                continue
+            except EdgewrightError as error:
+                failed = error
+
+
+@contextmanager
+def _ending_with(failed: EdgewrightError | None) -> Iterator[None]:
+    """End this process, from another thread, should the block wait too long after an error that was met here."""
+    if failed is None:
+        yield
+        return
+    timer = threading.Timer(_SAID_WITHIN_S, _end, [failed])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _end(error: EdgewrightError) -> None:
+    """Tell what was met here alone; the process ends around whatever it waits in."""
+    sys.stderr.write(printable(f"error: in one of the processes that train along: {error}\n"))
+    sys.stderr.flush()
+    os._exit(1)

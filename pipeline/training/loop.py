@@ -191,14 +191,17 @@ class _Step(nn.Module):
 
 
 def _see_all_at(steps: int, ranks: Ranks, *, where: str) -> None:
-    """See that all processes go on from the same step; nobody writes before, what another one still reads."""
-    first = ranks.as_the_first_says(steps)
-    ranks.wait()
-    if first != steps:
+    """See that all processes go on from the same step; nobody writes before, what another one still reads.
+
+    All of them find out: the others would wait for one that alone has ended by it.
+    """
+    found = ranks.gathered({ranks.number: steps})
+    stray = next((number for number, own in found.items() if own != found[0]), None)
+    if stray is not None:
         raise EdgewrightError(
             "the processes that train together do not find the same checkpoint",
             where=where,
-            got=f"step {steps} here, step {first:.0f} in the first of them",
+            got=f"step {found[0]} in the first of them, step {found[stray]} in number {stray + 1}",
             fix="put the store on a disk that all of them see (EDGEWRIGHT_CACHE), and start the same command again",
         )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import signal
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -124,6 +126,35 @@ def test_what_a_stage_raises_is_told_by_the_first_one_alone(line: _Line, inputs:
     with led() as leading:
         assert not leading
     assert [name for name, *_ in _Stage.runs] == ["baseline", "distill"]
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    assert all(timer.finished.is_set() for timer in timers)  # nothing ends a process that goes on
+
+
+def test_an_error_of_a_follower_alone_ends_it_while_the_first_one_waits_for_it(
+    line: _Line, inputs: Inputs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes: list[int] = []
+    ended = threading.Event()
+    broadcast = line.broadcast
+
+    def waiting(objects: list[Any], src: int) -> None:
+        if line.rank and not line.told:
+            assert ended.wait(10), "nobody ends the process, which would wait here for a week"
+        broadcast(objects, src)
+
+    def end(code: int) -> None:
+        codes.append(code)
+        ended.set()
+
+    monkeypatch.setattr("pipeline.chain.followers._SAID_WITHIN_S", 0.0)
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(distributed, "broadcast_object_list", waiting)
+    _call("baseline", inputs, fails=True)
+    line.rank = 1
+    with pytest.raises(SystemExit), led():
+        pytest.fail("a follower does not enter the block")
+    assert codes == [1]
+    assert capsys.readouterr().err == "error: in one of the processes that train along: it did not work\n"
 
 
 def test_when_the_first_one_has_failed_the_others_end_without_a_word(
