@@ -10,7 +10,7 @@ from pipeline.artifact import sha256_of_file
 from pipeline.chain.preprocessing import preprocess_of, resized
 from pipeline.chain.teacher_classes import columns_of
 from pipeline.errors import UsageError, WeightsError
-from pipeline.models.resolve import PINNED, resolve_model, resolve_weights
+from pipeline.models.resolve import PINNED, WEIGHTS_FILES, resolve_model, resolve_weights
 from pipeline.preprocess_section import InputSection
 from pipeline.stages.answers import TakeAnswers
 from pipeline.typed_path import typed_path
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["NamedTeacher", "answer_files", "in_named_order", "is_file_of_answers", "named_teachers", "teacher_parts"]
 
 _One = TypeVar("_One")
-
-_WEIGHTS = (".safetensors", ".pt", ".pth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def named_teachers(recipe: Recipe, task: Task) -> tuple[NamedTeacher, ...]:
             continue
         name, at, weights = text.rpartition("@")
         if not at or not (
-            weights in {"pretrained", "none"} or weights.startswith(PINNED) or weights.endswith(_WEIGHTS)
+            weights in {"pretrained", "none"} or weights.startswith(PINNED) or weights.endswith(WEIGHTS_FILES)
         ):
             name, weights = text, ""  # a sign within the name of a folder
         model = resolve_model(name)

@@ -19,16 +19,18 @@ from pipeline.typed_path import typed_path
 if TYPE_CHECKING:
     from pipeline.progress import Progress
 
-__all__ = ["PINNED", "resolve_model", "resolve_weights"]
+__all__ = ["PINNED", "WEIGHTS_FILES", "resolve_model", "resolve_weights"]
 
 PINNED = "pretrained:"
 """Before the SHA-256 of published weights that nothing else may take the place of."""
+
+WEIGHTS_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
+"""How a file's name ends that may hold weights: safetensors, and state dicts saved with ``torch.save``."""
 
 _MODELS = (
     "a torchvision classifier or detector such as resnet50, timm/NAME, yolo/NAME, path/to/file.py:factory, "
     "or path/to/model.onnx"
 )
-_STATE_DICTS = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 
 
 def resolve_model(text: str) -> ModelSource:
@@ -166,7 +168,7 @@ def _check_weights_file(file: Path, text: str) -> None:
             if close
             else "pretrained, none, a .safetensors or a .pth file",
         )
-    if file.suffix not in {".safetensors", *_STATE_DICTS}:
+    if file.suffix not in WEIGHTS_FILES:
         raise WeightsError(
             "unknown kind of weights file",
             where=text,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.models.resolve import WEIGHTS_FILES
 from pipeline.recipe.records import Recipe
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["names_alone", "shortened_places", "without_home"]
 
-_FILES = (".npz", ".onnx", ".pt", ".pth", ".py", ".safetensors", ".txt")
+_FILES = (".npz", ".onnx", ".py", ".txt", *WEIGHTS_FILES)
 
 
 def without_home(recipe: Recipe) -> Recipe:

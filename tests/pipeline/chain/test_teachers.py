@@ -10,6 +10,7 @@ import pytest
 from pipeline.chain.teachers import answer_files, in_named_order, named_teachers, teacher_parts
 from pipeline.errors import EdgewrightError, UsageError, WeightsError
 from pipeline.models import WeightsSource
+from pipeline.models.resolve import WEIGHTS_FILES
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
 from pipeline.tasks.classification import Classification
@@ -47,6 +48,12 @@ def test_where_none_is_named_the_usual_ones_teach() -> None:
 def test_weights_stand_behind_the_sign(text: str, name: str, weights: str | None) -> None:
     (found,) = named_teachers(_recipe(text), _TASK)
     assert (found.model.name, found.weights) == (name, weights)
+
+
+@pytest.mark.parametrize("suffix", WEIGHTS_FILES)
+def test_a_teacher_takes_the_files_of_weights_that_the_student_takes(suffix: str) -> None:
+    (found,) = named_teachers(_recipe(f"resnet50@my/w{suffix}"), _TASK)
+    assert (found.model.name, found.weights) == ("resnet50", f"my/w{suffix}")
 
 
 def test_a_sign_within_a_path_is_none(tiny_file: Path, tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def test_home_and_working_folder_are_not_said_and_all_else_stays(tmp_path: Path)
 
 
 def test_what_goes_to_others_says_no_folder() -> None:
-    texts = ["/home/some:body/a.py:b", "resnet18@/home/r.pth", "timm/resnet18"]
-    assert names_alone(texts) == ["a.py:b", "resnet18@r.pth", "timm/resnet18"]
+    texts = ["/home/some:body/a.py:b", "resnet18@/home/r.pth", "vgg16@mine/v.bin", "timm/resnet18"]
+    assert names_alone(texts) == ["a.py:b", "resnet18@r.pth", "vgg16@v.bin", "timm/resnet18"]
 
 
 def test_what_names_no_place_stays_and_is_read_again(tmp_path: Path) -> None:
