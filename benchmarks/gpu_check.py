@@ -16,7 +16,7 @@ from pipeline.gpu import gpu_or_reason
 __all__ = ["gpu_tests", "main"]
 
 _TRAINING = ("torch", "torchvision", "lightning_fabric", "numpy", "PIL", "pydantic", "yaml")
-_TESTS = ("pytest", "pytest_timeout", *_TRAINING, "onnx", "onnxruntime")
+_TESTS = ("pytest", "pytest_timeout", *_TRAINING, "safetensors", "onnx", "onnxruntime")
 """What the tests import, and what the files beside them do that pytest reads first."""
 _DISTRIBUTIONS = {"PIL": "pillow", "yaml": "PyYAML"}
 """Modules that come under another name."""
@@ -25,11 +25,21 @@ _PRECISIONS = ("float32", "bf16", "fp16")
 _TESTS_S, _TRAINING_S = 230, 75
 """The tests, and training in each precision: together with what starts before them these stay within eight minutes."""
 
+_ASKED_S = 90
+"""Until PyTorch has started: it takes seconds, from a cold disk a minute."""
+_SEES_A_GPU = """
+import sys, torch
+if not torch.cuda.is_available():
+    made = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
+    sys.exit(f"PyTorch {torch.__version__} {made} and finds no GPU that it can use")
+"""
+"""In a process of its own: whoever starts CUDA holds some of the GPU's memory."""
+
 _MARK = "@pytest.mark.gpu"
 
 
 def main() -> int:
-    """Print what was found; 0 where everything that could be tried held, 1 where not, 2 without a GPU."""
+    """Print what was found; 0 where all that could be tried held, 1 where not, 2 where nothing could be."""
     found = gpu_or_reason()
     if isinstance(found, str):
         _say(f"gpu-check: {found}")
@@ -38,6 +48,9 @@ def main() -> int:
     for name in _TESTS:
         _say(f"  {name} {_version(name)}")
     lacking = {name for name in _TESTS if find_spec(name) is None}
+    if "torch" not in lacking and _run([sys.executable, "-c", _SEES_A_GPU], _ASKED_S) != 0:
+        _say("gpu-check: nothing was tried, since PyTorch does not use this GPU")
+        return 2
     codes = []
     if lacking:
         _say(f"tests: left out, {', '.join(sorted(lacking))} not installed")
@@ -51,8 +64,11 @@ def main() -> int:
     else:
         for precision in _PRECISIONS:
             _say(f"training a ResNet-18 in {precision} at 128 pixels, images a second:")
-            sizes = ["--rounds", "3", "--side", "128", "--images", "2048", "--precision", precision]
+            sizes = ["--rounds", "3", "--side", "128", "--images", "1024", "--precision", precision]
             codes.append(_run([sys.executable, "-m", "benchmarks.training_speed", *sizes], _TRAINING_S))
+    if not codes:
+        _say("gpu-check: nothing was tried; install what is lacking, or name a Python that has it (PYTHON=...)")
+        return 2
     return int(any(codes))
 
 

@@ -102,10 +102,10 @@ def compare_training(*, rounds: int, side: int, images: int, precision: str = "f
     schedule = Schedule(epochs=2, batch_size=64, augment=("flip", "shift"), precision=precision)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         samples = _jpegs(Path(folder), images, side)
-        kept = _images(samples, side)
+        kept, bare = _images(samples, side), _Kept(samples)
         yield Ratio(
             name="loop in memory, against a bare loop",
-            **_rounds(rounds, lambda: _ours(kept, schedule), lambda: _bare(_Kept(samples), schedule)),
+            **_rounds(rounds, lambda: _ours(kept, schedule), lambda: _bare(bare, schedule)),
         )
         anew = _images(samples, side, keep=False)
         yield Ratio(
