@@ -130,10 +130,10 @@ class Checkpoints:
             state: Of a training that has not begun.
             progress: Told of a file that is damaged.
         """
-        from safetensors import SafetensorError
-
         if self._file is None or not self._file.is_file():
             return
+        from safetensors import SafetensorError
+
         try:
             tensors, texts = read_tensors(self._file)
             told = json.loads(texts["state"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -128,6 +129,13 @@ def test_a_checkpoint_of_another_training_is_told_and_leaves_nothing_behind(tmp_
     assert "is of another training, so that this one starts anew: " in note
     assert state.told() == before[1]
     assert all(torch.equal(value, before[0][name]) for name, value in state.tensors().items())
+
+
+def test_where_nothing_is_left_nothing_that_reads_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    progress = _Notes()
+    Checkpoints(None, "a").restore(_state(2.0**10), progress)
+    assert progress.notes == []
 
 
 def test_memory_that_runs_out_while_a_checkpoint_is_put_back_starts_nothing_anew(
