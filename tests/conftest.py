@@ -210,7 +210,7 @@ def calibration(session_parts: Parts, device_store: Store, run: Run) -> Artifact
     from pipeline.models.build import build_network
     from pipeline.models.files import save_network
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_network(session_parts.model, classes=3).eval()
     with device_store.workspace() as folder:

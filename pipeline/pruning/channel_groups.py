@@ -117,7 +117,7 @@ class ChannelGroups:
             seed: Of the run, which decides what goes by chance.
             number: Of the round, from 1.
         """
-        with torch.random.fork_rng(), gradients_of(self._importance, self._network, images, task):
+        with torch.random.fork_rng(devices=[]), gradients_of(self._importance, self._network, images, task):
             torch.manual_seed(seed + number)
             yield
 

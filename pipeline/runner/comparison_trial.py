@@ -60,7 +60,7 @@ def try_comparison(plan: Plan, store: Store) -> None:
 
     from pipeline.training.inside_losses import inside_losses
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         student = _network(plan.parts)
         texts = [text for text in teaching.teachers or () if not is_file_of_answers(text)]

@@ -135,7 +135,7 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
 
     classes, task = len(parts.dataset.classes), parts.task
     shape, key = parts.preprocess.shape, _key(plan, parts, prune=prune)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         images = torch.randn(_IMAGES, *shape[1:])
         one_number = task.one_number(build_network(parts.model, classes=classes), images) if classes == 2 else None

@@ -209,7 +209,7 @@ def _of_torch(plan: Plan) -> Callable[[Array], list[Outputs]]:
     from pipeline.models.weights import load_weights
 
     parts, classes = plan.parts, len(plan.parts.dataset.classes)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         probe = torch.randn(2, *parts.preprocess.shape[1:])
         network = build_network(parts.model, classes=classes).eval()

@@ -72,6 +72,6 @@ class FirstLesson(BaseModel):
         subject = inputs.subject
         if not self.objects_first or subject.weights.knows_backbone:
             return None
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(work.seed)
             return subject.task.lesson(network, images, classes=len(subject.classes))

@@ -39,7 +39,7 @@ def starting_network(inputs: Inputs, work: Workspace) -> Start:
     from pipeline.models.weights import load_weights
 
     subject = inputs.subject
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(work.seed)
         network = build_network(subject.model, classes=len(subject.classes))
         probe = torch.randn(subject.preprocess.shape)

@@ -100,7 +100,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     state = TrainingState(learned, optimizer, scaler)
     checkpoints = Checkpoints(kept, description.replace(" ", "-").replace("/", "-"), writes=ranks.first)
     with (
-        torch.random.fork_rng(),
+        torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []),
         progress.track(description, total) as ticker,
         peers_may_end(),
         _quick_convolutions(network, fabric.device, schedule),

@@ -43,7 +43,7 @@ def make(file):
 @pytest.fixture(scope="module")
 def network(tiny_file: Path) -> nn.Module:
     names: dict[str, Any] = {}
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         exec(_MAKE, names)  # noqa: S102 - our own text above
         made: nn.Module = names["make"](tiny_file)
     return made

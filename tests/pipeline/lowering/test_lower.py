@@ -27,7 +27,7 @@ _IMAGES = [np.random.default_rng(number).standard_normal((1, 3, 8, 8)).astype(np
 
 def _around(layer: nn.Module) -> nn.Sequential:
     """A classifier with the layer in its middle."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), layer, nn.Flatten(), nn.Linear(144, 3))
 

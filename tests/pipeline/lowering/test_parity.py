@@ -126,7 +126,7 @@ def test_all_outputs_of_all_batches_come_back() -> None:
 
 def _layers() -> nn.Sequential:
     """Convolutions with activations that overwrite what they get."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return nn.Sequential(
             nn.Conv2d(3, 4, 3, padding=1),

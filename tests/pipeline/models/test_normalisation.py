@@ -24,7 +24,7 @@ def images() -> np.ndarray:
 @pytest.fixture(scope="module")
 def network(images: np.ndarray) -> nn.Module:
     """Its batch normalisation has met these pictures, normalised."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8, momentum=None), nn.ReLU())
         made.train()

@@ -80,7 +80,7 @@ def tiny(tiny_file: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFact
     """The tiny network with random weights, on the calibration images of its three colours."""
     dataset = open_dataset(str(tiny_data), cache=tmp_path_factory.mktemp("data-cache"))
     preprocess = PreprocessSpec(size=(16, 16), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_network(resolve_model(f"{tiny_file}:tiny"), classes=3).eval()
     example = torch.zeros(1, 3, 16, 16)

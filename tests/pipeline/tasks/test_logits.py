@@ -25,7 +25,7 @@ def images(tiny_dataset: Dataset, tiny_preprocess: PreprocessSpec) -> TrainingIm
 
 
 def _network(*ending: nn.Module) -> nn.Module:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3), *ending)
 

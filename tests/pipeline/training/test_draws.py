@@ -16,7 +16,7 @@ def _drawn(seed: int, process: int, step: int) -> tuple[float, ...]:
 
 
 def test_seed_process_and_step_decide_what_is_drawn() -> None:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         first = _drawn(1, 0, 7)
         torch.rand(3)
         assert _drawn(1, 0, 7) == first
@@ -31,7 +31,7 @@ def test_they_decide_what_is_drawn_on_a_gpu() -> None:
         seed_step(torch.device("cuda"), seed=1, process=0, step=step)
         return tuple(torch.rand(4, device="cuda").tolist())
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=["cuda"]):
         first = drawn(7)
         assert drawn(8) != first
         assert drawn(7) == first

@@ -49,7 +49,7 @@ class _Body(nn.Module):
 
 def _detector(kind: str, width: int = 8, *, side: int = 8, seed: int = 0) -> nn.Module:
     """Of a kind, with random weights of some size, for inputs as they are."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network: Any
         if kind.startswith("yolo/"):

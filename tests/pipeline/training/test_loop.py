@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 from pipeline.errors import EdgewrightError, UsageError
@@ -37,7 +38,7 @@ def images(session_parts: Parts) -> TrainingImages:
 
 def _network() -> nn.Sequential:
     """The same one at each call; its dropout draws random numbers in every step."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         return nn.Sequential(
             nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(), nn.Linear(392, 3)
@@ -590,6 +591,22 @@ def test_bf16_learns_too_and_leaves_float32_weights(images: TrainingImages) -> N
     with torch.no_grad():
         said = network(images.first(len(images))).argmax(dim=1)
     assert float((said == images.labels).double().mean()) > 0.9
+
+
+def test_gpus_that_a_training_does_not_use_are_left_alone(
+    images: TrainingImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at, fork = list[object](), torch.random.fork_rng
+
+    def noted(devices: object = "every GPU there is") -> object:
+        looked_at.append(devices)
+        return fork(devices=[])
+
+    monkeypatch.setattr("pipeline.training.loop.fabric_for", lambda *_: Fabric(accelerator="cpu", devices=1))
+    monkeypatch.setattr(torch.random, "fork_rng", noted)
+    _train(_undropped(), images, Schedule(epochs=1))
+    assert looked_at
+    assert all(devices == [] for devices in looked_at)
 
 
 @pytest.mark.gpu

@@ -20,7 +20,7 @@ EMPTY = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)
 
 
 def _network(name: str) -> YoloDetector:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_yolo(name, 2)
     network.transform.min_size, network.transform.max_size = (SIDE,), SIDE
@@ -79,7 +79,7 @@ def test_it_learns_where_things_are_and_what(name: str) -> None:
     images, targets = torch.stack([image for image, _ in scenes]), [target for _, target in scenes]
     network = _network(name).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for _ in range(100):
             losses = network(images, targets)

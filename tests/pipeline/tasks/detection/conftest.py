@@ -157,7 +157,7 @@ def tiny_detector() -> Detector:
 
     @functools.cache
     def made(kind: str) -> nn.Module:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return _made_lively(_tiny(kind), _pictures(_looks(kind)))
 
@@ -169,7 +169,7 @@ def torchvision_detector() -> Callable[[str, int], nn.Module]:
     """Makes a detector of torchvision, or a YOLO, by name that takes images of that side as they are."""
 
     def make(name: str, side: int) -> nn.Module:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             if name.startswith("yolo/"):
                 network = build_yolo(name.removeprefix("yolo/"), CLASSES - 1)
@@ -197,7 +197,7 @@ def trained_detector() -> Detector:
     """Makes a tiny detector of a kind that learned for some seconds where the rectangles are."""
 
     def make(kind: str) -> nn.Module:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             network = _made_lively(_tiny(kind), _pictures(4)).train()
             images, truths = _scenes(64)

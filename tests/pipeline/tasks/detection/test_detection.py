@@ -152,7 +152,7 @@ def test_a_detector_learns_what_its_teachers_are_sure_of() -> None:
 
 @pytest.mark.parametrize("name", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"])
 def test_a_detector_by_name_learns_from_boxes_and_says_how_it_is_read(name: str) -> None:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_network(resolve_model(name), classes=3)
         inputs = torch.randn(2, 3, 64, 64)

@@ -47,7 +47,7 @@ SOURCE = DOCUMENTED[1]
 def _built(folder: Path, source: str, classes: int = CLASSES) -> nn.Module:
     (folder / "net.py").write_text(source, encoding="utf-8")
     model = replace(resolve_model(f"{folder}/net.py:net"), task="detection")
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return build_network(model, classes=classes)
 
