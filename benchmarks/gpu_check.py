@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -35,7 +36,8 @@ if not torch.cuda.is_available():
 """
 """In a process of its own: whoever starts CUDA holds some of the GPU's memory."""
 
-_MARK = "@pytest.mark.gpu"
+_MARK = re.compile(r"pytest\.mark\.gpu(?![\w\"])")
+"""Of a test or of one of its parameters; not within a text."""
 
 
 def main() -> int:
@@ -75,7 +77,7 @@ def main() -> int:
 def gpu_tests() -> list[Path]:
     """The files of tests in which some need a GPU."""
     every = (Path(__file__).parents[1] / "tests").rglob("test_*.py")
-    return sorted(path for path in every if f"\n{_MARK}\n" in path.read_text(encoding="utf-8"))
+    return sorted(path for path in every if _MARK.search(path.read_text(encoding="utf-8")))
 
 
 def _run(command: list[str], limit_s: float) -> int:

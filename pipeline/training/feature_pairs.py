@@ -222,9 +222,11 @@ class FeatureLosses(nn.Module):
         return total / len(self._teachers)
 
     def release(self) -> None:
-        """Watch no longer; the student is as it was."""
+        """Watch no longer; the student is as it was, and the teachers are on the CPU, where the next ones find them."""
         for watch in (self._ours, *self._theirs):
             watch.release()
+        for teacher in self._teachers:
+            teacher.to("cpu")
 
 
 def attention(features: Tensor) -> Tensor:

@@ -86,8 +86,9 @@ class HeadLosses(nn.Module):
         return total / len(self._forms)
 
     def release(self) -> None:
-        """Watch no longer; the student is as it was."""
+        """Watch no longer; the student is as it was, and the teachers are on the CPU."""
         self._hook.remove()
+        self._teachers.release()
 
     def _see(self, _module: nn.Module, _inputs: object, output: _Said) -> None:
         self._seen = output

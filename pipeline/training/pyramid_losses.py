@@ -108,8 +108,9 @@ class PyramidLosses(nn.Module):
         return self._weight * total / len(self.pairs)
 
     def release(self) -> None:
-        """Watch no longer; the student is as it was."""
+        """Watch no longer; the student is as it was, and the teachers are on the CPU."""
         self._hook.remove()
+        self._teachers.release()
 
     def _see(self, _module: nn.Module, _inputs: object, output: Any) -> None:  # noqa: ANN401 - levels, or one alone
         self._seen = by_level(output)

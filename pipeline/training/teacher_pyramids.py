@@ -45,6 +45,12 @@ class TeacherPyramids:
             self._latest = (inputs, found)
         return self._latest[1]
 
+    def release(self) -> None:
+        """Forget the batch; the teachers are on the CPU, where the next losses find them."""
+        self._latest = (None, [])
+        for network in self.networks:
+            network.to("cpu")
+
 
 def backbone_of(network: Any) -> nn.Module:  # noqa: ANN401 - torchvision has no types
     """What makes the pyramid.

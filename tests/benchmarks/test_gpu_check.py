@@ -27,6 +27,8 @@ def test_the_files_with_tests_that_need_a_gpu_are_found() -> None:
     found = {path.relative_to(_TESTS).as_posix() for path in gpu_tests()}
     assert {"pipeline/training/test_loop.py", "pipeline/test_gpu.py", "benchmarks/machine/test_gpu_state.py"} <= found
     assert all("pytest.mark.gpu" in (_TESTS / name).read_text(encoding="utf-8") for name in found)
+    assert "pipeline/training/test_feature_pairs.py" in found  # where one of a test's parameters needs one
+    assert "benchmarks/test_gpu_check.py" not in found
 
 
 @pytest.mark.parametrize("package", ["hypothesis", "typer", "openvino", "torch_pruning", "faster_coco_eval"])

@@ -180,3 +180,41 @@ def test_once_released_the_student_is_watched_no_longer(batch: Batch) -> None:
     losses = FeatureLosses(student, [_network(8)], batch.inputs, {"attention": 1.0})
     losses.release()
     assert not any(module._forward_hooks for module in student.modules())
+
+
+def test_once_released_the_teachers_are_where_the_next_training_looks_for_them(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, teacher, places = _network(4), _network(8), list[str]()
+    losses = FeatureLosses(student, [teacher], batch.inputs, {"attention": 1.0})
+    monkeypatch.setattr(teacher, "to", lambda device: places.append(str(device)) or teacher)
+    student(batch.inputs)
+    losses(batch)
+    places.clear()
+    losses.release()
+    assert places == ["cpu"]
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")],
+        ),
+    ],
+)
+def test_one_teacher_serves_two_trainings(batch: Batch, device: str) -> None:
+    teacher, found = _network(8), list[float]()
+    for _ in range(2):
+        student = _network(4)
+        student.load_state_dict({key: torch.full_like(value, 0.1) for key, value in student.state_dict().items()})
+        losses = FeatureLosses(student, [teacher], batch.inputs, {"features": 1.0, "attention": 1.0})
+        student.to(device)
+        losses.to(device)
+        there = replace(batch, inputs=batch.inputs.to(device))
+        student(there.inputs)
+        found.append(losses(there).item())
+        losses.release()
+    assert found[1] == pytest.approx(found[0])

@@ -122,6 +122,16 @@ def test_once_released_the_student_is_watched_no_longer(batch: Batch) -> None:
     assert not any(module._forward_hooks for module in student.modules())
 
 
+def test_once_released_the_teachers_are_where_the_next_training_looks_for_them(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, teacher, places = _Detector(4), _Detector(8), list[str]()
+    losses = PyramidLosses(student, TeacherPyramids([teacher]), batch.inputs, 1.0)
+    monkeypatch.setattr(teacher, "to", lambda device: places.append(str(device)) or teacher)
+    losses.release()
+    assert places == ["cpu"]
+
+
 def test_a_network_without_a_pyramid_is_refused(batch: Batch) -> None:
     with pytest.raises(UsageError, match="no feature pyramid"):
         PyramidLosses(nn.Sequential(nn.Conv2d(3, 4, 3)), TeacherPyramids([_Detector(8)]), batch.inputs, 1.0)
