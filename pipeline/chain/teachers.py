@@ -131,8 +131,11 @@ def in_named_order(texts: Sequence[str], networks: Iterable[_One], files: Iterab
 
 
 def is_file_of_answers(text: str) -> bool:
-    """Whether a teacher's name is that of a file, so that there is no network to look into."""
-    return text.endswith(".safetensors") and "@" not in text
+    """Whether a teacher's name is that of a file, so that there is no network to look into.
+
+    A sign in front of weights stands within the names of folders too: a file of that name is one.
+    """
+    return text.endswith(".safetensors") and ("@" not in text or typed_path(text).is_file())
 
 
 def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Path, progress: Progress) -> Parts:

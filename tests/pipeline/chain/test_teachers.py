@@ -79,6 +79,15 @@ def test_a_file_of_answers_is_a_teacher_without_network(tmp_path: Path) -> None:
     assert "file" not in taken.model_dump()  # its content counts, not its place
 
 
+def test_a_file_of_answers_may_lie_below_a_folder_with_a_sign_in_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "me@home" / "theirs.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(b"answers")
+    recipe = _recipe("resnet34", str(path))
+    assert [one.model.name for one in named_teachers(recipe, _TASK)] == ["resnet34"]
+    assert [taken.file for taken in answer_files(recipe)] == [path]
+
+
 def test_a_file_of_answers_that_is_not_there_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such file of answers"):
         answer_files(_recipe(str(tmp_path / "none.safetensors")))
