@@ -1,8 +1,9 @@
 """``python -m benchmarks.distillation RECIPE``: the same student by each loss, and by ever more views.
 
 Each row of the table is a deploy of the recipe with one thing changed, so that both students of a row, without and with
-teachers, see the same views for as many steps. Teachers answer once, and rows that have a training in common make it
-once. Names after the recipe choose rows; exit code 1 when one of them did not end well.
+teachers, see the same views for as many steps. Where the recipe writes ``baseline.schedule`` out, the student without
+teachers is trained by that in every row, whatever the row's views. Teachers answer once, and rows that have a training
+in common make it once. Names after the recipe choose rows; exit code 1 when one of them did not end well.
 """
 
 from __future__ import annotations
