@@ -30,6 +30,8 @@ _HELP = "docs/fleet.md has an example with every key"
 _NO_LETTER = re.compile(r"[^\w.+-]+")
 _OWN_DATA = "own"
 """What stands for the data that each recipe names itself."""
+_SAID_BY = {"model": "models", "weights": "models", "data.source": "data", "targets": "targets"}
+"""Keys of a recipe, and which key of the fleet's file says them."""
 _LONGEST = 80
 _MOST = 10_000
 """Cells; more of them are a slip."""
@@ -162,14 +164,10 @@ def _told(axes: Axes, known: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _recipe(model: ModelEntry, data: str | None, entry: RecipeEntry, target: str, where: str) -> Recipe:
-    typed = {
-        **(QUICK if entry.quick else {}),
-        **entry.settings,
-        "model": model.model,
-        "weights": model.weights,
-        "data.source": data,
-        "targets": [target],
-    }
+    axes = {"model": model.model, "weights": model.weights, "data.source": data, "targets": [target]}
+    said = {key: value for key, value in axes.items() if value is not None}  # None leaves it to the settings
+    _refuse_twice(entry.settings, said, where)
+    typed = {**(QUICK if entry.quick else {}), **entry.settings, **said}
     try:
         return read_recipe(typed_path(entry.file) if entry.file else None, typed, typed_at=where)
     except UsageError as error:
@@ -177,3 +175,17 @@ def _recipe(model: ModelEntry, data: str | None, entry: RecipeEntry, target: str
             raise
         place = where if error.where in {None, "recipe"} else f"{where}: {error.where}"
         raise RecipeError(error.what, where=place, got=error.got, expected=error.expected, fix=error.fix) from error
+
+
+def _refuse_twice(settings: Mapping[str, Any], said: Mapping[str, object], where: str) -> None:
+    """One of two values that differ would be dropped without a word."""
+    for key in said:
+        section, _, inner = key.partition(".")
+        below = settings.get(section)
+        if key in settings or (inner and isinstance(below, dict) and inner in below):
+            raise RecipeError(
+                f"{key} is not for settings here",
+                where=f"{where}: settings",
+                got=f"{key}, which the fleet's {_SAID_BY[key]} say too",
+                fix=f"say it in {_SAID_BY[key]} alone",
+            )

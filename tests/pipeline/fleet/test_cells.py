@@ -52,6 +52,30 @@ def test_a_recipe_is_a_file_quick_and_settings_in_this_order(cells: Cells, tmp_p
     assert (cell.recipe.build.budget_s, cell.recipe.prune.schedule.epochs) == (20, 1)
 
 
+def test_settings_say_what_the_axes_leave_open(cells: Cells) -> None:
+    (cell,) = cells("models: [a]\nrecipes: [{name: s, settings: {weights: none, data.source: /my/photos}}]\n")
+    assert (cell.recipe.weights, cell.recipe.data.source) == ("none", "/my/photos")
+
+
+@pytest.mark.parametrize(
+    ("axes", "setting", "key", "said_by"),
+    [
+        ("models: [a]", "model: b", "model", "models"),
+        ("models: [a]", "targets: [openvino]", "targets", "targets"),
+        ("models: [{model: a, weights: none}]", "weights: w.pt", "weights", "models"),
+        ("models: [a]\ndata: [digits]", "data.source: mine", "data.source", "data"),
+        ("models: [a]\ndata: [digits]", "data: {source: mine}", "data.source", "data"),
+    ],
+)
+def test_what_an_axis_says_is_refused_in_settings(
+    written: Written, axes: str, setting: str, key: str, said_by: str
+) -> None:
+    assert _told(written, f"{axes}\nrecipes: [{{name: s, settings: {{{setting}}}}}]\n") == (
+        f"fleet.yaml: recipes: s: settings: {key} is not for settings here\n"
+        f"  got: {key}, which the fleet's {said_by} say too\n  fix: say it in {said_by} alone"
+    )
+
+
 def test_a_text_stands_for_a_recipes_file(cells: Cells, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("seed: 5\n", encoding="utf-8")
     assert [cell.recipe.seed for cell in cells("models: [resnet18]\nrecipes: [r.yaml]\n")] == [5]
