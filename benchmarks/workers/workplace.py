@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks.machine.disturbance import MachineState, StateSampler
@@ -10,7 +12,7 @@ from benchmarks.workers.launch import one_at_a_time, run_worker
 from pipeline.environment import this_machine, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -32,6 +34,8 @@ class Workplace(Protocol):
         name: What the user calls it; None for the machine that this runs on.
         machine: What it is; the cores are those that may be used.
         identity: In keys: figures of places with the same one may be taken for each other.
+        waited_s: How long it was waited so far for the measurements of others, and for what had to be sent; seconds of
+            which whoever has a budget for measuring had nothing.
     """
 
     @property
@@ -40,6 +44,8 @@ class Workplace(Protocol):
     def machine(self) -> Machine: ...  # noqa: D102
     @property
     def identity(self) -> str: ...  # noqa: D102
+    @property
+    def waited_s(self) -> float: ...  # noqa: D102
 
     def versions(self, distributions: Sequence[str]) -> Mapping[str, str | None]:
         """What is installed there: of these distributions at least, None for one that is absent."""
@@ -116,6 +122,9 @@ class Workplace(Protocol):
 class _Here:
     name = None
 
+    def __init__(self) -> None:
+        self.waited_s = 0.0
+
     @property
     def machine(self) -> Machine:
         return this_machine()
@@ -136,8 +145,12 @@ class _Here:
     def doubts(self) -> list[str]:
         return []
 
-    def one_at_a_time(self) -> AbstractContextManager[None]:
-        return one_at_a_time()
+    @contextmanager
+    def one_at_a_time(self) -> Iterator[None]:
+        asked = time.monotonic()
+        with one_at_a_time():
+            self.waited_s += time.monotonic() - asked
+            yield
 
     def timed(
         self, engine: Engine, request: Mapping[str, Any], *, environment: Mapping[str, str] | None = None

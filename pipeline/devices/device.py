@@ -70,6 +70,7 @@ class Device:
 
     Attributes:
         facts: What it says of itself.
+        waited_s: For the measurements of others there, and for what was sent; seconds.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Device:
         self._sending = Sending(name, progress)
         self._progress, self._wait_s, self._as_it_is, self._lasting = progress, wait_s, as_it_is, lasting
         self._opened = ExitStack()
+        self.waited_s = 0.0
 
     def __enter__(self) -> Self:
         """Connect, send the code if it is not there, and start the agent.
@@ -189,8 +191,9 @@ class Device:
         Raises:
             ResourceError: when somebody else measures there for longer than one waits.
         """
+        asked, told = time.monotonic(), False
         self._connect_again()
-        until, told = time.monotonic() + self._wait_s, False
+        until = time.monotonic() + self._wait_s
         while (holder := self._link.ask({"ask": "take_turn"})["holder"]) is not None:
             if time.monotonic() > until:
                 raise ResourceError(
@@ -203,6 +206,7 @@ class Device:
                 self._progress.note(f"waiting for the measurement of another on {self.name} ({holder})")
                 told = True
             time.sleep(_ASK_AGAIN_S)
+        self.waited_s += time.monotonic() - asked
         yield
         self._link.ask({"ask": "give_turn_back"})  # after an error too: the agent's end does it
 
@@ -329,7 +333,7 @@ class Device:
         environment: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Send what is not there, run a worker, and give what the agent said of its end."""
-        self._sending.send(self._link, self.entry, dict(files.values()))
+        self._send(files)
         laid = {name: sha256 for name, (sha256, _) in files.items()}
         message = {
             "ask": "work", "module": module, "request": request, "files": laid, "answer": answer,
@@ -338,7 +342,7 @@ class Device:
         found = self._link.ask(message)
         if found.get("error") == "lacking":
             self._sending.forget()
-            self._sending.send(self._link, self.entry, dict(files.values()))
+            self._send(files)
             found = self._link.ask(message)
         if found.get("error") == "lacking":
             raise ResourceError(
@@ -360,6 +364,11 @@ class Device:
                 fix=error.fix,
             )
         return found
+
+    def _send(self, files: Mapping[str, tuple[str, Path]]) -> None:
+        began = time.monotonic()
+        self._sending.send(self._link, self.entry, dict(files.values()))
+        self.waited_s += time.monotonic() - began
 
 
 def device_of(text: str, progress: Progress, *, as_it_is: bool = False, lasting: bool = False) -> Device:

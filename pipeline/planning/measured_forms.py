@@ -68,6 +68,7 @@ class MeasuredForms:
                 "goal.max_accuracy_drop": f"{goal.max_accuracy_drop:g}",
                 "goal.min_agreement": goal.min_agreement,
             },
+            chain.plan.place,
         )
         self.limit = AccuracyLimit(goal=goal, task=chain.plan.parts.task)
         self.calibrated = read_calibration(artifacts[ArtifactKind.CALIBRATION])

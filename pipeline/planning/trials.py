@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.workers.workplace import HERE
 from pipeline.report.choice_record import MeasuredChoice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from benchmarks.workers.workplace import Workplace
 
 __all__ = ["Trials"]
 
@@ -19,18 +22,23 @@ class Trials:
     Args:
         among: What there is to choose from.
         asked: Key of the recipe to what it says of limits and of the time for looking; None says nothing.
+        place: Where they are measured.
     """
 
-    def __init__(self, among: str, asked: Mapping[str, object]) -> None:
+    def __init__(self, among: str, asked: Mapping[str, object], place: Workplace = HERE) -> None:
         self._among = among
         self._asked = {key: str(value) for key, value in asked.items() if value is not None}
-        self._start = time.monotonic()
+        self._place = place
+        self._start = self._own_s()
         self._tried: dict[str, dict[str, Any]] = {}
 
     @property
     def spent_s(self) -> float:
-        """How long it has taken, seconds."""
-        return time.monotonic() - self._start
+        """How long it has taken, seconds; without waiting for others, which says nothing of the candidates."""
+        return max(0.0, self._own_s() - self._start)  # of two sums of floats
+
+    def _own_s(self) -> float:
+        return time.monotonic() - self._place.waited_s
 
     def note(
         self,

@@ -68,7 +68,7 @@ class MeasuredChoice(_Record):
     Attributes:
         among: What there was to choose from.
         asked: Key of the recipe to what it says of limits and of the time for looking.
-        spent_s: How long looking took when it was done, seconds.
+        spent_s: How long looking took when it was done, seconds; without waiting for the measurements of others.
         tried: Every candidate that was looked at, in order.
         chosen: Label of the one that was taken.
         reason: Why, in one sentence with figures.

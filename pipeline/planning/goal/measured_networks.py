@@ -83,7 +83,9 @@ class MeasuredNetworks:
         self._runs = chain.plan.cannot_run(target) is None
         counted = self._budgets.are_counted or not self._runs
         self.precision = planned_precision(chain, target, None if counted else network)
-        self.trials = Trials(f"networks in {self.precision} for {target.name}, before recovery", self._budgets.asked)
+        self.trials = Trials(
+            f"networks in {self.precision} for {target.name}, before recovery", self._budgets.asked, chain.plan.place
+        )
         self.every: list[MeasuredNetwork] = []
 
     def measure(

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from benchmarks.workers.workplace import HERE
 from exporters.bundle import Bundle
 from pipeline.catalog import OPENERS
 from pipeline.devices import connection
+from pipeline.devices import device as device_module
 from pipeline.devices.checkup import checkup
 from pipeline.devices.device import _CLEAN, Device
 from pipeline.environment import this_machine
@@ -242,6 +244,33 @@ def test_only_one_measures_at_a_time(device: MakeDevice) -> None:
         assert raised.value.got == "another run is connected to it, and needs what it sent"
         with second.one_at_a_time():
             pass
+
+
+def test_waiting_for_others_and_sending_are_counted(
+    device: MakeDevice, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    waiting, now_s, holders = device(wait_s=60.0), [100.0], ["another", "another", None]
+
+    class AgentOfOthers:
+        def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+            match message["ask"]:
+                case "take_turn":
+                    return {"holder": holders.pop(0)}
+                case "lacking":
+                    now_s[0] += 4.0
+                    return {"lacking": []}
+            return {"file": tmp_path}
+
+    def sleep(seconds: float) -> None:
+        now_s[0] += seconds
+
+    monkeypatch.setattr(waiting, "_link", AgentOfOthers(), raising=False)
+    monkeypatch.setattr(device_module, "time", SimpleNamespace(monotonic=lambda: now_s[0], sleep=sleep))
+    with waiting.one_at_a_time():
+        now_s[0] += 50.0
+        assert waiting.waited_s == 2.0
+        waiting._work("a.module", {}, {"model": ("ab", Path(__file__))}, "answer")
+    assert waiting.waited_s == 6.0
 
 
 def test_no_more_is_sent_than_there_may_be(device: MakeDevice, trained: Bundle, colours: Dataset) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.workers.workplace import HERE
 from pipeline.errors import UsageError
 from pipeline.planning.goal import measured_networks as module
 from pipeline.planning.goal.measured_networks import MeasuredNetworks, planned_precision
@@ -18,7 +19,7 @@ def _chain(precision: str = "auto", reason: str | None = None, **goal: Any) -> A
     recipe = SimpleNamespace(
         build=SimpleNamespace(precision=precision), goal=GoalSection.model_validate({"latency": "5ms", **goal})
     )
-    return SimpleNamespace(plan=SimpleNamespace(recipe=recipe, cannot_run=lambda _: reason))
+    return SimpleNamespace(plan=SimpleNamespace(recipe=recipe, place=HERE, cannot_run=lambda _: reason))
 
 
 def _target(*precisions: str) -> Any:  # noqa: ANN401 - a Target
