@@ -177,10 +177,10 @@ class Link:
             while True:
                 message = self._wire.message()
                 if "body" in message:
-                    message["file"] = Path(tempfile.mkstemp(dir=self._bodies.name)[1])
-                    with message["file"].open("wb") as file:
-                        for piece in self._wire.body(message["body"]):
-                            file.write(piece)
+                    handle, name = tempfile.mkstemp(dir=self._bodies.name)
+                    message["file"] = Path(name)
+                    with open(handle, "wb") as file:  # noqa: PTH123 - a handle: it is closed with it
+                        file.writelines(self._wire.body(message["body"]))
                 self._answers.put(message)
         except GoneError as gone:
             self._gone.set()
@@ -188,9 +188,16 @@ class Link:
                 self._cut()  # whoever is writing is woken by it
             self._answers.put(gone)
         except OSError as error:
-            self._gone.set()
-            self._cut()
-            self._answers.put(GoneError(f"what came could not be written here: {error}"))
+            self._give_up(f"what came could not be written here: {error}", error)
+        except Exception as error:  # noqa: BLE001 - whatever ends this thread: whoever asks would wait for ever
+            self._give_up(f"what came could not be read here: {error!r}", error)
+
+    def _give_up(self, why: str, cause: Exception) -> None:
+        self._gone.set()
+        self._cut()
+        gone = GoneError(why)
+        gone.__cause__ = cause
+        self._answers.put(gone)
 
     def _lost(self, error: GoneError) -> DeviceError:
         words = self._last_words().strip().splitlines()
