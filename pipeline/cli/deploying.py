@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from pipeline.cli.baseline_folder import BASELINES, baseline_folder
 from pipeline.cli.options import DEVICE, takes_recipe
 
 if TYPE_CHECKING:
@@ -29,10 +30,7 @@ def deploy(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the results; default deployments/MODEL/TARGET.")
     ] = None,
-    baselines: Annotated[
-        Path,
-        typer.Option("--baselines", help="Accepted baselines; where there is one of the case, it is the yardstick."),
-    ] = Path("baselines"),
+    baselines: Annotated[Path | None, BASELINES] = None,
     reproducible: Annotated[
         Path | None,
         typer.Option(
@@ -70,8 +68,9 @@ def deploy(
     with led() as leading:
         if not leading:
             return
+        yardsticks = baseline_folder(baselines)
         with reached(device, progress(), lasting=True) as there:
-            code = _deploy(recipe, out, baselines, reproducible, there or HERE, machine)
+            code = _deploy(recipe, out, yardsticks, reproducible, there or HERE, machine)
             if there is not None:
                 say(f"  sent to {device}: {there.sent}", markup=False)
     if code:

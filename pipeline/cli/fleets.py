@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.baseline_folder import BASELINES, baseline_folder
+
 if TYPE_CHECKING:
     from pipeline.report.fleet_record import FleetCell, FleetReport
 
@@ -30,9 +32,7 @@ def fleet(
     store: Annotated[
         Path | None, typer.Option("--store", help="Folder of the store that all cells share; wins over the file's.")
     ] = None,
-    baselines: Annotated[
-        Path, typer.Option("--baselines", help="Accepted baselines; where there is one of a cell, it is the yardstick.")
-    ] = Path("baselines"),
+    baselines: Annotated[Path | None, BASELINES] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the cells; nothing is run.")] = False,
 ) -> None:
     """Deploy many at once, and compare them on one page.
@@ -56,6 +56,7 @@ def fleet(
     from pipeline.fleet.fleet_run import FleetRun, exit_code
     from pipeline.fleet.preflight import preflight
     from pipeline.fleet.ray_crew import RayCrew, refuse_without_ray
+    from pipeline.gate.baselines.shelf import DEFAULT_ROOT
     from pipeline.typed_path import typed_path
 
     read = read_fleet(file)
@@ -66,7 +67,10 @@ def fleet(
         say(f"{len(cells)} cells", markup=False)
         return
     refuse_without_ray()
-    preflight(cells, elsewhere=address is not None)
+    elsewhere = address is not None
+    preflight(cells, elsewhere=elsewhere)
+    # On a cluster a typed folder may be where the cells run alone; each looks for it.
+    yardsticks = (baselines or DEFAULT_ROOT) if elsewhere else baseline_folder(baselines)
     shared = store or (typed_path(read.store) if read.store else None)
     orders = [
         Order(
@@ -74,7 +78,8 @@ def fleet(
             edgewright=__version__,
             working_folder=Path.cwd(),
             store=shared.absolute() if shared else None,
-            baselines=baselines,
+            baselines=yardsticks.absolute(),
+            gated=baselines is not None or yardsticks.is_dir(),
             device=None if cell.axes.device == HERE else device_entry(cell.axes.device)[1],
         )
         for cell in cells

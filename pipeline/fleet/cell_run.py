@@ -42,7 +42,8 @@ class Order:
         edgewright: Version of whoever asks.
         working_folder: Relative paths of recipes start there, where the machine has it.
         store: That all cells share; None for the machine's own.
-        baselines: Folder of accepted baselines, relative to the working folder.
+        baselines: Folder of accepted baselines.
+        gated: Whether it has to be there: it was typed, or is there for whoever asks.
         device: How the cell's device is reached, as whoever asks has noted it; None for the machine that it runs on.
     """
 
@@ -51,6 +52,7 @@ class Order:
     working_folder: Path
     store: Path | None
     baselines: Path
+    gated: bool = False
     device: DeviceEntry | None = None
 
 
@@ -126,6 +128,13 @@ def _deploy(order: Order, folder: Path, ran: list[str], tell: Callable[[str], No
             got=__version__,
             expected=order.edgewright,
             fix="install the same version on its machines",
+        )
+    if order.gated and not order.baselines.is_dir():  # else no gate would be run, and nobody told
+        raise UsageError(
+            "the folder of baselines is not on the machine of this cell",
+            where="--baselines",
+            got=str(order.baselines),
+            fix="put it where every machine has it, and name it by its full path: --baselines /nfs/baselines",
         )
     store, progress = Store(order.store or default_root()), SilentProgress()
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipeline.cli import console
 from pipeline.cli.main import app
+from pipeline.fleet import fleet_run, ray_crew
+
+if TYPE_CHECKING:
+    from pipeline.fleet.cell_run import Order
 
 FLEET = """\
 models: [resnet18, {model: mobilenet_v2, name: small}]
@@ -75,3 +81,43 @@ def test_a_wrong_file_ends_with_2_and_its_place(capsys: pytest.CaptureFixture[st
         "error: fleet.yaml:2: unknown key 'target'\n  expected: did you mean targets or store?\n"
         "  fix: docs/fleet.md has an example with every key\n"
     )
+
+
+def test_a_folder_of_baselines_that_was_typed_has_to_be_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _typed(capsys, "fleet.yaml", "--baselines", "mistyped") == (
+        2,
+        "",
+        (
+            "error: --baselines: there is no such folder of baselines\n  got: mistyped\n"
+            "  fix: name one that `edgewright baseline accept` wrote, or leave --baselines away\n"
+        ),
+    )
+    assert not Path("deployments").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "there", "gated"),
+    [((), None, False), ((), "baselines", True), (("--baselines", "b"), "b", True), (("--baselines", "b"), None, True)],
+)
+def test_cells_on_other_machines_are_told_whether_baselines_have_to_be_there(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], there: str | None, *, gated: bool
+) -> None:
+    if there:
+        Path(there).mkdir()
+    asked: list[Order] = []
+
+    class NoRun:
+        def __init__(self, *, orders: list[Order], **_: Any) -> None:  # noqa: ANN401 - whatever else a run is given
+            asked.extend(orders)
+
+        def run(self) -> None:
+            raise SystemExit(0)
+
+    monkeypatch.setattr(ray_crew, "refuse_without_ray", lambda: None)
+    monkeypatch.setattr(ray_crew, "RayCrew", lambda _address: nullcontext())
+    monkeypatch.setattr(fleet_run, "FleetRun", NoRun)
+    with pytest.raises(SystemExit):
+        app(args=["fleet", "fleet.yaml", "--address", "auto", *words])
+    assert {(one.baselines, one.gated) for one in asked} == {
+        (Path(words[1] if words else "baselines").absolute(), gated)
+    }

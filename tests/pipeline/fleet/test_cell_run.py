@@ -93,6 +93,22 @@ def test_another_version_is_refused(order: Order) -> None:
     )
 
 
+@pytest.mark.parametrize(("gated", "code"), [(True, 2), (False, 0)])
+def test_baselines_that_are_not_there_fail_a_cell_that_is_to_be_gated(
+    order: Order, monkeypatch: pytest.MonkeyPatch, *, gated: bool, code: int
+) -> None:
+    _deploys(monkeypatch, lambda _chain, _out: (_Deployed(exit_code=0),))
+    end = run_cell(dataclasses.replace(order, baselines=Path("/no/baselines"), gated=gated), print)
+
+    assert end.exit_code == code
+    assert end.error == (
+        None
+        if not gated
+        else "--baselines: the folder of baselines is not on the machine of this cell\n  got: /no/baselines\n"
+        "  fix: put it where every machine has it, and name it by its full path: --baselines /nfs/baselines"
+    )
+
+
 def test_a_device_is_reached_as_whoever_asks_has_noted_it_and_its_address_is_not_told(order: Order) -> None:
     entry = DeviceEntry(address="ssh://me@127.0.0.1:1")
     cell = dataclasses.replace(order.cell, axes=dataclasses.replace(order.cell.axes, device="pi"))
