@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Device", "device_of", "reached"]
 
-_WAIT_S = 600.0
+_WAIT_S = 3600.0
+"""A large test split is scored that long on a small board."""
 _ASK_AGAIN_S = 1.0
 _CLEAN_S = 600.0
 """A card may take long to forget gigabytes."""
@@ -264,11 +265,13 @@ class Device:
     ) -> list[Outputs]:
         """Run every sample through the engine there, read and prepared there; as ``pipeline.evaluation`` does here.
 
+        It takes a turn of its own, for whoever has none: the work would raise the latencies of others.
+
         Raises:
             EdgewrightError: when the process failed.
             DeviceError: when the connection was lost.
+            ResourceError: when somebody else measures there for longer than one waits.
         """
-        self._connect_again()
         files = _engine_files("engine", folder, spec)
         images = []
         for sample in samples:
@@ -279,7 +282,7 @@ class Device:
             "folder": f"{HERE}engine", "spec": spec.to_json(), "opener": opener,
             "preprocess": preprocess.model_dump(mode="json"), "images": images,
         }  # fmt: skip
-        with progress.track(f"accuracy on {self.name}", len(samples)) as ticker:
+        with self.one_at_a_time(), progress.track(f"accuracy on {self.name}", len(samples)) as ticker:
             found = self._work(
                 "pipeline.evaluation.worker", asked, files, "outputs.npz", lambda line: ticker.advance(int(line))
             )

@@ -232,9 +232,12 @@ def test_a_runtime_older_than_the_bundles_is_told_before_anything_is_sent(
         assert connected.sent.files == 0
 
 
-def test_only_one_measures_at_a_time(device: MakeDevice) -> None:
+def test_only_one_measures_at_a_time(device: MakeDevice, trained: Bundle, colours: Dataset) -> None:
+    what = (trained.root, trained.spec, OPENERS["ort-cpu"], colours.test[:3], trained.preprocess, SilentProgress())
     with device() as first, device() as second:
         with first.one_at_a_time():
+            with pytest.raises(ResourceError, match="somebody else measures"):
+                second.collect_outputs(*what)  # it would be among what the first one measures
             with pytest.raises(ResourceError, match="somebody else measures"), second.one_at_a_time():
                 pass
             with pytest.raises(ResourceError, match="somebody measures there"):
