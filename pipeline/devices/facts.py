@@ -28,8 +28,9 @@ __all__ = [
 
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino")
 _NEEDED = ("numpy", "pillow")
-_LEAST = {"onnxruntime": "1.18", "onnxruntime-gpu": "1.18", "openvino": "2025.4"}
-"""What reads the files that are made here: ONNX Runtime's IR version 10, OpenVINO's as its builder writes them."""
+_LEAST = {"onnxruntime": "1.18", "onnxruntime-gpu": "1.18", "openvino": "2025.4", "pillow": "9.1"}
+"""What reads the files that are made here: ONNX Runtime's IR version 10, OpenVINO's as its builder writes them; and the
+Pillow that has what a bundle's preprocessing calls (``Image.Resampling``)."""
 _USUAL_TARGET = "ort-cpu"
 _STEADY = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 _CHOOSES_ITSELF = frozenset({"intel_pstate", "amd-pstate-epp"})

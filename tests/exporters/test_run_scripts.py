@@ -23,6 +23,7 @@ from exporters.bundle import Bundle, Contents, run_script, write_bundle
 from exporters.device import verify
 from pipeline.artifact import qdq_model
 from pipeline.catalog import OPENERS, TARGETS, TASKS, target_named
+from pipeline.devices.facts import required
 from pipeline.environment import this_machine
 from pipeline.gpu import this_gpu
 from pipeline.image_input import load_image
@@ -270,6 +271,21 @@ def test_an_older_runtime_is_refused(copy: Path, name: str, photo: Path) -> None
     done = _run(copy, photo)
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr.startswith(f"error: this bundle was made with {runtime} 9999.1, here is ")
+
+
+@pytest.mark.parametrize("name", _ON_CPU[:1])
+def test_an_older_pillow_is_refused(bundles: dict[str, Bundle], name: str, photo: Path) -> None:
+    code = (
+        "import runpy, sys; import PIL.Image; PIL.__version__ = '9.0.1'; "
+        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, str(bundles[name].root / "run.py"), str(photo)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr == "error: Pillow 9.1 or newer is needed, here is 9.0.1: install that one\n"
+    assert f'LEAST_PILLOW = "{required("pillow").partition(">=")[2]}"' in run_script(
+        target_named(name), "classification"
+    )
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="this system does not list its CPU's instructions")

@@ -107,6 +107,13 @@ def test_a_runtime_that_is_too_old_is_missing(told: dict[str, Any]) -> None:
     assert missing_anyway(DeviceFacts.of({**told, "versions": {**versions, "openvino": None}})) == ["onnxruntime>=1.18"]
 
 
+@pytest.mark.parametrize(("found", "missing"), [("8.4.0", ["pillow>=9.1"]), ("9.0.1", ["pillow>=9.1"]), ("9.1.0", [])])
+def test_a_pillow_that_lacks_what_bundles_call_is_missing(told: dict[str, Any], found: str, missing: list[str]) -> None:
+    versions = {"numpy": "2.0.2", "pillow": found, "onnxruntime": "1.20.0"}
+    facts = DeviceFacts.of({**told, "versions": versions})
+    assert missing_anyway(facts) == missing_for(facts, target_named("ort-cpu").runtime) == missing
+
+
 def _device(told: dict[str, Any], name: str, **facts: object) -> Any:  # noqa: ANN401 - as much of a device as is asked
     entry = SimpleNamespace(address="ssh://pi", python="~/edgewright/bin/python")
     return SimpleNamespace(name=name, entry=entry, facts=DeviceFacts.of({**told, **facts}))
