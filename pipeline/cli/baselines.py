@@ -58,12 +58,12 @@ def _list(
     history: Annotated[bool, typer.Option("--history", help="Every acceptance, not only the current one.")] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """List the accepted baselines."""
+    """List the accepted baselines, those of devices by their class: devices/CLASS/CASE."""
     from pipeline.cli.console import out_console, say, table
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.report import figures
 
-    cases = {case: found.lines if history else (found.current,) for case, found in Shelf(baselines).cases()}
+    cases = {case: found.lines if history else (found.current,) for case, found in Shelf(baselines).cases_everywhere()}
     if as_json:
         from pipeline.cli.documents import BaselineCase, BaselinesDocument, print_document
 

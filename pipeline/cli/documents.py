@@ -152,7 +152,7 @@ class ExplainDocument(Document):
 class BaselineCase(Document):
     """What was accepted for one case, the newest last."""
 
-    case: str
+    case: str = Field(description="model, target and input; of a class of devices devices/CLASS/ and these")
     accepted: tuple[HistoryLine, ...] = Field(description="with --history all of them, else the current one")
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_ROOT", "Shelf", "case_of"]
 
 DEFAULT_ROOT = Path("baselines")
+_DEVICES = "devices"
 
 _MARGINS = {"latency p50": 0.02, "memory": 0.02, "size": 0.02, "accuracy": 0.01}
 """What a loss of each is weighed by: the gate's usual margins."""
@@ -64,7 +65,7 @@ class Shelf:
     def of(self, place: Workplace) -> Shelf:
         """What was accepted for the place: of a device what was accepted on its class of machines."""
         return (
-            self if place.name is None else Shelf(self.root / "devices" / place.machine.machine_class, above=self.root)
+            self if place.name is None else Shelf(self.root / _DEVICES / place.machine.machine_class, above=self.root)
         )
 
     def cases(self) -> Iterator[tuple[str, History]]:
@@ -75,6 +76,14 @@ class Shelf:
             history = read_history(folder)
             if history is not None:
                 yield folder.name, history
+
+    def cases_everywhere(self) -> Iterator[tuple[str, History]]:
+        """The same with those of every class of devices behind them, as ``devices/<machine class>/<case>``."""
+        yield from self.cases()
+        devices = self.root / _DEVICES
+        for folder in sorted(devices.iterdir()) if devices.is_dir() else ():
+            for case, history in Shelf(folder).cases():
+                yield f"{_DEVICES}/{folder.name}/{case}", history
 
     def history(self, case: str) -> History | None:
         """The case's history, None where nothing was accepted for it."""

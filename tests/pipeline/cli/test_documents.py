@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter
 from pipeline.catalog import TARGETS
 from pipeline.cli import documents
 from pipeline.cli.documents import document_schema
+from pipeline.cli.main import app
 from pipeline.gate.baselines.history import Figures, HistoryLine
 from pipeline.gate.baselines.shelf import Shelf, case_of
 
@@ -142,6 +144,19 @@ def test_baselines(edgewright: Edgewright, shelf: Shelf, trained: Bundle) -> Non
     assert current.case == case_of(trained)
     assert [line.reason for line in current.accepted] == ["again"]
     assert [line.reason for line in whole.accepted] == ["the first", "again"]
+
+
+def test_what_was_accepted_on_devices_is_listed_by_their_class(
+    shelf: Shelf, trained: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(shelf.root, tmp_path / "both" / "devices" / ("c" * 16))
+    case = case_of(trained)
+    shutil.copytree(shelf.root / case, tmp_path / "both" / case)
+    with pytest.raises(SystemExit) as left:
+        app(args=["baseline", "list", "--baselines", str(tmp_path / "both"), "--json"])
+    assert not left.value.code
+    listed = [one["case"] for one in json.loads(capsys.readouterr().out)["cases"]]
+    assert listed == [case, f"devices/{'c' * 16}/{case}"]
 
 
 def test_no_baselines_are_a_document_too(edgewright: Edgewright) -> None:
