@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.devices.facts import doubts_of, how_to_install, missing_anyway
+from pipeline.devices.facts import doubts_of, how_to_have_one_wheel, how_to_install, missing_anyway, mixed_wheels
 
 if TYPE_CHECKING:
     from pipeline.devices.device import Device
@@ -38,6 +38,8 @@ def checkup(device: Device) -> DeviceCheckup:
     missing = []
     if lacking := missing_anyway(facts):
         missing.append(f"it has no {' and no '.join(lacking)}: {how_to_install(device, lacking)}")
+    if (mixed := mixed_wheels(facts)) is not None:
+        missing.append(f"{mixed}: {how_to_have_one_wheel(device)}")
     if facts.free_bytes < entry.least_free_mib * _MIB:
         missing.append(
             f"{facts.free_bytes / _MIB:.0f} MiB are free, {entry.least_free_mib} have to stay: free some there, "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine.disturbance import HOT_CELSIUS
+from exporters.onnxruntime_wheels import CPU_WHEEL, GPU_WHEEL
 from pipeline.environment import Machine
 
 if TYPE_CHECKING:
@@ -18,20 +19,22 @@ if TYPE_CHECKING:
 __all__ = [
     "DeviceFacts",
     "doubts_of",
+    "how_to_have_one_wheel",
     "how_to_install",
     "is_older",
     "missing_anyway",
     "missing_for",
+    "mixed_wheels",
     "required",
     "version_of",
 ]
 
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino")
+RUNTIMES = (CPU_WHEEL, GPU_WHEEL, "openvino")
 _NEEDED = ("numpy", "pillow")
 _LEAST = {"onnxruntime": "1.18", "onnxruntime-gpu": "1.18", "openvino": "2025.4", "pillow": "9.1"}
 """What reads the files that are made here: ONNX Runtime's IR version 10, OpenVINO's as its builder writes them; and the
 Pillow that has what a bundle's preprocessing calls (``Image.Resampling``)."""
-_USUAL_TARGET = "ort-cpu"
+_USUAL_TARGET, _GPU_TARGET = "ort-cpu", "ort-cuda"
 _STEADY = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 _CHOOSES_ITSELF = frozenset({"intel_pstate", "amd-pstate-epp"})
 """Drivers in their active mode, which follow the load under ``powersave`` too; under others that is the lowest clock
@@ -128,7 +131,7 @@ def version_of(facts: DeviceFacts, name: str) -> str | None:
 
 
 def _alternatives(name: str) -> tuple[str, ...]:
-    return ("onnxruntime", "onnxruntime-gpu") if name == "onnxruntime" else (name,)
+    return (CPU_WHEEL, GPU_WHEEL) if name == CPU_WHEEL else (name,)
 
 
 def required(name: str) -> str:
@@ -146,6 +149,25 @@ def missing_anyway(facts: DeviceFacts) -> list[str]:
     """What every bundle needs and the device has not; ONNX Runtime stands for the runtime where there is none."""
     runtime = [] if any(not missing_for(facts, [name]) for name in RUNTIMES) else missing_for(facts, ["onnxruntime"])
     return [*missing_for(facts, _NEEDED), *runtime]
+
+
+def mixed_wheels(facts: DeviceFacts) -> str | None:
+    """None, or what is wrong where both wheels of ONNX Runtime were installed."""
+    found = {name: facts.versions.get(name) for name in (CPU_WHEEL, GPU_WHEEL)}
+    if not all(found.values()):
+        return None
+    both = " and ".join(f"{name} {version}" for name, version in found.items())
+    return f"{both} are both installed and overwrite each other's files"
+
+
+def how_to_have_one_wheel(device: Device) -> str:
+    """What to type here to have the one there that its GPU, or the lack of one, asks for."""
+    wheel, target = (GPU_WHEEL, _GPU_TARGET) if device.facts.no_gpu is None else (CPU_WHEEL, _USUAL_TARGET)
+    if "://" not in device.name:
+        return how_to_install(device, [wheel], target)
+    pip = f"{device.entry.python} -m pip"
+    both = f"{pip} uninstall -y {CPU_WHEEL} {GPU_WHEEL} && {pip} install {wheel}"
+    return f"ssh {device.entry.address} {shlex.quote(both)}"
 
 
 def how_to_install(device: Device, missing: Iterable[str], target: str = _USUAL_TARGET) -> str:

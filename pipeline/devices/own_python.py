@@ -7,6 +7,7 @@ import tempfile
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+from exporters.onnxruntime_wheels import CPU_WHEEL, GPU_WHEEL
 from pipeline.devices.connection import Connection
 from pipeline.devices.installation import look_for_python, remote_folder, tells_of_a_full_disk
 from pipeline.devices.measuring_code import measuring_code
@@ -47,7 +48,8 @@ def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) 
     Args:
         name: What the user calls the device.
         entry: How it is reached; :func:`own_python` of its folder is what starts the new one.
-        distributions: To install, by the device's own pip and from where that takes them.
+        distributions: To install, by the device's own pip and from where that takes them; one wheel of ONNX Runtime
+            takes the place of the other.
 
     Raises:
         DeviceError: when the device is not reached, has no Python that is new enough, or one of the two steps fails.
@@ -61,7 +63,8 @@ def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) 
         look_for_python(name, entry.model_copy(update={"python": first}), connection, measuring_code())
         make = "" if works else f"env {first} -m venv --clear {place} || exit {_NO_VENV}; "
         work = (
-            f"exec >&2; {make}{place}/bin/python -m pip install --quiet --disable-pip-version-check --no-input "
+            f"exec >&2; {make}{_other_wheel_removed(f'{place}/bin/python -m pip', distributions)}"
+            f"{place}/bin/python -m pip install --quiet --disable-pip-version-check --no-input "
             f"{shlex.join(distributions)} || exit {_NO_PIP}"
         )
         with connection.start(_with_the_connection(work, first), errors) as started:
@@ -88,6 +91,21 @@ def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) 
         )
     raise DeviceError(
         "the connection was lost", where=name, got=got, fix="run the same command again: what is there is kept"
+    )
+
+
+def _other_wheel_removed(pip: str, distributions: Sequence[str]) -> str:
+    """What removes ONNX Runtime where its other wheel is there: one over the other leaves a mixture of both.
+
+    Both go, since each takes files of the other with it.
+    """
+    wheels = {CPU_WHEEL, GPU_WHEEL}
+    others = wheels - {one.partition(">=")[0] for one in distributions}
+    if len(others) != 1:
+        return ""
+    return (
+        f"if {pip} show --quiet {others.pop()} >/dev/null 2>&1; then "
+        f"{pip} uninstall --quiet --yes {CPU_WHEEL} {GPU_WHEEL} || exit {_NO_PIP}; fi; "
     )
 
 

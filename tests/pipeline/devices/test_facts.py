@@ -107,6 +107,33 @@ def test_a_runtime_that_is_too_old_is_missing(told: dict[str, Any]) -> None:
     assert missing_anyway(DeviceFacts.of({**told, "versions": {**versions, "openvino": None}})) == ["onnxruntime>=1.18"]
 
 
+@pytest.mark.parametrize(
+    ("no_gpu", "name", "told_fix"),
+    [
+        (None, "box", "edgewright device check box --install --target ort-cuda"),
+        ("it has none", "box", "edgewright device check box --install"),
+        (
+            "it has none",
+            "ssh://box",
+            (
+                "ssh ssh://pi '~/edgewright/bin/python -m pip uninstall -y onnxruntime onnxruntime-gpu && "
+                "~/edgewright/bin/python -m pip install onnxruntime'"
+            ),
+        ),
+    ],
+)
+def test_both_wheels_of_onnxruntime_are_to_be_mended(
+    told: dict[str, Any], no_gpu: str | None, name: str, told_fix: str
+) -> None:
+    versions = {"numpy": "2.0.2", "pillow": "11.0", "onnxruntime": "1.20.0", "onnxruntime-gpu": "1.20.1"}
+    box = _device(told, name, versions=versions, no_gpu=no_gpu)
+    box.entry.least_free_mib, box.entry.cores = 0, None
+    both = "onnxruntime 1.20.0 and onnxruntime-gpu 1.20.1"
+    assert checkup(box).missing == (f"{both} are both installed and overwrite each other's files: {told_fix}",)
+    box.facts = DeviceFacts.of({**told, "versions": {**versions, "onnxruntime": None}, "no_gpu": no_gpu})
+    assert checkup(box).missing == ()
+
+
 @pytest.mark.parametrize(("found", "missing"), [("8.4.0", ["pillow>=9.1"]), ("9.0.1", ["pillow>=9.1"]), ("9.1.0", [])])
 def test_a_pillow_that_lacks_what_bundles_call_is_missing(told: dict[str, Any], found: str, missing: list[str]) -> None:
     versions = {"numpy": "2.0.2", "pillow": found, "onnxruntime": "1.20.0"}

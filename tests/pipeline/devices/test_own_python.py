@@ -83,6 +83,49 @@ def test_a_full_disk_is_told_as_one(monkeypatch: pytest.MonkeyPatch, step: int) 
     assert (raised.value.got, raised.value.exit_code) == (said, 7)
 
 
+_REMOVED = "-m pip uninstall --quiet --yes onnxruntime onnxruntime-gpu"
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "removed"),
+    [
+        ("onnxruntime", ["onnxruntime-gpu>=1.18", "numpy"], [_REMOVED]),
+        ("onnxruntime-gpu", ["onnxruntime>=1.18"], [_REMOVED]),
+        ("onnxruntime", ["onnxruntime>=1.18"], []),
+        ("onnxruntime", ["openvino>=2025.4"], []),
+    ],
+)
+def test_one_wheel_of_onnxruntime_takes_the_place_of_the_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: str, asked: list[str], removed: list[str]
+) -> None:
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    noted = 'echo "$*" >> "$0.log"; [ "$3" != show ] || [ "$5" = ' + there + " ]"
+    python.write_text(f"#!/bin/sh\n{noted}\n", encoding="utf-8")
+    python.chmod(0o755)
+
+    class Here:
+        def __init__(self, *_: str) -> None: ...
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def run(self, script: str) -> subprocess.CompletedProcess[bytes]:
+            return subprocess.run(["sh", "-c", script], check=False, capture_output=True)  # noqa: S607
+
+        def start(self, script: str, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+            return subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stderr=errors)  # noqa: S607
+
+    monkeypatch.setattr(module, "Connection", Here)
+    monkeypatch.setattr(module, "look_for_python", lambda *_: True)
+    install_python("board", DeviceEntry(address="ssh://board", folder=str(tmp_path)), asked)
+    done = Path(f"{python}.log").read_text(encoding="utf-8").splitlines()
+    assert [line for line in done if "uninstall" in line] == removed
+    assert done[-1].endswith(f"--no-input {' '.join(asked)}")
+
+
 def test_a_python_that_makes_no_environments_is_told(device: MakeDevice, tmp_path: Path) -> None:
     bare = tmp_path / "python"
     refusing = '[ "$1" = -m ] && { echo "ensurepip is not"; echo "available"; exit 1; }'  # as Debian's: to its output
