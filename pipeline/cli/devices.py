@@ -32,13 +32,17 @@ def connected(text: str) -> "Device":
 def _add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What you call it.", show_default=False)],
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="ssh://[user@]host[:port].", show_default=False)],
-    python: Annotated[str, typer.Option("--python", help="Command that starts Python there.")] = "python3",
+    python: Annotated[
+        str | None, typer.Option("--python", help="Command that starts Python there; default: python3.")
+    ] = None,
     cores: Annotated[str | None, typer.Option("--cores", metavar="2,3", help="To measure on; default: all.")] = None,
     folder: Annotated[str | None, typer.Option("--folder", help="For what is sent there.")] = None,
     least_free_mib: Annotated[int | None, typer.Option("--least-free-mib", help="Of its disk, to stay free.")] = None,
     cache_mib: Annotated[int | None, typer.Option("--cache-mib", help="That what is sent may take there.")] = None,
 ) -> None:
     """Keep a device under a name; one of that name is replaced.
+
+    Where it has the same address, what is not typed stays as it was; `edgewright device remove` forgets it all.
 
     \b
     edgewright device add pi ssh://pi@raspberrypi.local --python '~/edgewright/bin/python' --cores 2,3

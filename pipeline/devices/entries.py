@@ -150,6 +150,8 @@ def device_entry(text: str) -> tuple[str, DeviceEntry]:
 def add_device(name: str, fields: Mapping[str, Any]) -> DeviceEntry:
     """Keep a device under a name; one of that name is replaced.
 
+    Where it has the same address, what is not among the fields stays as it was.
+
     Raises:
         UsageError: for a name or a field that cannot be.
     """
@@ -161,8 +163,20 @@ def add_device(name: str, fields: Mapping[str, Any]) -> DeviceEntry:
         )
     entry = _entry(fields, where=f"device {name}")
     with _alone():
-        _write({**_read(), name: entry.model_dump(mode="json", exclude_defaults=True)})
+        known = _read()
+        before = _kept(known.get(name), entry.address)
+        entry = DeviceEntry.model_validate({**before, **entry.model_dump(exclude_unset=True)})
+        _write({**known, name: entry.model_dump(mode="json", exclude_defaults=True)})
     return entry
+
+
+def _kept(fields: object, address: str) -> dict[str, Any]:
+    """What was noted of a device at an address; nothing of another one, or of an entry that is wrong."""
+    try:
+        before = DeviceEntry.model_validate(fields)
+    except ValidationError:  # adding it again is how one mends it
+        return {}
+    return before.model_dump(exclude_defaults=True) if before.address == address else {}
 
 
 def remove_device(name: str) -> None:

@@ -49,7 +49,24 @@ def test_a_device_of_the_same_name_is_replaced_and_a_removed_one_is_gone() -> No
 
 def test_cores_count_once_and_in_one_order() -> None:
     assert add_device("pi", {"address": PI, "cores": ["3", "2", "3"]}).cores == (2, 3)
-    assert (add_device("pi", {"address": PI}).cores, read_devices()["pi"].cores) == (None, None)
+
+
+def test_one_that_is_added_again_keeps_what_is_not_given_where_its_address_is_the_same() -> None:
+    add_device("pi", {"address": PI, "cores": [2], "python": "~/venv/bin/python", "cache_mib": 100})
+
+    changed = add_device("pi", {"address": f"{PI}/", "cores": [2, 3]})
+    assert changed == read_devices()["pi"]
+    assert (changed.cores, changed.python, changed.cache_mib) == ((2, 3), "~/venv/bin/python", 100)
+    assert add_device("pi", {"address": PI, "python": "python3"}).python == "python3"
+
+    other = add_device("pi", {"address": "ssh://other"})
+    assert (other.cores, other.cache_mib) == (None, 4096)
+
+
+def test_a_wrong_entry_is_mended_by_adding_it_again() -> None:
+    devices_file().parent.mkdir(parents=True)
+    devices_file().write_text(f"pi: {{address: '{PI}', pyhton: x}}\n", encoding="utf-8")
+    assert add_device("pi", {"address": PI}) == read_devices()["pi"]
 
 
 def test_an_address_needs_no_entry() -> None:
