@@ -29,7 +29,7 @@ from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.tiny_job import TinyJob, make_tiny_job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from benchmarks.reliability.tiny_job import Ended
 
@@ -116,11 +116,12 @@ class LostConnections:
         process = self._deploy(name)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=moment_s)
-        masters = _masters(process.pid)
+        masters, before = _masters(process.pid), set(running_from(self._code))
         for pid in masters:
             with suppress(ProcessLookupError):
                 os.kill(pid, blow)
-        left = self._left_there(within_s=_GONE_S) if masters and blow == signal.SIGSTOP else []
+        # Those of before alone: a run that lasts connects again meanwhile.
+        left = self._left_there(before, within_s=_GONE_S) if masters else []
         first = self.job.ended(process)
         left = left or self._left_there(within_s=_GONE_S)
         second = self.job.ended(self._deploy(name))
@@ -134,12 +135,19 @@ class LostConnections:
         typed = ("deploy", "--recipe", "recipe.yaml", "--device", "lb", "--out", str(folder / f"{name}-out"))
         return self.job.start(folder / name, *typed, under=self.under)
 
-    def _left_there(self, *, within_s: float) -> list[str]:
-        """Processes that go on running on the device."""
+    @property
+    def _code(self) -> Path:
+        """From where everything of ours is started on the device."""
+        return self.job.folder / "there" / "code"
+
+    def _left_there(self, of: Collection[int] | None = None, *, within_s: float) -> list[str]:
+        """Processes that go on running on the device, of these or of all."""
         until = time.monotonic() + within_s
-        while (left := running_from(self.job.folder / "there" / "code")) and time.monotonic() < until:
+        while True:
+            left = {pid: command for pid, command in running_from(self._code).items() if of is None or pid in of}
+            if not left or time.monotonic() >= until:
+                return [command[:200] for command in left.values()]
             time.sleep(_LOOK_S)
-        return [command[:200] for command in left.values()]
 
     def _leftover(self) -> str | None:
         """What a good run would not have left on the device."""

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from benchmarks import lost_connections
 from benchmarks.loopback import NoServerError, loopback, running_from
 from benchmarks.lost_connections import LostConnections, _failure, _masters
 from benchmarks.reliability.tiny_job import Ended
+
+if TYPE_CHECKING:
+    from benchmarks.reliability.tiny_job import TinyJob
 
 WELL = Ended(code=0, out="  bundle sha256 abc\n", err="")
 LOST = Ended(code=2, out="", err="error: lb: the connection was lost\n")
@@ -51,6 +59,41 @@ def test_a_loss_that_was_told_and_one_that_was_survived_are_as_promised() -> Non
 )
 def test_everything_else_is_a_failure(first: Ended, second: Ended, left: list[str], told: str) -> None:
     assert (_failure(first, second, "abc", left) or "").startswith(told)
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
+def test_what_outlives_its_connection_and_not_the_run_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blow: signal.Signals
+) -> None:
+    (tmp_path / "there" / "cache").mkdir(parents=True)
+    (tmp_path / "there" / "jobs").mkdir()
+    waits = "import sys; sys.stdin.read()"
+    agent, connection = (
+        subprocess.Popen([sys.executable, "-c", waits, word], stdin=subprocess.PIPE)
+        for word in (str(tmp_path / "there" / "code" / "sent.pyz"), "-M")
+    )
+    ends = [LOST, WELL]
+
+    def ended(_process: object) -> Ended:
+        agent.communicate()
+        return ends.pop(0)
+
+    campaign = LostConnections(job=cast("TinyJob", SimpleNamespace(folder=tmp_path, ended=ended)), under=())
+
+    def until(*, timeout: float) -> None:
+        time.sleep(timeout)
+
+    run = SimpleNamespace(pid=os.getpid(), wait=until)
+    monkeypatch.setattr(LostConnections, "_deploy", lambda _self, _name: run)
+    monkeypatch.setattr(lost_connections, "_GONE_S", 0.1)
+    try:
+        code, hit, failure = campaign._lose("run", blow, 0.2, "abc")
+    finally:
+        connection.kill()
+        connection.communicate()
+        agent.communicate()
+    assert (code, hit) == (2, True)
+    assert (failure or "").startswith("still running there after 0.1 s: ")
 
 
 def test_what_runs_on_the_device_and_who_connects_is_found(tmp_path: Path) -> None:
