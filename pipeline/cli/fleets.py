@@ -61,14 +61,14 @@ def fleet(
 
     read = read_fleet(file)
     cells = cells_of(read, file)
+    elsewhere = address is not None
+    preflight(cells, elsewhere=elsewhere)
     if dry_run:
         columns = ("model", "data", "recipe", "target", "device")
         out_console().print(table(columns, [[getattr(cell.axes, axis) for axis in columns] for cell in cells]))
         say(f"{len(cells)} cells", markup=False)
         return
     refuse_without_ray()
-    elsewhere = address is not None
-    preflight(cells, elsewhere=elsewhere)
     # On a cluster a typed folder may be where the cells run alone; each looks for it.
     yardsticks = (baselines or DEFAULT_ROOT) if elsewhere else baseline_folder(baselines)
     shared = store or (typed_path(read.store) if read.store else None)

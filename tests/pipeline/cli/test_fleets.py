@@ -58,6 +58,24 @@ def test_a_dry_run_lists_the_cells_and_needs_no_ray(
     assert not Path("deployments").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("targets: [ort-cpu, openvno]", "unknown target 'openvno'"),
+        ("devices: [here, pi]", "unknown device 'pi'"),
+        ("devices: ['ssh://pi']", "devices: a fleet's devices have names"),
+    ],
+)
+def test_a_dry_run_refuses_names_that_are_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str, told: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    Path("fleet.yaml").write_text(f"models: [resnet18]\n{line}\n", encoding="utf-8")
+    code, out, err = _typed(capsys, "fleet.yaml", "--dry-run")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {told}")
+
+
 def test_without_ray_one_sentence_names_the_extra(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
