@@ -6,6 +6,7 @@ import ast
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -16,6 +17,7 @@ import pytest
 from pipeline.catalog import JOINERS, OPENERS
 from pipeline.devices.measuring_code import is_sent, measuring_code
 
+_DOCS = Path(__file__).parents[3] / "docs" / "devices.md"
 _THERE = {"numpy", "PIL"}
 
 
@@ -34,7 +36,9 @@ def test_the_same_sources_give_the_same_bytes() -> None:
 
 
 def test_it_is_small_and_has_what_is_started_there(sources: dict[str, str]) -> None:
-    assert len(measuring_code().data) < 200_000
+    told = re.search(r"zipapp of the measuring code, about (\d+) kB", _DOCS.read_text(encoding="utf-8"))
+    assert told is not None
+    assert len(measuring_code().data) == pytest.approx(1000 * int(told[1]), rel=0.1)
     assert {"__main__.py", "benchmarks/workers/solo_worker.py", "pipeline/evaluation/worker.py"} <= set(sources)
 
 
