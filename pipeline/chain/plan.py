@@ -70,6 +70,7 @@ class Plan:
         machine: What the bundles are built for; that of the place where they are measured at all.
         doubts: Why a network may be fed otherwise than in its training, as far as that is known before the first stage.
         normalised_as_said: Networks for which the user said mean and standard deviation.
+        sized_as_said: Networks for which the user said the size of the input, or whose size is that of embedded data.
         size_opened_by_goal: Whether a smaller input is looked for though nobody but a goal asks for it.
     """
 
@@ -86,6 +87,7 @@ class Plan:
     machine: Machine
     doubts: tuple[str, ...] = ()
     normalised_as_said: tuple[Parts, ...] = ()
+    sized_as_said: tuple[Parts, ...] = ()
     size_opened_by_goal: bool = False
 
     def cannot_run(self, target: Target) -> str | None:
@@ -231,7 +233,10 @@ def make_plan(
         ),
         place=place,
         machine=machine,
-        normalised_as_said=_normalised_as_said(recipe, parts, teachers),
+        normalised_as_said=_said_of(recipe, parts, teachers, ("mean", "std")),
+        sized_as_said=(parts, *teachers.values())
+        if recipe.data.source == task.embedded
+        else _said_of(recipe, parts, teachers, ("size",)),
         size_opened_by_goal=recipe.downsample.size is None and goal_decides_size(recipe, skipped),
     )
 
@@ -408,11 +413,11 @@ def _resolved(
     )
 
 
-def _normalised_as_said(recipe: Recipe, parts: Parts, teachers: Mapping[str, Parts]) -> tuple[Parts, ...]:
-    """Those networks of which the user gave mean and standard deviation."""
+def _said_of(recipe: Recipe, parts: Parts, teachers: Mapping[str, Parts], keys: tuple[str, ...]) -> tuple[Parts, ...]:
+    """Those networks of whose input the user gave these keys."""
     said = [(parts, recipe.input)]
     said += [(teachers[text], own) for text, own in recipe.distill.teacher_input.items() if text in teachers]
-    return tuple(one for one, own in said if own.mean is not None and own.std is not None)
+    return tuple(one for one, own in said if all(getattr(own, key) is not None for key in keys))
 
 
 def _pinned(weights: WeightsSource | None) -> str | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.data.digits_detection import CANVAS
 from pipeline.errors import UsageError
-from pipeline.models.weights_preprocess import CUSTOMARY_OF_DETECTORS, weights_preprocess
+from pipeline.models.weights_preprocess import CUSTOMARY_OF_DETECTORS, shared_by_all_weights, weights_preprocess
 from pipeline.preprocess import PreprocessSpec
 from pipeline.preprocess_section import InputSection
 
@@ -33,6 +33,9 @@ _ENLARGED = 2
 _CUSTOMARY = PreprocessSpec(size=(224, 224), resize=256)
 """What ImageNet classifiers are usually trained with; for networks that do not say."""
 
+_OF_IMAGENET = "ImageNet's custom"
+_OF_DEVICES = "what suits a device"
+
 _DECIDING = ("size", "mean", "std", "resize")
 """Keys of the input without which a network does not know its images again."""
 
@@ -58,7 +61,13 @@ def preprocess_of(recipe: Recipe, model: ModelSource, weights: WeightsSource) ->
     else:
         base = CUSTOMARY_OF_DETECTORS if model.task == "detection" else _CUSTOMARY
     spec = recipe.input.over(resized(base, recipe.input))
-    return spec, () if embedded is not None or own is not None else _assumed(spec, recipe.input)
+    if embedded is not None:
+        return spec, ()
+    if own is None:
+        return spec, _assumed(spec, recipe.input)
+    if model.task == "detection" and weights.origin == "file":  # the name does not say how these were trained
+        return spec, _assumed(spec, recipe.input, shared_by_all_weights(model), custom=_OF_DEVICES)
+    return spec, ()
 
 
 def _of_embedded(source: str, model: ModelSource) -> PreprocessSpec | None:
@@ -75,7 +84,9 @@ def _of_embedded(source: str, model: ModelSource) -> PreprocessSpec | None:
             return None
 
 
-def _assumed(spec: PreprocessSpec, chosen: InputSection, known: Iterable[str] = ()) -> tuple[str, ...]:
+def _assumed(
+    spec: PreprocessSpec, chosen: InputSection, known: Iterable[str] = (), *, custom: str = _OF_IMAGENET
+) -> tuple[str, ...]:
     """One sentence about what is customary in the steps because nobody said it; none where all was said.
 
     The order of channels and the interpolation are almost always the same: of them nothing is told.
@@ -84,6 +95,7 @@ def _assumed(spec: PreprocessSpec, chosen: InputSection, known: Iterable[str] = 
         spec: The steps.
         chosen: What the user said of them.
         known: Keys that the network itself says.
+        custom: Whose custom the others are.
     """
     said = {*known, *chosen.model_dump(exclude_none=True)}
     missing = [key for key in _DECIDING if key not in said]
@@ -93,12 +105,12 @@ def _assumed(spec: PreprocessSpec, chosen: InputSection, known: Iterable[str] = 
     side = str(height) if height == width else f"{height}x{width}"
     how = f"the whole image squashed to {side}" if spec.resize == "squash" else f"{spec.resize}, centre {side}"
     if len(missing) == len(_DECIDING):
-        what = f"preprocessing taken as ImageNet's custom ({how}, its mean and std)"
+        what = f"preprocessing taken as {custom} ({how}, its mean and std)"
     else:
         pixels = [f"images resized to {how}" if spec.resize != "squash" else how] if "resize" in missing else []
         pixels += [f"an input of {side}"] if "size" in missing and not pixels else []
         colours = " and ".join(key for key in ("mean", "std") if key in missing)
-        what = f"{', '.join([*pixels, *([colours] if colours else [])])} taken as ImageNet's custom"
+        what = f"{', '.join([*pixels, *([colours] if colours else [])])} taken as {custom}"
     keys = ", ".join(f"input.{key}" for key in missing)
     return (f"{what}; set {keys} if the network was trained otherwise",)
 

@@ -26,26 +26,53 @@ this cannot see it. Without a normalisation: 0.3 to 1.1, or 0.05 to 0.45 times; 
 """
 
 
-def contradiction(network: nn.Module, preprocess: PreprocessSpec) -> str | None:
-    """A sentence when a detector's own transform, which is left out, normalises otherwise; None where it says nothing.
+def contradiction(
+    network: nn.Module, preprocess: PreprocessSpec, *, colours: bool = True, sides: bool = True
+) -> str | None:
+    """A sentence when a detector's own transform, which is left out, prepares otherwise; None where it says nothing.
 
     Args:
         network: Of torchvision's detection interface, or any other.
         preprocess: What takes the transform's place.
+        colours: Whether mean and deviation are asked about.
+        sides: Whether the size is.
     """
     transform = getattr(network, "transform", None)
     told = [getattr(transform, name, None) for name in ("image_mean", "image_std")]
     mean, std = (tuple(map(float, one)) if isinstance(one, list | tuple) else () for one in told)
-    if not mean or not std:
+    said, settings = [], []
+    if colours and mean and std and (mean, std) != (preprocess.mean, preprocess.std):
+        said.append(f"has mean {[*mean]} and std {[*std]}")
+        settings += [f"--set 'input.mean={[*mean]}'", f"--set 'input.std={[*std]}'"]
+    if sides and (other := _other_size(transform, preprocess)):
+        resizing, setting = other
+        said.append(resizing)
+        settings.append(setting)
+    if not said:
         return None
-    if (mean, std) == (preprocess.mean, preprocess.std):
-        return None
-    side = getattr(transform, "min_size", ())
-    sized = f", and resizes the shorter side to {side[-1]}" if isinstance(side, tuple) and side else ""
     return (
-        f"the network's own transform, which is left out, has mean {[*mean]} and std {[*std]}{sized}: if its weights "
-        f"were trained so, --set 'input.mean={[*mean]}' --set 'input.std={[*std]}'"
+        f"the network's own transform, which is left out, {', and '.join(said)}: if its weights were trained so, "
+        f"{' '.join(settings)}"
     )
+
+
+def _other_size(transform: object, preprocess: PreprocessSpec) -> tuple[str, str] | None:
+    """How torchvision's transform resizes, and the setting for that; None where it resizes to the same, or not at all.
+
+    Args:
+        transform: Has ``fixed_size``, width and height, or ``min_size``, of which the last is for other than training.
+        preprocess: What takes its place.
+    """
+    match getattr(transform, "fixed_size", None), getattr(transform, "min_size", None):
+        case (int(wide), int(high)), _:
+            if preprocess.size == (high, wide):
+                return None
+            return f"resizes images to {high}x{wide}", f"--set 'input.size=[{high}, {wide}]'"
+        case _, (*_, int(side)):
+            if min(preprocess.size) == side:
+                return None
+            return f"resizes the shorter side to {side}", f"--set input.size={side}"
+    return None
 
 
 def normalisation_doubt(network: nn.Module, images: Sequence[Array]) -> str | None:

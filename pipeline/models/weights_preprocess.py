@@ -11,7 +11,7 @@ from pipeline.preprocess import PreprocessSpec
 if TYPE_CHECKING:
     from pipeline.models.source import ModelSource
 
-__all__ = ["CUSTOMARY_OF_DETECTORS", "weights_preprocess"]
+__all__ = ["CUSTOMARY_OF_DETECTORS", "shared_by_all_weights", "weights_preprocess"]
 
 _PRESET: dict[str, Any] = {
     "resize_size": 256,
@@ -42,6 +42,22 @@ def weights_preprocess(source: ModelSource) -> PreprocessSpec | None:
         entry = default_weights(source.name)
         return None if entry is None else _of_torchvision(entry.transforms)
     return _of_timm(source.name) if source.origin == "timm" else None
+
+
+def shared_by_all_weights(source: ModelSource) -> frozenset[str]:
+    """Keys of a detector's :func:`weights_preprocess` that hold for any weights of that name, whoever trained them.
+
+    A size, and a resize without regard to the ratio, only where the network is made for these: most others were trained
+    at 640 or 800 pixels, and are fed less because that suits a device.
+
+    Args:
+        source: torchvision's or YOLO's detector.
+    """
+    if source.origin == "yolo":
+        return frozenset(("mean", "std", "resize"))
+    squashed = ("resize",) if source.name.startswith("ssd") else ()
+    sized = ("size",) if str(_DETECTOR_SIDE) in source.name else ()
+    return frozenset(("mean", "std", *squashed, *sized))
 
 
 def _of_torchvision(arguments: dict[str, Any]) -> PreprocessSpec:

@@ -89,13 +89,20 @@ def _fed(plan: Plan, parts: Parts) -> Json:
     return {
         "images": parts.dataset.split_identity("calibration"),
         "preprocess": parts.preprocess.model_dump(mode="json"),
-        "as_said": _fed_as_said(plan, parts),
+        "open": {**_open(plan, parts)},
     }
 
 
-def _fed_as_said(plan: Plan, parts: Parts) -> bool:
-    """Whether the user said how the network is fed, or it is of a kind that is known."""
-    return parts.model.origin != "file" or parts in plan.normalised_as_said
+def _open(plan: Plan, parts: Parts) -> dict[str, bool]:
+    """Of what of its input the network's own transform is asked: of what the user did not say.
+
+    That of a YOLO network is a form of ours, which nobody's weights were trained with.
+    """
+    ours = parts.model.origin == "yolo"
+    return {
+        "colours": not ours and parts not in plan.normalised_as_said,
+        "sides": not ours and parts not in plan.sized_as_said,
+    }
 
 
 def known_trial(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial | None:
@@ -182,7 +189,7 @@ def _fed_otherwise(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
 
     if parts.weights.origin == "scratch":
         return None
-    if not _fed_as_said(plan, parts) and (said := contradiction(network, parts.preprocess)):
+    if said := contradiction(network, parts.preprocess, **_open(plan, parts)):
         return said
     images = list(read_images(parts.dataset.calibration[:_FED_IMAGES], parts.preprocess))
     return normalisation_doubt(network.eval(), images)

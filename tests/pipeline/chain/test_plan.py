@@ -808,3 +808,4 @@ def test_only_what_was_said_of_a_network_itself_counts_as_said(
     assert half.normalised_as_said == ()
     assert student.normalised_as_said == (student.parts,)
     assert teacher.normalised_as_said == teacher.teachers
+    assert (half.sized_as_said, student.sized_as_said) == ((half.parts,), ())

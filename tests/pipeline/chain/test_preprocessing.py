@@ -73,6 +73,33 @@ def test_how_a_detector_of_a_user_s_own_is_fed_is_assumed_and_told() -> None:
     assert preprocess_of(said, model, SCRATCH)[1] == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "told"),
+    [
+        (
+            "fasterrcnn_resnet50_fpn",
+            {},
+            "the whole image squashed to 320 taken as what suits a device; set input.size, input.resize if the network",
+        ),
+        ("fasterrcnn_resnet50_fpn", {"size": 800}, "the whole image squashed to 800 taken as what suits a device"),
+        ("yolo/x-nano", {}, "an input of 320 taken as what suits a device; set input.size if the network"),
+        ("ssdlite320_mobilenet_v3_large", {}, None),
+        ("fasterrcnn_resnet50_fpn", {"size": 800, "resize": "letterbox"}, None),
+    ],
+)
+def test_how_one_s_own_weights_of_a_detector_by_name_were_fed_is_assumed_and_told(
+    name: str, fields: dict[str, Any], told: str | None
+) -> None:
+    recipe = Recipe.model_validate({"model": name, "data": {"source": "photos"}, "input": fields})
+    model, given = resolve_model(name), WeightsSource(origin="file", file_sha256="a")
+
+    _, assumed = preprocess_of(recipe, model, given)
+
+    assert [one.startswith(told) for one in assumed if told] == ([] if told is None else [True])
+    assert bool(assumed) == (told is not None)
+    assert preprocess_of(recipe, model, SCRATCH)[1] == ()
+
+
 def test_yolo_is_fed_otherwise_where_that_is_asked_for() -> None:
     recipe = Recipe.model_validate(
         {"model": "yolo/x-nano", "data": {"source": "photos"}, "input": {"resize": "squash"}}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -71,12 +74,30 @@ def test_a_detector_says_itself_how_its_images_are_normalised() -> None:
     network.transform = GeneralizedRCNNTransform(480, 800, [0.5] * 3, [0.25] * 3)
     right = PreprocessSpec(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
-    assert contradiction(network, right) is None
+    assert contradiction(network, right, sides=False) is None
     assert contradiction(nn.ReLU(), right) is None
     told = contradiction(network, PreprocessSpec(size=(32, 32)))
     assert told is not None
     assert "resizes the shorter side to 480" in told
-    assert told.endswith("--set 'input.mean=[0.5, 0.5, 0.5]' --set 'input.std=[0.25, 0.25, 0.25]'")
+    assert told.endswith("--set 'input.mean=[0.5, 0.5, 0.5]' --set 'input.std=[0.25, 0.25, 0.25]' --set input.size=480")
+
+
+@pytest.mark.parametrize(
+    ("transform", "told"),
+    [
+        ({"min_size": (640, 800), "max_size": 1333}, "resizes the shorter side to 800: .* --set input.size=800"),
+        ({"min_size": 32, "max_size": 64}, None),
+        ({"min_size": 30, "max_size": 50, "fixed_size": (50, 30)}, r"to 30x50: .* --set 'input.size=\[30, 50\]'"),
+        ({"min_size": 9, "max_size": 9, "fixed_size": (48, 32)}, None),
+    ],
+)
+def test_a_detector_says_itself_how_large_its_images_are(transform: dict[str, Any], told: str | None) -> None:
+    network, fed = nn.Module(), PreprocessSpec(size=(32, 48))
+    network.transform = GeneralizedRCNNTransform(image_mean=[*fed.mean], image_std=[*fed.std], **transform)
+
+    found = contradiction(network, fed)
+    assert found == told if told is None else re.search(told, found or "")
+    assert contradiction(network, fed, sides=False) is None
 
 
 def test_a_network_without_batch_normalisation_is_not_doubted(images: np.ndarray) -> None:

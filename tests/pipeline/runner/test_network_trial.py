@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from pipeline.errors import UsageError
 from pipeline.progress import SilentProgress
 from pipeline.pruning.importance.criteria import CRITERIA
 from pipeline.runner.explain import explain
-from pipeline.runner.network_trial import Trial, known_trial, try_network
+from pipeline.runner.network_trial import Trial, _open, known_trial, try_network
 from pipeline.runner.preflight import preflight
 
 if TYPE_CHECKING:
@@ -104,6 +105,17 @@ def _plan(recipe: Recipe, file: Path, kind: str, store: Store, **fields: object)
 
 def _trial(plan: Plan, store: Store) -> Trial:
     return try_network(plan, plan.parts, store, prune=True)
+
+
+def test_the_transform_of_a_detector_by_name_is_asked_too_but_not_ours_of_yolo(
+    tiny_recipe: Recipe, file: Path, store: Store
+) -> None:
+    plan = _plan(tiny_recipe, file, "plain", store)
+    said = {"colours": plan.parts not in plan.normalised_as_said, "sides": plan.parts not in plan.sized_as_said}
+    for origin, asked in (("torchvision", True), ("yolo", False)):
+        parts = replace(plan.parts, model=replace(plan.parts.model, origin=origin))
+        assert _open(replace(plan, normalised_as_said=(), sized_as_said=()), parts) == dict.fromkeys(said, asked)
+    assert _open(plan, plan.parts) == said
 
 
 @pytest.mark.parametrize("kind", ["plain", "auxiliary"])
