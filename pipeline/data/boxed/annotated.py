@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,22 @@ if TYPE_CHECKING:
     from pipeline.data.index import FileIndex
     from pipeline.progress import Progress
 
-__all__ = ["PARTS", "AnnotatedImage", "Annotations", "Problems", "StatedBox", "dataset_of"]
+__all__ = ["PARTS", "AnnotatedImage", "Annotations", "Problems", "StatedBox", "dataset_of", "part_in"]
 
 PARTS = {name: name for name in ("train", "val", "test", "calibration")} | {"valid": "val", "validation": "val"}
 """How folders and files of a part are called, and which it is."""
+
 
 _NAMED = 5
 """So many bad boxes and files are named."""
 _ROUNDING = 1.0
 """Pixels by which a box may reach beyond its image: annotations are rounded. It is cut there."""
+
+
+def part_in(name: str) -> str | None:
+    """The part that a word of a name says, as in ``train2017`` and ``my-val``; None where none does."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return next((PARTS[word] for word in words if word in PARTS), None)
 
 
 @dataclass(frozen=True, slots=True)

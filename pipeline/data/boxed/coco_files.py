@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from pipeline.data.boxed.annotated import PARTS
+from pipeline.data.boxed.annotated import PARTS, part_in
 from pipeline.data.boxed.places import below, is_file
 from pipeline.errors import DataError
 
@@ -64,10 +64,8 @@ def _looks_like_coco(file: Path) -> bool:
 
 
 def _part_of(file: Path, root: Path) -> str:
-    words = re.split(r"[^a-z]+", file.stem.lower())
-    if file.parent != root and file.parent.name != "annotations":
-        words += re.split(r"[^a-z]+", file.parent.name.lower())
-    return next((PARTS[word] for word in words if word in PARTS), "all")
+    of_folder = file.parent != root and file.parent.name != "annotations"
+    return part_in(file.stem) or (of_folder and part_in(file.parent.name)) or "all"
 
 
 def image_folders(file: Path, part: str, root: Path) -> list[Path]:

@@ -3,8 +3,8 @@
 A line is ``class x y width height``, centre and size in fractions of the image's sides, with or without a confidence
 behind them; or the class and the corners of a polygon, of which the box around them is taken. ``data.yaml`` (``names``,
 and ``train``, ``val``, ``test`` where they are: a folder, a text file of paths, or a list of such) or ``classes.txt``
-names the classes. Images lie in ``images/<part>``, ``<part>/images`` or ``images``, their texts in the same place below
-``labels``; an image without one shows no object.
+names the classes. Images lie in ``images/<part>``, also as ``images/train2017``, in ``<part>/images`` or ``images``,
+their texts in the same place below ``labels``; an image without one shows no object.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.data.boxed.annotated import PARTS, AnnotatedImage, Annotations, StatedBox
+from pipeline.data.boxed.annotated import PARTS, AnnotatedImage, Annotations, StatedBox, part_in
 from pipeline.data.boxed.places import below, is_file, is_folder
 from pipeline.data.boxed.yolo_yaml import YOLO_YAML, class_names, read_yolo_yaml
-from pipeline.data.scan import images_below, links_within, read_lines
+from pipeline.data.scan import folders, images_below, links_within, read_lines
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def read_yolo(root: Path, problems: Problems) -> Annotations:
         problems: Told of texts without images, and of lines that are none.
 
     Raises:
-        DataError: when classes are not named, there are no images, or a part lies outside the folder.
+        DataError: when classes are not named, there are no images, no part is where ``data.yaml`` says, or one lies
+            outside the folder.
     """
     told = read_yolo_yaml(root)
     classes = class_names(told, root)
@@ -82,8 +83,13 @@ def _values_with_keypoints(told: dict[str, Any]) -> int | None:
 
 
 def _image_places(root: Path, told: dict[str, Any], problems: Problems) -> dict[str, list[Path]]:
-    """Part name to its folders and lists of images: as ``data.yaml`` says it where these are there, else by name."""
+    """Part name to its folders and lists of images: as ``data.yaml`` says it where these are there, else by name.
+
+    Raises:
+        DataError: where it names parts, and none is there: to mix what is kept apart is no way out.
+    """
     found: dict[str, list[Path]] = {}
+    nowhere: list[str] = []
     for name, part in PARTS.items():
         said = told.get(name)
         words = [one for one in (said if isinstance(said, list) else [said]) if isinstance(one, str)]
@@ -91,13 +97,36 @@ def _image_places(root: Path, told: dict[str, Any], problems: Problems) -> dict[
         stated = [place for one in entries if (place := _stated(one, root, told)) is not None]
         usual = [place for place in (root / "images" / name, root / name / "images") if place.is_dir()]
         if entries and not stated and not usual:
-            problems.notes.append(f"data.yaml says {name}: {entries[0][:_SHOWN]}, and nothing is there")
+            nowhere.append(f"{name}: {entries[0][:_SHOWN]}")
         for place in stated or usual:
             if place not in found.setdefault(part, []):
                 found[part].append(place)
-    found = {part: places for part, places in found.items() if places}
+    found = {part: places for part, places in found.items() if places} or _parts_within(root / "images", problems)
+    if nowhere and not found:
+        raise DataError(
+            "nothing is where data.yaml says the parts are",
+            where=str(root),
+            got=", ".join(nowhere),
+            expected="folders or lists of images below the folder, or images/train and images/val",
+            fix="mend the paths, or remove these lines so that all images are split here",
+        )
+    problems.notes += [f"data.yaml says {entry}, and nothing is there" for entry in nowhere]
     if not found and (root / "images").is_dir():
         found["all"] = [root / "images"]
+    return found
+
+
+def _parts_within(images: Path, problems: Problems) -> dict[str, list[Path]]:
+    """Part name to the folders in ``images`` that have it in their names, as ``train2017``."""
+    found: dict[str, list[Path]] = {}
+    names = folders(images) if images.is_dir() else []
+    for name in names:
+        if part := part_in(name):
+            found.setdefault(part, []).append(images / name)
+    others = [name for name in names if part_in(name) is None]
+    if found and others:
+        named = ", ".join(f"images/{name}" for name in others)
+        problems.notes.append(f"of no part, and not used: {named}")
     return found
 
 

@@ -134,6 +134,26 @@ def test_all_folders_of_a_part_are_read_and_what_is_not_there_is_told(
     assert "data.yaml says test: images/nowhere, and nothing is there" in told.notes
 
 
+@pytest.mark.parametrize("yaml", ["", "names: [cat, dog]\npath: ../datasets/pets\ntrain: train\nval: val\n"])
+def test_parts_are_told_by_words_of_their_names(tmp_path: Path, yaml: str) -> None:
+    root, told = tmp_path / "pets", _Told()
+    for folder in ("train2017", "pets-val", "drawn"):
+        _part(root, folder)
+    (root / ("data.yaml" if yaml else "classes.txt")).write_text(yaml or "cat\ndog\n", encoding="utf-8")
+    dataset = open_dataset(str(root), cache=tmp_path / "cache", progress=told)
+    assert {sample.path.parent.name for sample in dataset.test} == {"pets-val"}
+    assert {sample.path.parent.name for sample in dataset.train} == {"train2017"}
+    assert "of no part, and not used: images/drawn" in told.notes
+
+
+def test_images_are_not_mixed_where_the_parts_of_a_data_yaml_are_not_there(tmp_path: Path) -> None:
+    root = tmp_path / "pets"
+    _part(root, "")
+    (root / "data.yaml").write_text("names: [cat, dog]\ntrain: a\nval: [b, c]\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"nothing is where data.yaml says the parts are\n  got: train: a, val: b"):
+        open_dataset(str(root), cache=tmp_path / "cache")
+
+
 def test_a_list_of_images_is_read(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
     root, yaml = tmp_path / "pets", "names: [cat, dog]\nval: lists/val.txt"
     opened()
