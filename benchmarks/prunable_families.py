@@ -145,7 +145,7 @@ def prune_family(family: Family, folder: Path, *, ratio: float = 0.5, blocks: in
         network,
         input_shape=family.shape,
         outputs=_CLASSES,
-        follow=lambda whole: task.followed(whole, family.shape[2:]),
+        follow=lambda whole: task.followed(whole, family.shape),
     )
     if ratio:
         groups = cutter.groups()
@@ -155,7 +155,7 @@ def prune_family(family: Family, folder: Path, *, ratio: float = 0.5, blocks: in
     rebuilt = load_network(folder, source)
     batch = torch.cat([torch.from_numpy(image) for image in _images(family, 2)])
     ours, theirs = (_answers(_seen(one, task, family), batch) for one in (rebuilt, network))
-    form = task.deployable(rebuilt, family.shape[2:])
+    form = task.deployable(rebuilt, family.shape)
     lowered = lower(form, _images(family, 2), folder / "float.onnx", answers=answers_of(task))
     return Pruned(
         params=(before[0], count_parameters(rebuilt)),
@@ -223,7 +223,7 @@ def quantise(folder: Path, family: Family) -> Quantised:
 
 def _seen(network: nn.Module, task: Task, family: Family) -> nn.Module:
     """The network, or of a detector what leads to its heads' answers: one tensor in."""
-    followed = task.followed(network, family.shape[2:])
+    followed = task.followed(network, family.shape)
     return network if followed is None else followed.module
 
 

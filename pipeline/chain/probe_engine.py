@@ -51,7 +51,7 @@ class _LowerForProbe(BaseModel):
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         images = list(read_images(subject.calibration[:_COMPARED_IMAGES], subject.preprocess))
         lowered = lower(
-            subject.task.deployable(network, subject.preprocess.size),
+            subject.task.deployable(network, subject.preprocess.shape),
             images,
             work.folder / FLOAT_MODEL,
             opset=self.opset,

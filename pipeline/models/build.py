@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.models.source import ModelSource
 
-__all__ = ["build_network", "check_outputs", "modes_kept"]
+__all__ = ["advice_on_input", "build_network", "check_outputs", "modes_kept"]
 
 _TORCHVISION_ARGUMENTS: dict[str, dict[str, Any]] = {
     # Without the auxiliary heads, which only training in the paper's way uses and which return tuples; with the
@@ -210,7 +210,7 @@ def _check(network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
         raise UsageError(
             f"the network does not take an input of {shown}",
             got=model_file.describe(error),
-            fix=_advice(network, shape),
+            fix=advice_on_input(network, shape),
         ) from error
     main = outputs[0] if isinstance(outputs, tuple) else outputs
     if tuple(main.shape) != (shape[0], classes):
@@ -222,7 +222,7 @@ def _check(network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
         )
 
 
-def _advice(network: nn.Module, shape: tuple[int, ...]) -> str:
+def advice_on_input(network: nn.Module, shape: tuple[int, ...]) -> str:
     """What to set for a network that does not take this shape."""
     for channels, words in ((1, "input.channels=gray"), (3, "input.channels=RGB")):
         if shape[1] == channels:

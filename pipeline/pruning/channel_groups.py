@@ -104,7 +104,7 @@ class ChannelGroups:
             outputs=subject.model.last_outputs(len(subject.classes)),
             importance=importance,
             keep=keep,
-            follow=lambda whole: subject.task.followed(whole, subject.preprocess.size),
+            follow=lambda whole: subject.task.followed(whole, subject.preprocess.shape),
         )
 
     @contextmanager

@@ -63,7 +63,7 @@ class Calibrate(BaseModel):
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         compared = list(_images(inputs, limit=_COMPARED_IMAGES))
         lowered = lower(
-            subject.task.deployable(network, subject.preprocess.size),
+            subject.task.deployable(network, subject.preprocess.shape),
             compared,
             work.folder / FLOAT_MODEL,
             opset=self.opset,

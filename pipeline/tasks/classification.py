@@ -110,11 +110,11 @@ class Classification:
         """The rows of (batch, classes)."""
         return [(row,) for row in network(inputs).float().cpu().numpy()]
 
-    def deployable(self, network: nn.Module, size: tuple[int, int]) -> nn.Module:  # noqa: ARG002 - it takes its own
+    def deployable(self, network: nn.Module, shape: tuple[int, int, int, int]) -> nn.Module:  # noqa: ARG002 - it takes its own
         """The network itself: logits out, softmax is left to the reader (it changes no decision)."""
         return network
 
-    def followed(self, network: nn.Module, size: tuple[int, int]) -> Followed | None:  # noqa: ARG002 - one tensor in, one out
+    def followed(self, network: nn.Module, shape: tuple[int, int, int, int]) -> Followed | None:  # noqa: ARG002 - one tensor in, one out
         """None: as it is."""
         return None
 

@@ -113,7 +113,7 @@ class HeadLosses(nn.Module):
 
     def _form(self, network: nn.Module, images: Tensor) -> OneStageForm:
         """The network as what it says of its anchors can be read."""
-        form = deployable(network, (images.shape[2], images.shape[3]))
+        form = deployable(network, (images.shape[2], images.shape[3]), channels=images.shape[1])
         if isinstance(form, OneStageForm):
             return form
         why = "its outputs are raw" if isinstance(form, RawForm) else "its second stage looks at places of its own"

@@ -123,6 +123,11 @@ class TrainingImages:
     def __len__(self) -> int:
         return len(self.classes)
 
+    @property
+    def channels(self) -> int:
+        """Of an input."""
+        return len(self._mean)
+
     def answers(self, network: nn.Module, batch: Batch) -> Any:  # noqa: ANN401 - as of the task
         """What a network in training mode gives for a batch: see :meth:`pipeline.tasks.Task.answers`."""
         return self._task.answers(network, batch)

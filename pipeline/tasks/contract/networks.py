@@ -76,21 +76,21 @@ class NetworkContract(Protocol):
         """What a network in evaluation mode gives for some inputs, (batch, channels, height, width), image by image."""
         ...
 
-    def deployable(self, network: nn.Module, size: tuple[int, int]) -> nn.Module:
+    def deployable(self, network: nn.Module, shape: tuple[int, int, int, int]) -> nn.Module:
         """The network as it is exported: static shapes, one tensor in, a tuple of tensors or one tensor out.
 
         Args:
             network: Any of the task's.
-            size: Height and width of its input.
+            shape: Of its input, (1, channels, height, width).
         """
         ...
 
-    def followed(self, network: nn.Module, size: tuple[int, int]) -> Followed | None:
+    def followed(self, network: nn.Module, shape: tuple[int, int, int, int]) -> Followed | None:
         """The network as its channels are followed, for pruning; None: as it is, up to the layer that answers.
 
         Args:
             network: Any of the task's; ends in evaluation mode.
-            size: Height and width of its input.
+            shape: Of its input, (1, channels, height, width).
 
         Raises:
             UsageError: for one that cannot be.

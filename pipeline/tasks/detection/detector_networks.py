@@ -65,17 +65,17 @@ class DetectorNetworks:
 
         return found_by(network, inputs)
 
-    def deployable(self, network: nn.Module, size: tuple[int, int]) -> nn.Module:
+    def deployable(self, network: nn.Module, shape: tuple[int, int, int, int]) -> nn.Module:
         """See :func:`pipeline.tasks.detection.deployable.deployable`."""
         from pipeline.tasks.detection.deployable import deployable
 
-        return deployable(network, size)
+        return deployable(network, shape[2:], channels=shape[1])
 
-    def followed(self, network: nn.Module, size: tuple[int, int]) -> Followed | None:
+    def followed(self, network: nn.Module, shape: tuple[int, int, int, int]) -> Followed | None:
         """See :func:`pipeline.tasks.detection.followed.followed_detector`."""
         from pipeline.tasks.detection.followed import followed_detector
 
-        return followed_detector(network, size)
+        return followed_detector(network, shape[2:], channels=shape[1])
 
     def shrunk(self, network: nn.Module, before: tuple[int, int], after: tuple[int, int]) -> None:
         """Anchors whose sides are pixels shrink as the images do; those of SSD are shares of the image.

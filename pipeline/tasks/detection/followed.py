@@ -27,25 +27,26 @@ if TYPE_CHECKING:
 __all__ = ["followed_detector"]
 
 
-def followed_detector(network: nn.Module, size: tuple[int, int]) -> Followed:
+def followed_detector(network: nn.Module, size: tuple[int, int], *, channels: int = 3) -> Followed:
     """Backbone, pyramid and heads, up to the layers that say classes, boxes and whatever else the heads answer.
 
     Args:
         network: One that has a deployable form; ends in eval mode.
         size: Height and width of its input.
+        channels: Of its input.
 
     Raises:
         UsageError: for one that has none.
     """
     from torchvision.models.detection import FasterRCNN
 
-    form: nn.Module = deployable(network, size)
+    form: nn.Module = deployable(network, size, channels=channels)
     if isinstance(network, FasterRCNN):
         form = _BothStages(network)
     elif isinstance(form, RawForm):
         form = form.module  # a user's decoding may leave no way back, as below no_grad
     module = _ToTheHeads(form).eval()
-    module.answering = _nearest_layers(module, torch.zeros(1, 3, *size))
+    module.answering = _nearest_layers(module, torch.zeros(1, channels, *size))
     return Followed(module, module.answering)
 
 
@@ -63,13 +64,13 @@ class _ToTheHeads(nn.Module):
         self.form = form
 
     def answers(self, image: Tensor) -> list[Tensor]:
-        """What the form makes of an image (1, 3, height, width), with the way there recorded by autograd."""
+        """What the form makes of an image (1, channels, height, width), with the way there recorded by autograd."""
         if not all(parameter.requires_grad for parameter in self.form.parameters()):
             image = image.detach().requires_grad_().clone()  # or layers that are not trained would not be seen
         return list(_tensors(self.form(image)))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The outputs of :attr:`answering` for an image (1, 3, height, width)."""
+        """The outputs of :attr:`answering` for an image (1, channels, height, width)."""
         found: list[Tensor] = []
         handles = [
             layer.register_forward_hook(lambda _layer, _given, answered: found.append(answered))

@@ -8,7 +8,7 @@ import torch
 
 from pipeline.errors import UsageError
 from pipeline.models import model_file
-from pipeline.models.build import modes_kept
+from pipeline.models.build import advice_on_input, modes_kept
 from pipeline.models.raw_detector import RawDetector, kind_of
 from pipeline.tasks.detection.raw_interface import check_decoding, check_loss
 
@@ -73,7 +73,7 @@ def _check_answers(network: nn.Module, shape: tuple[int, ...]) -> None:
         raise UsageError(
             f"the network does not take an input of {shown}",
             got=model_file.describe(error),
-            fix="set input.size to what it was made for",
+            fix=advice_on_input(network, shape),
         ) from error
     first = answers[0] if isinstance(answers, list) and answers else answers
     if not isinstance(first, dict) or not set(_ANSWER) <= first.keys():
@@ -91,7 +91,7 @@ def _check_labels(network: nn.Module, shape: tuple[int, ...], classes: int) -> N
     from pipeline.tasks.detection.deployable import deployable
 
     try:
-        known = deployable(network, (shape[2], shape[3])).classes
+        known = deployable(network, (shape[2], shape[3]), channels=shape[1]).classes
     except UsageError:
         raise  # it has no deployable form, which is told as it is
     except Exception as error:

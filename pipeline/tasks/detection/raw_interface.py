@@ -11,6 +11,7 @@ import torch
 
 from pipeline.errors import UsageError
 from pipeline.models import model_file
+from pipeline.models.build import advice_on_input
 from pipeline.models.one_output import described
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _answered(network: RawDetector, images: Tensor) -> Any:  # noqa: ANN401 - wh
             f"the network does not take an input of {'x'.join(map(str, images.shape))}"
             + (" in training mode" if network.training else ""),
             got=model_file.describe(error),
-            fix="set input.size to what it was made for",
+            fix=advice_on_input(network.module, tuple(images.shape)),
         ) from error
 
 

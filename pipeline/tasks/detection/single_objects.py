@@ -51,15 +51,16 @@ class ObjectClassifier(nn.Module):
         backbone: The detector's own.
         classes: How many answers there are.
         side: Of the images, pixels.
+        channels: Of the images.
     """
 
-    def __init__(self, backbone: nn.Module, classes: int, side: int) -> None:
+    def __init__(self, backbone: nn.Module, classes: int, side: int, channels: int = 3) -> None:
         super().__init__()
         self.backbone = backbone
-        self.answer = nn.Linear(sum(one.shape[1] for one in _maps(backbone, side).values()), classes)
+        self.answer = nn.Linear(sum(one.shape[1] for one in _maps(backbone, side, channels).values()), classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, classes) of images (batch, 3, side, side)."""
+        """Logits (batch, classes) of images (batch, channels, side, side)."""
         means = [one.mean(dim=(2, 3)) for one in pyramid(self.backbone, images).values()]
         logits: Tensor = self.answer(torch.cat(means, dim=1))
         return logits
@@ -77,15 +78,15 @@ def lesson_of_objects(network: Any, images: TrainingImages, *, classes: int) -> 
         None for a detector without a ``backbone``, for one that takes no image as small as these, and where there are
         no objects to cut out.
     """
-    backbone = getattr(network, "backbone", None)
-    side = None if backbone is None else next((side for side in _SIDES if _takes(backbone, side)), None)
+    backbone, channels = getattr(network, "backbone", None), images.channels
+    side = None if backbone is None else next((side for side in _SIDES if _takes(backbone, side, channels)), None)
     if backbone is None or side is None:
         return None
     pixels, labels = cut_out(images, classes=classes, side=side)
     if not len(labels):
         return None
     return Lesson(
-        network=ObjectClassifier(backbone, classes + 1, side),
+        network=ObjectClassifier(backbone, classes + 1, side, channels),
         task=Classification(),
         pixels=pixels,
         labels=labels,
@@ -121,7 +122,7 @@ def cut_out(images: TrainingImages, *, classes: int, side: int) -> tuple[Tensor,
                 rows.append(_window(image, empty, side))
                 found.append(classes)
     if not rows:
-        return torch.empty(0, 3, side, side, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
+        return torch.empty(0, images.channels, side, side, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
     return torch.stack(rows), torch.tensor(found)
 
 
@@ -162,16 +163,16 @@ def _window(image: Tensor, box: Tensor, side: int) -> Tensor:
     return cut
 
 
-def _maps(backbone: nn.Module, side: int) -> dict[str, Tensor]:
+def _maps(backbone: nn.Module, side: int, channels: int) -> dict[str, Tensor]:
     """The feature maps of an image of that side; the backbone is left as it was."""
     with modes_kept(backbone), torch.no_grad():
-        return pyramid(backbone.eval(), torch.zeros(1, 3, side, side))
+        return pyramid(backbone.eval(), torch.zeros(1, channels, side, side))
 
 
-def _takes(backbone: nn.Module, side: int) -> bool:
+def _takes(backbone: nn.Module, side: int, channels: int) -> bool:
     """Whether the backbone has feature maps of images so small."""
     try:
-        maps = _maps(backbone, side)
+        maps = _maps(backbone, side, channels)
     except (RuntimeError, ValueError):  # a map smaller than the window that goes over it
         return False
     return all(one.ndim == 4 and one.numel() for one in maps.values())

@@ -231,7 +231,7 @@ def test_agreement_is_symmetric_and_complete_with_oneself(case: tuple[np.ndarray
 
 def test_the_deployable_form_is_the_network_itself() -> None:
     network = nn.Linear(2, 3)
-    assert _TASK.deployable(network, (2, 2)) is network
+    assert _TASK.deployable(network, (1, 1, 2, 2)) is network
 
 
 def test_without_looking_the_commonest_class_is_the_best_answer() -> None:

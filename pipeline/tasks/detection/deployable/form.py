@@ -19,11 +19,13 @@ OUTPUTS = ("boxes", "scores", "labels")
 """Names of the outputs of a deployable form, in their order."""
 
 
-def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | FasterRcnnForm | RawForm:
+def deployable(
+    network: nn.Module, size: tuple[int, int], *, channels: int = 3
+) -> OneStageForm | FasterRcnnForm | RawForm:
     """A form of static shapes for one image, with everything inside but the last suppression of overlapping boxes.
 
-    It takes a normalised image (1, 3, height, width) of exactly that size, for which the network's own transform is
-    left out, and gives the candidates: ``boxes`` (1, k, 4) float32, xyxy in pixels of the input, ``scores`` (1, k)
+    It takes a normalised image (1, channels, height, width) of exactly that size, for which the network's own transform
+    is left out, and gives the candidates: ``boxes`` (1, k, 4) float32, xyxy in pixels of the input, ``scores`` (1, k)
     float32 in falling order, and ``labels`` (1, k) int64 from 1, as the network numbers its classes. The number k is a
     constant, at most 3,840; no operator's shape depends on values. Candidates that the network itself would drop before
     the last suppression, because their score is low or their box empty, are there with a score that is not above its
@@ -33,6 +35,7 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | Fast
         network: One of torchvision's FasterRCNN, SSD, RetinaNet, FCOS, our YoloDetector or RawDetector, or what derives
             from them; is put into eval mode. Its weights are shared, and its parts keep their names.
         size: Height and width of the image.
+        channels: Of the image.
 
     Raises:
         UsageError: for a network of another kind, and for one that gives masks or keypoints.
@@ -62,7 +65,7 @@ def deployable(network: nn.Module, size: tuple[int, int]) -> OneStageForm | Fast
     }
     for kind, form in forms.items():
         if isinstance(network, kind):
-            return form(network.eval(), size).eval()
+            return form(network.eval(), size, channels).eval()
     raise UsageError(
         "this network has no deployable form as a detector",
         where=kind_of(network),

@@ -15,7 +15,7 @@ __all__ = ["anchors_of", "by_level", "clipped", "framed", "image_border", "is_la
 
 
 def framed(image: Tensor, stride: int) -> Tensor:
-    """The image (1, 3, height, width) with zeros to the right and below, up to the next multiple of ``stride``."""
+    """The image (1, channels, height, width) with zeros right and below, up to the next multiple of ``stride``."""
     height, width = image.shape[-2:]
     below, right = -height % stride, -width % stride
     return functional.pad(image, (0, right, 0, below)) if below or right else image

@@ -23,6 +23,7 @@ class OneStageForm(nn.Module):
     Args:
         network: The eager detector, in eval mode; its weights are shared.
         size: Height and width of the one image it takes.
+        channels: Of that image.
 
     Attributes:
         classes: How many it can name; labels are 1 to that.
@@ -33,7 +34,7 @@ class OneStageForm(nn.Module):
     anchors: Tensor
     border: Tensor
 
-    def __init__(self, network: Any, size: tuple[int, int]) -> None:  # noqa: ANN401 - torchvision has no types
+    def __init__(self, network: Any, size: tuple[int, int], channels: int = 3) -> None:  # noqa: ANN401 - torchvision has no types
         super().__init__()
         self.backbone = network.backbone
         self.head = network.head
@@ -41,7 +42,7 @@ class OneStageForm(nn.Module):
         self._most = int(network.topk_candidates)
         self._stride = int(network.transform.size_divisible)
         with torch.no_grad():
-            image = framed(torch.zeros(1, 3, *size, device=next(network.parameters()).device), self._stride)
+            image = framed(torch.zeros(1, channels, *size, device=next(network.parameters()).device), self._stride)
             features = pyramid(self.backbone, image)
             anchors = anchors_of(network.anchor_generator, image, features, size)
             self.classes = int(self.head(list(features.values()))["cls_logits"].shape[-1]) - self.background
@@ -52,7 +53,7 @@ class OneStageForm(nn.Module):
         self.register_buffer("border", image_border(size).to(anchors.device), persistent=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes (1, k, 4), scores (1, k), labels (1, k) of a normalised image (1, 3, height, width)."""
+        """Boxes (1, k, 4), scores (1, k), labels (1, k) of a normalised image (1, channels, height, width)."""
         features = pyramid(self.backbone, framed(image, self._stride))
         said = {name: one[0] for name, one in self.head(list(features.values())).items()}
         scores, places, labels = self._candidates(said)

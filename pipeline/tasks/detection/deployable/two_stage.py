@@ -27,6 +27,7 @@ class FasterRcnnForm(nn.Module):
     Args:
         network: The eager detector, in eval mode; its weights are shared.
         size: Height and width of the one image it takes.
+        channels: Of that image.
 
     Attributes:
         classes: How many it can name; labels are 1 to that.
@@ -34,12 +35,12 @@ class FasterRcnnForm(nn.Module):
 
     border: Tensor
 
-    def __init__(self, network: Any, size: tuple[int, int]) -> None:  # noqa: ANN401 - torchvision has no types
+    def __init__(self, network: Any, size: tuple[int, int], channels: int = 3) -> None:  # noqa: ANN401 - torchvision has no types
         super().__init__()
         self.backbone = network.backbone
         self._stride = int(network.transform.size_divisible)
         with torch.no_grad():
-            image = framed(torch.zeros(1, 3, *size, device=next(network.parameters()).device), self._stride)
+            image = framed(torch.zeros(1, channels, *size, device=next(network.parameters()).device), self._stride)
             features = pyramid(self.backbone, image)
             anchors = anchors_of(network.rpn.anchor_generator, image, features, size)
             objectness, _ = network.rpn.head(list(features.values()))
@@ -65,7 +66,7 @@ class FasterRcnnForm(nn.Module):
         return logits, codes
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes (1, k, 4), scores (1, k), labels (1, k) of a normalised image (1, 3, height, width)."""
+        """Boxes (1, k, 4), scores (1, k), labels (1, k) of a normalised image (1, channels, height, width)."""
         features = pyramid(self.backbone, framed(image, self._stride))
         proposals, there = self.rpn(list(features.values()))
         logits, codes = self._looked_at(features, proposals)

@@ -11,6 +11,7 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from pipeline.errors import UsageError
+from pipeline.models.torchvision_detectors import fed_as_it_is
 from pipeline.pruning.channel_groups import ChannelGroups
 from pipeline.pruning.kept_channels import kept_channels
 from pipeline.tasks.detection.deployable import deployable
@@ -42,7 +43,7 @@ ANSWERS = {
 
 
 def _groups(network: nn.Module, **fields: Any) -> ChannelGroups:  # noqa: ANN401
-    follow = partial(Detection().followed, size=(SIDE, SIDE))
+    follow = partial(Detection().followed, shape=(1, 3, SIDE, SIDE))
     return ChannelGroups(network, input_shape=(1, 3, SIDE, SIDE), outputs=3, follow=follow, **fields)
 
 
@@ -50,6 +51,23 @@ def _widths(network: nn.Module) -> dict[str, tuple[int, int]]:
     """Outputs and inputs of every layer."""
     layers = {name: one for name, one in network.named_modules() if isinstance(one, nn.Conv2d | nn.Linear)}
     return {name: (one.weight.shape[0], one.weight.shape[1]) for name, one in layers.items()}
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_a_detector_of_gray_images_is_taken_through_and_one_of_colours_is_told_to_be(
+    tiny_detector: Detector, kind: str
+) -> None:
+    network: Any = fed_as_it_is(tiny_detector(kind))
+    network.backbone.stem[0] = nn.Conv2d(1, 32, 3, 2, 1)
+    gray, task = (1, 1, SIDE, SIDE), Detection()
+
+    task.check(network, gray, classes=3, trained=True)
+    followed = task.followed(network, gray)
+    assert followed is not None
+    assert followed.answering
+    assert [len(one) for one in task.deployable(network, gray)(torch.zeros(gray))] == [1, 1, 1]
+    with pytest.raises(UsageError, match=r"it takes images of 3 channel\(s\): set input.channels=RGB"):
+        task.check(fed_as_it_is(tiny_detector(kind)), gray, classes=3, trained=False)
 
 
 @pytest.mark.parametrize("kind", TINY)

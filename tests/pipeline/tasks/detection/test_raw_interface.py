@@ -26,6 +26,7 @@ from pipeline.models.weights import load_weights
 from pipeline.quantization.choices import choosing_nodes
 from pipeline.quantization.graph import Graph
 from pipeline.tasks.detection.deployable import OUTPUTS, candidates_differ, deployable, post_process
+from pipeline.tasks.detection.detection import Detection
 from pipeline.tasks.detection.followed import followed_detector
 from pipeline.tasks.detection.interface import check_detector, found_by
 from pipeline.tasks.reading.detection import detections
@@ -69,6 +70,17 @@ def test_it_is_a_detector_of_the_data_s_classes_that_learns(network: RawDetector
     assert network.training
     assert network.learns
     assert deployable(network, (SIDE, SIDE)).classes == CLASSES
+
+
+def test_it_may_take_gray_images_and_says_so_where_it_is_fed_others(tmp_path: Path) -> None:
+    gray, task = _built(tmp_path, SOURCE.replace("[3, 16", "[1, 16")), Detection()
+    shape = (1, 1, SIDE, SIDE)
+
+    task.check(gray, shape, classes=CLASSES, trained=True)
+    assert task.followed(gray, shape) is not None
+    assert [len(one) for one in task.deployable(gray, shape)(torch.zeros(shape))] == [1, 1, 1]
+    with pytest.raises(UsageError, match=r"it takes images of 1 channel\(s\): set input.channels=gray"):
+        task.check(gray, SHAPE, classes=CLASSES, trained=False)
 
 
 def test_the_exported_graph_finds_the_same_and_decodes_in_float(

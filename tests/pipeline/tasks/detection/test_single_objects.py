@@ -28,10 +28,8 @@ PLACES = [(10, 12, 30, 36), (50, 30, 70, 58), (0, 0, 24, 16), (66, 4, 80, 20), (
 """The last one is smaller than what is worth a look."""
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> TrainingImages:
+def _training(folder: Path, preprocess: PreprocessSpec) -> TrainingImages:
     """One object an image, of a brightness of its class, on dark ground; and an image without any."""
-    folder = tmp_path_factory.mktemp("objects")
     samples = []
     for number, place in enumerate([*PLACES, None]):
         pixels = np.zeros((*SIZE, 3), dtype=np.uint8)
@@ -44,9 +42,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> TrainingImages:
         label = Objects(size=(SIZE[1], SIZE[0]), boxes=boxes)
         path = Path(folder, f"{number}.png")
         samples.append(Sample(path=path, name=path.name, label=label, sha256=str(number)))
-    return TrainingImages(
-        samples, PreprocessSpec(size=SIZE, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)), SilentProgress(), Detection()
-    )
+    return TrainingImages(samples, preprocess, SilentProgress(), Detection())
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> TrainingImages:
+    """In colours."""
+    preprocess = PreprocessSpec(size=SIZE, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    return _training(tmp_path_factory.mktemp("objects"), preprocess)
 
 
 def test_every_object_is_cut_out_with_what_is_around_it(images: TrainingImages) -> None:
@@ -117,6 +120,16 @@ def test_a_backbone_that_takes_no_small_image_gets_larger_ones_or_no_lesson(imag
         lesson = lesson_of_objects(detector, images, classes=3)
         found.append(None if lesson is None else lesson.pixels.shape[-1])
     assert found == [96, None]
+
+
+def test_a_backbone_of_gray_images_learns_from_gray_objects(tmp_path: Path) -> None:
+    detector = nn.Module()
+    detector.backbone = nn.Conv2d(1, 4, 3)
+    images = _training(tmp_path, PreprocessSpec(size=SIZE, mean=(0.5,), std=(0.5,), channels="gray"))
+    lesson = lesson_of_objects(detector, images, classes=3)
+
+    assert lesson is not None
+    assert lesson.network(lesson.pixels.float()).shape == (len(lesson.labels), 4)
 
 
 def test_a_network_without_a_backbone_has_no_lesson(images: TrainingImages) -> None:
