@@ -78,8 +78,13 @@ def image_folders(file: Path, part: str, root: Path) -> list[Path]:
     """
     stem = file.stem.removeprefix(_BOXES)
     names = [stem, *(name for name, of in PARTS.items() if of == part)]
-    beside = [file.parent] if file.parent.name != "annotations" else []
-    places = [*beside, *(root / name for name in names), *(root / "images" / name for name in names), root / "images"]
+    of_parts = [file.parent] if file.parent.name != "annotations" else []
+    of_parts += [root / name for name in names]
+    places = [
+        *(place for folder in of_parts for place in (folder, folder / "images")),
+        *(root / "images" / name for name in names),
+        root / "images",
+    ]
     others = [one for one in root.iterdir() if one.is_dir() and one.name[0] != "." and one.name != "annotations"]
     only = others if len(others) == 1 else []
     return [place for place in dict.fromkeys((*places, root, *only)) if place.is_dir()]

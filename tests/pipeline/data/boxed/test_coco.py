@@ -247,6 +247,21 @@ def test_a_file_beside_the_folder_of_its_images_is_read(tmp_path: Path, opened: 
     assert "2 images are named by no file of annotations, and not used (first: data/18.png)" in told.notes
 
 
+@pytest.mark.parametrize("file", ["annotations/instances_{}.json", "{}/_annotations.coco.json"])
+def test_images_may_lie_in_a_folder_within_that_of_the_part(
+    tmp_path: Path, opened: Callable[..., Dataset], file: str
+) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    for part in ("train", "val"):
+        (root / part).rename(root / "images")
+        (root / part).mkdir()
+        (root / "images").rename(root / part / "images")
+        (root / "annotations" / f"instances_{part}.json").rename(root / "annotations" / "moved")
+        _write(root / file.format(part), **document)
+    assert len(opened(root).test) == 10
+
+
 def test_the_figures_are_those_of_the_json_with_areas_crowds_and_gaps_between_the_ids(
     tmp_path: Path, opened: Callable[..., Dataset]
 ) -> None:
