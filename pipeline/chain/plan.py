@@ -17,9 +17,10 @@ from pipeline.chain.targets import cannot_run, targets_of
 from pipeline.chain.task_defaults import for_task
 from pipeline.chain.teachers import answer_files, named_teachers, teacher_parts
 from pipeline.data.balance import imbalance
+from pipeline.data.boxed.layouts import LAYOUTS
 from pipeline.data.check import check_images
 from pipeline.data.coverage import unscored
-from pipeline.data.open import open_dataset, task_of
+from pipeline.data.open import is_folder, open_dataset, task_of
 from pipeline.errors import DataError, UsageError
 from pipeline.measuring.bundle_images import remember_dataset
 from pipeline.models.backbone import with_backbone
@@ -332,6 +333,15 @@ def _check_data(recipe: Recipe, model: ModelSource, task: Task) -> None:
     found = task_of(recipe.data.source)
     if model.origin == "onnx" and found == "detection":
         raise _no_onnx_detectors(recipe.data.source, "data with boxes")
+    if found == "classification" and task.name == "detection" and is_folder(recipe.data.source):
+        raise DataError(
+            "the model is for detection, and no annotations of boxes are found in this folder",
+            where=recipe.data.source,
+            expected=LAYOUTS,
+            fix="put the annotations there, or add --set task=classification, if this network is for classification"
+            if model.origin == "file"
+            else "put the annotations there, or see that --data is the folder that holds both them and the images",
+        )
     if found is not None and found != task.name:
         raise DataError(
             f"the model is for {task.name}, the data is for {found}",

@@ -24,6 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.data.boxed.layouts import LAYOUTS
 from pipeline.data.dataset import Dataset, Sample
 from pipeline.data.scan import class_folders, folders, links_out, links_within, order_of_classes, read_lines
 from pipeline.data.split import drop_shared, stratified, two_labels
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["SplitOptions", "open_folder", "split_pools"]
 
 _VAL_NAMES = ("val", "valid", "validation")
-_DETECTION_MARKS = frozenset(("data.yaml", "dataset.yaml", "annotations"))
+_DETECTION_MARKS = frozenset(("data.yaml", "dataset.yaml", "annotations", "Annotations"))
+_WITH_BOXES = frozenset(("images", "labels", "annotations", "Annotations", "JPEGImages"))
+"""Folders beside each other in such a set, which are no classes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,13 +105,7 @@ def _parts(root: Path) -> dict[str, Path]:
         )
     marks = sorted(_DETECTION_MARKS & {path.name for path in root.iterdir()})
     if marks or {"images", "labels"} <= set(names):
-        raise DataError(
-            "this looks like a detection data set",
-            where=str(root),
-            got=f"{marks[0]}" if marks else "images/ and labels/",
-            expected="for classification train/<class>/* and val/<class>/*, or <class>/*; for detection COCO's JSON, "
-            "or texts below labels/ with a data.yaml or classes.txt",
-        )
+        raise _no_classes(root, marks[0] if marks else "images/ and labels/")
     parts: dict[str, Path] = {part: root / part for part in ("train", "calibration", "test") if part in names}
     vals = [name for name in _VAL_NAMES if name in names]
     if len(vals) > 1:
@@ -119,7 +116,20 @@ def _parts(root: Path) -> dict[str, Path]:
         raise DataError("only calibration/ is here: nothing to score", where=str(root), fix="add val/<class>/*")
     if not parts and not names:
         class_folders(root)  # says what is here instead
+    for place in parts.values() or [root]:
+        inner = folders(place)
+        if inner and set(inner) <= _WITH_BOXES:
+            raise _no_classes(root, (place / inner[0]).relative_to(root).as_posix())
     return {"all": parts["train"]} if set(parts) == {"train"} else parts or {"all": root}
+
+
+def _no_classes(root: Path, got: str) -> DataError:
+    return DataError(
+        "this looks like a detection data set",
+        where=str(root),
+        got=got,
+        expected=f"for classification train/<class>/* and val/<class>/*, or <class>/*; for detection {LAYOUTS}",
+    )
 
 
 def _refuse_nested(root: Path, found: Mapping[str, Sequence[Path]]) -> None:

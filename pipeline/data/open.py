@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
     from pipeline.progress import Progress
 
-__all__ = ["open_dataset", "task_of"]
+__all__ = ["is_folder", "open_dataset", "task_of"]
 
 _TORCHVISION = "torchvision:"
 _EMBEDDED: dict[str, tuple[str, Callable[[Path], Path]]] = {
@@ -101,6 +101,11 @@ def task_of(text: str) -> str | None:
     if not root.is_dir():
         return None
     return "detection" if is_boxed(root) else "classification"
+
+
+def is_folder(text: str) -> bool:
+    """Whether a folder of the user's is meant, and is there; ``text`` as of :func:`open_dataset`."""
+    return text not in _EMBEDDED and _torchvision_set(text) is None and typed_path(text).is_dir()
 
 
 def _torchvision_set(text: str) -> str | None:

@@ -1,9 +1,10 @@
 """Folders with COCO's JSON.
 
-Files of annotations are ``annotations/*.json``, ``<part>/_annotations.coco.json``, or a JSON beside the images' folder.
-A file belongs to the part (train, val, test, calibration) that its own name or its folder's says; one that says none
-is split by us. Of several for a part the one called ``instances_...`` is read. Images are looked for beside the file,
-in the folder of the part, in ``images/`` of either, in the data set's folder, and in the only folder there.
+Files of annotations are ``annotations/*.json``, ``<part>/_annotations.coco.json``, or a JSON beside the images' folder;
+where there are none of these, a JSON in any folder of the set. A file belongs to the part (train, val, test,
+calibration) that its own name or its folder's says; one that says none is split by us. Of several for a part the one
+called ``instances_...`` is read. Images are looked for beside the file, in the folder of the part, in ``images/`` of
+either, in the data set's folder, and in the only folder there.
 Source of the format: https://cocodataset.org/#format-data.
 """
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from pipeline.data.boxed.annotated import PARTS, part_in
 from pipeline.data.boxed.places import below, is_file
+from pipeline.data.scan import folders
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["coco_files", "image_folders", "place_of"]
@@ -19,9 +20,13 @@ __all__ = ["coco_files", "image_folders", "place_of"]
 _MAX_BYTES = 4 << 30
 _BOXES = "instances_"
 """How COCO calls its files of boxes; it has others beside them, of key points and captions."""
-_LISTS = (b'"images"', b'"annotations"', b'"categories"')
-_OF_BOXES = re.compile(rb'"bbox"|"annotations"\s*:\s*\[\s*\]')
+_LISTS = (b'"images"', b'"annotations"')
+_CATEGORIES = b'"categories"'
+_BOX = b'"bbox"'
+_NONE = re.compile(rb'"annotations"\s*:\s*\[\s*\]')
 """Annotations may also be of classes alone; a part may have none."""
+_FEW = 16
+"""Of so many JSON files and more in a folder of images each is about one of these: none is a part's."""
 
 
 def coco_files(root: Path) -> dict[str, Path]:
@@ -31,9 +36,9 @@ def coco_files(root: Path) -> dict[str, Path]:
         DataError: when two files are for one part.
     """
     candidates: dict[str, list[Path]] = defaultdict(list)
-    for file in sorted((*root.glob("*.json"), *root.glob("annotations/*.json"), *root.glob("*/*.coco.json"))):
-        if _looks_like_coco(file):
-            candidates[_part_of(file, root)].append(file)
+    usual = (*root.glob("*.json"), *root.glob("annotations/*.json"), *root.glob("*/*.coco.json"))
+    for file in _documents(usual) or _documents(_of_any_name(root)):
+        candidates[_part_of(file, root)].append(file)
     found: dict[str, Path] = {}
     for part, files in candidates.items():
         first, *others = [file for file in files if file.name.startswith(_BOXES)] or files
@@ -52,15 +57,31 @@ def coco_files(root: Path) -> dict[str, Path]:
     return found
 
 
+def _documents(files: Iterable[Path]) -> list[Path]:
+    return [file for file in sorted(files) if _looks_like_coco(file)]
+
+
+def _of_any_name(root: Path) -> Iterator[Path]:
+    """The JSON files of folders with few of them, as ``train/annotations.json``."""
+    for folder in folders(root):
+        found = list((root / folder).glob("*.json"))
+        if len(found) < _FEW:
+            yield from found
+
+
 def _looks_like_coco(file: Path) -> bool:
-    """Whether it has the three lists, and boxes or nothing in that of annotations; a folder may hold other JSON."""
+    """Whether it has the lists, and boxes or nothing in that of annotations; a folder may hold other JSON.
+
+    One with boxes and without categories is one, too, that cannot be read: it is for nothing else.
+    """
     try:
         content = file.read_bytes() if is_file(file) and file.stat().st_size <= _MAX_BYTES else b""
     except OSError as error:
         raise DataError(
             "this file cannot be read", where=str(file), got=error.strerror, fix="see that it is there and may be read"
         ) from error
-    return all(key in content for key in _LISTS) and _OF_BOXES.search(content) is not None
+    of_nothing = _CATEGORIES in content and _NONE.search(content) is not None
+    return all(key in content for key in _LISTS) and (_BOX in content or of_nothing)
 
 
 def _part_of(file: Path, root: Path) -> str:

@@ -326,6 +326,8 @@ def test_an_image_of_two_classes_is_told(root: Path, opened: Opener) -> None:
         (lambda root: _fill(root, 3), "no images in class folders here"),
         (lambda root: (root / "train" / "cat").mkdir(parents=True), "no images in class folders here"),
         (lambda root: (_fill(root / "images", 2), _fill(root / "labels", 2)), "looks like a detection data set"),
+        (lambda root: _fill(root / "images", 9), "looks like a detection data set"),
+        (lambda root: (_fill(root / "train" / "images", 9), _fill(root / "val" / "cat", 9)), r"got: train/images\n"),
         (lambda root: _fill(root / "set" / "train" / "cat", 9), "unknown layout: set/"),
         (lambda root: _fill(root / "calibration" / "cat", 9), "only calibration/ is here"),
         (lambda root: (_fill(root / "val" / "a", 9), _fill(root / "valid" / "a", 9)), "both val/ and valid/ are here"),

@@ -732,6 +732,17 @@ def test_a_network_of_one_s_own_is_told_how_to_say_that_it_detects(place: Path, 
         assert bool(raised.value.fix) == bool(fix)
 
 
+@pytest.mark.parametrize("inner", ["train/cat", "images", "Annotations/more"])
+def test_a_folder_without_annotations_is_told_where_they_are_looked_for(
+    tmp_path: Path, place: Path, store: Store, inner: str
+) -> None:
+    (tmp_path / inner).mkdir(parents=True)
+    with pytest.raises(DataError, match="no annotations of boxes are found in this folder") as raised:
+        make_plan(_recipe(place, data={"source": str(tmp_path)}), store, SilentProgress())
+    for name in ("COCO's JSON", "YOLO's texts", "Pascal VOC's XML"):
+        assert name in (raised.value.expected or "")
+
+
 def test_a_classifier_s_data_is_refused(place: Path, store: Store) -> None:
     with pytest.raises(UsageError, match="the model is for detection, the data is for classification"):
         make_plan(_recipe(place, data={"source": "digits"}), store, SilentProgress())

@@ -269,6 +269,29 @@ def test_the_figures_are_those_of_the_json_with_areas_crowds_and_gaps_between_th
     draw, root = np.random.default_rng(5), tmp_path / "pets"
     document = _set(root, annotations=[])
     sizes = {one["id"]: (300, 300) for one in document["images"]}
+def test_a_json_of_any_name_is_read_where_there_is_none_of_the_usual_ones(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    for part in ("train", "val"):
+        (root / "annotations" / f"instances_{part}.json").unlink()
+        _write(root / part / "boxes.json", **document)
+    assert len(opened(root).test) == 10
+
+    for number in range(20):  # each about an image
+        _write(root / "val" / f"{number}.json", **document)
+    assert len(opened(root).train) < 10
+
+
+def test_boxes_without_categories_are_told_to_be_no_coco(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    document = _set(tmp_path / "pets")
+    del document["categories"]
+    _write(tmp_path / "pets" / "annotations" / "instances_val.json", **document)
+    with pytest.raises(DataError, match=r"this is no COCO document\n  got: no list 'categories'"):
+        opened(tmp_path / "pets")
+
+
     annotations: list[dict[str, Any]] = []
     for image in document["images"]:
         Image.new("RGB", sizes[image["id"]], (image["id"], 9, 9)).save(root / "val" / image["file_name"])
