@@ -251,7 +251,8 @@ def _advice(head: tuple[str, ...], own: Mapping[str, Tensor], state: Mapping[str
     if others or any(own[key].dim() > 2 for key in head):  # counts a background, anchors or the sides of boxes, too
         return (
             "they are for another number of classes: the data have to name all classes of the weights, in their order, "
-            "in classes.txt or data.yaml, or as COCO's categories with the ids in that order"
+            "in classes.txt or data.yaml, or as COCO's categories with the ids in that order (one that stands above "
+            "others and was left out, as is noted, is a class where its supercategory is itself)"
         )
     return f"they are for {theirs} classes, the data has {ours}: name all {theirs} in the data folder's classes.txt"
 

@@ -33,6 +33,7 @@ __all__ = ["read_coco"]
 
 _SIDES = 4
 _NO_SIZE = (0, 0)
+_NOTHING_ABOVE = (None, "", "none")
 
 
 def read_coco(files: Mapping[str, Path], root: Path, problems: Problems) -> Annotations:
@@ -57,7 +58,7 @@ def read_coco(files: Mapping[str, Path], root: Path, problems: Problems) -> Anno
                 got=", ".join(found.values()),
                 expected=", ".join(first.values()),
             )
-    names = _without_those_above(first, list(documents.values()))
+    names = _without_those_above(first, list(documents.values()), problems)
     labels = {number: label for label, number in enumerate(sorted(names))}
     parts = {
         part: _Part(files[part], image_folders(files[part], part, root), root, labels, problems).images(document)
@@ -125,8 +126,14 @@ def _categories(document: Mapping[str, Any], file: Path) -> dict[int, str]:
     return found
 
 
-def _without_those_above(categories: Mapping[int, str], documents: Sequence[Mapping[str, Any]]) -> dict[int, str]:
-    """Id to name; a category that others are below and that no part uses, as some tools write, is left out."""
+def _without_those_above(
+    categories: Mapping[int, str], documents: Sequence[Mapping[str, Any]], problems: Problems
+) -> dict[int, str]:
+    """Id to name; a category that others are below and that no part uses, as some tools write, is left out and told.
+
+    Such tools write nothing, or ``none``, as what is above it itself. One that stands below another, or below itself,
+    is a class of a hierarchy, which its owner may know without a box of it here.
+    """
     used = {
         number
         for document in documents
@@ -139,7 +146,19 @@ def _without_those_above(categories: Mapping[int, str], documents: Sequence[Mapp
         for one in document["categories"]
         if isinstance(over := one.get("supercategory"), str) and over != str(one["name"])
     }
-    return {number: name for number, name in categories.items() if number in used or name not in above}
+    below = {
+        one["id"]
+        for document in documents
+        for one in document["categories"]
+        if one.get("supercategory") not in _NOTHING_ABOVE
+    }
+    left_out = {number for number, name in categories.items() if name in above} - used - below
+    problems.notes += [
+        f"category {categories[number]!r} is left out: others are below it and no box is of it; it is a class where "
+        "its own supercategory is its name"
+        for number in sorted(left_out)
+    ]
+    return {number: name for number, name in categories.items() if number not in left_out}
 
 
 @dataclass(frozen=True, slots=True)

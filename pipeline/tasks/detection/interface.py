@@ -10,7 +10,7 @@ from pipeline.errors import UsageError
 from pipeline.models import model_file
 from pipeline.models.build import advice_on_input, modes_kept
 from pipeline.models.raw_detector import RawDetector, kind_of
-from pipeline.tasks.detection.raw_interface import check_decoding, check_loss
+from pipeline.tasks.detection.raw_interface import LEFT_OUT, check_decoding, check_loss
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -109,7 +109,7 @@ def _check_labels(network: nn.Module, shape: tuple[int, ...], classes: int) -> N
             expected=f"labels 1 to {classes}: the label of a class is its rank among the data's classes + 1, and 0 is "
             "the background",
             fix="let the factory take num_classes, which counts the background as one, or name every class that the "
-            "network knows, in its order, as categories or in the classes.txt of the data",
+            f"network knows, in its order, as categories or in the classes.txt of the data; {LEFT_OUT}",
         )
 
 

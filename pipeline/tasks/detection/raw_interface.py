@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
     from pipeline.models.raw_detector import RawDetector
 
-__all__ = ["check_decoding", "check_loss"]
+__all__ = ["LEFT_OUT", "check_decoding", "check_loss"]
+
+LEFT_OUT = (
+    "a category that stands above others and was left out, as is noted, is a class where its supercategory is itself"
+)
+"""How the data comes to name a class of the network that it has no box of."""
 
 _DECODE, _LOSS = "decode(outputs)", "loss(outputs, targets)"
 _GIVES = (
@@ -178,7 +183,7 @@ def _decoded(network: RawDetector, answered: Any, images: Tensor, classes: int) 
             got=f"scores {tuple(scores.shape)}",
             expected=f"a column for each of the data's classes in their order, and none for a background: {classes}",
             fix="let the factory take num_classes, or name every class that the network knows, in its order, as "
-            "categories or in the classes.txt of the data",
+            f"categories or in the classes.txt of the data; {LEFT_OUT}",
         )
     return boxes, scores
 

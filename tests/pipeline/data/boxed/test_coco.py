@@ -84,6 +84,28 @@ def test_a_category_above_itself_stays_and_one_above_others_goes_where_no_part_u
     assert opened(root).classes == ("pets", "cat", "dog")
 
 
+@pytest.mark.parametrize(
+    ("above", "classes"),
+    [
+        ({}, ("cat", "dog")),
+        ({"supercategory": ""}, ("cat", "dog")),
+        ({"supercategory": "pets"}, ("pets", "cat", "dog")),
+        ({"supercategory": "living"}, ("pets", "cat", "dog")),
+    ],
+)
+def test_a_category_that_is_left_out_is_told_and_one_of_a_hierarchy_stays(
+    tmp_path: Path, opened: Callable[..., Dataset], above: dict[str, str], classes: tuple[str, ...]
+) -> None:
+    root, told = tmp_path / "pets", _Told()
+    document = _set(root)
+    categories = [{"id": 0, "name": "pets", **above}, CAT | {"supercategory": "pets"}, DOG]
+    for part in ("train", "val"):
+        _write(root / "annotations" / f"instances_{part}.json", **{**document, "categories": categories})
+    assert opened(root, progress=told).classes == classes
+    note = any(one.startswith("category 'pets' is left out: others are below it") for one in told.notes)
+    assert note == ("pets" not in classes)
+
+
 def test_a_category_above_may_be_said_as_no_text(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
     root = tmp_path / "pets"
     _set(root, categories=[CAT | {"supercategory": ["pets"]}, DOG])
@@ -247,28 +269,6 @@ def test_a_file_beside_the_folder_of_its_images_is_read(tmp_path: Path, opened: 
     assert "2 images are named by no file of annotations, and not used (first: data/18.png)" in told.notes
 
 
-@pytest.mark.parametrize("file", ["annotations/instances_{}.json", "{}/_annotations.coco.json"])
-def test_images_may_lie_in_a_folder_within_that_of_the_part(
-    tmp_path: Path, opened: Callable[..., Dataset], file: str
-) -> None:
-    root = tmp_path / "pets"
-    document = _set(root)
-    for part in ("train", "val"):
-        (root / part).rename(root / "images")
-        (root / part).mkdir()
-        (root / "images").rename(root / part / "images")
-        (root / "annotations" / f"instances_{part}.json").rename(root / "annotations" / "moved")
-        _write(root / file.format(part), **document)
-    assert len(opened(root).test) == 10
-
-
-def test_the_figures_are_those_of_the_json_with_areas_crowds_and_gaps_between_the_ids(
-    tmp_path: Path, opened: Callable[..., Dataset]
-) -> None:
-    """COCO calls an object small by the area that its file says, which is less than that of its box."""
-    draw, root = np.random.default_rng(5), tmp_path / "pets"
-    document = _set(root, annotations=[])
-    sizes = {one["id"]: (300, 300) for one in document["images"]}
 def test_a_json_of_any_name_is_read_where_there_is_none_of_the_usual_ones(
     tmp_path: Path, opened: Callable[..., Dataset]
 ) -> None:
@@ -292,6 +292,28 @@ def test_boxes_without_categories_are_told_to_be_no_coco(tmp_path: Path, opened:
         opened(tmp_path / "pets")
 
 
+@pytest.mark.parametrize("file", ["annotations/instances_{}.json", "{}/_annotations.coco.json"])
+def test_images_may_lie_in_a_folder_within_that_of_the_part(
+    tmp_path: Path, opened: Callable[..., Dataset], file: str
+) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    for part in ("train", "val"):
+        (root / part).rename(root / "images")
+        (root / part).mkdir()
+        (root / "images").rename(root / part / "images")
+        (root / "annotations" / f"instances_{part}.json").rename(root / "annotations" / "moved")
+        _write(root / file.format(part), **document)
+    assert len(opened(root).test) == 10
+
+
+def test_the_figures_are_those_of_the_json_with_areas_crowds_and_gaps_between_the_ids(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    """COCO calls an object small by the area that its file says, which is less than that of its box."""
+    draw, root = np.random.default_rng(5), tmp_path / "pets"
+    document = _set(root, annotations=[])
+    sizes = {one["id"]: (300, 300) for one in document["images"]}
     annotations: list[dict[str, Any]] = []
     for image in document["images"]:
         Image.new("RGB", sizes[image["id"]], (image["id"], 9, 9)).save(root / "val" / image["file_name"])
