@@ -183,7 +183,8 @@ def _as_resolved(file: Path, sha256: str | None) -> dict[str, Tensor]:
 def _renamed(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state with the keys of the network where only the spelling differs, as of one inside of another module."""
     if own and all(key.startswith(_PREFIXES[0]) for key in own):
-        return {_PREFIXES[0] + key: value for key, value in state.items()}
+        inner = {key.removeprefix(_PREFIXES[0]): value for key, value in own.items()}
+        return {_PREFIXES[0] + key: value for key, value in _renamed(state, inner).items()}
     wrapper = next(iter(state)).partition(".")[0] + "."
     if all(key.startswith(wrapper) for key in state) and state.keys().isdisjoint(own):
         inside = {key.removeprefix(wrapper): value for key, value in state.items()}

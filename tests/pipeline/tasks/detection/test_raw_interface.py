@@ -160,9 +160,12 @@ def test_channels_are_followed_to_the_raw_outputs_whatever_decodes_them(tmp_path
     assert followed_detector(network, (SIDE, SIDE)).answering == (network.module.layer,)
 
 
-def test_weights_of_the_network_alone_fit(network: RawDetector, tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrapper", ["", "module.", "model.", "net."])
+def test_weights_of_the_network_alone_fit_also_from_within_another_module(
+    network: RawDetector, tmp_path: Path, wrapper: str
+) -> None:
     file = tmp_path / "w.pth"
-    torch.save({name: value + 1 for name, value in network.module.state_dict().items()}, file)
+    torch.save({f"{wrapper}{name}": value + 1 for name, value in network.module.state_dict().items()}, file)
     load_weights(_fresh := _built(tmp_path, SOURCE), WeightsSource(origin="file", file=file))
 
     wanted = network.module.state_dict()["0.0.weight"] + 1
