@@ -178,15 +178,27 @@ class _Reader:
             yield from self._listed(place)
             return
         links: list[Path] = []
-        texts, paths = self._texts_of(place), images_below(place, links)
+        paths = images_below(place, links)
         if not_followed := links_within(self.root, links):
             self.problems.notes.append(not_followed)
-        named = {path.relative_to(place).with_suffix("") for path in paths}
-        for text in sorted(texts.rglob("*.txt")) if texts.is_dir() else ():
-            if text.relative_to(texts).with_suffix("") not in named and text.name != "classes.txt":
+        places = [self._texts_of(path.parent) / path.name for path in paths]
+        named = {one.with_suffix("") for one in places}
+        for text in self._texts_beside(place, places):
+            if text.with_suffix("") not in named and text.name != "classes.txt":
                 self.problems.add(str(text.relative_to(self.root)), "there is no image of this name")
-        for path in paths:
-            yield self._annotated(path, texts / path.relative_to(place))
+        for path, one in zip(paths, places, strict=True):
+            yield self._annotated(path, one)
+
+    def _texts_beside(self, place: Path, places: Sequence[Path]) -> list[Path]:
+        """All texts in folders where some of a folder of images are looked for; a folder of labels may hold more.
+
+        Args:
+            place: The folder of images.
+            places: Where its images' texts are looked for.
+        """
+        whole = self._texts_of(place)
+        texts = {text for folder in {one.parent for one in places} for text in folder.glob("*.txt")}
+        return sorted(texts | set(whole.rglob("*.txt") if whole != place and whole.is_dir() else ()))
 
     def _listed(self, file: Path) -> Iterator[AnnotatedImage]:
         """The images that a text file names, by paths as seen from it or from the data set's folder."""

@@ -146,6 +146,20 @@ def test_parts_are_told_by_words_of_their_names(tmp_path: Path, yaml: str) -> No
     assert "of no part, and not used: images/drawn" in told.notes
 
 
+def test_an_entry_may_lead_to_the_folder_above_its_images(tmp_path: Path) -> None:
+    root = tmp_path / "pets"
+    _part(root / "train", "")
+    _part(root / "val", ".")  # the same place, other shades
+    yaml = f"names: [cat, dog]\npath: {root}\ntrain: train\nval: val\n"
+    (root / "data.yaml").write_text(yaml, encoding="utf-8")
+    dataset = open_dataset(str(root), cache=tmp_path / "cache")
+    assert [len(sample.label.boxes) for sample in dataset.test] == [1] * 8  # type: ignore[union-attr]
+
+    (root / "val" / "labels" / "77.txt").write_text("1 0.5 0.5 0.5 0.5\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"val/labels/77.txt: there is no image of this name"):
+        open_dataset(str(root), cache=tmp_path / "cache")
+
+
 def test_images_are_not_mixed_where_the_parts_of_a_data_yaml_are_not_there(tmp_path: Path) -> None:
     root = tmp_path / "pets"
     _part(root, "")
