@@ -22,6 +22,7 @@ judge the epochs of a training by: validation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from pipeline.data.boxed.layouts import LAYOUTS
@@ -210,6 +211,7 @@ def split_pools(
     train = drop_shared(train, of="train", others={"test": test, "calibration": calibration}, progress=progress)
     for name, split in (("test", test), ("calibration", calibration)):
         if not split:
+            _refuse_same_images(pools, root)
             raise DataError(
                 f"too few images: none left for {name}",
                 where=str(root),
@@ -224,6 +226,21 @@ def split_pools(
         validation, train = stratified(train, round(options.validation * len(train)), seed=options.seed)
         train = drop_shared(train, of="train", others={"validation": validation}, progress=progress)
     return {"train": train, "validation": validation, "calibration": calibration, "test": test}
+
+
+def _refuse_same_images(pools: Mapping[str, Sequence[Sample]], root: Path) -> None:
+    """Two parts of the same images, as in tiny sets that are made for a first try, leave nothing to score."""
+    contents = {part: {sample.sha256 for sample in pool} for part, pool in pools.items() if pool}
+    for one, other in combinations(contents, 2):
+        if contents[one] == contents[other]:
+            raise DataError(
+                f"{one} and {other} are the same images",
+                where=str(root),
+                got=f"{len(contents[one])} different ones in each",
+                expected="parts without an image in common",
+                fix="remove one of both, its folder, its file of annotations or its entry in data.yaml, so that the "
+                "images are split here",
+            )
 
 
 def _calibration(

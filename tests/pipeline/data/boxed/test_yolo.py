@@ -160,6 +160,17 @@ def test_an_entry_may_lead_to_the_folder_above_its_images(tmp_path: Path) -> Non
         open_dataset(str(root), cache=tmp_path / "cache")
 
 
+def test_one_folder_for_two_parts_is_told_and_can_be_split_here(tmp_path: Path) -> None:
+    root, yaml = tmp_path / "pets", "names: [cat, dog]\ntrain: images/train2017\n"
+    _part(root, "train2017", images=20)
+    (root / "data.yaml").write_text(f"{yaml}val: images/train2017\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"train and val are the same images\n  got: 20 different ones in each"):
+        open_dataset(str(root), cache=tmp_path / "cache")
+
+    (root / "data.yaml").write_text(yaml, encoding="utf-8")
+    assert len(open_dataset(str(root), cache=tmp_path / "cache").test) == 4
+
+
 def test_images_are_not_mixed_where_the_parts_of_a_data_yaml_are_not_there(tmp_path: Path) -> None:
     root = tmp_path / "pets"
     _part(root, "")
