@@ -33,6 +33,8 @@ __all__ = ["read_coco"]
 
 _SIDES = 4
 _NO_SIZE = (0, 0)
+_CROWD = (0, 1, None)
+"""Of JSON's false and true the same; texts are not guessed at, of which "0" would be true."""
 _NOTHING_ABOVE = (None, "", "none")
 
 
@@ -226,6 +228,8 @@ class _Part:
                 self.problems.add(where, f"{_shown(one)} is no annotation")
             elif not _is_id(number) or number not in known:
                 self.problems.add(where, f"it is of image_id {_shown(number)}, which is no image of the file")
+            elif one.get("iscrowd") not in _CROWD:
+                self.problems.add(where, f"its iscrowd {_shown(one['iscrowd'])} is neither 0 nor 1")
             else:
                 found.setdefault(number, []).append(self._box(one, where))
         return found

@@ -190,6 +190,8 @@ def test_a_width_that_is_not_said_is_not_compared(tmp_path: Path, opened: Callab
         (None, "annotation 10: None is no annotation"),
         ({"image_id": 77}, "annotation 10: it is of image_id 77, which is no image of the file"),
         ({"image_id": [9]}, r"annotation 10: it is of image_id \[9\], which is no image of the file"),
+        ({"iscrowd": "0"}, "annotation 10: its iscrowd '0' is neither 0 nor 1"),
+        ({"iscrowd": 2}, "annotation 10: its iscrowd 2 is neither 0 nor 1"),
         ({"category_id": [3]}, r"annotation 10: box .* of category \[3\] is of an unknown class"),
         ({"bbox": [1, 1, 10**400, 2]}, "annotation 10: box .* is no number"),
     ],
