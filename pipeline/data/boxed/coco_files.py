@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from pipeline.data.boxed.annotated import PARTS, part_in
-from pipeline.data.boxed.places import below, is_file
+from pipeline.data.boxed.places import below, is_file, spellings
 from pipeline.data.scan import folders
 from pipeline.errors import DataError
 
@@ -113,5 +113,6 @@ def image_folders(file: Path, part: str, root: Path) -> list[Path]:
 
 def place_of(name: str, folders: Sequence[Path], root: Path) -> Path | None:
     """The image of a name in the first folder that has it, else where it should lie; None outside of the data."""
-    places = [place for folder in folders if (place := below(root, folder / name)) is not None]
+    named = [folder / one for one in spellings(name) for folder in folders]
+    places = [place for one in named if (place := below(root, one)) is not None]
     return next((place for place in places if is_file(place)), places[0] if places else None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["below", "is_file", "is_folder"]
+__all__ = ["below", "is_file", "is_folder", "spellings"]
 
 
 def below(root: Path, place: Path) -> Path | None:
@@ -26,6 +26,11 @@ def below(root: Path, place: Path) -> Path | None:
     except (OSError, RuntimeError, ValueError):  # too long, a loop of links, a null byte
         return None
     return root / there.relative_to(base) if there.is_relative_to(base) else None
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """A path as it stands in a file, and where it is written with backslashes, as on Windows, with slashes too."""
+    return tuple(dict.fromkeys((name, name.replace("\\", "/"))))
 
 
 def is_file(path: Path) -> bool:

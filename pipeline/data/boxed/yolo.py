@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.boxed.annotated import PARTS, AnnotatedImage, Annotations, StatedBox, part_in
-from pipeline.data.boxed.places import below, is_file, is_folder
+from pipeline.data.boxed.places import below, is_file, is_folder, spellings
 from pipeline.data.boxed.yolo_yaml import YOLO_YAML, class_names, read_yolo_yaml
 from pipeline.data.scan import folders, images_below, links_within, read_lines
 from pipeline.errors import DataError
@@ -137,7 +137,8 @@ def _stated(entry: str, root: Path, told: dict[str, Any]) -> Path | None:
         DataError: where what is there lies outside the folder alone.
     """
     base = root / str(told.get("path") or "")
-    places = [place for place in (base / entry, root / entry, root / entry.removeprefix("../")) if _exists(place)]
+    named = [(base / one, root / one, root / one.removeprefix("../")) for one in spellings(entry)]
+    places = [place for several in named for place in several if _exists(place)]
     if not places:
         return None
     inside = next((place for one in places if (place := below(root, one)) is not None), None)
@@ -207,7 +208,8 @@ class _Reader:
             raise DataError("names no image", where=str(file), expected="one path a line")
         for number, line in enumerate(lines, 1):
             where = f"{name}, path {number}"
-            places = [place for one in (file.parent, self.root) if (place := below(self.root, one / line)) is not None]
+            named = [folder / one for one in spellings(line) for folder in (file.parent, self.root)]
+            places = [place for one in named if (place := below(self.root, one)) is not None]
             path = next((place for place in places if is_file(place)), None)
             if not places:
                 self.problems.add(where, f"{line[:_SHOWN]} lies outside the data folder")

@@ -294,6 +294,22 @@ def test_boxes_without_categories_are_told_to_be_no_coco(tmp_path: Path, opened:
         opened(tmp_path / "pets")
 
 
+def test_backslashes_lie_between_folders_where_no_file_is_called_so(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    for one in document["images"][1:]:
+        one["file_name"] = f"val\\{one['file_name']}"
+    (root / "val" / "1.png").rename(root / "val" / "val\\1.png")
+    document["images"][9]["file_name"] = "..\\..\\secret.png"
+    _write(root / "annotations" / "instances_val.json", **document)
+    with pytest.raises(DataError, match=r"got: instances_val.json, image 10: there is no image ..\\..\\secret.png\n"):
+        opened(root)
+    found = opened(root, bad_boxes="drop").test
+    assert sorted(sample.name for sample in found) == [f"val/{n}.png" for n in (0, *range(2, 9))] + ["val/val\\1.png"]
+
+
 @pytest.mark.parametrize("file", ["annotations/instances_{}.json", "{}/_annotations.coco.json"])
 def test_images_may_lie_in_a_folder_within_that_of_the_part(
     tmp_path: Path, opened: Callable[..., Dataset], file: str

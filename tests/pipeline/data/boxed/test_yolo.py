@@ -146,6 +146,13 @@ def test_parts_are_told_by_words_of_their_names(tmp_path: Path, yaml: str) -> No
     assert "of no part, and not used: images/drawn" in told.notes
 
 
+def test_an_entry_may_be_written_with_backslashes(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    _part(tmp_path / "pets", "more")
+    _part(tmp_path / "pets", "train")
+    dataset = opened(yaml="names: [cat, dog]\ntrain: images\\train\nval: ..\\images\\more")
+    assert {sample.path.parent.name for sample in dataset.test} == {"more"}
+
+
 def test_an_entry_may_lead_to_the_folder_above_its_images(tmp_path: Path) -> None:
     root = tmp_path / "pets"
     _part(root / "train", "")
@@ -183,7 +190,7 @@ def test_a_list_of_images_is_read(tmp_path: Path, opened: Callable[..., Dataset]
     root, yaml = tmp_path / "pets", "names: [cat, dog]\nval: lists/val.txt"
     opened()
     (root / "lists").mkdir()
-    listed = ["../images/val/0.png", "images/val/3.png", str(root / "images" / "val" / "5.png")]
+    listed = ["../images/val/0.png", "images\\val\\3.png", str(root / "images" / "val" / "5.png")]
     (root / "lists" / "val.txt").write_text("\n".join(listed), encoding="utf-8")
     dataset = opened(yaml=yaml)
     assert [sample.name for sample in dataset.test] == ["images/val/0.png", "images/val/3.png", "images/val/5.png"]
