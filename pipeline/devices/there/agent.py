@@ -83,6 +83,7 @@ class _Agent:
             self._jobs = Jobs(self._home / "jobs")
         self._turn = MeasuringLock()
         self._worker: subprocess.Popen[str] | None = None
+        self._ended = threading.Event()
 
     def answer_all(self) -> None:
         """Answer one message after another."""
@@ -109,6 +110,7 @@ class _Agent:
 
     def end(self) -> None:
         """Leave nothing running."""
+        self._ended.set()
         self._end_worker()
         if self._jobs is not None:
             self._jobs.end()
@@ -194,9 +196,12 @@ class _Agent:
                 errors="replace", env=environment, start_new_session=True,
             )  # fmt: skip
             assert worker.stdout is not None  # noqa: S101 - asked for above
-            for line in worker.stdout:
-                self._wire.send({"progress": line.strip()})
+            with worker.stdout as output:
+                for line in output:
+                    self._wire.send({"progress": line.strip()})
             code = worker.wait()
+        if self._ended.is_set():  # killed here: to another end that was only silent it would look like a lack of memory
+            raise GoneError("ended with its connection")
         if code != 0:
             told = errors.read_text(encoding="utf-8", errors="replace")[-4000:]
             full = shutil.disk_usage(folder).free < _LEAST_BYTES  # then its last words may be missing

@@ -1,11 +1,14 @@
-"""What the process on the device answers where its disk is full."""
+"""What the process on the device answers where its disk is full, and says at its end."""
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
-from typing import TYPE_CHECKING, Any
+import threading
+import time
+from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.devices.there import agent
 from pipeline.devices.there.jobs import Jobs
@@ -39,3 +42,37 @@ def test_without_room_for_a_folder_of_its_own_it_removes_nothing_that_another_ru
     assert here._empty({}) == {"size": 0, "left": []}
     assert not (tmp_path / "cache").exists()
     here.end()
+
+
+def test_of_a_worker_that_it_kills_as_its_connection_is_silent_it_does_not_say_that_it_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    sleeps = tmp_path / "sleeps.py"
+    sleeps.write_text("import time\nprint('asleep', flush=True)\ntime.sleep(60)\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", [str(sleeps)])
+    wire = _Heard()
+    here = agent._Agent(cast("Any", wire), tmp_path, sys.executable)
+    message = {"ask": "work", "module": "any", "request": {}, "files": {}, "answer": "answer", "environment": {}}
+    work = threading.Thread(target=here._work, args=(message,))
+    work.start()
+    until = time.monotonic() + 30
+    while not wire.sent and time.monotonic() < until:
+        time.sleep(0.01)
+
+    here.end()
+    work.join(timeout=30)
+
+    assert not work.is_alive()
+    assert wire.sent == [{"progress": "asleep"}]
+
+
+class _Heard:
+    """A wire of which one sees what was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def send(self, message: dict[str, Any], body: Path | None = None) -> None:
+        assert body is None
+        self.sent.append(message)
