@@ -145,7 +145,7 @@ def _deploy(
 
     chain = Chain(plan, store, progress(), announce, phases=phases, given=given)
     results = run(chain, out=out, shelf=Shelf(baselines).of(place))
-    if not ran:
+    if not ran and not chain.fresh:
         say("nothing to do: every stage and every figure came from the store")
     _show_time(phases, recipe)
     for doubt in place.doubts():

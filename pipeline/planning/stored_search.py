@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from pipeline.artifact import ArtifactKind, canonical_json
 from pipeline.chain.keys import key_of
+from pipeline.recipe import MeasureSection
 from pipeline.store import KeyRecord
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def search_components(
         sections: Of the recipe.
         splits: Of the data set.
     """
-    recipe, parts = plan.recipe, plan.parts
+    # So many students and examples are shown whatever was decided; as their defaults, since so it is written in stores.
+    shown = {name: MeasureSection.model_fields[name].default for name in ("examples", "seeds")}
+    recipe = plan.recipe.model_copy(update={"measure": plan.recipe.measure.model_copy(update=shown)})
+    parts = plan.parts
     return {
         **{section: getattr(recipe, section).model_dump(mode="json") for section in sections},
         "seed": recipe.seed,

@@ -283,6 +283,20 @@ def test_of_a_goal_that_decides_which_the_search_looks_at(
     assert before["goal"] == recipe.goal.model_dump(mode="json")  # what stores have of runs without one
 
 
+@pytest.mark.parametrize(
+    ("said", "decides"), [({"seeds": 3}, False), ({"examples": 0}, False), ({"iterations": 7}, True)]
+)
+def test_what_is_only_shown_beside_the_measurements_decides_nothing(
+    calibrated: Calibrated, said: dict[str, Any], *, decides: bool
+) -> None:
+    recipe, store, calibration = calibrated
+    plan = make_plan(recipe, store, SilentProgress())
+    asked: Any = replace(plan, recipe=recipe.model_copy(update={"measure": recipe.measure.model_copy(update=said)}))
+    before, now = (decision_components(one, plan.targets[0], calibration) for one in (plan, asked))
+    assert (now != before) == decides
+    assert before["measure"] == recipe.measure.model_dump(mode="json")  # what stores have
+
+
 @pytest.mark.parametrize("section", ["export", "build", "goal", "measure"])
 def test_every_key_of_these_sections_decides(calibrated: Calibrated, section: str) -> None:
     recipe, store, calibration = calibrated
