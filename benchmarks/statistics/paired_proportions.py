@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.scipy_parts import scipy_part
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -57,8 +59,7 @@ def accuracy_drop(baseline: Sequence[float], candidate: Sequence[float], *, alph
     both, lost = int((first * second).sum()), int((first * (1 - second)).sum())
     won, neither = int(((1 - first) * second).sum()), int(((1 - first) * (1 - second)).sum())
     n = len(first)
-    from scipy import special  # here: an error message waits for nothing; scipy.stats would take four times as long
-
+    special = scipy_part("special")  # and not scipy.stats, which takes four times as long to load
     low, high = _newcombe(both, lost, won, neither, z=float(special.ndtri(1 - alpha)))
     return Drop(estimate=(lost - won) / n, low=low, high=high, lost=lost, won=won, n=n)
 
@@ -85,8 +86,7 @@ def proportion_interval(hits: int, n: int, *, alpha: float) -> tuple[float, floa
         n: All of them, at least one.
         alpha: Of both ends together.
     """
-    from scipy import special
-
+    special = scipy_part("special")
     low, high = _wilson(hits, n, float(special.ndtri(1 - alpha / 2)))
     return max(0.0, low), min(1.0, high)
 
@@ -111,8 +111,7 @@ def _correlation(both: int, first_only: int, second_only: int, neither: int) -> 
 
 def agreement_upper_bound(same: int, n: int, *, alpha: float) -> float:
     """Exact (Clopper and Pearson) upper bound of the share of images with the same answer."""
-    from scipy import special
-
+    special = scipy_part("special")
     return 1.0 if same == n else float(special.betaincinv(same + 1, n - same, 1 - alpha))
 
 
@@ -126,8 +125,7 @@ def mcnemar(lost: int, won: int) -> float:
         lost: Images that only the first answers right.
         won: Images that only the second answers right.
     """
-    from scipy import special
-
+    special = scipy_part("special")
     return float(np.minimum(1.0, 2 * special.bdtr(min(lost, won), lost + won, 0.5)))  # a fair coin's sides are alike
 
 
@@ -156,8 +154,7 @@ def sign_flips(differences: Sequence[int]) -> float:
 
 def _fair_coins(count: int) -> np.ndarray:
     """The chances of 0, 1, ... ``count`` heads, to ten digits for 20,000 of them."""
-    from scipy.special import gammaln  # and not scipy.stats, as above
-
+    gammaln = scipy_part("special").gammaln  # and not scipy.stats, as above
     heads = np.arange(count + 1)
     ways = gammaln(count + 1) - gammaln(heads + 1) - gammaln(count - heads + 1)
     chances: np.ndarray = np.exp(ways - count * np.log(2))

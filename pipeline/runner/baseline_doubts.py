@@ -12,6 +12,7 @@ from benchmarks.statistics.paired_metric import upper_bound
 from pipeline.data.dataset import rotating_samples, shorter_side
 from pipeline.errors import AccuracyError
 from pipeline.report.figures import percent
+from pipeline.scipy_parts import scipy_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +55,7 @@ def check_expectation(plan: Plan, baseline: Measured) -> None:
 
 
 def _is_unlikely(task: Task, found: Accuracy, expected: float) -> bool:
-    from scipy.special import bdtr
-
+    bdtr = scipy_part("special").bdtr
     if task.hit_or_miss:
         return bool(bdtr(round(found.value * found.n), found.n, expected) < _CHANCE)
     return upper_bound(task, found, alpha=_CHANCE) < expected

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pipeline.errors import DataError, UsageError
+from pipeline.scipy_parts import scipy_part
 from pipeline.tasks.accuracy import Accuracy
 from pipeline.tasks.noise import largest_difference, output_noise
 
@@ -265,10 +266,8 @@ class Classification:
 
     def _shares(self, outputs: Sequence[Outputs]) -> Array:
         """Probabilities, (images, classes)."""
-        from scipy.special import softmax
-
         rows: Array = np.stack(_logits(outputs)).astype(np.float64)
-        shares: Array = rows if self.gives_probabilities(outputs) else softmax(rows, axis=1)
+        shares: Array = rows if self.gives_probabilities(outputs) else scipy_part("special").softmax(rows, axis=1)
         return shares
 
     def metric_of(self, per_image: Sequence[Json]) -> Callable[[Sequence[int]], float]:
@@ -281,9 +280,7 @@ class Classification:
 
     def mean_loss(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> float:
         """Mean cross-entropy, nats."""
-        from scipy.special import log_softmax
-
-        likely = log_softmax(np.stack(_logits(outputs)).astype(np.float64), axis=1)
+        likely = scipy_part("special").log_softmax(np.stack(_logits(outputs)).astype(np.float64), axis=1)
         return -float(np.mean([row[_class_of(sample)] for row, sample in zip(likely, samples, strict=True)]))
 
     def in_order(self, outputs: Sequence[Outputs], have: Sequence[str], want: Sequence[str]) -> Sequence[Outputs]:

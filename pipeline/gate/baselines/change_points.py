@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.scipy_parts import scipy_part
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -54,6 +56,5 @@ def _p_value(left: np.ndarray, right: np.ndarray) -> float:
     if sum(shares) == 0:
         return 0.0 if difference else 1.0
     freedom = sum(shares) ** 2 / (shares[0] ** 2 / (len(left) - 1) + shares[1] ** 2 / (len(right) - 1))
-    from scipy.special import stdtr  # here: importing it takes a while
-
-    return float(2 * stdtr(freedom, -abs(difference) / np.sqrt(sum(shares))))
+    special = scipy_part("special")  # here: importing it takes a while
+    return float(2 * special.stdtr(freedom, -abs(difference) / np.sqrt(sum(shares))))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.scipy_parts import scipy_part
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -91,7 +93,7 @@ def fit_cost_model(measured: Sequence[Observation], *, by_params: bool) -> CostM
         measured: At least one.
         by_params: Whether work is counted in parameters.
     """
-    from scipy.optimize import nnls
+    nnls = scipy_part("optimize").nnls
 
     works = [work_by_block(one.layers, one.left, by_params=by_params) for one in measured]
     costs = np.array([one.cost for one in measured])
