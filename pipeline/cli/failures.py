@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["end_well", "guarded"]
 
-_AGAIN_S = 1.5
+_AGAIN_S, _AGAIN_WHERE_LOST_S = 1.5, 0.01
 _INTERRUPTED = 130
 _SIGNALLED = 128
 """A command that a signal ends has this and the signal's number as its code, as a shell has it."""
@@ -50,7 +50,11 @@ def guarded(command: Callable[_Options, None]) -> Callable[_Options, None]:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
                 signal.signal(number, _end_by)
-        end_well(lambda: _in_own_scratch(lambda: command(*args, **options)), debug="--debug" in sys.argv)
+        dropped, sys.unraisablehook = sys.unraisablehook, _dropped
+        try:
+            end_well(lambda: _in_own_scratch(lambda: command(*args, **options)), debug="--debug" in sys.argv)
+        finally:
+            sys.unraisablehook = dropped
 
     return run
 
@@ -96,10 +100,18 @@ def _end_by(number: int, _frame: object) -> NoReturn:
     """End the command by an exception, and once more in a moment should that one be lost.
 
     Python drops an exception that is raised while a library calls back, in a destructor for one: the command would go
-    on as if nobody had asked it to end.
+    on as if nobody had asked it to end. Where Python says so it comes again at once.
     """
     signal.signal(signal.SIGALRM, lambda _number, frame: _end_by(number, frame))
     signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise _AskedToEnd(signal.Signals(number))
+
+
+def _dropped(told: sys.UnraisableHookArgs) -> None:
+    """Tell of an exception that could be raised nowhere; one that was to end the command comes again."""
+    if isinstance(told.exc_value, (_AskedToEnd, KeyboardInterrupt)):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_WHERE_LOST_S)
+    else:
+        sys.__unraisablehook__(told)

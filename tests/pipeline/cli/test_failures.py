@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -208,3 +209,37 @@ def test_a_command_that_shall_outlive_its_terminal_is_not_ended_by_its_end(capsy
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     command()
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_being_told_to_end_within_a_destructor_ends_the_command_at_once_all_the_same(
+    number: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Told:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    @guarded
+    def command() -> None:
+        one = Told()
+        del one
+        time.sleep(1)  # less than after which it is asked once more in any case
+
+    with pytest.raises(SystemExit) as left:
+        command()
+    assert left.value.code == code
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_else_python_cannot_raise_is_told_as_always(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("broken")
+
+    @guarded
+    def command() -> None:
+        one = Broken()
+        del one
+
+    command()
+    assert "ValueError: broken" in capsys.readouterr().err
