@@ -97,8 +97,9 @@ def read_history(folder: Path) -> History | None:
     if not head.exists() and not lines.exists():
         return None
     try:
-        told = parse_json(head.read_bytes())
-        found = [parse_json(text) for text in lines.read_text(encoding="utf-8").splitlines()]
+        begun = not head.exists()
+        told = None if begun else parse_json(head.read_bytes())
+        found = [parse_json(text) for text in _texts(lines)]
         previous = ""
         parsed: list[HistoryLine] = []
         heads = []
@@ -108,8 +109,11 @@ def read_history(folder: Path) -> History | None:
             previous = sealed["sha256"]
             parsed.append(HistoryLine.model_validate(sealed["line"]))
             heads.append({"entries": number, "last": previous, "bundle": parsed[-1].bundle})
-        # The line is written before the head: after a power cut between the two, the head is one line behind.
-        if told not in heads[-2:]:
+        # The line is written before the head: after a power cut between the two, the head is one line behind, and
+        # there is none behind the first line.
+        if begun and len(found) != 1:
+            raise _damaged(head, "it is not there")
+        if not begun and told not in heads[-2:]:
             raise _damaged(lines, f"{len(found)} lines, where {told['entries']} were written")
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, ValidationError) as error:
         raise _damaged(folder, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
@@ -120,15 +124,20 @@ def append_line(folder: Path, line: HistoryLine) -> None:
     """Add a line. Whenever it is cut off, the files hold the old history or the new one."""
     history = read_history(folder)
     path = folder / _LINES
-    text = path.read_text(encoding="utf-8") if history else ""
-    previous = parse_json(text.splitlines()[-1])["sha256"] if history else ""
+    texts = _texts(path) if history else []
+    previous = parse_json(texts[-1])["sha256"] if texts else ""
     bare = {"previous": previous, "line": line.model_dump(mode="json")}
     sealed = {**bare, "sha256": sha256_of_json(bare)}
     entries = (len(history.lines) if history else 0) + 1
-    write_atomically(path, text + canonical_json(sealed) + "\n")
+    write_atomically(path, "\n".join([*texts, canonical_json(sealed)]) + "\n")
     write_atomically(
         folder / _HEAD, canonical_json({"entries": entries, "last": sealed["sha256"], "bundle": line.bundle}) + "\n"
     )
+
+
+def _texts(lines: Path) -> list[str]:
+    """The lines as they stand in the file; a reason may hold what ``splitlines`` takes for a line's end."""
+    return lines.read_bytes().decode().removesuffix("\n").split("\n")
 
 
 def _unsealed(sealed: Mapping[str, object]) -> dict[str, object]:

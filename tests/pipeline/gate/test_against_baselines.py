@@ -481,7 +481,7 @@ def test_what_was_measured_beside_another_bundle_than_the_accepted_one_is_not_ac
 
 def test_nothing_is_accepted_onto_a_damaged_history(shelf: Shelf, trained: Bundle, colours: Dataset) -> None:
     shelf.accept(trained, _line(trained, 1))
-    (shelf.root / case_of(trained) / "current.json").unlink()
+    (shelf.root / case_of(trained) / "history.jsonl").unlink()
 
     with pytest.raises(IntegrityError, match="damaged"):
         accept(shelf, trained, colours, SilentProgress(), reason="again")

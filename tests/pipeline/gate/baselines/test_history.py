@@ -98,6 +98,41 @@ def test_one_of_the_two_files_alone_is_an_error(tmp_path: Path, name: str) -> No
         read_history(folder)
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\r", "\n", "\x0b", "\x1e"])
+def test_a_reason_may_hold_what_unicode_takes_for_the_end_of_a_line(tmp_path: Path, end: str) -> None:
+    told = line(0).model_copy(update={"reason": f"faster{end}smaller"})
+    append_line(tmp_path, told)
+    append_line(tmp_path, line(1))
+
+    assert read_history(tmp_path) == History((told, line(1)))
+
+
+def test_a_power_cut_before_the_first_head_loses_nothing(tmp_path: Path) -> None:
+    folder = _filled(tmp_path / "case", 1)
+    (folder / "current.json").unlink()
+
+    assert read_history(folder) == History((line(0),))
+    append_line(folder, line(1))
+    assert read_history(folder) == History((line(0), line(1)))
+
+
+def test_a_last_line_whose_end_an_editor_took_is_added_to(tmp_path: Path) -> None:
+    folder = _filled(tmp_path / "case", 2)
+    path = folder / "history.jsonl"
+    path.write_bytes(path.read_bytes().removesuffix(b"\n"))
+    append_line(folder, line(2))
+
+    assert read_history(folder) == History(tuple(line(number) for number in range(3)))
+
+
+def test_a_torn_last_line_is_an_error(tmp_path: Path) -> None:
+    path = _filled(tmp_path / "case", 2) / "history.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+
+    with pytest.raises(IntegrityError, match="damaged"):
+        read_history(path.parent)
+
+
 def test_a_power_cut_between_line_and_head_loses_nothing(tmp_path: Path) -> None:
     folder = _filled(tmp_path / "case", 2)
     head = (folder / "current.json").read_bytes()
