@@ -14,6 +14,7 @@ the candidate is: on this machine, or on a device of the class they were accepte
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -22,9 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporters.bundle import read_bundle
+from exporters.device import verify
 from pipeline.errors import BaselineError, IntegrityError
 from pipeline.gate.baselines.history import History, HistoryLine, append_line, read_history
 from pipeline.leftovers import folder_beside, holding, sweep
+from pipeline.replacing import replace_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -145,7 +148,8 @@ class Shelf:
                 changes were measured beside it; empty: whatever is.
 
         Raises:
-            IntegrityError: when the case's history is damaged: nothing is written then.
+            IntegrityError: when the case's history is damaged, or the bundle was replaced since it was verified:
+                nothing is written then.
             BaselineError: when another one is accepted; nothing is written then either.
         """
         case = case_of(bundle)
@@ -164,15 +168,30 @@ class Shelf:
                     expected=f"{beside[0] or 'none'}, beside which this one was measured",
                     fix="run it again",
                 )
-            if not home.exists():
-                _copy(bundle.root, home)
+            if _identity(home) != bundle.sha256:  # not there, or damaged: accepting it again heals that
+                _copy(bundle, home)
             append_line(folder, line)
         return case
 
 
-def _copy(bundle: Path, home: Path) -> None:
-    """Copy a bundle, whole or not at all."""
+def _copy(bundle: Bundle, home: Path) -> None:
+    """Copy a bundle, whole or not at all; minutes may have passed since it was read, so it is looked at again."""
     with folder_beside(home) as work:
-        shutil.copytree(bundle, work, dirs_exist_ok=True)
-        work.rename(home)
+        shutil.copytree(bundle.root, work, dirs_exist_ok=True)
+        copied = _identity(work)
+        if copied != bundle.sha256:
+            raise IntegrityError(
+                "the bundle was replaced or changed meanwhile",
+                where=str(bundle.root),
+                got=copied or "a bundle that is not what its manifest says",
+                expected=bundle.sha256,
+                fix="accept it again, once nobody writes it",
+            )
+        replace_folder(work, home)  # what stood there is now in the temporary folder, which goes
     sweep(home.parent)
+
+
+def _identity(root: Path) -> str:
+    """The hash of the bundle in a folder; empty where none is, or a damaged one."""
+    _, sha256, _ = verify.of_one_folder(root, lambda: verify.told_of(os.fspath(root)))
+    return sha256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -184,6 +185,41 @@ def test_another_bundle_in_the_place_of_the_accepted_one_is_an_error(
 
     with pytest.raises(IntegrityError, match="this is not the bundle that was accepted"):
         judged(shelf, trained)
+
+
+@pytest.mark.parametrize("harm", ["a byte", "another bundle"])
+def test_accepting_the_right_bundle_again_heals_what_is_damaged(
+    shelf: Shelf, trained: Bundle, worse: Bundle, harm: str
+) -> None:
+    case = shelf.accept(trained, _line(trained, 2))
+    home = shelf.root / case / "bundles" / trained.sha256[:16]
+    if harm == "a byte":
+        (home / "model.onnx").write_bytes((home / "model.onnx").read_bytes()[:-1])
+    else:
+        shutil.rmtree(home)
+        shutil.copytree(worse.root, home)
+    shelf.accept(trained, _line(trained, 1))
+
+    assert shelf.accepted(case).sha256 == trained.sha256
+    assert [path.name for path in home.parent.iterdir()] == [home.name]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_bundle_that_was_replaced_since_it_was_read_is_not_accepted(
+    shelf: Shelf, trained: Bundle, worse: Bundle, tmp_path: Path, *, damaged: bool
+) -> None:
+    place = tmp_path / "published"
+    shutil.copytree(worse.root, place)
+    if damaged:
+        (place / "model.onnx").write_bytes(b"")
+
+    with pytest.raises(IntegrityError, match="replaced or changed meanwhile") as raised:
+        shelf.accept(replace(trained, root=place), _line(trained, 1))
+
+    assert raised.value.got == ("a bundle that is not what its manifest says" if damaged else worse.sha256)
+    assert raised.value.expected == trained.sha256
+    assert shelf.history(case_of(trained)) is None
+    assert list((shelf.root / case_of(trained) / "bundles").iterdir()) == []
 
 
 def test_waivers_that_cannot_be_read_are_an_error_before_the_work(shelf: Shelf, trained: Bundle, judged: Judge) -> None:
