@@ -245,11 +245,24 @@ class Store:
     @contextmanager
     def kept(self, key: str) -> Iterator[Path]:
         """A folder for what a killed run of a key leaves to the next one; removed when the block ends well."""
-        folder = self.root / "unfinished" / key
+        folder = self._unfinished(key)
         with _disk_errors(self.root):
             folder.mkdir(parents=True, exist_ok=True)
         yield folder
         shutil.rmtree(folder)
+
+    def drop_kept(self, key: str) -> None:
+        """Remove what is kept of a key, which :meth:`exclusive` holds: a run killed after its last step left it."""
+        if (folder := self._unfinished(key)).exists():
+            try:
+                with _disk_errors(self.root):
+                    shutil.rmtree(folder)
+            except OSError as error:
+                if error.errno not in _ANOTHER_USERS:
+                    raise
+
+    def _unfinished(self, key: str) -> Path:
+        return self.root / "unfinished" / key
 
     @staticmethod
     def _sweep(work: Path) -> None:

@@ -92,6 +92,7 @@ def execute(
     with store.exclusive(key):
         known = cached(stage, inputs, store, seed=seed)
         if known is not None:
+            store.drop_kept(key)
             return replace(known, status="ran") if fresh and key in fresh else known
         with store.workspace() as folder, store.kept(key) as kept:
             start = time.perf_counter()
@@ -105,8 +106,8 @@ def execute(
             refuse_changed(inputs.subject.images())
             artifact = store.commit(stage.gives, folder, made.facts)
             wall_s = time.perf_counter() - start
-        record = KeyRecord(artifact_sha256=artifact.sha256, components=components, wall_s=wall_s, notes=made.notes)
-        store.remember(key, record)
+            record = KeyRecord(artifact_sha256=artifact.sha256, components=components, wall_s=wall_s, notes=made.notes)
+            store.remember(key, record)  # within: what is kept for the next run goes once none needs it
         if fresh is not None:
             fresh.add(key)
     return _result(stage, artifact, "ran", record)

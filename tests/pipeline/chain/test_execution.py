@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.artifact import Artifact, ArtifactKind
 from pipeline.chain.execution import FILES_OF_KIND, StageResult, cached, execute
-from pipeline.errors import ContractError
+from pipeline.errors import ContractError, ResourceError
 from pipeline.models.source import ModelSource
 from pipeline.progress import SilentProgress
 from pipeline.stage import Inputs, Made, Teacher, TrainedNetwork, Workspace
-from pipeline.store import Store
+from pipeline.store import KeyRecord, Store
 
 if TYPE_CHECKING:
     from pipeline.subject import Subject
@@ -165,6 +166,43 @@ def test_a_stage_that_fails_leaves_nothing_and_is_tried_again(inputs: Inputs, st
     assert list((store.root / "work").iterdir()) == []
     assert not (store.root / "artifacts").exists()
     assert _execute(_Stage(work=_writes("a")), inputs, store).status == "ran"
+
+
+def _checkpointed(inputs: Inputs, work: Workspace) -> Made:
+    (work.kept / "checkpoint").touch()
+    return _writes("a")(inputs, work)
+
+
+def test_what_is_kept_for_the_next_run_stays_until_the_result_is_remembered(
+    inputs: Inputs, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(store: Store, key: str, record: KeyRecord) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "remember", full)
+    with pytest.raises(ResourceError):
+        _execute(_Stage(work=_checkpointed), inputs, store)
+    assert [path.name for path in (store.root / "unfinished").glob("*/*")] == ["checkpoint"]
+    monkeypatch.undo()
+    _execute(_Stage(work=_checkpointed), inputs, store)
+    assert list((store.root / "unfinished").iterdir()) == []
+
+
+def test_what_a_run_left_that_was_killed_after_its_last_step_goes_with_the_next(
+    inputs: Inputs, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember = Store.remember
+
+    def killed(store: Store, key: str, record: KeyRecord) -> None:
+        remember(store, key, record)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "remember", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _execute(_Stage(work=_checkpointed), inputs, store)
+    assert list((store.root / "unfinished").glob("*/*"))
+    assert _execute(_Stage(work=_checkpointed), inputs, store).status == "cached"
+    assert list((store.root / "unfinished").iterdir()) == []
 
 
 def test_two_runs_of_the_same_at_once_do_the_work_once(inputs: Inputs, store: Store) -> None:
