@@ -132,37 +132,42 @@ def _unreadable(file: Path, error: Exception) -> UsageError:
 def _external_files(model: Any, file: Path) -> list[tuple[str, Path]]:  # noqa: ANN401 - ModelProto
     """Name and place of the files beside the model that hold weights, sorted."""
     names = {entry.value for tensor in _tensors(model) for entry in tensor.external_data if entry.key == "location"}
-    found = []
-    for name in sorted(names):
-        place = PurePosixPath(name)
-        if place.is_absolute() or ".." in place.parts:
-            raise UsageError(
-                "this ONNX file keeps weights outside its own folder",
-                where=str(file),
-                got=name,
-                fix="save it again with its weights beside it",
-            )
-        path = file.parent / place
-        if path.is_symlink() or not path.resolve().is_relative_to(file.parent.resolve()):
-            raise UsageError(
-                "weights of this ONNX file lie behind a link", where=str(file), got=name, fix="copy them beside it"
-            )
-        if path.is_file() and path.stat().st_nlink > 1:  # may be any file of this file system under another name
-            raise UsageError(
-                "weights of this ONNX file have another name elsewhere, a hard link",
-                where=str(file),
-                got=name,
-                fix="copy them: a copy has one name",
-            )
-        if not path.is_file():
-            raise UsageError(
-                "weights of this ONNX file are not there",
-                where=str(file),
-                got=f"no file {name} beside it",
-                fix="copy it there as well: the model was saved with external data",
-            )
-        found.append((name, path))
-    return found
+    try:
+        return [(name, _external_file(name, file)) for name in sorted(names)]
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a null byte, a loop of links
+        raise _unreadable(file, error) from error
+
+
+def _external_file(name: str, file: Path) -> Path:
+    """Where a file beside the model lies."""
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts:
+        raise UsageError(
+            "this ONNX file keeps weights outside its own folder",
+            where=str(file),
+            got=name,
+            fix="save it again with its weights beside it",
+        )
+    path = file.parent / place
+    if path.is_symlink() or not path.resolve().is_relative_to(file.parent.resolve()):
+        raise UsageError(
+            "weights of this ONNX file lie behind a link", where=str(file), got=name, fix="copy them beside it"
+        )
+    if path.is_file() and path.stat().st_nlink > 1:  # may be any file of this file system under another name
+        raise UsageError(
+            "weights of this ONNX file have another name elsewhere, a hard link",
+            where=str(file),
+            got=name,
+            fix="copy them: a copy has one name",
+        )
+    if not path.is_file():
+        raise UsageError(
+            "weights of this ONNX file are not there",
+            where=str(file),
+            got=f"no file {name} beside it",
+            fix="copy it there as well: the model was saved with external data",
+        )
+    return path
 
 
 def _check_size(file: Path, external: list[tuple[str, Path]]) -> None:

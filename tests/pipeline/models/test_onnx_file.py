@@ -204,6 +204,18 @@ def test_weights_outside_its_folder_are_not_followed(onnx_network: OnnxNetwork, 
         read_onnx_file(_saved(model, tmp_path))
 
 
+@pytest.mark.parametrize("location", ["a\0b.bin", "a\0b/weights.bin", "w" * 256, "w" * 256 + "/weights.bin"])
+def test_weights_at_what_is_no_path_are_told(onnx_network: OnnxNetwork, tmp_path: Path, location: str) -> None:
+    model = onnx_network()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+
+    with pytest.raises(UsageError, match="this ONNX file cannot be read"):
+        read_onnx_file(_saved(model, tmp_path))
+
+
 def test_weights_of_its_own_functions_are_not_followed_outside_either(
     onnx_network: OnnxNetwork, tmp_path: Path
 ) -> None:
