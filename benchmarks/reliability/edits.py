@@ -52,6 +52,13 @@ def _add(root: Path, chance: random.Random) -> str:
     return f"an empty file {name!r} more"
 
 
+def _add_a_module(root: Path, chance: random.Random) -> str:
+    """One that Python would find in place of its own, beside a script of this folder."""
+    name = chance.choice(("__future__", "base64", "json", "hashlib", "os"))
+    (root / f"{name}.py").write_text("raise SystemExit(0)\n", encoding="utf-8")
+    return f"{name}.py more"
+
+
 def _rename(root: Path, chance: random.Random) -> str:
     path = _one(root, chance)
     path.rename(root / chance.choice((f"{path.name} ", f"{path.name.upper()}X", "new")))
@@ -74,7 +81,7 @@ def _link(root: Path, chance: random.Random) -> str:
     return f"{path.name} is a link"
 
 
-EDITS: tuple[Edit, ...] = (_rewrite, _append, _delete, _add, _rename, _swap, _link)
+EDITS: tuple[Edit, ...] = (_rewrite, _append, _delete, _add, _add_a_module, _rename, _swap, _link)
 
 
 def _files(root: Path) -> list[Path]:

@@ -1,16 +1,11 @@
 """Boxes drawn onto images, and where the pictures go: a part of every detector's ``run.py``."""
 
-from __future__ import annotations
-
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from PIL import ImageDraw, ImageFont
-
-if TYPE_CHECKING:
-    from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 __all__ = ["Pictures", "drawn"]
 
@@ -78,7 +73,7 @@ class Pictures:
         elif self._place.suffix.lower() not in PICTURE_FORMATS:
             raise ValueError(f"{place} should end in one of {', '.join(PICTURE_FORMATS)}")
 
-    def save(self, picture: Image.Image, *, of: str, frame: int | None = None) -> Path:
+    def save(self, picture: Image.Image, *, of: str, frame: "int | None" = None) -> Path:
         """Write the picture of an image, or of a film's frame, and say where; the second of one name gets a number.
 
         Raises OSError where it cannot be written, ValueError where it would replace the image itself.

@@ -11,14 +11,21 @@ than the standard library: `edgewright verify BUNDLE --require-signature --key P
 Exit code 0 when intact, 6 when not.
 """
 
-from __future__ import annotations
+import sys
+
+if __name__ == "__main__":  # a file that was added to this folder must not run in place of a library
+    entries = sys.path[:]
+    del sys.path[0]  # where Python puts the folder; the others come back
+    import os
+
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [entry for entry in entries if os.path.realpath(entry) != here]
 
 import base64
 import hashlib
 import json
 import os
 import stat
-import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -146,7 +153,7 @@ def envelope_of(manifest_sha256: str, key: str, signature: bytes) -> str:
     return spelled(envelope) + "\n"
 
 
-def read_signature(root: str) -> tuple[str, bytes] | None:
+def read_signature(root: str) -> "tuple[str, bytes] | None":
     """The name of the key and the signature's bytes; None where there is none.
 
     Raises:
@@ -175,7 +182,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
-def of_one_folder(root: str | os.PathLike[str], read: Callable[[], Read]) -> Read:
+def of_one_folder(root: "str | os.PathLike[str]", read: Callable[[], Read]) -> Read:
     """What ``read`` gives, or raises, for the folder ``root`` when it was one and the same from start to end.
 
     A bundle is published by exchanging its folder for another one: what was begun on the old one is done again on the
@@ -202,7 +209,7 @@ def of_one_folder(root: str | os.PathLike[str], read: Callable[[], Read]) -> Rea
 
 
 # --- the bundle's run.py ends here ---
-def verify_bundle(root: str | os.PathLike[str]) -> list[str]:
+def verify_bundle(root: "str | os.PathLike[str]") -> list[str]:
     """All problems of the bundle below ``root``, empty when it is intact."""
     return of_one_folder(root, lambda: problems_of(os.fspath(root)))
 
@@ -247,7 +254,7 @@ def cause_of(path: str) -> str:
     )
 
 
-def told_of(root: str) -> tuple[list[str], str, tuple[str, bytes] | None]:
+def told_of(root: str) -> "tuple[list[str], str, tuple[str, bytes] | None]":
     """The problems; of an intact bundle also its identity, and its signature where it has one."""
     problems = problems_of(root)
     return (problems, "", None) if problems else ([], sha256_of(os.path.join(root, MANIFEST)), read_signature(root))

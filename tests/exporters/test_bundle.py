@@ -403,6 +403,11 @@ def _add_a_file_in_a_folder(root: Path, chance: random.Random) -> None:
     shutil.copy(_some_file(root, chance), folder)
 
 
+def _add_a_module(root: Path, chance: random.Random) -> None:
+    name = chance.choice(["__future__", "base64", "hashlib", "json", "os"])
+    (root / f"{name}.py").write_text(_TAKES_OVER, encoding="utf-8")
+
+
 def _rename(root: Path, chance: random.Random) -> None:
     path = _some_file(root, chance)
     path.rename(root / chance.choice([path.name.upper() + "X", path.name + " ", "new"]))
@@ -442,9 +447,19 @@ def _replace_by_a_folder(root: Path, chance: random.Random) -> None:
 
 _CHANGES: tuple[Change, ...] = (
     _flip_a_bit, _append, _truncate, _delete_a_byte, _delete, _add_an_empty_file, _add_an_empty_folder,
-    _add_a_file_in_a_folder, _rename, _swap, _replace_by_a_link, _replace_by_a_copy_of_another,
+    _add_a_file_in_a_folder, _add_a_module, _rename, _swap, _replace_by_a_link, _replace_by_a_copy_of_another,
     _replace_by_a_hard_link_to_another, _replace_by_a_folder,
 )  # fmt: skip
+
+_TAKES_OVER = "print('intact  sha256 0')\nraise SystemExit(0)\n"
+"""What whoever adds a module would have it do in place of the check."""
+
+
+def _as_the_readme_says(script: Path, *arguments: str) -> tuple[int, str]:
+    """What a script of a bundle ends with, and says, typed in its folder as ``README.md`` has it."""
+    command = [sys.executable, script.name, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=script.parent, timeout=60)
+    return done.returncode, done.stderr or done.stdout
 
 
 def test_each_of_300_random_changes_is_refused_by_the_library_and_by_the_script(bundle: Bundle, tmp_path: Path) -> None:
@@ -458,6 +473,11 @@ def test_each_of_300_random_changes_is_refused_by_the_library_and_by_the_script(
 
     assert [what for what, folder in made if not _refused_by_read(folder)] == []
     told = _verdicts(bundle.root / "verify.py", [folder for _, folder in made])
+    typed = [
+        _as_the_readme_says(folder / "verify.py") if what.endswith(_add_a_module.__name__) else verdict
+        for (what, folder), verdict in zip(made, told, strict=True)
+    ]
+    assert [(what, verdict) for (what, _), verdict in zip(made, typed, strict=True) if verdict[0] != 6] == []
     assert [(what, verdict) for (what, _), verdict in zip(made, told, strict=True) if verdict[0] != 6] == []
     assert [what for (what, _), (_, words) in zip(made, told, strict=True) if not words.strip()] == []
 
@@ -735,6 +755,36 @@ def _run(bundle: Path, *arguments: str | Path, cwd: Path | None = None) -> subpr
 def test_run_py_imports_the_runtime_numpy_pillow_and_the_standard_library(bundle: Bundle) -> None:
     roots = _imported(bundle.root / "run.py")
     assert roots - set(sys.stdlib_module_names) == {"onnxruntime", "numpy", "PIL", "cv2"}  # the last for --video alone
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "code"), [("verify.py", (), 6), ("run.py", ("--help",), 0)], ids=["verify.py", "run.py"]
+)
+def test_no_file_that_was_added_runs_in_place_of_a_library(
+    copy: Path, tmp_path: Path, script: str, arguments: tuple[str, ...], code: int
+) -> None:
+    for name in {*_imported(copy / script), "__future__", "sitecustomize", "warnings"}:
+        (copy / f"{name}.py").write_text("open('taken-over', 'w').close()\nraise SystemExit(0)\n", encoding="utf-8")
+    linked = tmp_path / "linked"
+    linked.symlink_to(copy)
+
+    assert [_as_the_readme_says(folder / script, *arguments)[0] for folder in (copy, linked)] == [code, code]
+    assert not (copy / "taken-over").exists()
+
+
+def test_verify_py_called_by_another_script_leaves_its_path_alone(bundle: Bundle) -> None:
+    script = str(bundle.root / "verify.py")
+    asked = f"""
+import runpy, sys
+before = sys.path[:]
+sys.argv = [{script!r}]
+try:
+    runpy.run_path({script!r}, run_name="__main__")
+except SystemExit as left:
+    print(left.code, sys.path == before)
+"""
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("0 True\n")
 
 
 def test_verify_py_imports_the_standard_library_alone(bundle: Bundle) -> None:

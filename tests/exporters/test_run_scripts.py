@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import os
 import re
@@ -90,12 +91,36 @@ def _flip_a_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _annotations(tree: ast.Module) -> list[ast.AST]:
+    """All that Python computes of the annotations; what is quoted is a text to it."""
+    stated = [getattr(one, name, None) for one in ast.walk(tree) for name in ("annotation", "returns")]
+    return [part for one in stated if one is not None for part in ast.walk(one)]
+
+
+def _bound_by(statement: ast.stmt) -> list[str]:
+    """The names that a statement of a module gives a value."""
+    match statement:
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return [(one.asname or one.name).partition(".")[0] for one in names]
+        case ast.Assign(targets=targets):
+            return [one.id for one in targets if isinstance(one, ast.Name)]
+        case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+            return [name]
+    return []
+
+
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("task", TASKS)
 def test_the_script_of_every_target_is_python_and_has_no_gap(name: str, task: str) -> None:
     text = run_script(target_named(name), task)
     assert "@@" not in text
     tree = ast.parse(text, feature_version=(3, 9))
+    # `from __future__` would be looked for in the bundle's folder, and without it annotations are computed: as 3.9 can.
+    assert not [one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom) and one.module == "__future__"]
+    assert not [one for one in _annotations(tree) if isinstance(one, ast.BinOp)]
+    bound = {name: one.lineno for one in tree.body for name in _bound_by(one)}
+    used = {one.id: one.lineno for one in _annotations(tree) if isinstance(one, ast.Name)}
+    assert [name for name, line in used.items() if not hasattr(builtins, name) and bound.get(name, line) >= line] == []
     assert {"open_model", "add_options", "answer", "pictures_for"} < {
         one.name for one in tree.body if isinstance(one, ast.FunctionDef)
     }
