@@ -57,6 +57,9 @@ def upright_rgb(opened: Image.Image) -> Image.Image:
         raise ValueError(f"{opened.width}x{opened.height} is more than {LARGEST_PIXELS} pixels: make it smaller")
     if opened.mode == "F":
         raise ValueError("floating-point pixels have no known range: save it with 8 or 16 bit")
+    # Of 16 bit Pillow may say I too, of PNG and PPM always.
+    if opened.mode == "I" and opened.format == "TIFF" and max(getattr(opened, "tag_v2", {}).get(258, (1,))) > 16:
+        raise ValueError("integer pixels of 32 bit have no known range: save it with 8 or 16 bit")
     image = ImageOps.exif_transpose(opened)
     image.load()
     if image.mode.startswith("I"):

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
 
 from pipeline import image_input
-from pipeline.image_input import boxes_in_image, boxes_in_input, load_image, preprocess_image
+from pipeline.image_input import boxes_in_image, boxes_in_input, load_image, preprocess_image, upright_rgb
 from pipeline.preprocess import PreprocessSpec
 
 IMAGES = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(
@@ -368,13 +368,45 @@ def test_floats_are_refused_since_their_range_is_not_known(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("value", "seen"), [(0, 0), (65535, 255), (257 * 40, 40), (65536, None), (-1, None)])
-def test_integers_of_16_bit_are_scaled_and_larger_ones_refused(tmp_path: Path, value: int, seen: int | None) -> None:
-    Image.fromarray(np.full((2, 2), value, np.int32)).save(tmp_path / "x.tif")
+def test_integers_of_16_bit_are_scaled_and_larger_ones_refused(value: int, seen: int | None) -> None:
+    opened = Image.fromarray(np.full((2, 2), value, np.int32))  # as an application may hand it on
     if seen is None:
         with pytest.raises(ValueError, match="integer pixels beyond 0 to 65535"):
-            load_image(str(tmp_path / "x.tif"))
+            upright_rgb(opened)
     else:
-        np.testing.assert_array_equal(_loaded(tmp_path / "x.tif"), np.full((2, 2, 3), seen, np.uint8))
+        np.testing.assert_array_equal(np.asarray(upright_rgb(opened)), np.full((2, 2, 3), seen, np.uint8))
+
+
+@pytest.mark.parametrize("value", [200, 65535, 65536])
+def test_a_tiff_of_32_bit_integers_is_refused_since_their_range_is_not_known(tmp_path: Path, value: int) -> None:
+    Image.fromarray(np.full((2, 2), value, np.int32)).save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match="integer pixels of 32 bit have no known range"):
+        load_image(str(tmp_path / "x.tif"))
+
+
+@pytest.mark.parametrize("suffix", ["png", "pgm"])
+def test_16_bit_grey_that_pillow_opens_as_integers_is_scaled(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(np.full((2, 2), 257 * 40, np.uint16)).save(tmp_path / f"x.{suffix}")
+    np.testing.assert_array_equal(_loaded(tmp_path / f"x.{suffix}"), np.full((2, 2, 3), 40, np.uint8))
+
+
+def test_a_tiff_of_16_bit_integers_with_a_sign_is_scaled(tmp_path: Path) -> None:
+    Image.fromarray(np.full((2, 2), 257 * 40, np.int32)).save(tmp_path / "x.tif")
+    content = (tmp_path / "x.tif").read_bytes()
+    with Image.open(tmp_path / "x.tif") as wide:
+        start, tags = wide.tag_v2[273][0], wide.tag_v2
+        assert tags[258] == (32,)
+    # The same file with 16 bits a pixel; Pillow writes none of that kind.
+    narrow = bytearray(content)
+    narrow[start : start + 8] = np.full(4, 257 * 40, "<i2").tobytes()
+    place = content.index((258).to_bytes(2, "little") + (3).to_bytes(2, "little"))
+    narrow[place + 8] = 16
+    count = content.index((279).to_bytes(2, "little") + (4).to_bytes(2, "little"))
+    narrow[count + 8] = 8
+    (tmp_path / "x.tif").write_bytes(narrow)
+    with Image.open(tmp_path / "x.tif") as opened:
+        assert opened.mode == "I"
+    np.testing.assert_array_equal(_loaded(tmp_path / "x.tif"), np.full((2, 2, 3), 40, np.uint8))
 
 
 @pytest.mark.parametrize("name", ["p.eps", "p.jpg"])
