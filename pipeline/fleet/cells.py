@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pipeline.errors import RecipeError, UnknownNameError, UsageError
 from pipeline.fleet.records import Fleet
 from pipeline.recipe.mistakes import explain_mistake
+from pipeline.recipe.no_numbers import no_numbers
 from pipeline.recipe.reading import QUICK, read_recipe, read_yaml
 from pipeline.runner.deploy import folder_name
 from pipeline.typed_path import typed_path
@@ -78,11 +79,14 @@ def read_fleet(path: Path) -> Fleet:
     """
     value = read_yaml(path, "fleet", _HELP)
     try:
-        return Fleet.model_validate(value)
+        fleet = Fleet.model_validate(value)
     except ValidationError as error:
         # An unknown key first: it may be the one that is missing, mistyped.
         first, *others = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         raise explain_mistake(first, path, {}, others=len(others), record=Fleet, help_=_HELP) from error
+    if mistakes := no_numbers(value, fleet):
+        raise explain_mistake(mistakes[0], path, {}, others=len(mistakes) - 1, record=Fleet, help_=_HELP)
+    return fleet
 
 
 def cells_of(fleet: Fleet, path: Path) -> tuple[Cell, ...]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.errors import RecipeError
 from pipeline.recipe.absurd_sizes import refuse_absurd_sizes
 from pipeline.recipe.mistakes import explain_mistake
+from pipeline.recipe.no_numbers import no_numbers
 from pipeline.recipe.plain_yaml import TwoReadingsError, is_plain_text, parse_yaml
 from pipeline.recipe.records import Recipe
 
@@ -69,6 +70,8 @@ def read_recipe(
     except ValidationError as error:
         first, *others = error.errors()
         raise explain_mistake(first, path, sources, others=len(others)) from error
+    if mistakes := no_numbers(value, recipe):
+        raise explain_mistake(mistakes[0], path, sources, others=len(mistakes) - 1)
     refuse_absurd_sizes(recipe)
     return recipe
 

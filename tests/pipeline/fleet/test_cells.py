@@ -105,6 +105,10 @@ def test_a_target_may_take_more_than_the_others(cells: Cells) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        (
+            "models: [resnet18]\nresources: {cores: true}\n",
+            "fleet.yaml:2: resources.cores: Input should be a number\n  got: True",
+        ),
         ("model: [resnet18]\n", "fleet.yaml:1: unknown key 'model' (and 1 more)\n  expected: did you mean models?\n"),
         (
             "models:\n  - resnet18\n  - {model: resnet34, weight: none}\n",

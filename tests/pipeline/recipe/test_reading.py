@@ -200,6 +200,34 @@ def test_a_recipe_without_a_model_says_so() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "seed", "data.calibration_images", "data.validation", "input.size", "input.mean", "build.budget_s",
+        "baseline.schedule.epochs", "baseline.schedule.learning_rate", "measure.threads", "distill.temperature",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "got", "more"),
+    [("true", "True", ""), ("false", "False", ""), ("'0_1'", "'0_1'", " in digits alone")],
+    ids=["true", "false", "underscore"],
+)
+def test_what_is_no_number_does_not_become_one(key: str, value: str, got: str, more: str) -> None:
+    told = _told(None, {"model": "a"}, (f"{key}={value}",))
+    assert key in told
+    assert told.endswith(f"\n  got: {got}")
+
+
+def test_what_became_a_number_is_named_with_its_line(written: Writer) -> None:
+    told = _told(written("model: a\nseed: true\ninput:\n  size: [true, 32]\n"))
+    assert told == "my.yaml:2: seed: Input should be a number (and 1 more)\n  got: True"
+
+
+def test_true_and_false_stay_what_they_are_and_a_number_in_quotes_is_one(written: Writer) -> None:
+    recipe = read_recipe(written("model: a_1\nseed: '7'\nbaseline: {schedule: {balanced: true}}\n"), {})
+    assert (recipe.model, recipe.seed) == ("a_1", 7)
+
+
 @pytest.mark.parametrize("setting", ["distill.temperature=.inf", "input.mean=.nan", "prune.schedule.clip_norm=.inf"])
 def test_a_number_that_is_not_finite_is_refused(setting: str) -> None:
     # No key can be made of it: JSON has no such number.
