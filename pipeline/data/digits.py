@@ -14,11 +14,13 @@ import numpy as np
 from pipeline.artifact import sha256_of_json
 from pipeline.data.dataset import Sample
 from pipeline.data.png import grey_png
-from pipeline.data.publish import publish_folder
+from pipeline.data.sealed_folder import is_as_written, publish_sealed
 from pipeline.data.split import stratified
 from pipeline.errors import ContractError
+from pipeline.progress import SilentProgress
 
 if TYPE_CHECKING:
+    from pipeline.progress import Progress
     from pipeline.session import Array
 
 __all__ = ["DIGITS_SHA256", "split_digits", "write_digits"]
@@ -30,21 +32,24 @@ _SPLIT_SEED = 0
 """The split is fixed once and for all: the run's seed does not move it."""
 
 
-def write_digits(cache: Path) -> Path:
+def write_digits(cache: Path, progress: Progress | None = None) -> Path:
     """The folder with ``train/``, ``calibration/`` and ``test/``; written on the first call, found by later ones.
+
+    One that is not what was written is told, and written anew.
 
     Raises:
         ResourceError: when it cannot be written.
         ContractError: when scikit-learn's digits are not the ones known here.
     """
     target = cache / "datasets" / f"digits-{DIGITS_SHA256[:16]}"
-    if target.is_dir():
+    progress = progress or SilentProgress()
+    if is_as_written(target, cache, progress):
         return target
     files = _files()
     found = sha256_of_json({name: content.hex() for name, content in files.items()})
     if found != DIGITS_SHA256:
         raise ContractError("scikit-learn's digits changed", got=found, expected=DIGITS_SHA256)
-    with publish_folder(target) as folder:
+    with publish_sealed(target, cache) as folder:
         for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)

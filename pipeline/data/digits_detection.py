@@ -18,14 +18,16 @@ import numpy as np
 from pipeline.artifact import sha256_of_json
 from pipeline.data.digits import split_digits
 from pipeline.data.png import grey_png
-from pipeline.data.publish import publish_folder
+from pipeline.data.sealed_folder import is_as_written, publish_sealed
 from pipeline.errors import ContractError
+from pipeline.progress import SilentProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from pipeline.artifact import Json
+    from pipeline.progress import Progress
     from pipeline.session import Array
 
 __all__ = ["CANVAS", "DIGITS_DETECTION_SHA256", "write_digits_detection"]
@@ -55,15 +57,18 @@ class _Placed:
     box: tuple[int, int, int, int]
 
 
-def write_digits_detection(cache: Path) -> Path:
+def write_digits_detection(cache: Path, progress: Progress | None = None) -> Path:
     """The folder with a folder of images a split and ``annotations/``; written on the first call, found by later ones.
+
+    One that is not what was written is told, and written anew.
 
     Raises:
         ResourceError: when it cannot be written.
         ContractError: when what was drawn is not what is known here.
     """
     target = cache / "datasets" / f"digits-detection-{DIGITS_DETECTION_SHA256[:16]}"
-    if target.is_dir():
+    progress = progress or SilentProgress()
+    if is_as_written(target, cache, progress):
         return target
     drawn = {split: _canvases(split, count) for split, count in _IMAGES.items()}
     annotations = {split: _coco(placed for _, placed in canvases) for split, canvases in drawn.items()}
@@ -74,7 +79,7 @@ def write_digits_detection(cache: Path) -> Path:
     found = sha256_of_json({"annotations": annotations, "pixels": pixels})
     if found != DIGITS_DETECTION_SHA256:
         raise ContractError("the embedded canvases changed", got=found, expected=DIGITS_DETECTION_SHA256)
-    with publish_folder(target) as folder:
+    with publish_sealed(target, cache) as folder:
         (folder / "annotations").mkdir()
         for split, canvases in drawn.items():
             (folder / split).mkdir()

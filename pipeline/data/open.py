@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["is_folder", "open_dataset", "task_of"]
 
 _TORCHVISION = "torchvision:"
-_EMBEDDED: dict[str, tuple[str, Callable[[Path], Path]]] = {
+_EMBEDDED: dict[str, tuple[str, Callable[[Path, Progress], Path]]] = {
     "digits": ("classification", write_digits),
     "digits-detection": ("detection", write_digits_detection),
 }
@@ -116,7 +116,7 @@ def _torchvision_set(text: str) -> str | None:
 
 def _root_and_name(text: str, cache: Path, progress: Progress) -> tuple[Path, str]:
     if text in _EMBEDDED:
-        return _EMBEDDED[text][1](cache), text
+        return _EMBEDDED[text][1](cache, progress), text
     if (name := _torchvision_set(text)) is not None:
         if name not in TORCHVISION_SETS:
             raise UnknownNameError("torchvision data set", name, TORCHVISION_SETS)

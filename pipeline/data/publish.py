@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import ResourceError
 from pipeline.leftovers import folder_beside, sweep
+from pipeline.replacing import exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = ["publish_folder"]
 
 
 @contextmanager
-def publish_folder(target: Path) -> Iterator[Path]:
+def publish_folder(target: Path, *, stays: Callable[[], bool] | None = None) -> Iterator[Path]:
     """Yield an empty folder beside ``target`` that becomes it when the block ends without an error.
 
     When another process was faster its folder stays and this one is dropped: both hold the same, because the name of
     ``target`` says what it holds.
+
+    Args:
+        target: Where it is to be.
+        stays: Whether what stands there by then stays; default: it does. Else it is exchanged at once.
 
     Raises:
         ResourceError: when the disk is full or not writable.
@@ -32,7 +37,7 @@ def publish_folder(target: Path) -> Iterator[Path]:
         with folder_beside(target, 0o700) as temporary:
             yield temporary
             temporary.chmod(0o755)
-            _rename(temporary, target)
+            _rename(temporary, target, stays)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
             raise ResourceError(
@@ -44,9 +49,11 @@ def publish_folder(target: Path) -> Iterator[Path]:
         raise
 
 
-def _rename(temporary: Path, target: Path) -> None:
+def _rename(temporary: Path, target: Path, stays: Callable[[], bool] | None) -> None:
     try:
         temporary.rename(target)
     except OSError:
         if not target.is_dir():  # else somebody was faster, or has put a link to a folder there
             raise
+        if stays is not None and not stays():
+            exchange(temporary, target)  # what stood there goes with the temporary folder

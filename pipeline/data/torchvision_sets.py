@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline.artifact import sha256_of_json
 from pipeline.data.only_https import only_https
 from pipeline.data.publish import publish_folder
+from pipeline.data.sealed_folder import is_as_written, publish_sealed
 from pipeline.errors import DataError
 from pipeline.leftovers import holding, opened_to_lock
+from pipeline.progress import SilentProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,7 +63,8 @@ def write_torchvision_set(name: str, cache: Path, progress: Progress) -> Path:
 
     What was downloaded is kept in ``<cache>/downloads/<name>``; files that lie there already are used. torchvision
     takes a folder for a whole download, however far it came: so it works in one of its own, and what is not whole goes
-    with it. One process at a time prepares a set.
+    with it. One process at a time prepares a set. One that is not what was written is told, and written anew from
+    what was downloaded.
 
     Raises:
         DataError: when it cannot be downloaded.
@@ -70,18 +73,18 @@ def write_torchvision_set(name: str, cache: Path, progress: Progress) -> Path:
     parts = TORCHVISION_SETS[name]
     identity = sha256_of_json({"name": name, "parts": parts, "version": _VERSION})
     target = cache / "datasets" / f"torchvision-{name}-{identity[:16]}"
-    if target.is_dir():
+    if is_as_written(target, cache, progress):
         return target
     kept = cache / "downloads" / name
     with _alone(kept):
-        if not target.is_dir():
+        if not is_as_written(target, cache, SilentProgress()):  # another process may have been first
             progress.note(f"preparing torchvision's {name} in {target}")
             failed: BaseException | None = None
             with publish_folder(kept) as downloads:
                 _lay_links(kept, downloads)
                 opened = {part: _open(name, arguments, downloads, kept) for part, arguments in parts.items()}
                 try:
-                    with publish_folder(target) as folder:
+                    with publish_sealed(target, cache) as folder:
                         _write_parts(opened, folder, progress)
                 except BaseException as error:  # noqa: BLE001 - raised below: what has come whole is kept first
                     failed = error

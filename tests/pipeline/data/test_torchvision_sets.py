@@ -57,6 +57,16 @@ def test_the_name_alone_is_enough_and_the_second_time_nothing_is_opened(
     assert open_dataset("torchvision:MNIST", cache=tmp_path) == first
 
 
+def test_a_damaged_set_is_written_anew_from_what_was_downloaded(tmp_path: Path) -> None:
+    _write_mnist(tmp_path)
+    first = open_dataset("MNIST", cache=tmp_path)
+    moved = first.test[0].path
+    moved.rename(moved.with_name("moved.png"))
+    first.test[1].path.unlink()
+    again = open_dataset("MNIST", cache=tmp_path)
+    assert [(one.name, one.sha256) for one in again.test] == [(one.name, one.sha256) for one in first.test]
+
+
 def test_the_lock_file_of_a_shared_cache_may_be_another_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write_mnist(tmp_path)
     lock = tmp_path / "downloads" / ".MNIST.lock"
