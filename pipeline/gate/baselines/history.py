@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from pipeline.artifact import Json
+
 __all__ = ["Figures", "History", "HistoryLine", "append_line", "read_history"]
 
 _LINES, _HEAD = "history.jsonl", "current.json"
@@ -98,13 +100,13 @@ def read_history(folder: Path) -> History | None:
         return None
     try:
         begun = not head.exists()
-        told = None if begun else parse_json(head.read_bytes())
+        told: Json = None if begun else parse_json(head.read_bytes())
         found = [parse_json(text) for text in _texts(lines)]
         previous = ""
         parsed: list[HistoryLine] = []
         heads = []
         for number, sealed in enumerate(found, 1):
-            if sealed["previous"] != previous or sha256_of_json(_unsealed(sealed)) != sealed["sha256"]:
+            if sealed.get("previous") != previous or sha256_of_json(_unsealed(sealed)) != sealed.get("sha256"):
                 raise _damaged(lines, f"line {number} is not as it was written")
             previous = sealed["sha256"]
             parsed.append(HistoryLine.model_validate(sealed["line"]))
