@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import EdgewrightError, ResourceError, out_of_memory
+from pipeline.errors import EdgewrightError, ResourceError, first_line, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,8 @@ def limited_memory(more_bytes: int = GRAPH_BYTES) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = out_of_memory(error)
+        # C code that gets no memory may return an error and set none, which Python calls a SystemError.
+        said = out_of_memory(error) or (first_line(error) if isinstance(error, SystemError) else None)
         if said and most in users:
             raise ResourceError(
                 "memory ran out while it was followed which channels depend on each other",

@@ -20,13 +20,14 @@ def test_too_much_is_one_sentence_and_the_limit_goes() -> None:
     assert len(bytearray(256 << 20)) == 256 << 20
 
 
-def test_a_tighter_limit_of_the_user_s_own_says_nothing_of_the_network() -> None:
+@pytest.mark.parametrize("lacking", [MemoryError, SystemError("error return without exception set")])
+def test_a_tighter_limit_of_the_user_s_own_says_nothing_of_the_network(lacking: Exception | type[Exception]) -> None:
     before = resource.getrlimit(resource.RLIMIT_AS)
     taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + (64 << 20), before[1]))
     try:
         with pytest.raises(ResourceError, match="memory ran out") as raised, limited_memory(8 << 30):
-            bytearray(1 << 30)
+            raise lacking
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
     assert "MiB of address space" in str(raised.value.got)
