@@ -111,3 +111,9 @@ def test_of_many_names_those_nearest_are_shown_and_not_the_first_by_alphabet() -
     expected = UnknownNameError("model", "zt", known).expected
     assert expected is not None
     assert expected.startswith("one of 22, such as zeta_")
+
+
+def test_causes_that_go_around_are_looked_at_once() -> None:
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    assert errors.out_of_memory(first) is None
