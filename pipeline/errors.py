@@ -211,9 +211,9 @@ def tells_of_memory(text: str) -> bool:
 def out_of_memory(error: BaseException) -> str | None:
     """What an error, or what it came of, says of memory that ran out; None when it came of something else."""
     found: BaseException | None = error
-    seen: set[BaseException] = set()
-    while found is not None and found not in seen:  # causes may go around: one error that is raised from another's
-        seen.add(found)
+    seen: set[int] = set()
+    while found is not None and id(found) not in seen:  # causes may go around, and errors of others have no hash
+        seen.add(id(found))
         lines = [line for line in str(found).splitlines() if tells_of_memory(line)]
         if lines or isinstance(found, MemoryError):
             return lines[0].strip().removeprefix("got: ") if lines else first_line(found)

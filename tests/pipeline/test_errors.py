@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,3 +119,11 @@ def test_causes_that_go_around_are_looked_at_once() -> None:
     first, second = ValueError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first
     assert errors.out_of_memory(first) is None
+
+
+def test_an_error_without_a_hash_is_looked_at_too() -> None:
+    @dataclass
+    class UnhashableError(Exception):
+        what: str
+
+    assert errors.out_of_memory(UnhashableError("broken")) is None
