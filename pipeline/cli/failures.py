@@ -50,11 +50,11 @@ def guarded(command: Callable[_Options, None]) -> Callable[_Options, None]:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
                 signal.signal(number, _end_by)
-        dropped, sys.unraisablehook = sys.unraisablehook, _dropped
+        before, sys.unraisablehook = sys.unraisablehook, _dropped
         try:
             end_well(lambda: _in_own_scratch(lambda: command(*args, **options)), debug="--debug" in sys.argv)
         finally:
-            sys.unraisablehook = dropped
+            sys.unraisablehook = before
 
     return run
 

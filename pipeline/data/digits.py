@@ -17,7 +17,6 @@ from pipeline.data.png import grey_png
 from pipeline.data.sealed_folder import is_as_written, publish_sealed
 from pipeline.data.split import stratified
 from pipeline.errors import ContractError
-from pipeline.progress import SilentProgress
 
 if TYPE_CHECKING:
     from pipeline.progress import Progress
@@ -32,7 +31,7 @@ _SPLIT_SEED = 0
 """The split is fixed once and for all: the run's seed does not move it."""
 
 
-def write_digits(cache: Path, progress: Progress | None = None) -> Path:
+def write_digits(cache: Path, progress: Progress) -> Path:
     """The folder with ``train/``, ``calibration/`` and ``test/``; written on the first call, found by later ones.
 
     One that is not what was written is told, and written anew.
@@ -42,7 +41,6 @@ def write_digits(cache: Path, progress: Progress | None = None) -> Path:
         ContractError: when scikit-learn's digits are not the ones known here.
     """
     target = cache / "datasets" / f"digits-{DIGITS_SHA256[:16]}"
-    progress = progress or SilentProgress()
     if is_as_written(target, cache, progress):
         return target
     files = _files()

@@ -20,7 +20,6 @@ from pipeline.data.digits import split_digits
 from pipeline.data.png import grey_png
 from pipeline.data.sealed_folder import is_as_written, publish_sealed
 from pipeline.errors import ContractError
-from pipeline.progress import SilentProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,7 +56,7 @@ class _Placed:
     box: tuple[int, int, int, int]
 
 
-def write_digits_detection(cache: Path, progress: Progress | None = None) -> Path:
+def write_digits_detection(cache: Path, progress: Progress) -> Path:
     """The folder with a folder of images a split and ``annotations/``; written on the first call, found by later ones.
 
     One that is not what was written is told, and written anew.
@@ -67,7 +66,6 @@ def write_digits_detection(cache: Path, progress: Progress | None = None) -> Pat
         ContractError: when what was drawn is not what is known here.
     """
     target = cache / "datasets" / f"digits-detection-{DIGITS_DETECTION_SHA256[:16]}"
-    progress = progress or SilentProgress()
     if is_as_written(target, cache, progress):
         return target
     drawn = {split: _canvases(split, count) for split, count in _IMAGES.items()}

@@ -214,14 +214,12 @@ class Classification:
             batch: Whose labels some losses look at.
             teaching: Which losses, and how.
         """
-        import torch
-
         from pipeline.tasks.distillation.kept_logits import logits_of
         from pipeline.tasks.distillation.losses import LOSSES
+        from pipeline.tasks.distillation.precision import at_least_single
         from pipeline.tasks.distillation.soft_targets import ensemble_logits, standardised
 
-        # Autocast leaves softmax and its logarithm in bfloat16 on CPUs: a gradient is several percent off in it.
-        student = student.to(torch.promote_types(student.dtype, torch.float32))
+        student = at_least_single(student)
         logits = [logits_of(said, student.shape[1]).to(student.device) for said in teachers]
         said = ensemble_logits(logits, teaching.weighting)
         if teaching.standardise:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.errors import UsageError
+from pipeline.tasks.distillation.precision import at_least_single
 from pipeline.tasks.distillation.teaching import OF_LAYERS
 
 if TYPE_CHECKING:
@@ -209,9 +210,9 @@ class FeatureLosses(nn.Module):
             with torch.no_grad():
                 teacher.to(batch.inputs.device)(batch.inputs)
             for pair in pairs:
-                ours, theirs = self._ours.seen[pair.student], _at_least_single(watch.seen[pair.teacher])
+                ours, theirs = self._ours.seen[pair.student], at_least_single(watch.seen[pair.teacher])
                 if "features" in self._weights:
-                    projected = _at_least_single(next(projections)(ours))
+                    projected = at_least_single(next(projections)(ours))
                     energy = theirs.pow(2).mean().clamp(min=1e-12)
                     total = total + self._weights["features"] * functional.mse_loss(projected, theirs) / energy
                 if "attention" in self._weights:
@@ -231,12 +232,7 @@ class FeatureLosses(nn.Module):
 
 def attention(features: Tensor) -> Tensor:
     """Where a layer looks: the sum of its squared channels, of length 1, (batch, height * width)."""
-    return functional.normalize(_at_least_single(features).pow(2).mean(dim=1).flatten(start_dim=1), dim=1)
-
-
-def _at_least_single(features: Tensor) -> Tensor:
-    """In 32 bits or as many as they have: autocast leaves squares and means in bfloat16 on CPUs."""
-    return features.to(torch.promote_types(features.dtype, torch.float32))
+    return functional.normalize(at_least_single(features).pow(2).mean(dim=1).flatten(start_dim=1), dim=1)
 
 
 class _Watch:

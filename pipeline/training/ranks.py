@@ -82,12 +82,6 @@ class Ranks:
             distributed.all_reduce(told)
         return told / self.count
 
-    def wait(self) -> None:
-        """Until all are here."""
-        if self.count > 1:
-            with peers_may_end():
-                distributed.barrier()
-
 
 @contextmanager
 def peers_may_end() -> Iterator[None]:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipeline.data.digits import write_digits
 from pipeline.data.open import open_dataset
+from pipeline.progress import SilentProgress
 
 if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
@@ -68,7 +69,7 @@ def test_no_image_is_in_two_splits(digits: Dataset) -> None:
 
 def test_runs_at_the_same_time_write_it_once_and_leave_nothing_else(tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
-        targets = set(pool.map(write_digits, [tmp_path] * 3))
+        targets = set(pool.map(write_digits, [tmp_path] * 3, [SilentProgress()] * 3))
     assert len(targets) == 1
     assert [path.name for path in (tmp_path / "datasets").iterdir()] == [next(iter(targets)).name]
     assert len(list(next(iter(targets)).rglob("*.png"))) == 1797

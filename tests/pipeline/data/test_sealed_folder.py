@@ -108,7 +108,7 @@ def test_digits_that_were_moved_or_deleted_are_written_anew(tmp_path: Path, monk
     monkeypatch.setattr(digits, "_files", lambda: files)
     hashed = sha256_of_json({name: content.hex() for name, content in files.items()})
     monkeypatch.setattr(digits, "DIGITS_SHA256", hashed)
-    root, notes = write_digits(tmp_path), _Notes()
+    root, notes = write_digits(tmp_path, SilentProgress()), _Notes()
     shutil.move(root / "test/0/0.png", root / "test/1/1.png")
 
     assert write_digits(tmp_path, notes) == root

@@ -53,7 +53,7 @@ def _chain(store: Store, **fields: Any) -> Chain:  # noqa: ANN401 - raw input
 
 def _halves(folder: Path) -> tuple[Path, Path, Path]:
     """Each owner's images, and those that all have, which neither was trained on."""
-    digits = write_digits(folder)
+    digits = write_digits(folder, SilentProgress())
     images = sorted((digits / "train").rglob("*.png"), key=lambda path: path.name)
     parts = {"first": images[:_HALF], "second": images[_HALF : 2 * _HALF], "common": images[2 * _HALF :]}
     assert len(parts["common"]) > _HALF
