@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from benchmarks.workers.workplace import Workplace
     from pipeline.gate.two_bundles import GateOptions
 
-__all__ = ["effort_help", "gate_options", "margins_of"]
+__all__ = ["effort_help", "gate_options", "margins_of", "slowdowns_of"]
 
 
 def effort_help(name: str) -> str:
@@ -76,11 +76,8 @@ def margins_of(settings: list[str]) -> Margins:
         name, equals, text = setting.partition("=")
         if name not in known:
             raise UnknownNameError("margin", name, known)
-        try:
-            value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            value = -1.0
-        if not equals or not 0 <= value < float("inf"):
+        value = _share(text)
+        if not equals or value is None:
             raise UsageError("a margin is a share", where=f"--margin {setting}", expected="such as 3% or 0.03")
         if name == "agreement" and value > 1:
             raise UsageError("no more than all answers can agree", where=f"--margin {setting}", expected="at most 1")
@@ -90,3 +87,36 @@ def margins_of(settings: list[str]) -> Margins:
             )
         given[name] = int(value) if name == "memory_bytes" else value
     return Margins(**given)  # type: ignore[arg-type] # one of the fields is a whole number
+
+
+def slowdowns_of(typed: list[str]) -> tuple[float, ...]:
+    """By which shares the candidates of a self-test are slowed, each once, the least first.
+
+    Args:
+        typed: Shares, such as 5% or 0.05.
+
+    Raises:
+        UsageError: for one that is no share, or more than the slowed side can be given to do.
+    """
+    from pipeline.errors import UsageError
+
+    shares = []
+    for text in typed:
+        share = _share(text)
+        if share is None or share > 1:
+            raise UsageError(
+                "a slowdown is a share of the latency",
+                where=f"--slowed {text}",
+                expected="0 to 100%, such as 5% or 0.05",
+            )
+        shares.append(share)
+    return tuple(sorted(set(shares)))
+
+
+def _share(text: str) -> float | None:
+    """Typed as 3% or 0.03; None for what is no share."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        return None
+    return value if 0 <= value < float("inf") else None

@@ -22,7 +22,7 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.cli import console, gating
 from pipeline.cli.cores import cores_named
-from pipeline.cli.gate_options import margins_of
+from pipeline.cli.gate_options import margins_of, slowdowns_of
 from pipeline.cli.gating import _gate_accepted, _gate_pair
 from pipeline.errors import BaselineError, IntegrityError, UnknownNameError, UsageError
 from pipeline.gate.baselines.shelf import Shelf, case_of
@@ -62,6 +62,7 @@ MISTAKES: dict[str, tuple[int, tuple[str, ...]]] = {
     "gate-of-a-damaged-candidate": (6, ("gate", "b", "damaged")),
     "gate-against-a-damaged-history": (6, ("gate", "shelf", "b")),
     "gate-of-two-candidates-of-one-case": (2, ("gate", "empty", "twice")),
+    "selftest-slowed-by-no-share": (2, ("selftest", "--slowed", "much")),
     "measure-of-nothing": (2, ("measure",)),
     "measure-of-a-folder-without-bundle": (6, ("measure", "empty")),
     "measure-with-unknown-images": (2, ("measure", "b")),
@@ -108,6 +109,16 @@ def test_what_is_wrong_is_told_without_torch(told: dict[str, dict[str, Any]]) ->
 
 
 # Options
+
+
+def test_slowdowns_are_shares_or_percents_each_once_and_the_least_first() -> None:
+    assert slowdowns_of(["5%", "0", "0.05", "2.5%"]) == (0.0, 0.025, 0.05)
+
+
+@pytest.mark.parametrize("typed", ["much", "-1%", "nan", "101%", "5"])
+def test_a_slowdown_that_is_no_share_is_refused(typed: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"--slowed {typed}")):
+        slowdowns_of([typed])
 
 
 def test_margins_are_shares_or_percents() -> None:
@@ -421,7 +432,7 @@ def test_a_gate_as_typed_ends_with_the_code_of_its_report(
 
 
 @pytest.mark.slow
-def test_a_quick_gate_as_typed_has_six_processes_of_each_kind_that_counts(
+def test_a_quick_gate_as_typed_has_as_many_processes_as_its_effort_says(
     edgewright: Edgewright, trained: Bundle, worse: Bundle, tmp_path: Path
 ) -> None:
     done = edgewright(
@@ -432,7 +443,7 @@ def test_a_quick_gate_as_typed_has_six_processes_of_each_kind_that_counts(
     assert done.returncode == 8, done.stderr
     assert all(line.startswith("  pairs") for line in done.stderr.splitlines())  # how far it is, where it takes long
     assert gate is not None
-    assert sorted(point.kind for point in gate.processes) == ["control"] * 3 + ["pair"] * 6
+    assert sorted(point.kind for point in gate.processes) == ["control"] * 4 + ["pair"] * 7
 
 
 # deploy with a baseline
