@@ -147,7 +147,9 @@ def _build_from_file(source: ModelSource, classes: int) -> nn.Module:
     arguments = {"num_classes": classes} if _takes_classes(factory) else {}
     try:
         network = factory(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if model_file.asked_to_end(error):
+            raise
         called = f"{source.name}({', '.join(f'{key}={value}' for key, value in arguments.items())})"
         raise UsageError(
             f"{called} fails",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import CodeType, ModuleType
 
-__all__ = ["check_factory", "functions_beside", "hash_of_model_file", "load_factory"]
+__all__ = ["asked_to_end", "check_factory", "functions_beside", "hash_of_model_file", "load_factory"]
 
 _FORM = "path/to/file.py:factory, where factory is a function that returns an nn.Module"
 
@@ -203,8 +203,10 @@ def _run_module(file: Path, module_name: str) -> None:
     sys.path.insert(0, str(file.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
+        if asked_to_end(error):
+            raise
         raise UsageError(
             "this model file fails when it is imported",
             where=str(file),
@@ -215,7 +217,12 @@ def _run_module(file: Path, module_name: str) -> None:
         sys.path.remove(str(file.parent.resolve()))
 
 
-def describe(error: Exception) -> str:
+def asked_to_end(error: BaseException) -> bool:
+    """Whether a signal ends the command by this error; ``sys.exit``, which a user's file may call, raises none such."""
+    return isinstance(error, SystemExit) and type(error) is not SystemExit
+
+
+def describe(error: BaseException) -> str:
     """Type and first line of an error, and the deepest line it came through."""
     lines = str(error).strip().splitlines() or [""]
     frames = inspect.getinnerframes(error.__traceback__) if error.__traceback__ else []

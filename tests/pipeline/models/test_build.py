@@ -50,6 +50,7 @@ def test_a_factory_gets_num_classes_when_it_takes_it(tmp_path: Path, text: str) 
         ("def net():\n    return {'state_dict': 1}", "the factory returned no network"),
         ("def net(depth):\n    return nn.Linear(depth, 1)", "missing 1 required positional argument"),
         ("def net():\n    return nn.Linear(-1, torch)", r"net\(\) fails"),
+        ("def net():\n    raise SystemExit", r"net\(\) fails\n  got: SystemExit: "),
     ],
 )
 def test_a_factory_that_does_not_work_says_why(tmp_path: Path, text: str, message: str) -> None:

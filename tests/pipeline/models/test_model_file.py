@@ -86,6 +86,20 @@ def test_a_file_that_fails_names_error_and_line(tmp_path: Path) -> None:
         load_factory(file, "net", None)
 
 
+@pytest.mark.parametrize("code", [0, 2])
+def test_a_file_that_ends_the_program_ends_no_command(tmp_path: Path, code: int) -> None:
+    file = _write(tmp_path / "file.py", f"import sys\ndef net(): ...\nsys.exit({code})\n")
+    with pytest.raises(UsageError, match=rf"fails when it is imported\n.*SystemExit: {code} \(line 3 of file.py\)"):
+        load_factory(file, "net", None)
+
+
+def test_a_signal_ends_the_command_while_a_file_runs(tmp_path: Path) -> None:
+    file = _write(tmp_path / "file.py", "def net(): ...\nclass Asked(SystemExit): ...\nraise Asked(143)\n")
+    with pytest.raises(SystemExit) as ended:
+        load_factory(file, "net", None)
+    assert ended.value.code == 143
+
+
 def test_what_cannot_be_called_is_no_factory(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'net' cannot be called"):
         load_factory(_write(tmp_path / "file.py", "net = 1\n"), "net", None)
