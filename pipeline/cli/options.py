@@ -185,7 +185,8 @@ def recipe_from(
     }
     if quick:
         typed |= {key: value for key, value in QUICK.items() if typed.get(key) is None}
-    return read_recipe(recipe, typed, settings or ())
+    given = {key: value for key, value in typed.items() if value is not None}
+    return read_recipe(recipe, given, settings or ())
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import RecipeError, UnknownNameError, UsageError
 from pipeline.fleet.records import Fleet
+from pipeline.recipe.dotted import dotted
 from pipeline.recipe.mistakes import explain_mistake
 from pipeline.recipe.no_numbers import no_numbers
 from pipeline.recipe.reading import QUICK, read_recipe, read_yaml
@@ -170,8 +171,9 @@ def _told(axes: Axes, known: Mapping[str, Mapping[str, Any]]) -> str:
 def _recipe(model: ModelEntry, data: str | None, entry: RecipeEntry, target: str, where: str) -> Recipe:
     axes = {"model": model.model, "weights": model.weights, "data.source": data, "targets": [target]}
     said = {key: value for key, value in axes.items() if value is not None}  # None leaves it to the settings
-    _refuse_twice(entry.settings, said, where)
-    typed = {**(QUICK if entry.quick else {}), **entry.settings, **said}
+    settings = dotted(entry.settings, where=f"{where}: settings")
+    _refuse_twice(settings, said, where)
+    typed = {**(QUICK if entry.quick else {}), **settings, **said}
     try:
         return read_recipe(typed_path(entry.file) if entry.file else None, typed, typed_at=where)
     except UsageError as error:
@@ -184,11 +186,10 @@ def _recipe(model: ModelEntry, data: str | None, entry: RecipeEntry, target: str
 def _refuse_twice(settings: Mapping[str, Any], said: Mapping[str, object], where: str) -> None:
     """One of two values that differ would be dropped without a word."""
     for key in said:
-        section, _, inner = key.partition(".")
-        below = settings.get(section)
-        if key in settings or (inner and isinstance(below, dict) and inner in below):
+        twice = next((one for one in settings if one == key or one.startswith(f"{key}.")), None)
+        if twice is not None:
             raise RecipeError(
-                f"{key} is not for settings here",
+                f"{twice} is not for settings here",
                 where=f"{where}: settings",
                 got=f"{key}, which the fleet's {_SAID_BY[key]} say too",
                 fix=f"say it in {_SAID_BY[key]} alone",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import RecipeError
 from pipeline.recipe.absurd_sizes import refuse_absurd_sizes
+from pipeline.recipe.dotted import spelled
 from pipeline.recipe.mistakes import explain_mistake
 from pipeline.recipe.no_numbers import no_numbers
 from pipeline.recipe.plain_yaml import TwoReadingsError, is_plain_text, parse_yaml
@@ -35,8 +36,6 @@ QUICK = {
 
 _MAX_BYTES = 1 << 20
 _COMMENT_WIDTH = 100
-_SPELLINGS = {"model.output": "network.output"}
-"""Keys as people think of them: `model` itself is a name."""
 
 
 def read_recipe(
@@ -46,7 +45,7 @@ def read_recipe(
 
     Args:
         path: YAML file, or None for the defaults.
-        typed: Values from options, by dotted key; None means not given.
+        typed: Values from options, by dotted key.
         settings: Texts ``a.b=c``; the value is read as YAML.
         typed_at: Where ``typed`` was given, as an error says it.
 
@@ -56,15 +55,14 @@ def read_recipe(
     value = read_yaml(path, "recipe", "`edgewright recipe MODEL` writes one") if path else {}
     sources: dict[str, str] = {}
     for key, given in typed.items():
-        if given is not None:
-            _place(value, key, given, where=sources.setdefault(key, typed_at))
+        _place(value, key, given, where=sources.setdefault(key, typed_at))
     for setting in settings:
         key, equals, text = setting.partition("=")
-        key = _SPELLINGS.get(key.strip(), key)
-        if not equals or not key.strip():
+        key = spelled(key)
+        if not equals or not key:
             raise RecipeError("--set needs key=value", got=setting, expected="for example --set input.size=128")
-        sources[key.strip()] = where = f"--set {setting}"
-        _place(value, key.strip(), _setting_value(text, where), where=where)
+        sources[key] = where = f"--set {setting}"
+        _place(value, key, _setting_value(text, where), where=where)
     try:
         recipe = Recipe.model_validate(value)
     except ValidationError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,26 +54,78 @@ def test_a_recipe_is_a_file_quick_and_settings_in_this_order(cells: Cells, tmp_p
     assert (cell.recipe.build.budget_s, cell.recipe.prune.schedule.epochs) == (20, 1)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "found"),
+    [
+        (
+            "file: half.yaml, settings: {data: {validation: 0.1}}",
+            {"data.source": "my_photos", "data.test_images": 200, "data.validation": 0.1},
+        ),
+        (
+            "quick: true, settings: {distill: {teachers: [resnet50]}, baseline: {schedule: {batch_size: 8}}}",
+            {
+                "distill.schedule.epochs": 1,
+                "distill.teachers": ("resnet50",),
+                "baseline.schedule.epochs": 1,
+                "baseline.schedule.batch_size": 8,
+            },
+        ),
+        (
+            "quick: true, settings: {baseline.schedule.epochs: 3, baseline: {schedule: {batch_size: 8}}}",
+            {"baseline.schedule.epochs": 3, "baseline.schedule.batch_size": 8},
+        ),
+        ("file: half.yaml, settings: {data: {}}", {"data.source": "my_photos"}),
+        ("file: half.yaml, settings: {data.test_images: null}", {"data.test_images": None, "data.source": "my_photos"}),
+        ("quick: true, settings: {baseline.schedule: null}", {"baseline.schedule": None}),
+        ("file: half.yaml, settings: {distill: {pairs: {b: c}}}", {"distill.pairs": {"b": "c"}}),
+        ("name: s, settings: {model.output: logits}", {"network.output": "logits"}),
+    ],
+)
+def test_settings_change_what_they_name_alone(cells: Cells, tmp_path: Path, recipe: str, found: dict[str, Any]) -> None:
+    text = "data: {source: my_photos, test_images: 200}\ndistill: {pairs: {a: b}}\n"
+    (tmp_path / "half.yaml").write_text(text, encoding="utf-8")
+    (cell,) = cells(f"models: [resnet18]\nrecipes: [{{{recipe}}}]\n")
+    assert {key: attrgetter(key)(cell.recipe) for key in found} == found
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("{data.validation: 0.1, data: {validation: 0.2}}", "data.validation is said twice\n  fix: say it once"),
+        (
+            "{baseline.schedule: null, baseline: {schedule: {epochs: 3}}}",
+            "baseline.schedule and baseline.schedule.epochs are both said\n  fix: say one of them",
+        ),
+    ],
+)
+def test_a_setting_that_is_said_twice_is_refused(written: Written, settings: str, told: str) -> None:
+    text = f"models: [a]\nrecipes: [{{name: s, settings: {settings}}}]\n"
+    assert _told(written, text) == f"fleet.yaml: recipes: s: settings: {told}"
+
+
 def test_settings_say_what_the_axes_leave_open(cells: Cells) -> None:
     (cell,) = cells("models: [a]\nrecipes: [{name: s, settings: {weights: none, data.source: /my/photos}}]\n")
     assert (cell.recipe.weights, cell.recipe.data.source) == ("none", "/my/photos")
 
 
 @pytest.mark.parametrize(
-    ("axes", "setting", "key", "said_by"),
+    ("axes", "setting", "refused", "key", "said_by"),
     [
-        ("models: [a]", "model: b", "model", "models"),
-        ("models: [a]", "targets: [openvino]", "targets", "targets"),
-        ("models: [{model: a, weights: none}]", "weights: w.pt", "weights", "models"),
-        ("models: [a]\ndata: [digits]", "data.source: mine", "data.source", "data"),
-        ("models: [a]\ndata: [digits]", "data: {source: mine}", "data.source", "data"),
+        ("models: [a]", "model: b", "model", "model", "models"),
+        ("models: [a]", "model: {output: b}", "model", "model", "models"),
+        ("models: [a]", "model.depth: 3", "model.depth", "model", "models"),
+        ("models: [a]", "targets: [openvino]", "targets", "targets", "targets"),
+        ("models: [a]", "targets.x: 1", "targets.x", "targets", "targets"),
+        ("models: [{model: a, weights: none}]", "weights: w.pt", "weights", "weights", "models"),
+        ("models: [a]\ndata: [digits]", "data.source: mine", "data.source", "data.source", "data"),
+        ("models: [a]\ndata: [digits]", "data: {source: mine}", "data.source", "data.source", "data"),
     ],
 )
 def test_what_an_axis_says_is_refused_in_settings(
-    written: Written, axes: str, setting: str, key: str, said_by: str
+    written: Written, axes: str, setting: str, refused: str, key: str, said_by: str
 ) -> None:
     assert _told(written, f"{axes}\nrecipes: [{{name: s, settings: {{{setting}}}}}]\n") == (
-        f"fleet.yaml: recipes: s: settings: {key} is not for settings here\n"
+        f"fleet.yaml: recipes: s: settings: {refused} is not for settings here\n"
         f"  got: {key}, which the fleet's {said_by} say too\n  fix: say it in {said_by} alone"
     )
 

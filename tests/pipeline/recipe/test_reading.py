@@ -66,8 +66,9 @@ def test_the_last_of_two_settings_wins() -> None:
     assert read_recipe(None, {"model": "a"}, ["seed=3", "seed=4"]).seed == 4
 
 
-def test_an_option_that_was_not_given_changes_nothing(written: Writer) -> None:
-    assert read_recipe(written("model: a\nseed: 1\n"), {"seed": None, "data.source": None}).seed == 1
+def test_nothing_is_a_value_as_any_other(written: Writer) -> None:
+    path = written("model: a\ndata: {test_images: 9}\n")
+    assert read_recipe(path, {"data.test_images": None}).data.test_images is None
 
 
 @pytest.mark.parametrize(
