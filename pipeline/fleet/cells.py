@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass, fields
 from itertools import product
 from math import prod
@@ -35,6 +37,8 @@ _OWN_DATA = "own"
 _SAID_BY = {"model": "models", "weights": "models", "data.source": "data", "targets": "targets"}
 """Keys of a recipe, and which key of the fleet's file says them."""
 _LONGEST = 80
+_OF_HASH = 8
+"""Letters that tell names apart which are cut."""
 _MOST = 10_000
 """Cells; more of them are a slip."""
 
@@ -122,6 +126,10 @@ def cells_of(fleet: Fleet, path: Path) -> tuple[Cell, ...]:
         found.append(Cell(axes=axes, name=_told(axes, known), recipe=recipe, resources=resources))
     if not found:
         raise RecipeError("every cell is left out", where=f"{path}: without", fix="leave fewer out")
+    ((name, count),) = Counter(cell.name for cell in found).most_common(1)
+    if count > 1:
+        fix = "give models and recipes names without blanks"
+        raise RecipeError("cells that differ have one name", where=str(path), got=name, fix=fix)
     return tuple(found)
 
 
@@ -141,7 +149,10 @@ def _named(axis: str, entries: Sequence[tuple[str, Any]], path: Path) -> dict[st
 
 def _plain(name: str) -> str:
     """A name as a folder has it."""
-    return _NO_LETTER.sub("-", name).strip(".-")[:_LONGEST] or "-"
+    plain = _NO_LETTER.sub("-", name).strip(".-") or "-"
+    if len(plain) <= _LONGEST:
+        return plain
+    return f"{plain[: _LONGEST - _OF_HASH - 1]}-{hashlib.sha256(name.encode()).hexdigest()[:_OF_HASH]}"
 
 
 def _name_of(entry: RecipeEntry) -> str:

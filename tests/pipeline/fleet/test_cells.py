@@ -47,6 +47,26 @@ def test_every_cell_has_a_folder_of_its_own(cells: Cells) -> None:
     assert [str(cell.folder) for cell in found] == ["cells/a-b/my-photos/default/ort-cpu/here"]
 
 
+def test_long_names_that_begin_alike_have_folders_of_their_own(cells: Cells) -> None:
+    long = "/data/" + 20 * "project/"
+    found = cells(f"models: [a]\ndata: [{long}first, {long}second]\n")
+    folders = [cell.folder.parts[2] for cell in found]
+    assert len(set(folders)) == 2
+    assert {(len(folder), folder[:71]) for folder in folders} == {(80, long.strip("/").replace("/", "-")[:71])}
+
+
+def test_cells_that_differ_have_names_that_differ(written: Written) -> None:
+    told = _told(
+        written,
+        "models: [{model: a, name: net}, {model: b, name: net small}]\n"
+        "recipes: [{name: small half}, {name: half}]\n",
+    )  # fmt: skip
+    assert told == (
+        "fleet.yaml: cells that differ have one name\n  got: net small half\n"
+        "  fix: give models and recipes names without blanks"
+    )
+
+
 def test_a_recipe_is_a_file_quick_and_settings_in_this_order(cells: Cells, tmp_path: Path) -> None:
     (tmp_path / "half.yaml").write_text("seed: 1\nprune: {ratio: 0.25}\nbuild: {budget_s: 7}\n", encoding="utf-8")
     (cell,) = cells("models: [resnet18]\nrecipes: [{file: half.yaml, quick: true, settings: {seed: 2}}]\n")
