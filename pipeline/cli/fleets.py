@@ -54,6 +54,7 @@ def fleet(
     from pipeline.fleet.cell_run import Order
     from pipeline.fleet.cells import cells_of, read_fleet
     from pipeline.fleet.fleet_run import FleetRun, exit_code
+    from pipeline.fleet.folder_lock import folder_of_ones_own
     from pipeline.fleet.preflight import preflight
     from pipeline.fleet.ray_crew import RayCrew, refuse_without_ray
     from pipeline.gate.baselines.shelf import DEFAULT_ROOT
@@ -85,8 +86,8 @@ def fleet(
         for cell in cells
     ]
     folder = out or Path("deployments", file.stem)
-    say(f"{len(cells)} cells; how far they are: {folder / 'fleet.html'}", markup=False)
-    with RayCrew(address) as crew:
+    with folder_of_ones_own(folder), RayCrew(address) as crew:
+        say(f"{len(cells)} cells; how far they are: {folder / 'fleet.html'}", markup=False)
         run = FleetRun(
             orders=orders,
             crew=crew,

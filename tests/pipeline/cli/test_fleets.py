@@ -12,6 +12,7 @@ import pytest
 from pipeline.cli import console
 from pipeline.cli.main import app
 from pipeline.fleet import fleet_run, ray_crew
+from pipeline.fleet.folder_lock import folder_of_ones_own
 
 if TYPE_CHECKING:
     from pipeline.fleet.cell_run import Order
@@ -87,6 +88,21 @@ def test_without_ray_one_sentence_names_the_extra(
         "error: fleets run on Ray, which is not installed\n  fix: pip install 'edgewright[fleet]'\n",
     )
     assert not Path("deployments").exists()
+
+
+def test_a_folder_that_another_fleet_writes_to_is_left_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_crew, "refuse_without_ray", lambda: None)
+    with folder_of_ones_own(Path("deployments", "fleet")):
+        assert _typed(capsys, "fleet.yaml") == (
+            2,
+            "",
+            (
+                "error: deployments/fleet: another fleet writes here\n"
+                "  fix: wait for its end, or name another folder by --out\n"
+            ),
+        )
 
 
 def test_a_wrong_file_ends_with_2_and_its_place(capsys: pytest.CaptureFixture[str]) -> None:
