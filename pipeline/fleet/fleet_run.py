@@ -65,15 +65,16 @@ class FleetRun:
         """Run every cell; the report is written anew whenever one has ended.
 
         Raises:
-            EdgewrightError: when results cannot be written.
+            EdgewrightError: when results cannot be written, or, before anything is, when a cell cannot be started.
         """
-        self._entries = [entries.waiting(order.cell) for order in self.orders]
-        self._write()
+        before = entries.earlier(self.out)
+        self._entries = [entries.waiting(order.cell, before, self.out) for order in self.orders]
         places = _places(self.orders)
         self._time_left = TimeLeft(first=[place == 0 for place in places])
         with self.progress.track("cells", len(self.orders), even=False) as ticker:
             for number in sorted(range(len(self.orders)), key=places.__getitem__):
                 self._start(number)
+            self._write()
             while any(entry.status == "waiting" for entry in self._entries):
                 for news in self.crew.news():
                     self._hear(news, ticker)

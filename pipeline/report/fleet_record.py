@@ -23,6 +23,7 @@ class CellFigures(_Record):
 
     Attributes:
         data: The data set's name in the cell's report.
+        test_images: Identity of the images and labels that it was scored on; accuracies on the same ones compare.
         baseline_p50_s: Of the network before any stage, on the same target.
         machine_class: Of the machine it was measured on; figures of one class may be compared.
         speedup: As in the verdict of its report, with the ends of its interval.
@@ -30,6 +31,7 @@ class CellFigures(_Record):
     """
 
     data: str
+    test_images: str
     precision: str
     verdict: str
     sentence: str
@@ -54,7 +56,8 @@ class FleetCell(_Record):
 
     Attributes:
         status: ``done`` where there is a bundle, ``failed`` where there is none and the fleet is over with it,
-            ``waiting`` where the fleet has not come to its end.
+            ``waiting`` where the fleet has not come to its end; report and figures are then an earlier run's.
+        asked_sha256: Of the recipe that was asked for.
         exit_code: Which the deploy alone would have ended with; null while it waits.
         error: What the deploy alone would have printed.
         tries: How often it was begun; more than 1 where a worker was lost.
@@ -69,6 +72,7 @@ class FleetCell(_Record):
     target: str
     device: str
     status: Literal["done", "failed", "waiting"]
+    asked_sha256: str
     exit_code: int | None = None
     error: str | None = None
     tries: Annotated[int, Field(ge=0)] = 0

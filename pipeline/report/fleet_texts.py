@@ -33,12 +33,13 @@ CELL_COLUMNS = (
 """The second column says how it ended."""
 
 _SHORT = frozenset({"missed", "regressed"})
+_EARLIER = "figures of an earlier run; this one has not come to its end"
 _AXES = ("model", "data", "recipe", "target", "device")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """Cells whose figures may be compared: one device, one class of machine, one data set."""
+    """Cells whose figures may be compared: one device, one class of machine, the same test images."""
 
     title: str
     cells: tuple[FleetCell, ...]
@@ -58,13 +59,22 @@ def headline(report: FleetReport) -> str:
     told = [f"{done} of {len(report.cells)} cells done"]
     told += [f"{short} of them fell short"] if (short := fell_short(report)) else []
     told += [f"{failed} failed"] if failed else []
-    told += [f"{waiting} not yet: the same command goes on from here"] if waiting else []
+    before = sum(_is_earlier(cell) for cell in report.cells)
+    results = f" ({before} with an earlier run's results)" if before else ""
+    told += [f"{waiting} not yet{results}: the same command goes on from here"] if waiting else []
     return ", ".join(told)
+
+
+def _is_earlier(cell: FleetCell) -> bool:
+    """Whether its figures are those of a run before this one."""
+    return cell.status == "waiting" and cell.figures is not None
 
 
 def fell_short(report: FleetReport) -> int:
     """How many cells have a bundle that missed its goals, or is worse than what was accepted."""
-    return sum(cell.figures is not None and cell.figures.verdict in _SHORT for cell in report.cells)
+    return sum(
+        cell.status == "done" and cell.figures is not None and cell.figures.verdict in _SHORT for cell in report.cells
+    )
 
 
 def cell_cells(cell: FleetCell) -> tuple[str, ...]:
@@ -74,7 +84,7 @@ def cell_cells(cell: FleetCell) -> tuple[str, ...]:
         return (cell.name, _status(cell), *["-"] * (len(CELL_COLUMNS) - 3), figures.seconds(cell.wall_s))
     return (
         cell.name,
-        found.verdict,
+        f"{_status(cell)}, {found.verdict} before" if _is_earlier(cell) else found.verdict,
         found.precision,
         figures.milliseconds(found.p50_s),
         figures.milliseconds(found.p90_s),
@@ -95,39 +105,49 @@ def cell_brief(cell: FleetCell) -> str:
     found = cell.figures
     if found is None:
         return _status(cell)
-    return f"{figures.milliseconds(found.p50_s)}, {figures.percent(found.accuracy.value)}, {found.precision}"
+    told = f"{figures.milliseconds(found.p50_s)}, {figures.percent(found.accuracy.value)}, {found.precision}"
+    return f"{_status(cell)}; before {told}" if _is_earlier(cell) else told
 
 
 def matrix(report: FleetReport) -> Matrix:
     """What was deployed against where it runs; an axis without a choice is not named."""
     choices = {axis: len({getattr(cell, axis) for cell in report.cells}) for axis in _AXES}
 
-    def told(cell: FleetCell, first: str, *others: str) -> str:
-        return " ".join(getattr(cell, axis) for axis in (first, *(one for one in others if choices[one] > 1)))
+    def names(cell: FleetCell, first: str, *others: str) -> tuple[str, ...]:
+        return tuple(getattr(cell, axis) for axis in (first, *(one for one in others if choices[one] > 1)))
 
-    places = {(told(cell, "model", "data", "recipe"), told(cell, "target", "device")): cell for cell in report.cells}
+    places = {(names(cell, "model", "data", "recipe"), names(cell, "target", "device")): cell for cell in report.cells}
     rows = dict.fromkeys(row for row, _ in places)
-    columns = tuple(dict.fromkeys(column for _, column in places))
+    columns = dict.fromkeys(column for _, column in places)
     return Matrix(
-        columns=columns,
-        rows=tuple((row, tuple(places.get((row, column)) for column in columns)) for row in rows),
+        columns=tuple(map(" ".join, columns)),
+        rows=tuple((" ".join(row), tuple(places.get((row, column)) for column in columns)) for row in rows),
     )
 
 
 def groups(report: FleetReport) -> tuple[Group, ...]:
     """The measured cells, by what may be compared with what."""
-    found: dict[tuple[str, str, str], list[FleetCell]] = {}
+    has_choice = len({cell.data for cell in report.cells}) > 1
+    found: dict[tuple[str, str, str], dict[str, list[FleetCell]]] = {}
     for cell in report.cells:
         if cell.figures is not None and cell.figures.p50_s is not None and cell.figures.accuracy.value is not None:
-            found.setdefault((cell.device, cell.figures.machine_class, cell.figures.data), []).append(cell)
-    return tuple(Group(title=_title(cells), cells=tuple(cells)) for cells in found.values())
+            data = cell.data if has_choice else cell.figures.data
+            same_name = found.setdefault((data, cell.device, cell.figures.machine_class), {})
+            same_name.setdefault(cell.figures.test_images, []).append(cell)
+    return tuple(
+        Group(title=_title(data, cells, with_recipes=len(same_name) > 1), cells=tuple(cells))
+        for (data, _, _), same_name in found.items()
+        for cells in same_name.values()
+    )
 
 
-def _title(cells: Sequence[FleetCell]) -> str:
+def _title(data: str, cells: Sequence[FleetCell], *, with_recipes: bool) -> str:
+    """Of a group; with the recipes where these make other test images of the same data."""
     first = cells[0]
     assert first.figures is not None  # noqa: S101 - as they were chosen
     place = first.figures.machine if first.device == "here" else f"{first.device} ({first.figures.machine})"
-    return f"{first.figures.data} on {place}"
+    recipes = f" ({', '.join(dict.fromkeys(cell.recipe for cell in cells))})" if with_recipes else ""
+    return f"{data}{recipes} on {place}"
 
 
 def best(group: Group) -> str:
@@ -155,6 +175,7 @@ def notes(report: FleetReport) -> list[tuple[str, str]]:
     """What to know of the figures, such as that the machine was busy: the cells it is said of, and a text."""
     found: dict[str, list[str]] = {}
     for cell in report.cells:
-        for text in cell.figures.notes if cell.figures else ():
+        told = cell.figures.notes if cell.figures else ()
+        for text in (_EARLIER, *told) if _is_earlier(cell) else told:
             found.setdefault(text, []).append(cell.name)
     return [("" if len(names) == len(report.cells) else ", ".join(names), text) for text, names in found.items()]

@@ -101,6 +101,7 @@ def made() -> Made:
         files = {
             "report.json": report.model_dump_json(by_alias=True).encode(),
             "report.html": b"<p>a page",
+            "bundle/manifest.json": b'{"provenance": {"data": {"test": "%s"}}}' % (b"e" * 64),
             "bundle/model.onnx": b"a model",
         }
         return CellEnd(exit_code=exit_code, wall_s=61.0, ran=("baseline", "build"), files=files)

@@ -103,6 +103,7 @@ def test_all_cells_are_run_and_their_results_put_in_their_places(orders: Orders,
         assert cell.figures is not None
         assert (cell.figures.p50_s, cell.figures.baseline_p50_s, cell.figures.speedup) == (0.001, 0.004, 4.0)
         assert (cell.figures.speedup_low, cell.figures.speedup_high) == (3.9, 4.1)
+        assert cell.figures.test_images == "e" * 64
         assert (cell.ran, cell.wall_s, cell.tries) == (("baseline", "build"), 61.0, 1)
 
 
@@ -212,6 +213,53 @@ def test_the_same_fleet_again_replaces_what_was_there(orders: Orders, made: Made
     assert report.cells[0].figures.p50_s == 0.001
 
 
+def _stops(_number: int, _order: Order, _tries: int) -> CellEnd:
+    raise KeyboardInterrupt
+
+
+def test_what_an_earlier_run_has_made_is_told_until_a_cell_ends_anew(
+    orders: Orders, made: Made, tmp_path: Path
+) -> None:
+    asked = orders(SIX)
+    first, _, _ = _run(_Crew(lambda _number, order, _tries: made(order)), asked, tmp_path / "out")
+    for _ in range(2):  # interrupted, and once more
+        with pytest.raises(KeyboardInterrupt):
+            _run(_Crew(_stops), asked, tmp_path / "out")
+
+    saved = _saved(tmp_path / "out")
+    assert saved.count("waiting") == 6
+    assert [(cell.report, cell.figures) for cell in saved.cells] == [
+        (cell.report, cell.figures) for cell in first.cells
+    ]
+    page = (tmp_path / "out" / "fleet.html").read_text(encoding="utf-8")
+    assert "0 of 6 cells done, 6 not yet (6 with an earlier run&#39;s results)" in page
+    again, _, _ = _run(_Crew(lambda _number, order, _tries: made(order)), asked, tmp_path / "out")
+    assert again == first
+
+
+def test_what_an_earlier_run_has_made_of_another_recipe_is_not_told(orders: Orders, made: Made, tmp_path: Path) -> None:
+    recipes = "models: [resnet18, resnet34]\nrecipes: [{name: own, settings: {seed: %d}}]\n"
+    _run(_Crew(lambda _number, order, _tries: made(order)), orders(recipes % 1), tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        _run(_Crew(_stops), orders(recipes % 2), tmp_path / "out")
+
+    assert [(cell.report, cell.figures) for cell in _saved(tmp_path / "out").cells] == [(None, None)] * 2
+
+
+def test_a_cell_that_fits_no_machine_leaves_the_earlier_page(orders: Orders, made: Made, tmp_path: Path) -> None:
+    asked = orders(SIX)
+    _run(_Crew(lambda _number, order, _tries: made(order)), asked, tmp_path / "out")
+    before = (tmp_path / "out" / "fleet.html").read_bytes()
+
+    class Unfit(_Crew):
+        def start(self, cell: int, order: Order, *, avoid: str | None) -> None:
+            raise UsageError("no machine has what a cell takes")
+
+    with pytest.raises(UsageError, match="no machine"):
+        _run(Unfit(_stops), asked, tmp_path / "out")
+    assert (tmp_path / "out" / "fleet.html").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("codes", "worst"),
     [
@@ -220,7 +268,7 @@ def test_the_same_fleet_again_replaces_what_was_there(orders: Orders, made: Made
     ],
 )  # fmt: skip
 def test_the_worst_cell_decides_the_exit_code(codes: tuple[int, int], worst: int) -> None:
-    axes = {"model": "m", "data": "d", "recipe": "r", "target": "t", "device": "here"}
+    axes = {"model": "m", "data": "d", "recipe": "r", "target": "t", "device": "here", "asked_sha256": "a" * 64}
     cells = tuple(FleetCell(name="m", status="done", exit_code=code, **axes) for code in codes)
     for given in (cells, cells[::-1]):
         assert exit_code(FleetReport(edgewright="0.1.0", fleet="f", cells=given)) == worst

@@ -20,8 +20,8 @@ _VOID = {"meta", "br"}
 
 def _figures(p50_s: float | None, accuracy: float, **values: Any) -> CellFigures:  # noqa: ANN401 - fields
     plain: dict[str, Any] = {
-        "data": "digits", "precision": "int8", "verdict": "ok", "sentence": "OK int8", "p50_s": p50_s,
-        "p90_s": p50_s and 1.2 * p50_s, "size_bytes": 11_000_000, "memory_peak_bytes": 90_000_000,
+        "data": "digits", "test_images": "e" * 64, "precision": "int8", "verdict": "ok", "sentence": "OK int8",
+        "p50_s": p50_s, "p90_s": p50_s and 1.2 * p50_s, "size_bytes": 11_000_000, "memory_peak_bytes": 90_000_000,
         "accuracy": AccuracyFigure(metric="top1", value=accuracy, n=449), "speedup": 4.03,
         "speedup_low": 3.91, "speedup_high": 4.13, "bundle_sha256": "b" * 64,
         "machine": "Some CPU, 8 cores", "machine_class": "0123456789abcdef",
@@ -32,8 +32,11 @@ def _figures(p50_s: float | None, accuracy: float, **values: Any) -> CellFigures
 def _cell(model: str, target: str, figures: CellFigures | None = None, **values: Any) -> FleetCell:  # noqa: ANN401
     done = {"status": "done", "exit_code": 0, "report": f"cells/{model}/{target}/report.html"}
     return FleetCell(
-        name=f"{model} {target}", model=model, data="digits", recipe="quick", target=target,
-        **{"device": "here", "wall_s": 61.0, "figures": figures, **(done if figures else {}), **values},
+        name=f"{model} {target}", model=model, target=target, asked_sha256="a" * 64,
+        **{
+            "data": "digits", "recipe": "quick", "device": "here", "wall_s": 61.0, "figures": figures,
+            **(done if figures else {}), **values,
+        },
     )  # fmt: skip
 
 
@@ -128,6 +131,13 @@ def test_a_cell_that_was_left_out_is_an_empty_place(fleet: FleetReport) -> None:
     assert found.rows[1][1] == (fleet.cells[2], None)
 
 
+def test_names_with_blanks_are_rows_of_their_own(fleet: FleetReport) -> None:
+    axes = [("net", "small half"), ("net small", "half")]
+    cells = tuple(_cell(model, "ort-cpu", recipe=recipe, status="waiting") for model, recipe in axes)
+    found = matrix(fleet.model_copy(update={"cells": cells}))
+    assert found.rows == (("net small half", (cells[0],)), ("net small half", (cells[1],)))
+
+
 def test_every_report_is_led_to_and_nothing_else_is_loaded(fleet: FleetReport) -> None:
     assert _read(render_fleet_html(fleet)).links == [
         "cells/resnet18/ort-cpu/report.html",
@@ -161,6 +171,40 @@ def test_only_figures_of_one_device_machine_and_data_set_are_one_picture() -> No
         ("photos on Some CPU, 8 cores", ["d"]),
         ("digits on pi (Some CPU, 8 cores)", ["e"]),
     ]
+
+
+def test_figures_of_other_test_images_are_another_picture_named_by_the_recipe() -> None:
+    other = "f" * 64
+    cells = (
+        _cell("a", "ort-cpu", _figures(0.001, 0.9)),
+        _cell("b", "ort-cpu", _figures(0.002, 0.9), recipe="smaller"),
+        _cell("a", "ort-cpu", _figures(0.003, 0.9, test_images=other), recipe="half"),
+    )
+    found = groups(FleetReport(edgewright="0.1.0", fleet="f", cells=cells))
+    assert [(group.title, [cell.recipe for cell in group.cells]) for group in found] == [
+        ("digits (quick, smaller) on Some CPU, 8 cores", ["quick", "smaller"]),
+        ("digits (half) on Some CPU, 8 cores", ["half"]),
+    ]
+
+
+def test_folders_of_one_name_are_pictures_of_their_own_named_as_in_the_file() -> None:
+    cells = tuple(_cell("a", "ort-cpu", _figures(0.001, 0.9, data="photos"), data=data) for data in ("a/photos", "b"))
+    found = groups(FleetReport(edgewright="0.1.0", fleet="f", cells=cells))
+    assert [group.title for group in found] == ["a/photos on Some CPU, 8 cores", "b on Some CPU, 8 cores"]
+
+
+def test_results_of_an_earlier_run_are_told_as_such(fleet: FleetReport) -> None:
+    before = _cell("vgg16", "ort-cpu", _figures(0.05, 0.98, verdict="missed"), status="waiting", exit_code=None)
+    found = fleet.model_copy(update={"cells": (*fleet.cells, before)})
+    assert headline(found) == (
+        "2 of 5 cells done, 1 failed, 2 not yet (1 with an earlier run's results): the same command goes on from here"
+    )
+    assert cell_cells(before)[1:4] == ("not yet, missed before", "int8", "50.0 ms")
+    assert notes(found)[-1] == (
+        "vgg16 ort-cpu",
+        "figures of an earlier run; this one has not come to its end",
+    )
+    assert _read(render_fleet_html(found)).links[-1] == "cells/vgg16/ort-cpu/report.html"
 
 
 def test_the_fastest_and_the_most_accurate_are_told_or_the_one_that_is_both(fleet: FleetReport) -> None:
