@@ -99,6 +99,21 @@ def test_the_example_for_github_actions_types_commands_that_exist() -> None:
     assert {word for word in words if word.startswith("--")} <= known
 
 
+def test_the_fleets_of_their_page_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.fleet.cells import cells_of, read_fleet
+
+    monkeypatch.chdir(tmp_path)
+    Path("half.yaml").write_text("data: {test_images: 200}\n", encoding="utf-8")
+    found = []
+    page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    for number, block in enumerate(re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)):
+        path = Path(f"{number}.yaml")
+        path.write_text(block, encoding="utf-8")
+        found.append(len(cells_of(read_fleet(path), path)))
+
+    assert found == [6, 60]
+
+
 def _typed(text: str) -> list[str]:
     """Every ``edgewright ...`` in the blocks of a page, line by line."""
     lines = [line for block in _FENCED.findall(text) for line in block.replace("\\\n", " ").splitlines()]
