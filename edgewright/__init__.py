@@ -82,6 +82,7 @@ def deploy(  # noqa: PLR0913 - the options of the command line
     from pipeline.chain.plan import make_plan
     from pipeline.devices.device import reached
     from pipeline.planning.given_decisions import read_decisions
+    from pipeline.recipe.dotted import dotted
     from pipeline.recipe.reading import QUICK, read_recipe
     from pipeline.runner.deploy import deploy as run
     from pipeline.runner.reproduced import for_given_target
@@ -93,11 +94,11 @@ def deploy(  # noqa: PLR0913 - the options of the command line
         "weights": None if weights is None else str(weights),
         "targets": list(targets) or None,
         "skip": list(skip) or None,
-        **(QUICK if quick else {}),
-        **(settings or {}),
     }
     store, progress = Store(default_root()), _progress(show_progress)
-    asked = read_recipe(recipe, typed)
+    said = {key: value for key, value in typed.items() if value is not None}
+    wishes = dotted(settings or {}, where="settings")
+    asked = read_recipe(recipe, {**said, **(QUICK if quick else {}), **wishes})
     given = None if reproducible is None else read_decisions(reproducible)
     with reached(device, progress, lasting=True) as there:
         plan = make_plan(for_given_target(asked, given), store, progress, place=there or HERE)

@@ -22,6 +22,8 @@ from pipeline.errors import IntegrityError, UsageError
 if TYPE_CHECKING:
     from conftest import Deployed
 
+    from pipeline.recipe import Recipe
+
 ROOT = Path(__file__).parents[3]
 _HEAVY = ("torch", "torchvision", "onnx", "onnxruntime", "numpy", "pydantic", "typer", "rich")
 
@@ -47,6 +49,24 @@ except edgewright.EdgewrightError:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "EDGEW"))}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == f"{waits}\n"
+
+
+def test_arguments_leave_the_recipe_alone_and_settings_change_what_they_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(Exception):  # noqa: N818 - no error
+        pass
+
+    def ask(recipe: Recipe, *_: object, **__: object) -> None:
+        raise Asked(recipe)
+
+    monkeypatch.setattr("pipeline.chain.plan.make_plan", ask)
+    (tmp_path / "r.yaml").write_text("model: resnet18\ndata: {source: mine, test_images: 9}\n", encoding="utf-8")
+    with pytest.raises(Asked) as asked:
+        edgewright.deploy(recipe=tmp_path / "r.yaml", settings={"data": {"test_images": None}, "model.output": "a"})
+    (recipe,) = asked.value.args
+    assert (recipe.model, recipe.data.source, recipe.data.test_images) == ("resnet18", "mine", None)
+    assert recipe.network.output == "a"
 
 
 def test_a_bundle_answers_as_its_own_script_does(deployed: Deployed, workshop: Path) -> None:
