@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from pipeline.subject import Parts
     from pipeline.tasks import Task
 
-__all__ = ["Trial", "known_trial", "try_network"]
+__all__ = ["FROZEN", "Trial", "known_trial", "try_network"]
 
-_VERSION = 11
+FROZEN = "all its parameters are frozen (requires_grad=False)"
+"""Why a network cannot be trained though it has a loss."""
+
+_VERSION = 12
 _RECORDS = "trials"
 _IMAGES = 4
 _FED_IMAGES = 64
@@ -149,7 +152,7 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         model = replace(parts.model, one_number=one_number)
         network = build_network(model, classes=classes)
         loaded = load_weights(network, parts.weights)
-        untrained = task.why_untrained(network)
+        untrained = task.why_untrained(network) or (_why_frozen(network) if _trains(plan, parts) else None)
         trains = untrained is None and _trains(plan, parts)
         shapes = [shape, *_smaller(plan, parts)]
         task.check(network, shape, classes=classes, trained=False)
@@ -212,6 +215,11 @@ def _trains(plan: Plan, parts: Parts) -> bool:
     return parts.weights.origin == "scratch" or bool({"distill", "prune"} - set(plan.skipped)) or plan.downsamples
 
 
+def _why_frozen(network: nn.Module) -> str | None:
+    """Why nothing of the network can learn; None where some of it can."""
+    return None if any(parameter.requires_grad for parameter in network.parameters()) else FROZEN
+
+
 def _why_dense(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
     """Why no channels can be taken out of the network; it is of no use afterwards."""
     from pipeline.pruning.channel_groups import ChannelGroups, kept_layers
@@ -228,9 +236,9 @@ def _why_dense(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
         cutter = ChannelGroups.of(network, Subject(parts=parts), importance=section.importance, keep=section.keep)
         if section.importance in NEED_GRADIENTS:
             _hold_gradients(network)
-        before = {group.root: group.channels for group in cutter.groups()}
+        before: dict[str, int] = {}
         for number in range(1, section.rounds + 1):
-            cutter.cut(section.kept(cutter.groups(), before, number))
+            section.cut_round(cutter, before, number)
     except (UsageError, ResourceError):
         raise
     except EdgewrightError as error:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
+from pipeline.runner.network_trial import FROZEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,8 +60,8 @@ def _check_trained(parts: Parts, trial: Trial) -> None:
             "there are no weights for this network, and it cannot be trained",
             where=parts.model.name,
             got=trial.untrained,
-            expected="trained weights, or a loss",
-            fix="give the weights with --weights FILE, or write loss(outputs, targets) where decode is",
+            expected=f"trained weights, or {'parameters to train' if trial.untrained == FROZEN else 'a loss'}",
+            fix=f"give the weights with --weights FILE, or {_remedy(trial)}",
         )
 
 
@@ -78,7 +79,7 @@ def _without_training(plan: Plan, student: Trial) -> Plan:
             "this network cannot be trained, and so neither distilled nor downsampled nor pruned",
             where=where,
             got=f"{value}, and {student.untrained}",
-            fix="write loss(outputs, targets) where its decode is, or leave that out",
+            fix=f"{_remedy(student)}, or leave that out",
         )
     left_out = ["prune", *(("downsample",) if plan.downsamples else ())]
     reason = f"the network is taken as it is: {student.untrained}"
@@ -86,6 +87,13 @@ def _without_training(plan: Plan, student: Trial) -> Plan:
         downsample = plan.recipe.downsample.model_copy(update={"size": None})
         plan = replace(plan, recipe=plan.recipe.model_copy(update={"downsample": downsample}))
     return replace(plan, skipped={**dict.fromkeys(left_out, reason), **plan.skipped}, notes=(*plan.notes, reason))
+
+
+def _remedy(trial: Trial) -> str:
+    """What lets a network be trained that cannot be."""
+    if trial.untrained == FROZEN:
+        return "let its factory leave requires_grad of some parameters True"
+    return "write loss(outputs, targets) where its decode is"
 
 
 def _asked_trainings(plan: Plan) -> Iterator[tuple[str, str]]:

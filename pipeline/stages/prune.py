@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from pipeline.pruning.channel_groups import ChannelGroup
+    from pipeline.pruning.channel_groups import ChannelGroup, ChannelGroups
     from pipeline.pruning.residual_blocks import BlockChange
     from pipeline.stage import Inputs, Workspace
     from pipeline.training.images import TrainingImages
@@ -115,9 +115,7 @@ class Prune(Recovering):
         for number in range(1, self.rounds + 1):
             if cutter is not None:
                 with cutter.judging(images, subject.task, seed=work.seed, number=number):
-                    groups = cutter.groups()
-                    before_all = before_all or {group.root: group.channels for group in groups}
-                    cutter.cut(self.kept(groups, before_all, number))
+                    self.cut_round(cutter, before_all, number)
             suffix = f" ({number}/{self.rounds})" if self.rounds > 1 else ""
             recovery.train(network, seed=work.seed + number, how=f"pruned{suffix}")
         save_network(network, subject.model, work.folder, classes=len(subject.classes))
@@ -142,6 +140,28 @@ class Prune(Recovering):
         gone = changes_on(network, found, images)[: self.blocks if isinstance(self.blocks, int) else None]
         remove_blocks(network, [block.name for block in gone])
         return gone
+
+    def cut_round(self, cutter: ChannelGroups, before: dict[str, int], number: int) -> None:
+        """Take out what goes in a round: nothing where earlier ones, which round down, took as much already.
+
+        Args:
+            cutter: Of the network.
+            before: Root to number before the first round, which fills it.
+            number: Of the round, from 1.
+
+        Raises:
+            EdgewrightError: when no channel could be removed, in a round or in all of them, or the network no longer
+                runs.
+            UsageError: as of :meth:`kept`.
+        """
+        groups = cutter.groups()
+        if not before:
+            before.update({group.root: group.channels for group in groups})
+        kept = self.kept(groups, before, number)
+        goes = any(kept.get(group.root, group.channels) < group.channels for group in groups)
+        went = any(group.channels < before[group.root] for group in groups)
+        if goes or (number == self.rounds and not went):  # the cutter says that nothing could be removed
+            cutter.cut(kept)
 
     def kept(self, groups: Sequence[ChannelGroup], before: Mapping[str, int], number: int) -> dict[str, int]:
         """How many channels of each group stay after a round.

@@ -32,9 +32,7 @@ class _Pruner:
 
     def step(self) -> None:
         self._round += 1
-        groups = self._cutter.groups()
-        self._before = self._before or {group.root: group.channels for group in groups}
-        self._cutter.cut(self._stage.kept(groups, self._before, self._round))
+        self._stage.cut_round(self._cutter, self._before, self._round)
 
 
 def _pruner(
@@ -104,6 +102,24 @@ def test_several_rounds_remove_in_all_what_one_removes(tiny_model: ModelSource, 
         seen.append(_channels(network))
     assert seen[-1] == [8, 8, 8, 16]
     assert all(earlier > later for earlier, later in itertools.pairwise(seen))
+
+
+def test_a_round_that_has_nothing_left_to_take_takes_nothing() -> None:
+    network = _chain(16, 32, 64)
+    pruner = _pruner(network, ratio=0.25, rounds=4)
+    seen = []
+    for _ in range(4):
+        pruner.step()
+        seen.append(_channels(network))
+    assert seen == [[8, 24, 56], [8, 24, 56], [8, 24, 48], [8, 24, 48]]
+
+
+def test_where_no_round_can_take_anything_the_last_one_says_so() -> None:
+    pruner = _pruner(_chain(8), rounds=2)
+    pruner.step()
+    with pytest.raises(EdgewrightError, match="cannot be pruned") as raised:
+        pruner.step()
+    assert raised.value.got == "no channel could be removed"
 
 
 def test_the_layer_of_the_classes_keeps_its_outputs(tiny_model: ModelSource) -> None:

@@ -15,6 +15,7 @@ from pipeline.progress import SilentProgress
 from pipeline.pruning.importance.criteria import CRITERIA
 from pipeline.runner.explain import explain
 from pipeline.runner.network_trial import Trial, _open, known_trial, try_network
+from pipeline.runner.plan_after_trials import plan_after_trials
 from pipeline.runner.preflight import preflight
 
 if TYPE_CHECKING:
@@ -89,6 +90,10 @@ SOURCE = """
 
     def broken(num_classes):
         return of("broken")(num_classes)
+
+
+    def frozen(num_classes):
+        return of("plain")(num_classes).requires_grad_(False)
 """
 
 
@@ -165,6 +170,22 @@ def test_channels_are_judged_as_they_will_be(
     found = _trial(_plan(tiny_recipe, file, "plain", store, prune=prune), store)
 
     assert str(found.unprunable).startswith("this network's channels cannot be pruned: NotImplementedError: a gradient")
+
+
+def test_a_network_whose_parameters_are_all_frozen_is_not_trained_and_needs_weights(
+    tiny_recipe: Recipe, file: Path, store: Store, tmp_path: Path
+) -> None:
+    (weights := tmp_path / "given.pth").write_bytes(b"no test reads them")
+    plan = _plan(tiny_recipe, file, "frozen", store, skip=("distill",))
+    given = _plan(tiny_recipe, file, "frozen", store, skip=("distill",), weights=str(weights))
+
+    trial = _trial(plan, store)
+
+    assert trial == Trial(untrained="all its parameters are frozen (requires_grad=False)")
+    with pytest.raises(UsageError, match="there are no weights for this network, and it cannot be trained") as raised:
+        plan_after_trials(plan, [trial])
+    assert "requires_grad" in str(raised.value.fix)
+    assert plan_after_trials(given, [trial]).skipped["prune"] == f"the network is taken as it is: {trial.untrained}"
 
 
 def test_what_was_found_out_is_remembered_and_explained(tiny_recipe: Recipe, file: Path, store: Store) -> None:
