@@ -35,7 +35,7 @@ class Downsample(Recovering):
     """
 
     name: ClassVar[str] = "downsample"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "calibration", "preprocess", "task")
@@ -94,6 +94,7 @@ class Downsample(Recovering):
 
         Raises:
             UsageError: when the images are no larger than that already, or the stem cannot stride further.
+            DataError: when there are too few images to tune the network by.
         """
         from pipeline.models.files import load_network, save_network
         from pipeline.pruning.stem_stride import stride_further

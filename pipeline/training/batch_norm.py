@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import nn
 
+from pipeline.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["current_statistics", "reestimate_batch_norm"]
 
+_FEWEST = 2
+"""Images that tell any: a batch of one has no variance where a map is one pixel."""
 _ENOUGH = 512
 """Images that tell the statistics well enough to compare epochs by, at most..."""
 _SHARE = 4
@@ -60,12 +64,22 @@ def reestimate_batch_norm(
         network: On any device.
         images: Walked through once, in an order that mixes the classes.
         batch_size: Images a batch; a last batch of a single image is left out.
-        at_most: So many of the images; None: all.
+        at_most: So many of the images, at least two; None: all.
+
+    Raises:
+        DataError: when there are fewer than two images, and batch norms.
     """
     layers = _tracking(network)
     network.eval()
     if not layers:
         return
+    if len(images) < _FEWEST:
+        raise DataError(
+            "there are too few images to measure the statistics of batch norms",
+            got=str(len(images)),
+            expected=f"at least {_FEWEST}",
+            fix="add images",
+        )
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()

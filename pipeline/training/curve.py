@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
 
-__all__ = ["Epoch", "best_of", "curve_to_json"]
+__all__ = ["Epoch", "best_of", "curve_to_json", "epochs_no_better"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +38,12 @@ def best_of(epochs: Sequence[Epoch]) -> int | None:
     """The number of the best epoch, from 0; of equals the later one, which has learned longer. None: nobody judged."""
     judged = [(epoch.validation, number) for number, epoch in enumerate(epochs) if epoch.validation is not None]
     return max(judged)[1] if judged else None
+
+
+def epochs_no_better(epochs: Sequence[Epoch]) -> int:
+    """How many epochs there were since the first that was as good as any: those that equal it are no better."""
+    scores = [epoch.validation for epoch in epochs if epoch.validation is not None]
+    return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 
 def curve_to_json(name: str, epochs: Sequence[Epoch]) -> dict[str, Json]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
-from pipeline.errors import EdgewrightError
+from pipeline.errors import DataError, EdgewrightError
 from pipeline.training.batch_norm import current_statistics, reestimate_batch_norm
 from pipeline.training.checkpoint import Best, Checkpoints, TrainingState
-from pipeline.training.curve import Epoch, best_of
+from pipeline.training.curve import Epoch, best_of, epochs_no_better
 from pipeline.training.divergence import finite_loss, refuse_infinite
 from pipeline.training.draws import seed_step
 from pipeline.training.hardware import fabric_for, layout_for, scaler_of
@@ -79,14 +79,13 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
         What each epoch came to.
 
     Raises:
+        DataError: when there are too few images for one step.
         EdgewrightError: when loss or gradient is no longer finite: the step is named, and the network is as it was
             before it; when the network that comes out is not; or when a process that trains along has ended.
     """
     ranks = Ranks.here()
     fabric = fabric_for(schedule.precision, ranks)
-    order = Order(
-        classes=images.classes, batch_size=schedule.batch_size, seed=seed, balanced=schedule.balanced, ranks=ranks
-    )
+    order = _order(images, schedule, seed, ranks, where=description)
     total = schedule.epochs * order.steps
     rate = schedule.rate_at(total)
     layout = layout_for(network, fabric.device)
@@ -141,6 +140,22 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     checkpoints.leave(state, now=True)
     network.to("cpu").to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     return tuple(state.epochs)
+
+
+def _order(images: TrainingImages, schedule: Schedule, seed: int, ranks: Ranks, *, where: str) -> Order:
+    """What each step sees; an epoch of none would leave the network as it was, and call it trained."""
+    order = Order(
+        classes=images.classes, batch_size=schedule.batch_size, seed=seed, balanced=schedule.balanced, ranks=ranks
+    )
+    if not order.steps:
+        raise DataError(
+            "there are too few training images for one step",
+            where=where,
+            got=f"{len(images)} for {ranks.count} process(es)",
+            expected="at least 2 for each process",
+            fix="add training images, or let fewer processes train",
+        )
+    return order
 
 
 def _quick_convolutions(network: nn.Module, device: torch.device, schedule: Schedule) -> AbstractContextManager[None]:
@@ -219,7 +234,7 @@ def _score(
 def _end_epoch(state: TrainingState, network: nn.Module, steps: int, score: float | None, ticker: Ticker) -> None:
     """Note what the epoch came to; remember the network where it is the best so far."""
     rate = state.optimizer.param_groups[0]["lr"]
-    mean = state.losses / max(1, steps)
+    mean = state.losses / steps
     state.epochs.append(Epoch(steps=state.steps, loss=mean, learning_rate=rate, validation=score))
     state.losses = 0.0
     if score is None:
@@ -240,6 +255,4 @@ def _take_over(network: nn.Module, judged: nn.Module, state: TrainingState) -> N
 
 def _is_over(state: TrainingState, schedule: Schedule) -> bool:
     """Whether patience has run out."""
-    if state.best is None or schedule.patience is None:
-        return False
-    return len(state.epochs) - 1 - state.best.epoch >= schedule.patience
+    return schedule.patience is not None and epochs_no_better(state.epochs) >= schedule.patience

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from pipeline.data.dataset import Sample
+from pipeline.errors import DataError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
@@ -188,3 +189,12 @@ def test_a_layer_that_keeps_no_statistics_is_left_alone(images: TrainingImages) 
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
     reestimate_batch_norm(network, images, batch_size=17)
     assert network[1].running_mean is None
+
+
+def test_one_image_tells_no_statistics(pixels: np.ndarray) -> None:
+    inputs = torch.from_numpy(pixels[:1]).to(torch.uint8)
+    one = TrainingImages.of_pixels(inputs, torch.zeros(1, dtype=torch.int64), _PREPROCESS, Classification())
+    layer = _first_layer()
+    with pytest.raises(DataError, match="too few images"):
+        reestimate_batch_norm(layer, one, batch_size=8)
+    assert layer.running_mean.tolist() == [7.0] * 3

@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from pipeline.errors import EdgewrightError, UsageError
+from pipeline.errors import DataError, EdgewrightError, UsageError
 from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
 from pipeline.training.batch_norm import reestimate_batch_norm
@@ -102,6 +102,14 @@ def test_the_same_seed_gives_the_same_bits(images: TrainingImages) -> None:
     first = _state(_train(_network(), images, schedule, seed=5))
     torch.manual_seed(1234)  # what else was drawn in this process does not count
     assert _same(first, _state(_train(_network(), images, schedule, seed=5)))
+
+
+def test_too_few_images_for_a_step_are_told(session_parts: Parts) -> None:
+    train, preprocess = session_parts.dataset.train, session_parts.preprocess
+    one = TrainingImages(train[:1], preprocess, SilentProgress(), Classification())
+    with pytest.raises(DataError, match="too few training images for one step") as raised:
+        _train(_network(), one, Schedule(epochs=3))
+    assert (raised.value.where, raised.value.got) == ("teaching a test", "1 for 1 process(es)")
 
 
 def test_another_seed_gives_another_network(images: TrainingImages) -> None:
@@ -498,6 +506,13 @@ def test_the_weights_of_the_best_epoch_are_kept(images: TrainingImages) -> None:
 def test_a_training_that_gets_no_better_ends(images: TrainingImages) -> None:
     epochs = _judged(images, _Judge(0.2, 0.9, 0.5, 0.6, 0.95), _network(), patience=2)
     assert len(epochs) == 4
+
+
+def test_a_score_that_stays_the_same_is_no_better_and_the_later_weights_are_kept(images: TrainingImages) -> None:
+    judge, network = _Judge(0.9, 0.9, 0.9, 0.9, 0.9), _network()
+    assert len(_judged(images, judge, network, patience=2)) == 3
+    for name, value in network.named_parameters():
+        assert torch.equal(value, judge.judged[2][name])
 
 
 def test_the_moving_average_is_what_is_judged_and_kept(images: TrainingImages) -> None:
