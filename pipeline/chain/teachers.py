@@ -47,8 +47,8 @@ def named_teachers(recipe: Recipe, task: Task) -> tuple[NamedTeacher, ...]:
         task: Of the student, and so of its teachers.
 
     Raises:
-        UsageError: for a name that leads nowhere or to a network for something else, and for the input of a teacher
-            that is not named.
+        UsageError: for a name that leads nowhere, to an ONNX file or to a network for something else, and for the
+            input of a teacher that is not named.
     """
     texts = recipe.distill.teachers or task.teachers
     for key in ("teacher_input", "teacher_classes"):
@@ -91,6 +91,14 @@ def _check_named(key: str, told: Iterable[str], texts: Sequence[str]) -> None:
 
 def _for_task(model: ModelSource, task: Task) -> ModelSource:
     """The network as one of the task's; what a user's own file is for, it does not say."""
+    if model.origin == "onnx":
+        raise UsageError(
+            "an ONNX file cannot teach: teachers are asked as PyTorch networks",
+            where="distill.teachers",
+            got=str(model.file),
+            expected="a name, path/to/file.py:factory@weights.pth, or a file of answers",
+            fix="give the PyTorch network that the file was exported from, or leave it out",
+        )
     if model.task != task.name and model.origin != "file":
         raise UsageError(
             f"{model.name} is no network for {task.name}",

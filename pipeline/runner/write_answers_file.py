@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UsageError
 from pipeline.runner.preflight import preflight
 from pipeline.stages.answers import AskTeacher
 
@@ -30,6 +30,7 @@ def write_answers_file(chain: Chain, out: Path) -> int:
 
     Raises:
         DataError: when there are no such images.
+        UsageError: when the network comes as an ONNX file.
         UsageError, WeightsError, ResourceError: as of :func:`pipeline.runner.preflight.preflight`.
     """
     import torch
@@ -37,7 +38,13 @@ def write_answers_file(chain: Chain, out: Path) -> int:
     from pipeline.training.answers_file import write_shared
     from pipeline.training.cached_answers import TeacherAnswers
 
-    dataset = chain.plan.parts.dataset
+    model, dataset = chain.plan.parts.model, chain.plan.parts.dataset
+    if model.origin == "onnx":
+        raise UsageError(
+            "an ONNX file cannot teach: teachers are asked as PyTorch networks",
+            where=str(model.file),
+            fix="give the PyTorch network as path/to/file.py:factory with its --weights",
+        )
     samples = (*dataset.train, *dataset.validation, *dataset.calibration)
     if not samples:
         raise DataError(

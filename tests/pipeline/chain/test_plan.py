@@ -495,6 +495,16 @@ def test_an_onnx_file_is_neither_distilled_nor_pruned(planned: Planner, onnx_fil
     assert plan.parts.weights.origin == "file"
 
 
+def test_an_onnx_file_is_no_teacher_which_is_told_before_data_are_read(
+    planned: Planner, onnx_file: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.chain.plan.open_dataset", None)
+
+    with pytest.raises(UsageError, match="an ONNX file cannot teach") as raised:
+        planned(distill={"teachers": [onnx_file()]})
+    assert raised.value.where == "distill.teachers"
+
+
 @pytest.mark.parametrize(
     ("habits", "chosen", "preprocess", "assumed"),
     [

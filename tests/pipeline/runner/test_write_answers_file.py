@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -19,6 +20,7 @@ from pipeline.runner.write_answers_file import write_answers_file
 from pipeline.training.answers_file import read_shared
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipeline.store import Store
@@ -85,3 +87,13 @@ def test_a_network_that_answers_for_other_classes_writes_no_file(
     with pytest.raises(UsageError, match="5"):
         write_answers_file(_chain(tmp_path, store, two_colours, "five", 5), tmp_path / "theirs.safetensors")
     assert not (tmp_path / "theirs.safetensors").exists()
+
+
+def test_an_onnx_file_writes_none(
+    two_colours: Path, store: Store, tmp_path: Path, onnx_network: Callable[..., Any]
+) -> None:
+    onnx.save(onnx_network(), tmp_path / "net.onnx")
+    recipe = Recipe.model_validate({"model": str(tmp_path / "net.onnx"), "data": {"source": str(two_colours)}})
+    plan = make_plan(recipe, store, SilentProgress())
+    with pytest.raises(UsageError, match="an ONNX file cannot teach"):
+        write_answers_file(Chain(plan, store, SilentProgress(), lambda _: None), tmp_path / "theirs.safetensors")
