@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress
     from pipeline.recipe import Recipe
     from pipeline.stage import Stage
+    from pipeline.stages.distill import Distill
     from pipeline.store import Store
     from pipeline.tasks import Task
     from pipeline.training.schedule import Schedule
@@ -116,7 +117,7 @@ class Plan:
     @property
     def baseline_as_distill(self) -> bool:
         """Whether the baseline is trained by the schedule of distill, by which the two students can be compared."""
-        return self.recipe.baseline.schedule == self.recipe.distill.schedule.with_teachers()
+        return self.recipe.baseline.schedule == _untaught(self.recipe.distill, self.skipped)
 
     @property
     def depth_is_open(self) -> bool:
@@ -229,7 +230,7 @@ def make_plan(
         notes=(
             *_weights_notes(model, weights),
             *told,
-            *_data_notes(dataset, recipe, skipped),
+            *_data_notes(recipe, parts, skipped),
             *_precision_notes(recipe, parts, skipped),
         ),
         place=place,
@@ -405,8 +406,8 @@ def _resolved(
         }
     )
     baseline = recipe.baseline
-    if baseline.schedule is None:  # the same views too: what distillation brings is the teachers' doing alone
-        baseline = baseline.model_copy(update={"schedule": distill.schedule.with_teachers()})
+    if baseline.schedule is None:
+        baseline = baseline.model_copy(update={"schedule": _untaught(distill, skipped)})
     weights = _pinned(parts.weights) or recipe.weights
     network = recipe.network.model_copy(update={"backbone": _pinned(parts.weights.backbone) or recipe.network.backbone})
     return recipe.model_copy(
@@ -423,6 +424,15 @@ def _resolved(
     )
 
 
+def _untaught(distill: Distill, skipped: Mapping[str, str]) -> Schedule:
+    """How the baseline is trained where it has no schedule of its own: as distill trains the same network.
+
+    On the same views too, so that what distillation brings is the teachers' doing alone; without it nobody is asked
+    about a view, and each epoch has its own.
+    """
+    return distill.schedule if "distill" in skipped else distill.schedule.with_teachers()
+
+
 def _said_of(recipe: Recipe, parts: Parts, teachers: Mapping[str, Parts], keys: tuple[str, ...]) -> tuple[Parts, ...]:
     """Those networks of whose input the user gave these keys."""
     said = [(parts, recipe.input)]
@@ -435,10 +445,12 @@ def _pinned(weights: WeightsSource | None) -> str | None:
     return f"{PINNED}{weights.file_sha256}" if weights and weights.origin == "pretrained" else None
 
 
-def _data_notes(dataset: Dataset, recipe: Recipe, skipped: Mapping[str, str]) -> tuple[str, ...]:
+def _data_notes(recipe: Recipe, parts: Parts, skipped: Mapping[str, str]) -> tuple[str, ...]:
     """What of the classes is told: to all, and to those whose networks learn from them."""
-    smaller = ("downsample",) if recipe.downsample.acts else ()
-    learning = next((stage for stage in ("distill", *smaller, "prune") if stage not in skipped), None)
+    dataset = parts.dataset
+    smaller = ("downsample",) if recipe.downsample.acts or goal_decides_size(recipe, skipped) else ()
+    alone = ("baseline",) if parts.weights.origin == "scratch" else ()
+    learning = next((stage for stage in ("distill", *smaller, "prune", *alone) if stage not in skipped), None)
     uneven = imbalance(dataset, learning) if learning else None
     return tuple(told for told in (unscored(dataset), uneven) if told)
 

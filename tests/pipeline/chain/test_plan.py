@@ -750,6 +750,16 @@ def test_a_measurement_that_has_one_is_made(tiny_recipe: Recipe, store: Store) -
     assert make_plan(_measured(tiny_recipe, 1, 11), store, SilentProgress()).recipe.measure.iterations == 11
 
 
+def test_a_baseline_sees_the_views_that_teachers_are_asked_about_where_there_are_teachers(planned: Planner) -> None:
+    distill = {"schedule": {"epochs": 60}}
+    beside, alone = planned(distill=distill), planned(distill=distill, skip=["distill"])
+
+    assert [plan.recipe.baseline.schedule.views for plan in (beside, alone)] == [4, None]
+    assert alone.recipe.baseline.schedule == alone.recipe.distill.schedule
+    assert beside.baseline_as_distill
+    assert alone.baseline_as_distill
+
+
 # Classes that are uneven
 
 
@@ -759,12 +769,16 @@ def test_a_measurement_that_has_one_is_made(tiny_recipe: Recipe, store: Store) -
         ({}, "distill"),
         ({"skip": ["distill"]}, "prune"),
         ({"skip": ["distill"], "downsample": {"size": 8}}, "downsample"),
-        ({"skip": ["distill", "prune"]}, None),
+        ({"skip": ["distill", "prune"]}, "baseline"),
+        ({"skip": ["distill", "prune"], "goal": {"latency": "0.5x"}}, "downsample"),
+        ({"skip": ["distill", "prune"], "weights": "given"}, None),
     ],
 )
 def test_uneven_classes_are_drawn_alike_by_the_first_stage_that_learns(
-    planned: Planner, tmp_path: Path, fields: dict[str, Any], stage: str | None
+    planned: Planner, weights_file: Path, tmp_path: Path, fields: dict[str, Any], stage: str | None
 ) -> None:
+    if fields.get("weights") == "given":
+        fields = {**fields, "weights": str(weights_file)}
     for name, count in (("cat", 40), ("dog", 8)):
         for part in ("train", "val"):
             folder = tmp_path / "uneven" / part / name
