@@ -56,7 +56,7 @@ class SplitOptions:
         calibration_list: Text file of paths relative to the data set, one a line: the calibration images.
         test_list: The same for the test images.
         test_images: At most so many images to score; None for all.
-        validation: Share of the training images, class by class, that is held back from training.
+        validation: Share of the training images, class by class, that is held back from training; at least one image.
     """
 
     seed: int = 0
@@ -222,8 +222,17 @@ def split_pools(
         chosen = {sample.name for sample in stratified(test, options.test_images, seed=options.seed)[0]}
         test = tuple(sample for sample in test if sample.name in chosen)
     validation: tuple[Sample, ...] = ()
-    if options.validation:
-        validation, train = stratified(train, round(options.validation * len(train)), seed=options.seed)
+    if options.validation and train:
+        if len(train) == 1:
+            raise DataError(
+                "too few images: none left to train on beside those that are held back",
+                where=str(root),
+                got="1 training image",
+                expected="at least 2",
+                fix="add images, or leave data.validation out",
+            )
+        count = min(max(1, round(options.validation * len(train))), len(train) - 1)
+        validation, train = stratified(train, count, seed=options.seed)
         train = drop_shared(train, of="train", others={"validation": validation}, progress=progress)
     return {"train": train, "validation": validation, "calibration": calibration, "test": test}
 

@@ -354,3 +354,22 @@ def test_a_share_of_every_class_is_held_back_for_validation(root: Path, opened: 
     assert _names(with_it.validation).isdisjoint(_names(with_it.train))
     assert _names(with_it.validation) | _names(with_it.train) == _names(without.train)
     assert (with_it.test, with_it.calibration) == (without.test, without.calibration)
+
+
+def test_at_least_one_image_is_held_back_and_one_trained_on_where_validation_is_asked_for(
+    root: Path, opened: Opener
+) -> None:
+    _fill(root / "train" / "cat", 7)
+    _fill(root / "val" / "cat", 5)
+    _fill(root / "calibration" / "cat", 5)
+    for share, held in ((0.05, 1), (0.99, 6)):
+        found = opened(validation=share)
+        assert (len(found.validation), len(found.train)) == (held, 7 - held)
+
+
+def test_of_one_training_image_none_can_be_held_back(root: Path, opened: Opener) -> None:
+    _fill(root / "train" / "cat", 1)
+    _fill(root / "val" / "cat", 5)
+    _fill(root / "calibration" / "cat", 5)
+    with pytest.raises(DataError, match="none left to train on"):
+        opened(validation=0.5)
