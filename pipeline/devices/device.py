@@ -191,11 +191,12 @@ class Device:
 
         Raises:
             ResourceError: when somebody else measures there for longer than one waits.
+            DeviceError: when the connection was lost, and could not be made again.
         """
         asked, told = time.monotonic(), False
         self._connect_again()
         until = time.monotonic() + self._wait_s
-        while (holder := self._link.ask({"ask": "take_turn"})["holder"]) is not None:
+        while (holder := self._turn_or_holder()) is not None:
             if time.monotonic() > until:
                 raise ResourceError(
                     "somebody else measures on the device",
@@ -211,6 +212,17 @@ class Device:
         yield
         self._link.ask({"ask": "give_turn_back"})  # after an error too: the agent's end does it
 
+    def _turn_or_holder(self) -> str | None:
+        """None when the turn is ours from now on, else who has it; nothing is lost with a connection that is gone."""
+        try:
+            holder: str | None = self._link.ask({"ask": "take_turn"})["holder"]
+        except DeviceError:
+            if not self._lasting or not self._link.is_gone:
+                raise
+            self._connect_again()
+            holder = self._link.ask({"ask": "take_turn"})["holder"]
+        return holder
+
     def timed(
         self, engine: Engine, request: Mapping[str, Any], *, environment: Mapping[str, str] | None = None
     ) -> tuple[dict[str, Any], MachineState]:
@@ -218,7 +230,7 @@ class Device:
 
         Raises:
             EdgewrightError: when the process failed.
-            DeviceError: when the connection was lost.
+            DeviceError: when the connection was lost, or the governor was changed.
         """
         files, asked = self._laid("engine", engine)
         return self._measured("benchmarks.workers.solo_worker", {**asked, **request}, files, environment)
@@ -230,7 +242,7 @@ class Device:
 
         Raises:
             EdgewrightError: when the process failed.
-            DeviceError: when the connection was lost.
+            DeviceError: when the connection was lost, or the governor was changed.
         """
         files: dict[str, tuple[str, Path]] = {}
         sides: dict[str, Any] = {}
@@ -251,6 +263,14 @@ class Device:
         found = self._work(worker, asked, files, "result.json", environment=environment)
         result: dict[str, Any] = json.loads(found["file"].read_text(encoding="utf-8"))
         found["file"].unlink()
+        if (governors := tuple(found["governors"])) != self.facts.governors:  # under which all figures are kept
+            raise DeviceError(
+                "its governor was changed while it was measured",
+                where=self.name,
+                got=", ".join(governors) or "none is told",
+                expected=f"{', '.join(self.facts.governors) or 'none'}, as when it was connected",
+                fix="see that nothing changes it there, then run the same command again: it measures under this one",
+            )
         told = {key: found[key] for key in ("celsius", "held_back", "governors")}
         return {**result, **told}, MachineState(**found["state"])
 
@@ -295,21 +315,23 @@ class Device:
         """Make a lost connection anew, for a device that lasts.
 
         Raises:
-            DeviceError: when that cannot be, or another machine answers.
+            DeviceError: when that cannot be, or another machine answers, or one that was changed: its versions, or
+                what chooses its clocks.
         """
         if not self._lasting or not self._link.is_gone:
             return
         self._progress.note(f"the connection to {self.name} was lost meanwhile: made again")
-        before = self.facts
+        before = self.identity, dict(self.versions(()))
         self._opened.close()
         self._sending.forget()
         self.__enter__()
-        if (self.facts.machine, self.facts.versions) != (before.machine, before.versions):
+        now = self.identity, dict(self.versions(()))
+        if now != before:  # what is kept next would be kept as of the one before
             raise DeviceError(
                 "another machine answers than at the start of this run, or it was changed",
                 where=self.name,
-                got=f"class {self.facts.machine.machine_class}, {dict(self.facts.versions)}",
-                expected=f"class {before.machine.machine_class}, {dict(before.versions)}",
+                got="class {}, {}".format(*now),
+                expected="class {}, {}".format(*before),
                 fix="run the same command again: what was measured is measured on this one",
             )
 

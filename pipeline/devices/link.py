@@ -170,6 +170,7 @@ class Link:
         try:
             self._wire.send(message, body)
         except GoneError as error:
+            self._gone.set()  # the thread that reads finds out a moment later
             raise self._lost(error) from error
 
     def _read(self) -> None:
