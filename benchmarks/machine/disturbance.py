@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from benchmarks.machine.kernel_counters import clock_mhz, cpu_pressure_us, cpu_times
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pipeline.artifact import Json
 
@@ -35,12 +35,12 @@ class MachineState:
     Attributes:
         pressure: Share of the time in which some task waited for a core; threads of one's own that spin are in it, so
             that it is told and decides nothing.
-        others: Share of the time of the cores this process may run on that went to programs that are neither it nor its
-            children.
+        others: Share of the time of the cores that were looked at that went to programs that are neither this process
+            nor its children.
         steal: Share of that time that the hypervisor took.
         load: Load average over a minute at the end.
         mhz: Mean clock of the cores at the end.
-        cores: How many cores this process may run on.
+        cores: How many cores were looked at.
     """
 
     pressure: float | None
@@ -66,19 +66,29 @@ class MachineState:
 
 
 class StateSampler:
-    """Samples while its ``with`` block lasts."""
+    """Samples while its ``with`` block lasts.
+
+    What this process and its children took is none of others', wherever they took it: the kernel does not tell on which
+    cores. So a worker's time before it went to these cores hides as much of others', and is never taken for theirs.
+
+    Args:
+        cores: Numbers of those on which something is timed; empty for all that this process may run on.
+    """
+
+    def __init__(self, cores: Collection[int] = ()) -> None:
+        self._cores = cores
 
     def __enter__(self) -> Self:
         """Begin."""
         self._start, self._own_s = time.monotonic(), _own_cpu_s()
-        self._pressure, self._times = cpu_pressure_us(), cpu_times()
+        self._pressure, self._times = cpu_pressure_us(), cpu_times(self._cores)
         self.state: MachineState | None = None
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         """End; ``state`` is known from here on."""
         wall_us = max((time.monotonic() - self._start) * 1e6, 1.0)
-        pressure, times = cpu_pressure_us(), cpu_times()
+        pressure, times = cpu_pressure_us(), cpu_times(self._cores)
         waited = stolen = others = None
         if self._pressure is not None and pressure is not None:
             waited = (pressure - self._pressure) / wall_us

@@ -74,13 +74,13 @@ class CpuTimes(NamedTuple):
     cores: int
 
 
-def cpu_times() -> CpuTimes | None:
-    """Of the cores that this process may run on: the machine's others are no concern of it."""
+def cpu_times(cores: Collection[int] = ()) -> CpuTimes | None:
+    """Of these cores; empty: of those that this process may run on. The machine's others are no concern of it."""
     try:
         text = Path("/proc/stat").read_text(encoding="utf-8")
     except OSError:
         return None
-    return cpu_times_of(text, os.sched_getaffinity(0))
+    return cpu_times_of(text, set(cores) or os.sched_getaffinity(0))
 
 
 def cpu_times_of(text: str, cores: Collection[int]) -> CpuTimes:

@@ -155,7 +155,7 @@ class _Here:
     def timed(
         self, engine: Engine, request: Mapping[str, Any], *, environment: Mapping[str, str] | None = None
     ) -> tuple[dict[str, Any], MachineState]:
-        with StateSampler() as sampler:
+        with StateSampler(request["affinity"]) as sampler:
             result = run_worker(
                 "benchmarks.workers.solo_worker", {**engine.to_json(), **request}, environment=environment
             )
@@ -165,7 +165,7 @@ class _Here:
         self, first: Engine, second: Engine, request: Mapping[str, Any], *, apart: bool
     ) -> tuple[dict[str, Any], MachineState]:
         asked = {"a": first.to_json(), "b": second.to_json(), **request}
-        with StateSampler() as sampler:
+        with StateSampler(request["affinity"]) as sampler:
             result = measure_apart(asked) if apart else run_worker("benchmarks.workers.pair_worker", asked)
         return result, sampler.finished()
 

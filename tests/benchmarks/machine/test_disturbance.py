@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import astuple
 from typing import Any
 
@@ -81,15 +82,19 @@ def _stat(cores: int, busy: dict[int, float]) -> str:
 
 
 def _state(
-    monkeypatch: pytest.MonkeyPatch, cores: int, busy: dict[int, float], usable: set[int] | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    busy: dict[int, float],
+    usable: set[int] | None = None,
+    timed_on: Collection[int] = (),
 ) -> MachineState:
     """The state of a made-up machine, of which this process took nothing."""
     boot = "\n".join(f"cpu{core} 0 0 0 0 0 0 0 0 0 0" for core in range(cores))
     texts = [boot, _stat(cores, busy)]
     asked = set(range(cores)) if usable is None else usable
-    monkeypatch.setattr(module, "cpu_times", lambda: cpu_times_of(texts.pop(0), asked))
+    monkeypatch.setattr(module, "cpu_times", lambda on: cpu_times_of(texts.pop(0), set(on) or asked))
     monkeypatch.setattr(module, "_own_cpu_s", lambda: 0.0)
-    with StateSampler() as sampler:
+    with StateSampler(timed_on) as sampler:
         pass
     return sampler.finished()
 
@@ -121,6 +126,14 @@ def test_what_runs_on_cores_that_this_process_may_not_use_is_no_disturbance(monk
 
     assert not _state(monkeypatch, 64, elsewhere, usable={0, 1}).is_busy
     assert _state(monkeypatch, 64, elsewhere, usable={1, 2}).others == 0.5
+
+
+def test_only_the_cores_on_which_something_is_timed_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = _state(monkeypatch, 4, {0: 1.0}, timed_on=[2, 3])
+    beside = _state(monkeypatch, 4, {0: 0.2}, timed_on=[0])
+
+    assert (elsewhere.others, elsewhere.is_busy, elsewhere.cores) == (0.0, False, 2)
+    assert (beside.others, beside.is_busy, beside.cores) == (0.2, True, 1)
 
 
 @pytest.mark.parametrize(
