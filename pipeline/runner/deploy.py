@@ -19,6 +19,7 @@ from pipeline.planning.untimed_target import decide_unmeasured
 from pipeline.runner.baseline_doubts import check_expectation, doubt_of_teacher
 from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
+from pipeline.runner.replaced_report import told_of_another_machine
 from pipeline.runner.report_rows import Outcome, Taught
 from pipeline.stage import Teacher, TrainedNetwork
 from pipeline.stages.distill import Distill
@@ -66,6 +67,10 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         target.name: out or Path("deployments", folder_name(chain.plan.recipe.model), target.name)
         for target in chain.plan.targets
     }
+    if out is None:
+        for folder in folders.values():
+            if (told := told_of_another_machine(folder, chain.plan.place)) is not None:
+                chain.progress.note(told)
     chain = preflight(chain, folders.values())
     chain.store.sweep()
     return tuple(publish(one.chain, one.target, one.made, folders[one.target.name], shelf) for one in finished(chain))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.workers.workplace import HERE
 from exporters.bundle import read_bundle
+from pipeline.artifact import sha256_of_json
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.recipe import Recipe
@@ -41,5 +42,10 @@ def made_for_selftest(store: Store, progress: Progress, place: Workplace = HERE)
         }
     )
     chain = Chain(make_plan(recipe, store, progress, place=place), store, progress, lambda _outcome: None)
-    (deployed,) = deploy(chain, out=store.root / "selftest")
+    (deployed,) = deploy(chain, out=_folder(store, place))
     return read_bundle(Path(deployed.folder, "bundle"))
+
+
+def _folder(store: Store, place: Workplace) -> Path:
+    """Of each place its own: a bundle must not be replaced while it is gated elsewhere."""
+    return store.root / "selftest" / sha256_of_json([place.name, place.identity])[:16]
