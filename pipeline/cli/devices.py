@@ -122,7 +122,8 @@ def _install(name: str, target: str) -> None:
     from pipeline.cli.console import progress
     from pipeline.devices.entries import add_device, device_entry
     from pipeline.devices.facts import required
-    from pipeline.devices.own_python import install_python, own_python
+    from pipeline.devices.installation import own_python
+    from pipeline.devices.own_python import install_python
     from pipeline.errors import UsageError
 
     needed = target_named(target).runtime

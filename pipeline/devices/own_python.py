@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from exporters.onnxruntime_wheels import CPU_WHEEL, GPU_WHEEL
 from pipeline.devices.connection import Connection
-from pipeline.devices.installation import look_for_python, remote_folder, tells_of_a_full_disk
+from pipeline.devices.installation import look_for_python, own_python, remote_folder, tells_of_a_full_disk
 from pipeline.devices.measuring_code import measuring_code
 from pipeline.errors import DeviceError, ResourceError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.devices.entries import DeviceEntry
 
-__all__ = ["install_python", "own_python"]
+__all__ = ["install_python"]
 
 _NO_VENV, _NO_PIP = 92, 93
 _DEFAULT_PYTHON = "python3"
@@ -33,13 +33,6 @@ _WITH_THE_CONNECTION = (
     "wait $work; code=$?; kill $watch; exit $code"
 )
 """Runs something there that ends when our end of its input is closed, by us or by a lost connection."""
-
-
-def own_python(folder: str) -> str:
-    """The command that starts it, for an entry with that folder."""
-    if folder == "~" or folder.startswith("~/"):
-        return "~/" + shlex.quote(f"{folder[2:]}/venv/bin/python".lstrip("/"))
-    return shlex.quote(f"{folder}/venv/bin/python")
 
 
 def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) -> None:
@@ -60,7 +53,8 @@ def install_python(name: str, entry: DeviceEntry, distributions: Sequence[str]) 
         # One that was left half made, or whose Python is gone since the system was upgraded, is made anew.
         works = connection.run(f"{place}/bin/python -m pip --version").returncode == 0
         first = python if works else _DEFAULT_PYTHON if entry.python == python else entry.python
-        look_for_python(name, entry.model_copy(update={"python": first}), connection, measuring_code())
+        looked = entry.model_copy(update={"python": first})
+        look_for_python(name, looked, connection, measuring_code(), itself=False)  # it will be another's command
         make = "" if works else f"env {first} -m venv --clear {place} || exit {_NO_VENV}; "
         work = (
             f"exec >&2; {make}{_other_wheel_removed(f'{place}/bin/python -m pip', distributions)}"

@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.devices import own_python as module
 from pipeline.devices.entries import DeviceEntry
-from pipeline.devices.own_python import install_python, own_python
+from pipeline.devices.installation import own_python
+from pipeline.devices.own_python import install_python
 from pipeline.errors import DeviceError, ResourceError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def test_a_full_disk_is_told_as_one(monkeypatch: pytest.MonkeyPatch, step: int) 
             return subprocess.Popen(["sh", "-c", f"exit {step}"], stdin=subprocess.PIPE)  # noqa: S607
 
     monkeypatch.setattr(module, "Connection", Full)
-    monkeypatch.setattr(module, "look_for_python", lambda *_: True)
+    monkeypatch.setattr(module, "look_for_python", lambda *_, **__: True)
     with pytest.raises(ResourceError, match="the disk of the device is full") as raised:
         install_python("board", DeviceEntry(address="ssh://board"), ["numpy"])
     assert (raised.value.got, raised.value.exit_code) == (said, 7)
@@ -119,7 +120,7 @@ def test_one_wheel_of_onnxruntime_takes_the_place_of_the_other(
             return subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stderr=errors)  # noqa: S607
 
     monkeypatch.setattr(module, "Connection", Here)
-    monkeypatch.setattr(module, "look_for_python", lambda *_: True)
+    monkeypatch.setattr(module, "look_for_python", lambda *_, **__: True)
     install_python("board", DeviceEntry(address="ssh://board", folder=str(tmp_path)), asked)
     done = Path(f"{python}.log").read_text(encoding="utf-8").splitlines()
     assert [line for line in done if "uninstall" in line] == removed
