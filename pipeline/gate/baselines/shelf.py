@@ -60,16 +60,18 @@ class Shelf:
 
     Attributes:
         above: Of a class of devices, the folder that it is part of: what is waived there is waived for it too.
+        device: How the device is named for which it was asked; None for this machine.
     """
 
     root: Path
     above: Path | None = None
+    device: str | None = None
 
     def of(self, place: Workplace) -> Shelf:
         """What was accepted for the place: of a device what was accepted on its class of machines."""
-        return (
-            self if place.name is None else Shelf(self.root / _DEVICES / place.machine.machine_class, above=self.root)
-        )
+        if place.name is None:
+            return self
+        return Shelf(self.root / _DEVICES / place.machine.machine_class, above=self.root, device=place.name)
 
     def cases(self) -> Iterator[tuple[str, History]]:
         """Every case with its history, sorted by name."""
@@ -102,11 +104,12 @@ class Shelf:
         history = self.history(case)
         if history is None:
             known = ", ".join(name for name, _ in self.cases())
+            there = f" --device {self.device}" if self.device else ""
             raise BaselineError(
                 f"no baseline was accepted for {case}",
                 where=str(self.root),
                 got=f"baselines of {known}" if known else "no baseline at all",
-                fix="accept one: edgewright baseline accept BUNDLE --reason '...'",
+                fix=f"accept one: edgewright baseline accept BUNDLE{there} --reason '...'",
             )
         return self._bundle(case, history.current.bundle)
 

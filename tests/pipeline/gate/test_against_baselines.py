@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from onnx import helper, numpy_helper
 
 from benchmarks.statistics.margins import Effort, Margins
 from exporters.bundle import Bundle
-from pipeline.environment import this_machine
+from pipeline.environment import any_machine, this_machine
 from pipeline.errors import BaselineError, IntegrityError, RecipeError
 from pipeline.gate import against_baselines
 from pipeline.gate.against_baselines import Judgement, _missing, accept, judge
@@ -137,6 +138,15 @@ def test_nothing_accepted_is_an_error_that_names_what_there_is(shelf: Shelf, tra
     assert raised.value.exit_code == 5
     assert raised.value.what == "no baseline was accepted for net.py-tiny--ort-cpu--1x3x16x16"
     assert raised.value.got == "no baseline at all"
+    assert raised.value.fix == "accept one: edgewright baseline accept BUNDLE --reason '...'"
+
+
+def test_what_accepts_one_for_a_device_names_the_device(shelf: Shelf) -> None:
+    box: Any = SimpleNamespace(name="box", machine=any_machine("aarch64"))
+    with pytest.raises(BaselineError, match="no baseline was accepted for") as raised:
+        shelf.of(box).accepted("a-case")
+
+    assert raised.value.fix == "accept one: edgewright baseline accept BUNDLE --device box --reason '...'"
 
 
 def test_of_two_that_accept_at_once_the_later_one_adds_to_the_earlier_one(shelf: Shelf, trained: Bundle) -> None:
