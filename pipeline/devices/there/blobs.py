@@ -60,7 +60,7 @@ class Blobs:
         path.unlink(missing_ok=True)
         return False
 
-    def make_room(self, size: int, *, keep: Iterable[str], limit: int, least_free: int) -> None:
+    def make_room(self, size: int, *, keep: Iterable[str], limit: int, least_free: int, promised: int = 0) -> None:
         """Remove what was not used for longest until ``size`` more bytes fit.
 
         Args:
@@ -68,6 +68,7 @@ class Blobs:
             keep: Hashes that stay.
             limit: Bytes that all files may have together.
             least_free: Bytes that stay free on the disk.
+            promised: Bytes that are still to come for others, who have made room for them.
 
         Raises:
             NoRoomError: when they do not fit all the same; nothing that has to stay was removed.
@@ -79,11 +80,13 @@ class Blobs:
         removable = sorted(
             (status.st_mtime_ns, path, status.st_size) for status, path in found if path.name not in kept
         )
-        while held + size > limit or shutil.disk_usage(place).free - size < least_free:
+        coming = size + promised
+        while held + coming > limit or shutil.disk_usage(place).free - coming < least_free:
             if not removable:
                 free = shutil.disk_usage(place).free
+                others = f" and {promised / 2**20:.1f} come for another run" if promised else ""
                 raise NoRoomError(
-                    f"{size / 2**20:.1f} MiB have to be sent; {free / 2**20:.0f} MiB are free of which "
+                    f"{size / 2**20:.1f} MiB have to be sent{others}; {free / 2**20:.0f} MiB are free of which "
                     f"{least_free / 2**20:.0f} have to stay, and the cache may hold {limit / 2**20:.0f} MiB"
                 )
             _, path, freed = removable.pop(0)
@@ -122,7 +125,8 @@ class Blobs:
         """Files that others may be writing; what writers that died have left is removed."""
         for _, path in _regular(self._root.glob(_COMING)):
             with suppress(FileNotFoundError), path.open("r+b") as file:
-                if time.time_ns() - os.fstat(file.fileno()).st_mtime_ns < _DEAD_NS:
+                age_ns = time.time_ns() - os.fstat(file.fileno()).st_mtime_ns
+                if 0 <= age_ns < _DEAD_NS:  # a clock that was set back tells no age: then the lock alone does
                     yield path
                     continue
                 try:

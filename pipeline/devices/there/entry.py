@@ -22,7 +22,9 @@ def main() -> None:
         serve(*rest)
     elif command == "worker":
         _end_with(int(rest[0]))
-        os.chdir(os.path.dirname(rest[2]))  # noqa: PTH120 - what it may leave goes with its job's folder
+        folder = os.path.dirname(rest[2])  # noqa: PTH120
+        os.chdir(folder)  # what it may leave, killed with its connection, goes with its job's folder
+        os.environ["TMPDIR"] = folder
         sys.argv = rest[1:]
         runpy.run_module(rest[1], run_name="__main__", alter_sys=True)
     else:

@@ -92,6 +92,30 @@ def test_what_came_just_now_counts_also_where_its_writer_takes_no_lock(tmp_path:
     assert not blobs.path(old).exists()
 
 
+def test_what_a_dead_writer_left_goes_also_where_the_clock_was_set_back_since(tmp_path: Path) -> None:
+    blobs, ahead_s = Blobs(tmp_path), 1 << 33  # of the year 2242
+    for name in (_LEFT, _COMING):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (ahead_s, ahead_s))
+    with (tmp_path / _COMING).open("r+b") as coming:
+        fcntl.flock(coming, fcntl.LOCK_EX)
+        blobs.make_room(1, keep=[], limit=300, least_free=0)
+
+    assert [path.name for path in tmp_path.glob("*.part")] == [_COMING]
+
+
+def test_what_others_were_promised_has_room_too(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    old, needed = _kept(blobs, b"x" * 100), _kept(blobs, b"y" * 100)
+
+    blobs.make_room(100, keep=[needed], limit=300, least_free=0, promised=100)
+    assert [blobs.path(one).exists() for one in (old, needed)] == [False, True]
+    with pytest.raises(NoRoomError, match=r"have to be sent and 0\.0 come for another run"):
+        blobs.make_room(100, keep=[needed], limit=300, least_free=0, promised=101)
+    with pytest.raises(NoRoomError):
+        blobs.make_room(0, keep=[needed], limit=300, least_free=0, promised=_PLENTY)
+
+
 def test_in_a_home_nothing_of_its_owner_is_counted_or_removed(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     sent = _kept(blobs, b"sent")
