@@ -30,7 +30,7 @@ from pipeline.devices.there.measuring_lock import MeasuringLock
 from pipeline.devices.there.wire import GoneError, Wire, beat_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["SILENCE_S", "serve"]
 
@@ -81,6 +81,7 @@ class _Agent:
         self._jobs: Jobs | None = None
         with suppress(OSError):  # a full disk is told when work is asked: what is there can be looked at and cleaned
             self._jobs = Jobs(self._home / "jobs")
+        self._coming = 0
         self._turn = MeasuringLock()
         self._worker: subprocess.Popen[str] | None = None
         self._ended = threading.Event()
@@ -117,17 +118,36 @@ class _Agent:
         self._turn.give_back()
 
     def _room(self, message: dict[str, Any]) -> dict[str, Any]:
+        self._expect(message["size"])  # first: of two that ask at once none may miss the other
         try:
             self._blobs.make_room(
-                message["size"], keep=message["keep"], limit=message["limit"], least_free=message["least_free"]
+                message["size"],
+                keep=message["keep"],
+                limit=message["limit"],
+                least_free=message["least_free"],
+                promised=0 if self._jobs is None else self._jobs.promised(),
             )
         except NoRoomError as error:
+            self._expect(0)
             return {"error": "no room", "text": str(error)}
         return {}
 
     def _put(self, message: dict[str, Any]) -> dict[str, Any]:
-        whole = self._blobs.put(message["sha256"], self._wire.body(message["body"]))
+        whole = self._blobs.put(message["sha256"], self._arriving(message["body"]))
         return {} if whole else {"error": "damaged", "text": message["sha256"]}
+
+    def _arriving(self, size: int) -> Iterator[bytes]:
+        """The bytes behind a message; those that are there are expected no more."""
+        for piece in self._wire.body(size):
+            yield piece
+            self._expect(max(0, self._coming - len(piece)))
+
+    def _expect(self, size: int) -> None:
+        """Remember how many bytes are still to come, and let other agents know."""
+        self._coming = size
+        if self._jobs is not None:
+            with suppress(OSError):  # a full disk is told as soon as something is kept
+                self._jobs.expect(size)
 
     def _give_turn_back(self, _message: dict[str, Any]) -> dict[str, Any]:
         self._turn.give_back()
@@ -188,9 +208,8 @@ class _Agent:
             **dict.fromkeys(_THREAD_POOLS, "1"),
             **message["environment"],
         }
-        before = celsius()
-        watch = ClockWatch(message["request"].get("affinity") or ())
-        with watch, StateSampler() as sampler, errors.open("w", encoding="utf-8") as words:
+        before, cores = celsius(), message["request"].get("affinity") or ()
+        with ClockWatch(cores) as watch, StateSampler(cores) as sampler, errors.open("w", encoding="utf-8") as words:
             self._worker = worker = subprocess.Popen(  # noqa: S603 - ourselves
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words, encoding="utf-8",
                 errors="replace", env=environment, start_new_session=True,

@@ -51,6 +51,15 @@ class Jobs:
                 (folder / name).symlink_to(path)
         return folder
 
+    def expect(self, size: int) -> None:
+        """Tell other agents how many bytes are still to come here, for which there has to be room."""
+        os.pwrite(self._lock.fileno(), b"%20d\n" % size, 0)  # always as long, so that nothing has to be cut off
+
+    def promised(self) -> int:
+        """Bytes that are still to come for other agents."""
+        others = (path for path in self._root.glob(_LOCKS) if path != Path(self._lock.name) and _is_held(path))
+        return sum(map(_expected, others))
+
     def others(self) -> bool:
         """Whether another agent lives, which may need what was sent."""
         return lives(self._root, but=Path(self._lock.name))
@@ -76,6 +85,14 @@ def placed(value: Any, folder: Path) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str) and value.startswith(HERE):
         return str(folder / value[len(HERE) :])
     return value
+
+
+def _expected(lock: Path) -> int:
+    """What an agent expects; nothing of one that has just ended, or does not tell."""
+    try:
+        return int(lock.read_text(encoding="ascii") or 0)
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def _sweep(root: Path) -> None:

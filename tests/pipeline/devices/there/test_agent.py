@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import sys
 import tempfile
@@ -10,10 +11,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+from benchmarks.machine.disturbance import StateSampler
 from pipeline.devices.there import agent
 from pipeline.devices.there.jobs import Jobs
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     import pytest
@@ -67,11 +70,70 @@ def test_of_a_worker_that_it_kills_as_its_connection_is_silent_it_does_not_say_t
     assert wire.sent == [{"progress": "asleep"}]
 
 
-class _Heard:
-    """A wire of which one sees what was sent."""
+def test_two_runs_that_send_at_once_take_no_more_room_together_than_there_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    first, second = (agent._Agent(cast("Any", _Heard([b"x" * 40, b"x" * 40])), tmp_path, "python3") for _ in range(2))
+    asked = {"keep": [], "limit": 100, "least_free": 0}
+    data = hashlib.sha256(b"x" * 80).hexdigest()
 
-    def __init__(self) -> None:
+    assert first._room({"size": 80, **asked}) == {}
+    refused = second._room({"size": 21, **asked})
+    assert refused["error"] == "no room"
+    assert second._room({"size": 20, **asked}) == {}
+    assert first._room({"size": 80, **asked}) == {}  # what it asked for before is not beside that
+
+    assert first._put({"sha256": data, "body": 80}) == {}
+    assert second._room({"size": 21, **asked, "keep": [data]})["error"] == "no room"  # it is there now
+    first.end()
+    assert second._room({"size": 100, **asked}) == {}  # in its place
+    second.end()
+
+
+def test_one_that_was_lost_while_it_sent_is_promised_nothing(tmp_path: Path) -> None:
+    lost, other = Jobs(tmp_path), Jobs(tmp_path)
+    lost.expect(1 << 40)
+    assert (other.promised(), lost.promised()) == (1 << 40, 0)
+    lost.expect(7)
+    assert other.promised() == 7
+    lost._lock.close()
+    assert other.promised() == 0
+    other.end()
+
+
+def test_what_others_take_is_looked_at_on_the_cores_that_a_worker_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    looked_at: list[Collection[int]] = []
+
+    def sampler(cores: Collection[int]) -> StateSampler:
+        looked_at.append(cores)
+        return StateSampler(cores)
+
+    monkeypatch.setattr(agent, "StateSampler", sampler)
+    ends = tmp_path / "ends.py"
+    ends.write_text("import sys\nsys.exit(3)\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", [str(ends)])
+    here = agent._Agent(cast("Any", _Heard()), tmp_path, f"{sys.executable} -S -E")
+    for request in ({"affinity": [0]}, {"affinity": []}, {}):
+        here._worked({"module": "any", "request": request, "files": {}, "answer": "answer", "environment": {}})
+    here.end()
+
+    assert looked_at == [[0], (), ()]
+
+
+class _Heard:
+    """A wire of which one sees what was sent; what comes behind a message is given."""
+
+    def __init__(self, pieces: Sequence[bytes] = ()) -> None:
         self.sent: list[dict[str, Any]] = []
+        self.pieces = pieces
+
+    def body(self, size: int) -> Sequence[bytes]:
+        assert size == sum(map(len, self.pieces))
+        return self.pieces
 
     def send(self, message: dict[str, Any], body: Path | None = None) -> None:
         assert body is None
