@@ -139,9 +139,15 @@ class PreprocessSpec(BaseModel):
 
     def shows_as(self, other: PreprocessSpec) -> bool:
         """Whether a place has the same share of the input's sides in both, for images of any ratio."""
-        theirs = other.at(self.size)
         one_ratio = self.size[0] * other.size[1] == self.size[1] * other.size[0]
-        return (self.resize, self.place) == (theirs.resize, theirs.place) and (one_ratio or self.resize == "squash")
+        # Of a larger input the smaller one's shorter side comes by rounding, and not back again.
+        alike = self.resize == other.at(self.size).resize or self.at(other.size).resize == other.resize
+        return self.place == other.place and alike and (one_ratio or self.resize == "squash")
+
+    def part_shown(self) -> str:
+        """Which part of an image is seen, in words."""
+        place = f" in the {self.place}" if self.place is not None else ""
+        return f"resize {self.resize}{place} for {self.size}"
 
     def load(self, path: str, dtype: str = "float32") -> NDArray[Any]:
         """The input for one image file, as an engine of that input type takes it: see ``pipeline.image_input``."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pipeline.models import ModelSource
-    from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
     from pipeline.recipe import Recipe
     from pipeline.subject import Parts
@@ -184,13 +183,7 @@ def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Pa
         raise UsageError(
             "this teacher sees another part of the images than the student, and says where things are",
             where=teacher.text,
-            got=f"{_shown(preprocess)}, the student's {_shown(parts.preprocess)}",
+            got=f"{preprocess.part_shown()}, the student's {parts.preprocess.part_shown()}",
             fix="let both be fed alike: input.resize, distill.teacher_input",
         )
     return replace(parts, model=replace(teacher.model, columns=columns), weights=found, preprocess=preprocess)
-
-
-def _shown(preprocess: PreprocessSpec) -> str:
-    """Which part of an image is seen, in words."""
-    place = f" in the {preprocess.place}" if preprocess.place is not None else ""
-    return f"resize {preprocess.resize}{place} for {preprocess.size}"

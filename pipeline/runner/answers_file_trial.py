@@ -23,13 +23,14 @@ def try_answer_files(plan: Plan, store: Store) -> None:
         store: Holds what was taken before.
 
     Raises:
-        WeightsError: when one is no file of answers, is damaged, or of another task.
+        WeightsError: when one is no file of answers, is damaged, of another task, or about other parts of the images
+            where places count.
         DataError: when one says nothing of a training image or a class.
     """
-    dataset = plan.parts.dataset
+    parts = plan.parts
     for taken in plan.answer_files:
-        inputs = Inputs(artifacts={}, subject=Subject(parts=plan.parts).restricted(taken.reads))
+        inputs = Inputs(artifacts={}, subject=Subject(parts=parts).restricted(taken.reads))
         if cached(taken, inputs, store, seed=plan.recipe.seed) is None:
             from pipeline.training.answers_file import read_shared
 
-            read_shared(taken.file).about(dataset.train, dataset.classes, plan.parts.task)
+            read_shared(taken.file).about(parts.dataset.train, parts.dataset.classes, parts.task, parts.preprocess)

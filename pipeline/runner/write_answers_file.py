@@ -63,5 +63,6 @@ def write_answers_file(chain: Chain, out: Path) -> int:
         classes=classes,
         model=chain.plan.parts.model.name,
         task=task.name,
+        preprocess=chain.plan.parts.preprocess,
     )
     return len(samples)

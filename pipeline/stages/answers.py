@@ -77,10 +77,10 @@ class TakeAnswers(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "answers"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.ANSWERS
-    reads: ClassVar[tuple[str, ...]] = ("train", "task")
+    reads: ClassVar[tuple[str, ...]] = ("train", "preprocess", "task")
     pins: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
 
     file: Path = Field(exclude=True)
@@ -90,7 +90,8 @@ class TakeAnswers(BaseModel):
         """Find every training image in the file; write the answers.
 
         Raises:
-            WeightsError: when it is no file of answers, of another task, or another than when the run began.
+            WeightsError: when it is no file of answers, of another task, about other parts of the images where places
+                count, or another than when the run began.
             DataError: when it says nothing of an image or a class.
         """
         from pipeline.models.file_damage import refuse_another
@@ -99,6 +100,6 @@ class TakeAnswers(BaseModel):
         subject = inputs.subject
         shared = read_shared(self.file)
         refuse_another(self.file, self.file_sha256)
-        answers = shared.about(subject.train, subject.classes, subject.task)
+        answers = shared.about(subject.train, subject.classes, subject.task, subject.preprocess)
         answers.save(work.folder)
         return Made(facts={"images": len(subject.train), "views": 1, "classes": len(subject.classes)})

@@ -2,7 +2,7 @@
 
 Federated distillation: networks and data are not handed over, answers are. The file holds what the task shares
 (:meth:`pipeline.tasks.Task.shared`; classification: ``logits``, float16 (images, classes)), and in its metadata the
-task, the images' names (paths relative to the data set's root) and the classes.
+task, the images' names (paths relative to the data set's root), the classes, and which part of an image was seen.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import parse_json
 from pipeline.errors import DataError, WeightsError
+from pipeline.preprocess import PreprocessSpec
 from pipeline.training.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class SharedAnswers:
         tensors: By name, (images, ...).
         task: Name of the task that the answers are of.
         path: Of the file.
+        seen: How images were resized for the teacher; None in files from before that was told.
     """
 
     names: tuple[str, ...]
@@ -49,12 +51,15 @@ class SharedAnswers:
     tensors: Mapping[str, Tensor]
     task: str
     path: Path
+    seen: PreprocessSpec | None = None
 
-    def about(self, samples: Sequence[Sample], classes: Sequence[str], task: Task) -> TeacherAnswers:
+    def about(
+        self, samples: Sequence[Sample], classes: Sequence[str], task: Task, preprocess: PreprocessSpec
+    ) -> TeacherAnswers:
         """The answers to some images, as the task keeps them, about the classes in that order.
 
         Raises:
-            WeightsError: when they are of another task.
+            WeightsError: when they are of another task, or say where things are in images resized otherwise.
             DataError: when an image or a class is not in the file.
         """
         from pipeline.training.cached_answers import TeacherAnswers
@@ -63,6 +68,8 @@ class SharedAnswers:
             raise WeightsError(
                 f"these answers are for {self.task}", where=str(self.path), expected=f"answers for {task.name}"
             )
+        if task.placed:
+            self._see_the_same(preprocess)
         row = {name: number for number, name in enumerate(self.names)}
         for what, there, wanted in (
             ("image", row, [sample.name for sample in samples]),
@@ -84,6 +91,19 @@ class SharedAnswers:
             raise self.damaged() from error
         return TeacherAnswers({name: tensor[:, None] for name, tensor in taken.items()})
 
+    def _see_the_same(self, preprocess: PreprocessSpec) -> None:
+        """See that a place is the same share of the input's sides for the teacher and for who asks."""
+        if self.seen is None or not self.seen.shows_as(preprocess):
+            place = "" if preprocess.place is None else f" --set input.place={preprocess.place}"
+            raise WeightsError(
+                "this file says where things are, but not in what its student sees of the images",
+                where=str(self.path),
+                got="nothing of how the images were resized" if self.seen is None else self.seen.part_shown(),
+                expected=preprocess.part_shown(),
+                fix="have its owner write it anew, with an input.size of that ratio: "
+                f"`edgewright answers MODEL --data ... --set input.resize={preprocess.resize}{place}`",
+            )
+
     def damaged(self) -> WeightsError:
         """That what stands in the file does not go together."""
         shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in self.tensors.items())
@@ -95,7 +115,7 @@ class SharedAnswers:
         )
 
 
-def write_shared(
+def write_shared(  # noqa: PLR0913 - what, of whom, about what
     path: Path,
     tensors: Mapping[str, Tensor],
     *,
@@ -103,6 +123,7 @@ def write_shared(
     classes: Sequence[str],
     model: str,
     task: str,
+    preprocess: PreprocessSpec,
 ) -> None:
     """Write the file, whole or not at all.
 
@@ -113,6 +134,7 @@ def write_shared(
         classes: In the teacher's order.
         model: Whose answers, for people.
         task: Name of its task.
+        preprocess: How the model was fed.
     """
     told = {
         "schema": SCHEMA,
@@ -120,6 +142,7 @@ def write_shared(
         "model": model,
         "images": json.dumps([sample.name for sample in samples]),
         "classes": json.dumps(list(classes)),
+        "seen": preprocess.model_dump_json(include={"size", "resize", "place"}),
     }
     write_tensors(path, tensors, told)
 
@@ -150,12 +173,13 @@ def read_shared(path: Path) -> SharedAnswers:
         )
     try:
         names, classes = (_texts(told[name]) for name in ("images", "classes"))
+        seen = _spec(told["seen"]) if "seen" in told else None
     except (KeyError, ValueError) as error:
         raise WeightsError(
             "this file of answers is damaged", where=str(path), got=f"{error} in what it tells", fix=_ANEW
         ) from error
     task = told.get("task", "classification")  # files from before there were others
-    found = SharedAnswers(names=names, classes=classes, tensors=tensors, task=task, path=path)
+    found = SharedAnswers(names=names, classes=classes, tensors=tensors, task=task, path=path, seen=seen)
     if not tensors or any(
         one.ndim < 2 or len(one) != len(names) or not one.isfinite().all() for one in tensors.values()
     ):
@@ -174,3 +198,16 @@ def _texts(written: str) -> tuple[str, ...]:
         message = "no list of texts"
         raise ValueError(message)
     return tuple(found)
+
+
+def _spec(written: str) -> PreprocessSpec:
+    """What of a preprocessing is written there.
+
+    Raises:
+        ValueError: for anything else, in one line.
+    """
+    try:
+        return PreprocessSpec.model_validate_json(written)
+    except ValueError:
+        message = "no size and resize"
+        raise ValueError(message) from None

@@ -244,6 +244,7 @@ def test_two_inputs_show_the_same_where_a_place_has_the_same_share_of_their_side
     assert not boxed.shows_as(_spec(size=(6, 8)))
     assert _spec(size=(6, 8)).shows_as(_spec(size=4))
     assert _spec(size=14, resize=16).shows_as(_spec(size=7, resize=8))
+    assert _spec(size=224, resize=256).shows_as(_spec(size=224, resize=256).at((100, 100)))
     assert not _spec(size=14, resize=16).shows_as(_spec(size=7, resize=7))
 
 

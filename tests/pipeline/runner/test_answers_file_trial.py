@@ -33,9 +33,10 @@ def _plan(recipe: Recipe, store: Store, file: Path) -> Plan:
 def _write(recipe: Recipe, store: Store, file: Path, *, classes: Sequence[str], task: str = "classification") -> Plan:
     """A file about the training images, and the plan with it."""
     file.write_bytes(b"there has to be one to plan with")
-    samples = _plan(recipe, store, file).parts.dataset.train
-    logits = torch.zeros(len(samples), len(classes)).half()
-    write_shared(file, {"logits": logits}, samples=samples, classes=classes, model="theirs", task=task)
+    parts = _plan(recipe, store, file).parts
+    logits = torch.zeros(len(parts.dataset.train), len(classes)).half()
+    told = {"classes": classes, "model": "theirs", "task": task, "preprocess": parts.preprocess}
+    write_shared(file, {"logits": logits}, samples=parts.dataset.train, **told)
     return _plan(recipe, store, file)
 
 

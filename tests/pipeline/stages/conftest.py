@@ -121,7 +121,13 @@ def run_chain(parts: Parts, root: Path) -> dict[str, Step]:
     shared = root.with_name(f"{root.name}.safetensors")
     said = TeacherAnswers.load(steps["answers"].result.artifact.root).said(torch.arange(len(parts.dataset.train)), 0)
     write_shared(
-        shared, said, samples=parts.dataset.train, classes=parts.dataset.classes, model="tiny", task="classification"
+        shared,
+        said,
+        samples=parts.dataset.train,
+        classes=parts.dataset.classes,
+        model="tiny",
+        task="classification",
+        preprocess=parts.preprocess,
     )
     taken = TakeAnswers(file=shared, file_sha256=sha256_of_file(shared))
     return {**smaller, **steps, **of_onnx, **_run({"answers of file": taken}, parts, store)}

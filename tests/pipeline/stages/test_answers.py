@@ -24,7 +24,13 @@ from pipeline.training.cached_answers import TeacherAnswers
 
 def test_a_file_that_changed_since_the_run_began_is_refused(inputs: Any, tmp_path: Path) -> None:  # noqa: ANN401 - the conftest's function
     given = inputs()
-    told = {"samples": given.subject.train, "classes": given.subject.classes, "model": "tiny", "task": "classification"}
+    told = {
+        "samples": given.subject.train,
+        "classes": given.subject.classes,
+        "model": "tiny",
+        "task": "classification",
+        "preprocess": given.subject.preprocess,
+    }
     file, count = tmp_path / "a.safetensors", len(given.subject.train)
     write_shared(file, {"logits": torch.zeros(count, 3)}, **told)
     stage = TakeAnswers(file=file, file_sha256=sha256_of_file(file))
