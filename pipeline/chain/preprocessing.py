@@ -53,7 +53,8 @@ def preprocess_of(recipe: Recipe, model: ModelSource, weights: WeightsSource) ->
         return _preprocess_of_file(recipe, model.image, where=str(model.file))
     embedded = _of_embedded(recipe.data.source, model)
     published = "pretrained" in {weights.origin, weights.backbone and weights.backbone.origin}
-    own = weights_preprocess(model) if published or embedded is None else None
+    trained = weights.origin != "scratch"
+    own = weights_preprocess(model, trained=trained) if published or embedded is None else None
     if embedded is not None:
         base = embedded if own is None else embedded.model_copy(update={"mean": own.mean, "std": own.std})
     elif own is not None:

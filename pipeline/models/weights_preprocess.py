@@ -27,17 +27,27 @@ _AS_BYTES: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 
 _DETECTOR_SIDE = 320
 """Pixels; torchvision's larger detectors were trained on 800 and more, which ``input.size`` can say."""
 
+_OF_SSD300: dict[str, Any] = {"mean": (0.48235, 0.45882, 0.40784), "std": (1 / 255, 1 / 255, 1 / 255)}
+"""Numbers about 0 and as far as 255: torchvision's, after Caffe's VGG."""
+_OF_SSDLITE: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 CUSTOMARY_OF_DETECTORS = PreprocessSpec(size=(_DETECTOR_SIDE, _DETECTOR_SIDE), resize="squash")
 """What most of torchvision's do themselves, at a size that suits a device; for networks that do not say."""
 
 
-def weights_preprocess(source: ModelSource) -> PreprocessSpec | None:
-    """The preprocessing of torchvision's and YOLO's networks, or of timm's table; None for a network from a file."""
+def weights_preprocess(source: ModelSource, *, trained: bool = True) -> PreprocessSpec | None:
+    """The preprocessing of torchvision's and YOLO's networks, or of timm's table; None for a network from a file.
+
+    Args:
+        source: The network.
+        trained: Whether it has weights of its own, for all of it. Without them SSD300 is fed as classifiers are: so is
+            the VGG that its backbone may start from, and it has no batch normalisation for the large numbers that it
+            was published with.
+    """
     if source.origin == "yolo":
         return _of_yolo(source.name)
     if source.origin == "torchvision" and source.task == "detection":
-        return _of_detector(source.name)
+        return _of_detector(source.name, trained=trained)
     if source.origin == "torchvision":
         entry = default_weights(source.name)
         return None if entry is None else _of_torchvision(entry.transforms)
@@ -56,7 +66,7 @@ def shared_by_all_weights(source: ModelSource) -> frozenset[str]:
     if source.origin == "yolo":
         return frozenset(("mean", "std", "resize"))
     squashed = ("resize",) if source.name.startswith("ssd") else ()
-    sized = ("size",) if str(_DETECTOR_SIDE) in source.name else ()
+    sized = ("size",) if str(_of_detector(source.name).size[0]) in source.name else ()
     return frozenset(("mean", "std", *squashed, *sized))
 
 
@@ -78,10 +88,11 @@ def _of_yolo(name: str) -> PreprocessSpec:
     return PreprocessSpec(size=size, resize="letterbox", place=place, channels="BGR", **_AS_BYTES)
 
 
-def _of_detector(name: str) -> PreprocessSpec:
-    """What torchvision's detector does itself: its normalisation; and a size that suits a device."""
-    halves = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-    return CUSTOMARY_OF_DETECTORS.model_copy(update=halves) if name.startswith("ssdlite") else CUSTOMARY_OF_DETECTORS
+def _of_detector(name: str, *, trained: bool = True) -> PreprocessSpec:
+    """What torchvision's detector does itself: its normalisation; and its size, or one that suits a device."""
+    if name.startswith("ssd300"):
+        return CUSTOMARY_OF_DETECTORS.at((300, 300)).model_copy(update=_OF_SSD300 if trained else {})
+    return CUSTOMARY_OF_DETECTORS.model_copy(update=_OF_SSDLITE if name.startswith("ssdlite") else {})
 
 
 def _of_timm(name: str) -> PreprocessSpec | None:

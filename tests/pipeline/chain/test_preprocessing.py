@@ -51,6 +51,19 @@ def test_a_published_backbone_gets_the_colours_it_was_trained_with() -> None:
     assert spec.mean == (0.485, 0.456, 0.406)
 
 
+def test_an_ssd300_is_fed_as_its_weights_want_it() -> None:
+    """Its own those about 0 and as far as 255; a classifier's, or none, as classifiers are."""
+    recipe = Recipe.model_validate({"model": "ssd300_vgg16", "data": {"source": "photos"}})
+    backbone = WeightsSource(origin="scratch", backbone=WeightsSource(origin="pretrained", file_sha256="a"))
+    published, given = (WeightsSource(origin=origin, file_sha256="a") for origin in ("pretrained", "file"))
+    own, classifiers = ((0.48235, 0.45882, 0.40784), (1 / 255,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+    for weights, wanted in ((published, own), (given, own), (backbone, classifiers), (SCRATCH, classifiers)):
+        spec, assumed = preprocess_of(recipe, resolve_model(recipe.model), weights)
+        assert (spec.mean, spec.std) == wanted
+        assert (spec.size, spec.resize, assumed) == ((300, 300), "squash", ())
+
+
 @pytest.mark.parametrize(("name", "place"), [("yolo/x-nano", "corner"), ("yolo/9-t", "centre")])
 @pytest.mark.parametrize("source", ["digits-detection", "photos"])
 def test_yolo_sees_the_whole_image_in_its_ratio(source: str, name: str, place: str) -> None:

@@ -12,7 +12,8 @@ from torchvision.models import get_model, get_model_weights
 
 from pipeline.models.names import torchvision_classifiers
 from pipeline.models.source import ModelSource
-from pipeline.models.weights_preprocess import weights_preprocess
+from pipeline.models.torchvision_source import detector_builders
+from pipeline.models.weights_preprocess import shared_by_all_weights, weights_preprocess
 
 
 def test_every_torchvision_classifier_has_the_preset_of_its_default_weights() -> None:
@@ -55,8 +56,13 @@ def test_a_model_from_a_file_brings_none(task: str) -> None:
 
 
 def test_detectors_by_name_are_fed_by_the_mean_and_deviation_of_their_own_transform() -> None:
-    for name in ("ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"):
-        spec = weights_preprocess(ModelSource(origin="torchvision", name=name, task="detection"))
-        own = get_model(name, weights=None, weights_backbone=None).transform
+    for name in detector_builders():
+        source = ModelSource(origin="torchvision", name=name, task="detection")
+        spec = weights_preprocess(source)
+        with torch.device("meta"):
+            own = get_model(name, weights=None, weights_backbone=None).transform
         assert spec is not None
-        assert ([*spec.mean], [*spec.std]) == (own.image_mean, own.image_std)
+        assert ([*spec.mean], [*spec.std]) == (own.image_mean, own.image_std), name
+        if own.fixed_size is not None:
+            assert (spec.size, spec.resize) == (own.fixed_size, "squash"), name
+            assert shared_by_all_weights(source) == {"mean", "std", "size", "resize"}, name
