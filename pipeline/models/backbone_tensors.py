@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import WeightsError
 
@@ -16,6 +17,8 @@ __all__ = ["load_backbone"]
 
 _PREFIXES = ("", "backbone.", "backbone.body.")
 """Of the detector's tensors in the backbone; a file may have them without."""
+_BEHIND = re.compile(r"backbone\.extra\.0\.(\d+)\.(\w+)")
+"""In an SSD300, what is left of VGG behind its ``backbone.features``."""
 _LEAST = 0.5
 """Of the backbone's tensors: a file with fewer is of something else."""
 _SHOWN = 3
@@ -34,8 +37,13 @@ def load_backbone(network: nn.Module, state: Mapping[str, Tensor], *, where: Pat
     """
     own = network.state_dict()
     inside = "backbone.body." if any(key.startswith("backbone.body.") for key in own) else "backbone."
-    wanted = [key for key in own if key.startswith(inside)]
-    found = {key: there for key in own if key.startswith("backbone.") and (there := _named(key, state)) is not None}
+    vgg = _in_vgg(network, own)
+    wanted = [key for key in own if key.startswith(inside) and (not vgg or key in vgg)]
+    found = {
+        key: there
+        for key in own
+        if key.startswith("backbone.") and (there := _named(key, state, vgg.get(key))) is not None
+    }
     missing = [key for key in wanted if key not in found]
     taken = len(wanted) - len(missing)
     if not wanted or taken < _LEAST * len(wanted):
@@ -57,9 +65,26 @@ def load_backbone(network: nn.Module, state: Mapping[str, Tensor], *, where: Pat
     return f"{taken} of {len(wanted)} tensors"
 
 
-def _named(key: str, state: Mapping[str, Tensor]) -> Tensor | None:
-    """The file's tensor for one of the detector's; many classifiers have theirs below ``features``."""
+def _in_vgg(network: Any, own: Mapping[str, Tensor]) -> dict[str, str]:  # noqa: ANN401 - torchvision has no types
+    """What of an SSD300's backbone is VGG's, with its names there; of other detectors nothing.
+
+    torchvision cuts VGG's features in two before their fourth pooling, and adds layers of its own behind them.
+    """
+    if "backbone.scale_weight" not in own:
+        return {}
+    before = {key: key.removeprefix("backbone.") for key in own if key.startswith("backbone.features.")}
+    cut, behind = len(network.backbone.features), [_BEHIND.fullmatch(key) for key in own]
+    return before | {one[0]: f"features.{cut + int(one[1])}.{one[2]}" for one in behind if one}
+
+
+def _named(key: str, state: Mapping[str, Tensor], other: str | None) -> Tensor | None:
+    """The file's tensor for one of the detector's, which may have another name in a classifier.
+
+    Many classifiers have theirs below ``features``.
+    """
     for prefix in _PREFIXES:
         if key.startswith(prefix) and (rest := key.removeprefix(prefix)) in state:
             return state[rest]
+    if other is not None:
+        return state.get(other)
     return state.get(f"features.{key.removeprefix('backbone.body.')}") if key.startswith("backbone.body.") else None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from torchvision.models import detection, get_model, mobilenet_v3_large
+from torchvision.models import detection, get_model, mobilenet_v3_large, vgg16, vgg19
 
 from pipeline.errors import UsageError, WeightsError
 from pipeline.models.backbone import with_backbone
+from pipeline.models.backbone_tensors import load_backbone
 from pipeline.models.resolve import PINNED, resolve_model
 from pipeline.models.source import WeightsSource
 from pipeline.models.torchvision_source import backbone_of, default_weights, detector_builders
@@ -113,6 +114,24 @@ def test_a_classifier_s_file_fills_the_backbone_and_nothing_else(tmp_path: Path)
         assert torch.equal(value, given[name] if name in inside else before[name])
     assert weights.knows_backbone
     assert weights.identity()["backbone"] != SCRATCH.identity()
+
+
+def test_vgg_s_file_fills_all_of_an_ssd300_s_backbone_that_is_vgg_s(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        network = get_model("ssd300_vgg16", weights=None, weights_backbone=None, num_classes=4)
+        state = {key: value for key, value in vgg16().state_dict().items() if key.startswith("features.")}
+        deeper = vgg19().state_dict()
+    asked: list[Any] = []
+    with pytest.MonkeyPatch.context() as nothing_copied:
+        nothing_copied.setattr(network, "load_state_dict", lambda found, **_: asked.append(found))
+        told = load_backbone(network, state, where=tmp_path)
+        with pytest.raises(WeightsError, match="do not fit"):
+            load_backbone(network, deeper, where=tmp_path)
+
+    assert told == "26 of 26 tensors"
+    assert sorted(map(id, asked[0].values())) == sorted(map(id, state.values()))
+    assert asked[0]["backbone.features.21.bias"] is state["features.21.bias"]
+    assert asked[0]["backbone.extra.0.5.weight"] is state["features.28.weight"]
 
 
 def test_a_backbone_s_own_file_fills_it_with_its_pyramid(tmp_path: Path) -> None:
