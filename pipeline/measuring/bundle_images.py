@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exporters.provenance import PROVENANCE
+from pipeline.artifact import parse_json
 from pipeline.data.open import open_dataset
 from pipeline.errors import DataError, IntegrityError
 from pipeline.typed_path import typed_path
@@ -37,6 +39,9 @@ def remember_dataset(store: Store, dataset: Dataset, section: DataSection, *, se
 def images_for(bundle: Bundle, data: str | None, store: Store, progress: Progress) -> Dataset:
     """The data set whose test split the bundle is judged with.
 
+    It is split as for the run that made the bundle, as far as that is known here: by the same lists, numbers and seed
+    where it is the same data set, else by the seed alone. Bad boxes are left out with a note.
+
     Args:
         bundle: Says which images its accuracy was measured on.
         data: What the user named; wins.
@@ -48,16 +53,16 @@ def images_for(bundle: Bundle, data: str | None, store: Store, progress: Progres
         IntegrityError: when the bundle names its images by no hash.
     """
     own = bundle.manifest["provenance"].get("data", {})
-    cache = store.root / "data"
+    named = re.fullmatch(r"[0-9a-f]{64}", str(own.get("test"))) is not None  # it becomes the name of a file
+    known = store.get_record(_RECORDS, own["test"]) if named else None
     if data is None:
-        if not re.fullmatch(r"[0-9a-f]{64}", str(own.get("test"))):  # it becomes the name of a file
+        if not named:
             raise IntegrityError(
                 "this bundle does not say by a hash which images it was made with",
                 where=str(bundle.root),
                 got=str(own.get("test")),
                 fix="name images with --data",
             )
-        known = store.get_record(_RECORDS, own["test"])
         if known is None and own.get("name") != "digits":
             raise DataError(
                 "the images of this bundle are not known on this machine",
@@ -66,12 +71,24 @@ def images_for(bundle: Bundle, data: str | None, store: Store, progress: Progres
                 fix="name them with --data",
             )
         options: dict[str, Any] = dict(known or {"source": "digits", "seed": 0})
-        source = options.pop("source")
-        for name in ("calibration_list", "test_list"):
-            options[name] = Path(options[name]) if options.get(name) else None
-        dataset = open_dataset(source, cache=cache, progress=progress, **options)
+    elif known is not None and known["source"] in {data, str(typed_path(data).resolve())}:
+        options = dict(known)
     else:
-        dataset = open_dataset(data, cache=cache, progress=progress)
+        options = {"source": data, "seed": _seed_of(bundle)}
+    for name in ("calibration_list", "test_list"):
+        options[name] = Path(options[name]) if options.get(name) else None
+    source = options.pop("source")
+    dataset = open_dataset(source, cache=store.root / "data", progress=progress, **{**options, "bad_boxes": "drop"})
     if dataset.split_identity("test") != own.get("test"):
         progress.note(f"judged on {len(dataset.test)} images of {dataset.name}, not on those the bundle was made with")
     return dataset
+
+
+def _seed_of(bundle: Bundle) -> int:
+    """By which its run drew the splits, as its provenance says; 0 where that says nothing."""
+    try:
+        told: Any = parse_json((bundle.root / PROVENANCE).read_text(encoding="utf-8"))
+        seed = told["predicate"]["buildDefinition"]["externalParameters"]["stages"][0]["seed"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0
+    return seed if type(seed) is int else 0

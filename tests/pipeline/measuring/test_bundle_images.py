@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from exporters.bundle import Bundle
+from exporters.provenance import PROVENANCE
 from pipeline.data.open import open_dataset
 from pipeline.errors import DataError, IntegrityError
 from pipeline.measuring.bundle_images import images_for, remember_dataset
@@ -152,3 +155,52 @@ def test_the_embedded_digits_need_no_memory(trained: Bundle, store: Store, remak
 
     assert found.split_identity("test") == digits.split_identity("test")
     assert progress.notes == []
+
+
+def test_the_folder_that_is_named_is_split_as_it_was_for_the_run(
+    trained: Bundle, photos: Path, store: Store, remake: Remake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the images that a bundle was trained on would judge it."""
+    alone = photos / "train"
+    dataset = _opened(store, alone, seed=1, test_images=12)
+    remember_dataset(store, dataset, DataSection(source=str(alone), test_images=12), seed=1)
+    bundle = _of(dataset, trained, remake)
+    progress = _Notes()
+    monkeypatch.chdir(photos)
+
+    assert _opened(store, alone).split_identity("test") != dataset.split_identity("test")
+    for text in ("train", str(alone)):
+        assert images_for(bundle, text, store, progress) == dataset
+    assert progress.notes == []
+
+
+def test_a_copy_of_the_folder_elsewhere_is_split_by_the_bundles_seed(
+    trained: Bundle, photos: Path, store: Store, remake: Remake
+) -> None:
+    dataset = _opened(store, photos / "train", seed=1)
+    stages = [{"stage": "baseline", "seed": 1}]
+    told = {"predicate": {"buildDefinition": {"externalParameters": {"stages": stages}}}}
+    odd = (b"{", b"[]", b'{"predicate": {"buildDefinition": {"externalParameters": {"stages": []}}}}')
+    said, *silent = (remake({PROVENANCE: one}) for one in (json.dumps(told).encode(), *odd))
+
+    assert images_for(said, str(photos / "train"), store, SilentProgress()) == dataset
+    for bundle in silent:
+        drawn = images_for(bundle, str(photos / "train"), store, SilentProgress())
+        assert drawn == _opened(store, photos / "train", seed=0)
+
+
+def test_bad_boxes_are_left_out_with_a_note(trained: Bundle, store: Store, tmp_path: Path) -> None:
+    """The commands on bundles have no option that would ask for that."""
+    images, labels = tmp_path / "images" / "val", tmp_path / "labels" / "val"
+    for folder in (images, labels):
+        folder.mkdir(parents=True)
+    for number in range(12):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(images / f"{number}.png")
+        (labels / f"{number}.txt").write_text("0 0.5 0.5 0.5 0.5\n0 1.5 0.5 0.1 0.1\n", encoding="utf-8")
+    (tmp_path / "data.yaml").write_text("names: [dog]\nval: images/val\n", encoding="utf-8")
+    progress = _Notes()
+
+    found = images_for(trained, str(tmp_path), store, progress)
+
+    assert {len(sample.label.boxes) for sample in found.test} == {1}
+    assert any(note.startswith("12 bad boxes or files are left out: ") for note in progress.notes)
