@@ -57,13 +57,23 @@ def label_font(size: int) -> Any:  # noqa: ANN401 - of either kind
         return ImageFont.load_default()
 
 
+def file_at(path: str) -> "tuple[int, int] | None":
+    """Which file lies there, whatever it is called; None where none does."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Pictures:
     """Where pictures go: the place is a file, or where there are several a folder that gets one an image.
 
-    Raises ValueError for a file of no known format, and for a file where a folder is needed.
+    Raises ValueError for a file of no known format, for a file where a folder is needed, and where a picture would
+    replace one of the images, which may not have been read yet.
     """
 
-    def __init__(self, place: str, *, several: bool) -> None:
+    def __init__(self, place: str, *, several: bool, images: "list[str]") -> None:
         self._place, self._taken = Path(place), set[str]()
         self._in_folder = several or self._place.is_dir()
         if self._in_folder:
@@ -72,15 +82,18 @@ class Pictures:
             self._place.mkdir(parents=True, exist_ok=True)
         elif self._place.suffix.lower() not in PICTURE_FORMATS:
             raise ValueError(f"{place} should end in one of {', '.join(PICTURE_FORMATS)}")
+        asked = {file_at(one) for one in images} - {None}
+        for path in [self._path_of(Path(one).stem) for one in images]:
+            if file_at(str(path)) in asked:
+                raise ValueError(f"{path}: it would replace the image: choose another place")
+        self._taken.clear()
 
     def save(self, picture: Image.Image, *, of: str, frame: "int | None" = None) -> Path:
         """Write the picture of an image, or of a film's frame, and say where; the second of one name gets a number.
 
-        Raises OSError where it cannot be written, ValueError where it would replace the image itself.
+        Raises OSError where it cannot be written.
         """
         path = self._path_of(Path(of).stem + ("" if frame is None else f"-{frame:06}"))
-        if path.exists() and path.samefile(of):
-            raise ValueError("it would replace the image: choose another place")
         encoded = io.BytesIO()
         picture.save(encoded, PICTURE_FORMATS[path.suffix.lower()])
         unfinished = path.with_name(path.name + ".part")

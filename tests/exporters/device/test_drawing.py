@@ -65,15 +65,16 @@ def test_neighbouring_classes_differ_in_luminance() -> None:
 
 def test_one_picture_goes_into_a_file(tmp_path: Path) -> None:
     place = tmp_path / "out.jpg"
-    assert Pictures(str(place), several=False).save(GREY, of="photo.png") == place
+    assert Pictures(str(place), several=False, images=["photo.png"]).save(GREY, of="photo.png") == place
     with Image.open(place) as picture:
         assert (picture.format, picture.size) == ("JPEG", GREY.size)
     assert [path.name for path in tmp_path.iterdir()] == ["out.jpg"]
 
 
 def test_several_go_into_a_folder_each_by_its_own_name(tmp_path: Path) -> None:
-    pictures = Pictures(str(tmp_path / "new" / "out"), several=True)
-    for name in ("a/1.png", "b/1.png", "b/2.jpg"):
+    names = ["a/1.png", "b/1.png", "b/2.jpg"]
+    pictures = Pictures(str(tmp_path / "new" / "out"), several=True, images=names)
+    for name in names:
         pictures.save(GREY, of=name)
     pictures.save(GREY, of="a.b/film.x.mp4", frame=12)
 
@@ -86,30 +87,41 @@ def test_several_go_into_a_folder_each_by_its_own_name(tmp_path: Path) -> None:
 
 
 def test_one_picture_for_a_folder_that_is_there_goes_into_it(tmp_path: Path) -> None:
-    assert Pictures(str(tmp_path), several=False).save(GREY, of="photo.jpg") == tmp_path / "photo.png"
+    assert (
+        Pictures(str(tmp_path), several=False, images=["photo.jpg"]).save(GREY, of="photo.jpg")
+        == tmp_path / "photo.png"
+    )
 
 
 @pytest.mark.parametrize("name", ["out", "out.txt", "out.svg"])
 def test_a_file_of_no_known_format_is_refused_beforehand(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"should end in one of \.png, \.jpg"):
-        Pictures(str(tmp_path / name), several=False)
+        Pictures(str(tmp_path / name), several=False, images=["photo.jpg"])
 
 
 def test_a_file_where_a_folder_is_needed_is_refused_beforehand(tmp_path: Path) -> None:
     (tmp_path / "out.png").write_bytes(b"")
     with pytest.raises(ValueError, match="is a file, and there are several pictures: name a folder"):
-        Pictures(str(tmp_path / "out.png"), several=True)
+        Pictures(str(tmp_path / "out.png"), several=True, images=["a.jpg", "b.jpg"])
 
 
-def test_the_image_itself_is_never_replaced(tmp_path: Path) -> None:
-    image = tmp_path / "photo.png"
-    GREY.save(image)
-    before = image.read_bytes()
-    for pictures in (Pictures(str(image), several=False), Pictures(str(tmp_path), several=True)):
-        with pytest.raises(ValueError, match="it would replace the image"):
-            pictures.save(drawn(GREY, [_found()]), of=str(image))
+def test_no_image_that_is_asked_about_is_ever_replaced(tmp_path: Path) -> None:
+    """Nor one that would only be read after it, nor by a film's frame."""
+    jpeg, png, frame, out = (tmp_path / name for name in ("a.jpg", "a.png", "film-000012.png", "new"))
+    for place, images in (
+        (png, [png]),
+        (tmp_path, [png]),
+        (tmp_path, [jpeg, png]),
+        (out / "..", [jpeg, png]),
+        (tmp_path, [frame]),
+    ):
+        out.mkdir(exist_ok=True)
+        for image in images:
+            GREY.save(image)
+        with pytest.raises(ValueError, match=r"\.png: it would replace the image: choose another place"):
+            Pictures(str(place), several=False, images=[str(one) for one in images])
 
-    assert image.read_bytes() == before
+    assert Pictures(str(tmp_path), several=True, images=[str(jpeg), "b/2.jpg"]).save(GREY, of="b/2.jpg").name == "2.png"
 
 
 def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
@@ -117,6 +129,6 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None
     place.mkdir()
     (place / "photo.png").mkdir()
     with pytest.raises(OSError, match=r"photo\.png"):
-        Pictures(str(place), several=False).save(GREY, of="photo.png")
+        Pictures(str(place), several=False, images=["photo.png"]).save(GREY, of="photo.png")
 
     assert [path.name for path in place.iterdir()] == ["photo.png"]
