@@ -1,7 +1,8 @@
 """Which of the usual preprocessings a trained network was trained with: tried on calibration images and their labels.
 
-The test split is not looked at. First every size with every normalisation on few images, then the best of these with
-the channels in both orders and with and without a centre crop on more; where places count, in a letterbox too.
+The test split is not looked at. First every size with every normalisation on few images, then the best of these and the
+plan's own on more, with the channels in both orders, resized as the plan has it, and with and without a centre crop;
+where places count, in a letterbox too.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ NORMALISATIONS: dict[str, tuple[_Colours, _Colours]] = {
 """Those that published networks are trained with: torchvision's, TensorFlow's, none, raw bytes, Caffe's."""
 
 _FEW, _MANY = 64, 256
-_BEST = 3
+_BEST = 4
+"""The last of them is the plan's own, where that is not among the others."""
 _BATCH = 16
 _CROPPED = 256 / 224
 _USUAL_SIZES = (224, 32)
@@ -77,6 +79,8 @@ class Tried:
             "std": _short(self.spec.std),
             "channels": self.spec.channels,
         }
+        if self.spec.resize == "letterbox":
+            values |= {"place": str(self.spec.place), "fill": str(self.spec.fill)}
         return " ".join(f"--set {shlex.quote(f'input.{key}={value}')}" for key, value in values.items())
 
 
@@ -108,10 +112,10 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
     few = judged_samples(samples, _FEW)
     base = plan.parts.preprocess
     sizes, normalisations = _sizes(plan, samples), _normalisations(base)
-    resizes = ("squash", "cropped", *(["letterbox"] if plan.parts.task.placed else []))
+    placed = plan.parts.task.placed
     found: list[Tried] = []
     refused = ""
-    trials = len(sizes) * len(normalisations) + _BEST * len(_variants(base, resizes))
+    trials = len(sizes) * len(normalisations) + _BEST * len(_variants(base, base, placed=placed))
     with _network(plan) as answers, progress.track("trying preprocessings", trials) as ticker:
         for size in sizes:
             sized = base.resized("squash").at(size)
@@ -124,10 +128,12 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
                 ticker.advance()
         if not found:
             raise UsageError("the network takes none of the usual sizes", got=refused, fix="set input.size")
-        best = sorted(found, key=_rank)[:_BEST]
+        *others, last = sorted(found, key=_rank)[:_BEST]
+        own = next((one for one in found if one.spec.resized_as(base) == base), last)
+        best = [*others, last if own in others else own]
         judged = []
         for one in best:
-            for spec in _variants(one.spec, resizes):
+            for spec in _variants(one.spec, base, placed=placed):
                 judged.append(_tried(plan.parts.task, answers, one.name, spec, _Images(samples, spec)))
                 ticker.advance()
     rest = [one for one in found if one not in best]
@@ -158,14 +164,21 @@ def _normalisations(base: PreprocessSpec) -> dict[str, dict[str, Any]]:
     return {name: {"mean": mean, "std": std} for (mean, std), name in names.items()}
 
 
-def _variants(spec: PreprocessSpec, resizes: Sequence[str]) -> list[PreprocessSpec]:
-    """Both orders of colours, with and without the customary centre crop; where places count, in a letterbox too."""
+def _variants(spec: PreprocessSpec, base: PreprocessSpec, *, placed: bool) -> list[PreprocessSpec]:
+    """Both orders of colours, resized as the plan has it, and with and without the customary centre crop.
+
+    Args:
+        spec: Its size and normalisation are those of all.
+        base: The plan's.
+        placed: Whether places count: then a letterbox is one of them.
+    """
+    resized = [spec.resized_as(base), spec.resized("squash"), spec.resized(round(_CROPPED * max(spec.size)))]
+    if placed and base.resize != "letterbox":
+        resized.append(spec.resized("letterbox"))
     return [
-        spec.resized(round(_CROPPED * max(spec.size)) if resize == "cropped" else resize).model_copy(
-            update={"channels": channels}
-        )
+        one.model_copy(update={"channels": channels})
         for channels in (("gray",) if spec.channels == "gray" else ("RGB", "BGR"))
-        for resize in resizes
+        for one in dict.fromkeys(resized)
     ]
 
 

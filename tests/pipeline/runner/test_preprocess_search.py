@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import textwrap
 from collections.abc import Callable
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from pipeline.chain.plan import Plan, make_plan
 from pipeline.data import Dataset
 from pipeline.errors import UsageError
 from pipeline.preprocess import PreprocessSpec
+from pipeline.preprocess_section import InputSection
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
-from pipeline.runner.preprocess_search import NORMALISATIONS, _variants, try_preprocessings
+from pipeline.runner.preprocess_search import NORMALISATIONS, Tried, _variants, try_preprocessings
 
 if TYPE_CHECKING:
     from exporters.bundle import Bundle
@@ -147,9 +150,37 @@ def test_values_are_typed_so_that_no_shell_takes_them_apart(planned: Planner) ->
 
 def test_where_places_count_a_letterbox_is_among_them() -> None:
     spec = PreprocessSpec(size=(224, 224))
-    tried = _variants(spec, ("squash", "cropped", "letterbox"))
+    tried = _variants(spec, spec, placed=True)
 
     assert [(one.channels, one.resize) for one in tried] == [
         (channels, resize) for channels in ("RGB", "BGR") for resize in ("squash", 256, "letterbox")
     ]
     assert {one.fill for one in tried if one.resize == "letterbox"} == {114}
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        PreprocessSpec(size=(32, 32), resize="letterbox", place="corner", fill=0, mean=0, std=1, channels="BGR"),
+        PreprocessSpec(size=(20, 30), resize=40, interpolation="bicubic"),
+        PreprocessSpec(size=(32, 32), channels="gray"),
+    ],
+)
+@pytest.mark.parametrize("placed", [True, False])
+def test_what_is_typed_gives_what_was_tried_and_the_plans_own_is_of_it(base: PreprocessSpec, *, placed: bool) -> None:
+    tried = _variants(base.resized("squash"), base, placed=placed)
+
+    assert base in tried
+    for spec in tried:
+        words = shlex.split(Tried(spec=spec, name="", accuracy=1, loss=0, images=1).settings())
+        said = dict(word.removeprefix("input.").split("=") for word in words if word != "--set")
+        section = InputSection.model_validate({name: yaml.safe_load(value) for name, value in said.items()})
+        assert section.over(base) == spec
+
+
+def test_the_plans_own_is_judged_however_it_ranks_where_images_are_squashed(planned: Planner) -> None:
+    plan = planned("only_20", input={"size": 20, "mean": 0.1, "std": 0.9, "resize": 24})
+
+    found = try_preprocessings(plan, SilentProgress())
+
+    assert [one.images for one in found if one.spec == plan.parts.preprocess] == [len(plan.parts.dataset.calibration)]
