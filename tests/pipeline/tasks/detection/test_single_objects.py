@@ -122,6 +122,21 @@ def test_a_backbone_that_takes_no_small_image_gets_larger_ones_or_no_lesson(imag
     assert found == [96, None]
 
 
+@pytest.mark.parametrize("answer", [None, []])
+def test_a_backbone_that_fails_on_small_images_in_its_own_way_has_no_lesson(
+    images: TrainingImages, answer: object
+) -> None:
+    class Sized(nn.Module):
+        def forward(self, inputs: torch.Tensor) -> object:
+            assert answer is not None or inputs.shape[-1] == 320
+            return answer
+
+    detector = nn.Module()
+    detector.backbone = Sized()
+
+    assert lesson_of_objects(detector, images, classes=3) is None
+
+
 def test_a_backbone_of_gray_images_learns_from_gray_objects(tmp_path: Path) -> None:
     detector = nn.Module()
     detector.backbone = nn.Conv2d(1, 4, 3)
