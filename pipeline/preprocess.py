@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -20,7 +21,7 @@ from pipeline.image_input import load_image, preprocess_image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CHANNELS", "OF_A_LETTERBOX", "PreprocessSpec"]
+__all__ = ["CHANNELS", "OF_A_LETTERBOX", "PreprocessSpec", "Renormalisation"]
 
 CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
 """How many channels an input of each kind has."""
@@ -29,6 +30,19 @@ OF_A_LETTERBOX = frozenset(("fill", "place"))
 """Keys that say something of a letterbox alone."""
 
 _Positive = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renormalisation:
+    """From inputs of one mean and deviation to those of others.
+
+    Attributes:
+        scale: What each channel is multiplied by.
+        offset: What is added to each then.
+    """
+
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
 
 
 class PreprocessSpec(BaseModel):
@@ -143,6 +157,15 @@ class PreprocessSpec(BaseModel):
         # Of a larger input the smaller one's shorter side comes by rounding, and not back again.
         alike = self.resize == other.at(self.size).resize or self.at(other.size).resize == other.resize
         return self.place == other.place and alike and (one_ratio or self.resize == "squash")
+
+    def renormalising(self, other: PreprocessSpec) -> Renormalisation | None:
+        """From these inputs to those of another one with the same channels; None where they are normalised alike."""
+        if (self.mean, self.std) == (other.mean, other.std):
+            return None
+        return Renormalisation(
+            scale=tuple(a / b for a, b in zip(self.std, other.std, strict=True)),
+            offset=tuple((a - b) / std for a, b, std in zip(self.mean, other.mean, other.std, strict=True)),
+        )
 
     def part_shown(self) -> str:
         """Which part of an image is seen, in words."""

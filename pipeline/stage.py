@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Artifact, ArtifactKind, Json
     from pipeline.models import ModelSource
+    from pipeline.preprocess import Renormalisation
     from pipeline.progress import Progress
     from pipeline.subject import Subject
 
@@ -37,11 +38,13 @@ class Teacher:
         name: For people.
         answers: What it says of every view of every training image.
         network: Itself, for losses on what is inside; None where only its answers are known.
+        renormalised: How it wants what the student is fed, beside which it then runs; None: as it is.
     """
 
     name: str
     answers: Artifact
     network: TrainedNetwork | None = None
+    renormalised: Renormalisation | None = None
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pipeline.artifact import Json
-    from pipeline.stage import Inputs, Stage
+    from pipeline.stage import Inputs, Stage, Teacher
 
 __all__ = ["changes", "key_components", "key_of"]
 
@@ -46,12 +46,19 @@ def key_components(stage: Stage, inputs: Inputs, *, seed: int) -> dict[str, Json
                 "answers": teacher.answers.sha256,
                 "network": teacher.network and teacher.network.artifact.sha256,
                 "source": teacher.network and teacher.network.source.identity(),
+                **_renormalised(teacher),
             }
             for teacher in inputs.teachers
         ],
         "subject": inputs.subject.restricted(stage.reads).identity(),
         "versions": {"python": python_version(), **versions(stage.pins)},
     }
+
+
+def _renormalised(teacher: Teacher) -> dict[str, Json]:
+    """How it wants what the student is fed; nothing where it wants that as it is."""
+    change = teacher.renormalised
+    return {} if change is None else {"renormalised": {"scale": [*change.scale], "offset": [*change.offset]}}
 
 
 def key_of(components: Mapping[str, Json]) -> str:

@@ -31,6 +31,7 @@ from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import CalibrateGraph
 from pipeline.stages.import_onnx import ImportOnnx
 from pipeline.subject import Parts
+from pipeline.tasks.distillation.teaching import INSIDE
 from pipeline.typed_path import typed_path
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from pipeline.data import Dataset
     from pipeline.environment import Machine
     from pipeline.models import ModelSource, WeightsSource
-    from pipeline.preprocess import PreprocessSpec
+    from pipeline.preprocess import PreprocessSpec, Renormalisation
     from pipeline.progress import Progress
     from pipeline.recipe import Recipe
     from pipeline.stage import Stage
@@ -132,6 +133,12 @@ class Plan:
     def question(self, schedule: Schedule) -> AskTeacher:
         """What each teacher is asked before a training of its student."""
         return AskTeacher(views=schedule.asked_views, augment=schedule.augment)
+
+    def renormalising(self, teacher: Parts) -> Renormalisation | None:
+        """What a teacher that runs beside its student makes of what that is fed; None: it runs not, or wants it so."""
+        own, theirs = self.parts.preprocess, teacher.preprocess
+        beside = INSIDE.intersection(self.recipe.distill.losses) and theirs.channels == own.channels
+        return own.renormalising(theirs) if beside else None
 
     def build_stage(
         self, target: Target, *, source: str, precision: Precision, options: Mapping[str, Json] | None = None

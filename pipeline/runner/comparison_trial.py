@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from pipeline.artifact import Json
     from pipeline.chain.plan import Plan
-    from pipeline.preprocess import PreprocessSpec
     from pipeline.store import Store
     from pipeline.subject import Parts
 
@@ -77,23 +76,19 @@ def try_comparison(plan: Plan, store: Store) -> None:
 
 
 def _see_the_same(plan: Plan) -> None:
-    """See that what is fed to the student means the same to the teachers: it is what they are shown in each step."""
+    """See that what the student is fed can be normalised for each teacher, to which it is shown in each step."""
     own = plan.parts.preprocess
     for parts in plan.teachers:
         theirs = parts.preprocess
-        if (theirs.mean, theirs.std, theirs.channels) != (own.mean, own.std, own.channels):
+        if theirs.channels != own.channels:
             losses = ", ".join(sorted(INSIDE & set(plan.recipe.distill.losses)))
             raise UsageError(
                 "a teacher that runs beside its student is fed what the student is fed, and wants it otherwise",
                 where=parts.model.name,
-                got=f"{_told(own)} for losses of {losses}",
-                expected=_told(theirs),
-                fix="feed the student so with input.mean, input.std and input.channels, or leave these losses out",
+                got=f"{own.channels} for losses of {losses}",
+                expected=theirs.channels,
+                fix="feed the student so with input.channels, or leave these losses out",
             )
-
-
-def _told(spec: PreprocessSpec) -> str:
-    return f"mean {list(spec.mean)}, std {list(spec.std)}, {spec.channels}"
 
 
 def _network(parts: Parts) -> nn.Module:

@@ -186,7 +186,14 @@ def _asked(chain: Chain, taught: Sequence[Taught], schedule: Schedule) -> tuple[
         answers = chain.about(parts).execute(
             chain.plan.question(schedule), {ArtifactKind.NETWORK: one.teacher.artifact}
         )
-        found.append(Teacher(name=parts.model.name, answers=answers.artifact, network=one.teacher))
+        found.append(
+            Teacher(
+                name=parts.model.name,
+                answers=answers.artifact,
+                network=one.teacher,
+                renormalised=chain.plan.renormalising(parts),
+            )
+        )
     files = [Teacher(name=one.file.stem, answers=chain.execute(one, {}).artifact) for one in chain.plan.answer_files]
     return tuple(in_named_order(chain.plan.recipe.distill.teachers or (), found, files))
 

@@ -192,7 +192,12 @@ class _Walk:
             answers = cached(question, asked, self._store, seed=recipe.seed)
             told.append(self._told(f"answers of {name}", question, asked, answers))
             network = TrainedNetwork(source=parts.model, artifact=found.artifact)
-            networks.append(None if answers is None else Teacher(name=name, answers=answers.artifact, network=network))
+            change = self._plan.renormalising(parts)
+            networks.append(
+                None
+                if answers is None
+                else Teacher(name=name, answers=answers.artifact, network=network, renormalised=change)
+            )
         for taken in self._plan.answer_files:
             inputs = self._inputs(taken, self._plan.parts)
             found = cached(taken, inputs, self._store, seed=recipe.seed)

@@ -181,11 +181,8 @@ def _renormalising(
 
     An engine that takes bytes normalises them itself.
     """
-    if dtype == "uint8" or (ours.mean, ours.std) == (theirs.mean, theirs.std):
-        return None, None
-    scale = tuple(a / b for a, b in zip(ours.std, theirs.std, strict=True))
-    offset = tuple((a - b) / std for a, b, std in zip(ours.mean, theirs.mean, theirs.std, strict=True))
-    return scale, offset
+    change = None if dtype == "uint8" else ours.renormalising(theirs)
+    return (None, None) if change is None else (change.scale, change.offset)
 
 
 def _joined(chain: Chain, engines: Sequence[Artifact], answers: Sequence[Json]) -> Artifact:

@@ -142,7 +142,12 @@ class Distill(Teaching, FirstLesson):
             return
         answers = [TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers]
         inside = inside_losses(
-            self, network, lambda: _networks(inputs.teachers), images, self._named_pairs(inputs.teachers)
+            self,
+            network,
+            lambda: _networks(inputs.teachers),
+            images,
+            self._named_pairs(inputs.teachers),
+            [teacher.renormalised for teacher in inputs.teachers if teacher.network is not None],
         )
         try:
             yield TaughtLoss(task, network, images, answers, self, smoothing=smoothing, inside=inside)

@@ -13,12 +13,14 @@ from torch.nn import functional
 from pipeline.errors import UsageError
 from pipeline.tasks.distillation.precision import at_least_single
 from pipeline.tasks.distillation.teaching import OF_LAYERS
+from pipeline.training.renormalised import renormalised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
+    from pipeline.preprocess import Renormalisation
     from pipeline.training.images import Batch
 
 __all__ = ["FeatureLosses", "LayerPair", "attention", "pairs_by_name", "pairs_by_resolution"]
@@ -172,6 +174,7 @@ class FeatureLosses(nn.Module):
         images: A few inputs, to find the pairs by.
         weights: Of ``features`` and ``attention``; what is lacking is not compared.
         named: Of each teacher the pairs that are named, the student's layer first; none: by resolution.
+        changes: How each teacher wants what the student is fed; none: as it is.
 
     Raises:
         UsageError: when there is nothing to compare, or not what is named.
@@ -184,9 +187,11 @@ class FeatureLosses(nn.Module):
         images: Tensor,
         weights: Mapping[str, float],
         named: Sequence[Mapping[str, str]] = (),
+        changes: Sequence[Renormalisation | None] = (),
     ) -> None:
         super().__init__()
         self._weights = {name: weights[name] for name in OF_LAYERS if name in weights}
+        self._changes = changes or [None] * len(teachers)
         self._teachers = [teacher.eval().requires_grad_(requires_grad=False) for teacher in teachers]
         self.pairs = [
             pairs_by_name(student, teacher, images, pairs) if pairs else pairs_by_resolution(student, teacher, images)
@@ -206,9 +211,10 @@ class FeatureLosses(nn.Module):
         """A scalar, after the student has run on the batch."""
         total = batch.inputs.new_zeros(())
         projections = iter(self.projections)
-        for teacher, watch, pairs in zip(self._teachers, self._theirs, self.pairs, strict=True):
+        of_each = zip(self._teachers, self._changes, self._theirs, self.pairs, strict=True)
+        for teacher, change, watch, pairs in of_each:
             with torch.no_grad():
-                teacher.to(batch.inputs.device)(batch.inputs)
+                teacher.to(batch.inputs.device)(renormalised(batch.inputs, change))
             for pair in pairs:
                 ours, theirs = self._ours.seen[pair.student], at_least_single(watch.seen[pair.teacher])
                 if "features" in self._weights:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from pipeline.preprocess import Renormalisation
     from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.training.images import Batch
 
@@ -65,6 +66,7 @@ def inside_losses(
     teachers: Callable[[], Sequence[nn.Module]],
     images: LookedAt,
     named: Sequence[Mapping[str, str]] = (),
+    changes: Sequence[Renormalisation | None] = (),
 ) -> InsideLosses | None:
     """What of the losses looks inside, ready to watch the student; None where nothing does.
 
@@ -74,6 +76,7 @@ def inside_losses(
         teachers: Loads those networks that are there; called where they are needed.
         images: Of the training.
         named: Of each of those networks the pairs of layers that are named, the student's first; none: by resolution.
+        changes: How each of those networks wants what the student is fed; none: as it is.
 
     Raises:
         UsageError: when networks are to be compared and no teacher's is there, or none has anything that fits.
@@ -91,8 +94,8 @@ def inside_losses(
     shown = images.first(_LOOKED_AT)
     parts: list[FeatureLosses | PyramidLosses | HeadLosses] = []
     if of_layers := {name: wanted[name] for name in OF_LAYERS if name in wanted}:
-        parts.append(FeatureLosses(student, networks, shown, of_layers, named))
-    pyramids = TeacherPyramids(networks)
+        parts.append(FeatureLosses(student, networks, shown, of_layers, named, changes))
+    pyramids = TeacherPyramids(networks, changes)
     if OF_PYRAMIDS in wanted:
         parts.append(PyramidLosses(student, pyramids, shown, wanted[OF_PYRAMIDS]))
     if of_heads := {name: wanted[name] for name in OF_HEADS if name in wanted}:

@@ -10,11 +10,14 @@ from torch import nn
 from pipeline.errors import UsageError
 from pipeline.models.raw_detector import kind_of
 from pipeline.tasks.detection.deployable.geometry import pyramid
+from pipeline.training.renormalised import renormalised
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+
+    from pipeline.preprocess import Renormalisation
 
 __all__ = ["TeacherPyramids", "backbone_of", "pyramid_of"]
 
@@ -24,24 +27,27 @@ class TeacherPyramids:
 
     Args:
         networks: The teachers; are not trained, and end in evaluation mode.
+        changes: How each wants the inputs; none: as they are.
 
     Attributes:
         networks: The same.
     """
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], changes: Sequence[Renormalisation | None] = ()) -> None:
         self.networks = tuple(network.eval().requires_grad_(requires_grad=False) for network in networks)
+        self._changes = changes or [None] * len(self.networks)
         self._latest: tuple[Tensor | None, list[Mapping[str, Tensor]]] = (None, [])
 
     def of(self, inputs: Tensor) -> list[Mapping[str, Tensor]]:
         """Of each teacher its levels by name, (batch, channels, height, width) each.
 
         Args:
-            inputs: (batch, channels, height, width); the teachers go where they are.
+            inputs: Of the student, (batch, channels, height, width); the teachers go where they are.
         """
         if self._latest[0] is not inputs:
+            both = zip(self.networks, self._changes, strict=True)
             with torch.no_grad():
-                found = [pyramid_of(network.to(inputs.device), inputs) for network in self.networks]
+                found = [pyramid_of(one.to(inputs.device), renormalised(inputs, change)) for one, change in both]
             self._latest = (inputs, found)
         return self._latest[1]
 

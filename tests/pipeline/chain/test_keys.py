@@ -19,7 +19,7 @@ from pipeline.artifact import Artifact, ArtifactKind, FileEntry
 from pipeline.chain.keys import changes, key_components, key_of
 from pipeline.data.dataset import Dataset, Sample
 from pipeline.models.source import ModelSource, WeightsSource
-from pipeline.preprocess import PreprocessSpec
+from pipeline.preprocess import PreprocessSpec, Renormalisation
 from pipeline.preprocess_section import InputSection
 from pipeline.stage import Inputs, Stage, Teacher, TrainedNetwork
 from pipeline.stages.answers import AskTeacher
@@ -285,8 +285,9 @@ def test_a_part_of_the_subject_changes_the_key_where_the_stage_reads_it_and_only
         (replace(TEACHER, network=replace(NETWORK, source=replace(NETWORK.source, name="resnet101"))),),
         (replace(TEACHER, network=replace(NETWORK, artifact=_artifact(ArtifactKind.NETWORK, "other"))),),
         (replace(TEACHER, network=None),),
+        (replace(TEACHER, renormalised=Renormalisation(scale=(2.0,) * 3, offset=(0.0,) * 3)),),
     ],
-    ids=["none", "one more", "other answers", "another network", "other weights", "answers alone"],
+    ids=["none", "one more", "other answers", "another network", "other weights", "answers alone", "otherwise fed"],
 )
 def test_the_teachers_change_the_key(teachers: tuple[Teacher, ...]) -> None:
     assert _key(STAGES["distill"], replace(INPUTS, teachers=teachers)) != _key(STAGES["distill"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import UsageError
+from pipeline.models.source import ModelSource
+from pipeline.models.weights_preprocess import weights_preprocess
 from pipeline.preprocess_section import InputSection
 from pipeline.progress import SilentProgress
-from pipeline.runner.comparison_trial import try_comparison
+from pipeline.runner.comparison_trial import _see_the_same, try_comparison
 from pipeline.runner.preflight import preflight
 
 if TYPE_CHECKING:
@@ -69,16 +72,35 @@ def test_where_nothing_inside_is_compared_or_nobody_teaches_no_network_is_built(
     try_comparison(alone, store)
 
 
-def test_a_teacher_that_wants_to_be_fed_otherwise_cannot_run_beside_its_student(
-    tiny_recipe: Recipe, store: Store
-) -> None:
+def test_a_teacher_that_wants_other_channels_cannot_run_beside_its_student(tiny_recipe: Recipe, store: Store) -> None:
     (teacher, *_) = tiny_recipe.distill.teachers or ()
-    fed = {teacher: InputSection.model_validate({"mean": [0.4] * 3})}
+    fed = {teacher: InputSection(channels="BGR")}
     plan = _plan(tiny_recipe, store, str(teacher), losses={"attention": 1.0}, teacher_input=fed)
     with pytest.raises(UsageError, match="is fed what the student is fed") as raised:
         try_comparison(plan, store)
 
-    assert "mean [0.4" in (raised.value.expected or "")
+    assert raised.value.expected == "BGR"
+    assert plan.renormalising(plan.teachers[0]) is None
+
+
+def test_one_that_wants_another_mean_and_deviation_is_fed_so_beside_it(tiny_recipe: Recipe, store: Store) -> None:
+    """As the detectors in the first example of docs/detection.md, where both have published weights."""
+    (teacher, *_) = tiny_recipe.distill.teachers or ()
+    student, other = (
+        weights_preprocess(ModelSource(origin="torchvision", name=name, task="detection"))
+        for name in ("ssdlite320_mobilenet_v3_large", "retinanet_resnet50_fpn_v2")
+    )
+    plan = _plan(tiny_recipe, store, str(teacher), losses={"attention": 1.0})
+    plan = replace(plan.fed(student), teachers=(replace(plan.teachers[0], preprocess=other),))
+    _see_the_same(plan)
+
+    change = plan.renormalising(plan.teachers[0])
+    assert change is not None
+    assert change.scale[0] == pytest.approx(0.5 / 0.229)
+    assert change.offset[0] == pytest.approx((0.5 - 0.485) / 0.229)
+    alone = plan.recipe.distill.model_copy(update={"losses": {"kd": 1.0}})
+    asked = replace(plan, recipe=plan.recipe.model_copy(update={"distill": alone}))
+    assert asked.renormalising(asked.teachers[0]) is None
 
 
 def test_a_pair_of_layers_that_are_not_there_is_refused_before_any_training(tiny_recipe: Recipe, store: Store) -> None:

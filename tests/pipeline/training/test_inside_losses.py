@@ -7,9 +7,12 @@ import torch
 from torch import nn
 
 from pipeline.errors import UsageError
+from pipeline.preprocess import PreprocessSpec
 from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.feature_pairs import FeatureLosses
+from pipeline.training.images import Batch
 from pipeline.training.inside_losses import inside_losses
+from pipeline.training.teacher_pyramids import TeacherPyramids
 
 
 def _network(channels: int) -> nn.Sequential:
@@ -42,3 +45,24 @@ def test_once_released_nothing_is_watched() -> None:
     found.release()
 
     assert not any(module._forward_hooks for module in student.modules())
+
+
+def test_a_teacher_is_shown_what_the_student_is_fed_as_it_wants_it() -> None:
+    ours, theirs = PreprocessSpec(size=16, mean=0.5, std=0.5), PreprocessSpec(size=16)
+    pixels = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    mean, std = (torch.tensor(one)[:, None, None] for one in (theirs.mean, theirs.std))
+    inputs, change = (pixels - 0.5) / 0.5, ours.renormalising(theirs)
+    student, teacher, seen = _network(4), _network(8), list[torch.Tensor]()
+    teaching = Teaching(losses={"attention": 1.0})
+    found = inside_losses(teaching, student, lambda: [teacher], _Images(), changes=[change])
+    teacher[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    student(inputs)
+    assert found is not None
+    found(Batch(indices=torch.arange(2), inputs=inputs, labels=torch.zeros(2), view=0))
+    detector = nn.Module()
+    detector.backbone = nn.Identity()
+    (levels,) = TeacherPyramids([detector], [change]).of(inputs)
+
+    for shown in (seen[-1], levels["0"]):
+        torch.testing.assert_close(shown, (pixels - mean) / std)
+    assert theirs.renormalising(theirs) is None
