@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ CELL_COLUMNS = (
 
 _SHORT = frozenset({"missed", "regressed"})
 _EARLIER = "figures of an earlier run; this one has not come to its end"
+_SHARE = re.compile(r"(?<![\d.])\d+(?= %)")
+_ITS_PLACE = "\0"
 _AXES = ("model", "data", "recipe", "target", "device")
 
 
@@ -172,10 +175,23 @@ def failures(report: FleetReport) -> list[tuple[str, str, str]]:
 
 
 def notes(report: FleetReport) -> list[tuple[str, str]]:
-    """What to know of the figures, such as that the machine was busy: the cells it is said of, and a text."""
-    found: dict[str, list[str]] = {}
+    """What to know of the figures, such as that the machine was busy: the cells it is said of, and a text.
+
+    Texts that differ in one whole percentage alone are one, with the least and the most.
+    """
+    found: dict[str, tuple[dict[str, None], list[int]]] = {}
     for cell in report.cells:
         told = cell.figures.notes if cell.figures else ()
         for text in (_EARLIER, *told) if _is_earlier(cell) else told:
-            found.setdefault(text, []).append(cell.name)
-    return [("" if len(names) == len(report.cells) else ", ".join(names), text) for text, names in found.items()]
+            shares = [int(share) for share in _SHARE.findall(text)]
+            names, all_shares = found.setdefault(_SHARE.sub(_ITS_PLACE, text) if len(shares) == 1 else text, ({}, []))
+            names[cell.name] = None
+            all_shares += shares if len(shares) == 1 else []
+    return [
+        ("" if len(names) == len(report.cells) else ", ".join(names), text.replace(_ITS_PLACE, _span(shares)))
+        for text, (names, shares) in found.items()
+    ]
+
+
+def _span(shares: Sequence[int]) -> str:
+    return " to ".join(map(str, sorted({min(shares), max(shares)}))) if shares else _ITS_PLACE

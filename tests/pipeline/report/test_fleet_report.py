@@ -231,6 +231,20 @@ def test_a_note_is_told_once_with_the_cells_it_is_about(fleet: FleetReport) -> N
     assert notes(fleet) == [("resnet18 ort-cpu, resnet50 ort-cpu", "the machine was busy")]
 
 
+def test_notes_that_differ_in_one_percentage_are_one() -> None:
+    busy = "other programs took {} % of the cores' time"
+    cells = (
+        _cell("a", "ort-cpu", _figures(0.001, 0.9, notes=(busy.format(35), busy.format(99), "{} of 10.24 %"))),
+        _cell("b", "ort-cpu", _figures(0.001, 0.9, notes=(busy.format(4), "5 % of 10 %", "{} of 10.25 %"))),
+    )
+    found = notes(FleetReport(edgewright="0.1.0", fleet="f", cells=cells))
+    assert found[:3] == [
+        ("", busy.format("4 to 99")),
+        ("a ort-cpu", "{} of 10.24 %"),
+        ("b ort-cpu", "5 % of 10 %"),
+    ]
+
+
 def test_what_others_typed_is_escaped(fleet: FleetReport) -> None:
     bad = "<script>alert(1)</script>"
     cells = (
