@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 from pipeline.fleet.cell_run import run_cell
@@ -42,6 +43,8 @@ def work(cell: int, order: Order, board: Any) -> CellEnd:  # noqa: ANN401 - a ha
     machine = ray.get_runtime_context().get_node_id()
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)  # so that its measuring processes can be ended together with it
+    # Ray lets the kernel forget children that ended: their exit codes, and the CPU time that tells ours from others'.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     group = os.getpgrp()
     board.tell.remote(cell, "", machine, group)
     return run_cell(order, lambda stage: board.tell.remote(cell, stage, machine, group))
