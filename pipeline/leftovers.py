@@ -91,15 +91,23 @@ def file_beside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def holding(path: Path) -> Iterator[None]:
+def holding(path: Path, *, make: bool = False, wait: bool = True) -> Iterator[None]:
     """Hold a file or a folder, so that nobody sweeps it; whoever else wants to hold it waits.
 
     Where the file system has no locks for it nothing is held: what cannot be locked is not swept either.
+
+    Args:
+        path: Of the file or folder.
+        make: Make an empty file where there is none.
+        wait: For another one that holds it.
+
+    Raises:
+        BlockingIOError: when another one holds it, and is not waited for.
     """
-    handle = opened_to_lock(path)
+    handle = opened_to_lock(path, os.O_CREAT if make else 0)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise

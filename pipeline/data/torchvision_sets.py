@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from pipeline.data.only_https import only_https
 from pipeline.data.publish import publish_folder
 from pipeline.data.sealed_folder import is_as_written, publish_sealed
 from pipeline.errors import DataError
-from pipeline.leftovers import holding, opened_to_lock
+from pipeline.leftovers import holding
 from pipeline.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -98,8 +97,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """While no other process is within it for the same folder."""
     lock = folder.with_name(f".{folder.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    os.close(opened_to_lock(lock, os.O_CREAT))  # in a shared cache it may be another user's
-    with holding(lock):
+    with holding(lock, make=True):  # in a shared cache it may be another user's
         yield
 
 

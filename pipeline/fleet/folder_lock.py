@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
-from pipeline.leftovers import NO_LOCKS, opened_to_lock
+from pipeline.leftovers import holding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,16 +27,10 @@ def folder_of_ones_own(folder: Path) -> Iterator[None]:
         UsageError: when another one holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = opened_to_lock(folder / _LOCK, os.O_CREAT)
-    try:
+    with ExitStack() as held:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(holding(folder / _LOCK, make=True, wait=False))
         except BlockingIOError as error:
             fix = "wait for its end, or name another folder by --out"
             raise UsageError("another fleet writes here", where=str(folder), fix=fix) from error
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
         yield
-    finally:
-        os.close(handle)
