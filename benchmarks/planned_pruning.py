@@ -212,11 +212,15 @@ def _only_budget(recipe: Recipe) -> Budget:
     """That of its goal.
 
     Raises:
-        UsageError: where there is none, or several.
+        UsageError: where there is none, or several; also where blocks may go.
     """
     budgets = recipe.goal.budgets()
     if len(budgets) != 1:
         raise UsageError("networks are compared by one quantity", where="goal", got=f"{len(budgets)} of them")
+    if recipe.prune.blocks:
+        raise UsageError(
+            "channels alone are compared", where="prune.blocks", got=f"{recipe.prune.blocks}", expected="0"
+        )
     return budgets[0]
 
 
