@@ -216,7 +216,12 @@ def _only_budget(recipe: Recipe) -> Budget:
     """
     budgets = recipe.goal.budgets()
     if len(budgets) != 1:
-        raise UsageError("networks are compared by one quantity", where="goal", got=f"{len(budgets)} of them")
+        raise UsageError(
+            "networks are compared by one quantity",
+            where="goal",
+            got=f"{len(budgets)} of them",
+            fix="write one into the recipe, for example goal: {latency: 0.5x}",
+        )
     if recipe.prune.blocks:
         raise UsageError(
             "channels alone are compared", where="prune.blocks", got=f"{recipe.prune.blocks}", expected="0"
