@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
 from benchmarks.reliability.campaign import SMALLEST
 from benchmarks.reliability.further_jobs import BOXES, TAUGHT
 from benchmarks.reliability.outcome import Outcome, timed
-from benchmarks.reliability.tiny_job import kill
+from benchmarks.reliability.tiny_job import Ended, kill
 
 if TYPE_CHECKING:
     from benchmarks.reliability.campaign import Campaign
+    from benchmarks.reliability.tiny_job import Running
 
 __all__ = ["killed"]
 
@@ -25,7 +27,7 @@ def killed(campaign: Campaign, tries: int) -> Outcome:
     """Kill runs at random times, up to four times in a row, and let the last one of each row go to its end.
 
     Each row is of another job in turn: a classifier that is pruned, one that is taught and brought to a goal, a
-    detector.
+    detector. A run that ends before its kill is no try, and has to end well all the same.
     """
     chance, job = campaign.chance("killed"), campaign.job
     with timed(
@@ -39,13 +41,13 @@ def killed(campaign: Campaign, tries: int) -> Outcome:
             recipe, delays = _JOBS[row % len(_JOBS)], []
             for _ in range(min(_IN_A_ROW, tries - outcome.tries)):
                 delays.append(round(chance.uniform(0, campaign.sound(recipe).wall_s), 2))
-                process = campaign.deploy(cache, out, recipe)
-                try:
-                    process.communicate(timeout=delays[-1])
-                    ended += 1
-                except subprocess.TimeoutExpired:
-                    kill(process)
+                end = _killed_after(delays[-1], campaign.deploy(cache, out, recipe))
+                if end is None:
                     outcome.tried()
+                    continue
+                ended += 1
+                if failure := _not_sound(campaign, recipe, end):
+                    outcome.failures.append(f"{recipe} to be killed after {delays} s: a run {failure}")
             if failure := _failure(campaign, row, recipe):
                 outcome.failures.append(f"{recipe} killed after {delays} s: {failure}")
             for folder in (cache, out):
@@ -56,13 +58,30 @@ def killed(campaign: Campaign, tries: int) -> Outcome:
     return outcome
 
 
+def _killed_after(delay_s: float, process: Running) -> Ended | None:
+    """Kill a run after so long; how it ended when it did so before that, else None."""
+    try:
+        out, err = process.communicate(timeout=delay_s)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        out, err = process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            return None
+    assert process.returncode is not None  # noqa: S101 - it has ended
+    return Ended(code=process.returncode, out=out, err=err)
+
+
+def _not_sound(campaign: Campaign, recipe: str, end: Ended) -> str | None:
+    """What is wrong about a run's end and its bundle; None where nothing is."""
+    if end.code:
+        return f"ended with {end.code}: {end.err.strip()[-300:]}"
+    return None if end.digest == campaign.sound(recipe).digest else f"made another bundle, {end.digest[:12]}"
+
+
 def _failure(campaign: Campaign, row: int, recipe: str) -> str | None:
     job = campaign.job
     cache, out = job.folder / f"killed-{row}", job.folder / f"killed-{row}-out"
-    done = job.ended(campaign.deploy(cache, out, recipe))
-    if done.code:
-        return f"the next run ended with {done.code}: {done.err.strip()[-300:]}"
-    if done.digest != campaign.sound(recipe).digest:
-        return f"another bundle, {done.digest[:12]}"
+    if failure := _not_sound(campaign, recipe, job.ended(campaign.deploy(cache, out, recipe))):
+        return f"the next run {failure}"
     left = [path.name for path in out.iterdir() if path.name.startswith(".")]
     return f"left beside the bundle: {left}" if left else job.store_failure(cache)

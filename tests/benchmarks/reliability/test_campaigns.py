@@ -13,11 +13,13 @@ import pytest
 
 from benchmarks.reliability import edited_bundle as edited
 from benchmarks.reliability import flipped_unfinished, hostile_input, tiny_job
-from benchmarks.reliability.campaign import Campaign, begin
+from benchmarks.reliability import killed as killed_runs
+from benchmarks.reliability.campaign import SMALLEST, Campaign, Sound, begin
 from benchmarks.reliability.changed_keys import IRRELEVANT, RELEVANT, changed_keys
 from benchmarks.reliability.edits import changed
 from benchmarks.reliability.flipped_store import flipped_index, flipped_store
 from benchmarks.reliability.full_disk import full_disk, full_disk_publishing, lacking_space, refused_calls
+from benchmarks.reliability.further_jobs import BOXES
 from benchmarks.reliability.killed import killed
 from benchmarks.reliability.killed_publishing import evenly, killed_calls, killed_publishing
 from benchmarks.reliability.little_memory import lacking_memory, little_memory
@@ -160,12 +162,6 @@ def test_seeded_defects_are_seen(campaign: Campaign) -> None:
 
 
 @pytest.mark.slow
-def test_another_bundle_is_a_failure(campaign: Campaign) -> None:
-    (failure,) = killed(replace(campaign, digest="another"), 1).failures
-    assert "another bundle" in failure
-
-
-@pytest.mark.slow
 def test_a_bundle_that_was_not_edited_is_a_failure(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edited, "EDITS", (lambda _root, _chance: "nothing",))
     outcome = edited.edited_bundle(campaign, 2)
@@ -234,6 +230,55 @@ class _EndsAtOnce:
         return "  bundle sha256 0\n", ""
 
     def send_signal(self, number: signal.Signals) -> None: ...
+
+
+class _Runs:
+    """One that goes on until it is killed, or ends with a code and a bundle."""
+
+    pid = 0
+
+    def __init__(self, code: int | None, digest: str = "sound") -> None:
+        self.returncode: int | None = None
+        self._code, self._digest = code, digest
+
+    def communicate(self, *, timeout: float | None = None) -> tuple[str, str]:
+        if self._code is None and timeout is not None:
+            raise subprocess.TimeoutExpired("deploy", timeout)
+        self.returncode = -signal.SIGKILL if self._code is None else self._code
+        return f"  bundle sha256 {self._digest}\n", "what it said"
+
+    def send_signal(self, number: signal.Signals) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("second", "last", "failures"),
+    [
+        (_Runs(0), _Runs(0), []),
+        (_Runs(70), _Runs(0), ["a run ended with 70: what it said"]),
+        (_Runs(0, "other"), _Runs(0), ["a run made another bundle, other"]),
+        (_Runs(0), _Runs(6), ["the next run ended with 6: what it said"]),
+        (_Runs(0), _Runs(0, "other"), ["the next run made another bundle, other"]),
+    ],
+)
+def test_a_run_that_ends_before_its_kill_has_to_end_well(
+    paper: Campaign, monkeypatch: pytest.MonkeyPatch, second: _Runs, last: _Runs, failures: list[str]
+) -> None:
+    runs = iter([_Runs(None), second, last, _Runs(None), _Runs(0)])
+
+    def deploy(_campaign: Campaign, _cache: Path, out: Path, _recipe: str) -> _Runs:
+        out.mkdir(exist_ok=True)
+        return next(runs)
+
+    monkeypatch.setattr(Campaign, "deploy", deploy)
+    monkeypatch.setattr(killed_runs, "kill", lambda _: None)
+    monkeypatch.setattr(TinyJob, "store_failure", lambda *_: None)
+    sounds = dict.fromkeys((SMALLEST, BOXES), Sound(digest="sound", wall_s=1.0))
+
+    outcome = killed(replace(paper, sounds=sounds), 2)
+
+    assert outcome.tries == 2
+    assert [failure.partition(" s: ")[2] for failure in outcome.failures] == failures
+    assert outcome.notes == ["1 more runs had ended before they were to be killed"]
 
 
 @pytest.mark.parametrize("tries", [1, 4])
