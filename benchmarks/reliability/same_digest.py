@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmarks.reliability.campaign import Campaign
     from benchmarks.reliability.tiny_job import TinyJob
 
-__all__ = ["SURROUNDINGS", "same_digest"]
+__all__ = ["SURROUNDINGS", "named", "same_digest"]
 
 _CANARY = "canary"
 _SECRETS = {"USER": "canary-user", "LOGNAME": "canary-user", "SECRET_OF_MINE": "canary-secret"}
@@ -88,15 +88,23 @@ def _failure(campaign: Campaign, number: int, surroundings: Surroundings) -> str
         return f"ended with {done.code}: {done.err.strip()[-300:]}"
     if done.digest != campaign.digest:
         return f"another bundle, {done.digest[:12]}"
-    written = {str(path): path.read_bytes() for path in (there.folder / out).rglob("*") if path.is_file()}
-    written |= {"what is printed": f"{done.out}{done.err}".encode()}
     words = (_CANARY, str(job.folder))
-    found = [
-        f"{Path(place).name} names {word}" for place, text in written.items() for word in words if word.encode() in text
-    ]
+    found = named(there.folder / out, words)
+    found += [f"what is printed names {word}" for word in words if word in f"{done.out}{done.err}"]
     for folder in (home, there.folder / out):
         shutil.rmtree(folder, ignore_errors=True)
     return ", ".join(found) or None
+
+
+def named(folder: Path, words: Sequence[str]) -> list[str]:
+    """Which of these words stand in the files below a folder, or in a name there."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        content = path.read_bytes() if path.is_file() else b""
+        found += [f"the name {name} has {word}" for word in words if word in name]
+        found += [f"{name} names {word}" for word in words if word.encode() in content]
+    return found
 
 
 def _elsewhere(job: TinyJob, home: Path) -> TinyJob:

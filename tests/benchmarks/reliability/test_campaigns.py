@@ -27,7 +27,7 @@ from benchmarks.reliability.mutated_records import mutated_records
 from benchmarks.reliability.no_connection import connections, no_connection
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.publisher import Publisher
-from benchmarks.reliability.same_digest import SURROUNDINGS, same_digest
+from benchmarks.reliability.same_digest import SURROUNDINGS, named, same_digest
 from benchmarks.reliability.sealed import identity
 from benchmarks.reliability.seeded_defects import DEFECTS, seeded_defects
 from benchmarks.reliability.signalled import signalled
@@ -364,6 +364,19 @@ def test_a_call_to_another_machine_is_seen_and_one_to_this_one_is_not(tmp_path: 
         file.write("13 connect(4, {sa_family=AF_INET6, sin6_port=htons(443)}, 28) = -1 ENETUNREACH\n")
         file.write('13 sendto(4, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(53)}, 16) = 1\n')
     assert connections(log) == ["connect AF_INET6", "sendto AF_INET"]
+
+
+def test_a_word_is_found_in_contents_and_in_names_of_files_and_folders(tmp_path: Path) -> None:
+    (tmp_path / "of-canary").mkdir()
+    (tmp_path / "of-canary" / "x.canary-host").touch()
+    (tmp_path / "text").write_text("by canary-user", encoding="utf-8")
+    (tmp_path / "sound").write_text("by nobody", encoding="utf-8")
+    assert named(tmp_path, ["canary-host", "canary-user", "of-canary"]) == [
+        "the name of-canary has of-canary",
+        "the name of-canary/x.canary-host has canary-host",
+        "the name of-canary/x.canary-host has of-canary",
+        "text names canary-user",
+    ]
 
 
 def test_so_many_changes_matter_and_so_many_do_not() -> None:

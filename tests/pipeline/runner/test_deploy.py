@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from benchmarks.reliability.same_digest import named
 from exporters.bundle import read_bundle
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
@@ -238,12 +239,14 @@ def test_nothing_that_is_written_names_a_user_a_home_or_a_host(
 
     run = _run(recipe, Store(kept / "store"), kept / "elsewhere")
 
-    files = [path for path in run.deployed.folder.rglob("*") if path.is_file()]
-    found = {path.name: [w for w in (b"canary", str(tmp_path).encode()) if w in path.read_bytes()] for path in files}
-    assert {name: words for name, words in found.items() if words} == {}
+    folder = run.deployed.folder
+    assert named(folder, ["canary", str(tmp_path)]) == []
     host = re.compile(rf"\b{re.escape(platform.node())}\b")
-    assert [path.name for path in files if host.search(path.read_bytes().decode(errors="replace"))] == []
-    again = _run(read_recipe(run.deployed.folder / "recipe.yaml", {}), Store(kept / "store"), kept / "third")
+    written = list(folder.rglob("*"))
+    assert [path.name for path in written if host.search(path.relative_to(folder).as_posix())] == []
+    contents = {path.name: path.read_bytes().decode(errors="replace") for path in written if path.is_file()}
+    assert [name for name, content in contents.items() if host.search(content)] == []
+    again = _run(read_recipe(folder / "recipe.yaml", {}), Store(kept / "store"), kept / "third")
     assert set(again.statuses().values()) == {"cached"}
     assert again.deployed.report.bundle.sha256 == run.deployed.report.bundle.sha256
 
