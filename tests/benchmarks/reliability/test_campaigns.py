@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import ANY
 
 import pytest
 
@@ -33,13 +35,18 @@ from benchmarks.reliability.seeded_defects import DEFECTS, seeded_defects
 from benchmarks.reliability.signalled import signalled
 from benchmarks.reliability.tiny_job import Ended, TinyJob, make_tiny_job
 from benchmarks.reliability.together import together
+from pipeline.artifact import ArtifactKind, sha256_of_json
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.progress import SilentProgress
 from pipeline.recipe.reading import read_recipe
 from pipeline.runner import publish
 from pipeline.runner.deploy import deploy
-from pipeline.store import Store
+from pipeline.store import KeyRecord, Store
+from pipeline.upkeep.check import check
+
+if TYPE_CHECKING:
+    from pipeline.artifact import Json
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +286,48 @@ def test_a_run_that_ends_before_its_kill_has_to_end_well(
     assert outcome.tries == 2
     assert [failure.partition(" s: ")[2] for failure in outcome.failures] == failures
     assert outcome.notes == ["1 more runs had ended before they were to be killed"]
+
+
+def _stored(campaign: Campaign) -> None:
+    """A store with an artifact of one file and one of three, a key and a record."""
+    store = Store(campaign.cache)
+    for count in (1, 3):
+        with store.workspace() as folder:
+            for number in range(count):
+                (folder / f"file-{number}").write_text(f"{count} {number}", encoding="utf-8")
+            made = store.commit(ArtifactKind.NETWORK, folder, {})
+    components: dict[str, Json] = {"stage": "baseline"}
+    store.remember(
+        sha256_of_json(components), KeyRecord(artifact_sha256=made.sha256, components=components, wall_s=1.0, notes=())
+    )
+    store.put_record("latency", "0", {"p50_s": 1.0})
+
+
+@pytest.mark.parametrize(("vouches", "unnamed"), [(False, []), (True, ["file-0", "file-0", "file-1", "file-2"])])
+def test_each_file_of_an_artifact_is_flipped_where_nothing_else_of_it_is(
+    paper: Campaign, monkeypatch: pytest.MonkeyPatch, *, vouches: bool, unnamed: list[str]
+) -> None:
+    _stored(paper)
+    if vouches:
+        monkeypatch.setattr("pipeline.store.FileEntry.of", lambda *_: ANY)
+
+    def look(_job: TinyJob, cache: Path) -> tuple[int, set[str]]:
+        named = {damage.path for damage in check(cache, repair=False).damaged}
+        return 6 if named else 0, named
+
+    monkeypatch.setattr(TinyJob, "check", look)
+    for starts in ("deploy", "start"):
+        monkeypatch.setattr(Campaign, starts, lambda *_: _Runs(0))
+    monkeypatch.setattr(TinyJob, "store_failure", lambda *_: None)
+
+    outcome = flipped_store(replace(paper, digest="sound"), 1)
+
+    assert outcome.tries == 2 + 4 + 2
+    missed = [failure for failure in outcome.failures if "was not named" in failure]
+    assert sorted(failure.split("/")[-1].split()[0] for failure in missed) == unnamed
+    unseen = [failure for failure in outcome.failures if "store check ended with 0" in failure]
+    assert len(unseen) == len(set(unnamed))
+    assert len(outcome.failures) == len(missed) + len(unseen)
 
 
 @pytest.mark.parametrize("tries", [1, 4])
