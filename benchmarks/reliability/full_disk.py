@@ -26,6 +26,10 @@ _RESOURCE = 7
 _SYNCED = frozenset({"write", "pwrite64", "fsync", "rename", "renameat", "renameat2"})
 """Calls besides those that make files which a full disk can refuse."""
 _STEPS = 10
+_PROMISE_OF_PUBLISHING = (
+    "No space at a system call of publishing: exit code 7, what was needed is said, the earlier bundle stays, nothing "
+    "is left lying, and the next run makes the undisturbed one"
+)
 _BLOCK_BYTES = 4096
 
 _GROWS = """
@@ -70,35 +74,34 @@ def full_disk(campaign: Campaign, tries: int) -> Outcome:
 
 def full_disk_publishing(campaign: Campaign, tries: int) -> Outcome:
     """Let each call of publishing fail that a full disk can refuse; of too many calls evenly spread ones."""
-    with Publisher(campaign) as publisher:
-        return refused_calls(campaign, publisher, tries)
+    with timed(_PROMISE_OF_PUBLISHING, campaign.shown) as outcome, Publisher(campaign) as publisher:
+        _refuse(campaign, publisher, tries, outcome)
+    return outcome
 
 
 def refused_calls(campaign: Campaign, publisher: Publisher, tries: int) -> Outcome:
     """The same by a publisher that has been started."""
-    with timed(
-        "No space at a system call of publishing: exit code 7, what was needed is said, the earlier bundle stays, "
-        "nothing is left lying, and the next run makes the undisturbed one",
-        campaign.shown,
-    ) as outcome:
-        earlier = earlier_results(campaign)
-        over = Path(shutil.copytree(earlier, campaign.job.folder / "full-earlier"))
-        calls = [call for call in publisher.calls(over) if call.makes or call.name in _SYNCED]
-        for number, call in enumerate(evenly(calls, tries)):
-            out = campaign.job.folder / f"full-{number}"
-            shutil.copytree(earlier, out)
-            code, err = publisher.publish(out, disturbed=f"{call.name}:error=ENOSPC:when={call.number}")
-            harmless = (
-                code == 0 and identity(out / "bundle") == campaign.digest
-            )  # such as making a folder that is there
-            failure = None if harmless else lacking_space(code, err)
-            failure = failure or standing(campaign, out, earlier)
-            if hidden := [path.name for path in out.rglob(".*")]:
-                failure = failure or f"left lying: {hidden}"
-            failure = failure or resumed(campaign, publisher, out)
-            outcome.tried(failure and f"no space at {call.name} {call.number}: {failure}")
-            shutil.rmtree(out)
+    with timed(_PROMISE_OF_PUBLISHING, campaign.shown) as outcome:
+        _refuse(campaign, publisher, tries, outcome)
     return outcome
+
+
+def _refuse(campaign: Campaign, publisher: Publisher, tries: int, outcome: Outcome) -> None:
+    earlier = earlier_results(campaign)
+    over = Path(shutil.copytree(earlier, campaign.job.folder / "full-earlier"))
+    calls = [call for call in publisher.calls(over) if call.makes or call.name in _SYNCED]
+    for number, call in enumerate(evenly(calls, tries)):
+        out = campaign.job.folder / f"full-{number}"
+        shutil.copytree(earlier, out)
+        code, err = publisher.publish(out, disturbed=f"{call.name}:error=ENOSPC:when={call.number}")
+        harmless = code == 0 and identity(out / "bundle") == campaign.digest  # such as making a folder that is there
+        failure = None if harmless else lacking_space(code, err)
+        failure = failure or standing(campaign, out, earlier)
+        if hidden := [path.name for path in out.rglob(".*")]:
+            failure = failure or f"left lying: {hidden}"
+        failure = failure or resumed(campaign, publisher, out)
+        outcome.tried(failure and f"no space at {call.name} {call.number}: {failure}")
+        shutil.rmtree(out)
 
 
 def lacking_space(code: int, err: str) -> str | None:

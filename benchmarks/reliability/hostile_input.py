@@ -20,9 +20,9 @@ _OF_DATA = ("--data", "colours", "--set", "input.size=16", "--set", "input.mean=
 def mutated_networks(campaign: Campaign, tries: int) -> Outcome:
     """Change bytes of the bundle's ONNX file and let it be read as a user's model, as far as a plan is made."""
     job = campaign.job
-    content = next(campaign.bundle.glob("*.onnx")).read_bytes()
     promise = "A mutated ONNX file is read, or refused by one error with a documented exit code"
     with timed(promise, campaign.shown) as outcome:
+        content = next(campaign.bundle.glob("*.onnx")).read_bytes()
         typed = []
         for number in range(tries):
             name = f"mutated-{number}.onnx"
@@ -35,9 +35,9 @@ def mutated_networks(campaign: Campaign, tries: int) -> Outcome:
 def mutated_recipes(campaign: Campaign, tries: int) -> Outcome:
     """Change bytes of the recipe and let it be read, as far as a plan is made."""
     job = campaign.job
-    content = (job.folder / "recipe.yaml").read_bytes()
     promise = "A mutated recipe is read, or refused by one error with a documented exit code"
     with timed(promise, campaign.shown) as outcome:
+        content = (job.folder / "recipe.yaml").read_bytes()
         typed = []
         for number in range(tries):
             name = f"mutated-{number}.yaml"

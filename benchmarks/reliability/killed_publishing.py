@@ -21,14 +21,18 @@ __all__ = ["earlier_results", "evenly", "killed_calls", "killed_publishing", "re
 
 Item = TypeVar("Item")
 
+_PROMISE = (
+    "Killed (`kill -9`) at each system call of publishing that changes files, the bundle that stands there is whole, "
+    "and the next run makes the undisturbed one and leaves nothing lying"
+)
 _OLD_ENOUGH_S = 2.2
 """What is younger than two seconds is not swept."""
 
 
 def killed_publishing(campaign: Campaign, tries: int) -> Outcome:
     """Kill it before each call, over an earlier bundle and where none was; of too many calls evenly spread ones."""
-    with Publisher(campaign) as publisher:
-        outcome = killed_calls(campaign, publisher, tries)
+    with timed(_PROMISE, campaign.shown) as outcome, Publisher(campaign) as publisher:
+        _kill(campaign, publisher, tries, outcome)
         if failure := campaign.job.store_failure(publisher.cache):
             outcome.failures.append(f"after all of them {failure}")
     return outcome
@@ -36,34 +40,34 @@ def killed_publishing(campaign: Campaign, tries: int) -> Outcome:
 
 def killed_calls(campaign: Campaign, publisher: Publisher, tries: int) -> Outcome:
     """The same by a publisher that has been started."""
-    with timed(
-        "Killed (`kill -9`) at each system call of publishing that changes files, the bundle that stands there is "
-        "whole, and the next run makes the undisturbed one and leaves nothing lying",
-        campaign.shown,
-    ) as outcome:
-        earlier = earlier_results(campaign)
-        over_it = Path(shutil.copytree(earlier, campaign.job.folder / "over-earlier"))
-        ways = [
-            *((call, True) for call in publisher.calls(over_it)),
-            *((call, False) for call in publisher.calls(campaign.job.folder / "over-nothing")),
-        ]
-        killed = []
-        for number, (call, over) in enumerate(evenly(ways, tries)):
-            out = campaign.job.folder / f"killed-publishing-{number}"
-            if over:
-                shutil.copytree(earlier, out)
-            code, _ = publisher.publish(out, disturbed=f"{call.name}:signal=SIGKILL:when={call.number}")
-            what = f"killed at {call.name} {call.number}{' over an earlier bundle' if over else ''}"
-            failure = standing(campaign, out, earlier if over else None)
-            if code != -signal.SIGKILL:
-                failure = f"was not killed, ended with {code}"
-            killed.append((what, out, failure))
-        time.sleep(_OLD_ENOUGH_S)
-        for what, out, failure in killed:
-            found = failure or resumed(campaign, publisher, out)
-            outcome.tried(found and f"{what}: {found}")
-            shutil.rmtree(out)
+    with timed(_PROMISE, campaign.shown) as outcome:
+        _kill(campaign, publisher, tries, outcome)
     return outcome
+
+
+def _kill(campaign: Campaign, publisher: Publisher, tries: int, outcome: Outcome) -> None:
+    earlier = earlier_results(campaign)
+    over_it = Path(shutil.copytree(earlier, campaign.job.folder / "over-earlier"))
+    ways = [
+        *((call, True) for call in publisher.calls(over_it)),
+        *((call, False) for call in publisher.calls(campaign.job.folder / "over-nothing")),
+    ]
+    killed = []
+    for number, (call, over) in enumerate(evenly(ways, tries)):
+        out = campaign.job.folder / f"killed-publishing-{number}"
+        if over:
+            shutil.copytree(earlier, out)
+        code, _ = publisher.publish(out, disturbed=f"{call.name}:signal=SIGKILL:when={call.number}")
+        what = f"killed at {call.name} {call.number}{' over an earlier bundle' if over else ''}"
+        failure = standing(campaign, out, earlier if over else None)
+        if code != -signal.SIGKILL:
+            failure = f"was not killed, ended with {code}"
+        killed.append((what, out, failure))
+    time.sleep(_OLD_ENOUGH_S)
+    for what, out, failure in killed:
+        found = failure or resumed(campaign, publisher, out)
+        outcome.tried(found and f"{what}: {found}")
+        shutil.rmtree(out)
 
 
 def earlier_results(campaign: Campaign) -> Path:

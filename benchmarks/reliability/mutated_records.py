@@ -27,12 +27,13 @@ def mutated_records(campaign: Campaign, tries: int) -> Outcome:
 
     What a report or a choice says is not sealed: as far as it can be read it is taken. A history is.
     """
-    job, shelf = campaign.job, _shelf(campaign)
+    job = campaign.job
     with timed(
         "A mutated report or choice is read, or refused by one error with a documented exit code; a mutated history of "
         "baselines is refused, or says what it said",
         campaign.shown,
     ) as outcome:
+        shelf = _shelf(campaign)
         listed = ("baseline", "list", "--history", "--json", "--baselines")
         typed: list[tuple[str, ...]] = [(*listed, str(shelf))]
         for number in range(tries):

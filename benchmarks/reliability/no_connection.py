@@ -30,16 +30,16 @@ _COMMANDS = (
 def no_connection(campaign: Campaign, tries: int) -> Outcome:
     """Run commands from an empty store where there is no network, and watch what they and their children ask for."""
     job = campaign.job
-    for needed in ("unshare", "strace"):
-        if shutil.which(needed) is None:
-            raise NotPossibleHereError(f"there is no {needed} here")
-    probe = subprocess.run(["unshare", "-rn", "strace", "-f", "true"], capture_output=True, text=True, check=False)  # noqa: S607
-    if probe.returncode:
-        raise NotPossibleHereError(f"no command can be watched here: {probe.stderr.strip()[-200:]}")
     with timed(
         "Without a network everything runs whose inputs are there, and no connection is so much as tried",
         campaign.shown,
     ) as outcome:
+        for needed in ("unshare", "strace"):
+            if shutil.which(needed) is None:
+                raise NotPossibleHereError(f"there is no {needed} here")
+        probe = subprocess.run(["unshare", "-rn", "strace", "-f", "true"], capture_output=True, text=True, check=False)  # noqa: S607
+        if probe.returncode:
+            raise NotPossibleHereError(f"no command can be watched here: {probe.stderr.strip()[-200:]}")
         for number in range(tries):
             typed = _COMMANDS[number % len(_COMMANDS)]
             log, cache = job.folder / f"calls-{number}", job.folder / f"offline-{number}"

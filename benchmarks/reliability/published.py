@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from pipeline.environment import this_machine
 from pipeline.store import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from benchmarks.reliability.outcome import Outcome
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["BEGIN", "END", "Figures", "made_by", "publish", "rendered"]
 
 BEGIN, END = "<!-- figures: written by make reliability -->", "<!-- end of figures -->"
+_LONGEST_MINUTES = 40
 
 
 def made_by(page: Path) -> str:
@@ -51,7 +53,13 @@ def _commit(page: Path) -> str:
 
 
 def rendered(
-    outcomes: Sequence[Outcome], *, seed: int, made: str, untried: Collection[str] = (), ended_in: str = ""
+    outcomes: Sequence[Outcome],
+    *,
+    seed: int,
+    made: str,
+    wall_s: float,
+    untried: Collection[str] = (),
+    ended_in: str = "",
 ) -> str:
     """A table, a row a promise, what it was made by, and which campaigns were left out.
 
@@ -59,13 +67,17 @@ def rendered(
         outcomes: What the campaigns came to.
         seed: Of what was random.
         made: Of :func:`made_by`.
+        wall_s: How long the run took so far, with what lies between the campaigns.
         untried: Names of campaigns that were not made.
         ended_in: Name of the campaign that was ended before it was through.
     """
     rows = [f"| {one.promise} | {one.tries} | {len(one.failures)} | {one.seconds:.0f} |" for one in outcomes]
-    tries, minutes = sum(one.tries for one in outcomes), sum(one.seconds for one in outcomes) / 60
-    failures = sum(len(one.failures) for one in outcomes)
-    made = f"{made}, seed {seed}: {tries} tries, {failures} failures, {minutes:.1f} minutes."
+    tries, failures = sum(one.tries for one in outcomes), sum(len(one.failures) for one in outcomes)
+    minutes, within = wall_s / 60, sum(one.seconds for one in outcomes) / 60
+    made += f", seed {seed}: {tries} tries, {failures} failures"
+    made += f", {minutes:.1f} minutes, {within:.1f} of them within the campaigns."
+    if minutes > _LONGEST_MINUTES:
+        made += f" That is longer than the {_LONGEST_MINUTES} minutes that a whole run may take on two cores."
     if ended_in:
         made += f" Ended before {ended_in} was through."
     if untried:
@@ -88,12 +100,22 @@ class Figures:
         seed: Of what is random.
         campaigns: Names of all there are.
         page: Where the figures go; None where they go nowhere.
+        clock: Of seconds; the run begins now.
     """
 
-    def __init__(self, *, made: str, seed: int, campaigns: Collection[str], page: Path | None) -> None:
+    def __init__(
+        self,
+        *,
+        made: str,
+        seed: int,
+        campaigns: Collection[str],
+        page: Path | None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.seed = seed
         self.outcomes: dict[str, Outcome] = {}
         self._made, self._campaigns, self._page, self._name = made, campaigns, page, ""
+        self._clock, self._start = clock, clock()
 
     @contextmanager
     def during(self, name: str) -> Iterator[None]:
@@ -118,6 +140,7 @@ class Figures:
             list(self.outcomes.values()),
             seed=self.seed,
             made=self._made,
+            wall_s=self._clock() - self._start,
             untried=set(self._campaigns) - set(self.outcomes),
             ended_in=ended_in,
         )

@@ -118,11 +118,11 @@ print(json.dumps(ends))
 
 def seeded_defects(campaign: Campaign, tries: int) -> Outcome:
     """Make each defect in a copy and ask the check that has to see it; the sound one must pass both."""
-    job = _write_job(campaign.job)
     with timed(
         "A defect of feeding, classes, INT8 form, export or boxes is seen by the gate or the comparison of forms",
         campaign.shown,
     ) as outcome:
+        job = _write_job(campaign.job)
         cache, out = job.folder / "telling-store", job.folder / "telling-out"
         done = job.ended(job.deploy(cache, out, recipe="telling.yaml"))
         if done.code:

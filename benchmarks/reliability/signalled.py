@@ -20,7 +20,9 @@ __all__ = ["signalled"]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SOON_S = 5.0
 _LOOK_S = 0.05
-_RESUMED_EVERY = 5
+_COLD_EVERY = 3
+"""Of runs of the same signal: one is started as a user does."""
+_RESUMED_EVERY = 7
 """Of the stores in which runs were ended: so each signal comes to be followed, whichever way its run was started."""
 _RESUMABLE = "finished stages are kept, the same command goes on from there"
 
@@ -28,7 +30,7 @@ _RESUMABLE = "finished stages are kept, the same command goes on from there"
 def signalled(campaign: Campaign, tries: int) -> Outcome:
     """Send SIGINT, SIGTERM and SIGHUP in turn at random times, each to a run from an empty store or where one was.
 
-    Of two runs one is started as a user does, and one where libraries are loaded: else half of the signals would meet
+    Of three runs one is started as a user does, and two where libraries are loaded: else half of the signals would meet
     Python's imports.
     """
     chance, job = campaign.chance("signalled"), campaign.job
@@ -41,7 +43,7 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
         number = early = 0
         while outcome.tries < tries and early <= tries:
             asked = _SIGNALS[number % len(_SIGNALS)]
-            warm = number // len(_SIGNALS) % 2 == 1
+            warm = number // len(_SIGNALS) % _COLD_EVERY > 0
             delay = chance.uniform(0, 0.9 * (campaign.sound().wall_s if warm else campaign.wall_s))
             number += 1
             start = campaign.deploy if warm else job.deploy

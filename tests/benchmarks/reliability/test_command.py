@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.reliability import __main__ as command
 from benchmarks.reliability.outcome import NotPossibleHereError, Outcome, timed
-from benchmarks.reliability.published import BEGIN, END, made_by, publish, rendered
+from benchmarks.reliability.published import BEGIN, END, Figures, made_by, publish, rendered
 
 if TYPE_CHECKING:
     from benchmarks.reliability.campaign import Campaign
@@ -131,12 +131,12 @@ def test_no_number_of_tries_is_refused(typed: str, capsys: pytest.CaptureFixture
 
 def test_the_figures_go_between_the_markers(page: Path) -> None:
     outcome = Outcome(promise="It holds", tries=7, failures=["x"], seconds=61.0)
-    publish(page, rendered([outcome], seed=3, made="edgewright 1"))
+    publish(page, rendered([outcome], seed=3, made="edgewright 1", wall_s=90.0))
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"before\n\n{BEGIN}\n| promise |")
     assert text.endswith(f"{END}\n\nafter\n")
     assert "| It holds | 7 | 1 | 61 |" in text
-    assert "edgewright 1, seed 3: 7 tries, 1 failures, 1.0 minutes." in text
+    assert "edgewright 1, seed 3: 7 tries, 1 failures, 1.5 minutes, 1.0 of them within the campaigns." in text
     assert "written before" not in text
 
 
@@ -152,17 +152,49 @@ def test_the_published_page_has_its_place_for_figures() -> None:
 
 
 def test_campaigns_that_were_left_out_are_named() -> None:
-    assert rendered([], seed=0, made="x", untried=["two", "one"]).endswith("Left out: one, two.")
+    assert rendered([], seed=0, made="x", wall_s=0.0, untried=["two", "one"]).endswith("Left out: one, two.")
 
 
 def test_notes_stand_below_the_figures() -> None:
-    table = rendered([Outcome(promise="It holds", notes=["passed, one thing"])], seed=0, made="x")
+    table = rendered([Outcome(promise="It holds", notes=["passed, one thing"])], seed=0, made="x", wall_s=0.0)
     assert table.endswith("Told besides:\n\n- passed, one thing")
 
 
 def test_failures_are_listed_a_line_each() -> None:
-    table = rendered([Outcome(promise="It holds", failures=["one:\n  two", "three"])], seed=0, made="x")
+    table = rendered([Outcome(promise="It holds", failures=["one:\n  two", "three"])], seed=0, made="x", wall_s=0.0)
     assert table.endswith("Failed:\n\n- one: two\n- three")
+
+
+@pytest.mark.parametrize(("ended_s", "told"), [(2400.0, "40.0 minutes"), (2460.0, "41.0 minutes")])
+def test_the_minutes_are_those_of_the_clock_and_too_many_are_told(page: Path, ended_s: float, told: str) -> None:
+    times = iter([0.0, ended_s])
+    figures = Figures(made="x", seed=0, campaigns=["one"], page=page, clock=lambda: next(times))
+    with figures.during("one"):
+        figures.now(Outcome(promise="It holds", seconds=60.0))
+    text = page.read_text(encoding="utf-8")
+    assert f" {told}, 1.0 of them within the campaigns." in text
+    assert ("longer than the 40 minutes" in text) == (ended_s > 2400.0)
+
+
+class _ToldError(Exception):
+    """In the place of a campaign, which first says what it is to hold."""
+
+
+def _promise(paper: Campaign, name: str) -> str:
+    def shown(outcome: Outcome) -> None:
+        raise _ToldError(outcome.promise)
+
+    with pytest.raises(_ToldError) as told:
+        command.CAMPAIGNS[name][1](replace(paper, shown=shown), 1)
+    return str(told.value)
+
+
+def test_the_published_page_has_a_row_for_each_campaign_that_was_not_left_out(paper: Campaign) -> None:
+    table = command._PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    _, _, left_out = table.partition(" Left out: ")
+    untried = left_out.partition(".")[0].split(", ")
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines() if line.startswith("| ")]
+    assert rows[1:] == [_promise(paper, name) for name in command.CAMPAIGNS if name not in untried]
 
 
 def test_the_figures_name_the_commit_and_whether_files_differ_from_it(tmp_path: Path) -> None:
