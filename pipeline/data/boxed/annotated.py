@@ -16,7 +16,7 @@ from pipeline.data.scan import check_classes, is_text, links_out
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.data.folder import SplitOptions
@@ -155,10 +155,7 @@ def dataset_of(
     """
     root, problems = stated.root, stated.problems
     check_classes(stated.classes, where=root)
-    labels = {
-        part: {one.path: objects for one in images if (objects := _objects(one, problems)) is not None}
-        for part, images in stated.parts.items()
-    }
+    labels = {part: _labels(images, problems) for part, images in stated.parts.items()}
     paths = [path for part in labels.values() for path in part]
     if led_out := links_out(root, _folders_of(paths, root)):
         problems.notes.append(led_out)
@@ -220,6 +217,20 @@ def _refuse_nothing_to_find(splits: Mapping[str, Sequence[Sample]], root: Path, 
                 expected="objects that are neither crowds nor difficult on some of them",
                 fix=fix,
             )
+
+
+def _labels(images: Iterable[AnnotatedImage], problems: Problems) -> dict[Path, Objects]:
+    """The objects of each image; of two that say something of one image the first counts, and the other is told."""
+    found: dict[Path, Objects] = {}
+    said_by: dict[Path, str] = {}
+    for one in images:
+        if one.path not in said_by:
+            said_by[one.path] = one.where
+            if (objects := _objects(one, problems)) is not None:
+                found[one.path] = objects
+        elif (before := said_by[one.path]) != one.where:  # a list may name an image and its one file twice
+            problems.add(one.where, f"is about {one.path.name}, as {before} is")
+    return found
 
 
 def _objects(image: AnnotatedImage, problems: Problems) -> Objects | None:

@@ -181,6 +181,24 @@ def test_files_without_images_and_images_without_files_are_named(
         opened(root)
 
 
+def test_two_files_about_one_image_are_named_and_the_first_stays(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    root = tmp_path / "pets"
+    _devkit(root, DOG)
+    _xml(root / "Annotations" / "000500_copy.xml", CAT, filename="000500.png")
+    listed = root / "ImageSets" / "Main" / "val.txt"
+    names = listed.read_text(encoding="utf-8")
+    listed.write_text(f"{names}000500\n", encoding="utf-8")  # once more the same, which says nothing new
+
+    assert _boxes(opened(root), "000500.png") == (Box(1, 0, 0, 60, 40),)
+    listed.write_text(f"{names}000500_copy\n", encoding="utf-8")
+    message = r"a bad box .*\n  got: Annotations/000500_copy.xml: is about 000500.png, as Annotations/000500.xml is\n"
+    with pytest.raises(DataError, match=message):
+        opened(root)
+    assert _boxes(opened(root, bad_boxes="drop"), "000500.png") == (Box(1, 0, 0, 60, 40),)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
