@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pipeline.data.boxed.annotated import Problems, dataset_of
 from pipeline.data.boxed.coco import read_coco
 from pipeline.data.boxed.coco_files import coco_files
-from pipeline.data.boxed.voc import read_voc, voc_places
+from pipeline.data.boxed.voc import read_voc
+from pipeline.data.boxed.voc_places import voc_places
 from pipeline.data.boxed.yolo import is_yolo, read_yolo
 
 if TYPE_CHECKING:

@@ -177,7 +177,86 @@ def test_files_without_images_and_images_without_files_are_named(
         opened(root)
     (root / "annotations" / "3.xml").unlink()
     (root / "annotations" / "4.xml").unlink()
-    with pytest.raises(DataError, match=r"images/4.png: there is no XML file of its name"):
+    with pytest.raises(DataError, match=r"images/4.png: there is no XML file about it"):
+        opened(root)
+
+
+def _nested(root: Path, folders: tuple[str, ...]) -> None:
+    """Sub-folders whose files have the same names: a cat on each image of the first, a dog on those of the others."""
+    for place, folder in enumerate(folders):
+        for number in range(20):
+            _image(root / "JPEGImages" / folder / f"{number}.png", 500 * place + number)
+            _xml(root / "Annotations" / folder / f"{number}.xml", DOG if place else CAT)
+
+
+def test_folders_within_are_read_path_by_path(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    root = tmp_path / "pets"
+    _nested(root, ("x", "y/z"))
+    dataset = opened(root)
+    every = (*dataset.train, *dataset.calibration, *dataset.test)
+
+    assert len(every) == 40
+    assert all([box.label for box in sample.label.boxes] == ["/z/" in sample.name] for sample in every)
+    (root / "Annotations" / "x" / "3.xml").unlink()
+    with pytest.raises(DataError, match=r"got: JPEGImages/x/3.png: there is no XML file about it\n"):
+        opened(root)
+
+
+def test_folders_within_that_are_named_for_parts_are_these(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    root = tmp_path / "pets"
+    _nested(root, ("train2012", "my-val"))
+    dataset = opened(root)
+    assert {sample.path.parent.name for sample in dataset.test} == {"my-val"}
+    assert {sample.path.parent.name for sample in dataset.train} == {"train2012"}
+
+    _xml(root / "Annotations" / "more" / "1.xml", CAT)
+    with pytest.raises(DataError, match="does not say which part it is for") as raised:
+        opened(root)
+    assert str(raised.value.where).endswith("Annotations/more/1.xml")
+
+
+def test_an_image_in_a_folder_of_its_own_is_found_by_name_where_that_is_unique(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    root = tmp_path / "pets"
+    for number in range(20):
+        _image(root / "JPEGImages" / "x" / f"{number}.png", number)
+        _xml(root / "Annotations" / f"{number}.xml", DOG)
+    opened(root)
+    _image(root / "JPEGImages" / "y" / "3.png", 99)
+    message = r"a bad box .*\n  got: Annotations/3.xml: may be about JPEGImages/x/3.png or JPEGImages/y/3.png\n"
+    with pytest.raises(DataError, match=message):
+        opened(root)
+
+
+def test_of_images_of_one_name_that_one_is_taken_which_the_file_names_and_the_others_are_told(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    root, told = tmp_path / "pets", _Told()
+    for number in range(20):
+        _image(root / "photos" / f"{number}.png", number)
+        _image(root / "masks" / f"{number}.bmp", number)
+        _xml(root / "Annotations" / f"{number}.xml", DOG)
+    dataset = opened(root, progress=told)
+
+    assert {sample.path.parent.name for sample in (*dataset.train, *dataset.test)} == {"photos"}
+    note = "20 images are not used, since the XML file of that name is about another (first: masks/0.bmp)"
+    assert note in told.notes
+
+
+def test_a_list_names_files_in_folders_within(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    root = tmp_path / "pets"
+    _nested(root, ("x", "y"))
+    _image(root / "JPEGImages" / "z" / "77.png", 77)
+    _xml(root / "Annotations" / "z" / "77.xml", DOG)
+    lists = root / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("".join(f"x/{number}\n" for number in range(20)), encoding="utf-8")
+    (lists / "test.txt").write_text("y/3\n77\n", encoding="utf-8")
+    assert [sample.name for sample in opened(root).test] == ["JPEGImages/y/3.png", "JPEGImages/z/77.png"]
+
+    (lists / "test.txt").write_text("3\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"test.txt, line 1: '3' may be Annotations/x/3.xml or Annotations/y/3.xml"):
         opened(root)
 
 
@@ -204,6 +283,10 @@ def test_two_files_about_one_image_are_named_and_the_first_stays(
     [
         ("000777", r"ImageSets/Main/val.txt, line 3: there is no Annotations/000777.xml"),
         ("../../secret", r"ImageSets/Main/val.txt, line 3: '../../secret' is no name of a file"),
+        ("/etc/passwd", r"ImageSets/Main/val.txt, line 3: '/etc/passwd' is no name of a file"),
+        (".", r"ImageSets/Main/val.txt, line 3: there is no Annotations/..xml"),
+        ("..", r"ImageSets/Main/val.txt, line 3: there is no Annotations/...xml"),
+        ("a/", r"ImageSets/Main/val.txt, line 3: there is no Annotations/a/.xml"),
     ],
 )
 def test_a_list_that_names_what_is_not_there_is_told(
