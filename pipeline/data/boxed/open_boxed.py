@@ -9,7 +9,8 @@ from pipeline.data.boxed.coco import read_coco
 from pipeline.data.boxed.coco_files import coco_files
 from pipeline.data.boxed.voc import read_voc
 from pipeline.data.boxed.voc_places import voc_places
-from pipeline.data.boxed.yolo import is_yolo, read_yolo
+from pipeline.data.boxed.yolo import read_yolo
+from pipeline.data.boxed.yolo_places import is_yolo
 
 if TYPE_CHECKING:
     from collections.abc import Callable

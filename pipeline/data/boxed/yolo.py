@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.data.boxed.annotated import PARTS, AnnotatedImage, Annotations, StatedBox, part_in
-from pipeline.data.boxed.places import below, is_file, is_folder, spellings
-from pipeline.data.boxed.yolo_yaml import YOLO_YAML, class_names, read_yolo_yaml
-from pipeline.data.scan import folders, images_below, links_within, read_lines
+from pipeline.data.boxed.annotated import AnnotatedImage, Annotations, StatedBox
+from pipeline.data.boxed.places import below, is_file, spellings
+from pipeline.data.boxed.yolo_places import image_places, not_named
+from pipeline.data.boxed.yolo_yaml import class_names, read_yolo_yaml
+from pipeline.data.scan import images_below, links_within, read_lines
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,30 +26,16 @@ if TYPE_CHECKING:
 
     from pipeline.data.boxed.annotated import Problems
 
-__all__ = ["is_yolo", "read_yolo"]
+__all__ = ["read_yolo"]
 
 _BOX = 5
 """Values of a line: class, centre and size."""
 _POLYGON = 7
 """Values of the shortest polygon: class and three corners."""
-_NOT_SAID = frozenset({"", "~", "null", "Null", "NULL"})
-"""What YAML has for nothing; here every word is a text."""
 _MAX_BYTES = 8 << 20
 """Of the text of one image."""
 _SHOWN = 80
 """Letters of a line that a message repeats."""
-
-
-def is_yolo(root: Path) -> bool:
-    """Whether a folder has the layout: texts in a folder ``labels``, or a ``data.yaml``."""
-    if any((root / name).is_file() for name in YOLO_YAML):
-        return True
-    texts = (text for place in _places(root) for text in (place / "labels").rglob("*.txt"))
-    return next(texts, None) is not None
-
-
-def _places(root: Path) -> list[Path]:
-    return [root, *(root / name for name in PARTS if (root / name).is_dir())]
 
 
 def read_yolo(root: Path, problems: Problems) -> Annotations:
@@ -64,13 +51,14 @@ def read_yolo(root: Path, problems: Problems) -> Annotations:
     """
     told = read_yolo_yaml(root)
     classes = class_names(told, root)
-    places = _image_places(root, told, problems)
+    places = image_places(root, told, problems)
     if not places:
         raise DataError(
             "no folder of images here", where=str(root), expected="images/train and labels/train, or train/images"
         )
     reader = _Reader(root, len(classes), _values_with_keypoints(told), problems)
     parts = {part: [image for place in found for image in reader.images(place)] for part, found in places.items()}
+    problems.notes += not_named(root, places, {image.path.parent for images in parts.values() for image in images})
     return Annotations(root, classes, parts, problems)
 
 
@@ -80,81 +68,6 @@ def _values_with_keypoints(told: dict[str, Any]) -> int | None:
     if not isinstance(shape, list) or not all(isinstance(one, str) and one.isdecimal() for one in shape):
         return None
     return _BOX + math.prod(int(one[:4]) for one in shape)
-
-
-def _image_places(root: Path, told: dict[str, Any], problems: Problems) -> dict[str, list[Path]]:
-    """Part name to its folders and lists of images: as ``data.yaml`` says it where these are there, else by name.
-
-    Raises:
-        DataError: where it names parts, and none is there: to mix what is kept apart is no way out.
-    """
-    found: dict[str, list[Path]] = {}
-    nowhere: list[str] = []
-    for name, part in PARTS.items():
-        said = told.get(name)
-        words = [one for one in (said if isinstance(said, list) else [said]) if isinstance(one, str)]
-        entries = [one for one in words if one not in _NOT_SAID]
-        stated = [place for one in entries if (place := _stated(one, root, told)) is not None]
-        usual = [place for place in (root / "images" / name, root / name / "images") if place.is_dir()]
-        if entries and not stated and not usual:
-            nowhere.append(f"{name}: {entries[0][:_SHOWN]}")
-        for place in stated or usual:
-            if place not in found.setdefault(part, []):
-                found[part].append(place)
-    found = {part: places for part, places in found.items() if places} or _parts_within(root / "images", problems)
-    if nowhere and not found:
-        raise DataError(
-            "nothing is where data.yaml says the parts are",
-            where=str(root),
-            got=", ".join(nowhere),
-            expected="folders or lists of images below the folder, or images/train and images/val",
-            fix="mend the paths, or remove these lines so that all images are split here",
-        )
-    problems.notes += [f"data.yaml says {entry}, and nothing is there" for entry in nowhere]
-    if not found and (root / "images").is_dir():
-        found["all"] = [root / "images"]
-    return found
-
-
-def _parts_within(images: Path, problems: Problems) -> dict[str, list[Path]]:
-    """Part name to the folders in ``images`` that have it in their names, as ``train2017``."""
-    found: dict[str, list[Path]] = {}
-    names = folders(images) if images.is_dir() else []
-    for name in names:
-        if part := part_in(name):
-            found.setdefault(part, []).append(images / name)
-    others = [name for name in names if part_in(name) is None]
-    if found and others:
-        named = ", ".join(f"images/{name}" for name in others)
-        problems.notes.append(f"of no part, and not used: {named}")
-    return found
-
-
-def _stated(entry: str, root: Path, told: dict[str, Any]) -> Path | None:
-    """Where an entry of ``data.yaml`` leads; None where nothing is there.
-
-    Raises:
-        DataError: where what is there lies outside the folder alone.
-    """
-    base = root / str(told.get("path") or "")
-    named = [(base / one, root / one, root / one.removeprefix("../")) for one in spellings(entry)]
-    places = [place for several in named for place in several if _exists(place)]
-    if not places:
-        return None
-    inside = next((place for one in places if (place := below(root, one)) is not None), None)
-    if inside is None:
-        raise DataError(
-            "data.yaml names images outside of the data folder",
-            where=str(root),
-            got=entry[:_SHOWN],
-            expected="folders or lists of images below it",
-            fix="move them into the folder, or give the folder that holds all of them",
-        )
-    return inside
-
-
-def _exists(place: Path) -> bool:
-    return is_folder(place) or is_file(place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,7 +120,10 @@ def test_a_data_yaml_of_another_kind_is_refused(opened: Callable[..., Dataset], 
 
 
 def test_an_absolute_path_below_the_folder_is_read(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
-    assert len(opened(yaml=f"names: [cat, dog]\npath: {tmp_path / 'pets'}\nval: images/val").test) == 8
+    assert (
+        len(opened(yaml=f"names: [cat, dog]\npath: {tmp_path / 'pets'}\ntrain: images/train\nval: images/val").test)
+        == 8
+    )
 
 
 def test_all_folders_of_a_part_are_read_and_what_is_not_there_is_told(
@@ -135,14 +139,15 @@ def test_all_folders_of_a_part_are_read_and_what_is_not_there_is_told(
 
 
 @pytest.mark.parametrize("yaml", ["", "names: [cat, dog]\npath: ../datasets/pets\ntrain: train\nval: val\n"])
-def test_parts_are_told_by_words_of_their_names(tmp_path: Path, yaml: str) -> None:
+@pytest.mark.parametrize("train", ["train2017", "train"])
+def test_parts_are_told_by_words_of_their_names(tmp_path: Path, yaml: str, train: str) -> None:
     root, told = tmp_path / "pets", _Told()
-    for folder in ("train2017", "pets-val", "drawn"):
+    for folder in (train, "pets-val", "drawn"):
         _part(root, folder)
     (root / ("data.yaml" if yaml else "classes.txt")).write_text(yaml or "cat\ndog\n", encoding="utf-8")
     dataset = open_dataset(str(root), cache=tmp_path / "cache", progress=told)
     assert {sample.path.parent.name for sample in dataset.test} == {"pets-val"}
-    assert {sample.path.parent.name for sample in dataset.train} == {"train2017"}
+    assert {sample.path.parent.name for sample in dataset.train} == {train}
     assert "of no part, and not used: images/drawn" in told.notes
 
 
@@ -178,6 +183,50 @@ def test_one_folder_for_two_parts_is_told_and_can_be_split_here(tmp_path: Path) 
     assert len(open_dataset(str(root), cache=tmp_path / "cache").test) == 4
 
 
+def test_a_data_yaml_that_names_parts_is_taken_at_its_word(tmp_path: Path) -> None:
+    root, told, yaml = tmp_path / "pets", _Told(), "names: [cat, dog]\ntrain: images/train\n"
+    for folder in ("train", "val", "test"):
+        _part(root, folder)
+    for text in (root / "labels" / "test").iterdir():
+        text.unlink()
+    (root / "data.yaml").write_text(f"{yaml}val: images/val\ntest:\n", encoding="utf-8")
+    dataset = open_dataset(str(root), cache=tmp_path / "cache", progress=told)
+    assert {sample.path.parent.name for sample in dataset.test} == {"val"}
+    assert "images/test is not named by data.yaml, and not used" in told.notes
+
+    (root / "data.yaml").write_text(f"{yaml}val: images/test\n", encoding="utf-8")
+    _part(root, "more")  # the texts of val, so that there is something to find
+    (root / "labels" / "more").rename(root / "labels" / "of_more")
+    (root / "labels" / "test").rmdir()
+    (root / "labels" / "of_more").rename(root / "labels" / "test")
+    dataset = open_dataset(str(root), cache=tmp_path / "cache", progress=told)
+    assert {sample.path.parent.name for sample in dataset.test} == {"test"}
+    assert told.notes[-1] == "images/val is not named by data.yaml, and not used"
+
+
+def test_a_stale_folder_of_a_part_is_not_mixed_in_unless_nothing_is_where_data_yaml_says(tmp_path: Path) -> None:
+    root, told, yaml = tmp_path / "pets", _Told(), "names: [cat, dog]\ntrain: images/train\n"
+    for folder in ("train", "val"):
+        _part(root, folder)
+    _part(root / "valid", "")
+    (root / "data.yaml").write_text(f"{yaml}val: images/val\n", encoding="utf-8")
+    dataset = open_dataset(str(root), cache=tmp_path / "cache", progress=told)
+    assert {sample.name.split("/")[0] for sample in dataset.test} == {"images"}
+    assert "valid/images is not named by data.yaml, and not used" in told.notes
+
+    shutil.rmtree(root / "images" / "val")
+    shutil.rmtree(root / "labels" / "val")
+    (root / "data.yaml").write_text(f"{yaml}val: /of/another/machine/valid/images\n", encoding="utf-8")
+    dataset = open_dataset(str(root), cache=tmp_path / "cache")
+    assert {sample.name.split("/")[0] for sample in dataset.test} == {"valid"}
+
+    (root / "data.yaml").write_text(f"{yaml}test: valid/images\nval: /of/another/machine/valid\n", encoding="utf-8")
+    told.notes.clear()
+    dataset = open_dataset(str(root), cache=tmp_path / "cache", progress=told)
+    assert {sample.name.split("/")[0] for sample in dataset.test} == {"valid"}
+    assert "data.yaml says val: /of/another/machine/valid, and nothing is there" in told.notes
+
+
 def test_images_are_not_mixed_where_the_parts_of_a_data_yaml_are_not_there(tmp_path: Path) -> None:
     root = tmp_path / "pets"
     _part(root, "")
@@ -187,7 +236,7 @@ def test_images_are_not_mixed_where_the_parts_of_a_data_yaml_are_not_there(tmp_p
 
 
 def test_a_list_of_images_is_read(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
-    root, yaml = tmp_path / "pets", "names: [cat, dog]\nval: lists/val.txt"
+    root, yaml = tmp_path / "pets", "names: [cat, dog]\ntrain: images/train\nval: lists/val.txt"
     opened()
     (root / "lists").mkdir()
     listed = ["../images/val/0.png", "images\\val\\3.png", str(root / "images" / "val" / "5.png")]
