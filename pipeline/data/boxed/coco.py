@@ -228,6 +228,8 @@ class _Part:
                 self.problems.add(where, f"{_shown(one)} is no annotation")
             elif not _is_id(number) or number not in known:
                 self.problems.add(where, f"it is of image_id {_shown(number)}, which is no image of the file")
+            elif "bbox" not in one:
+                self.problems.add(where, "it has no bbox")
             elif one.get("iscrowd") not in _CROWD:
                 self.problems.add(where, f"its iscrowd {_shown(one['iscrowd'])} is neither 0 nor 1")
             else:

@@ -23,8 +23,9 @@ _BOXES = "instances_"
 _LISTS = (b'"images"', b'"annotations"')
 _CATEGORIES = b'"categories"'
 _BOX = b'"bbox"'
+_CATEGORY = b'"category_id"'
 _NONE = re.compile(rb'"annotations"\s*:\s*\[\s*\]')
-"""Annotations may also be of classes alone; a part may have none."""
+"""A part may have no annotation."""
 _FEW = 16
 """Of so many JSON files and more in a folder of images each is about one of these: none is a part's."""
 
@@ -35,12 +36,8 @@ def coco_files(root: Path) -> dict[str, Path]:
     Raises:
         DataError: when two files are for one part.
     """
-    candidates: dict[str, list[Path]] = defaultdict(list)
-    usual = (*root.glob("*.json"), *root.glob("annotations/*.json"), *root.glob("*/*.coco.json"))
-    for file in _documents(usual) or _documents(_of_any_name(root)):
-        candidates[_part_of(file, root)].append(file)
     found: dict[str, Path] = {}
-    for part, files in candidates.items():
+    for part, files in _candidates(root).items():
         first, *others = [file for file in files if file.name.startswith(_BOXES)] or files
         if others:
             raise DataError(
@@ -57,8 +54,33 @@ def coco_files(root: Path) -> dict[str, Path]:
     return found
 
 
-def _documents(files: Iterable[Path]) -> list[Path]:
-    return [file for file in sorted(files) if _looks_like_coco(file)]
+def _candidates(root: Path) -> dict[str, list[Path]]:
+    """Part name to the files that may be the one for it.
+
+    A file without boxes counts for a part that has no other, to be told, since the part would be drawn from the others
+    without it; where no file has boxes, if it is where annotations of objects usually are.
+    """
+    usual = _documents((*root.glob("*.json"), *root.glob("annotations/*.json"), *root.glob("*/*.coco.json")))
+    found = usual if any(usual.values()) else _documents(_of_any_name(root))
+    if not any(found.values()):
+        found = {file: boxes for file, boxes in usual.items() if file.parent.name == "annotations"}
+    with_boxes = _of_parts((file for file, boxes in found.items() if boxes), root)
+    without = _of_parts((file for file, boxes in found.items() if not boxes), root)
+    if with_boxes:
+        without.pop("all", None)
+    return with_boxes if "all" in with_boxes else without | with_boxes
+
+
+def _of_parts(files: Iterable[Path], root: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        found[_part_of(file, root)].append(file)
+    return found
+
+
+def _documents(files: Iterable[Path]) -> dict[Path, bool]:
+    """Those that look like COCO's, and whether they hold boxes."""
+    return {file: boxes for file in sorted(files) if (boxes := _boxes_in(file)) is not None}
 
 
 def _of_any_name(root: Path) -> Iterator[Path]:
@@ -69,10 +91,11 @@ def _of_any_name(root: Path) -> Iterator[Path]:
             yield from found
 
 
-def _looks_like_coco(file: Path) -> bool:
-    """Whether it has the lists, and boxes or nothing in that of annotations; a folder may hold other JSON.
+def _boxes_in(file: Path) -> bool | None:
+    """Whether a file has the lists, and boxes or nothing in that of annotations; None for another file.
 
-    One with boxes and without categories is one, too, that cannot be read: it is for nothing else.
+    A folder may hold other JSON. One with boxes and without categories is no other, though it cannot be read: it is for
+    nothing else. Annotations without boxes may be outlines, or classes alone.
     """
     try:
         content = file.read_bytes() if is_file(file) and file.stat().st_size <= _MAX_BYTES else b""
@@ -80,8 +103,11 @@ def _looks_like_coco(file: Path) -> bool:
         raise DataError(
             "this file cannot be read", where=str(file), got=error.strerror, fix="see that it is there and may be read"
         ) from error
-    of_nothing = _CATEGORIES in content and _NONE.search(content) is not None
-    return all(key in content for key in _LISTS) and (_BOX in content or of_nothing)
+    if not all(key in content for key in _LISTS):
+        return None
+    if _BOX in content or (_CATEGORIES in content and _NONE.search(content) is not None):
+        return True
+    return False if _CATEGORIES in content and _CATEGORY in content else None
 
 
 def _part_of(file: Path, root: Path) -> str:

@@ -254,6 +254,39 @@ def test_of_coco_s_own_files_that_of_boxes_is_read(tmp_path: Path, opened: Calla
     assert opened(root).classes == ("cat", "dog")
 
 
+@pytest.mark.parametrize(
+    ("parts", "file"),
+    [(("val",), "annotations/{}.json"), (("val",), "{}.json"), (("train", "val"), "annotations/{}.json")],
+)
+def test_a_part_whose_objects_have_no_boxes_is_named_and_not_passed_over(
+    tmp_path: Path, opened: Callable[..., Dataset], parts: tuple[str, ...], file: str
+) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    outlines = [{"image_id": n, "category_id": 3, "segmentation": [[1, 1, 9, 1, 9, 9]]} for n in range(10)]
+    for part in ("train", "val"):
+        (root / "annotations" / f"instances_{part}.json").unlink()
+        _write(root / file.format(part), **document | ({"annotations": outlines} if part in parts else {}))
+    with pytest.raises(DataError, match=rf"got: {parts[0]}.json, annotation 1: it has no bbox; "):
+        opened(root)
+
+
+def test_a_file_without_boxes_stays_aside_where_another_is_for_its_part_or_for_all(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    root = tmp_path / "pets"
+    document = _set(root)
+    kinds = document | {"annotations": [{"image_id": 1, "category_id": 3}]}
+    _write(root / "annotations" / "kinds_val.json", **kinds)
+    _write(root / "annotations" / "kinds.json", **kinds)
+    assert len(opened(root).test) == 10
+
+    (root / "annotations" / "instances_train.json").unlink()
+    (root / "annotations" / "instances_val.json").rename(root / "annotations" / "instances.json")
+    (root / "val").rename(root / "images")
+    assert len(opened(root).test) == 2
+
+
 def test_two_files_for_a_part_are_refused(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
     root = tmp_path / "pets"
     _write(root / "val.json", **_set(root))
