@@ -47,25 +47,21 @@ def read_coco(files: Mapping[str, Path], root: Path, problems: Problems) -> Anno
         problems: What is wrong goes there.
 
     Raises:
-        DataError: for a file that is no COCO document, and for parts with other classes.
+        DataError: for a file that is no COCO document, and for a part with other categories than
+            train, or than the part with the most where there is no train.
     """
     documents = {part: _document(file) for part, file in files.items()}
     categories = {part: _categories(document, files[part]) for part, document in documents.items()}
-    first = next(iter(categories.values()))
+    whole = "train" if "train" in categories else max(categories, key=lambda part: len(categories[part]))
     for part, found in categories.items():
-        if found != first:
-            raise DataError(
-                "the parts do not have the same categories",
-                where=str(files[part]),
-                got=", ".join(found.values()),
-                expected=", ".join(first.values()),
-            )
-    names = _without_those_above(first, list(documents.values()), problems)
+        _refuse_others(found, categories[whole], where=files[part], than=files[whole].relative_to(root).as_posix())
+    names = _without_those_above(categories[whole], list(documents.values()), problems)
     labels = {number: label for label, number in enumerate(sorted(names))}
-    parts = {
-        part: _Part(files[part], image_folders(files[part], part, root), root, labels, problems).images(document)
-        for part, document in documents.items()
-    }
+    parts = {}
+    for part, document in documents.items():
+        known = {number: label for number, label in labels.items() if number in categories[part]}
+        reader = _Part(files[part], image_folders(files[part], part, root), root, known, problems)
+        parts[part] = reader.images(document)
     if unused := _not_named(root, {image.path for images in parts.values() for image in images}):
         many = f"{len(unused)} images are" if len(unused) > 1 else "an image is"
         problems.notes.append(
@@ -128,6 +124,27 @@ def _categories(document: Mapping[str, Any], file: Path) -> dict[int, str]:
     return found
 
 
+def _refuse_others(categories: Mapping[int, str], known: Mapping[int, str], *, where: Path, than: str) -> None:
+    """A part may leave out categories that it has no box of; one with others, or with other ids, is refused.
+
+    Args:
+        categories: Of the part, id to name.
+        known: Of the part that has all of them.
+        where: The part's file.
+        than: The other's, for people.
+    """
+    for number, name in categories.items():
+        if known.get(number) != name:
+            other = _shown(known[number]) if number in known else "none"
+            raise DataError(
+                "the parts do not have the same categories",
+                where=str(where),
+                got=f"category {number} is {_shown(name)} here, and {other} in {than}",
+                expected="the same ids and names in the files of all parts; some may be left out beside train",
+                fix="export all parts together, or give the categories of one the ids of the other",
+            )
+
+
 def _without_those_above(
     categories: Mapping[int, str], documents: Sequence[Mapping[str, Any]], problems: Problems
 ) -> dict[int, str]:
@@ -171,7 +188,7 @@ class _Part:
         file: That holds it.
         folders: Where its images may lie.
         root: The data set's folder.
-        labels: Id of a category to its label.
+        labels: Id of a category of the part to its label.
         problems: Told of whatever is wrong with an image or an annotation.
     """
 

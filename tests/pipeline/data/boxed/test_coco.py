@@ -132,6 +132,39 @@ def test_categories_that_are_none_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("categories", "message"),
+    [
+        (
+            [CAT | {"id": 7}, DOG | {"id": 8}],
+            "got: category 7 is 'cat' here, and 'dog' in annotations/instances_train.json",
+        ),
+        (
+            [DOG, CAT, {"id": 9, "name": "cow"}],
+            "got: category 9 is 'cow' here, and none in annotations/instances_train.json",
+        ),
+    ],
+)
+def test_a_category_of_another_id_or_of_one_part_alone_is_named(
+    tmp_path: Path, opened: Callable[..., Dataset], categories: list[dict[str, Any]], message: str
+) -> None:
+    _set(tmp_path / "pets", categories=categories)
+    with pytest.raises(DataError, match=message) as raised:
+        opened(tmp_path / "pets")
+    assert str(raised.value.where).endswith("instances_val.json")
+
+
+def test_a_part_may_leave_out_what_it_has_no_box_of(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    root = tmp_path / "pets"
+    document = _set(root, categories=[CAT])
+    assert opened(root).classes == ("cat", "dog")
+
+    document["annotations"][4]["category_id"] = 7
+    _write(root / "annotations" / "instances_val.json", **document)
+    with pytest.raises(DataError, match=r"instances_val.json, annotation 5: .* of category 7 is of an unknown class"):
+        opened(root)
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [("a\nb", "no printable text"), ("", "no printable text"), ("dog", "class 'dog' stands there twice")],
 )
