@@ -132,7 +132,7 @@ def _gate_accepted(
             expected="a bundle's folder, or one that `edgewright baseline accept` filled",
         )
     alone = (candidate / "manifest.json").is_file()
-    folders = [candidate] if alone else sorted(path.parent for path in candidate.rglob("manifest.json"))
+    folders = [candidate] if alone else _bundles_below(candidate)
     bundles: dict[str, Bundle] = {}
     for bundle in map(read_bundle, folders):
         first = bundles.setdefault(case_of(bundle), bundle)
@@ -165,6 +165,16 @@ def _gate_accepted(
             fix="`edgewright baseline accept BUNDLE` accepts one; `edgewright deploy` makes candidates",
         )
     return codes
+
+
+def _bundles_below(folder: Path) -> list[Path]:
+    """Where bundles lie; what is hidden is one that is being written, or was when its writer was killed."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if "manifest.json" in files:
+            found.append(Path(place))
+    return sorted(found)
 
 
 def _tell(found: "list[Comparison]", report: "Report", out: Path | None, device: "Device | None" = None) -> None:

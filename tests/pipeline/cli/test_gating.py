@@ -26,6 +26,7 @@ from pipeline.cli.gate_options import margins_of, slowdowns_of
 from pipeline.cli.gating import _gate_accepted, _gate_pair
 from pipeline.errors import BaselineError, IntegrityError, UnknownNameError, UsageError
 from pipeline.gate.baselines.shelf import Shelf, case_of
+from pipeline.leftovers import temporary_beside
 from pipeline.progress import SilentProgress
 from pipeline.report.render import read_report
 from pipeline.runner import publish
@@ -330,6 +331,17 @@ def test_a_damaged_candidate_among_others_is_an_error_and_is_not_passed_over(
 
     with pytest.raises(IntegrityError):
         typed.accepted(shelf.root, tmp_path / "deployments")
+
+
+def test_what_a_killed_run_has_left_beside_a_candidate_is_none(
+    typed: _Typed, shelf: Shelf, trained: Bundle, tmp_path: Path
+) -> None:
+    bundle = tmp_path / ".ci" / "deployments" / "tiny" / "bundle"  # a hidden folder that is typed is looked into
+    for folder in (bundle, temporary_beside(bundle), torn := temporary_beside(bundle)):
+        shutil.copytree(trained.root, folder)
+    (torn / "model.onnx").unlink()
+
+    assert typed.accepted(shelf.root, tmp_path / ".ci" / "deployments") == [3]
 
 
 @pytest.mark.parametrize(
