@@ -57,6 +57,8 @@ _ANOTHER_USERS = frozenset({errno.EACCES, errno.EPERM, errno.EBADF})
 """What comes of a lock file that this process may not write: NFS then does not lock it either."""
 _NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM})
 """Errors of reading that say nothing about the bytes: an artifact must not be set aside for them."""
+_ANOTHER_OUT = "free some space, or choose another --out; finished stages are kept"
+"""What to do where there is no room for results."""
 
 
 def default_root() -> Path:
@@ -396,13 +398,14 @@ def _disk_errors(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def room_for(what: str, place: Path, size_bytes: int) -> Iterator[None]:
+def room_for(what: str, place: Path, size_bytes: int, *, fix: str = _ANOTHER_OUT) -> Iterator[None]:
     """Around writing results to a place of the user's.
 
     Args:
         what: Is written.
         place: Where.
         size_bytes: About how much it takes.
+        fix: What to do where there is no room.
 
     Raises:
         ResourceError: when there is no room for it.
@@ -417,7 +420,7 @@ def room_for(what: str, place: Path, size_bytes: int) -> Iterator[None]:
             where=str(place),
             got=f"{shutil.disk_usage(_nearest_existing(place)).free / 2**20:.2f} MiB free",
             expected=f"about {size_bytes / 2**20:.2f} MiB",
-            fix="free some space, or choose another --out; finished stages are kept",
+            fix=fix,
         ) from error
 
 

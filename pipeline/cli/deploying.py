@@ -228,11 +228,13 @@ def _show_targets(results: "tuple[Deployed, ...]") -> None:
     """All targets beside each other, also as a page above their folders."""
     from pipeline.cli.console import out_console, say, table
     from pipeline.report.targets import TARGET_COLUMNS, render_targets, target_rows
-    from pipeline.store import write_atomically
+    from pipeline.store import room_for, write_atomically
 
     reports = [deployed.report for deployed in results]
     page = results[0].folder.parent / "targets.md"
-    write_atomically(page, render_targets(reports))
+    text = render_targets(reports)
+    with room_for("the page of all targets", page, len(text.encode())):
+        write_atomically(page, text)
     say("")
     out_console().print(table(TARGET_COLUMNS, target_rows(reports)))
     say(f"  {page}", markup=False)

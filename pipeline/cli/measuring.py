@@ -39,7 +39,7 @@ def measure(
     from pipeline.devices.device import reached
     from pipeline.measuring.bundle_measurement import measure_bundle
     from pipeline.measuring.bundle_measurement_texts import measurement_rows
-    from pipeline.store import write_atomically
+    from pipeline.store import room_for, write_atomically
 
     found = read_bundle(bundle)
     dataset = images_of(found, data)
@@ -54,7 +54,9 @@ def measure(
             device=there,
         )
     if out is not None:
-        write_atomically(out, json.dumps(measured.to_json(), allow_nan=False) + "\n")
+        text = json.dumps(measured.to_json(), allow_nan=False) + "\n"
+        with room_for("the record", out, len(text), fix="free some space, or choose another --out"):
+            write_atomically(out, text)
     if as_json:
         from pipeline.cli.documents import measure_document, print_document
 

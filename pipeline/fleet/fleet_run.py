@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import __version__
 from pipeline.ending import ending
-from pipeline.errors import EdgewrightError, IntegrityError
+from pipeline.errors import EdgewrightError, IntegrityError, ResourceError, first_line
 from pipeline.fleet import entries
 from pipeline.fleet.cell_run import CellEnd
 from pipeline.fleet.crew import Ended, Lost, Stage
@@ -60,12 +60,15 @@ class FleetRun:
     _at: dict[int, str] = field(init=False, default_factory=dict)
     """Cells that run, by number, with the stage they have come to."""
     _time_left: TimeLeft = field(init=False)
+    _behind: bool = field(init=False, default=False)
+    """Whether what is written is that of an earlier moment, for want of room."""
 
     def run(self) -> FleetReport:
-        """Run every cell; the report is written anew whenever one has ended.
+        """Run every cell; the report is written anew whenever one has ended, as far as there is room for it.
 
         Raises:
-            EdgewrightError: when results cannot be written, or, before anything is, when a cell cannot be started.
+            EdgewrightError: when the report cannot be written at the beginning or at the end, or, before anything is,
+                when a cell cannot be started.
         """
         before = entries.earlier(self.out)
         self._entries = [entries.waiting(order.cell, before, self.out) for order in self.orders]
@@ -79,6 +82,8 @@ class FleetRun:
                 for news in self.crew.news():
                     self._hear(news, ticker)
                 ticker.advance(0, status=self._status())
+        if self._behind:
+            self._write()
         return self.report()
 
     def report(self) -> FleetReport:
@@ -119,11 +124,15 @@ class FleetRun:
         if end.files:
             try:
                 unpack(end.files, self.out / cell.folder)
-            except IntegrityError as raised:  # its end, and nobody else's
+            except (IntegrityError, ResourceError) as raised:  # its end, and nobody else's
                 error, code = ending(raised)
                 end = CellEnd(exit_code=code, error=error, wall_s=end.wall_s)
         self._entries[number] = entries.ended(cell, end, self._tries[number], self.out)
-        self._write()
+        try:
+            self._write()
+        except ResourceError as raised:  # others may end where there is room again
+            self._behind = True
+            self.progress.note(first_line(raised))
         ticker.advance()
         self.announce(self._entries[number])
 
@@ -139,6 +148,7 @@ class FleetRun:
 
     def _write(self) -> None:
         write_fleet_reports(self.report(), self.out)
+        self._behind = False
 
 
 def _places(orders: Sequence[Order]) -> list[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import IntegrityError
 from pipeline.leftovers import folder_beside, sweep
 from pipeline.replacing import replace_folder
+from pipeline.store import room_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,16 +29,18 @@ def unpack(files: Mapping[str, bytes], folder: Path) -> None:
 
     Raises:
         IntegrityError: when a name leads out of the folder; nothing is written then.
+        ResourceError: when the disk is full; what stood there before still does.
     """
     for name in files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise IntegrityError("results name a file outside their own folder", where=str(folder), got=name)
-    folder = folder.resolve()  # a link stays one, to the new files
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder_beside(folder) as work:
-        for name, content in files.items():
-            path = work / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        replace_folder(work, folder)  # what stood there is now in the temporary folder, which goes
-    sweep(folder.parent)
+    place = folder.resolve()  # a link stays one, to the new files
+    with room_for("the results", folder, sum(map(len, files.values()))):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with folder_beside(place) as work:
+            for name, content in files.items():
+                path = work / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            replace_folder(work, place)  # what stood there is now in the temporary folder, which goes
+    sweep(place.parent)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.report import fleet_texts
 from pipeline.report.fleet_charts import fleet_front
 from pipeline.report.html import page
-from pipeline.store import write_atomically
+from pipeline.store import room_for, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,11 +34,16 @@ def render_fleet_html(report: FleetReport) -> str:
 
 
 def write_fleet_reports(report: FleetReport, folder: Path) -> tuple[Path, ...]:
-    """Write ``fleet.json`` and ``fleet.html`` into a folder; returns their paths."""
+    """Write ``fleet.json`` and ``fleet.html`` into a folder; returns their paths.
+
+    Raises:
+        ResourceError: when the disk is full; what stood there before may be that of an earlier moment.
+    """
     texts = {
         "fleet.json": report.model_dump_json(by_alias=True, indent=1) + "\n",
         "fleet.html": render_fleet_html(report),
     }
-    for name, text in texts.items():
-        write_atomically(folder / name, text)
+    with room_for("the fleet's page", folder, sum(len(text.encode()) for text in texts.values())):
+        for name, text in texts.items():
+            write_atomically(folder / name, text)
     return tuple(folder / name for name in texts)

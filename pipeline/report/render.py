@@ -12,7 +12,7 @@ from pipeline.report.junit import render_junit
 from pipeline.report.markdown import render_markdown
 from pipeline.report.record import Report
 from pipeline.report.training_files import render_training_csv
-from pipeline.store import write_atomically
+from pipeline.store import room_for, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,9 @@ def write_reports(report: Report, folder: Path) -> tuple[Path, ...]:
 
     Returns:
         The paths of what was written.
+
+    Raises:
+        ResourceError: when the disk is full.
     """
     texts = {
         "report.json": report.model_dump_json(by_alias=True, indent=1) + "\n",
@@ -38,8 +41,10 @@ def write_reports(report: Report, folder: Path) -> tuple[Path, ...]:
     }
     if report.trainings:
         texts["training.csv"] = render_training_csv(report)
-    for name, text in texts.items():
-        write_atomically(folder / name, text)
+    needed = sum(len(text.encode()) for text in texts.values())
+    with room_for("the reports", folder, needed, fix="free some space, or choose another folder"):
+        for name, text in texts.items():
+            write_atomically(folder / name, text)
     return tuple(folder / name for name in texts)
 
 

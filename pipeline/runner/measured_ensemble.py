@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from exporters.ensemble import Member, ensemble_spec
 from pipeline.artifact import ArtifactKind, sha256_of_json
 from pipeline.catalog import JOINERS, OPENERS
 from pipeline.chain.engine_measurement import measure
+from pipeline.copying import copy_folder
 from pipeline.data.unchanged import refuse_changed
 from pipeline.import_path import object_at
 from pipeline.session import EngineSpec
@@ -194,7 +194,7 @@ def _joined(chain: Chain, engines: Sequence[Artifact], answers: Sequence[Json]) 
         members.append(Member(spec=spec, opener=OPENERS[spec.target], answers=told, scale=scale, offset=offset))
     with chain.store.workspace() as folder:
         for number, engine in enumerate(engines):
-            shutil.copytree(engine.root, folder / str(number))
+            copy_folder(engine.root, folder / str(number))
         spec = ensemble_spec(members, JOINERS[chain.plan.parts.task.name])
         facts = {"engine": spec.to_json(), "precision": "float", "dialect": None}
         return chain.store.commit(ArtifactKind.ENGINE, folder, facts)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,10 +23,12 @@ from typing import TYPE_CHECKING
 
 from exporters.bundle import read_bundle
 from exporters.device import verify
+from pipeline.copying import copy_folder
 from pipeline.errors import BaselineError, IntegrityError
 from pipeline.gate.baselines.history import History, HistoryLine, append_line, read_history
 from pipeline.leftovers import folder_beside, holding, sweep
 from pipeline.replacing import replace_folder
+from pipeline.store import room_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +46,10 @@ _MARGINS = {"latency p50": 0.02, "memory": 0.02, "size": 0.02, "accuracy": 0.01}
 
 _BEST_DAYS, _BEST_LINES = 90, 50
 """The best accepted one is looked for among so many days and lines."""
+
+_TEXTS_BYTES = 1 << 16
+"""What a baseline has beside its bundle's files, roomily: the manifest and the history."""
+_FIX = "free some space, or choose another --baselines"
 
 
 def case_of(bundle: Bundle) -> str:
@@ -154,33 +159,36 @@ class Shelf:
             IntegrityError: when the case's history is damaged, or the bundle was replaced since it was verified:
                 nothing is written then.
             BaselineError: when another one is accepted; nothing is written then either.
+            ResourceError: when the disk is full; what was accepted before still is.
         """
         case = case_of(bundle)
         folder = self.root / case
         read_history(folder)
         home = folder / "bundles" / bundle.sha256[:16]
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with holding(folder):  # of two that accept at once the later one adds its line to the earlier one's
-            history = read_history(folder)
-            current = history.current.bundle if history else None
-            if beside and current not in beside:
-                raise BaselineError(
-                    "somebody accepted another bundle meanwhile",
-                    where=str(folder),
-                    got=str(current),
-                    expected=f"{beside[0] or 'none'}, beside which this one was measured",
-                    fix="run it again",
-                )
-            if _identity(home) != bundle.sha256:  # not there, or damaged: accepting it again heals that
-                _copy(bundle, home)
-            append_line(folder, line)
+        needed = sum(entry["size_bytes"] for entry in bundle.manifest["files"]) + _TEXTS_BYTES
+        with room_for("the baseline", folder, needed, fix=_FIX):
+            home.parent.mkdir(parents=True, exist_ok=True)
+            with holding(folder):  # of two that accept at once the later one adds its line to the earlier one's
+                history = read_history(folder)
+                current = history.current.bundle if history else None
+                if beside and current not in beside:
+                    raise BaselineError(
+                        "somebody accepted another bundle meanwhile",
+                        where=str(folder),
+                        got=str(current),
+                        expected=f"{beside[0] or 'none'}, beside which this one was measured",
+                        fix="run it again",
+                    )
+                if _identity(home) != bundle.sha256:  # not there, or damaged: accepting it again heals that
+                    _copy(bundle, home)
+                append_line(folder, line)
         return case
 
 
 def _copy(bundle: Bundle, home: Path) -> None:
     """Copy a bundle, whole or not at all; minutes may have passed since it was read, so it is looked at again."""
     with folder_beside(home) as work:
-        shutil.copytree(bundle.root, work, dirs_exist_ok=True)
+        copy_folder(bundle.root, work)
         copied = _identity(work)
         if copied != bundle.sha256:
             raise IntegrityError(

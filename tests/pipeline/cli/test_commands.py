@@ -665,7 +665,10 @@ def test_a_rendering_on_a_full_disk_ends_with_7(
 ) -> None:
     prepare = f'cp "{deployed.out / "report.json"}" "$0"; {_FILL}'
     command = _on_a_small_disk("64k", disk, prepare, str(SCRIPT), "report", str(disk))
-    _end_on_a_full_disk(command, workshop, environment)
+    done = _end_on_a_full_disk(command, workshop, environment)
+    assert re.search(
+        r"no room for the reports\n  got: \d+\.\d\d MiB free\n  expected: about \d+\.\d\d MiB\n", done.stderr
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline import store
+from pipeline.errors import ResourceError, UsageError
+from pipeline.fleet import fleet_run
 from pipeline.fleet.cell_run import CellEnd, Order
 from pipeline.fleet.crew import Ended, Lost, Stage
 from pipeline.fleet.fleet_run import FleetRun, exit_code
+from pipeline.fleet.parcel import unpack
 from pipeline.progress import SilentProgress
 from pipeline.report.fleet_record import FleetCell, FleetReport
 
@@ -147,6 +152,64 @@ def test_a_cell_that_fails_leaves_the_others_alone(orders: Orders, made: Made, t
     )
     assert report.count("done") == 5
     assert exit_code(report) == 8
+
+
+def _full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_cell_whose_results_do_not_fit_leaves_the_others_alone(
+    orders: Orders, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unpacked(files: dict[str, bytes], folder: Path) -> None:
+        with monkeypatch.context() as while_full:
+            if "resnet18" in folder.parts:
+                while_full.setattr(Path, "write_bytes", _full)
+            unpack(files, folder)
+
+    monkeypatch.setattr(fleet_run, "unpack", unpacked)
+    asked = orders("models: [resnet18, resnet34]\n")
+    report, _, _ = _run(_Crew(lambda _number, order, _tries: made(order)), asked, tmp_path / "out")
+
+    assert [(cell.status, cell.exit_code) for cell in report.cells] == [("failed", 7), ("done", 0)]
+    assert "the disk is full: there is no room for the results\n  got: " in (report.cells[0].error or "")
+    assert exit_code(report) == 7
+    assert report == _saved(tmp_path / "out")
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_a_page_that_finds_no_room_ends_no_cell_and_is_written_at_the_end(
+    orders: Orders, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, for_good: bool
+) -> None:
+    asked = orders("models: [resnet18, resnet34]\n")
+    written = store.write_and_fsync
+
+    def answer(_number: int, order: Order, _tries: int) -> CellEnd:
+        monkeypatch.setattr(store, "write_and_fsync", _full)
+        return made(order)
+
+    def announced(cell: FleetCell) -> None:
+        if cell.model == "resnet34" and not for_good:
+            monkeypatch.setattr(store, "write_and_fsync", written)
+
+    heard = _Heard()
+    run = FleetRun(
+        orders=asked,
+        crew=_Crew(answer),
+        out=tmp_path / "out",
+        name="two",
+        retries=0,
+        progress=heard,
+        announce=announced,
+    )
+    if for_good:
+        with pytest.raises(ResourceError, match=r"no room for the fleet's page\n  got: .* free\n  expected: about 0"):
+            run.run()
+        assert _saved(tmp_path / "out").count("waiting") == 2
+        assert [cell.status for cell in run.report().cells] == ["done", "done"]
+    else:
+        assert run.run() == _saved(tmp_path / "out")
+    assert heard.notes == [f"{tmp_path / 'out'}: the disk is full: there is no room for the fleet's page"] * 2
 
 
 def test_a_lost_workers_cell_is_tried_again_elsewhere(orders: Orders, made: Made, tmp_path: Path) -> None:

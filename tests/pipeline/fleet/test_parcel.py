@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import errno
+import os
+import re
+from pathlib import Path
 
 import pytest
 
-from pipeline.errors import IntegrityError
+from pipeline.errors import IntegrityError, ResourceError
 from pipeline.fleet.parcel import packed, unpack
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_folder_arrives_as_it_was(tmp_path: Path) -> None:
@@ -45,6 +45,26 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         unpack({"a": b"new", "a/b": b"below a file"}, tmp_path / "cell")
 
+    assert packed(tmp_path) == {"cell/a": b"old"}
+
+
+def test_what_there_is_no_room_for_says_how_much_and_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path, _content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    unpack({"a": b"old"}, tmp_path / "cell")
+    with monkeypatch.context() as while_full:
+        while_full.setattr(Path, "write_bytes", full)
+        with pytest.raises(ResourceError) as raised:
+            unpack({"a": bytes(3 << 20)}, tmp_path / "cell")
+
+    assert re.fullmatch(
+        rf"{re.escape(str(tmp_path / 'cell'))}: the disk is full: there is no room for the results\n"
+        r"  got: \d+\.\d\d MiB free\n  expected: about 3\.00 MiB\n  fix: free some space, .*",
+        str(raised.value),
+    )
     assert packed(tmp_path) == {"cell/a": b"old"}
 
 

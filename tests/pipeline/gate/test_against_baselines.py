@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -18,8 +21,9 @@ from onnx import helper, numpy_helper
 
 from benchmarks.statistics.margins import Effort, Margins
 from exporters.bundle import Bundle
+from pipeline.ending import ending
 from pipeline.environment import any_machine, this_machine
-from pipeline.errors import BaselineError, IntegrityError, RecipeError
+from pipeline.errors import BaselineError, IntegrityError, RecipeError, ResourceError
 from pipeline.gate import against_baselines
 from pipeline.gate.against_baselines import Judgement, _missing, accept, judge
 from pipeline.gate.baselines.history import Figures, HistoryLine, append_line
@@ -230,6 +234,30 @@ def test_a_bundle_that_was_replaced_since_it_was_read_is_not_accepted(
     assert raised.value.expected == trained.sha256
     assert shelf.history(case_of(trained)) is None
     assert list((shelf.root / case_of(trained) / "bundles").iterdir()) == []
+
+
+@pytest.mark.parametrize("write", ["copying.shutil.copy2", "store.write_and_fsync"])  # the bundle, and its line
+def test_a_baseline_on_a_full_disk_ends_with_7_and_what_was_accepted_before_still_is(
+    shelf: Shelf, trained: Bundle, worse: Bundle, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    case = shelf.accept(trained, _line(trained, 1))
+    monkeypatch.setattr(f"pipeline.{write}", full)
+    with pytest.raises(ResourceError) as raised:
+        shelf.accept(worse, _line(worse, 0))
+
+    told, code = ending(raised.value)
+    assert code == 7
+    assert re.fullmatch(
+        rf"{re.escape(str(shelf.root / case))}: the disk is full: there is no room for the baseline\n"
+        r"  got: \d+\.\d\d MiB free\n  expected: about 0\.\d\d MiB\n"
+        r"  fix: free some space, or choose another --baselines",
+        told,
+    )
+    assert shelf.accepted(case).sha256 == trained.sha256
+    assert list(shelf.root.rglob(".*")) == []
 
 
 def test_waivers_that_cannot_be_read_are_an_error_before_the_work(shelf: Shelf, trained: Bundle, judged: Judge) -> None:
