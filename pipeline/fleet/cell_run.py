@@ -20,6 +20,7 @@ from pipeline.errors import UsageError
 from pipeline.fleet.parcel import packed
 from pipeline.leftovers import own_scratch
 from pipeline.progress import SilentProgress
+from pipeline.recipe.places import told_without_home
 from pipeline.store import Store, default_root
 from pipeline.threads import rest_between_work
 
@@ -95,7 +96,7 @@ def run_cell(order: Order, tell: Callable[[str], None]) -> CellEnd:
             error, code = ending(raised)
         return CellEnd(
             exit_code=code,
-            error=error and _without_address(error, order),
+            error=error and told_without_home(_without_address(error, order)),
             wall_s=time.perf_counter() - start,
             ran=tuple(ran),
             files=packed(folder) if error is None else {},

@@ -25,7 +25,7 @@ from pipeline.typed_path import typed_path
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipeline.fleet.records import ModelEntry, RecipeEntry, Resources, Without
+    from pipeline.fleet.records import DataEntry, ModelEntry, RecipeEntry, Resources, Without
     from pipeline.recipe import Recipe
 
 __all__ = ["Axes", "Cell", "cells_of", "read_fleet"]
@@ -107,7 +107,7 @@ def cells_of(fleet: Fleet, path: Path) -> tuple[Cell, ...]:
     """
     known: dict[str, dict[str, Any]] = {
         "model": _named("models", [(one.name or folder_name(one.model), one) for one in fleet.models], path),
-        "data": _named("data", [(one, one) for one in fleet.data] or [(_OWN_DATA, None)], path),
+        "data": _named("data", [(_data_name(one), one.source) for one in fleet.data] or [(_OWN_DATA, None)], path),
         "recipe": _named("recipes", [(_name_of(one), one) for one in fleet.recipes], path),
         "target": _named("targets", [(one, one) for one in fleet.targets], path),
         "device": _named("devices", [(one, one) for one in fleet.devices], path),
@@ -140,7 +140,7 @@ def _named(axis: str, entries: Sequence[tuple[str, Any]], path: Path) -> dict[st
     for name, entry in entries:
         if twin := plain.get(_plain(name)):
             got = name if twin == name else f"{twin} and {name}, whose results would go to one folder"
-            fix = "give one of them another name" if axis in {"models", "recipes"} else "name it once"
+            fix = "give one of them another name" if axis in {"models", "data", "recipes"} else "name it once"
             raise RecipeError(f"one name twice among {axis}", where=str(path), got=got, fix=fix)
         plain[_plain(name)] = name
         found[name] = entry
@@ -153,6 +153,11 @@ def _plain(name: str) -> str:
     if len(plain) <= _LONGEST:
         return plain
     return f"{plain[: _LONGEST - _OF_HASH - 1]}-{hashlib.sha256(name.encode()).hexdigest()[:_OF_HASH]}"
+
+
+def _data_name(entry: DataEntry) -> str:
+    """A folder by its own name: where it lies would tell a home, on the page and in the names of folders."""
+    return entry.name or Path(entry.source).name or entry.source
 
 
 def _name_of(entry: RecipeEntry) -> str:

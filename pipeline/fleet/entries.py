@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from exporters.device.verify import MANIFEST
 from pipeline.artifact import parse_json, sha256_of_json
 from pipeline.fleet.cells import Axes
+from pipeline.recipe.places import told_without_home
 from pipeline.report.fleet_record import CellFigures, FleetCell, FleetReport
 from pipeline.report.render import read_report
 
@@ -53,7 +54,7 @@ def ended(cell: Cell, end: CellEnd, tries: int, out: Path) -> FleetCell:
     """
     common = {**_common(cell), "tries": tries, "wall_s": end.wall_s, "exit_code": end.exit_code}
     if end.error is not None:
-        return FleetCell(status="failed", error=end.error, ran=end.ran, **common)
+        return FleetCell(status="failed", error=told_without_home(end.error), ran=end.ran, **common)
     return FleetCell(
         status="done",
         ran=end.ran,

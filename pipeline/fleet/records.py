@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeI
 from pipeline.artifact import Json  # noqa: TC001 - pydantic reads it
 from pipeline.devices.entries import HERE
 
-__all__ = ["Fleet", "ModelEntry", "RecipeEntry", "Resources", "Without"]
+__all__ = ["DataEntry", "Fleet", "ModelEntry", "RecipeEntry", "Resources", "Without"]
 
 _Name = Annotated[str, Field(min_length=1)]
 
@@ -24,6 +24,13 @@ class ModelEntry(_Section):
     model: _Name = Field(description="torchvision name, timm/NAME, path/to/file.py:factory, or path/to/model.onnx")
     name: _Name | None = Field(default=None, description="what it is called here; default: made from model")
     weights: str | None = Field(default=None, description="as deploy's --weights; default: what the recipe says")
+
+
+class DataEntry(_Section):
+    """A data set, as deploy takes it; one that needs no more than its place is written as a text."""
+
+    source: _Name = Field(description="a folder of images, an embedded set or torchvision:NAME, as deploy's --data")
+    name: _Name | None = Field(default=None, description="what it is called here; default: the folder's own name")
 
 
 class RecipeEntry(_Section):
@@ -78,8 +85,8 @@ class Fleet(_Section):
     models: tuple[Annotated[ModelEntry, _or_text("model", ModelEntry)], ...] = Field(
         min_length=1, description="networks, each a name or a section"
     )
-    data: tuple[_Name, ...] = Field(
-        default=(), description="as deploy's --data, one or several; default: what each recipe says"
+    data: tuple[Annotated[DataEntry, _or_text("source", DataEntry)], ...] = Field(
+        default=(), description="data sets, each a text as deploy's --data or a section; default: what each recipe says"
     )
     recipes: tuple[Annotated[RecipeEntry, _or_text("file", RecipeEntry)], ...] = Field(
         default=(RecipeEntry(),), min_length=1, description="recipes, each a path or a section; default: the defaults"

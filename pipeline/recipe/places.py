@@ -12,7 +12,7 @@ from pipeline.recipe.records import Recipe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["names_alone", "shortened_places", "without_home"]
+__all__ = ["names_alone", "shortened_places", "told_without_home", "without_home"]
 
 _FILES = (".npz", ".onnx", ".py", ".txt", *WEIGHTS_FILES)
 
@@ -41,6 +41,14 @@ def shortened_places(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         return text
 
     return _mapped(value, shortened)
+
+
+def told_without_home(text: str) -> str:
+    """A message with ``~`` for this user's home, wherever in it that stands."""
+    for home in {Path.home(), Path.home().resolve()}:
+        if home != Path(home.anchor):
+            text = re.sub(rf"(?<![\w.-]){re.escape(str(home))}(?![\w-]|\.\w)", "~", text)
+    return text
 
 
 def names_alone(value: Any) -> Any:  # noqa: ANN401 - any JSON value

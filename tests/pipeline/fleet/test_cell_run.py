@@ -74,6 +74,18 @@ def test_what_goes_wrong_is_told_as_the_command_tells_it(order: Order) -> None:
     assert end.files == {}
 
 
+def test_a_place_below_the_home_is_told_without_it(
+    order: Order, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "canary"))
+    end = run_cell(dataclasses.replace(order, cell=_with_data(order, f"{tmp_path}/canary/photos")), print)
+
+    assert end.exit_code == 2
+    assert end.error is not None
+    assert "~/photos" in end.error
+    assert "canary" not in end.error
+
+
 def test_a_defect_is_told_as_one(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
     _deploys(monkeypatch, lambda _chain, _out: 1 / 0)
     end = run_cell(order, print)

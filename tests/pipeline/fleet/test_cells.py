@@ -44,13 +44,26 @@ def test_a_model_alone_is_one_cell_with_the_defaults_of_deploy(cells: Cells) -> 
 
 def test_every_cell_has_a_folder_of_its_own(cells: Cells) -> None:
     found = cells("models: [{model: 'nets/a.py:build', name: ../a b}]\ndata: [/my/photos]\ntargets: [ort-cpu]\n")
-    assert [str(cell.folder) for cell in found] == ["cells/a-b/my-photos/default/ort-cpu/here"]
+    assert [str(cell.folder) for cell in found] == ["cells/a-b/photos/default/ort-cpu/here"]
+
+
+def test_a_folder_of_images_goes_by_its_own_name_or_the_one_that_it_is_given(cells: Cells) -> None:
+    found = cells(
+        "models: [a]\ndata: [~/photos, x/y/, {source: ~/other/photos, name: others}, 'torchvision:CIFAR10', .]\n"
+    )
+    assert [(cell.axes.data, cell.recipe.data.source) for cell in found] == [
+        ("photos", "~/photos"),
+        ("y", "x/y/"),
+        ("others", "~/other/photos"),
+        ("torchvision:CIFAR10", "torchvision:CIFAR10"),
+        (".", "."),
+    ]
 
 
 def test_long_names_that_begin_alike_have_folders_of_their_own(cells: Cells) -> None:
-    long = "/data/" + 20 * "project/"
-    found = cells(f"models: [a]\ndata: [{long}first, {long}second]\n")
-    folders = [cell.folder.parts[2] for cell in found]
+    long = "data/" + 20 * "project/"
+    found = cells(f"models: [{{model: a, name: {long}first}}, {{model: b, name: {long}second}}]\n")
+    folders = [cell.folder.parts[1] for cell in found]
     assert len(set(folders)) == 2
     assert {(len(folder), folder[:71]) for folder in folders} == {(80, long.strip("/").replace("/", "-")[:71])}
 
@@ -200,8 +213,12 @@ def test_a_target_may_take_more_than_the_others(cells: Cells) -> None:
             "fleet.yaml: one name twice among models\n  got: resnet18\n  fix: give one of them another name",
         ),
         (
-            "models: [a]\ndata: [x/y, x-y]\n",
-            "fleet.yaml: one name twice among data\n  got: x/y and x-y, whose results would go to one folder\n",
+            "models: [a]\ndata: [digits, {source: mine, name: 'digits-'}]\n",
+            "fleet.yaml: one name twice among data\n  got: digits and digits-, whose results would go to one folder\n",
+        ),
+        (
+            "models: [a]\ndata: [x/photos, /y/photos/]\n",
+            "fleet.yaml: one name twice among data\n  got: photos\n  fix: give one of them another name",
         ),
         (
             "models: [a]\nrecipes: [{quick: true, settings: {distil.loss: kd}}]\n",

@@ -154,6 +154,29 @@ def test_a_cell_that_fails_leaves_the_others_alone(orders: Orders, made: Made, t
     assert exit_code(report) == 8
 
 
+def test_neither_the_page_nor_a_path_names_the_home(
+    orders: Orders, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "canary"
+    monkeypatch.setenv("HOME", str(home))
+
+    def answer(number: int, order: Order, _tries: int) -> CellEnd:
+        if number:
+            return made(order)
+        return CellEnd(exit_code=2, error=f"{home}/photos/a.jpg: not an image\n  fix: remove it", wall_s=1.0)
+
+    asked = orders(f"models: [{{model: '{home}/net.py:build', name: net}}]\ndata: ['{home}/photos', '{home}/more']\n")
+    _run(_Crew(answer), asked, tmp_path / "out")
+
+    assert [cell.error for cell in _saved(tmp_path / "out").cells] == [
+        "~/photos/a.jpg: not an image\n  fix: remove it",
+        None,
+    ]
+    written = list((tmp_path / "out").rglob("*"))
+    assert [path for path in written if "canary" in str(path.relative_to(tmp_path))] == []
+    assert [path for path in written if path.is_file() and b"canary" in path.read_bytes()] == []
+
+
 def _full(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -35,9 +35,9 @@ def test_the_module_prints_what_is_published(record: type[BaseModel], file: str,
     assert (done.stdout, done.stderr) == ((SCHEMAS / file).read_text(encoding="utf-8"), "")
 
 
-def test_a_text_may_stand_for_a_model_and_for_a_recipe() -> None:
+def test_a_text_may_stand_for_a_model_a_data_set_and_a_recipe() -> None:
     fields = json.loads((SCHEMAS / "fleet.schema.json").read_text(encoding="utf-8"))["properties"]
-    for name, section in (("models", "ModelEntry"), ("recipes", "RecipeEntry")):
+    for name, section in (("models", "ModelEntry"), ("data", "DataEntry"), ("recipes", "RecipeEntry")):
         assert fields[name]["items"]["anyOf"] == [{"type": "string"}, {"$ref": f"#/$defs/{section}"}]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.recipe.places import names_alone, shortened_places, without_home
+from pipeline.recipe.places import names_alone, shortened_places, told_without_home, without_home
 from pipeline.recipe.reading import dump_recipe, read_recipe
 from pipeline.recipe.records import Recipe
 
@@ -43,6 +43,18 @@ def test_what_names_no_place_stays_and_is_read_again(tmp_path: Path) -> None:
     recipe = Recipe(model="resnet18")
     (tmp_path / "r.yaml").write_text(dump_recipe(without_home(recipe)), encoding="utf-8")
     assert read_recipe(tmp_path / "r.yaml", {}) == recipe
+
+
+def test_a_message_says_no_home_wherever_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    (tmp_path / "link").symlink_to(home)
+    monkeypatch.setenv("HOME", str(tmp_path / "link"))
+    text = (
+        "{0}/a.jpg: broken\n  got: file://{0}/a.jpg, '{0}', {0}.\n  fix: look into {0}, not {0}ly/b or {0}.old or /x{0}"
+    )
+    told = "~/a.jpg: broken\n  got: file://~/a.jpg, '~', ~.\n  fix: look into ~, not {0}ly/b or {0}.old or /x{0}"
+    for place in (home, tmp_path / "link"):
+        assert told_without_home(text.format(place)) == told.format(place)
 
 
 def test_the_same_place_spelled_twice_is_one(tmp_path: Path) -> None:
