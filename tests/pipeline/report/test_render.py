@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from xml.dom import minidom
 
 import pytest
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.errors import IntegrityError, ResourceError, UsageError
 from pipeline.report.goal_record import GoalEntry
 from pipeline.report.html import render_html
 from pipeline.report.junit import render_junit
@@ -64,6 +66,19 @@ def test_a_goal_is_a_case_that_fails_with_its_own_sentence(report: Report) -> No
         for text in map(render_junit, (report, missed, missed.model_copy(update={"verdict": unmeasured})))
     ]
     assert failures == [[], [goal.sentence], []]
+
+
+def test_reports_that_find_no_room_say_how_much_they_need(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pipeline.store.write_and_fsync", full)
+    with pytest.raises(
+        ResourceError, match=r"no room for the reports\n  got: .* MiB free\n  expected: about \d\.\d\d MiB"
+    ):
+        write_reports(report, tmp_path)
 
 
 def test_a_new_report_takes_the_place_of_the_old_one(report: Report, tmp_path: Path) -> None:
