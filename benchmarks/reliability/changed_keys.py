@@ -32,6 +32,7 @@ class Change:
         make: Makes another job in a copy of its folder.
         variables: Of the environment; where there are some, in a process of its own.
         under: A command that starts it, in a process of its own.
+        packages: Modules that can be imported besides, by their names; likewise.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Change:
     make: Callable[[Path], None] | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     under: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 def _set(first: str, *settings: str) -> Change:
@@ -113,6 +115,11 @@ RELEVANT = (
     _set("baseline", "input.interpolation=nearest"),
     _set("baseline", "input.channels=BGR"),
     Change(name="another network of the same name and shapes", first="baseline", make=_another_network),
+    Change(
+        name="a package from elsewhere that the network imports",
+        first="baseline",
+        packages={"activations": "from torch.nn import ReLU6 as ReLU\n"},
+    ),
     Change(name="another pixel of a training image", first="baseline", make=_another_pixel),
     Change(name="a training image more", first="baseline", make=_another_image),
     Change(name="a training image of another class", first="baseline", make=_another_label),
@@ -132,6 +139,7 @@ IRRELEVANT = (
     Change(name="files that were touched", make=_younger),
     Change(name="the recipe in another order", make=_turned),
     Change(name="a remark in the recipe", make=_remarked),
+    Change(name="a package from elsewhere that the network does not import", packages={"others": ""}),
     Change(name="another home", variables={"HOME": "/nonexistent"}),
     Change(name="another time zone", variables={"TZ": "Asia/Kolkata"}),
     Change(name="another locale", variables={"LC_ALL": "tr_TR.UTF-8"}),
@@ -161,8 +169,8 @@ def _asked(campaign: Campaign, cache: Path, number: int, change: Change) -> Ende
     job = campaign.job
     settings = (word for setting in change.settings for word in ("--set", setting))
     typed = ("explain", "--recipe", "recipe.yaml", *settings, "--json")
-    if change.variables or change.under:
-        there = replace(job, variables=change.variables)
+    if change.variables or change.under or change.packages:
+        there = replace(job, variables={**change.variables, **_path_to(change.packages, job.folder / "packages")})
         return job.ended(there.start(cache, *typed, under=change.under))
     if change.make is not None:
         folder = job.folder / "changed" / str(number)
@@ -174,6 +182,18 @@ def _asked(campaign: Campaign, cache: Path, number: int, change: Change) -> Ende
         change.make(folder)
         job = replace(job, folder=folder)
     return job.ended(campaign.start(job, cache, *typed))
+
+
+def _path_to(packages: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Write them into a folder of their own, and name the variable by which Python finds them."""
+    if not packages:
+        return {}
+    place = folder / "-".join(packages)
+    place.mkdir(parents=True, exist_ok=True)  # with more tries a change comes again
+    for name, text in packages.items():
+        (place / f"{name}.py").write_text(text, encoding="utf-8")
+    before = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": f"{place}{os.pathsep}{before}" if before else str(place)}
 
 
 def _failure(end: Ended, first: str | None) -> str | None:

@@ -30,12 +30,17 @@ _PIXELS = 16
 _NETWORK = """\
 from torch import nn
 
+try:
+    from activations import ReLU
+except ImportError:
+    from torch.nn import ReLU
+
 
 def tiny(num_classes):
     return nn.Sequential(
         nn.Conv2d(3, 16, 3, padding=1, bias=False),
         nn.BatchNorm2d(16),
-        nn.ReLU(),
+        ReLU(),
         nn.Conv2d(16, 32, 3, stride=2, padding=1),
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(1),

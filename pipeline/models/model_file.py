@@ -1,13 +1,11 @@
 """A user's Python file with a function that returns a network: looked at without running it, then run.
 
-The file's identity is the hash over itself and over what it imports from its own folder, so that a change in either
-makes another network.
+The file's identity is the hash over itself and over what it imports, so that a change in either makes another network.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib.util
 import inspect
 import sys
@@ -16,15 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError, nearest
+from pipeline.models.imported import imported_by
 from pipeline.models.missing_file import missing_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import CodeType, ModuleType
 
 __all__ = ["asked_to_end", "check_factory", "functions_beside", "hash_of_model_file", "load_factory"]
 
 _FORM = "path/to/file.py:factory, where factory is a function that returns an nn.Module"
+_PACKAGES: dict[str, str] = {}
+"""Hashes of editable packages as they were when they were loaded."""
 
 
 def check_factory(file: Path, name: str) -> None:
@@ -98,42 +99,9 @@ def _likely_factories(tree: ast.Module) -> list[str]:
 
 
 def hash_of_model_file(file: Path) -> str:
-    """SHA-256 over the file and the modules of its own folder that it imports, directly or not."""
-    digest = hashlib.sha256()
-    for path in _closure(file):
-        content = path.read_bytes()
-        name = path.relative_to(file.parent).as_posix() if path != file else ""
-        digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
-
-
-def _closure(file: Path) -> list[Path]:
-    """The file, then what it imports from its folder, sorted."""
-    seen, waiting = {file}, [file]
-    while waiting:
-        for path in _imported_neighbours(waiting.pop(), file.parent):
-            if path not in seen:
-                seen.add(path)
-                waiting.append(path)
-    return [file, *sorted(seen - {file})]
-
-
-def _imported_neighbours(file: Path, folder: Path) -> Iterator[Path]:
-    for node in ast.walk(_parse(file)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-        else:
-            continue
-        for name in names:
-            top = folder / name.split(".")[0]
-            if top.with_suffix(".py").is_file():
-                yield top.with_suffix(".py")
-            elif (top / "__init__.py").is_file():
-                yield from sorted(top.rglob("*.py"))
-            elif top.is_dir():
-                yield from sorted(top.glob("*.py"))  # not deeper: without __init__.py it may be a folder of images
+    """SHA-256 over the file and over what it imports, as :func:`pipeline.models.imported.imported_by` finds it."""
+    _parse(file)
+    return imported_by(file).sha256()
 
 
 class _FreshLoader(SourceFileLoader):
@@ -183,21 +151,24 @@ def functions_beside(file: Path, sha256: str | None, names: Sequence[str]) -> di
 
 def _loaded(file: Path, sha256: str | None) -> ModuleType:
     """The file as a module, run once for all who ask while it stays as it is."""
-    found = hash_of_model_file(file)
+    _parse(file)
+    imported = imported_by(file)
+    found = imported.sha256()
     if sha256 is not None and found != sha256:
         raise UsageError(
             "the model file changed while it was in use", where=str(file), got=found, expected=sha256, fix="start again"
         )
     module_name = f"_edgewright_model_{found[:16]}"
     if module_name not in sys.modules:
-        _run_module(file, module_name)
+        _run_module(file, module_name, imported.packages)
     return sys.modules[module_name]
 
 
-def _run_module(file: Path, module_name: str) -> None:
+def _run_module(file: Path, module_name: str, packages: Mapping[str, str]) -> None:
     spec = importlib.util.spec_from_file_location(module_name, file, loader=_FreshLoader(module_name, str(file)))
     if spec is None or spec.loader is None:
         raise UsageError("this model file cannot be imported", where=str(file), expected="a Python file")
+    _refuse_others_than_loaded(file, packages)
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     sys.path.insert(0, str(file.parent.resolve()))
@@ -215,6 +186,22 @@ def _run_module(file: Path, module_name: str) -> None:
         ) from error
     finally:
         sys.path.remove(str(file.parent.resolve()))
+    for name in packages.keys() & sys.modules.keys():
+        _PACKAGES.setdefault(name, packages[name])
+
+
+def _refuse_others_than_loaded(file: Path, packages: Mapping[str, str]) -> None:
+    """Python keeps what it has loaded: of a package that was edited since, the earlier form would run.
+
+    Not loaded anew either: it may be in use elsewhere in this process, and hold what can be registered once.
+    """
+    for name in sorted(packages.keys() & sys.modules.keys()):
+        if _PACKAGES.get(name, packages[name]) != packages[name]:
+            raise UsageError(
+                f"the package {name!r} that this model file imports was changed after it was loaded",
+                where=str(file),
+                fix="start Python again",
+            )
 
 
 def asked_to_end(error: BaseException) -> bool:

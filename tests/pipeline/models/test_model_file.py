@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.errors import UsageError
+from pipeline.models.imported import imported_by
 from pipeline.models.model_file import check_factory, hash_of_model_file, load_factory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def _write(path: Path, text: str) -> Path:
@@ -103,3 +111,76 @@ def test_a_signal_ends_the_command_while_a_file_runs(tmp_path: Path) -> None:
 def test_what_cannot_be_called_is_no_factory(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'net' cannot be called"):
         load_factory(_write(tmp_path / "file.py", "net = 1\n"), "net", None)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that can be imported from, with a package that imports one that is installed and one of its own kind."""
+    folder = tmp_path / "elsewhere"
+    monkeypatch.syspath_prepend(str(folder))
+    _write(folder / "mylib_of_test" / "__init__.py", "")
+    _write(folder / "mylib_of_test" / "nets.py", "import packaging\nfrom common_of_test import y\nVALUE = 1\n")
+    _write(folder / "common_of_test.py", "y = 1\n")
+    yield folder
+    for name in [name for name in sys.modules if "_of_test" in name]:
+        del sys.modules[name]
+
+
+_ELSEWHERE = "from mylib_of_test.nets import VALUE\ndef net():\n    return VALUE\n"
+
+
+@pytest.mark.parametrize("edited", ["mylib_of_test/nets.py", "mylib_of_test/more.py", "common_of_test.py"])
+def test_the_identity_follows_packages_whose_files_may_change(tmp_path: Path, elsewhere: Path, edited: str) -> None:
+    file = _write(tmp_path / "file.py", _ELSEWHERE)
+    before = hash_of_model_file(file)
+    assert hash_of_model_file(file) == before
+    _write(elsewhere / edited, "from common_of_test import y\nVALUE = 2\n")
+
+    assert hash_of_model_file(file) != before
+
+
+def test_the_identity_has_versions_of_what_is_installed_and_no_places(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = _write(tmp_path / "file.py", f"import yaml, absent_of_test, torch\n{_ELSEWHERE}")
+    before = hash_of_model_file(file)
+    assert imported_by(file).versions == {
+        "yaml": f"PyYAML {metadata.version('pyyaml')}",
+        "packaging": f"packaging {metadata.version('packaging')}",
+        "absent_of_test": None,
+    }
+
+    shutil.move(elsewhere, tmp_path / "moved")
+    monkeypatch.syspath_prepend(str(tmp_path / "moved"))
+    assert hash_of_model_file(file) == before
+    monkeypatch.setattr(metadata, "version", lambda _: "1000")
+    assert hash_of_model_file(file) != before
+    monkeypatch.undo()
+    monkeypatch.syspath_prepend(str(tmp_path / "moved"))
+    _write(tmp_path / "moved" / "absent_of_test.py", "")
+    assert hash_of_model_file(file) != before
+
+
+def test_what_stages_pin_and_the_standard_library_do_not_count_twice(tmp_path: Path) -> None:
+    file = _write(
+        tmp_path / "file.py", "import json\nimport PIL.Image\nimport timm, torchvision\nfrom torch import nn\n"
+    )
+    imported = imported_by(file)
+    assert (imported.packages, imported.versions) == ({}, {})
+
+
+def test_a_folder_of_images_is_not_taken_for_the_installed_package_of_its_name(tmp_path: Path) -> None:
+    _write(tmp_path / "packaging" / "image.py", "")
+    file = _write(tmp_path / "file.py", "import packaging.version\n")
+    imported = imported_by(file)
+    assert (imported.neighbours, list(imported.versions)) == (frozenset(), ["packaging"])
+
+
+def test_a_package_that_was_changed_after_it_was_loaded_is_refused(tmp_path: Path, elsewhere: Path) -> None:
+    file = _write(tmp_path / "file.py", _ELSEWHERE)
+    assert load_factory(file, "net", None)() == 1
+    _write(elsewhere / "mylib_of_test" / "nets.py", "VALUE = 2\n")
+    with pytest.raises(
+        UsageError, match="'mylib_of_test' that this model file imports was changed after it was loaded"
+    ):
+        load_factory(file, "net", None)
