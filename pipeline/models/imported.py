@@ -9,7 +9,6 @@ import re
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -197,10 +196,14 @@ def _distributions(top: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _by_package() -> Mapping[str, list[str]]:
+    from importlib import metadata
+
     return metadata.packages_distributions()
 
 
 def _version(distribution: str) -> str | None:
+    from importlib import metadata  # of use where a file imports something, and slow to load
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

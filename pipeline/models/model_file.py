@@ -9,21 +9,26 @@ import ast
 import importlib.util
 import inspect
 import sys
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError, nearest
 from pipeline.models.imported import imported_by
 from pipeline.models.missing_file import missing_file
+from pipeline.models.neighbours import neighbours_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import CodeType, ModuleType
+    from types import ModuleType
+
+    from pipeline.models.imported import Imported
+    from pipeline.models.neighbours import Neighbours
 
 __all__ = ["asked_to_end", "check_factory", "functions_beside", "hash_of_model_file", "load_factory"]
 
 _FORM = "path/to/file.py:factory, where factory is a function that returns an nn.Module"
+_MODULES: dict[str, tuple[ModuleType, Neighbours]] = {}
+"""Files that were run, by their hash."""
 _PACKAGES: dict[str, str] = {}
 """Hashes of editable packages as they were when they were loaded."""
 
@@ -104,23 +109,11 @@ def hash_of_model_file(file: Path) -> str:
     return imported_by(file).sha256()
 
 
-class _FreshLoader(SourceFileLoader):
-    """Compiles the source as it is now and leaves no ``__pycache__`` in the user's folder.
-
-    A cached byte code is taken as fresh when the second of its change and its size agree: too coarse for an identity.
-    """
-
-    def get_code(self, fullname: str) -> CodeType | None:
-        path = self.get_filename(fullname)
-        code: CodeType = self.source_to_code(self.get_data(path), path)
-        return code
-
-
 def load_factory(file: Path, name: str, sha256: str | None) -> Callable[..., Any]:
     """Run the file under a private module name and return its factory.
 
     Args:
-        file: The user's file; its folder can be imported from while it runs.
+        file: The user's file; its folder can be imported from while it runs, and while the factory does.
         name: The factory.
         sha256: Hash it had when it was resolved, None when that does not matter.
 
@@ -128,10 +121,11 @@ def load_factory(file: Path, name: str, sha256: str | None) -> Callable[..., Any
         UsageError: when the file changed since, fails to run, or ``name`` is not callable.
     """
     check_factory(file, name)
-    factory = getattr(_loaded(file, sha256), name, None)
+    module, neighbours = _loaded(file, sha256)
+    factory = getattr(module, name, None)
     if not callable(factory):
         raise UsageError(f"{name!r} cannot be called", where=str(file), got=type(factory).__name__, expected=_FORM)
-    return factory  # type: ignore[no-any-return]
+    return neighbours.beside(factory)
 
 
 def functions_beside(file: Path, sha256: str | None, names: Sequence[str]) -> dict[str, Callable[..., Any]]:
@@ -145,12 +139,12 @@ def functions_beside(file: Path, sha256: str | None, names: Sequence[str]) -> di
     Raises:
         UsageError: when the file changed since, or fails to run.
     """
-    module = _loaded(file, sha256)
+    module, _ = _loaded(file, sha256)
     return {name: found for name in names if callable(found := getattr(module, name, None))}
 
 
-def _loaded(file: Path, sha256: str | None) -> ModuleType:
-    """The file as a module, run once for all who ask while it stays as it is."""
+def _loaded(file: Path, sha256: str | None) -> tuple[ModuleType, Neighbours]:
+    """The file as a module, run once for all who ask while it stays as it is, and the modules beside it."""
     _parse(file)
     imported = imported_by(file)
     found = imported.sha256()
@@ -159,21 +153,24 @@ def _loaded(file: Path, sha256: str | None) -> ModuleType:
             "the model file changed while it was in use", where=str(file), got=found, expected=sha256, fix="start again"
         )
     module_name = f"_edgewright_model_{found[:16]}"
-    if module_name not in sys.modules:
-        _run_module(file, module_name, imported.packages)
-    return sys.modules[module_name]
+    if module_name not in _MODULES:
+        _MODULES[module_name] = _run_module(file, module_name, imported)
+    return _MODULES[module_name]
 
 
-def _run_module(file: Path, module_name: str, packages: Mapping[str, str]) -> None:
-    spec = importlib.util.spec_from_file_location(module_name, file, loader=_FreshLoader(module_name, str(file)))
+def _run_module(file: Path, module_name: str, imported: Imported) -> tuple[ModuleType, Neighbours]:
+    neighbours = neighbours_of(imported)
+    loader = neighbours.loader(module_name, file)
+    spec = importlib.util.spec_from_file_location(module_name, file, loader=loader)
     if spec is None or spec.loader is None:
         raise UsageError("this model file cannot be imported", where=str(file), expected="a Python file")
-    _refuse_others_than_loaded(file, packages)
+    _refuse_others_than_loaded(file, imported.packages)
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    sys.path.insert(0, str(file.parent.resolve()))
+    importlib.invalidate_caches()
     try:
-        spec.loader.exec_module(module)
+        with neighbours.in_place():
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         if asked_to_end(error):
@@ -184,10 +181,9 @@ def _run_module(file: Path, module_name: str, packages: Mapping[str, str]) -> No
             got=describe(error),
             fix="mend the file; `python FILE` shows all of it",
         ) from error
-    finally:
-        sys.path.remove(str(file.parent.resolve()))
-    for name in packages.keys() & sys.modules.keys():
-        _PACKAGES.setdefault(name, packages[name])
+    for name in imported.packages.keys() & sys.modules.keys():
+        _PACKAGES.setdefault(name, imported.packages[name])
+    return module, neighbours
 
 
 def _refuse_others_than_loaded(file: Path, packages: Mapping[str, str]) -> None:

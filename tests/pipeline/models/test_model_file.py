@@ -7,6 +7,7 @@ import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,11 +65,89 @@ def test_modules_that_import_each_other_end(tmp_path: Path) -> None:
     assert len(hash_of_model_file(file)) == 64
 
 
-def test_the_file_can_import_its_neighbours_and_leaves_no_byte_code_of_its_own(tmp_path: Path) -> None:
-    _write(tmp_path / "neighbour_of_this_test.py", "VALUE = 7")
-    file = _write(tmp_path / "file.py", "from neighbour_of_this_test import VALUE\ndef net():\n    return VALUE\n")
+def test_the_file_can_import_its_neighbours_and_leaves_no_byte_code(tmp_path: Path) -> None:
+    _write(tmp_path / "layers.py", "VALUE = 7")
+    file = _write(tmp_path / "file.py", "from layers import VALUE\ndef net():\n    return VALUE\n")
     assert load_factory(file, "net", hash_of_model_file(file))() == 7
-    assert not list(tmp_path.rglob("file*.pyc"))
+    assert not list(tmp_path.rglob("*.pyc"))
+
+
+_EARLY = "from layers import VALUE\ndef net():\n    return VALUE\n"
+_IN_A_PACKAGE = "import blocks.deep\ndef net():\n    return blocks.deep.VALUE\n"
+_IN_THE_FACTORY = "def net():\n    from layers import VALUE\n    return VALUE\n"
+_BY_NAME = "import importlib, layers\ndef net():\n    return importlib.import_module('layers').VALUE\n"
+
+
+@pytest.mark.parametrize("text", [_EARLY, _IN_A_PACKAGE, _IN_THE_FACTORY, _BY_NAME])
+def test_each_file_has_the_neighbours_of_its_own_folder(tmp_path: Path, text: str) -> None:
+    factories = []
+    for folder in ("a", "b"):
+        _write(tmp_path / folder / "layers.py", f"VALUE = {folder!r}")
+        _write(tmp_path / folder / "blocks" / "__init__.py", "")
+        _write(tmp_path / folder / "blocks" / "deep.py", "from layers import VALUE")
+        factories.append(load_factory(_write(tmp_path / folder / "file.py", text), "net", None))
+
+    assert [factory() for factory in factories] == ["a", "b"]
+
+
+def test_an_import_that_runs_later_finds_the_neighbours_of_its_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "layers", raising=False)
+    text = (
+        "def net():\n    def forward():\n        from layers import VALUE\n        return VALUE\n    return forward\n"
+    )
+    networks = []
+    for folder in ("a", "b"):
+        _write(tmp_path / folder / "layers.py", f"VALUE = {folder!r}")
+        networks.append(load_factory(_write(tmp_path / folder / "file.py", text), "net", None)())
+
+    assert [forward() for forward in [*networks, *networks]] == ["a", "b", "a", "b"]
+    assert sys.modules["layers"].VALUE == "a"  # can still be found by name
+
+
+@pytest.mark.parametrize("text", [_EARLY, _IN_A_PACKAGE, _IN_THE_FACTORY, _BY_NAME])
+def test_a_neighbour_that_changed_within_the_same_tick_is_read_again(tmp_path: Path, text: str) -> None:
+    layers = _write(tmp_path / "layers.py", "VALUE = 1")
+    _write(tmp_path / "blocks" / "deep.py", "from layers import VALUE")  # without __init__.py
+    file = _write(tmp_path / "file.py", text)
+    status = layers.stat()
+    assert load_factory(file, "net", None)() == 1
+    _write(layers, "VALUE = 2")
+    os.utime(layers, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert load_factory(file, "net", None)() == 2
+
+
+def test_files_of_one_folder_share_neighbours_that_can_be_registered_once(tmp_path: Path) -> None:
+    _write(
+        tmp_path / "layers.py", "import sys\nassert not hasattr(sys, 'once_of_test')\nsys.once_of_test = VALUE = 3\n"
+    )
+    _write(tmp_path / "heads.py", "")
+    files = [_write(tmp_path / f"{number}.py", f"{text}{_EARLY}") for number, text in enumerate(("", "import heads\n"))]
+    try:
+        assert [load_factory(file, "net", None)() for file in files] == [3, 3]
+    finally:
+        del sys.once_of_test  # type: ignore[attr-defined]
+
+
+def test_what_had_the_name_of_a_neighbour_before_has_it_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = ModuleType("layers")
+    monkeypatch.setitem(sys.modules, "layers", own)
+    _write(tmp_path / "layers.py", "VALUE = 7")
+    before = [*sys.path], [*sys.meta_path]
+
+    assert load_factory(_write(tmp_path / "file.py", _EARLY), "net", None)() == 7
+    assert sys.modules["layers"] is own
+    assert before == (sys.path, sys.meta_path)
+
+
+def test_a_file_named_like_the_standard_library_or_torch_is_not_taken_for_it(tmp_path: Path) -> None:
+    for name in ("types", "json", "cmd", "torch", "numpy"):
+        _write(tmp_path / f"{name}.py", "raise RuntimeError('not meant')")
+    text = "import cmd, json, numpy, torch, types\ndef net():\n    return torch.nn.Identity()\n"
+    assert type(load_factory(_write(tmp_path / "file.py", text), "net", None)()).__name__ == "Identity"
 
 
 def test_a_file_changed_within_the_same_tick_is_read_again(tmp_path: Path) -> None:
