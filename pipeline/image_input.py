@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 __all__ = [
     "IMAGE_FORMATS",
     "LARGEST_PIXELS",
+    "READING",
     "boxes_in_image",
     "boxes_in_input",
     "load_image",
@@ -24,6 +25,9 @@ __all__ = [
     "preprocess_image",
     "upright_rgb",
 ]
+
+READING = 2
+"""Raised when images are refused that passed before: what was noted of them under an older rule is looked at again."""
 
 # --- the bundle's run.py starts here ---
 # What is read; Pillow knows more, and hands PostScript to another program.
@@ -51,15 +55,15 @@ def load_image(path: str) -> Image.Image:
 def upright_rgb(opened: Image.Image) -> Image.Image:
     """An opened image as 8-bit RGB: upright by its EXIF tag, 16-bit grey scaled instead of clipped.
 
-    Raises ValueError when it is too large, or when its pixels have no known range: floats, integers beyond 16 bit.
+    Raises ValueError when it is too large, or when its pixels have no known range: floats, integers beyond 16 bit, and
+    those of a TIFF that Pillow does not read as what they mean.
     """
     if opened.width * opened.height > LARGEST_PIXELS:
         raise ValueError(f"{opened.width}x{opened.height} is more than {LARGEST_PIXELS} pixels: make it smaller")
     if opened.mode == "F":
         raise ValueError("floating-point pixels have no known range: save it with 8 or 16 bit")
-    # Of 16 bit Pillow may say I too, of PNG and PPM always.
-    if opened.mode == "I" and opened.format == "TIFF" and max(getattr(opened, "tag_v2", {}).get(258, (1,))) > 16:
-        raise ValueError("integer pixels of 32 bit have no known range: save it with 8 or 16 bit")
+    if opened.format == "TIFF":
+        refuse_unknown_integers(opened)
     image = ImageOps.exif_transpose(opened)
     image.load()
     if image.mode.startswith("I"):
@@ -69,6 +73,20 @@ def upright_rgb(opened: Image.Image) -> Image.Image:
         image = Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))
     image.info.pop("transparency", None)  # a table of a palette, which RGB has no use for
     return image.convert("RGB")
+
+
+def refuse_unknown_integers(tiff: Image.Image) -> None:
+    """Raise ValueError for pixels that Pillow hands on as they are stored, whatever the file says of them."""
+    tags = getattr(tiff, "tag_v2", {})
+    bits, signs, white_is_zero = max(tags.get(258, (1,))), tags.get(339, (1,)), tags.get(262) == 0
+    if tiff.mode == "I" and bits > 16:  # of 16 bit with a sign it says I too, of PNG and PPM always
+        raise ValueError("integer pixels of 32 bit have no known range: save it with 8 or 16 bit")
+    if 2 in signs:
+        raise ValueError("integer pixels with a sign have no known range: save it without")
+    if tiff.mode.startswith("I") and bits < 16:
+        raise ValueError(f"integer pixels of {bits} bit would be read as dark ones of 16: save it with 8 or 16 bit")
+    if tiff.mode.startswith("I") and white_is_zero:
+        raise ValueError("16-bit pixels of which zero is white would be read as a negative: save it with zero as black")
 
 
 def preprocess_image(image: Image.Image, spec: dict[str, Any], dtype: str = "float32") -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 A file is taken as unchanged when path, size and modification time (ns) are. The index is a cache: deleting it costs
 time and nothing else. Each row is sealed by a hash of what it says: one that was changed counts as unknown, and an
-index that can no longer be read is made anew.
+index that can no longer be read is made anew. Of an image the rule by which it is read is sealed too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pipeline.artifact import sha256_of_file
 from pipeline.environment import usable_cores
 from pipeline.errors import DataError, ResourceError
+from pipeline.image_input import READING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -148,13 +149,13 @@ class FileIndex:
 
     def decoded(self, hashes: Iterable[str]) -> dict[str, Decoded]:
         """Those of the hashes whose files are known to decode, with what they decode to."""
-        rows = self._lookup("SELECT sha256, several, look, seal FROM sealed_images WHERE sha256 IN", hashes)
+        rows = self._lookup("SELECT sha256, several, look, seal FROM sealed_images WHERE sha256 IN", hashes, READING)
         return {sha256: Decoded(several=bool(several), look=look) for sha256, several, look in rows}
 
     def remember_decoded(self, images: Mapping[str, Decoded]) -> None:
         """Note that the files of these hashes decode, and to what."""
         rows = [(sha256, int(one.several), one.look) for sha256, one in images.items()]
-        self._write("INSERT OR REPLACE INTO sealed_images VALUES (?, ?, ?, ?)", rows)
+        self._write("INSERT OR REPLACE INTO sealed_images VALUES (?, ?, ?, ?)", rows, READING)
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -162,8 +163,8 @@ class FileIndex:
             raise RuntimeError(message)
         return self._connection
 
-    def _lookup(self, query: str, values: Iterable[str]) -> Iterator[tuple[Any, ...]]:
-        """The rows as they were written, without their seals."""
+    def _lookup(self, query: str, values: Iterable[str], *rule: int) -> Iterator[tuple[Any, ...]]:
+        """The rows as they were written, by the same rule, without their seals."""
         values = list(values)
         for start in range(0, len(values), _VARIABLES):
             part = values[start : start + _VARIABLES]
@@ -175,10 +176,10 @@ class FileIndex:
                     raise
                 self._make_anew()
                 return
-            yield from (row[:-1] for row in rows if row[-1] == _seal(row[:-1]))
+            yield from (row[:-1] for row in rows if row[-1] == _seal((*rule, *row[:-1])))
 
-    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        sealed = [(*row, _seal(row)) for row in rows]
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]], *rule: int) -> None:
+        sealed = [(*row, _seal((*rule, *row))) for row in rows]
         try:
             try:
                 with self._opened() as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -391,23 +392,41 @@ def test_16_bit_grey_that_pillow_opens_as_integers_is_scaled(tmp_path: Path, suf
     np.testing.assert_array_equal(_loaded(tmp_path / f"x.{suffix}"), np.full((2, 2, 3), 40, np.uint8))
 
 
-def test_a_tiff_of_16_bit_integers_with_a_sign_is_scaled(tmp_path: Path) -> None:
-    Image.fromarray(np.full((2, 2), 257 * 40, np.int32)).save(tmp_path / "x.tif")
-    content = (tmp_path / "x.tif").read_bytes()
-    with Image.open(tmp_path / "x.tif") as wide:
-        start, tags = wide.tag_v2[273][0], wide.tag_v2
-        assert tags[258] == (32,)
-    # The same file with 16 bits a pixel; Pillow writes none of that kind.
-    narrow = bytearray(content)
-    narrow[start : start + 8] = np.full(4, 257 * 40, "<i2").tobytes()
-    place = content.index((258).to_bytes(2, "little") + (3).to_bytes(2, "little"))
-    narrow[place + 8] = 16
-    count = content.index((279).to_bytes(2, "little") + (4).to_bytes(2, "little"))
-    narrow[count + 8] = 8
-    (tmp_path / "x.tif").write_bytes(narrow)
-    with Image.open(tmp_path / "x.tif") as opened:
-        assert opened.mode == "I"
-    np.testing.assert_array_equal(_loaded(tmp_path / "x.tif"), np.full((2, 2, 3), 40, np.uint8))
+def _grey_tiff(path: Path, *, bits: int, white_is_zero: bool = False, sign: bool = False) -> Path:
+    """Four pixels of a quarter of all bits; Pillow writes none of these kinds."""
+    value = 1 << (bits - 2)
+    strip = b"".join((value << bits | value).to_bytes(bits // 4, "big") for _ in range(2))  # 12 bits are packed
+    if bits == 16:
+        strip = np.full(4, value, "<u2").tobytes()
+    tags = {256: 4, 257: 1, 258: bits, 259: 1, 262: int(not white_is_zero), 277: 1, 278: 1, 279: len(strip)}
+    tags |= {273: 8 + 2 + 12 * (len(tags) + 2) + 4, 339: 2 if sign else 1}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    path.write_bytes(struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4) + strip)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ({"bits": 16}, None),
+        ({"bits": 8}, None),
+        ({"bits": 8, "white_is_zero": True}, None),
+        ({"bits": 12}, "integer pixels of 12 bit"),
+        ({"bits": 16, "white_is_zero": True}, "16-bit pixels of which zero is white"),
+        ({"bits": 16, "sign": True}, "integer pixels with a sign have no known range"),
+        ({"bits": 8, "sign": True}, "integer pixels with a sign have no known range"),
+    ],
+)
+def test_a_grey_tiff_is_read_as_what_it_means_or_refused(
+    tmp_path: Path, kind: dict[str, Any], message: str | None
+) -> None:
+    path = _grey_tiff(tmp_path / "x.tif", **kind)
+    if message is None:
+        seen = 255 - 64 if kind.get("white_is_zero") else 64
+        np.testing.assert_array_equal(_loaded(path), np.full((1, 4, 3), seen, np.uint8))
+    else:
+        with pytest.raises(ValueError, match=message):
+            load_image(str(path))
 
 
 @pytest.mark.parametrize("name", ["p.eps", "p.jpg"])

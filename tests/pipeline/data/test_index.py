@@ -121,3 +121,14 @@ def test_what_decodes_is_remembered_by_content(tmp_path: Path) -> None:
             "a": Decoded(several=False, look=b"1"),
             "b": Decoded(several=True, look=b"2"),
         }
+
+
+def test_what_passed_under_an_older_rule_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = {"0" * 64: Decoded(several=False, look=b"x")}
+    with FileIndex(tmp_path) as index:
+        index.remember_decoded(images)
+        assert index.decoded(images) == images
+        monkeypatch.setattr(index_module, "READING", index_module.READING + 1)
+        assert index.decoded(images) == {}
+        index.remember_decoded(images)
+        assert index.decoded(images) == images
