@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pipeline.models.build import modes_kept
-from pipeline.tasks.detection.deployable.geometry import pyramid
+from pipeline.tasks.detection.deployable.geometry import framed, pyramid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ def doubt_of_small_objects(network: Any, boxes: Sequence[Tensor], shape: Sequenc
     All that is known of such an object is in one or two places, which it shares with its neighbours.
 
     Args:
-        network: A detector; one without a ``backbone`` is not looked at.
+        network: A detector of torchvision's interface; one without a ``backbone`` is not looked at.
         boxes: Of each training image, (objects, 4) xyxy in pixels of the input.
         shape: Of an input: (channels, height, width).
     """
@@ -32,8 +32,9 @@ def doubt_of_small_objects(network: Any, boxes: Sequence[Tensor], shape: Sequenc
         return None
     narrow = float((sides[:, 2:] - sides[:, :2]).amin(dim=1).median())
     with modes_kept(backbone), torch.no_grad():
-        maps = pyramid(backbone.eval(), torch.zeros(1, *shape))
-    apart = min(shape[2] / one.shape[3] for one in maps.values())
+        image = framed(torch.zeros(1, *shape), network.transform.size_divisible)
+        maps = pyramid(backbone.eval(), image)
+    apart = min(image.shape[3] / one.shape[3] for one in maps.values())
     if narrow >= apart:
         return None
     return (

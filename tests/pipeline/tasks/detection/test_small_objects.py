@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import torch
 from torch import nn
 
+from pipeline.models.yolo.build import build_yolo
 from pipeline.tasks.detection.small_objects import doubt_of_small_objects
 
 if TYPE_CHECKING:
@@ -28,6 +30,17 @@ def test_objects_narrower_than_the_finest_map_s_places_are_told_of(
     assert said.startswith("half of the objects are narrower than 3 pixels of the input")
     assert "a place every 4: a larger input.size" in said
     assert doubt_of_small_objects(network, _boxes(2, 4, 30), (3, 64, 64)) is None
+
+
+@pytest.mark.parametrize("size", [(300, 300), (360, 200)])
+def test_sides_that_are_no_multiple_of_the_stride_are_framed(size: tuple[int, int]) -> None:
+    """The finest map of a YOLO has a place every eight pixels, of the frame too."""
+    network = build_yolo("x-nano", 2)
+    said = doubt_of_small_objects(network, _boxes(7), (3, *size))
+
+    assert said is not None
+    assert "a place every 8:" in said
+    assert doubt_of_small_objects(network, _boxes(8), (3, *size)) is None
 
 
 def test_nothing_is_said_of_no_objects_or_a_network_without_a_backbone(
