@@ -33,10 +33,12 @@ __all__ = ["FROZEN", "Trial", "known_trial", "try_network"]
 FROZEN = "all its parameters are frozen (requires_grad=False)"
 """Why a network cannot be trained though it has a loss."""
 
-_VERSION = 12
+_VERSION = 13
 _RECORDS = "trials"
 _IMAGES = 4
 _FED_IMAGES = 64
+_HELD_IMAGES = 8
+"""On so many of which a user's own network with weights is compared with the form that is deployed."""
 _OF_CUTTING = {"ratio", "blocks", "channels", "importance", "scope", "keep", "rounds", "round_to"}
 """Fields of prune that decide whether a network can be cut."""
 _ALONE = 1e-3
@@ -80,6 +82,7 @@ def _key(plan: Plan, parts: Parts, *, prune: bool) -> str:
         "prune": section.model_dump(mode="json", include=_OF_CUTTING) if prune else None,
         "trains": _trains(plan, parts),
         "fed": _fed(plan, parts),
+        "held": _is_own_student(plan, parts),
         "versions": versions(("torch", "torchvision", "timm", "torch-pruning")),
     }
     return key_of(components)
@@ -163,7 +166,8 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         with torch.no_grad():
             answers = task.outputs_of(network.eval(), images)
         remarks = task.remarks(answers, parts.dataset.classes, one_number, trained=trains)
-        notes = (*(f"{parts.model.name}: {remark}" for remark in remarks), *_doubts(task, network, images))
+        told = (*remarks, *_otherwise_deployed(network, plan, parts, images))
+        notes = (*(f"{parts.model.name}: {remark}" for remark in told), *_doubts(task, network, images))
         reading = task.read_from(network)
         make_plain(network, torch.randn(shape))
         weights_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
@@ -196,6 +200,34 @@ def _fed_otherwise(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
         return said
     images = list(read_images(parts.dataset.calibration[:_FED_IMAGES], parts.preprocess))
     return normalisation_doubt(network.eval(), images)
+
+
+def _otherwise_deployed(network: nn.Module, plan: Plan, parts: Parts, images: Tensor) -> tuple[str, ...]:
+    """What is to be said of a user's own network whose class may answer otherwise than the form that is deployed.
+
+    Args:
+        network: In evaluation mode.
+        plan: As of :func:`try_network`.
+        parts: Likewise. A teacher is asked itself.
+        images: Random ones, for a network that knows nothing of the data's.
+    """
+    import torch
+
+    from pipeline.data.dataset import read_images
+
+    if not _is_own_student(plan, parts):
+        return ()
+    trained = parts.weights.origin != "scratch"
+    if trained:
+        read = read_images(parts.dataset.calibration[:_HELD_IMAGES], parts.preprocess)
+        images = torch.cat([torch.from_numpy(image) for image in read])
+    doubt = parts.task.doubt_of_form(network, images, trained=trained)
+    return () if doubt is None else (doubt,)
+
+
+def _is_own_student(plan: Plan, parts: Parts) -> bool:
+    """Whether it is what will be deployed, and a network of the user's."""
+    return parts == plan.parts and parts.model.origin == "file"
 
 
 def _smaller(plan: Plan, parts: Parts) -> list[tuple[int, ...]]:

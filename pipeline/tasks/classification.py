@@ -115,6 +115,10 @@ class Classification:
         """The network itself: logits out, softmax is left to the reader (it changes no decision)."""
         return network
 
+    def doubt_of_form(self, network: nn.Module, inputs: Tensor, *, trained: bool) -> str | None:  # noqa: ARG002 - any
+        """None: it is deployed as it is."""
+        return None
+
     def followed(self, network: nn.Module, shape: tuple[int, int, int, int]) -> Followed | None:  # noqa: ARG002 - one tensor in, one out
         """None: as it is."""
         return None

@@ -85,6 +85,19 @@ class NetworkContract(Protocol):
         """
         ...
 
+    def doubt_of_form(self, network: nn.Module, inputs: Tensor, *, trained: bool) -> str | None:
+        """A sentence where what :meth:`deployable` gives may answer otherwise than the network; None where it does not.
+
+        Args:
+            network: One that passed :meth:`check`, in evaluation mode.
+            inputs: Prepared images, (images, channels, height, width).
+            trained: Whether its weights are of a training.
+
+        Raises:
+            UsageError: for one that would be deployed as something else.
+        """
+        ...
+
     def followed(self, network: nn.Module, shape: tuple[int, int, int, int]) -> Followed | None:
         """The network as its channels are followed, for pruning; None: as it is, up to the layer that answers.
 

@@ -71,6 +71,12 @@ class DetectorNetworks:
 
         return deployable(network, shape[2:], channels=shape[1])
 
+    def doubt_of_form(self, network: nn.Module, inputs: Tensor, *, trained: bool) -> str | None:
+        """See :func:`pipeline.tasks.detection.own_answers.doubt_of_form`."""
+        from pipeline.tasks.detection.own_answers import doubt_of_form
+
+        return doubt_of_form(network, inputs, trained=trained)
+
     def followed(self, network: nn.Module, shape: tuple[int, int, int, int]) -> Followed | None:
         """See :func:`pipeline.tasks.detection.followed.followed_detector`."""
         from pipeline.tasks.detection.followed import followed_detector

@@ -10,9 +10,10 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.image_input import boxes_in_image
 from pipeline.tasks.accuracy import Accuracy
+from pipeline.tasks.detection.changed import changed_and_whole
 from pipeline.tasks.detection.deployable.agreement import candidates_differ
 from pipeline.tasks.detection.marked import marks_of_detections, marks_of_truth
-from pipeline.tasks.detection.same_objects import pairs_of, same_objects
+from pipeline.tasks.detection.same_objects import same_objects
 from pipeline.tasks.reading.detection import detections
 
 if TYPE_CHECKING:
@@ -114,19 +115,13 @@ class DetectorOutputs:
     def noise(self, outputs: Sequence[Outputs], reference: Sequence[Outputs]) -> float:
         """How much of the reference's detections is not there, or more is: squared scores, relative to the reference's.
 
-        A detection of score s whose partner of the same class has s' and overlaps by u counts (s - u s')^2, one without
-        a partner its own square.
+        See :func:`~pipeline.tasks.detection.changed.changed_and_whole`.
         """
         changed = whole = 0.0
         for ours, theirs in zip(outputs, reference, strict=True):
-            mine, wanted = self._found(ours), self._found(theirs)
-            matched = pairs_of(mine, wanted)
-            whole += float((wanted[1] ** 2).sum())
-            changed += sum((wanted[1][one] - overlap * mine[1][other]) ** 2 for other, one, overlap in matched)
-            ours_taken, theirs_taken = ({pair[place] for pair in matched} for place in (0, 1))
-            for (_, scores, _), taken in ((mine, ours_taken), (wanted, theirs_taken)):
-                changed += sum(float(score) ** 2 for number, score in enumerate(scores) if number not in taken)
-        return float(changed / max(whole, 1e-30))
+            of_image = changed_and_whole(self._found(ours), self._found(theirs))
+            changed, whole = changed + of_image[0], whole + of_image[1]
+        return changed / max(whole, 1e-30)
 
     def about_equal(self, first: Outputs, second: Outputs, tolerance: float) -> bool:
         """Whether their scores add up to the same: the boxes of a network that knows nothing are tossed up."""

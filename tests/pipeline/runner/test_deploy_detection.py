@@ -399,6 +399,40 @@ def _tried(recipe: Recipe, store: Store) -> Plan:
     ).plan
 
 
+OWN = (
+    NET.replace("return RetinaNet(", "return Own(")
+    + """
+    class Own(RetinaNet):
+        def forward(self, images, targets=None):
+            found = super().forward(images, targets)
+            return found if self.training else [{**one, "boxes": one["boxes"] / 2} for one in found]
+"""
+)
+
+
+def test_a_class_that_answers_by_a_method_of_its_own_is_not_deployed_unnoticed(
+    place: Path, store: Store, tmp_path: Path
+) -> None:
+    """It is doubted before it is trained, and refused with weights; as a teacher it is asked itself."""
+    import torch
+    from safetensors.torch import save_file
+
+    from pipeline.models.build import build_network
+
+    (file := tmp_path / "own.py").write_text(textwrap.dedent(OWN), encoding="utf-8")
+    model = f"{file}:net"
+    notes = _tried(_recipe(place, model=model), store).notes
+    assert any(note.startswith("net: its own forward will not be deployed") for note in notes)
+
+    network = build_network(make_plan(_recipe(place, model=model), store, SilentProgress()).parts.model, classes=2)
+    torch.nn.init.zeros_(network.get_parameter("head.classification_head.cls_logits.bias"))  # sure of half of it all
+    save_file(network.state_dict(), weights := tmp_path / "own.safetensors")
+    with pytest.raises(UsageError, match="by methods of its own would not be deployed") as raised:
+        _tried(_recipe(place, model=model, weights=str(weights)), store)
+    assert raised.value.where == "Own"
+    _tried(_recipe(place, distill={"teachers": [f"{model}@{weights}"], "losses": {"boxes": 1}}), store)
+
+
 def test_raw_outputs_with_a_loss_are_pruned(place: Path, store: Store) -> None:
     plan = _tried(_recipe(place, model=_raw(place, loss=True)), store)
 
