@@ -48,7 +48,8 @@ def open_pytorch(folder: Path, spec: EngineSpec) -> DefaultSession:
         if source.task == "detection":
             from pipeline.tasks.detection.deployable import deployable
 
-            network = deployable(network, (spec.input.shape[2], spec.input.shape[3]))
+            _, channels, height, width = spec.input.shape
+            network = deployable(network, (height, width), channels=channels)
 
         def run(batch: Array) -> tuple[Array, ...]:
             with torch.inference_mode():

@@ -96,6 +96,9 @@ from torch import nn
 def detector(num_classes):
     return nn.Conv2d(3, 4 + num_classes, 8, 8)
 
+def gray(num_classes):
+    return nn.Conv2d(1, 4 + num_classes, 8, 8)
+
 def decode(outputs):
     said = outputs.flatten(2).transpose(1, 2)
     return said[..., :4], said[..., 4:].sigmoid()
@@ -115,6 +118,7 @@ class Two(nn.Module):
     ("said", "wanted"),
     [
         ({"name": "detector", "task": "detection"}, [(1, 4, 4), (1, 4), (1, 4)]),
+        ({"name": "gray", "task": "detection"}, [(1, 4, 4), (1, 4), (1, 4)]),
         ({"name": "Two", "output": "doubled", "columns": (1, 0, 2)}, [(1, 3)]),
     ],
 )
@@ -122,12 +126,12 @@ def test_pytorch_builds_what_the_artifact_was_made_from(
     floats: EngineSpec, tmp_path: Path, said: dict[str, Any], wanted: list[tuple[int, ...]]
 ) -> None:
     """A detector gives candidates as its engine does, a network of several outputs the one that was named."""
-    file, side = tmp_path / "nets.py", 16 if "task" in said else 8
+    file, side, channels = tmp_path / "nets.py", 16 if "task" in said else 8, 1 if said["name"] == "gray" else 3
     file.write_text(_NETS, encoding="utf-8")
     source = ModelSource(origin="file", file=file, file_sha256=hash_of_model_file(file), **said)
     network = build_network(source, classes=3).eval()
     save_network(network, source, tmp_path, classes=3)
-    like = replace(floats, input=replace(floats.input, shape=(1, 3, side, side)))
+    like = replace(floats, input=replace(floats.input, shape=(1, channels, side, side)))
     with _opened(tmp_path, plain.of_network(like, source)) as session:
         found = session.run(np.full(like.input.shape, 0.5, dtype=np.float32))
 
