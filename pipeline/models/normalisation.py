@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array
 
-__all__ = ["contradiction", "normalisation_doubt"]
+__all__ = ["contradiction", "normalisation_doubt", "own_size"]
 
 _IMAGES_NDIM = 4
 _SHIFT = 0.8
@@ -44,7 +44,7 @@ def contradiction(
     if colours and mean and std and (mean, std) != (preprocess.mean, preprocess.std):
         said.append(f"has mean {[*mean]} and std {[*std]}")
         settings += [f"--set 'input.mean={[*mean]}'", f"--set 'input.std={[*std]}'"]
-    if sides and (other := _other_size(transform, preprocess)):
+    if sides and (other := _other_size(network, preprocess)):
         resizing, setting = other
         said.append(resizing)
         settings.append(setting)
@@ -56,23 +56,39 @@ def contradiction(
     )
 
 
-def _other_size(transform: object, preprocess: PreprocessSpec) -> tuple[str, str] | None:
+def own_size(network: nn.Module) -> tuple[int, int] | None:
+    """Height and width to which a detector's own transform resizes images; None where it says nothing.
+
+    Args:
+        network: Of torchvision's detection interface, or any other. Where the transform keeps the ratio, both are the
+            shorter side.
+    """
+    transform = getattr(network, "transform", None)
+    match getattr(transform, "fixed_size", None), getattr(transform, "min_size", None):
+        case (int(wide), int(high)), _:
+            return high, wide
+        case _, (*_, int(side)):  # the last is for other than training
+            return side, side
+    return None
+
+
+def _other_size(network: nn.Module, preprocess: PreprocessSpec) -> tuple[str, str] | None:
     """How torchvision's transform resizes, and the setting for that; None where it resizes to the same, or not at all.
 
     Args:
-        transform: Has ``fixed_size``, width and height, or ``min_size``, of which the last is for other than training.
-        preprocess: What takes its place.
+        network: As of :func:`contradiction`.
+        preprocess: What takes the transform's place.
     """
-    match getattr(transform, "fixed_size", None), getattr(transform, "min_size", None):
-        case (int(wide), int(high)), _:
-            if preprocess.size == (high, wide):
-                return None
-            return f"resizes images to {high}x{wide}", f"--set 'input.size=[{high}, {wide}]'"
-        case _, (*_, int(side)):
-            if min(preprocess.size) == side:
-                return None
-            return f"resizes the shorter side to {side}", f"--set input.size={side}"
-    return None
+    size = own_size(network)
+    if size is None:
+        return None
+    high, wide = size
+    keeps_ratio = getattr(network.transform, "fixed_size", None) is None
+    if (min(preprocess.size) == high) if keeps_ratio else (preprocess.size == size):
+        return None
+    if keeps_ratio:
+        return f"resizes the shorter side to {high}", f"--set input.size={high}"
+    return f"resizes images to {high}x{wide}", f"--set 'input.size=[{high}, {wide}]'"
 
 
 def normalisation_doubt(network: nn.Module, images: Sequence[Array]) -> str | None:

@@ -7,6 +7,7 @@ where places count, in a letterbox too.
 
 from __future__ import annotations
 
+import math
 import shlex
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -47,8 +48,9 @@ _FEW, _MANY = 64, 256
 _BEST = 4
 """The last of them is the plan's own, where that is not among the others."""
 _BATCH = 16
+_BATCH_PIXELS = _BATCH * 224 * 224
+"""Of larger inputs fewer are a batch, which so needs no more memory."""
 _CROPPED = 256 / 224
-_USUAL_SIZES = (224, 32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,20 +111,24 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
     samples = plan.parts.dataset.calibration[:_MANY]
     if not samples:
         raise DataError("there are no calibration images", where=plan.recipe.data.source, fix="add images to the data")
-    few = judged_samples(samples, _FEW)
-    base = plan.parts.preprocess
-    sizes, normalisations = _sizes(plan, samples), _normalisations(base)
-    placed = plan.parts.task.placed
+    with _network(plan) as network:
+        return _searched(plan, network, samples, progress)
+
+
+def _searched(plan: Plan, network: _Network, samples: Sequence[Sample], progress: Progress) -> list[Tried]:
+    """As of :func:`try_preprocessings`, on those samples."""
+    few, base, task = judged_samples(samples, _FEW), plan.parts.preprocess, plan.parts.task
+    sizes, normalisations = _sizes(plan, samples, network.size), _normalisations(base)
     found: list[Tried] = []
     refused = ""
-    trials = len(sizes) * len(normalisations) + _BEST * len(_variants(base, base, placed=placed))
-    with _network(plan) as answers, progress.track("trying preprocessings", trials) as ticker:
+    trials = len(sizes) * len(normalisations) + _BEST * len(_variants(base, base, placed=task.placed))
+    with progress.track("trying preprocessings", trials) as ticker:
         for size in sizes:
             sized = base.resized("squash").at(size)
             images = _Images(few, sized)
             for name, normalisation in normalisations.items():
                 try:
-                    found.append(_tried(plan.parts.task, answers, name, sized.model_copy(update=normalisation), images))
+                    found.append(_tried(task, network, name, sized.model_copy(update=normalisation), images))
                 except UsageError as error:
                     refused = str(error)
                 ticker.advance()
@@ -133,8 +139,8 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
         best = [*others, last if own in others else own]
         judged = []
         for one in best:
-            for spec in _variants(one.spec, base, placed=placed):
-                judged.append(_tried(plan.parts.task, answers, one.name, spec, _Images(samples, spec)))
+            for spec in _variants(one.spec, base, placed=task.placed):
+                judged.append(_tried(task, network, one.name, spec, _Images(samples, spec)))
                 ticker.advance()
     rest = [one for one in found if one not in best]
     return sorted(judged, key=_rank) + sorted(rest, key=_rank)
@@ -144,15 +150,18 @@ def _rank(one: Tried) -> tuple[float, float]:
     return -one.accuracy, one.loss
 
 
-def _sizes(plan: Plan, samples: Sequence[Sample]) -> list[tuple[int, int]]:
-    """The plan's, that of the images where it can be one, and the usual ones; of a file with one size that alone."""
+def _sizes(plan: Plan, samples: Sequence[Sample], own: tuple[int, int] | None) -> list[tuple[int, int]]:
+    """The plan's, the network's own, that of the images where it can be one, and those that are usual for the task.
+
+    Of a file with one size that alone.
+    """
     image = plan.parts.model.image
     if image is not None and image.size is not None:
         return [image.size]
     side = round(shorter_side(samples[:_FEW]))
-    sizes = [plan.parts.preprocess.size]
+    sizes = [plan.parts.preprocess.size, *([own] if own else [])]
     sizes += [(side, side)] if 16 <= side <= 512 else []
-    return list(dict.fromkeys([*sizes, *((usual, usual) for usual in _USUAL_SIZES)]))
+    return list(dict.fromkeys([*sizes, *((usual, usual) for usual in plan.parts.task.usual_sizes)]))
 
 
 def _normalisations(base: PreprocessSpec) -> dict[str, dict[str, Any]]:
@@ -190,12 +199,13 @@ class _Images:
         self.samples = samples
 
 
-def _tried(
-    task: Task, answers: Callable[[Array], list[Outputs]], name: str, spec: PreprocessSpec, images: _Images
-) -> Tried:
+def _tried(task: Task, network: _Network, name: str, spec: PreprocessSpec, images: _Images) -> Tried:
     fields, count = spec.model_dump(mode="json"), len(images.samples)
-    batches = [images.pixels[start : start + _BATCH] for start in range(0, count, _BATCH)]
-    answered = [row for batch in batches for row in answers(np.stack([normalised(one, fields) for one in batch]))]
+    each = min(_BATCH, max(1, _BATCH_PIXELS // math.prod(spec.size)))
+    batches = [images.pixels[start : start + each] for start in range(0, count, each)]
+    answered = [
+        row for batch in batches for row in network.answers(np.stack([normalised(one, fields) for one in batch]))
+    ]
     outputs = task.in_images(answered, images.samples, spec)
     return Tried(
         spec=spec,
@@ -206,19 +216,31 @@ def _tried(
     )
 
 
-def _network(plan: Plan) -> AbstractContextManager[Callable[[Array], list[Outputs]]]:
-    """A function from inputs, float32 (images, 3, height, width), to outputs, image by image; it ends with the block.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Network:
+    """What is asked.
 
-    It raises a UsageError for a size that the network does not take.
+    Attributes:
+        answers: From inputs, float32 (images, 3, height, width), to outputs, image by image; raises a UsageError for a
+            size that the network does not take.
+        size: Height and width to which it resizes images itself; None where it says nothing.
     """
+
+    answers: Callable[[Array], list[Outputs]]
+    size: tuple[int, int] | None = None
+
+
+def _network(plan: Plan) -> AbstractContextManager[_Network]:
+    """It ends with the block."""
     return _of_onnx(plan) if plan.parts.model.origin == "onnx" else nullcontext(_of_torch(plan))
 
 
-def _of_torch(plan: Plan) -> Callable[[Array], list[Outputs]]:
+def _of_torch(plan: Plan) -> _Network:
     import torch
 
     from pipeline.models.build import build_network
     from pipeline.models.model_file import describe
+    from pipeline.models.normalisation import own_size
     from pipeline.models.weights import load_weights
 
     parts, classes = plan.parts, len(plan.parts.dataset.classes)
@@ -243,11 +265,11 @@ def _of_torch(plan: Plan) -> Callable[[Array], list[Outputs]]:
         except Exception as error:  # whatever a user's forward raises
             raise UsageError("the network does not take this", got=describe(error)) from error
 
-    return answers
+    return _Network(answers=answers, size=own_size(network))
 
 
 @contextmanager
-def _of_onnx(plan: Plan) -> Iterator[Callable[[Array], list[Outputs]]]:
+def _of_onnx(plan: Plan) -> Iterator[_Network]:
     from pipeline.lowering.onnx_import.child import OnnxChild
     from pipeline.lowering.onnx_import.file_reference import FileReference
     from pipeline.models.onnx_file import load_onnx, read_onnx_file
@@ -262,4 +284,4 @@ def _of_onnx(plan: Plan) -> Iterator[Callable[[Array], list[Outputs]]]:
                 reference.choose_answer(batch[:1], asked=parts.model.output, classes=len(parts.dataset.classes))
             return [tuple(output[0] for output in reference.outputs(image[None])) for image in batch]
 
-        yield answers
+        yield _Network(answers=answers)

@@ -52,6 +52,7 @@ class Classification:
     output_names: tuple[str, ...] = ("output",)
     placed = False
     chosen = False
+    usual_sizes: tuple[int, ...] = (224, 32)
     schedule: Mapping[str, Json] = {}
     teachers: tuple[str, ...] = ("resnet18", "resnet34")
     """They learn quickly from few images; seconds an epoch on two cores. Larger ones that have to be trained in the

@@ -35,6 +35,7 @@ class Task(NetworkContract, TrainingContract, OutputContract, Protocol):
             cannot be compared.
         chosen: Whether outputs are chosen among many, as a detector's candidates, so that images of which all places
             are alike are answered by chance.
+        usual_sizes: Sides of square inputs that its networks are often trained with.
         schedule: How its networks are best trained, from scratch or to recover, where not as the schedule's own
             defaults say.
         family_schedules: What is better for some over that, by how their names begin.
@@ -56,6 +57,7 @@ class Task(NetworkContract, TrainingContract, OutputContract, Protocol):
     output_names: tuple[str, ...]
     placed: bool
     chosen: bool
+    usual_sizes: tuple[int, ...]
     schedule: Mapping[str, Json]
     teachers: tuple[str, ...]
     teaching: Mapping[str, Json]

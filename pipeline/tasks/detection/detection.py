@@ -43,6 +43,7 @@ class Detection(DetectorNetworks, DetectorTraining, DetectorOutputs):
     output_names: tuple[str, ...] = OUTPUTS
     placed = True
     chosen = True
+    usual_sizes: tuple[int, ...] = (640, 800)
     schedule: Mapping[str, Json] = {
         "epochs": 8,
         "batch_size": 16,

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import save_file
 
 from pipeline.chain.plan import Plan, make_plan
 from pipeline.data import Dataset
 from pipeline.errors import UsageError
+from pipeline.models.build import build_network
 from pipeline.preprocess import PreprocessSpec
 from pipeline.preprocess_section import InputSection
 from pipeline.progress import SilentProgress
@@ -139,6 +141,47 @@ def test_of_an_onnx_file_its_own_size_alone_is_tried(
 
     assert {one.spec.size for one in found} == {(16, 16)}
     assert found[0].accuracy == 1.0
+
+
+DETECTOR = """
+    from torch import nn
+    from torchvision.models.detection import RetinaNet
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+
+    class Body(nn.Module):
+        out_channels = 8
+
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(3, 8, 16, 16)
+
+        def forward(self, images):
+            return {"0": self.layer(images)}
+
+    def net(num_classes):
+        anchors = AnchorGenerator(sizes=((16,),), aspect_ratios=((1.0,),))
+        return RetinaNet(Body(), num_classes, anchor_generator=anchors, min_size=96, max_size=96)
+"""
+
+
+def test_a_detector_is_tried_at_its_own_size_and_at_those_of_detectors(store: Store, tmp_path: Path) -> None:
+    (file := tmp_path / "net.py").write_text(textwrap.dedent(DETECTOR), encoding="utf-8")
+    for part, count in (("train", 10), ("val", 2)):
+        (tmp_path / "data" / "images" / part).mkdir(parents=True)
+        (tmp_path / "data" / "labels" / part).mkdir(parents=True)
+        for number in range(count):
+            image = Image.new("RGB", (700, 600), (20 * number, 60 * (part == "val"), 10))
+            image.save(tmp_path / "data" / "images" / part / f"{number}.png")
+            (tmp_path / "data" / "labels" / part / f"{number}.txt").write_text("0 0.5 0.5 0.2 0.2\n", encoding="utf-8")
+    (tmp_path / "data" / "classes.txt").write_text("thing\n", encoding="utf-8")
+    given: dict[str, Any] = {"model": f"{file}:net", "task": "detection", "data": {"source": str(tmp_path / "data")}}
+    source = make_plan(Recipe.model_validate(given), store, SilentProgress()).parts.model
+    save_file(build_network(source, classes=1).state_dict(), weights := tmp_path / "net.safetensors")
+
+    plan = make_plan(Recipe.model_validate(given | {"weights": str(weights)}), store, SilentProgress())
+    found = try_preprocessings(plan, SilentProgress())
+
+    assert {one.spec.size for one in found} == {(side, side) for side in (320, 96, 640, 800)}
 
 
 def test_values_are_typed_so_that_no_shell_takes_them_apart(planned: Planner) -> None:
