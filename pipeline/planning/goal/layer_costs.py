@@ -70,8 +70,9 @@ def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[Cha
     """Every layer that a forward pass multiplies with, in that order, whether it calls the layer or takes its weight.
 
     A layer that is asked several times, as a head for every level of a pyramid, costs all of them, and is of the block
-    of the first. A weight that is computed in ``forward``, a standardised one for instance, is that of the module that
-    runs and has a parameter of that shape.
+    of the first; so does one that is asked about more pieces than there are images, as a detector's about boxes. A
+    weight that is computed in ``forward``, a standardised one for instance, is that of the module that runs and has a
+    parameter of that shape.
 
     Where less than half of the multiplications are found that there are, the rest stands beside them as a layer for
     each group, in and out of it, as large as its part of all channels: then groups differ in what matters in them, and
@@ -101,7 +102,7 @@ def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[Cha
         if owner is None:
             return
         name, module = owner
-        positions = prod(output.shape[2:]) if convolution else prod(output.shape[:-1]) // shape[0]
+        positions = (output.numel() // output.shape[-3] if convolution else prod(output.shape[:-1])) // shape[0]
         depthwise = isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
         size = "x".join(map(str, output.shape[2:])) if convolution else "linear"
         macs = weight.numel() * positions

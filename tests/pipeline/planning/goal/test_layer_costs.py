@@ -109,6 +109,28 @@ def test_weights_that_an_attention_takes_from_its_layers_count_as_theirs(network
     assert sum(layer.macs * layer.share(left) for layer in layers) == sum(layer.macs for layer in after)
 
 
+class _Cropped(nn.Module):
+    """A detector's head: more pieces than there were images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        crops = self.body(given)[..., :4, :4].repeat(50, 1, 1, 1)
+        answered: torch.Tensor = self.head(crops)
+        return answered
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_convolution_over_pieces_counts_each(images: int) -> None:
+    network, shape = _Cropped().eval(), (images, 3, 16, 16)
+    layers = layer_costs(network, shape, [])
+    assert {layer.name: layer.block for layer in layers} == {"body": "16x16", "head": "4x4"}
+    assert sum(layer.macs for layer in layers) == count_macs(network, shape) // images
+    assert unseen_share(layers) == 0
+
+
 class _Standardised(nn.Conv2d):
     """Its weight is computed in ``forward``, as in the networks of Big Transfer."""
 
