@@ -94,21 +94,24 @@ def layer_costs(network: nn.Module, shape: tuple[int, ...], groups: Sequence[Cha
         for weight in module.parameters(recurse=False)
     }
     found: dict[str, LayerCost] = {}
+    weighed: set[Tensor] = set()
 
-    def note(weight: Tensor, output: Tensor, *, convolution: bool) -> None:
+    def note(weight: Tensor, macs: int, maps: Sequence[int] = ()) -> None:
         owner = owners.get(weight) or next(
             ((name, module) for name, module in reversed(running) if _has_weight_like(module, weight)), None
         )
         if owner is None:
             return
-        name, module = owner
-        positions = (output.numel() // output.shape[-3] if convolution else prod(output.shape[:-1])) // shape[0]
-        depthwise = isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
-        size = "x".join(map(str, output.shape[2:])) if convolution else "linear"
-        macs = weight.numel() * positions
-        if name in found:
-            found[name] = replace(found[name], macs=found[name].macs + macs)
+        (name, module), macs = owner, macs // shape[0]
+        known, is_new = found.get(name), weight in owners and weight not in weighed
+        if is_new:
+            weighed.add(weight)
+        if known is not None:
+            params = known.params + (weight.numel() if is_new else 0)
+            found[name] = replace(known, macs=known.macs + macs, params=params)
             return
+        depthwise = isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
+        size = "x".join(map(str, maps)) or "linear"
         found[name] = LayerCost(
             name=name,
             macs=macs,
@@ -210,11 +213,25 @@ class _Products(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401 - as above
-        answered = func(*args, **(kwargs or {}))
+        answered, named = func(*args, **(kwargs or {})), kwargs or {}
         if func in {functional.linear, functional.conv2d}:
-            weight = args[1] if len(args) > 1 else (kwargs or {})["weight"]
-            self._note(weight, answered, convolution=func is functional.conv2d)
+            weight = args[1] if len(args) > 1 else named["weight"]
+            if func is functional.conv2d:
+                self._note(weight, weight.numel() * answered.numel() // answered.shape[-3], answered.shape[-2:])
+            else:
+                self._note(weight, weight.numel() * _positions(answered))
         elif func is functional.multi_head_attention_forward:  # what it calls is not told
-            for weight in (args[5], args[11]):  # into queries, keys and values; out of the heads
-                self._note(weight, answered[0], convolution=False)
+            queries_keys_and_values = [_positions(given) for given in args[:3]]
+            if named.get("use_separate_proj_weight"):
+                for name, positions in zip("qkv", queries_keys_and_values, strict=True):
+                    weight = named[f"{name}_proj_weight"]
+                    self._note(weight, weight.numel() * positions)
+            else:  # a third of the weight is for each
+                self._note(args[5], args[5].numel() * sum(queries_keys_and_values) // 3)
+            self._note(args[11], args[11].numel() * _positions(answered[0]))  # out of the heads
         return answered
+
+
+def _positions(given: Tensor) -> int:
+    """How many vectors it holds."""
+    return prod(given.shape[:-1])

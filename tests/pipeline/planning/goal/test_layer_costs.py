@@ -109,6 +109,73 @@ def test_weights_that_an_attention_takes_from_its_layers_count_as_theirs(network
     assert sum(layer.macs * layer.share(left) for layer in layers) == sum(layer.macs for layer in after)
 
 
+class _Crossed(nn.Module):
+    """Few queries of what a picture's pieces say: keys and values have another width and length than they."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.zeros(1, 5, 32))
+        self.pieces = nn.Conv2d(3, width, 4, stride=4)
+        self.attention = nn.MultiheadAttention(32, 4, kdim=width, vdim=width, batch_first=True)
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        pieces = self.pieces(given).flatten(2).transpose(1, 2)
+        answered: torch.Tensor = self.attention(self.queries, pieces, pieces, need_weights=False)[0]
+        return answered
+
+
+@pytest.mark.parametrize("width", [32, 64], ids=["one weight", "a weight each"])
+def test_an_attention_counts_its_queries_keys_and_values_each_by_their_number(width: int) -> None:
+    network = _Crossed(width).eval()
+    found = {layer.name: layer for layer in layer_costs(network, _SHAPE, [])}
+    attention, out = found["attention"], found["attention.out_proj"]
+    assert (attention.macs, attention.params) == (32 * (32 * 5 + 2 * width * 16), 32 * (32 + 2 * width))
+    products = 2 * 32 * 5 * 16  # of two activations: of no layer
+    assert found["pieces"].macs + attention.macs + out.macs == count_macs(network, _SHAPE) - products
+
+
+class _Pooled(nn.Module):
+    """CLIP's last layer: projections of its own in an attention that is called as a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(16, 16) for _ in range(4))
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        pieces = given.flatten(2).permute(2, 0, 1)
+        answered: torch.Tensor = functional.multi_head_attention_forward(
+            pieces[:1],
+            pieces,
+            pieces,
+            embed_dim_to_check=16,
+            num_heads=4,
+            in_proj_weight=None,
+            in_proj_bias=torch.zeros(48),
+            bias_k=None,
+            bias_v=None,
+            add_zero_attn=False,
+            dropout_p=0.0,
+            out_proj_weight=self.out.weight,
+            out_proj_bias=self.out.bias,
+            training=False,
+            use_separate_proj_weight=True,
+            q_proj_weight=self.query.weight,
+            k_proj_weight=self.key.weight,
+            v_proj_weight=self.value.weight,
+        )[0]
+        return answered
+
+
+def test_layers_whose_weights_are_handed_to_an_attention_count_each_as_theirs() -> None:
+    found = {layer.name: (layer.macs, layer.params) for layer in layer_costs(_Pooled().eval(), (2, 16, 4, 4), [])}
+    assert found == {
+        "query": (256, 256),
+        "key": (256 * 16, 256),
+        "value": (256 * 16, 256),
+        "out": (256, 256),
+    }
+
+
 class _Cropped(nn.Module):
     """A detector's head: more pieces than there were images."""
 
