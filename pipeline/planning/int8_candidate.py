@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.artifact import FLOAT_MODEL, qdq_model
 from pipeline.quantization.dialects import dialect_named
+from pipeline.quantization.graph import WEIGHTED, Graph
 from pipeline.quantization.ranges import Method  # noqa: TC001 - read again from the store by its fields' types
 from pipeline.stages.export import ExportFor
 
@@ -60,6 +61,27 @@ class Candidate:
         """The same with so many of the worst layers in float, of which the worst comes first."""
         nodes = frozenset(damage.node for damage in damages[:count])
         return self.with_float(nodes, "the worst layer" if count == 1 else f"the {count} worst layers")
+
+    def transferred(self, own: Calibrated, other: Calibrated) -> Candidate:
+        """The same form of a network that has lost fewer channels, pixels or blocks.
+
+        Where blocks went nodes have other names, and layers are known by their weights; nodes without one are left out
+        then.
+
+        Args:
+            own: That it is a form of.
+            other: That it is to be one of.
+        """
+        before, after = Graph(own.model), Graph(other.model)
+        if _nodes(before) == _nodes(after):
+            return self
+        floats = {before.weight_of(unit.node) for unit in before.units(WEIGHTED) if unit.name in self.float_nodes}
+        there = [unit.name for unit in after.units(WEIGHTED) if after.weight_of(unit.node) in floats]
+        return replace(self, float_nodes=tuple(sorted(there)))
+
+
+def _nodes(graph: Graph) -> list[tuple[str, str]]:
+    return [(node.name, node.op_type) for node in graph.model.graph.node]
 
 
 def export_of(plan: Plan, candidate: Candidate) -> ExportFor:

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import ArtifactKind
 from pipeline.planning.accuracy_limit import drop, is_spared
 from pipeline.planning.goal.budgets import Budgets
-from pipeline.planning.goal.measured_networks import absolute_value, doubt_of_latency, engine_in, on_few_images
+from pipeline.planning.goal.measured_networks import (
+    absolute_value,
+    doubt_of_latency,
+    engine_in,
+    on_few_images,
+    quickly_calibrated,
+)
 from pipeline.planning.time_ratio import TimeRatio, kept_time_ratio
+from pipeline.quantization.calibrated import read_calibration
 from pipeline.report.choice_record import SHIPPED, Tried
 from pipeline.report.figures import points, points_lost
 from pipeline.report.goal_record import GoalEntry
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from exporters.target import Target
     from pipeline.chain.chain import Chain
     from pipeline.planning.goal.goal_plan import GoalPlan
+    from pipeline.planning.int8_candidate import Candidate
     from pipeline.recipe import GoalSection
     from pipeline.recipe.goal import Budget
     from pipeline.report import Report
@@ -30,7 +38,9 @@ if TYPE_CHECKING:
 __all__ = ["goal_entry", "with_goal"]
 
 
-def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: GoalPlan | None) -> GoalEntry | None:
+def goal_entry(
+    chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: GoalPlan | None, form: Candidate
+) -> GoalEntry | None:
     """None where no goal was set; what cannot be measured here, accuracy too, counts as missed.
 
     Args:
@@ -38,12 +48,13 @@ def goal_entry(chain: Chain, target: Target, outcomes: Sequence[Outcome], plan: 
         target: Whose result it is.
         outcomes: Of all stages.
         plan: For the goal; None where nothing may go for it.
+        form: The best INT8 one, shipped or not.
     """
     goal = chain.plan.recipe.goal
     budgets = Budgets(goal.budgets())
     if not budgets.every and "goal" not in goal.require:
         return None
-    shipped = {budget.quantity: _of_shipped(chain, target, outcomes, budget) for budget in budgets.every}
+    shipped = {budget.quantity: _of_shipped(chain, target, outcomes, budget, form) for budget in budgets.every}
     timed = next((value for value in shipped.values() if isinstance(value, TimeRatio)), None)
     found: dict[str, float] = {
         name: value.ratio if isinstance(value, TimeRatio) else value
@@ -105,11 +116,12 @@ def _limit(budgets: Budgets, plan: GoalPlan | None, target: Target) -> float | N
     return None
 
 
-def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budget: Budget) -> float | TimeRatio | None:
-    """What is shipped has of a quantity; a fraction is that of the unpruned network in the same precision.
+def _of_shipped(
+    chain: Chain, target: Target, outcomes: Sequence[Outcome], budget: Budget, form: Candidate
+) -> float | TimeRatio | None:
+    """What is shipped has of a quantity; a fraction is that of the unpruned network in the same precision and form.
 
-    One of the latency comes with its interval, unless what is shipped is that network's engine. None where it cannot be
-    measured.
+    One of the latency comes with its interval, unless nothing went. None where it cannot be measured.
     """
     last = outcomes[-1]
     value = absolute_value(budget.quantity, last.facts, last.measured)
@@ -118,15 +130,21 @@ def _of_shipped(chain: Chain, target: Target, outcomes: Sequence[Outcome], budge
     acted = {"prune", "downsample"} if chain.plan.size_is_open else {"prune"}
     networks = [one for one in outcomes if one.result.artifact.kind is ArtifactKind.NETWORK]
     whole = next(one for one in reversed(networks) if one.result.stage not in acted)
+    if whole is networks[-1]:
+        return 1.0
     unpruned = whole.result.artifact
     if budget.is_counted:
         return value / float(unpruned.facts[budget.quantity])
     as_before = on_few_images(chain.fed(whole.preprocess))
     shipped = last.result.artifact
+    if shipped.facts["precision"] == "int8" and form.float_nodes:
+        calibrated = next(one.result.artifact for one in outcomes if one.result.stage == "calibrate")
+        as_calibrated = quickly_calibrated(as_before, unpruned)
+        form = form.transferred(read_calibration(calibrated), read_calibration(as_calibrated))
     options = shipped.facts["engine"]["options"]  # the unpruned one would ship with such too
-    engine = engine_in(as_before, target, unpruned, shipped.facts["precision"], options)
+    engine = engine_in(as_before, target, unpruned, shipped.facts["precision"], form, options)
     if budget.quantity == "latency":
-        return 1.0 if engine.sha256 == shipped.sha256 else kept_time_ratio(chain, shipped, engine, target.distributions)
+        return kept_time_ratio(chain, shipped, engine, target.distributions)
     of_unpruned = absolute_value(budget.quantity, unpruned.facts, as_before.measured(engine, target))
     return None if of_unpruned is None else value / of_unpruned
 

@@ -142,7 +142,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     before, shipped = made.outcomes[0], made.outcomes[-1].result.artifact
     as_at_first = chain.fed(before.preprocess)
     with chain.phases.during("timing side by side", whole=True):
-        goal = goal_entry(chain, target, made.outcomes, made.goal)
+        goal = goal_entry(chain, target, made.outcomes, made.goal, made.decision.candidate)
         baseline = as_at_first.engine(before.result.artifact, target)
         faster = None if plan.cannot_run(target) else speedup(chain, target, baseline, shipped)
     together, untaught = _ensemble(as_at_first, target, made)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.chain.chain import Chain
     from pipeline.chain.engine_measurement import Measured
     from pipeline.planning.goal.outline import Outline
+    from pipeline.planning.int8_candidate import Candidate
     from pipeline.recipe.goal import Budget
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "engine_in",
     "on_few_images",
     "planned_precision",
+    "quickly_calibrated",
 ]
 
 _CALIBRATED_ON = 64
@@ -116,7 +118,10 @@ class MeasuredNetworks:
         doubts: list[str] = []
         measured, timed = None, None
         if self._runs:
-            engine = engine_in(chain, self._target, cut, self.precision)
+            form = formats(chain.plan, self._target)[0]
+            if outline.gone:  # the nodes that the recipe names are others there
+                form = replace(form, float_nodes=(), kept="")
+            engine = engine_in(chain, self._target, cut, self.precision, form)
             self._base = self._base or engine
             measured = on_few_images(chain).measured(engine, self._target)
             timed = self._timed(engine)
@@ -215,27 +220,34 @@ def engine_in(
     target: Target,
     network: Artifact,
     precision: Precision,
+    form: Candidate | None = None,
     options: Mapping[str, Json] | None = None,
 ) -> Artifact:
-    """A network's engine in a precision, INT8 in its usual form.
+    """A network's engine in a precision.
 
     Args:
         chain: What is run.
         target: Where.
         network: Artifact.
         precision: Of the engine.
+        form: Of INT8; None: the usual one, with those nodes in float that the recipe names.
         options: Of the runtime, over the target's defaults.
     """
-    plan = chain.plan
     if precision != "int8":
         return chain.engine(network, target, precision=precision, options=options)
-    candidate = replace(formats(plan, target)[0], float_nodes=(), kept="")  # nodes may be gone with their block
+    form = form or formats(chain.plan, target)[0]
+    calibrated = quickly_calibrated(chain, network)
+    exported = chain.execute(export_of(chain.plan, form), {ArtifactKind.CALIBRATION: calibrated}).artifact
+    return chain.engine(exported, target, source=form.file, precision="int8", options=options)
+
+
+def quickly_calibrated(chain: Chain, network: Artifact) -> Artifact:
+    """A network's calibration on few images."""
+    plan = chain.plan
     dataset = plan.parts.dataset
     few = replace(dataset, calibration=rotating_samples(dataset.calibration, _CALIBRATED_ON))
     own = chain.about(replace(plan.parts, dataset=few))
-    calibrated = own.execute(plan.recipe.calibrate, {ArtifactKind.NETWORK: network}).artifact
-    exported = chain.execute(export_of(plan, candidate), {ArtifactKind.CALIBRATION: calibrated}).artifact
-    return chain.engine(exported, target, source=candidate.file, precision="int8", options=options)
+    return own.execute(plan.recipe.calibrate, {ArtifactKind.NETWORK: network}).artifact
 
 
 def absolute_value(quantity: str, facts: Mapping[str, Json], measured: Measured | None) -> float | None:

@@ -11,9 +11,13 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.errors import GoalError
 from pipeline.planning.given_decisions import read_decisions
+from pipeline.planning.goal import measured_networks
+from pipeline.planning.goal.measured_networks import engine_in, quickly_calibrated
 from pipeline.planning.goal.stored_goal_search import plan_for_goal
 from pipeline.progress import SilentProgress
+from pipeline.quantization.calibrated import read_calibration
 from pipeline.recipe import Recipe
+from pipeline.runner import goal_report
 from pipeline.runner.deploy import deploy
 from pipeline.runner.explain import explain
 from pipeline.store import Store
@@ -21,6 +25,7 @@ from pipeline.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.planning.int8_candidate import Candidate
     from pipeline.runner.publish import Deployed
 
 pytestmark = pytest.mark.usefixtures("quick_publishing")
@@ -148,6 +153,51 @@ def test_what_is_counted_is_planned_where_the_target_cannot_run(
     tried = {one.label: one.figures for one in found.networks.tried}
     assert tried[found.networks.chosen]["macs_ratio"] <= 0.65
     assert all("p50_s" not in figures for figures in tried.values())
+
+
+@pytest.fixture(scope="module")
+def depthwise(met: tuple[Recipe, Store, Deployed]) -> str:
+    """The ONNX node of the tiny network's depthwise convolution."""
+    recipe, store, _ = met
+    chain = Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None)
+    network = chain.execute(chain.plan.recipe.baseline, {}).artifact
+    graph = read_calibration(quickly_calibrated(chain, network)).model.graph
+    found = (node.name for node in graph.node if any(one.name == "group" and one.i > 1 for one in node.attribute))
+    return str(next(found))
+
+
+def test_where_nothing_went_what_ships_is_the_unpruned_network_in_whatever_form(
+    met: tuple[Recipe, Store, Deployed], depthwise: str, tmp_path: Path
+) -> None:
+    recipe, store, _ = met
+    asked = _with(recipe, goal={"size": "0.9x"}, skip=["distill", "prune"], export={"float_nodes": [depthwise]})
+    goal = _run(asked, store, tmp_path / "out").report.goal
+    assert goal is not None
+    assert goal.found == {"size": 1.0}
+
+
+def test_what_ships_is_held_against_the_unpruned_network_with_the_same_layers_in_float(
+    met: tuple[Recipe, Store, Deployed], depthwise: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms: list[Candidate] = []
+
+    def spied(*args: Any) -> Any:  # noqa: ANN401 - an engine
+        engine = engine_in(*args)
+        forms.append(args[4])
+        return engine
+
+    monkeypatch.setattr(measured_networks, "engine_in", spied)
+    monkeypatch.setattr(goal_report, "engine_in", spied)
+    recipe, store, _ = met
+    deployed = _run(_with(recipe, goal={"size": "0.9x"}, export={"float_nodes": [depthwise]}), store, tmp_path / "out")
+    shipped = read_decisions(deployed.folder / "decisions.json").int8.candidate
+    assert shipped.float_nodes == (depthwise,)
+    assert len(forms) > 3
+    assert {form.float_nodes for form in forms} == {(depthwise,)}
+    assert forms[-1] == shipped
+    goal = deployed.report.goal
+    assert goal is not None
+    assert goal.found["size"] < 1
 
 
 _DEEP = """

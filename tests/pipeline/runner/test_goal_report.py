@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pipeline.artifact import ArtifactKind
+from pipeline.planning.int8_candidate import Candidate
 from pipeline.planning.time_ratio import TimeRatio
 from pipeline.recipe import GoalSection
 from pipeline.report.choice_record import MeasuredChoice, Tried
@@ -27,6 +28,8 @@ _NETWORKS = MeasuredChoice(
     chosen="unpruned",
     reason="a test",
 )
+
+_FORM = Candidate(method="mse", dialect="ort-x86")
 
 
 def _plan(**fields: Any) -> Any:  # noqa: ANN401 - a GoalPlan
@@ -50,7 +53,7 @@ def _chain(**goal: Any) -> Chain:  # noqa: ANN401 - raw input
 
 
 def _entry(*outcomes: Any, plan: Any = None, target: str = "ort-cpu", **goal: Any) -> GoalEntry:  # noqa: ANN401 - raw input
-    found = goal_entry(_chain(**goal), cast("Any", SimpleNamespace(name=target)), outcomes, plan or _plan())
+    found = goal_entry(_chain(**goal), cast("Any", SimpleNamespace(name=target)), outcomes, plan or _plan(), _FORM)
     assert found is not None
     return found
 
@@ -106,7 +109,7 @@ def test_accuracy_alone_may_be_required() -> None:
     found = _entry(_outcome(0.9), _outcome(0.91), max_accuracy_drop="1%", require=["goal"])
 
     assert found.sentence == "the goal is met: 1 point gained (at most 1 point may be)"
-    assert goal_entry(_chain(max_accuracy_drop="1%"), cast("Any", None), _SAME, None) is None
+    assert goal_entry(_chain(max_accuracy_drop="1%"), cast("Any", None), _SAME, None, _FORM) is None
 
 
 def test_what_cannot_be_measured_is_missed_and_what_is_counted_is_told() -> None:
@@ -201,7 +204,7 @@ def test_where_no_stage_is_known_to_have_lost_what_is_lost_nothing_is_told_of_it
 def test_where_nothing_was_done_for_a_goal_it_is_told_why() -> None:
     chain = _chain(macs="0.5M")
     chain.plan.skipped = {"prune": "no training images", "distill": "skipped on request"}  # type: ignore[misc]
-    found = goal_entry(chain, cast("Any", SimpleNamespace(name="ort-cpu")), _SAME, None)
+    found = goal_entry(chain, cast("Any", SimpleNamespace(name="ort-cpu")), _SAME, None, _FORM)
 
     assert found is not None
     assert (
