@@ -17,7 +17,8 @@ class GoalEntry(BaseModel):
         sentence: That in words, and where not, how near it came and what holds it back.
         found: Quantity to what is shipped has of it; what was not measured is lacking, and the goal is missed.
         accuracy_drop: What it lost, below 0 for a gain; null where nothing was measured.
-        limit_s: The latency that was asked for, seconds; of a fraction, that of the unpruned network. Null: none was.
+        limit_s: The latency that was asked for, seconds; of a fraction, that of the unpruned network. Null: none was,
+            or a fraction of what was measured in another precision, or on another target, than what ships.
         precision: In which the plan was measured; null where nothing was planned.
     """
 

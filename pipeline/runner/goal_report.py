@@ -90,7 +90,7 @@ def goal_entry(
         sentence=f"the goal is {'met' if met else 'missed'}: {'; '.join([*told, *doubts])}",
         found=found,
         accuracy_drop=lost,
-        limit_s=_limit(budgets, plan, target),
+        limit_s=_limit(budgets, plan, target, precision),
         precision=None if plan is None else plan.precision,
     )
 
@@ -106,12 +106,15 @@ def _planned_otherwise(plan: GoalPlan, target: Target, precision: str) -> list[s
     return elsewhere + ([f"planned in {plan.precision}, and {precision} ships"] if plan.precision != precision else [])
 
 
-def _limit(budgets: Budgets, plan: GoalPlan | None, target: Target) -> float | None:
-    """The latency that was asked for, seconds; None where none was, or what it is a fraction of was not measured."""
+def _limit(budgets: Budgets, plan: GoalPlan | None, target: Target, precision: str) -> float | None:
+    """The latency that was asked for, seconds; None where none was, or what it is a fraction of was not measured.
+
+    A plan measured the unpruned network on one target and in one precision, which may not be those of what ships.
+    """
     for budget in budgets.every:
         if budget.quantity == "latency" and not budget.relative:
             return budget.most
-        if budget.quantity == "latency" and plan is not None and plan.target == target.name:
+        if budget.quantity == "latency" and plan is not None and not _planned_otherwise(plan, target, precision):
             return budget.most * plan.networks.tried[0].figures["p50_s"]
     return None
 

@@ -213,6 +213,15 @@ def test_where_nothing_was_done_for_a_goal_it_is_told_why() -> None:
     )
 
 
+def test_the_latency_asked_for_is_one_in_the_precision_that_ships(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_of_shipped", lambda *_: TimeRatio(ratio=0.5, low=0.5, high=0.5))
+
+    assert _entry(*_SAME, plan=_plan(), latency="0.5x").limit_s == 2e-3
+    assert _entry(*_SAME, plan=_plan(precision="float"), latency="0.5x").limit_s is None
+    assert _entry(*_SAME, plan=_plan(target="openvino"), latency="0.5x").limit_s is None
+    assert _entry(*_SAME, plan=_plan(precision="float"), latency="3ms").limit_s == 3e-3
+
+
 def test_figures_of_one_target_are_not_put_beside_those_of_another() -> None:
     chain, goal = _chain(latency="9ms"), _entry(*_SAME, latency="9ms")
     report: Any = SimpleNamespace(goal=goal, target="ort-cpu", choices=(), stages=(), stage=lambda _: object())
