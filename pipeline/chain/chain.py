@@ -104,12 +104,18 @@ class Chain:
         )
 
     def measured(
-        self, artifact: Artifact, target: Target, *, source: str = FLOAT_MODEL, precision: Precision = "float"
+        self,
+        artifact: Artifact,
+        target: Target,
+        *,
+        source: str = FLOAT_MODEL,
+        precision: Precision = "float",
+        anew: bool = False,
     ) -> Measured:
-        """What the artifact is on the target's runtime; arguments as of :meth:`engine`."""
+        """What the artifact is on the target's runtime; arguments as of :meth:`engine` and :func:`measure`."""
         engine = self.engine(artifact, target, source=source, precision=precision)
         with self.phases.during("measuring"):
-            return measure(engine, target, self.plan, self.store, self.progress)
+            return measure(engine, target, self.plan, self.store, self.progress, anew=anew)
 
 
 def network_facts_of(artifacts: Mapping[ArtifactKind, Artifact]) -> dict[str, int]:

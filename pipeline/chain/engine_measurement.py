@@ -59,7 +59,9 @@ class Measured:
         return float(value)
 
 
-def measure(engine: Artifact, target: Target, plan: Plan, store: Store, progress: Progress) -> Measured:
+def measure(
+    engine: Artifact, target: Target, plan: Plan, store: Store, progress: Progress, *, anew: bool = False
+) -> Measured:
     """Latency, memory and accuracy of an engine artifact, from the store where nothing that decides them changed.
 
     Args:
@@ -68,13 +70,14 @@ def measure(engine: Artifact, target: Target, plan: Plan, store: Store, progress
         plan: With what, how much, and where.
         store: Keeps what was measured.
         progress: Told of the work.
+        anew: Measure whatever is known, and keep that in its place.
     """
     parts = plan.parts
     spec = EngineSpec.from_json(engine.facts["engine"]).with_threads(plan.recipe.measure.threads)
     key = sha256_of_json(_components(engine, spec, target, plan))
     with store.exclusive(f"measure-{key}"):
         known = store.get_record("measurements", key)
-        if known is not None:
+        if known is not None and not anew:
             return _from_json(known, engine)
         solo = _solo(engine.root, spec, plan, progress)
         outputs = plan.place.collect_outputs(

@@ -53,6 +53,7 @@ class MeasuredNetwork:
         kept: Root to the number of channels that are left.
         found: Quantity to what was measured: seconds, pieces, bytes, or a fraction of the unpruned network.
         outcome: What is told of it, with what makes it doubtful.
+        doubt: The latter alone; empty where nothing is known to.
     """
 
     label: str
@@ -60,6 +61,7 @@ class MeasuredNetwork:
     kept: Mapping[str, int]
     found: Mapping[str, float]
     outcome: str
+    doubt: str = ""
 
 
 class MeasuredNetworks:
@@ -101,10 +103,33 @@ class MeasuredNetworks:
             kept: Root to number.
             predicted: Quantity to what it was said to be.
         """
+        before = self._chain.plan.parts.preprocess.size
+        label = f"{what}, {outline.label}" if outline.gone or outline.size != before else what
+        self.every.append(self._measured(label, outline, kept, predicted))
+        return self.every[-1]
+
+    def measure_anew(self, known: MeasuredNetwork) -> MeasuredNetwork:
+        """The same network once more, in its place: where it was measured, something disturbed the machine."""
+        place = self.every.index(known)
+        self.every[place] = self._measured(known.label, known.outline, known.kept, anew=True)
+        return self.every[place]
+
+    def _measured(
+        self,
+        label: str,
+        outline: Outline,
+        kept: Mapping[str, int],
+        predicted: Mapping[str, float] | None = None,
+        *,
+        anew: bool = False,
+    ) -> MeasuredNetwork:
+        """A network as it is measured, a latency in seconds ``anew`` whatever was kept of it.
+
+        A comparison that was disturbed is not kept, and comes anew by itself.
+        """
         section, before = self._chain.plan.recipe.prune, self._chain.plan.parts.preprocess.size
         chain = self._chain.fed(self._chain.plan.parts.preprocess.at(outline.size))
         cut = self.without_blocks(outline.gone)
-        label = f"{what}, {outline.label}" if outline.gone or outline.size != before else what
         fewer = outline.fewer(kept)
         if fewer or outline.size != before:
             stage = CutNetwork(
@@ -123,7 +148,7 @@ class MeasuredNetworks:
                 form = replace(form, float_nodes=(), kept="")
             engine = engine_in(chain, self._target, cut, self.precision, form)
             self._base = self._base or engine
-            measured = on_few_images(chain).measured(engine, self._target)
+            measured = on_few_images(chain).measured(engine, self._target, anew=anew and self._budgets.ask_for_seconds)
             timed = self._timed(engine)
             figures |= {"p50_s": measured.p50_s, "accuracy": measured.accuracy.value}
             doubts = doubt_of_latency(measured) if self._budgets.ask_for_seconds else []
@@ -135,10 +160,11 @@ class MeasuredNetworks:
         if timed is not None:
             figures |= {"latency_ratio_low": timed.low, "latency_ratio_high": timed.high}
             outcome += timed.doubt
+            doubts += [f"latency {timed.doubt.removeprefix(', ')}"] if timed.doubt else []
         self.trials.note(label, outcome, figures, self._budgets.figures(predicted or {}))
-        network = MeasuredNetwork(label=label, outline=outline, kept=dict(kept), found=found, outcome=outcome)
-        self.every.append(network)
-        return network
+        return MeasuredNetwork(
+            label=label, outline=outline, kept=dict(kept), found=found, outcome=outcome, doubt="; ".join(doubts)
+        )
 
     def with_all_channels(self, outline: Outline) -> MeasuredNetwork:
         """What was measured of an outline first; measured now where nothing was."""

@@ -73,9 +73,11 @@ def _at(outline: Outline) -> tuple[LayerCost, ...]:
 
 
 class _Networks(MeasuredNetworks):
-    """Networks that cost what ``costs`` says."""
+    """Networks that cost what ``costs`` says, and once more what ``costs_anew`` says."""
 
     costs: ClassVar[Any] = staticmethod(_honest)
+    costs_anew: ClassVar[Any] = None
+    doubt: ClassVar[str] = ""
 
     def __init__(self, chain: Any, *_: object) -> None:  # noqa: ANN401 - a chain
         self._budgets, self._network = Budgets(chain.plan.recipe.goal.budgets()), chain
@@ -91,8 +93,17 @@ class _Networks(MeasuredNetworks):
         found = {budget.quantity: every[budget.quantity] for budget in self._budgets.every}
         outcome = f"{self._budgets.outcome(found)}, in doubt since this is a test"
         self.trials.note(label, outcome, self._budgets.figures(found), self._budgets.figures(predicted or {}))
-        self.every.append(MeasuredNetwork(label=label, outline=outline, kept=dict(kept), found=found, outcome=outcome))
+        self.every.append(
+            MeasuredNetwork(
+                label=label, outline=outline, kept=dict(kept), found=found, outcome=outcome, doubt=self.doubt
+            )
+        )
         return self.every[-1]
+
+    def measure_anew(self, known: MeasuredNetwork) -> MeasuredNetwork:
+        costs = self.costs_anew or self.costs
+        self.every[self.every.index(known)] = again = replace(known, found=costs(known.outline, known.kept))
+        return again
 
 
 class _Recoveries:
@@ -284,6 +295,34 @@ def test_what_is_possible_was_measured_before_anything_is_refused(monkeypatch: p
         "unpruned; of the multiplications that are left 53% are in smaller a layers"
     )
     assert raised.value.fix == f"take a smaller network, or allow more than {measured:.2f}x"
+
+
+@pytest.mark.parametrize(("quantity", "told"), [("latency", True), ("params", False)])
+def test_what_is_refused_by_a_time_in_doubt_is_told_with_it(
+    monkeypatch: pytest.MonkeyPatch, quantity: str, *, told: bool
+) -> None:
+    monkeypatch.setattr(_Networks, "doubt", "latency in doubt: this is a test")
+    with pytest.raises(GoalError) as raised:
+        _searched(monkeypatch, (), **{quantity: "0.01x"})
+    assert str(raised.value.got).endswith("layers; latency in doubt: this is a test") is told
+    assert str(raised.value.fix).startswith("measure again on an idle machine, take a smaller network") is told
+
+
+@pytest.mark.parametrize("doubt", ["latency in doubt: this is a test", ""])
+def test_a_time_in_doubt_is_measured_once_more_before_anything_is_refused(
+    monkeypatch: pytest.MonkeyPatch, doubt: str
+) -> None:
+    def costs(outline: Outline, kept: Mapping[str, int]) -> dict[str, float]:
+        return {"latency": 1.0 if kept == outline.all_channels else 0.6}
+
+    monkeypatch.setattr(_Networks, "costs", staticmethod(costs))
+    monkeypatch.setattr(_Networks, "costs_anew", staticmethod(lambda *_: {"latency": 0.5}))
+    monkeypatch.setattr(_Networks, "doubt", doubt)
+    if doubt:
+        assert _searched(monkeypatch, latency="0.5x").networks.chosen == "fewest channels"
+    else:
+        with pytest.raises(GoalError, match="cannot be brought"):
+            _searched(monkeypatch, latency="0.5x")
 
 
 def test_all_budgets_that_are_impossible_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from benchmarks.workers.workplace import HERE
 from pipeline.errors import UsageError
 from pipeline.planning.goal import measured_networks as module
 from pipeline.planning.goal.measured_networks import MeasuredNetworks, planned_precision
+from pipeline.planning.goal.outline import Outline
 from pipeline.planning.time_ratio import TimeRatio
 from pipeline.recipe import GoalSection
 
@@ -63,3 +64,30 @@ def test_what_nobody_tells_cannot_be_planned_for() -> None:
     with pytest.raises(UsageError, match="memory is not told by the system that measures") as raised:
         networks._value(memory, network, None, measured)
     assert (raised.value.where, raised.value.got) == ("goal.memory", "80MB")
+
+
+def test_what_is_measured_anew_takes_the_place_of_what_was_kept_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(_engine: object, _target: object, *, anew: bool) -> Any:  # noqa: ANN401 - a Measured
+        solo = SimpleNamespace(warnings=lambda: [] if anew else ["this is a test"])
+        return SimpleNamespace(solo=solo, p50_s=4e-3 if anew else 9e-3, accuracy=SimpleNamespace(value=0.5))
+
+    monkeypatch.setattr(module, "engine_in", lambda *_: SimpleNamespace(sha256="e"))
+    monkeypatch.setattr(module, "formats", lambda *_: [None])
+    monkeypatch.setattr(module, "on_few_images", lambda _: SimpleNamespace(measured=measured))
+    chain = _chain("float")
+    chain.plan.recipe.prune = None
+    chain.plan.parts = SimpleNamespace(preprocess=SimpleNamespace(size=(8, 8), at=lambda _: None))
+    chain.fed = lambda _: chain
+    network: Any = SimpleNamespace(facts={"params": 3})
+    networks = MeasuredNetworks(chain, _target("float"), network)
+    outline = Outline(size=(8, 8), groups=(), layers=(), round_to=8)
+
+    known = networks.measure("unpruned", outline, {})
+    assert (known.found, known.doubt) == ({"latency": 9e-3}, "latency in doubt: this is a test")
+    assert known.outcome.endswith("; latency in doubt: this is a test")
+
+    again = networks.measure_anew(known)
+    assert (again.found, again.doubt, again.label) == ({"latency": 4e-3}, "", "unpruned")
+    assert networks.every == [again]
+    (tried,) = networks.trials.choice("unpruned", "a test").tried
+    assert (tried.figures["p50_s"], tried.outcome) == (4e-3, "holds, 20% below")
