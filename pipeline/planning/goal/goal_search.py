@@ -1,9 +1,9 @@
 """The search for what a network can do without under a budget: channels, blocks, pixels, on the machine it runs on.
 
-A budget is about the network as it ships: in INT8 where the target has it, fused as its runtime fuses. So whole
-networks are measured and nothing else: the unpruned one, that with smaller inputs, that without some of its residual
-blocks, the smallest, one for each block of layers with half of that block's channels, and then those that the plan
-leads to, each of which corrects the model that the next one is planned with
+A budget is about the network as it ships: in INT8 or 16-bit floats where the target has them, fused as its runtime
+fuses. So whole networks are measured and nothing else: the unpruned one, that with smaller inputs, that without some
+of its residual blocks, the smallest, one for each block of layers with half of that block's channels, and then those
+that the plan leads to, each of which corrects the model that the next one is planned with
 (docs/decisions/0005-latency-of-whole-networks.md). How many pixels, residual blocks and channels go is decided by
 short recoveries of the ways to hold the budget.
 """
@@ -27,7 +27,7 @@ from pipeline.report.figures import amount
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exporters.target import Target
+    from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
     from pipeline.planning.goal.measured_networks import MeasuredNetwork
@@ -59,21 +59,28 @@ class GoalSearch:
         chain: What is run; its plan says which stages there are, and with them what may go.
         target: Where it will run.
         network: Artifact of the unpruned network.
+        halves: Whether it may be planned in 16-bit floats where no precision is asked for.
     """
 
-    def __init__(self, chain: Chain, target: Target, network: Artifact) -> None:
+    def __init__(self, chain: Chain, target: Target, network: Artifact, *, halves: bool = True) -> None:
         self._chain, self._target, self._network = chain, target, network
         self._budgets = Budgets(chain.plan.recipe.goal.budgets())
         self._own = read_outline(chain, network)
-        self._networks = MeasuredNetworks(chain, target, network)
+        self._networks = MeasuredNetworks(chain, target, network, halves=halves)
         self._planner = ChannelPlanner(self._budgets, self._networks)
         self._recoveries = ShortRecoveries(chain, network, self._budgets.asked)
+
+    @property
+    def precision(self) -> Precision:
+        """In which networks are measured."""
+        return self._networks.precision
 
     def run(self) -> GoalPlan:
         """Measure, plan, correct.
 
         Raises:
             GoalError: when a budget cannot be held whatever goes.
+            ParityError: when a network on the way does not compute the same in the precision that it is planned in.
         """
         networks, own = self._networks, self._own
         sizes, blocks = smaller_inputs(self._chain, self._network), gone_blocks(self._chain, self._network)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from exporters.target import HALVES
 from pipeline.artifact import ArtifactKind
 from pipeline.data.dataset import judged_samples, rotating_samples
-from pipeline.errors import UsageError
+from pipeline.errors import ParityError, UsageError
 from pipeline.planning.goal.budgets import Budgets
 from pipeline.planning.goal.cut_network import CutNetwork
 from pipeline.planning.int8_candidate import export_of
@@ -73,20 +75,22 @@ class MeasuredNetworks:
         chain: What is run.
         target: Where it will run.
         network: Artifact of the unpruned network.
+        halves: Whether they may be in 16-bit floats where nothing is asked for.
 
     Attributes:
+        precision: In which they are.
         trials: What is told of them.
         every: The networks.
     """
 
-    def __init__(self, chain: Chain, target: Target, network: Artifact) -> None:
+    def __init__(self, chain: Chain, target: Target, network: Artifact, *, halves: bool = True) -> None:
         self._chain, self._target, self._network = chain, target, network
         self._budgets = Budgets(chain.plan.recipe.goal.budgets())
         self._base: Artifact | None = None
         self._unpruned: dict[str, float] = {}
         self._runs = chain.plan.cannot_run(target) is None
         counted = self._budgets.are_counted or not self._runs
-        self.precision = planned_precision(chain, target, None if counted else network)
+        self.precision = planned_precision(chain, target, None if counted else network, halves=halves)
         self.trials = Trials(
             f"networks in {self.precision} for {target.name}, before recovery", self._budgets.asked, chain.plan.place
         )
@@ -213,25 +217,36 @@ class MeasuredNetworks:
         return value / self._unpruned.setdefault(budget.quantity, value)
 
 
-def planned_precision(chain: Chain, target: Target, network: Artifact | None) -> Precision:
-    """In what a plan is measured: what the recipe asks for, else INT8 where the target has it and is faster in it.
+def planned_precision(chain: Chain, target: Target, network: Artifact | None, *, halves: bool = True) -> Precision:
+    """In what a plan is measured: what the recipe asks for, else what the target is fastest in.
 
-    Whether INT8 then loses little enough accuracy to be shipped shows after recovery alone.
+    Whether INT8 or 16-bit floats then lose little enough accuracy to be shipped shows after recovery alone.
 
     Args:
         chain: What is run.
         target: Where it will run.
         network: Artifact of the unpruned network; None: nothing is to be measured.
+        halves: Whether 16-bit floats may be taken.
     """
     recipe = chain.plan.recipe
     if recipe.build.precision != "auto":
         return recipe.build.precision
-    if "int8" not in target.precisions:
+    may_be_int8 = "int8" in target.precisions
+    if network is None or (may_be_int8 and "int8" in recipe.goal.require):
+        return "int8" if may_be_int8 else "float"
+    engines: dict[Precision, Artifact] = {"int8": engine_in(chain, target, network, "int8")} if may_be_int8 else {}
+    for half in (half for half in HALVES if halves and half in target.precisions):
+        # a network may have values that 16 bits do not hold
+        with suppress(ParityError):
+            engines[half] = engine_in(chain, target, network, half)
+    if not engines:
         return "float"
-    if network is None or "int8" in recipe.goal.require:
-        return "int8"
-    floats, int8 = engine_in(chain, target, network, "float"), engine_in(chain, target, network, "int8")
-    return "int8" if kept_time_ratio(chain, int8, floats, target.distributions).ratio < 1 else "float"
+    floats = engine_in(chain, target, network, "float")
+    ratios = {
+        one: kept_time_ratio(chain, engine, floats, target.distributions).ratio for one, engine in engines.items()
+    }
+    fastest = min(ratios, key=lambda one: ratios[one])
+    return fastest if ratios[fastest] < 1 else "float"
 
 
 def on_few_images(chain: Chain) -> Chain:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporters.target import HALVES
 from pipeline.environment import versions
+from pipeline.errors import ParityError
 from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.goal.goal_search import GoalSearch
 from pipeline.planning.stored_search import once, search_components
@@ -94,9 +96,22 @@ def plan_for_goal(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
 
     Raises:
         GoalError: when a budget cannot be held whatever goes.
-        ParityError: when what is given was planned for another network.
+        ParityError: when what is given was planned for another network, or one that is cut does not compute the same in
+            the precision that is planned for.
     """
     if chain.given is not None:
         return chain.given.about_network(network.sha256)
     components = goal_components(chain.plan, target, network)
-    return once(GoalPlan, components, chain.store, lambda: GoalSearch(chain, target, network).run())
+    return once(GoalPlan, components, chain.store, lambda: _searched(chain, target, network))
+
+
+def _searched(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
+    """A new plan; without 16-bit floats where a network that was cut for it has values that they do not hold."""
+    search = GoalSearch(chain, target, network)
+    try:
+        return search.run()
+    except ParityError as error:
+        if chain.plan.recipe.build.precision != "auto" or search.precision not in HALVES:
+            raise
+        chain.progress.note(f"goal: planned anew without {search.precision}: {error.what}, {error.got}")
+    return GoalSearch(chain, target, network, halves=False).run()

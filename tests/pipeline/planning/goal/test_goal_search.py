@@ -79,7 +79,7 @@ class _Networks(MeasuredNetworks):
     costs_anew: ClassVar[Any] = None
     doubt: ClassVar[str] = ""
 
-    def __init__(self, chain: Any, *_: object) -> None:  # noqa: ANN401 - a chain
+    def __init__(self, chain: Any, *_: object, **__: object) -> None:  # noqa: ANN401 - a chain
         self._budgets, self._network = Budgets(chain.plan.recipe.goal.budgets()), chain
         self.precision = "int8"
         self.trials = Trials("networks", {})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.workers.workplace import HERE
-from pipeline.errors import UsageError
+from pipeline.errors import ParityError, UsageError
 from pipeline.planning.goal import measured_networks as module
 from pipeline.planning.goal.measured_networks import MeasuredNetworks, planned_precision
 from pipeline.planning.goal.outline import Outline
@@ -28,27 +28,48 @@ def _target(*precisions: str) -> Any:  # noqa: ANN401 - a Target
 
 
 @pytest.mark.parametrize(
-    ("asked", "precisions", "ratio", "goal", "planned"),
+    ("asked", "ratios", "goal", "planned"),
     [
-        ("auto", ("float", "int8"), 0.5, {}, "int8"),
-        ("auto", ("float", "int8"), 1.1, {}, "float"),
-        ("auto", ("float", "int8"), 1.1, {"require": ["int8"]}, "int8"),
-        ("auto", ("float",), 0.5, {}, "float"),
-        ("fp16", ("float", "int8", "fp16"), 0.5, {}, "fp16"),
+        ("auto", {"int8": 0.5}, {}, "int8"),
+        ("auto", {"int8": 1.1}, {}, "float"),
+        ("auto", {"int8": 1.1}, {"require": ["int8"]}, "int8"),
+        ("auto", {}, {}, "float"),
+        ("auto", {"fp16": 0.5}, {}, "fp16"),
+        ("auto", {"bf16": 1.1}, {}, "float"),
+        ("auto", {"fp16": 0.6, "int8": 0.5}, {}, "int8"),
+        ("auto", {"fp16": 0.5, "int8": 0.6}, {}, "fp16"),
+        ("auto", {"fp16": 0.5, "int8": 0.6}, {"require": ["int8"]}, "int8"),
+        ("fp16", {"fp16": 1.1, "int8": 0.5}, {}, "fp16"),
     ],
 )
-def test_a_plan_is_made_in_the_precision_in_which_the_unpruned_network_is_faster(
+def test_a_plan_is_made_in_the_precision_in_which_the_unpruned_network_is_fastest(
     monkeypatch: pytest.MonkeyPatch,
     asked: str,
-    precisions: tuple[str, ...],
-    ratio: float,
+    ratios: dict[str, float],
     goal: dict[str, Any],
     planned: str,
 ) -> None:
-    monkeypatch.setattr(module, "engine_in", lambda *_: None)
-    monkeypatch.setattr(module, "kept_time_ratio", lambda *_: TimeRatio(ratio=ratio, low=ratio, high=ratio))
+    monkeypatch.setattr(module, "engine_in", lambda *args: args[-1])
+    monkeypatch.setattr(
+        module, "kept_time_ratio", lambda _, one, *__: TimeRatio(ratio=ratios[one], low=ratios[one], high=ratios[one])
+    )
     network: Any = object()
-    assert planned_precision(_chain(asked, **goal), _target(*precisions), network) == planned
+    assert planned_precision(_chain(asked, **goal), _target("float", *ratios), network) == planned
+
+
+@pytest.mark.parametrize(("halves", "holds"), [(False, True), (True, False)])
+def test_no_plan_is_made_in_16_bit_floats_that_do_not_hold_the_network(
+    monkeypatch: pytest.MonkeyPatch, *, halves: bool, holds: bool
+) -> None:
+    def engine(*args: Any) -> Any:  # noqa: ANN401 - an engine
+        if args[-1] == "fp16" and not holds:
+            raise ParityError("a test", got="more", expected="less", fix="none")
+        return args[-1]
+
+    monkeypatch.setattr(module, "engine_in", engine)
+    monkeypatch.setattr(module, "kept_time_ratio", lambda *_: TimeRatio(ratio=0.5, low=0.5, high=0.5))
+    network: Any = object()
+    assert planned_precision(_chain(), _target("float", "fp16"), network, halves=halves) == "float"
 
 
 def test_what_is_counted_needs_no_engine_to_know_its_precision() -> None:
