@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.environment import Machine
     from pipeline.recipe import Recipe
 
-__all__ = ["check_goal", "check_plannable", "goal_decides_size"]
+__all__ = ["check_goal", "check_plannable", "goal_decides_depth", "goal_decides_size"]
 
 _DECIDED = ("channels", "ratio", "scope")
 """Fields of prune that say how many channels stay of which layer."""
@@ -32,6 +32,19 @@ def goal_decides_size(recipe: Recipe, skipped: Mapping[str, str]) -> bool:
     section = recipe.downsample
     by_default = not section.acts and asks_for_fewer_pixels(recipe.goal)
     return "downsample" not in skipped and (section.size == "auto" or by_default)
+
+
+def goal_decides_depth(recipe: Recipe, skipped: Mapping[str, str]) -> bool:
+    """Whether how many residual blocks stay is left to a goal: on request, or where nobody says and it is about time.
+
+    Fewer multiplications or parameters are a matter of channels; the time of a network of many small layers hardly is.
+
+    Args:
+        recipe: As the user gave it, or as it was resolved.
+        skipped: As of :func:`~pipeline.chain.skipped_stages.skipped_stages`.
+    """
+    by_default = recipe.prune.blocks is None and recipe.goal.latency is not None
+    return "prune" not in skipped and (recipe.prune.blocks == "auto" or by_default)
 
 
 def check_goal(recipe: Recipe, skipped: Mapping[str, str]) -> None:
@@ -94,7 +107,7 @@ def _check_blocks(recipe: Recipe) -> None:
             "a goal decides what is pruned",
             where="prune.blocks",
             got=f"{blocks}, and a goal for {', '.join(one.quantity for one in budgets)}",
-            fix="leave the one or the other out; with prune.blocks=auto the goal decides about blocks too",
+            fix="leave the one or the other out; a goal for latency decides about blocks too",
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.workers.workplace import HERE
 from exporters.auto import AUTO
 from pipeline.catalog import task_named
-from pipeline.chain.goal_checks import check_plannable, goal_decides_size
+from pipeline.chain.goal_checks import check_plannable, goal_decides_depth, goal_decides_size
 from pipeline.chain.preprocessing import preprocess_of
 from pipeline.chain.skipped_stages import check_asked, skipped_stages
 from pipeline.chain.slow_bf16 import slow_bf16
@@ -123,7 +123,7 @@ class Plan:
     @property
     def depth_is_open(self) -> bool:
         """Whether a goal decides how many residual blocks stay."""
-        return "prune" not in self.skipped and self.recipe.prune.blocks == "auto"
+        return goal_decides_depth(self.recipe, self.skipped)
 
     @property
     def downsamples(self) -> bool:
@@ -402,6 +402,11 @@ def _resolved(
     downsample = recipe.downsample
     if goal_decides_size(recipe, skipped):
         downsample = downsample.model_copy(update={"size": "auto"})
+    prune = recipe.prune
+    if goal_decides_depth(recipe, skipped):
+        prune = prune.model_copy(update={"blocks": "auto"})
+    elif prune.blocks is None:
+        prune = prune.model_copy(update={"blocks": 0})
     distill = recipe.distill.model_copy(
         update={
             "teachers": recipe.distill.teachers or parts.task.teachers or None,
@@ -426,6 +431,7 @@ def _resolved(
             "baseline": baseline,
             "distill": distill,
             "downsample": downsample,
+            "prune": prune,
             "skip": tuple(sorted(skipped)),
         }
     )

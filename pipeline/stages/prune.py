@@ -34,10 +34,10 @@ class Prune(Recovering):
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "preprocess", "task")
     pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "torch-pruning", "lightning-fabric", "pillow")
 
-    blocks: NonNegativeInt | Literal["auto"] | tuple[str, ...] = Field(
-        default=0,
+    blocks: NonNegativeInt | Literal["auto"] | tuple[str, ...] | None = Field(
+        default=None,
         description="so many residual blocks go as a whole, first those that change least what passes them; or which, "
-        "by name; 'auto': as many as a goal decides",
+        "by name; 'auto': as many as a goal decides; default: 'auto' where a goal asks for less latency, else 0",
     )
     ratio: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.5, description="fraction of the channels that go; 0 only where blocks go"

@@ -594,9 +594,13 @@ def test_blocks_that_go_are_not_planned_by_a_goal(planned: Planner) -> None:
     assert planned(prune={"blocks": 2}).recipe.prune.blocks == 2
 
 
-def test_a_goal_decides_about_blocks_where_it_is_asked_to(planned: Planner) -> None:
-    assert planned(prune={"blocks": "auto"}, goal={"latency": "0.5x"}).depth_is_open
-    assert not planned(goal={"latency": "0.5x"}).depth_is_open
+def test_a_goal_decides_about_blocks_where_it_is_asked_to_or_is_about_time(planned: Planner) -> None:
+    assert planned(prune={"blocks": "auto"}, goal={"macs": "0.5x"}).depth_is_open
+    assert planned(goal={"latency": "0.5x"}).recipe.prune.blocks == "auto"
+    assert planned(goal={"macs": "0.5x"}).recipe.prune.blocks == 0
+    assert planned(prune={"blocks": 0}, goal={"latency": "0.5x"}).recipe.prune.blocks == 0
+    assert planned(goal={"latency": "0.5x"}, skip=["prune"]).recipe.prune.blocks == 0
+    assert planned().recipe.prune.blocks == 0
     with pytest.raises(UsageError, match="is decided by a goal, and there is none") as raised:
         planned(prune={"blocks": "auto"})
     assert (raised.value.where, raised.value.got) == ("prune.blocks", "auto")

@@ -206,7 +206,7 @@ def test_what_a_goal_decided_goes_and_nothing_else(session_parts: Parts, tmp_pat
     _, left = _made_of("mobilenet_v3_small", session_parts, tmp_path, **decided)
     assert [name for name, module in left.named_modules() if isinstance(module, NoBlock)] == ["features.5"]
     assert left.features[0][0].out_channels == 16
-    assert Prune().within({"widen": 8}, ()) == Prune(channels={"widen": 8})
+    assert Prune().within({"widen": 8}, ()) == Prune(channels={"widen": 8}, blocks=0)
 
 
 _HEADLESS = """
