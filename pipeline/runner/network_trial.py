@@ -219,7 +219,10 @@ def _otherwise_deployed(network: nn.Module, plan: Plan, parts: Parts, images: Te
         return ()
     trained = parts.weights.origin != "scratch"
     if trained:
-        read = read_images(parts.dataset.calibration[:_HELD_IMAGES], parts.preprocess)
+        samples = parts.dataset.calibration[:_HELD_IMAGES]
+        if not samples:  # of a data set of next to nothing
+            return ()
+        read = read_images(samples, parts.preprocess)
         images = torch.cat([torch.from_numpy(image) for image in read])
     doubt = parts.task.doubt_of_form(network, images, trained=trained)
     return () if doubt is None else (doubt,)
