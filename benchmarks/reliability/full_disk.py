@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.reliability.killed_publishing import earlier_results, evenly, resumed, standing
+from benchmarks.reliability.lanes import in_lanes
 from benchmarks.reliability.outcome import NotPossibleHereError, Outcome, timed
 from benchmarks.reliability.publisher import Publisher
 from benchmarks.reliability.sealed import identity
@@ -58,17 +59,14 @@ print(json.dumps(ends))
 
 
 def full_disk(campaign: Campaign, tries: int) -> Outcome:
-    """Run on file systems of their own that grow after each failure, until the run ends well; each size is one try."""
+    """Run on file systems of their own, two at once, that grow until the run ends well; each size is one try."""
     with timed(
         "On a file system that is too small a run ends with 7 and says what it needed, the earlier bundle stays, and "
         "with more room the same command makes the undisturbed one",
         campaign.shown,
     ) as outcome:
-        row = 0
-        while outcome.tries < tries:
-            for failure in _grown(campaign, row, tries - outcome.tries):
-                outcome.tried(failure)
-            row += 1
+        earlier_results(campaign)  # before rows ask for it at once
+        in_lanes(lambda number, sizes: _grown(campaign, number, sizes), tries, _STEPS, outcome)
     return outcome
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import signal
 import subprocess
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING
 
 from benchmarks.reliability.campaign import SMALLEST
 from benchmarks.reliability.further_jobs import BOXES, TAUGHT
+from benchmarks.reliability.lanes import in_lanes
 from benchmarks.reliability.outcome import Outcome, timed
 from benchmarks.reliability.tiny_job import Ended, kill
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmarks.reliability.campaign import Campaign
     from benchmarks.reliability.tiny_job import Running
 
@@ -28,36 +32,52 @@ _JOBS = (SMALLEST, BOXES, SMALLEST, TAUGHT)
 def killed(campaign: Campaign, tries: int) -> Outcome:
     """Kill runs at random times, up to four times in a row, and let the last one of each row go to its end.
 
-    Each row is of another job in turn: a classifier that is pruned, one that is taught and brought to a goal, a
-    detector. A run that ends before its kill is no try, and has to end well all the same.
+    Rows run side by side, each of another job in turn: a classifier that is pruned, one that is taught and brought to a
+    goal, a detector. A run that ends before its kill is no try, and has to end well all the same.
     """
-    chance, job = campaign.chance("killed"), campaign.job
     with timed(
         "Killed (`kill -9`) at a random time and started again, a run makes the undisturbed bundle: of a classifier, "
         "of one that is taught and brought to a goal, of a detector",
         campaign.shown,
     ) as outcome:
-        row = ended = 0
-        while outcome.tries < tries:
-            cache, out = job.folder / f"killed-{row}", job.folder / f"killed-{row}-out"
-            recipe, delays = _JOBS[row % len(_JOBS)], []
-            for _ in range(min(_IN_A_ROW, tries - outcome.tries)):
-                delays.append(round(chance.uniform(0, _LATEST * campaign.sound(recipe).wall_s), 2))
-                end = _killed_after(delays[-1], campaign.deploy(cache, out, recipe))
-                if end is None:
-                    outcome.tried()
-                    continue
-                ended += 1
-                if failure := _not_sound(campaign, recipe, end):
-                    outcome.failures.append(f"{recipe} to be killed after {delays} s: a run {failure}")
-            if failure := _failure(campaign, row, recipe):
-                outcome.failures.append(f"{recipe} killed after {delays} s: {failure}")
-            for folder in (cache, out):
-                shutil.rmtree(folder, ignore_errors=True)
-            row += 1
+        for recipe in dict.fromkeys(_JOBS[: math.ceil(tries / _IN_A_ROW)]):  # alone, before rows run beside each other
+            campaign.sound(recipe)
+        ended: list[str | None] = []
+        in_lanes(lambda number, runs: _row(campaign, number, runs, ended), tries, _IN_A_ROW, outcome)
+        outcome.failures += filter(None, ended)
         if ended:
-            outcome.notes.append(f"{ended} more runs had ended before they were to be killed")
+            outcome.notes.append(f"{len(ended)} more runs had ended before they were to be killed")
     return outcome
+
+
+def _row(campaign: Campaign, number: int, runs: int, ended: list[str | None]) -> list[str | None]:
+    """Of one row what went wrong, at its end, which is told with its last kill.
+
+    Args:
+        campaign: Whose.
+        number: Of the row.
+        runs: That are to be killed.
+        ended: Told of each that ended before that, and what was wrong about it.
+    """
+    chance, folder = campaign.chance(f"killed {number}"), campaign.job.folder
+    cache, out = folder / f"killed-{number}", folder / f"killed-{number}-out"
+    recipe, delays, killed = _JOBS[number % len(_JOBS)], list[float](), 0
+    for _ in range(runs):
+        delays.append(round(chance.uniform(0, _LATEST * campaign.sound(recipe).wall_s), 2))
+        end = _killed_after(delays[-1], campaign.deploy(cache, out, recipe))
+        if end is None:
+            killed += 1
+            continue
+        failure = _not_sound(campaign, recipe, end)
+        ended.append(failure and f"{recipe} to be killed after {delays} s: a run {failure}")
+    failure = _failure(campaign, cache, out, recipe)
+    for place in (cache, out):
+        shutil.rmtree(place, ignore_errors=True)
+    told = failure and f"{recipe} killed after {delays} s: {failure}"
+    if not killed:
+        ended += [told] if told else []
+        return []
+    return [None] * (killed - 1) + [told]
 
 
 def _killed_after(delay_s: float, process: Running) -> Ended | None:
@@ -80,9 +100,8 @@ def _not_sound(campaign: Campaign, recipe: str, end: Ended) -> str | None:
     return None if end.digest == campaign.sound(recipe).digest else f"made another bundle, {end.digest[:12]}"
 
 
-def _failure(campaign: Campaign, row: int, recipe: str) -> str | None:
+def _failure(campaign: Campaign, cache: Path, out: Path, recipe: str) -> str | None:
     job = campaign.job
-    cache, out = job.folder / f"killed-{row}", job.folder / f"killed-{row}-out"
     if failure := _not_sound(campaign, recipe, job.ended(campaign.deploy(cache, out, recipe))):
         return f"the next run {failure}"
     left = [path.name for path in out.iterdir() if path.name.startswith(".")]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from benchmarks.reliability.lanes import LANES
 from benchmarks.reliability.outcome import Outcome, timed
 from benchmarks.reliability.publisher import Publisher
 from benchmarks.reliability.sealed import identity, problems, seal
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.reliability.campaign import Campaign
+    from benchmarks.reliability.publisher import Call
 
 __all__ = ["earlier_results", "evenly", "killed_calls", "killed_publishing", "resumed", "standing"]
 
@@ -31,29 +35,43 @@ _OLD_ENOUGH_S = 2.2
 
 def killed_publishing(campaign: Campaign, tries: int) -> Outcome:
     """Kill it before each call, over an earlier bundle and where none was; of too many calls evenly spread ones."""
-    with timed(_PROMISE, campaign.shown) as outcome, Publisher(campaign) as publisher:
-        _kill(campaign, publisher, tries, outcome)
-        if failure := campaign.job.store_failure(publisher.cache):
-            outcome.failures.append(f"after all of them {failure}")
+    with timed(_PROMISE, campaign.shown) as outcome, ExitStack() as stack:
+        publishers = [stack.enter_context(Publisher(campaign, name=f"published-{lane}")) for lane in range(LANES)]
+        _kill(campaign, publishers, tries, outcome)
+        for publisher in publishers:
+            if failure := campaign.job.store_failure(publisher.cache):
+                outcome.failures.append(f"after all of them {failure}")
     return outcome
 
 
 def killed_calls(campaign: Campaign, publisher: Publisher, tries: int) -> Outcome:
     """The same by a publisher that has been started."""
     with timed(_PROMISE, campaign.shown) as outcome:
-        _kill(campaign, publisher, tries, outcome)
+        _kill(campaign, [publisher], tries, outcome)
     return outcome
 
 
-def _kill(campaign: Campaign, publisher: Publisher, tries: int, outcome: Outcome) -> None:
-    earlier = earlier_results(campaign)
-    over_it = Path(shutil.copytree(earlier, campaign.job.folder / "over-earlier"))
+def _kill(campaign: Campaign, publishers: Sequence[Publisher], tries: int, outcome: Outcome) -> None:
+    """Share the calls out among publishers, which run side by side."""
+    over_it = Path(shutil.copytree(earlier_results(campaign), campaign.job.folder / "over-earlier"))
     ways = [
-        *((call, True) for call in publisher.calls(over_it)),
-        *((call, False) for call in publisher.calls(campaign.job.folder / "over-nothing")),
+        *((call, True) for call in publishers[0].calls(over_it)),
+        *((call, False) for call in publishers[0].calls(campaign.job.folder / "over-nothing")),
     ]
-    killed = []
-    for number, (call, over) in enumerate(evenly(ways, tries)):
+    chosen, lanes = list(enumerate(evenly(ways, tries))), len(publishers)
+    with ThreadPoolExecutor(lanes) as pool:
+        shares = (chosen[lane::lanes] for lane in range(lanes))
+        for found in pool.map(lambda one, share: _kill_each(campaign, one, share), publishers, shares):
+            for failure in found:
+                outcome.tried(failure)
+
+
+def _kill_each(
+    campaign: Campaign, publisher: Publisher, chosen: Sequence[tuple[int, tuple[Call, bool]]]
+) -> list[str | None]:
+    """What went wrong at each call, by its number, over an earlier bundle or where none was."""
+    earlier, killed, found = earlier_results(campaign), [], list[str | None]()
+    for number, (call, over) in chosen:
         out = campaign.job.folder / f"killed-publishing-{number}"
         if over:
             shutil.copytree(earlier, out)
@@ -65,9 +83,10 @@ def _kill(campaign: Campaign, publisher: Publisher, tries: int, outcome: Outcome
         killed.append((what, out, failure))
     time.sleep(_OLD_ENOUGH_S)
     for what, out, failure in killed:
-        found = failure or resumed(campaign, publisher, out)
-        outcome.tried(found and f"{what}: {found}")
+        failure = failure or resumed(campaign, publisher, out)  # noqa: PLW2901 - what is known of it by now
+        found.append(failure and f"{what}: {failure}")
         shutil.rmtree(out)
+    return found
 
 
 def earlier_results(campaign: Campaign) -> Path:

@@ -113,17 +113,18 @@ class Publisher:
     Args:
         campaign: Whose run.
         publishes: Python that defines ``run(folder)``.
+        name: Of its store and of what it publishes first; another one's beside it is another.
 
     Raises:
         NotPossibleHereError: when there is no strace that may watch processes.
     """
 
-    def __init__(self, campaign: Campaign, publishes: str = WHOLE_RUN) -> None:
+    def __init__(self, campaign: Campaign, publishes: str = WHOLE_RUN, name: str = "published") -> None:
         if shutil.which("strace") is None:
             raise NotPossibleHereError("there is no strace here")
         self._campaign, self._script = campaign, _BEGIN + publishes + _LOOP
-        self.cache = campaign.copy("published")
-        self.out = campaign.job.folder / "published-out"
+        self.cache = campaign.copy(name)
+        self.out = campaign.job.folder / f"{name}-out"
 
     def __enter__(self) -> Self:
         job = self._campaign.job
