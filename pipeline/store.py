@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = [
+    "ANOTHER_OUT",
     "METADATA",
     "KeyRecord",
     "Store",
@@ -57,8 +58,8 @@ _ANOTHER_USERS = frozenset({errno.EACCES, errno.EPERM, errno.EBADF})
 """What comes of a lock file that this process may not write: NFS then does not lock it either."""
 _NOT_THE_FILES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM})
 """Errors of reading that say nothing about the bytes: an artifact must not be set aside for them."""
-_ANOTHER_OUT = "free some space, or choose another --out; finished stages are kept"
-"""What to do where there is no room for results."""
+ANOTHER_OUT = "free some space, or choose another --out; finished stages are kept"
+"""What to do where there is no room for a run's results."""
 
 
 def default_root() -> Path:
@@ -398,7 +399,7 @@ def _disk_errors(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def room_for(what: str, place: Path, size_bytes: int, *, fix: str = _ANOTHER_OUT) -> Iterator[None]:
+def room_for(what: str, place: Path, size_bytes: int, *, fix: str = ANOTHER_OUT) -> Iterator[None]:
     """Around writing results to a place of the user's.
 
     Args:

@@ -42,22 +42,22 @@ def killed(campaign: Campaign, tries: int) -> Outcome:
     ) as outcome:
         for recipe in dict.fromkeys(_JOBS[: math.ceil(tries / _IN_A_ROW)]):  # alone, before rows run beside each other
             campaign.sound(recipe)
-        ended: list[str | None] = []
-        in_lanes(lambda number, runs: _row(campaign, number, runs, ended), tries, _IN_A_ROW, outcome)
-        outcome.failures += filter(None, ended)
+        ended: list[str] = []
+        in_lanes(lambda number, runs: _row(campaign, number, runs, outcome, ended), tries, _IN_A_ROW, outcome)
         if ended:
             outcome.notes.append(f"{len(ended)} more runs had ended before they were to be killed")
     return outcome
 
 
-def _row(campaign: Campaign, number: int, runs: int, ended: list[str | None]) -> list[str | None]:
-    """Of one row what went wrong, at its end, which is told with its last kill.
+def _row(campaign: Campaign, number: int, runs: int, outcome: Outcome, ended: list[str]) -> list[str | None]:
+    """Of each kill of a row what went wrong: at the row's end, so that it is told with the last one.
 
     Args:
         campaign: Whose.
         number: Of the row.
         runs: That are to be killed.
-        ended: Told of each that ended before that, and what was wrong about it.
+        outcome: Told of what went wrong without a kill; rows beside each other append to one list.
+        ended: Told of each run that ended before it was to be killed, by its recipe.
     """
     chance, folder = campaign.chance(f"killed {number}"), campaign.job.folder
     cache, out = folder / f"killed-{number}", folder / f"killed-{number}-out"
@@ -68,16 +68,17 @@ def _row(campaign: Campaign, number: int, runs: int, ended: list[str | None]) ->
         if end is None:
             killed += 1
             continue
-        failure = _not_sound(campaign, recipe, end)
-        ended.append(failure and f"{recipe} to be killed after {delays} s: a run {failure}")
+        ended.append(recipe)
+        if failure := _not_sound(campaign, recipe, end):
+            outcome.failures.append(f"{recipe} to be killed after {delays} s: a run {failure}")
     failure = _failure(campaign, cache, out, recipe)
     for place in (cache, out):
         shutil.rmtree(place, ignore_errors=True)
     told = failure and f"{recipe} killed after {delays} s: {failure}"
-    if not killed:
-        ended += [told] if told else []
-        return []
-    return [None] * (killed - 1) + [told]
+    if killed:
+        return [None] * (killed - 1) + [told]
+    outcome.failures += [told] if told else []
+    return []
 
 
 def _killed_after(delay_s: float, process: Running) -> Ended | None:

@@ -63,12 +63,18 @@ def own_size(network: nn.Module) -> tuple[int, int] | None:
         network: Of torchvision's detection interface, or any other. Where the transform keeps the ratio, both are the
             shorter side.
     """
+    found = _resizing(network)
+    return found and found[0]
+
+
+def _resizing(network: nn.Module) -> tuple[tuple[int, int], bool] | None:
+    """What :func:`own_size` gives, and whether the transform keeps the ratio."""
     transform = getattr(network, "transform", None)
     match getattr(transform, "fixed_size", None), getattr(transform, "min_size", None):
         case (int(wide), int(high)), _:
-            return high, wide
+            return (high, wide), False
         case _, (*_, int(side)):  # the last is for other than training
-            return side, side
+            return (side, side), True
     return None
 
 
@@ -79,16 +85,12 @@ def _other_size(network: nn.Module, preprocess: PreprocessSpec) -> tuple[str, st
         network: As of :func:`contradiction`.
         preprocess: What takes the transform's place.
     """
-    size = own_size(network)
-    if size is None:
-        return None
-    high, wide = size
-    keeps_ratio = getattr(network.transform, "fixed_size", None) is None
-    if (min(preprocess.size) == high) if keeps_ratio else (preprocess.size == size):
-        return None
-    if keeps_ratio:
-        return f"resizes the shorter side to {high}", f"--set input.size={high}"
-    return f"resizes images to {high}x{wide}", f"--set 'input.size=[{high}, {wide}]'"
+    match _resizing(network):
+        case (side, _), True if side != min(preprocess.size):
+            return f"resizes the shorter side to {side}", f"--set input.size={side}"
+        case (high, wide), False if (high, wide) != preprocess.size:
+            return f"resizes images to {high}x{wide}", f"--set 'input.size=[{high}, {wide}]'"
+    return None
 
 
 def normalisation_doubt(network: nn.Module, images: Sequence[Array]) -> str | None:

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["read_report", "write_reports"]
 
 
-def write_reports(report: Report, folder: Path) -> tuple[Path, ...]:
+def write_reports(
+    report: Report, folder: Path, *, fix: str = "free some space, or choose another folder"
+) -> tuple[Path, ...]:
     """Write ``report.json``, ``report.md``, ``report.html``, ``junit.xml`` and the curves of what was trained.
 
     Args:
         report: Of a run or a gate.
         folder: Written to.
+        fix: What to do where there is no room.
 
     Returns:
         The paths of what was written.
@@ -41,8 +44,7 @@ def write_reports(report: Report, folder: Path) -> tuple[Path, ...]:
     }
     if report.trainings:
         texts["training.csv"] = render_training_csv(report)
-    needed = sum(len(text.encode()) for text in texts.values())
-    with room_for("the reports", folder, needed, fix="free some space, or choose another folder"):
+    with room_for("the reports", folder, sum(len(text.encode()) for text in texts.values()), fix=fix):
         for name, text in texts.items():
             write_atomically(folder / name, text)
     return tuple(folder / name for name in texts)

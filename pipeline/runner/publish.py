@@ -23,7 +23,7 @@ from pipeline.runner.measured_ensemble import answers_alone, measured_ensemble, 
 from pipeline.runner.report_rows import make_report
 from pipeline.runner.speedup import speedup
 from pipeline.runner.students import comes_trained, students_of_all_seeds, trained_otherwise
-from pipeline.store import room_for, write_atomically
+from pipeline.store import ANOTHER_OUT, room_for, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -165,7 +165,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     ):
         write_atomically(folder / "recipe.yaml", dump_recipe(without_home(recipe)))
         write_atomically(folder / DECISIONS, chosen.to_text())
-        written = (*write_reports(report, folder), *write_tensorboard(report, folder / "tensorboard"))
+        written = (*write_reports(report, folder, fix=ANOTHER_OUT), *write_tensorboard(report, folder / "tensorboard"))
     return Deployed(
         report=report,
         folder=folder,

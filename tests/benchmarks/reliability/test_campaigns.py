@@ -70,7 +70,7 @@ def bundled(given_speedup: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     campaign = Campaign(job=job, digest="", wall_s=1.0, seed=1)
     monkeypatch.chdir(tmp_path)
     for writes in ("write_reports", "write_tensorboard"):
-        monkeypatch.setattr(publish, writes, lambda *_: ())
+        monkeypatch.setattr(publish, writes, lambda *_, **__: ())
     store, progress = Store(campaign.cache), SilentProgress()
     plan = make_plan(read_recipe(Path("recipe.yaml"), {}), store, progress)
     deploy(Chain(plan, store, progress, lambda _: None), out=campaign.bundle.parent)

@@ -79,6 +79,8 @@ def test_reports_that_find_no_room_say_how_much_they_need(
         ResourceError, match=r"no room for the reports\n  got: .* MiB free\n  expected: about \d\.\d\d MiB"
     ):
         write_reports(report, tmp_path)
+    with pytest.raises(ResourceError, match=r"\n  fix: choose another --out"):  # as whoever has a better way says it
+        write_reports(report, tmp_path, fix="choose another --out")
 
 
 def test_a_new_report_takes_the_place_of_the_old_one(report: Report, tmp_path: Path) -> None:
