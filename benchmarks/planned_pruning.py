@@ -112,7 +112,7 @@ def compare(recipe: Recipe, budget: Budget) -> list[Row]:
     dense = chain.execute(chain.plan.recipe.baseline, {}).artifact
     plan = plan_for_goal(chain, target, dense)
     outline = read_outline(chain, dense)
-    networks = MeasuredNetworks(chain, target, dense)
+    networks = MeasuredNetworks(chain, target, dense, plan.precision)
     whole = networks.measure("unpruned", outline, outline.all_channels)
     planned = networks.once("planned", outline, {**outline.all_channels, **plan.channels})
     uniform = uniform_alike(networks, outline, budget.quantity, planned.found[budget.quantity])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from exporters.target import Precision  # noqa: TC001 - read again from the store by the field's type
 from pipeline.report.choice_record import MeasuredChoice  # noqa: TC001 - read again from the store by the field's type
 
 __all__ = ["GoalPlan"]
@@ -29,6 +30,6 @@ class GoalPlan:
     channels: Mapping[str, int]
     blocks: tuple[str, ...] = ()
     target: str
-    precision: str
+    precision: Precision
     networks: MeasuredChoice
     ways: MeasuredChoice | None = None

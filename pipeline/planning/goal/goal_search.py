@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.chain.chain import Chain
     from pipeline.planning.goal.measured_networks import MeasuredNetwork
     from pipeline.planning.goal.outline import Outline
+    from pipeline.planning.time_ratio import TimeRatio
     from pipeline.progress import Ticker
 
 __all__ = ["ROUNDS", "GoalSearch"]
@@ -59,21 +60,19 @@ class GoalSearch:
         chain: What is run; its plan says which stages there are, and with them what may go.
         target: Where it will run.
         network: Artifact of the unpruned network.
-        halves: Whether it may be planned in 16-bit floats where no precision is asked for.
+        precision: In which networks are measured.
+
+    Attributes:
+        precision: As given.
     """
 
-    def __init__(self, chain: Chain, target: Target, network: Artifact, *, halves: bool = True) -> None:
-        self._chain, self._target, self._network = chain, target, network
+    def __init__(self, chain: Chain, target: Target, network: Artifact, precision: Precision) -> None:
+        self._chain, self._target, self._network, self.precision = chain, target, network, precision
         self._budgets = Budgets(chain.plan.recipe.goal.budgets())
         self._own = read_outline(chain, network)
-        self._networks = MeasuredNetworks(chain, target, network, halves=halves)
+        self._networks = MeasuredNetworks(chain, target, network, precision)
         self._planner = ChannelPlanner(self._budgets, self._networks)
         self._recoveries = ShortRecoveries(chain, network, self._budgets.asked)
-
-    @property
-    def precision(self) -> Precision:
-        """In which networks are measured."""
-        return self._networks.precision
 
     def run(self) -> GoalPlan:
         """Measure, plan, correct.
@@ -109,6 +108,11 @@ class GoalSearch:
             ways += self._ways(there, best.channels_left if ways else 0.0)
             # what is measured may hold a budget and what is predicted not: then it is corrected on the way
             return self._corrected(self._recoveries.best(ways) if ways else best, ticker)
+
+    def ratio_in(self, precision: Precision, plan: GoalPlan) -> TimeRatio:
+        """The time in another precision of the network that a plan of this search took, over its time in this one."""
+        taken = next(one for one in self._networks.every if one.label == plan.networks.chosen)
+        return self._networks.ratio_in(precision, taken)
 
     def _without(self, gone: tuple[str, ...]) -> Outline:
         return read_outline(self._chain, self._networks.without_blocks(gone), gone)
@@ -284,7 +288,7 @@ class GoalSearch:
             blocks=outline.gone,
             channels=fewer,
             target=self._target.name,
-            precision=networks.precision,
+            precision=self.precision,
             networks=networks.trials.choice(network.label, reason),
             ways=self._recoveries.choice(way),
         )

@@ -34,6 +34,7 @@ __all__ = [
     "absolute_value",
     "doubt_of_latency",
     "engine_in",
+    "nothing_is_measured",
     "on_few_images",
     "planned_precision",
     "quickly_calibrated",
@@ -75,22 +76,21 @@ class MeasuredNetworks:
         chain: What is run.
         target: Where it will run.
         network: Artifact of the unpruned network.
-        halves: Whether they may be in 16-bit floats where nothing is asked for.
+        precision: In which they are.
 
     Attributes:
-        precision: In which they are.
+        precision: As given.
         trials: What is told of them.
         every: The networks.
     """
 
-    def __init__(self, chain: Chain, target: Target, network: Artifact, *, halves: bool = True) -> None:
+    def __init__(self, chain: Chain, target: Target, network: Artifact, precision: Precision) -> None:
         self._chain, self._target, self._network = chain, target, network
         self._budgets = Budgets(chain.plan.recipe.goal.budgets())
         self._base: Artifact | None = None
         self._unpruned: dict[str, float] = {}
         self._runs = chain.plan.cannot_run(target) is None
-        counted = self._budgets.are_counted or not self._runs
-        self.precision = planned_precision(chain, target, None if counted else network, halves=halves)
+        self.precision: Precision = precision
         self.trials = Trials(
             f"networks in {self.precision} for {target.name}, before recovery", self._budgets.asked, chain.plan.place
         )
@@ -131,26 +131,12 @@ class MeasuredNetworks:
 
         A comparison that was disturbed is not kept, and comes anew by itself.
         """
-        section, before = self._chain.plan.recipe.prune, self._chain.plan.parts.preprocess.size
-        chain = self._chain.fed(self._chain.plan.parts.preprocess.at(outline.size))
-        cut = self.without_blocks(outline.gone)
-        fewer = outline.fewer(kept)
-        if fewer or outline.size != before:
-            stage = CutNetwork(
-                channels=fewer,
-                before=None if outline.size == before else before,
-                importance=section.importance,
-                keep=section.keep,
-            )
-            cut = chain.execute(stage, {ArtifactKind.NETWORK: cut}).artifact
+        chain, cut = self._cut(outline, kept)
         figures: dict[str, float] = {"params": cut.facts["params"]}
         doubts: list[str] = []
         measured, timed = None, None
         if self._runs:
-            form = formats(chain.plan, self._target)[0]
-            if outline.gone:  # the nodes that the recipe names are others there
-                form = replace(form, float_nodes=(), kept="")
-            engine = engine_in(chain, self._target, cut, self.precision, form)
+            engine = self._engine(chain, cut, outline, self.precision)
             self._base = self._base or engine
             measured = on_few_images(chain).measured(engine, self._target, anew=anew and self._budgets.ask_for_seconds)
             timed = self._timed(engine)
@@ -187,6 +173,34 @@ class MeasuredNetworks:
         stage = CutNetwork(channels={}, blocks=gone, importance=section.importance, keep=section.keep)
         return self._chain.execute(stage, {ArtifactKind.NETWORK: self._network}).artifact
 
+    def ratio_in(self, precision: Precision, network: MeasuredNetwork) -> TimeRatio:
+        """The time of a network in another precision over its time in the one that is planned in."""
+        chain, cut = self._cut(network.outline, network.kept)
+        other, own = (self._engine(chain, cut, network.outline, one) for one in (precision, self.precision))
+        return kept_time_ratio(chain, other, own, self._target.distributions)
+
+    def _cut(self, outline: Outline, kept: Mapping[str, int]) -> tuple[Chain, Artifact]:
+        """A network with so many channels left, and the chain that feeds it images of its size."""
+        section, before = self._chain.plan.recipe.prune, self._chain.plan.parts.preprocess.size
+        chain = self._chain.fed(self._chain.plan.parts.preprocess.at(outline.size))
+        cut = self.without_blocks(outline.gone)
+        fewer = outline.fewer(kept)
+        if fewer or outline.size != before:
+            stage = CutNetwork(
+                channels=fewer,
+                before=None if outline.size == before else before,
+                importance=section.importance,
+                keep=section.keep,
+            )
+            cut = chain.execute(stage, {ArtifactKind.NETWORK: cut}).artifact
+        return chain, cut
+
+    def _engine(self, chain: Chain, cut: Artifact, outline: Outline, precision: Precision) -> Artifact:
+        form = formats(chain.plan, self._target)[0]
+        if outline.gone:  # the nodes that the recipe names are others there
+            form = replace(form, float_nodes=(), kept="")
+        return engine_in(chain, self._target, cut, precision, form)
+
     def _timed(self, engine: Artifact) -> TimeRatio | None:
         """Its time over that of the unpruned network; None where no budget is about that."""
         if not any(budget.quantity == "latency" and budget.relative for budget in self._budgets.every):
@@ -217,7 +231,12 @@ class MeasuredNetworks:
         return value / self._unpruned.setdefault(budget.quantity, value)
 
 
-def planned_precision(chain: Chain, target: Target, network: Artifact | None, *, halves: bool = True) -> Precision:
+def nothing_is_measured(chain: Chain, target: Target) -> bool:
+    """Whether a plan only counts: what is asked for can be counted, or the target cannot run."""
+    return Budgets(chain.plan.recipe.goal.budgets()).are_counted or chain.plan.cannot_run(target) is not None
+
+
+def planned_precision(chain: Chain, target: Target, network: Artifact, *, halves: bool = True) -> Precision:
     """In what a plan is measured: what the recipe asks for, else what the target is fastest in.
 
     Whether INT8 or 16-bit floats then lose little enough accuracy to be shipped shows after recovery alone.
@@ -225,14 +244,14 @@ def planned_precision(chain: Chain, target: Target, network: Artifact | None, *,
     Args:
         chain: What is run.
         target: Where it will run.
-        network: Artifact of the unpruned network; None: nothing is to be measured.
+        network: Artifact of the unpruned network.
         halves: Whether 16-bit floats may be taken.
     """
     recipe = chain.plan.recipe
     if recipe.build.precision != "auto":
         return recipe.build.precision
     may_be_int8 = "int8" in target.precisions
-    if network is None or (may_be_int8 and "int8" in recipe.goal.require):
+    if nothing_is_measured(chain, target) or (may_be_int8 and "int8" in recipe.goal.require):
         return "int8" if may_be_int8 else "float"
     engines: dict[Precision, Artifact] = {"int8": engine_in(chain, target, network, "int8")} if may_be_int8 else {}
     for half in (half for half in HALVES if halves and half in target.precisions):

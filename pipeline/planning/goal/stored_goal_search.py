@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporters.target import HALVES
 from pipeline.environment import versions
-from pipeline.errors import ParityError
 from pipeline.planning.goal.goal_plan import GoalPlan
-from pipeline.planning.goal.goal_search import GoalSearch
+from pipeline.planning.goal.shipped_precision import searched_plan
 from pipeline.planning.stored_search import once, search_components
 from pipeline.planning.time_ratio import comparison_settings
 from pipeline.stages.downsample import Downsample
@@ -26,7 +24,7 @@ __all__ = ["GOAL", "as_planned", "goal_components", "plan_for_goal", "waits_for_
 GOAL = "goal"
 """What stands in place of a stage's name in the key."""
 
-_VERSION = 7
+_VERSION = 8
 _OF_PRUNE = {"importance", "keep", "round_to"}
 
 
@@ -102,16 +100,4 @@ def plan_for_goal(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
     if chain.given is not None:
         return chain.given.about_network(network.sha256)
     components = goal_components(chain.plan, target, network)
-    return once(GoalPlan, components, chain.store, lambda: _searched(chain, target, network))
-
-
-def _searched(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
-    """A new plan; without 16-bit floats where a network that was cut for it has values that they do not hold."""
-    search = GoalSearch(chain, target, network)
-    try:
-        return search.run()
-    except ParityError as error:
-        if chain.plan.recipe.build.precision != "auto" or search.precision not in HALVES:
-            raise
-        chain.progress.note(f"goal: planned anew without {search.precision}: {error.what}, {error.got}")
-    return GoalSearch(chain, target, network, halves=False).run()
+    return once(GoalPlan, components, chain.store, lambda: searched_plan(chain, target, network))

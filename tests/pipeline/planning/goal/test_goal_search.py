@@ -81,7 +81,6 @@ class _Networks(MeasuredNetworks):
 
     def __init__(self, chain: Any, *_: object, **__: object) -> None:  # noqa: ANN401 - a chain
         self._budgets, self._network = Budgets(chain.plan.recipe.goal.budgets()), chain
-        self.precision = "int8"
         self.trials = Trials("networks", {})
         self.every = []
 
@@ -131,7 +130,7 @@ def _searched(monkeypatch: pytest.MonkeyPatch, sizes: Sequence[tuple[int, int]] 
     monkeypatch.setattr(module, "MeasuredNetworks", _Networks)
     monkeypatch.setattr(module, "ShortRecoveries", _Recoveries)
     target: Any = SimpleNamespace(name="ort-cpu")
-    return GoalSearch(chain, target, SimpleNamespace(sha256="a" * 64)).run()  # type: ignore[arg-type]
+    return GoalSearch(chain, target, SimpleNamespace(sha256="a" * 64), "int8").run()  # type: ignore[arg-type]
 
 
 def _tried(plan: GoalPlan) -> dict[str, Any]:

@@ -72,12 +72,14 @@ def test_no_plan_is_made_in_16_bit_floats_that_do_not_hold_the_network(
     assert planned_precision(_chain(), _target("float", "fp16"), network, halves=halves) == "float"
 
 
-def test_what_is_counted_needs_no_engine_to_know_its_precision() -> None:
-    assert planned_precision(_chain(), _target("float", "int8"), None) == "int8"
+@pytest.mark.parametrize("chain", [_chain(reason="a test"), _chain(latency=None, macs="0.5x")])
+def test_what_is_counted_needs_no_engine_to_know_its_precision(chain: Any) -> None:  # noqa: ANN401 - a Chain
+    network: Any = object()
+    assert planned_precision(chain, _target("float", "int8"), network) == "int8"
 
 
 def test_what_nobody_tells_cannot_be_planned_for() -> None:
-    networks = MeasuredNetworks(_chain("float", memory="80MB"), _target("float"), SimpleNamespace())  # type: ignore[arg-type]
+    networks = MeasuredNetworks(_chain("float", memory="80MB"), _target("float"), SimpleNamespace(), "float")  # type: ignore[arg-type]
     solo = SimpleNamespace(memory_bytes=lambda: ({"peak": None}, []))
     _, memory = networks._budgets.every
     measured: Any = SimpleNamespace(solo=solo)
@@ -100,7 +102,7 @@ def test_what_is_measured_anew_takes_the_place_of_what_was_kept_in_doubt(monkeyp
     chain.plan.parts = SimpleNamespace(preprocess=SimpleNamespace(size=(8, 8), at=lambda _: None))
     chain.fed = lambda _: chain
     network: Any = SimpleNamespace(facts={"params": 3})
-    networks = MeasuredNetworks(chain, _target("float"), network)
+    networks = MeasuredNetworks(chain, _target("float"), network, "float")
     outline = Outline(size=(8, 8), groups=(), layers=(), round_to=8)
 
     known = networks.measure("unpruned", outline, {})

@@ -1,0 +1,133 @@
+"""In which precision a plan for a goal is made, and when it is made once more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.workers.workplace import HERE
+from pipeline.errors import GoalError, ParityError
+from pipeline.planning.goal import shipped_precision as module
+from pipeline.planning.goal.goal_plan import GoalPlan
+from pipeline.planning.goal.shipped_precision import searched_plan
+from pipeline.planning.time_ratio import TimeRatio
+from pipeline.planning.trials import Trials
+from pipeline.progress import SilentProgress
+from pipeline.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporters.target import Precision
+    from pipeline.chain.chain import Chain
+
+_ANY: Any = None
+
+
+def _chain(precision: str = "auto", reason: str | None = None, **goal: Any) -> Any:  # noqa: ANN401 - a Chain
+    asked = {"model": "resnet18", "build": {"precision": precision}, "goal": {"latency": "0.5x", **goal}}
+
+    class Plan:
+        recipe, place = Recipe.model_validate(asked), HERE
+
+        def cannot_run(self, _: object) -> str | None:
+            return reason
+
+    class Chain:
+        plan, progress = Plan(), SilentProgress()
+
+    return Chain()
+
+
+class _Search:
+    """Plans whatever it is made in; in float that may not be possible, in 16-bit floats there may be no room."""
+
+    ratios: Mapping[tuple[str, str], float] = {}
+    impossible: str = ""
+    does_not_hold: str = ""
+
+    def __init__(self, _chain: object, _target: object, _network: object, precision: Precision) -> None:
+        self.precision = precision
+
+    def run(self) -> GoalPlan:
+        if self.precision == self.does_not_hold:
+            raise ParityError("a test", got="more", expected="less", fix="none")
+        if self.precision == self.impossible:
+            raise GoalError("a test", got="2x", expected="0.5x", fix="none")
+        trials = Trials("networks", {})
+        trials.note("plan 1", "taken")
+        choice = trials.choice("plan 1", "chosen by measurement")
+        return GoalPlan(size=None, channels={}, target="ort-cpu", precision=self.precision, networks=choice)
+
+    def ratio_in(self, precision: Precision, plan: GoalPlan) -> TimeRatio:
+        assert plan.precision == self.precision
+        ratio = self.ratios[self.precision, precision]
+        return TimeRatio(ratio=ratio, low=ratio, high=ratio)
+
+
+def _searched(
+    monkeypatch: pytest.MonkeyPatch, chain: Chain, first: Precision, ratios: Mapping[tuple[str, str], float], **of: str
+) -> GoalPlan:
+    monkeypatch.setattr(_Search, "ratios", ratios)
+    for name, value in of.items():
+        monkeypatch.setattr(_Search, name, value)
+    monkeypatch.setattr(module, "GoalSearch", _Search)
+    monkeypatch.setattr(module, "planned_precision", lambda *_, halves=True: first if halves else "int8")
+    return searched_plan(chain, _ANY, _ANY)
+
+
+@pytest.mark.parametrize("first", ["int8", "bf16"])
+def test_what_is_faster_in_float_when_it_is_cut_is_planned_in_float(
+    monkeypatch: pytest.MonkeyPatch, first: Precision
+) -> None:
+    plan = _searched(monkeypatch, _chain(), first, {(first, "float"): 0.8, ("float", first): 1.1})
+    assert plan.precision == "float"
+    told = f"; planned in float, since what a plan in {first} leaves takes 0.80x its time in float"
+    assert plan.networks.reason.endswith(told)
+
+
+def test_what_is_no_faster_in_float_stays_as_it_was_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = _searched(monkeypatch, _chain(), "int8", {("int8", "float"): 0.98})
+    assert (plan.precision, plan.networks.reason) == ("int8", "chosen by measurement")
+
+
+def test_a_plan_in_float_that_would_not_ship_in_float_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = _searched(monkeypatch, _chain(), "int8", {("int8", "float"): 0.8, ("float", "int8"): 0.9})
+    assert plan.precision == "int8"
+    assert plan.networks.reason.endswith("in float, and what a plan in float leaves 0.90x in int8")
+
+
+def test_where_float_cannot_hold_the_goal_the_plan_stays_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = _searched(monkeypatch, _chain(), "int8", {("int8", "float"): 0.8}, impossible="float")
+    assert plan.precision == "int8"
+    assert plan.networks.reason.endswith("in float, in which the goal cannot be held: 2x")
+
+
+@pytest.mark.parametrize(
+    ("chain", "first"),
+    [
+        (_chain("int8"), "int8"),
+        (_chain(require=["int8"]), "int8"),
+        (_chain(latency=None, macs="0.5x"), "int8"),
+        (_chain(reason="a test"), "int8"),
+        (_chain(), "float"),
+    ],
+)
+def test_a_precision_that_is_settled_is_not_compared(
+    monkeypatch: pytest.MonkeyPatch, chain: Chain, first: Precision
+) -> None:
+    assert _searched(monkeypatch, chain, first, {}).precision == first
+
+
+def test_what_16_bit_floats_do_not_hold_on_the_way_is_planned_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = _searched(monkeypatch, _chain(), "fp16", {("int8", "float"): 1.5}, does_not_hold="fp16")
+    assert plan.precision == "int8"
+
+
+@pytest.mark.parametrize(("asked", "precision"), [("fp16", "fp16"), ("auto", "int8")])
+def test_what_does_not_compute_the_same_otherwise_ends_the_search(
+    monkeypatch: pytest.MonkeyPatch, asked: str, precision: Precision
+) -> None:
+    with pytest.raises(ParityError):
+        _searched(monkeypatch, _chain(asked), precision, {}, does_not_hold=precision)
