@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchmarks.reliability.outcome import Outcome
-    from benchmarks.reliability.tiny_job import Running
+    from benchmarks.reliability.tiny_job import Ended, Running
 
 __all__ = ["SMALLEST", "Campaign", "Sound", "begin"]
 
@@ -103,6 +103,19 @@ class Campaign:
             done = self.job.ended(running)
             self.sounds[recipe] = Sound(digest=done.digest, wall_s=time.perf_counter() - start)
         return self.sounds[recipe]
+
+    def failure_of(self, end: Ended, recipe: str = SMALLEST) -> str | None:
+        """What is wrong about how a run of a recipe ended, and about its bundle; None where nothing is."""
+        if end.code:
+            return f"ended with {end.code}: {end.err.strip()[-300:]}"
+        return None if end.digest == self.sound(recipe).digest else f"made another bundle, {end.digest[:12]}"
+
+    def failure_of_next(self, cache: Path, out: Path, recipe: str = SMALLEST) -> str | None:
+        """What is wrong about the run that goes on in a store, and about what it leaves; None where nothing is."""
+        if failure := self.failure_of(self.job.ended(self.deploy(cache, out, recipe)), recipe):
+            return f"the next run {failure}"
+        left = [path.name for path in out.iterdir() if path.name.startswith(".")]
+        return f"left beside the bundle: {left}" if left else self.job.store_failure(cache)
 
 
 @contextmanager

@@ -15,8 +15,6 @@ from benchmarks.reliability.outcome import Outcome, timed
 from benchmarks.reliability.tiny_job import Ended, kill
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from benchmarks.reliability.campaign import Campaign
     from benchmarks.reliability.tiny_job import Running
 
@@ -69,9 +67,9 @@ def _row(campaign: Campaign, number: int, runs: int, outcome: Outcome, ended: li
             killed += 1
             continue
         ended.append(recipe)
-        if failure := _not_sound(campaign, recipe, end):
+        if failure := campaign.failure_of(end, recipe):
             outcome.failures.append(f"{recipe} to be killed after {delays} s: a run {failure}")
-    failure = _failure(campaign, cache, out, recipe)
+    failure = campaign.failure_of_next(cache, out, recipe)
     for place in (cache, out):
         shutil.rmtree(place, ignore_errors=True)
     told = failure and f"{recipe} killed after {delays} s: {failure}"
@@ -92,18 +90,3 @@ def _killed_after(delay_s: float, process: Running) -> Ended | None:
             return None
     assert process.returncode is not None  # noqa: S101 - it has ended
     return Ended(code=process.returncode, out=out, err=err)
-
-
-def _not_sound(campaign: Campaign, recipe: str, end: Ended) -> str | None:
-    """What is wrong about a run's end and its bundle; None where nothing is."""
-    if end.code:
-        return f"ended with {end.code}: {end.err.strip()[-300:]}"
-    return None if end.digest == campaign.sound(recipe).digest else f"made another bundle, {end.digest[:12]}"
-
-
-def _failure(campaign: Campaign, cache: Path, out: Path, recipe: str) -> str | None:
-    job = campaign.job
-    if failure := _not_sound(campaign, recipe, job.ended(campaign.deploy(cache, out, recipe))):
-        return f"the next run {failure}"
-    left = [path.name for path in out.iterdir() if path.name.startswith(".")]
-    return f"left beside the bundle: {left}" if left else job.store_failure(cache)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.reliability.lanes import in_lanes
 from benchmarks.reliability.outcome import Outcome, timed
 from benchmarks.reliability.tiny_job import kill
 
@@ -23,56 +25,57 @@ _LOOK_S = 0.05
 _COLD_EVERY = 3
 """Of runs of the same signal: one is started as a user does."""
 _RESUMED_EVERY = 7
-"""Of the stores in which runs were ended: so each signal comes to be followed, whichever way its run was started."""
+"""Of the runs that a signal ended: so each signal comes to be followed, whichever way its run was started."""
+_LATEST = 0.9
+"""Of the undisturbed run's time."""
 _RESUMABLE = "finished stages are kept, the same command goes on from there"
 
 
 def signalled(campaign: Campaign, tries: int) -> Outcome:
-    """Send SIGINT, SIGTERM and SIGHUP in turn at random times, each to a run from an empty store or where one was.
+    """Send SIGINT, SIGTERM and SIGHUP in turn at random times, each to a run from an empty store.
 
-    Of three runs one is started as a user does, and two where libraries are loaded: else half of the signals would meet
-    Python's imports.
+    Runs go side by side. Of three one is started as a user does, and two where libraries are loaded: else half of the
+    signals would meet Python's imports. A run that ends before its signal is no try.
     """
-    chance, job = campaign.chance("signalled"), campaign.job
-    cache, out = job.folder / "signalled", job.folder / "signalled-out"
     with timed(
         "SIGINT, SIGTERM or SIGHUP at a random time ends a run within 5 s, with its children, by one line; the same "
         "command makes the undisturbed bundle and leaves nothing lying",
         campaign.shown,
     ) as outcome:
-        number = early = 0
-        while outcome.tries < tries and early <= tries:
-            asked = _SIGNALS[number % len(_SIGNALS)]
-            warm = number // len(_SIGNALS) % _COLD_EVERY > 0
-            delay = chance.uniform(0, 0.9 * (campaign.sound().wall_s if warm else campaign.wall_s))
-            number += 1
-            start = campaign.deploy if warm else job.deploy
-            process = start(cache / str(number), out)
-            try:
-                process.communicate(timeout=delay)
-            except subprocess.TimeoutExpired:
-                failure = _failure(process, asked)
-                outcome.tried(failure and f"{asked.name} after {delay:.2f} s: {failure}")
-            else:
-                early += 1
-                if process.returncode:
-                    outcome.tried(f"the run ended by itself within {delay:.2f} s, with {process.returncode}")
+        campaign.sound()  # alone, before runs go beside each other
+        early: list[int] = []
+        in_lanes(lambda number, _: _row(campaign, number, early), tries, 1, outcome)
         if early:
-            outcome.notes.append(f"{early} more runs had ended before their signal")
-        for one in sorted({*range(1, number + 1, _RESUMED_EVERY), number}):
-            if failure := _resumed(campaign, cache / str(one), out):
-                outcome.failures.append(f"the run after signal {one}: {failure}")
+            outcome.notes.append(f"{len(early)} more runs had ended before their signal")
     return outcome
 
 
-def _resumed(campaign: Campaign, cache: Path, out: Path) -> str | None:
-    """What is wrong about the run that goes on in a store, and about what it leaves; None where nothing is."""
-    done = campaign.job.ended(campaign.deploy(cache, out))
-    if done.code or done.digest != campaign.digest:
-        return f"{done.code}, {done.err.strip()[-300:]}"
-    if left := [path.name for path in out.iterdir() if path.name.startswith(".")]:
-        return f"left beside the bundle: {left}"
-    return campaign.job.store_failure(cache)
+def _row(campaign: Campaign, number: int, early: list[int]) -> list[str | None]:
+    """What was wrong about a run that got a signal, and about the one that went on; nothing where it got none.
+
+    Args:
+        campaign: Whose.
+        number: Of the run.
+        early: Told of each that had ended well before its signal.
+    """
+    asked, warm = _SIGNALS[number % len(_SIGNALS)], number // len(_SIGNALS) % _COLD_EVERY > 0
+    longest_s = campaign.sound().wall_s if warm else campaign.wall_s
+    delay = campaign.chance(f"signalled {number}").uniform(0, _LATEST * longest_s)
+    cache, out = (campaign.job.folder / f"signalled-{number}{end}" for end in ("", "-out"))
+    process = (campaign.deploy if warm else campaign.job.deploy)(cache, out)
+    try:
+        process.communicate(timeout=delay)
+    except subprocess.TimeoutExpired:
+        failure = _failure(process, asked)
+        if not failure and number % _RESUMED_EVERY == 0:
+            failure = campaign.failure_of_next(cache, out)
+        told = [failure and f"{asked.name} after {delay:.2f} s: {failure}"]
+    else:
+        told = [f"the run ended by itself within {delay:.2f} s, with {code}"] if (code := process.returncode) else []
+        early += [] if told else [number]
+    for place in (cache, out):
+        shutil.rmtree(place, ignore_errors=True)
+    return told
 
 
 def _failure(process: Running, asked: signal.Signals) -> str | None:
