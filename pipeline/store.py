@@ -449,6 +449,8 @@ def _full(where: str, root: Path, *, in_vain: Path | None = None) -> ResourceErr
         "the disk is full",
         where=where,
         got=f"{shutil.disk_usage(_nearest_existing(root)).free / 2**20:.0f} MiB free",
-        expected=f"room for this result, which takes more than {needed / 2**20:.2f} MiB" if needed else None,
+        expected=f"room for this result, which takes more than {needed / 2**20:.2f} MiB"
+        if needed
+        else "room for a note of some kilobytes, and for the results that follow",
         fix="free some space, or put the store elsewhere with EDGEWRIGHT_CACHE; finished stages are kept",
     )

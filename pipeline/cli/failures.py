@@ -47,12 +47,9 @@ def guarded(command: Callable[_Options, None]) -> Callable[_Options, None]:
 
     @wraps(command)
     def run(*args: _Options.args, **options: _Options.kwargs) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
-                signal.signal(number, _end_by)
         before, sys.unraisablehook = sys.unraisablehook, _dropped
         try:
-            end_well(lambda: _in_own_scratch(lambda: command(*args, **options)), debug="--debug" in sys.argv)
+            end_well(lambda: _heeding_signals(lambda: command(*args, **options)), debug="--debug" in sys.argv)
         finally:
             sys.unraisablehook = before
 
@@ -84,7 +81,11 @@ def end_well(command: Callable[[], None], *, debug: bool) -> None:
         _fail(f"error: {message}", code, debug=debug)
 
 
-def _in_own_scratch(command: Callable[[], None]) -> None:
+def _heeding_signals(command: Callable[[], None]) -> None:
+    """Call it, with temporary files of its own; to be called where an exception ends well already."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, _end_by)
     with own_scratch():
         command()
 

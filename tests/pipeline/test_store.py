@@ -682,10 +682,11 @@ def commit(content):
 
 
 def _full(where: Path, *, needed: str | None = None) -> list[Any]:
-    expected = f"  expected: room for this result, which takes more than {needed} MiB\n" if needed else ""
+    result = f"this result, which takes more than {needed} MiB"
+    room = result if needed else "a note of some kilobytes, and for the results that follow"
     text = (
         f"{where}: the disk is full\n"
-        f"  got: 0 MiB free\n{expected}"
+        f"  got: 0 MiB free\n  expected: room for {room}\n"
         "  fix: free some space, or put the store elsewhere with EDGEWRIGHT_CACHE; finished stages are kept"
     )
     return [text, 7]

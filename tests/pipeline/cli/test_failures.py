@@ -8,11 +8,12 @@ import re
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 import typer
 
+from edgewright.__main__ import main as start
 from pipeline import errors
 from pipeline.cli.failures import guarded
 from pipeline.errors import EdgewrightError, IntegrityError
@@ -209,6 +210,45 @@ def test_a_command_that_shall_outlive_its_terminal_is_not_ended_by_its_end(capsy
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     command()
     assert capsys.readouterr() == ("", "")
+
+
+def test_ctrl_c_before_there_is_a_command_ends_it_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr("pipeline.cli.main.main", lambda: found.append(signal.getsignal(signal.SIGINT)))
+    start()
+    assert found == [signal.SIG_DFL]
+
+
+def test_ctrl_c_that_is_not_heard_stays_so_until_there_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    monkeypatch.setattr("pipeline.cli.main.main", lambda: found.append(signal.getsignal(signal.SIGINT)))
+    start()
+    assert found == [signal.SIG_IGN]
+
+
+def test_ctrl_c_while_a_command_begins_to_hear_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hears = signal.signal
+
+    def heard(number: signal.Signals, handler: Any) -> Any:  # noqa: ANN401 - a handler
+        before = hears(number, handler)
+        if number == signal.SIGINT:
+            signal.raise_signal(number)
+        return before
+
+    @guarded
+    def command() -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(signal, "signal", heard)
+    with pytest.raises(SystemExit) as left:
+        command()
+    monkeypatch.undo()
+    assert left.value.code == 130
+    assert capsys.readouterr().err == "interrupted; finished stages are kept, the same command goes on from there\n"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
