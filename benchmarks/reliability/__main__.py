@@ -123,7 +123,7 @@ def _try(name: str, campaign: Campaign, count: int, figures: Figures) -> None:
     """Make one campaign and say what it came to; what it broke off by is a failure and does not end the others."""
     try:
         outcome = CAMPAIGNS[name][1](campaign, count)
-    except NotPossibleHereError as error:
+    except NotPossibleHereError as error:  # raised before the first accident
         figures.outcomes.pop(name, None)
         _say(f"{name}: left out, {error}")
         return

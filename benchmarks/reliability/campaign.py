@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from benchmarks.reliability.outcome import Outcome
     from benchmarks.reliability.tiny_job import Ended, Running
 
-__all__ = ["SMALLEST", "Campaign", "Sound", "begin"]
+__all__ = ["OLD_ENOUGH_S", "SMALLEST", "Campaign", "Sound", "begin"]
 
 SMALLEST = "recipe.yaml"
 """The recipe of the job that most campaigns disturb."""
+OLD_ENOUGH_S = 2.2
+"""What is younger than two seconds is not swept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +118,12 @@ class Campaign:
             return f"the next run {failure}"
         left = [path.name for path in out.iterdir() if path.name.startswith(".")]
         return f"left beside the bundle: {left}" if left else self.job.store_failure(cache)
+
+    def left_temporary(self) -> str | None:
+        """What a further command leaves among temporary files where no other runs; None where nothing is."""
+        time.sleep(OLD_ENOUGH_S)
+        self.job.ended(self.start(self.job, self.cache, "store", "path"))
+        return self.job.left_temporary()
 
 
 @contextmanager

@@ -40,10 +40,7 @@ disk, earlier = job["disk"], job["earlier"]
 mounted, ends = False, []
 for size in job["sizes"]:
     how = "size=%d" % size if not mounted else "remount,size=%d" % size
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", how, "edgewright", disk], capture_output=True, text=True)
-    if done.returncode:
-        ends = done.stderr.strip()
-        break
+    subprocess.run(["mount", "-t", "tmpfs", "-o", how, "edgewright", disk], check=True)
     if not mounted:
         mounted = True
         shutil.copytree(earlier, disk + "/out")
@@ -66,6 +63,7 @@ def full_disk(campaign: Campaign, tries: int) -> Outcome:
         campaign.shown,
     ) as outcome:
         earlier_results(campaign)  # before rows ask for it at once
+        _try_to_mount(campaign.job.folder / "mounted")
         in_lanes(lambda number, sizes: _grown(campaign, number, sizes), tries, _STEPS, outcome)
     return outcome
 
@@ -107,7 +105,7 @@ def lacking_space(code: int, err: str) -> str | None:
     said = err[err.find("error: ") :]
     if code != _RESOURCE or err.count("error: ") != 1 or "Traceback" in err:
         return f"ended with {code}: {err.strip()[-400:]!r}"
-    return None if re.search(r"\n  (got|expected): .*\d", said) else f"what was needed is not said: {said!r}"
+    return None if re.search(r"\n  expected: .*(\d|room)", said) else f"what was needed is not said: {said!r}"
 
 
 def _grown(campaign: Campaign, row: int, tries: int) -> list[str | None]:
@@ -140,9 +138,6 @@ def _grown(campaign: Campaign, row: int, tries: int) -> list[str | None]:
 
 
 def _run_there(campaign: Campaign, disk: Path, sizes: Sequence[int], command: Sequence[str]) -> list[dict[str, Any]]:
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        raise NotPossibleHereError("there is no unshare here")
     wanted = {
         "disk": str(disk),
         "earlier": str(earlier_results(campaign)),
@@ -151,7 +146,7 @@ def _run_there(campaign: Campaign, disk: Path, sizes: Sequence[int], command: Se
         "environment": {"EDGEWRIGHT_CACHE": f"{disk}/store"},
     }
     done = subprocess.run(  # noqa: S603 - ourselves
-        [unshare, "-rm", sys.executable, "-c", _GROWS],
+        [str(shutil.which("unshare")), "-rm", sys.executable, "-c", _GROWS],
         input=json.dumps(wanted),
         cwd=campaign.job.folder,
         env=campaign.job.environment(disk / "store"),
@@ -159,10 +154,26 @@ def _run_there(campaign: Campaign, disk: Path, sizes: Sequence[int], command: Se
         text=True,
         check=False,
     )
-    ends: list[dict[str, Any]] | str = json.loads(done.stdout) if done.returncode == 0 else done.stderr.strip()
-    if isinstance(ends, str):
-        raise NotPossibleHereError(f"no file system can be mounted here: {ends}")
+    if done.returncode:
+        raise ValueError(f"what grows a file system ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+    ends: list[dict[str, Any]] = json.loads(done.stdout)
     return ends
+
+
+def _try_to_mount(folder: Path) -> None:
+    """See whether file systems can be mounted here.
+
+    Raises:
+        NotPossibleHereError: where they cannot.
+    """
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        raise NotPossibleHereError("there is no unshare here")
+    folder.mkdir()
+    mounts = [unshare, "-rm", "mount", "-t", "tmpfs", "-o", "size=1m", "edgewright", str(folder)]
+    done = subprocess.run(mounts, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
+    if done.returncode:
+        raise NotPossibleHereError(f"no file system can be mounted here: {done.stderr.strip()}")
 
 
 def _taken(folder: Path) -> int:

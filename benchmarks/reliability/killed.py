@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import signal
 import subprocess
@@ -28,7 +27,7 @@ _JOBS = (SMALLEST, BOXES, SMALLEST, TAUGHT)
 
 
 def killed(campaign: Campaign, tries: int) -> Outcome:
-    """Kill runs at random times, up to four times in a row, and let the last one of each row go to its end.
+    """Kill runs at random times, up to four times in a row, and let two more of each row go to their end.
 
     Rows run side by side, each of another job in turn: a classifier that is pruned, one that is taught and brought to a
     goal, a detector. A run that ends before its kill is no try, and has to end well all the same.
@@ -38,10 +37,13 @@ def killed(campaign: Campaign, tries: int) -> Outcome:
         "of one that is taught and brought to a goal, of a detector",
         campaign.shown,
     ) as outcome:
-        for recipe in dict.fromkeys(_JOBS[: math.ceil(tries / _IN_A_ROW)]):  # alone, before rows run beside each other
+        rows = len(_JOBS) if tries > _IN_A_ROW else 1  # more than are counted where a run is not killed
+        for recipe in dict.fromkeys(_JOBS[:rows]):  # alone, before rows run beside each other
             campaign.sound(recipe)
         ended: list[str] = []
         in_lanes(lambda number, runs: _row(campaign, number, runs, outcome, ended), tries, _IN_A_ROW, outcome)
+        if failure := campaign.left_temporary():
+            outcome.failures.append(failure)
         if ended:
             outcome.notes.append(f"{len(ended)} more runs had ended before they were to be killed")
     return outcome
@@ -69,7 +71,9 @@ def _row(campaign: Campaign, number: int, runs: int, outcome: Outcome, ended: li
         ended.append(recipe)
         if failure := campaign.failure_of(end, recipe):
             outcome.failures.append(f"{recipe} to be killed after {delays} s: a run {failure}")
-    failure = campaign.failure_of_next(cache, out, recipe)
+    failure = campaign.failure_of(campaign.job.ended(campaign.deploy(cache, out, recipe)), recipe)
+    # A run takes what lies there for two seconds and nobody holds: what was killed just before it, the one after that.
+    failure = f"the next run {failure}" if failure else campaign.failure_of_next(cache, out, recipe)
     for place in (cache, out):
         shutil.rmtree(place, ignore_errors=True)
     told = failure and f"{recipe} killed after {delays} s: {failure}"

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from benchmarks.reliability.campaign import OLD_ENOUGH_S
 from benchmarks.reliability.lanes import LANES
 from benchmarks.reliability.outcome import Outcome, timed
 from benchmarks.reliability.publisher import Publisher
@@ -29,8 +30,6 @@ _PROMISE = (
     "Killed (`kill -9`) at each system call of publishing that changes files, the bundle that stands there is whole, "
     "and the next run makes the undisturbed one and leaves nothing lying"
 )
-_OLD_ENOUGH_S = 2.2
-"""What is younger than two seconds is not swept."""
 
 
 def killed_publishing(campaign: Campaign, tries: int) -> Outcome:
@@ -81,7 +80,7 @@ def _kill_each(
         if code != -signal.SIGKILL:
             failure = f"was not killed, ended with {code}"
         killed.append((what, out, failure))
-    time.sleep(_OLD_ENOUGH_S)
+    time.sleep(OLD_ENOUGH_S)
     for what, out, failure in killed:
         failure = failure or resumed(campaign, publisher, out)  # noqa: PLW2901 - what is known of it by now
         found.append(failure and f"{what}: {failure}")

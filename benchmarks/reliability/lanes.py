@@ -17,7 +17,9 @@ LANES = 2
 
 
 def in_lanes(row: Callable[[int, int], Sequence[str | None]], tries: int, longest: int, outcome: Outcome) -> None:
-    """Do rows until so many accidents were made.
+    """Do rows until so many accidents were made; that there were fewer is a failure.
+
+    Rows that make none, as others end before their accident, are done as often as accidents are wanted.
 
     Args:
         row: From a row's number, from 0, and the accidents it may make to what each that it made did that it should not
@@ -30,16 +32,23 @@ def in_lanes(row: Callable[[int, int], Sequence[str | None]], tries: int, longes
         Exception: what a row raises, once the others have ended.
     """
     running: dict[Future[Sequence[str | None]], int] = {}
-    begun = 0
+    begun = without = 0
     with ThreadPoolExecutor(LANES) as pool:
         while True:
-            while len(running) < LANES and (left := tries - outcome.tries - sum(running.values())) > 0:
+            while (
+                without <= tries
+                and len(running) < LANES
+                and (left := tries - outcome.tries - sum(running.values())) > 0
+            ):
                 count = min(left, longest)
                 running[pool.submit(row, begun, count)] = count
                 begun += 1
             if not running:
-                return
+                break
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
                 del running[ended]
+                without += not ended.result()
                 for failure in ended.result():
                     outcome.tried(failure)
+    if outcome.tries < tries:
+        outcome.failures.append(f"only {outcome.tries} of {tries} could be tried: {without} rows came to none")

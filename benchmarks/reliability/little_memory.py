@@ -37,7 +37,7 @@ def little_memory(campaign: Campaign, tries: int) -> Outcome:
         earlier = earlier_results(campaign)
         peak = _peak_bytes(campaign)
         shutil.copytree(earlier, out)
-        ended_by_system = 0
+        ended_by_system = told = 0
         for number in range(tries):
             limit = int(peak * (_LEAST + (1 - _LEAST) * number / tries))
             process = job.deploy(cache, out, under=("sh", "-c", f'ulimit -v {limit >> 10}; exec "$@"', "sh"))
@@ -45,10 +45,13 @@ def little_memory(campaign: Campaign, tries: int) -> Outcome:
             by_system = done.code in _OF_THE_SYSTEM
             failure = None if done.code == 0 or by_system else lacking_memory(done.code, done.err)
             ended_by_system += by_system
+            told += done.code == _RESOURCE
             failure = failure or standing(campaign, out, earlier)
             if hidden := [path.name for path in out.iterdir() if path.name.startswith(".")]:
                 failure = failure or f"left lying: {hidden}"
             outcome.tried(failure and f"{limit >> 20} of {peak >> 20} MiB: {failure}")
+        if not told:
+            outcome.failures.append(f"none of {tries} runs had too little memory and said so")
         if ended_by_system:
             outcome.notes.append(f"{ended_by_system} of {tries} were ended by the C library or a signal")
         last = job.ended(job.deploy(cache, out))

@@ -125,6 +125,7 @@ class Publisher:
         self._campaign, self._script = campaign, _BEGIN + publishes + _LOOP
         self.cache = campaign.copy(name)
         self.out = campaign.job.folder / f"{name}-out"
+        self._watched = False
 
     def __enter__(self) -> Self:
         job = self._campaign.job
@@ -180,7 +181,9 @@ class Publisher:
         code = int(self._answer())
         tracer.communicate()
         if "attached" not in first:
-            raise NotPossibleHereError(f"strace may not watch a process here: {first.strip()}")
+            error = ValueError if self._watched else NotPossibleHereError
+            raise error(f"strace may not watch a process here: {first.strip()}")
+        self._watched = True
         return code, Path(f"{out}.err").read_text(encoding="utf-8")
 
     def again(self, out: Path) -> tuple[int, str]:

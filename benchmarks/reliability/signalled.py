@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.reliability.lanes import in_lanes
 from benchmarks.reliability.outcome import Outcome, timed
-from benchmarks.reliability.tiny_job import kill
+from benchmarks.reliability.tiny_job import Ended, kill
 
 if TYPE_CHECKING:
     from benchmarks.reliability.campaign import Campaign
@@ -24,18 +27,28 @@ _SOON_S = 5.0
 _LOOK_S = 0.05
 _COLD_EVERY = 3
 """Of runs of the same signal: one is started as a user does."""
-_RESUMED_EVERY = 7
-"""Of the runs that a signal ended: so each signal comes to be followed, whichever way its run was started."""
 _LATEST = 0.9
 """Of the undisturbed run's time."""
+_UNREAD = 0.2
+"""Of it: later a command has been read, on a busy machine too, and says by which signal it ends."""
+_PYTHON_STARTS_S = 0.3
+"""Ctrl-C within this meets Python before any code of ours, and shows whatever it was about."""
 _RESUMABLE = "finished stages are kept, the same command goes on from there"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What there is to tell besides failures, by the number of the run; rows beside each other append to it."""
+
+    early: list[int] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
 
 
 def signalled(campaign: Campaign, tries: int) -> Outcome:
     """Send SIGINT, SIGTERM and SIGHUP in turn at random times, each to a run from an empty store.
 
     Runs go side by side. Of three one is started as a user does, and two where libraries are loaded: else half of the
-    signals would meet Python's imports. A run that ends before its signal is no try.
+    signals would meet Python's imports. A run that ends before its signal is no try, and has to end well all the same.
     """
     with timed(
         "SIGINT, SIGTERM or SIGHUP at a random time ends a run within 5 s, with its children, by one line; the same "
@@ -43,42 +56,59 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
         campaign.shown,
     ) as outcome:
         campaign.sound()  # alone, before runs go beside each other
-        early: list[int] = []
-        in_lanes(lambda number, _: _row(campaign, number, early), tries, 1, outcome)
-        if early:
-            outcome.notes.append(f"{len(early)} more runs had ended before their signal")
+        told = _Told()
+        in_lanes(lambda number, _: _row(campaign, number, told), tries, 1, outcome)
+        if failure := campaign.left_temporary():
+            outcome.failures.append(failure)
+        if told.early:
+            outcome.notes.append(f"{len(told.early)} more runs had ended before their signal")
+        if told.unread:
+            outcome.notes.append(f"{len(told.unread)} of {tries} signals came before Python had read the command")
     return outcome
 
 
-def _row(campaign: Campaign, number: int, early: list[int]) -> list[str | None]:
+def _row(campaign: Campaign, number: int, told: _Told) -> list[str | None]:
     """What was wrong about a run that got a signal, and about the one that went on; nothing where it got none.
 
     Args:
         campaign: Whose.
         number: Of the run.
-        early: Told of each that had ended well before its signal.
+        told: What there is to tell.
     """
     asked, warm = _SIGNALS[number % len(_SIGNALS)], number // len(_SIGNALS) % _COLD_EVERY > 0
     longest_s = campaign.sound().wall_s if warm else campaign.wall_s
-    delay = campaign.chance(f"signalled {number}").uniform(0, _LATEST * longest_s)
+    first = 0.0 if warm else _PYTHON_STARTS_S
+    delay = campaign.chance(f"signalled {number}").uniform(first, _LATEST * longest_s)
     cache, out = (campaign.job.folder / f"signalled-{number}{end}" for end in ("", "-out"))
     process = (campaign.deploy if warm else campaign.job.deploy)(cache, out)
     try:
-        process.communicate(timeout=delay)
+        printed, err = process.communicate(timeout=delay)
     except subprocess.TimeoutExpired:
-        failure = _failure(process, asked)
-        if not failure and number % _RESUMED_EVERY == 0:
-            failure = campaign.failure_of_next(cache, out)
-        told = [failure and f"{asked.name} after {delay:.2f} s: {failure}"]
+        failure = _ended_wrongly(process, asked, number, told, early=delay < _UNREAD * longest_s)
+        failure = failure or campaign.failure_of_next(cache, out)
+        found = [failure and f"{asked.name} after {delay:.2f} s: {failure}"]
     else:
-        told = [f"the run ended by itself within {delay:.2f} s, with {code}"] if (code := process.returncode) else []
-        early += [] if told else [number]
+        assert process.returncode is not None  # noqa: S101 - it has ended
+        if failure := campaign.failure_of(Ended(code=process.returncode, out=printed, err=err)):
+            found = [f"to get {asked.name} after {delay:.2f} s: a run {failure}"]
+        else:
+            found = []
+            told.early.append(number)
     for place in (cache, out):
         shutil.rmtree(place, ignore_errors=True)
-    return told
+    return found
 
 
-def _failure(process: Running, asked: signal.Signals) -> str | None:
+def _ended_wrongly(process: Running, asked: signal.Signals, number: int, told: _Told, *, early: bool) -> str | None:
+    """What is wrong about how a run ends by a signal; None where nothing is.
+
+    Args:
+        process: The run.
+        asked: The signal.
+        number: Of the run.
+        told: What there is to tell.
+        early: Whether Python may not have read the command yet: then nobody is there to say anything.
+    """
     start = time.perf_counter()
     process.send_signal(asked)
     try:
@@ -87,17 +117,20 @@ def _failure(process: Running, asked: signal.Signals) -> str | None:
         kill(process)
         return f"still there after {4 * _SOON_S:.0f} s"
     took_s = time.perf_counter() - start
-    if took_s > _SOON_S:
-        return f"took {took_s:.1f} s"
     while (children := _alive(process.pid)) and time.perf_counter() - start < _SOON_S:
         time.sleep(_LOOK_S)
     if children:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         return f"children live on: {children}"
-    if process.returncode == -asked and not err:
-        return None  # before Python had read the command: there was nothing to tidy up, and nobody to say so
-    told = f"interrupted; {_RESUMABLE}" if asked == signal.SIGINT else f"ended by {asked.name}; {_RESUMABLE}"
+    if took_s > _SOON_S:
+        return f"took {took_s:.1f} s"
+    if early and process.returncode == -asked and not err:
+        told.unread.append(number)
+        return None
+    said = f"interrupted; {_RESUMABLE}" if asked == signal.SIGINT else f"ended by {asked.name}; {_RESUMABLE}"
     lines = [line for line in err.splitlines() if not line.startswith("  ")]  # what it had said of its work before
-    if process.returncode not in {128 + asked, -asked} or lines != [told]:
+    if process.returncode not in {128 + asked, -asked} or lines != [said]:
         return f"exit code {process.returncode}, said {err[-400:]!r}"
     return None
 

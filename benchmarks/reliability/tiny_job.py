@@ -173,10 +173,16 @@ class TinyJob:
     def store_failure(self, cache: Path) -> str | None:
         """Why the store is not as a good run leaves it; None when it is."""
         code, damaged = self.check(cache)
-        left = [path.name for path in (cache / "work").iterdir()]
+        left = [*(cache / "work").iterdir(), *(cache / "unfinished").glob("*"), *cache.rglob(".*")]
         if code or damaged or left:
-            return f"store check ends with {code}: damaged {sorted(damaged)}, left in work: {left}"
+            told = sorted(str(path.relative_to(cache)) for path in left)
+            return f"store check ends with {code}: damaged {sorted(damaged)}, left in the store: {told}"
         return None
+
+    def left_temporary(self) -> str | None:
+        """What lies where commands have their temporary files, none of which runs now; None where nothing does."""
+        left = sorted(path.name for path in (self.folder / "tmp").glob("edgewright-*") if path.is_dir())
+        return f"left among temporary files: {left}" if left else None
 
     def many(self, cache: Path, typed: Sequence[Sequence[str]]) -> list[Ended]:
         """Type many commands within one process, since each costs seconds alone; -1 for one that ends the process."""

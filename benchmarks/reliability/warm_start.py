@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["WarmRun", "WarmStart"]
 
 _SERVES = """
-import atexit, json, os, socket, sys
+import atexit, json, os, signal, socket, sys
 
 from pipeline.onnx_runtime import onnx_runtime
 from pipeline.threads import rest_between_work
@@ -36,7 +36,10 @@ onnx_runtime()
 import matplotlib.figure, onnx.checker, onnxscript, onnxslim, pycocotools.cocoeval, safetensors.torch
 import scipy.special, sklearn.datasets, torch, torch_pruning, torch.utils.data, torchvision
 import exporters.ort_cpu.target, pipeline.catalog, pipeline.runner.deploy, pipeline.runner.publish
-from pipeline.cli.main import main
+import pipeline.cli.main
+from edgewright.__main__ import main
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # as the command line does before it imports anything
 
 def handed_on(handles, run):
     # Waits for the run, and tells of its end, which the run itself cannot after a kill.
