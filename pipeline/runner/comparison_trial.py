@@ -23,6 +23,7 @@ __all__ = ["try_comparison"]
 
 _VERSION = 1
 _RECORDS = "comparisons"
+_OF_CLASSIFIERS = {"features", "attention"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +77,25 @@ def try_comparison(plan: Plan, store: Store) -> None:
 
 
 def _see_the_same(plan: Plan) -> None:
-    """See that what the student is fed can be normalised for each teacher, to which it is shown in each step."""
-    own = plan.parts.preprocess
+    """See that what the student is fed can be normalised for each teacher, to which it is shown in each step.
+
+    A detector looks at images of any size; what a classifier says of others than it was made for is another matter.
+    """
+    own, losses = plan.parts.preprocess, INSIDE & set(plan.recipe.distill.losses)
     for parts in plan.teachers:
         theirs = parts.preprocess
-        if theirs.channels != own.channels:
-            losses = ", ".join(sorted(INSIDE & set(plan.recipe.distill.losses)))
-            raise UsageError(
-                "a teacher that runs beside its student is fed what the student is fed, and wants it otherwise",
-                where=parts.model.name,
-                got=f"{own.channels} for losses of {losses}",
-                expected=theirs.channels,
-                fix="feed the student so with input.channels, or leave these losses out",
-            )
+        alike: list[tuple[str, str, str]] = [("channels", own.channels, theirs.channels)]
+        if _OF_CLASSIFIERS & losses:
+            alike.append(("size", "x".join(map(str, own.size)), "x".join(map(str, theirs.size))))
+        for key, fed, wanted in alike:
+            if fed != wanted:
+                raise UsageError(
+                    "a teacher that runs beside its student is fed what the student is fed, and wants it otherwise",
+                    where=parts.model.name,
+                    got=f"{fed} for losses of {', '.join(sorted(losses))}",
+                    expected=wanted,
+                    fix=f"feed the student so with input.{key}, or leave these losses out",
+                )
 
 
 def _network(parts: Parts) -> nn.Module:

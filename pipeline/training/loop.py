@@ -19,6 +19,7 @@ from pipeline.training.one_pixel import one_pixel_products
 from pipeline.training.optimizer import moving_average, optimizer_of
 from pipeline.training.order import Order
 from pipeline.training.ranks import Ranks, peers_may_end
+from pipeline.training.student_loss import TaughtLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,8 +201,9 @@ class _Step(nn.Module):
             return self.loss(outputs, batch)
         main, *auxiliary = outputs
         value = self.loss(main, batch)
+        of_answer = self.loss.of_answer if isinstance(self.loss, TaughtLoss) else self.loss
         for other in auxiliary:
-            value = value + self._auxiliary_weight * self.loss(other, batch)
+            value = value + self._auxiliary_weight * of_answer(other, batch)
         return value
 
 

@@ -28,7 +28,7 @@ def optimizer_of(module: nn.Module, schedule: Schedule, *, fused: bool = True) -
     """
     parameters = list(module.parameters())
     groups: list[dict[str, Any]] = [
-        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": schedule.weight_decay},
+        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": schedule.decay},
         {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]

@@ -28,8 +28,13 @@ _START, _END = 1 / 25, 1e-4
 _MILESTONES = (0.5, 0.75)
 """A step curve falls to a tenth at these fractions of a training: He et al., 2015 (arXiv:1512.03385), section 4.2."""
 
-_ASKED_VIEWS = 4
-"""As many as cost little beside a training of a few epochs."""
+_LEAST_ASKED, _MOST_ASKED = 4, 16
+"""Views: the former cost little beside a training of a few epochs, the latter taught most of what was tried
+(docs/distillation.md)."""
+
+_DECAYS = {"adamw": 0.05, "adam": 5e-4, "sgd": 5e-4}
+"""AdamW's is apart from the gradient. Of the others it is a part of that, and one as large would leave nothing of the
+weights after a few epochs."""
 
 
 class Schedule(BaseModel):
@@ -53,8 +58,10 @@ class Schedule(BaseModel):
         description="after the rise the learning rate falls along half a cosine ('one-cycle', which also rises along "
         "one; 'cosine'), to a tenth after half and three quarters of the steps ('step'), or never ('constant')",
     )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(
-        default=0.05, description="of weight tensors; norms and biases have none"
+    weight_decay: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="of weight tensors; norms and biases have none; default: 0.05 of 'adamw', 5e-4 of the others, "
+        "whose decay is part of the gradient",
     )
     warmup: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.25, description="fraction of the steps that rise")
     clip_norm: PositiveFloat = Field(default=1.0, description="largest norm of a step's gradient")
@@ -69,8 +76,8 @@ class Schedule(BaseModel):
     )
     views: PositiveInt | None = Field(
         default=None,
-        description="how many views of an image there are, epoch after epoch; default: one an epoch, and at most 4 "
-        "where teachers are asked about each",
+        description="how many views of an image there are, epoch after epoch; default: one an epoch, and where "
+        "teachers are asked about each 4, or half of the epochs up to 16",
     )
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
         default="adamw", description="'sgd' has Nesterov's momentum of 0.9 and wants a rate some thirty times as high"
@@ -100,11 +107,16 @@ class Schedule(BaseModel):
     )
 
     @property
+    def decay(self) -> float:
+        """Of weight tensors, as said or as the optimiser wants it."""
+        return _DECAYS[self.optimizer] if self.weight_decay is None else self.weight_decay
+
+    @property
     def asked_views(self) -> int:
         """How many views of each image a teacher is asked about."""
         if not self.augment:
             return 1
-        return self.views or min(self.epochs, _ASKED_VIEWS)
+        return self.views or min(self.epochs, max(_LEAST_ASKED, min(self.epochs // 2, _MOST_ASKED)))
 
     def with_teachers(self) -> Schedule:
         """The same on the very views that teachers are asked about."""

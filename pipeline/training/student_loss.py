@@ -54,10 +54,13 @@ class TaughtLoss(nn.Module):
 
     def forward(self, outputs: Any, batch: Batch) -> Tensor:  # noqa: ANN401 - as of the task
         """A scalar for what the student answers (classification: (batch, classes))."""
+        value = self.of_answer(outputs, batch)
+        return value if self.inside is None else value + self._teaching.weight * self.inside(batch)
+
+    def of_answer(self, outputs: Any, batch: Batch) -> Tensor:  # noqa: ANN401 - as of the task
+        """The same without what is compared inside the networks, which there is once, however many heads answer."""
         answered = self._read(outputs)
         labels = self._task.loss(answered, batch, smoothing=self._smoothing)
         said = [answers.said(batch.indices, batch.view) for answers in self._answers]
         taught = self._task.distillation_loss(answered, said, batch, self._teaching)
-        if self.inside is not None:
-            taught = taught + self.inside(batch)
         return (1 - self._teaching.weight) * labels + self._teaching.weight * taught

@@ -83,6 +83,20 @@ def test_a_teacher_that_wants_other_channels_cannot_run_beside_its_student(tiny_
     assert plan.renormalising(plan.teachers[0]) is None
 
 
+@pytest.mark.parametrize("loss", ["features", "attention"])
+def test_a_classifier_for_another_size_cannot_run_beside_its_student(
+    tiny_recipe: Recipe, store: Store, loss: str
+) -> None:
+    (teacher, *_) = tiny_recipe.distill.teachers or ()
+    fed = {teacher: InputSection(size=(32, 32))}
+    plan = _plan(tiny_recipe, store, str(teacher), losses={"kd": 1.0, loss: 1.0}, teacher_input=fed)
+    with pytest.raises(UsageError, match="is fed what the student is fed") as raised:
+        try_comparison(plan, store)
+
+    student = "x".join(map(str, plan.parts.preprocess.size))
+    assert (raised.value.got, raised.value.expected) == (f"{student} for losses of {loss}", "32x32")
+
+
 def test_one_that_wants_another_mean_and_deviation_is_fed_so_beside_it(tiny_recipe: Recipe, store: Store) -> None:
     """As the detectors in the first example of docs/detection.md, where both have published weights."""
     (teacher, *_) = tiny_recipe.distill.teachers or ()
@@ -91,7 +105,7 @@ def test_one_that_wants_another_mean_and_deviation_is_fed_so_beside_it(tiny_reci
         for name in ("ssdlite320_mobilenet_v3_large", "retinanet_resnet50_fpn_v2")
     )
     plan = _plan(tiny_recipe, store, str(teacher), losses={"attention": 1.0})
-    plan = replace(plan.fed(student), teachers=(replace(plan.teachers[0], preprocess=other),))
+    plan = replace(plan.fed(student), teachers=(replace(plan.teachers[0], preprocess=other.at(student.size)),))
     _see_the_same(plan)
 
     change = plan.renormalising(plan.teachers[0])

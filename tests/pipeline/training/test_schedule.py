@@ -8,10 +8,13 @@ import sys
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from torch import nn
 
+from pipeline.training.optimizer import optimizer_of
 from pipeline.training.schedule import Schedule
 
 _POSITIVE = st.floats(min_value=1e-6, max_value=1e3)
@@ -112,3 +115,32 @@ def test_steps_fall_to_a_tenth_at_half_and_at_three_quarters() -> None:
 def test_a_constant_rate_stays_at_its_peak() -> None:
     rate = Schedule(curve="constant", warmup=0.1).rate_at(100)
     assert {rate(step) for step in range(10, 100)} == {1.0}
+
+
+@pytest.mark.parametrize(("epochs", "views"), [(1, 1), (3, 3), (8, 4), (20, 10), (40, 16), (100, 16)])
+def test_a_longer_training_asks_teachers_about_more_views(epochs: int, views: int) -> None:
+    assert Schedule(epochs=epochs).asked_views == views
+    assert Schedule(epochs=epochs, views=2).asked_views == 2
+    assert Schedule(epochs=epochs, augment=()).asked_views == 1
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("adamw", 1e-3), ("sgd", 0.03)])
+def test_a_training_leaves_most_of_weights_that_get_no_gradient(optimizer: str, rate: float) -> None:
+    """A few epochs of a small data set by each optimiser's own decay."""
+    layer = nn.Linear(4, 4)
+    before = layer.weight.detach().clone()
+    schedule = Schedule.model_validate({"optimizer": optimizer, "learning_rate": rate})
+    steps, wrapped = 360, optimizer_of(layer, schedule)
+    rate_of = schedule.rate_at(steps)
+    for step in range(steps):
+        for group in wrapped.param_groups:
+            group["lr"] = rate * rate_of(step)
+        layer.weight.grad = torch.zeros_like(layer.weight)
+        wrapped.step()
+    assert float(layer.weight.detach().norm() / before.norm()) > 0.9
+
+
+def test_a_decay_that_is_part_of_the_gradient_is_a_small_one_unless_said_otherwise() -> None:
+    assert [Schedule.model_validate({"optimizer": one}).decay for one in ("adamw", "adam", "sgd")] == [0.05, 5e-4, 5e-4]
+    assert Schedule(optimizer="sgd", weight_decay=0.1).decay == 0.1
+    assert Schedule(optimizer="sgd", weight_decay=0.0).decay == 0.0

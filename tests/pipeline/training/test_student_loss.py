@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,8 @@ from pipeline.tasks.distillation.kept_logits import kept_logits
 from pipeline.tasks.distillation.teaching import Teaching
 from pipeline.training.cached_answers import TeacherAnswers
 from pipeline.training.images import Batch, TrainingImages
+from pipeline.training.loop import _Step
+from pipeline.training.schedule import Schedule
 from pipeline.training.student_loss import TaughtLoss
 
 if TYPE_CHECKING:
@@ -84,6 +87,40 @@ def test_losses_add_up_with_their_weights(
     alone = {name: _loss(answers, images, weight=1.0, losses={name: 1.0})(outputs, batch) for name in ("kd", "dist")}
     both = _loss(answers, images, weight=1.0, losses={"kd": 0.5, "dist": 2.0})(outputs, batch)
     torch.testing.assert_close(both, 0.5 * alone["kd"] + 2.0 * alone["dist"])
+
+
+def test_what_is_inside_the_networks_is_compared_once_however_many_heads_answer(
+    answers: list[TeacherAnswers], images: TrainingImages, batch: Batch
+) -> None:
+    """As of GoogLeNet and Inception, whose auxiliary classifiers answer too while they are trained."""
+    asked = []
+
+    class Inside(nn.Module):
+        def forward(self, seen: Batch) -> torch.Tensor:
+            asked.append(seen)
+            return torch.tensor(10.0)
+
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(768, 3)
+
+        def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            said = self.head(inputs.flatten(1))
+            return said, said, said
+
+    def value(inside: Any) -> torch.Tensor:  # noqa: ANN401 - in place of InsideLosses
+        teaching = Teaching(weight=0.5)
+        loss = TaughtLoss(
+            _TASK, nn.Sequential(nn.Flatten(), nn.Linear(768, 3)), images, answers, teaching, inside=inside
+        )
+        whole: Any = SimpleNamespace(batch=batch)
+        found: torch.Tensor = _Step(network, images.answers, loss, Schedule(auxiliary_weight=0.3))(whole)
+        return found
+
+    network = Heads().train()
+    torch.testing.assert_close(value(Inside()), value(None) + 0.5 * 10.0)
+    assert asked == [batch]
 
 
 def test_the_student_learns(
