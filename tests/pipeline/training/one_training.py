@@ -1,9 +1,10 @@
 """A training as a program of its own, for tests that kill it or start it several times at once.
 
 ``python one_training.py JOB``, where JOB is a JSON file: ``schedule``, ``out`` (what is left: weights and curve),
-``kept`` (folder or null), ``images`` (how many), ``dies`` (rank and step at which that process kills itself, or null),
-``diverges`` (rank and step of a loss that is no number there, though its gradient is one; or null). Beside what is left
-lies what was drawn in the last step after its dropout.
+``kept`` (folder or null), ``every_s`` (how often the state is left within an epoch, or null), ``images`` (how many),
+``dies`` (rank and step at which that process kills itself, or null), ``diverges`` (rank and step of a loss that is no
+number there, though its gradient is one; or null). Beside what is left lies what was drawn in the last step after its
+dropout.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pipeline.errors import EdgewrightError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.tasks.classification import Classification
+from pipeline.training import checkpoint
 from pipeline.training.images import Batch, TrainingImages
 from pipeline.training.loop import train
 from pipeline.training.ranks import Ranks
@@ -69,6 +71,8 @@ def main(job: dict[str, object]) -> None:
         drawn[0] = torch.rand(1).item()
         return nn.functional.cross_entropy(outputs, batch.labels)
 
+    if job["every_s"] is not None:
+        checkpoint._EVERY_S = float(str(job["every_s"]))
     network = _network()
     try:
         epochs = train(

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.training.tensor_file import read_tensors
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 _PROGRAM = Path(__file__).with_name("one_training.py")
@@ -21,7 +23,15 @@ _PROGRAM = Path(__file__).with_name("one_training.py")
 
 def _job(folder: Path, name: str, schedule: dict[str, Any], **fields: Any) -> Path:  # noqa: ANN401 - JSON
     folder.mkdir(exist_ok=True)
-    value = {"out": str(folder / name), "kept": None, "images": 512, "dies": None, "diverges": None, **fields}
+    value = {
+        "out": str(folder / name),
+        "kept": None,
+        "every_s": None,
+        "images": 512,
+        "dies": None,
+        "diverges": None,
+        **fields,
+    }
     value["schedule"] = schedule
     path = folder / f"{name}.job"
     path.write_text(json.dumps(value), encoding="utf-8")
@@ -34,6 +44,12 @@ def _alone(job: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(_PROGRAM), str(job)], stdout=subprocess.PIPE, text=True, env=environment
     )
+
+
+def _steps_left(kept: Path) -> int:
+    """How many steps the checkpoint knows of, 0 where there is none yet."""
+    states = [json.loads(read_tensors(file)[1]["state"]) for file in kept.glob("*.safetensors")]
+    return int(states[0]["steps"]) if states else 0
 
 
 def _run_alone(job: Path) -> None:
@@ -64,15 +80,17 @@ def test_a_training_killed_ten_times_ends_with_the_same_bits(tmp_path: Path, fie
     lasts = time.perf_counter() - start
     kept = tmp_path / "kept"
     kept.mkdir()
-    killed = _job(tmp_path, "killed", schedule, kept=str(kept))
-    moments = random.Random(0)
+    killed = _job(tmp_path, "killed", schedule, kept=str(kept), every_s=0.02)
+    moments, found = random.Random(0), []
     for _ in range(10):
         with _alone(killed) as process:
             assert process.stdout is not None
             process.stdout.readline()  # it trains
             time.sleep(moments.uniform(0, lasts / 10))
             process.send_signal(signal.SIGKILL)
-    assert any(kept.iterdir())
+        found.append(_steps_left(kept))
+    assert found == sorted(found)  # what was done is not lost
+    assert any(steps % 32 for steps in found)  # an epoch has 32: some were killed within one
     _run_alone(killed)
     assert _left(killed) == _left(whole)
 
