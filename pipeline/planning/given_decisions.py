@@ -6,6 +6,7 @@ goal leaves and which target is fastest. All else follows from recipe, data, ver
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -60,15 +61,27 @@ class Decisions:
         self._same("calibration", sha256, self.calibration)
         return self.int8
 
-    def about_network(self, sha256: str) -> GoalPlan:
+    def about_network(self, sha256: str, asked: Mapping[str, str]) -> GoalPlan:
         """The plan for the goal, for that network.
 
+        Args:
+            sha256: Of the network.
+            asked: Key of the recipe to what it says of the goal.
+
         Raises:
-            UsageError: when no goal was planned for.
+            UsageError: when no goal was planned for, or another one.
             ParityError: when it was made about another network.
         """
         if self.goal is None:
             raise UsageError("the run of this file had no goal", where=str(self.file), fix="leave --goal out")
+        if dict(asked) != self.goal.networks.asked:
+            raise UsageError(
+                "the run of this file had another goal",
+                where=str(self.file),
+                got=_goal_told(asked),
+                expected=_goal_told(self.goal.networks.asked),
+                fix="ask for that goal",
+            )
         self._same("network", sha256, str(self.network))
         return self.goal
 
@@ -110,6 +123,10 @@ def read_decisions(file: Path) -> Decisions:
             got=first_line(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {first_line(error)}",
             expected=f"the {DECISIONS} that an earlier run left among its results",
         ) from error
+
+
+def _goal_told(asked: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in asked.items())
 
 
 def _check_schema(schema: object) -> None:

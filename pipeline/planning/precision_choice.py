@@ -49,6 +49,8 @@ def choose_precision(
 ) -> Choice:
     """INT8 where it holds the accuracy limit and is the fastest on this target; else 16-bit floats; else float.
 
+    INT8 that is not the fastest is taken where a size in bytes is asked for that it alone holds.
+
     Args:
         asked: The recipe's ``build.precision``; anything but ``auto`` is obeyed.
         floats: The float graph on the target.
@@ -78,6 +80,9 @@ def choose_precision(
             least, precision, fallback = half.ratio.ratio, half.precision, f"{half.precision} is shipped"
     if limit.holds(floats, int8) and ratio.ratio < least:
         return Choice(precision="int8", reason=figures)
+    others = half.measured if half is not None and precision == half.precision else floats
+    if limit.holds(floats, int8) and int8.size_bytes <= goal.most_bytes < others.size_bytes:
+        return Choice(precision="int8", reason=f"{figures}; {precision} is larger than goal.size={goal.size}")
     asked_were = f"at most {points(goal.max_accuracy_drop)} lost, {agreeing}and faster than {precision}"
     if "int8" in goal.require:
         raise AccuracyError(

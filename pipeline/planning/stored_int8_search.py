@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
@@ -28,7 +29,7 @@ _VERSION = 9
 
 
 def decision_components(plan: Plan, target: Target, calibration: Artifact) -> dict[str, Json]:
-    """Everything that a decision depends on; what a goal says of the network itself is none of it."""
+    """Everything that a decision depends on; of what a goal says of the network itself a size in bytes alone is."""
     sections, goal = ("export", "build", "measure"), plan.recipe.goal
     found = search_components(plan, target, calibration, sections=sections, splits=("calibration", "test"))
     # With the defaults of all else, since so it is written in stores.
@@ -36,6 +37,7 @@ def decision_components(plan: Plan, target: Target, calibration: Artifact) -> di
         max_accuracy_drop=goal.max_accuracy_drop,
         min_agreement=goal.min_agreement,
         require=tuple(one for one in goal.require if one == "int8"),
+        size=goal.size if isfinite(goal.most_bytes) else None,
     )
     return {"stage": SEARCH, "version": _VERSION, **found, "goal": of_goal.model_dump(mode="json")}
 

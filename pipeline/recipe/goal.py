@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -140,6 +141,12 @@ class GoalSection(BaseModel):
         """What the network may cost; empty where nothing was said."""
         asked = {quantity: getattr(self, quantity) for quantity in QUANTITIES}
         return tuple(_budget(quantity, text) for quantity, text in asked.items() if text is not None)
+
+    @property
+    def most_bytes(self) -> float:
+        """What is loaded may be so large; infinite where no size in bytes was said."""
+        sizes = [one.most for one in self.budgets() if one.quantity == "size" and not one.relative]
+        return min(sizes, default=math.inf)
 
 
 def asks_for_fewer_pixels(goal: GoalSection) -> bool:

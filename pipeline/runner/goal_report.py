@@ -166,7 +166,7 @@ def with_goal(report: Report, plan: GoalPlan | None, chain: Chain, shipped: Outc
     networks = plan.networks
     if plan.target == report.target:  # figures of another target stand for themselves
         networks = _with_shipped(networks, report.goal, chain, shipped)
-    choices = (*([plan.ways] if plan.ways else []), networks, *report.choices)
+    choices = (*(one for one in (plan.before, plan.ways) if one), networks, *report.choices)
     stages = report.stages
     if report.stage("prune") is None:
         metric = stages[0].accuracy.metric

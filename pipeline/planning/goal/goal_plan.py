@@ -22,6 +22,8 @@ class GoalPlan:
         target: On which everything was measured.
         precision: In which.
         networks: Among which networks, the unpruned one first.
+        before: Among which networks first, in another precision than what was left then was fastest in; None where it
+            was planned once.
         ways: Among which input sizes and blocks left out, each with as many channels as the goal then leaves; None
             where there was one way only.
     """
@@ -33,3 +35,4 @@ class GoalPlan:
     precision: Precision
     networks: MeasuredChoice
     ways: MeasuredChoice | None = None
+    before: MeasuredChoice | None = None

@@ -109,10 +109,15 @@ class GoalSearch:
             # what is measured may hold a budget and what is predicted not: then it is corrected on the way
             return self._corrected(self._recoveries.best(ways) if ways else best, ticker)
 
-    def ratio_in(self, precision: Precision, plan: GoalPlan) -> TimeRatio:
-        """The time in another precision of the network that a plan of this search took, over its time in this one."""
+    def times_over_float(self, plan: GoalPlan, *, halves: bool) -> dict[Precision, TimeRatio]:
+        """The times in each precision that may ship of the network that a plan of this search took.
+
+        Args:
+            plan: What it found.
+            halves: Whether 16-bit floats may ship.
+        """
         taken = next(one for one in self._networks.every if one.label == plan.networks.chosen)
-        return self._networks.ratio_in(precision, taken)
+        return self._networks.times_over_float(taken, halves=halves)
 
     def _without(self, gone: tuple[str, ...]) -> Outline:
         return read_outline(self._chain, self._networks.without_blocks(gone), gone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from exporters.target import HALVES
@@ -18,7 +19,7 @@ from pipeline.planning.time_ratio import TimeRatio, kept_time_ratio
 from pipeline.planning.trials import Trials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from exporters.target import Precision, Target
     from pipeline.artifact import Artifact, Json
@@ -34,10 +35,12 @@ __all__ = [
     "absolute_value",
     "doubt_of_latency",
     "engine_in",
+    "fastest",
     "nothing_is_measured",
     "on_few_images",
     "planned_precision",
     "quickly_calibrated",
+    "times_over_float",
 ]
 
 _CALIBRATED_ON = 64
@@ -173,11 +176,11 @@ class MeasuredNetworks:
         stage = CutNetwork(channels={}, blocks=gone, importance=section.importance, keep=section.keep)
         return self._chain.execute(stage, {ArtifactKind.NETWORK: self._network}).artifact
 
-    def ratio_in(self, precision: Precision, network: MeasuredNetwork) -> TimeRatio:
-        """The time of a network in another precision over its time in the one that is planned in."""
+    def times_over_float(self, network: MeasuredNetwork, *, halves: bool) -> dict[Precision, TimeRatio]:
+        """The times of a network in each precision that may ship; as :func:`times_over_float`."""
         chain, cut = self._cut(network.outline, network.kept)
-        other, own = (self._engine(chain, cut, network.outline, one) for one in (precision, self.precision))
-        return kept_time_ratio(chain, other, own, self._target.distributions)
+        made = partial(self._engine, chain, cut, network.outline)
+        return times_over_float(chain, self._target, made, halves=halves)
 
     def _cut(self, outline: Outline, kept: Mapping[str, int]) -> tuple[Chain, Artifact]:
         """A network with so many channels left, and the chain that feeds it images of its size."""
@@ -253,19 +256,42 @@ def planned_precision(chain: Chain, target: Target, network: Artifact, *, halves
     may_be_int8 = "int8" in target.precisions
     if nothing_is_measured(chain, target) or (may_be_int8 and "int8" in recipe.goal.require):
         return "int8" if may_be_int8 else "float"
-    engines: dict[Precision, Artifact] = {"int8": engine_in(chain, target, network, "int8")} if may_be_int8 else {}
+    return fastest(times_over_float(chain, target, partial(engine_in, chain, target, network), halves=halves))
+
+
+def times_over_float(
+    chain: Chain, target: Target, made: Callable[[Precision], Artifact], *, halves: bool
+) -> dict[Precision, TimeRatio]:
+    """The times of a network in each precision that may ship over its time in float, which is the first of them.
+
+    A comparison during which something disturbed the machine is made once more.
+
+    Args:
+        chain: What is run.
+        target: Where.
+        made: From a precision to the network's engine.
+        halves: Whether 16-bit floats may ship.
+    """
+    engines: dict[Precision, Artifact] = {"int8": made("int8")} if "int8" in target.precisions else {}
     for half in (half for half in HALVES if halves and half in target.precisions):
         # a network may have values that 16 bits do not hold
         with suppress(ParityError):
-            engines[half] = engine_in(chain, target, network, half)
+            engines[half] = made(half)
+    found: dict[Precision, TimeRatio] = {"float": TimeRatio(ratio=1.0, low=1.0, high=1.0)}
     if not engines:
-        return "float"
-    floats = engine_in(chain, target, network, "float")
-    ratios = {
-        one: kept_time_ratio(chain, engine, floats, target.distributions).ratio for one, engine in engines.items()
-    }
-    fastest = min(ratios, key=lambda one: ratios[one])
-    return fastest if ratios[fastest] < 1 else "float"
+        return found
+    floats = made("float")
+    for precision, engine in engines.items():
+        ratio = kept_time_ratio(chain, engine, floats, target.distributions)
+        if ratio.unfit:
+            ratio = kept_time_ratio(chain, engine, floats, target.distributions)
+        found[precision] = ratio
+    return found
+
+
+def fastest(times: Mapping[Precision, TimeRatio]) -> Precision:
+    """The precision that takes least; float where another one takes as long."""
+    return min(times, key=lambda one: times[one].ratio)
 
 
 def on_few_images(chain: Chain) -> Chain:

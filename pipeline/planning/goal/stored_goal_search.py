@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.environment import versions
+from pipeline.planning.goal.budgets import Budgets
 from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.goal.shipped_precision import searched_plan
 from pipeline.planning.stored_search import once, search_components
@@ -98,6 +99,6 @@ def plan_for_goal(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
             the precision that is planned for.
     """
     if chain.given is not None:
-        return chain.given.about_network(network.sha256)
+        return chain.given.about_network(network.sha256, Budgets(chain.plan.recipe.goal.budgets()).asked)
     components = goal_components(chain.plan, target, network)
     return once(GoalPlan, components, chain.store, lambda: searched_plan(chain, target, network))

@@ -54,6 +54,19 @@ def _chosen(
     return choose_precision(asked, _measured(*floats), _measured(*int8), _limit(**goal), ratio=ratio)
 
 
+def test_int8_that_alone_holds_a_size_in_bytes_is_shipped_though_it_is_slower() -> None:
+    def chosen(float_bytes: int, int8_bytes: int, hits: int = 950) -> Choice:
+        floats = replace(_measured(950, 10), size_bytes=float_bytes)
+        int8 = replace(_measured(hits, 12), size_bytes=int8_bytes)
+        return choose_precision("auto", floats, int8, _limit(size="2MB"), ratio=_timed(1.2))
+
+    found = chosen(4_000_000, 1_000_000)
+    assert (found.precision, found.reason.rpartition("; ")[2]) == ("int8", "float is larger than goal.size=2MB")
+    assert chosen(2_000_000, 500_000).precision == "float"
+    assert chosen(9_000_000, 2_500_000).precision == "float"
+    assert chosen(4_000_000, 1_000_000, hits=900).precision == "float"
+
+
 def test_int8_that_holds_the_limit_and_is_faster_is_shipped() -> None:
     assert _chosen(int8=(945, 4)) == Choice(
         precision="int8",

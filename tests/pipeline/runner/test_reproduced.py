@@ -31,7 +31,7 @@ _GOAL = GoalPlan(
     channels={"stem.0": 8},
     target="ort-cpu",
     precision="int8",
-    networks=Trials("networks", {}).choice("plan 1", "half of the channels"),
+    networks=Trials("networks", {"goal.latency": "0.5x"}).choice("plan 1", "half of the channels"),
 )
 _CHOSEN = Decisions(
     target="ort-cpu",
@@ -71,10 +71,10 @@ def test_another_file_is_refused(tmp_path: Path, content: str) -> None:
 
 def test_what_was_chosen_about_something_else_is_refused() -> None:
     assert _CHOSEN.about_calibration("a" * 64) == _CHOSEN.int8
-    assert _CHOSEN.about_network("b" * 64) == _GOAL
+    assert _CHOSEN.about_network("b" * 64, {"goal.latency": "0.5x"}) == _GOAL
     for ask, what in (
         (_CHOSEN.about_calibration, "calibration"),
-        (_CHOSEN.about_network, "network"),
+        (lambda sha256: _CHOSEN.about_network(sha256, {"goal.latency": "0.5x"}), "network"),
         (_CHOSEN.refuse_another, "bundle"),
     ):
         with pytest.raises(ParityError, match=f"another {what}") as raised:
@@ -84,7 +84,13 @@ def test_what_was_chosen_about_something_else_is_refused() -> None:
 
 def test_a_goal_that_the_earlier_run_had_not_is_refused() -> None:
     with pytest.raises(UsageError, match="had no goal"):
-        replace(_CHOSEN, network=None, goal=None).about_network("b" * 64)
+        replace(_CHOSEN, network=None, goal=None).about_network("b" * 64, {"goal.latency": "0.5x"})
+
+
+def test_another_goal_than_the_earlier_run_had_is_refused() -> None:
+    with pytest.raises(UsageError, match="had another goal") as raised:
+        _CHOSEN.about_network("b" * 64, {"goal.latency": "0.3x"})
+    assert (raised.value.got, raised.value.expected) == ("goal.latency=0.3x", "goal.latency=0.5x")
 
 
 @pytest.mark.parametrize("targets", [("auto",), ("ort-cpu",)])

@@ -41,10 +41,10 @@ def _chain(precision: str = "auto", reason: str | None = None, **goal: Any) -> A
 
 
 class _Search:
-    """Plans whatever it is made in; in float that may not be possible, in 16-bit floats there may be no room."""
+    """Plans in whatever precision; in some that may not be possible, in 16-bit floats there may be no room."""
 
-    ratios: Mapping[tuple[str, str], float] = {}
-    impossible: str = ""
+    times: Mapping[str, Mapping[Precision, float]] = {}
+    impossible: tuple[str, ...] = ()
     does_not_hold: str = ""
 
     def __init__(self, _chain: object, _target: object, _network: object, precision: Precision) -> None:
@@ -53,23 +53,28 @@ class _Search:
     def run(self) -> GoalPlan:
         if self.precision == self.does_not_hold:
             raise ParityError("a test", got="more", expected="less", fix="none")
-        if self.precision == self.impossible:
-            raise GoalError("a test", got="2x", expected="0.5x", fix="none")
-        trials = Trials("networks", {})
+        if self.precision in self.impossible:
+            raise GoalError(f"a test in {self.precision}", got="2x", expected="0.5x", fix="none")
+        trials = Trials(f"networks in {self.precision}", {})
         trials.note("plan 1", "taken")
         choice = trials.choice("plan 1", "chosen by measurement")
         return GoalPlan(size=None, channels={}, target="ort-cpu", precision=self.precision, networks=choice)
 
-    def ratio_in(self, precision: Precision, plan: GoalPlan) -> TimeRatio:
+    def times_over_float(self, plan: GoalPlan, *, halves: bool) -> dict[Precision, TimeRatio]:
         assert plan.precision == self.precision
-        ratio = self.ratios[self.precision, precision]
-        return TimeRatio(ratio=ratio, low=ratio, high=ratio)
+        found = self.times[self.precision].items()
+        told = {one: TimeRatio(ratio=ratio, low=ratio, high=ratio) for one, ratio in found if halves or one != "fp16"}
+        return {"float": TimeRatio(ratio=1.0, low=1.0, high=1.0), **told}
 
 
 def _searched(
-    monkeypatch: pytest.MonkeyPatch, chain: Chain, first: Precision, ratios: Mapping[tuple[str, str], float], **of: str
+    monkeypatch: pytest.MonkeyPatch,
+    chain: Chain,
+    first: Precision,
+    times: Mapping[str, Mapping[Precision, float]],
+    **of: Any,  # noqa: ANN401 - attributes of the search
 ) -> GoalPlan:
-    monkeypatch.setattr(_Search, "ratios", ratios)
+    monkeypatch.setattr(_Search, "times", times)
     for name, value in of.items():
         monkeypatch.setattr(_Search, name, value)
     monkeypatch.setattr(module, "GoalSearch", _Search)
@@ -77,31 +82,72 @@ def _searched(
     return searched_plan(chain, _ANY, _ANY)
 
 
+def test_what_is_faster_in_int8_when_it_is_cut_is_planned_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _searched(monkeypatch, _chain(), "float", {"float": {"int8": 1.1}}).precision == "float"
+    times: dict[str, dict[Precision, float]] = {"float": {"int8": 0.9}, "int8": {"int8": 0.9}}
+    assert _searched(monkeypatch, _chain(), "float", times).precision == "int8"
+
+
 @pytest.mark.parametrize("first", ["int8", "bf16"])
 def test_what_is_faster_in_float_when_it_is_cut_is_planned_in_float(
     monkeypatch: pytest.MonkeyPatch, first: Precision
 ) -> None:
-    plan = _searched(monkeypatch, _chain(), first, {(first, "float"): 0.8, ("float", first): 1.1})
+    plan = _searched(monkeypatch, _chain(), first, {first: {first: 1.25}, "float": {first: 1.1}})
     assert plan.precision == "float"
-    told = f"; planned in float, since what a plan in {first} leaves takes 0.80x its time in float"
-    assert plan.networks.reason.endswith(told)
+    told = f"; planned in float, since of what a plan in {first} leaves {first} takes 1.25x the time of float"
+    assert told in plan.networks.reason
+    assert plan.before is not None
+    assert (plan.before.among, plan.networks.among) == (f"networks in {first}", "networks in float")
+
+
+def test_what_is_faster_in_16_bit_floats_when_it_is_cut_is_planned_in_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    times: dict[str, dict[Precision, float]] = {
+        "int8": {"int8": 1.1, "fp16": 0.8},
+        "fp16": {"int8": 0.9, "fp16": 0.7},
+    }
+    plan = _searched(monkeypatch, _chain(), "int8", times)
+    assert plan.precision == "fp16"
+    assert "int8 takes 1.10x the time of float" in plan.networks.reason
+    assert "and fp16 takes 0.80x the time of float" in plan.networks.reason
 
 
 def test_what_is_no_faster_in_float_stays_as_it_was_planned(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = _searched(monkeypatch, _chain(), "int8", {("int8", "float"): 0.98})
-    assert (plan.precision, plan.networks.reason) == ("int8", "chosen by measurement")
+    plan = _searched(monkeypatch, _chain(), "int8", {"int8": {"int8": 1.02}})
+    assert (plan.precision, plan.networks.reason, plan.before) == ("int8", "chosen by measurement", None)
 
 
 def test_a_plan_in_float_that_would_not_ship_in_float_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = _searched(monkeypatch, _chain(), "int8", {("int8", "float"): 0.8, ("float", "int8"): 0.9})
+    plan = _searched(monkeypatch, _chain(), "int8", {"int8": {"int8": 1.2}, "float": {"int8": 0.9}})
     assert plan.precision == "int8"
-    assert plan.networks.reason.endswith("in float, and what a plan in float leaves 0.90x in int8")
+    told = "and of what a plan in float leaves int8 takes 0.90x the time of float, 0.90x to 0.90x side by side"
+    assert plan.networks.reason.endswith(told)
 
 
 def test_where_float_cannot_hold_the_goal_the_plan_stays_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = _searched(monkeypatch, _chain(), "int8", {("int8", "float"): 0.8}, impossible="float")
+    plan = _searched(monkeypatch, _chain(), "int8", {"int8": {"int8": 1.2}}, impossible=("float",))
     assert plan.precision == "int8"
-    assert plan.networks.reason.endswith("in float, in which the goal cannot be held: 2x")
+    assert plan.networks.reason.endswith("and in float it cannot be held: 2x")
+
+
+def test_what_int8_cannot_hold_float_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = _searched(monkeypatch, _chain(), "int8", {}, impossible=("int8",))
+    assert plan.precision == "float"
+    assert plan.networks.reason.endswith("; planned in float, since in int8 it cannot be held: 2x")
+
+
+@pytest.mark.parametrize(
+    ("chain", "first", "impossible"),
+    [
+        (_chain(), "int8", ("int8", "float")),
+        (_chain("int8"), "int8", ("int8",)),
+        (_chain(latency=None, size="2MB"), "int8", ("int8",)),
+    ],
+)
+def test_what_cannot_be_held_is_refused_in_what_it_was_planned_in_first(
+    monkeypatch: pytest.MonkeyPatch, chain: Chain, first: Precision, impossible: tuple[str, ...]
+) -> None:
+    with pytest.raises(GoalError, match=f"a test in {first}"):
+        _searched(monkeypatch, chain, first, {}, impossible=impossible)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +156,8 @@ def test_where_float_cannot_hold_the_goal_the_plan_stays_and_says_so(monkeypatch
         (_chain("int8"), "int8"),
         (_chain(require=["int8"]), "int8"),
         (_chain(latency=None, macs="0.5x"), "int8"),
+        (_chain(latency=None, size="2MB"), "int8"),
         (_chain(reason="a test"), "int8"),
-        (_chain(), "float"),
     ],
 )
 def test_a_precision_that_is_settled_is_not_compared(
@@ -121,7 +167,7 @@ def test_a_precision_that_is_settled_is_not_compared(
 
 
 def test_what_16_bit_floats_do_not_hold_on_the_way_is_planned_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = _searched(monkeypatch, _chain(), "fp16", {("int8", "float"): 1.5}, does_not_hold="fp16")
+    plan = _searched(monkeypatch, _chain(), "fp16", {"int8": {"int8": 0.7, "fp16": 0.5}}, does_not_hold="fp16")
     assert plan.precision == "int8"
 
 
