@@ -21,9 +21,13 @@ def imbalance(dataset: Dataset, stage: str) -> str | None:
         dataset: Whose training images are counted.
         stage: Which learns from them.
     """
-    counts = Counter(label for sample in dataset.train for label in set(sample.classes))
-    if not counts:
+    counts = Counter(label for sample in dataset.train for label in set(sample.learned_classes))
+    if not dataset.train:
         return None
+    if not counts:
+        return (
+            f"none of {len(dataset.train)} training images shows an object: a detector that is trained here learns none"
+        )
     lacking = [name for label, name in enumerate(dataset.classes) if label not in counts]
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""

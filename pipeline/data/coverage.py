@@ -18,7 +18,7 @@ def unscored(dataset: Dataset) -> str | None:
         return (
             f"{dataset.classes[0]!r} is the only class: whatever a network answers is right, its accuracy says nothing"
         )
-    scored = {label for sample in dataset.test for label in sample.classes}
+    scored = {label for sample in dataset.test for label in sample.scored_classes}
     lacking = [repr(name) for label, name in enumerate(dataset.classes) if label not in scored]
     if not lacking:
         return None

@@ -14,10 +14,11 @@ from pipeline.errors import DataError
 from pipeline.image_input import IMAGE_FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pipeline.artifact import Json
+    from pipeline.data.boxes import Box
     from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array
 
@@ -61,6 +62,21 @@ class Sample:
     def classes(self) -> tuple[int, ...]:
         """The class of everything that is known of the image, as indices into the data set's."""
         return (self.label,) if isinstance(self.label, int) else tuple(box.label for box in self.label.boxes)
+
+    @property
+    def learned_classes(self) -> tuple[int, ...]:
+        """The same without crowds, which nobody is trained on."""
+        return self._classes_of(lambda box: not box.crowd)
+
+    @property
+    def scored_classes(self) -> tuple[int, ...]:
+        """The same of what has to be found."""
+        return self._classes_of(lambda box: box.counts)
+
+    def _classes_of(self, taken: Callable[[Box], bool]) -> tuple[int, ...]:
+        if isinstance(self.label, int):
+            return (self.label,)
+        return tuple(box.label for box in self.label.boxes if taken(box))
 
     @property
     def counts(self) -> bool:

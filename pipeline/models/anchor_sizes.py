@@ -26,7 +26,7 @@ def scale_anchors(network: nn.Module, factor: float) -> None:
         factor: Of their sides.
     """
     for generator in _generators(network).values():
-        _resize(generator, tuple(tuple(side * factor for side in level) for level in generator.sizes))
+        _resize(network, generator, tuple(tuple(side * factor for side in level) for level in generator.sizes))
 
 
 def recorded_anchors(network: nn.Module) -> dict[str, Json]:
@@ -56,7 +56,7 @@ def set_anchors(network: nn.Module, recorded: Mapping[str, Any], where: str) -> 
                 got=str(sizes),
                 expected=f"levels of {known}",
             )
-        _resize(there[name], tuple(map(tuple, sizes)))
+        _resize(network, there[name], tuple(map(tuple, sizes)))
 
 
 def _generators(network: nn.Module) -> dict[str, Any]:
@@ -65,7 +65,21 @@ def _generators(network: nn.Module) -> dict[str, Any]:
     return {name: module for name, module in network.named_modules() if isinstance(module, AnchorGenerator)}
 
 
-def _resize(generator: Any, sizes: tuple[tuple[float, ...], ...]) -> None:  # noqa: ANN401 - torchvision has no types
+def _resize(
+    network: nn.Module,
+    generator: Any,  # noqa: ANN401 - torchvision has no types
+    sizes: tuple[tuple[float, ...], ...],
+) -> None:
+    """Give a generator other sides.
+
+    FCOS's tell how large an object each level finds, and how far from an object's middle a place learns of it. Places
+    stay as far apart as they were: so that small objects have one, that reach stays as it is in pixels.
+    """
+    from torchvision.models.detection import FCOS
+
+    for module in network.modules():
+        if isinstance(module, FCOS):
+            module.center_sampling_radius *= generator.sizes[0][0] / sizes[0][0]
     generator.sizes = sizes
     levels = zip(sizes, generator.aspect_ratios, strict=True)
     generator.cell_anchors = [generator.generate_anchors(level, ratios) for level, ratios in levels]

@@ -22,7 +22,7 @@ from pipeline.data.scan import images_below, links_within, read_lines
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline.data.boxed.annotated import Problems
 
@@ -58,8 +58,20 @@ def read_yolo(root: Path, problems: Problems) -> Annotations:
         )
     reader = _Reader(root, len(classes), _values_with_keypoints(told), problems)
     parts = {part: [image for place in found for image in reader.images(place)] for part, found in places.items()}
+    problems.notes += _without_texts(root, parts)
     problems.notes += not_named(root, places, {image.path.parent for images in parts.values() for image in images})
     return Annotations(root, classes, parts, problems)
+
+
+def _without_texts(root: Path, parts: Mapping[str, Sequence[AnnotatedImage]]) -> Iterator[str]:
+    """Of each part how many images have no text: whoever means that they show nothing may have lost some."""
+    for part, images in parts.items():
+        lacking = [image.where for image in images if not is_file(root / image.where)]
+        if lacking:
+            yield (
+                f"{len(lacking)} of {len(images)} images of {part} have no text and are taken to show nothing "
+                f"(first: {lacking[0]})"
+            )
 
 
 def _values_with_keypoints(told: dict[str, Any]) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.data.balance import imbalance
+from pipeline.data.boxes import Box, Objects
 from pipeline.data.dataset import Dataset, Sample
 
 
@@ -36,3 +37,15 @@ def test_a_class_without_images_is_named() -> None:
     told = imbalance(_dataset(12, 0, 10, 0), "distill")
     assert told is not None
     assert "'class 1' and 1 more" in told
+
+
+def test_what_nobody_is_trained_on_is_no_image_of_its_class() -> None:
+    def dataset(*boxes: Box) -> Dataset:
+        train = (Sample(path=Path("x"), name="0", label=Objects(size=(8, 8), boxes=boxes), sha256=""),)
+        return Dataset(name="made", classes=("cat", "dog"), train=train, calibration=(), test=())
+
+    cat, dogs = Box(0, 0, 0, 4, 4), Box(1, 0, 0, 4, 4, crowd=True)
+    assert "no training images of class 'dog'" in str(imbalance(dataset(cat, dogs), "prune"))
+    assert imbalance(dataset(cat, Box(1, 0, 0, 4, 4, difficult=True)), "prune") is None
+    for boxes in ((), (dogs,)):
+        assert "none of 1 training images shows an object" in str(imbalance(dataset(*boxes), "prune"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.data.boxes import Box, Objects
 from pipeline.data.coverage import unscored
 from pipeline.data.dataset import Dataset, Sample
 
@@ -30,3 +31,10 @@ def test_of_many_such_classes_three_are_named() -> None:
 
 def test_a_single_class_says_nothing() -> None:
     assert "'c0' is the only class: whatever a network answers is right" in str(unscored(_dataset(1, {0})))
+
+
+def test_what_does_not_have_to_be_found_is_not_scored() -> None:
+    boxes = (Box(0, 0, 0, 4, 4), Box(1, 0, 0, 4, 4, difficult=True), Box(2, 0, 0, 4, 4, crowd=True))
+    sample = Sample(path=Path("x"), name="0", label=Objects(size=(8, 8), boxes=boxes), sha256="")
+    dataset = Dataset(name="d", classes=("a", "b", "c"), train=(), calibration=(), test=(sample,))
+    assert "no test images of class 'b', 'c'" in str(unscored(dataset))

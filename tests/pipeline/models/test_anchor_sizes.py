@@ -36,6 +36,21 @@ def test_anchors_shrink_and_a_stored_network_says_so(tmp_path: Path) -> None:
         torch.testing.assert_close(ours, theirs / 2, rtol=0, atol=1.0)  # whole pixels
 
 
+def test_fcos_learns_of_an_object_in_places_as_far_from_its_middle_as_before(tmp_path: Path) -> None:
+    """Its anchors' sides say how far that is, and places do not move: else small objects had none."""
+    source = resolve_model("fcos_resnet50_fpn")
+    network: Any = build_network(source, classes=2)
+
+    def reach(one: Any) -> float:  # noqa: ANN401 - FCOS
+        return float(one.center_sampling_radius * one.anchor_generator.sizes[0][0])
+
+    before = reach(network)
+    scale_anchors(network, 0.3)
+    assert reach(network) == pytest.approx(before)
+    save_network(network, source, tmp_path, classes=2)
+    assert reach(load_network(tmp_path, source)) == pytest.approx(before)
+
+
 @pytest.mark.parametrize("recorded", [{"rpn.nothing": [[8.0]]}, {"rpn.anchor_generator": [[8.0]]}])
 def test_anchors_that_the_builder_does_not_make_are_refused(recorded: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError, match="the builder makes no such anchors"):

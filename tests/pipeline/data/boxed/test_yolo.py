@@ -264,3 +264,14 @@ def test_a_folder_within_that_is_a_link_is_told(tmp_path: Path, opened: Callable
     told = _Told()
     assert len(opened(told=told).test) == 8
     assert any("not followed (first: images/val/linked)" in note for note in told.notes)
+
+
+def test_images_without_a_text_are_counted(opened: Callable[..., Dataset], tmp_path: Path) -> None:
+    opened(told=(told := _Told()))
+    assert not any("no text" in note for note in told.notes)
+    for number in (3, 5):
+        (tmp_path / "pets" / "labels" / "train" / f"{number}.txt").unlink()
+    shutil.rmtree(tmp_path / "cache")
+    opened(told=(told := _Told()))
+    note = "2 of 8 images of train have no text and are taken to show nothing (first: labels/train/3.txt)"
+    assert any(note in one for one in told.notes)
