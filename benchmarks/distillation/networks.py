@@ -10,7 +10,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["resnet8", "resnet14_wide", "resnet20", "vgg_small"]
+__all__ = ["resnet8", "resnet14", "resnet14_wide", "resnet20", "vgg_small"]
 
 
 class Block(nn.Module):
@@ -58,6 +58,11 @@ class ResNet(nn.Module):
 def resnet8(num_classes: int = 10) -> nn.Module:
     """78,000 parameters, 12.5 million multiplications at 32 pixels."""
     return ResNet(1, 16, num_classes)
+
+
+def resnet14(num_classes: int = 10) -> nn.Module:
+    """175,000 parameters, 27 million multiplications at 32 pixels."""
+    return ResNet(2, 16, num_classes)
 
 
 def resnet20(num_classes: int = 10) -> nn.Module:
