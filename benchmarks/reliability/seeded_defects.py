@@ -156,7 +156,7 @@ def _write_job(job: TinyJob) -> TinyJob:
         colour, place, light = name.split("-")
         pixels = generator.integers(0, 60, (20, 24, 3))
         bar = slice(6 * int(place), 6 * int(place) + 6)
-        pixels[:, bar, 0 if colour == "red" else 2] += 90 + 22 * int(light)
+        pixels[:, bar, 0 if colour == "red" else 2] += 90 + 16 * int(light)
         return pixels
 
     names = [f"{colour}-{place}-{light}" for colour in ("blue", "red") for place in range(4) for light in range(4)]

@@ -35,6 +35,8 @@ _UNREAD = 0.2
 """Of it: later a command has been read, on a busy machine too, and says by which signal it ends."""
 _PYTHON_STARTS_S = 0.3
 """Ctrl-C within this meets Python before any code of ours, and shows whatever it was about."""
+_DONE = "  bundle sha256 "
+"""What a deploy prints last: Python takes its handlers away then, and ends."""
 _RESUMABLE = "finished stages are kept, the same command goes on from there"
 
 
@@ -44,6 +46,7 @@ class _Told:
 
     early: list[int] = field(default_factory=list)
     unread: list[int] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
 
 
 def signalled(campaign: Campaign, tries: int) -> Outcome:
@@ -66,6 +69,8 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
             outcome.notes.append(f"{len(told.early)} more runs had ended before their signal")
         if told.unread:
             outcome.notes.append(f"{len(told.unread)} of {tries} signals came before Python had read the command")
+        if told.done:
+            outcome.notes.append(f"{len(told.done)} of {tries} came when all was done and Python was about to end")
     return outcome
 
 
@@ -115,7 +120,7 @@ def _ended_wrongly(process: Running, asked: signal.Signals, number: int, told: _
     start = time.perf_counter()
     process.send_signal(asked)
     try:
-        _, err = process.communicate(timeout=4 * _SOON_S)
+        out, err = process.communicate(timeout=4 * _SOON_S)
     except subprocess.TimeoutExpired:
         kill(process)
         return f"still there after {4 * _SOON_S:.0f} s"
@@ -128,8 +133,8 @@ def _ended_wrongly(process: Running, asked: signal.Signals, number: int, told: _
         return f"children live on: {children}"
     if took_s > _SOON_S:
         return f"took {took_s:.1f} s"
-    if early and process.returncode == -asked and not err:
-        told.unread.append(number)
+    if process.returncode == -asked and not err and (early or _DONE in out):
+        (told.unread if early else told.done).append(number)
         return None
     said = f"interrupted; {_RESUMABLE}" if asked == signal.SIGINT else f"ended by {asked.name}; {_RESUMABLE}"
     lines = [line for line in err.splitlines() if not line.startswith("  ")]  # what it had said of its work before

@@ -26,15 +26,16 @@ class _Runs:
 
     pid = 0
 
-    def __init__(self, code: int, err: str, *, by_itself: bool = False) -> None:
+    def __init__(self, code: int, err: str, *, by_itself: bool = False, done: bool = False) -> None:
         self.returncode: int | None = None
         self._code, self._err, self._ends = code, err, by_itself
+        self._out = "  bundle sha256 sound\n" if by_itself or done else "baseline\n"
 
     def communicate(self, *, timeout: float | None = None) -> tuple[str, str]:
         if not self._ends:
             raise subprocess.TimeoutExpired("deploy", timeout or 0)
         self.returncode = self._code
-        return "  bundle sha256 sound\n", self._err
+        return self._out, self._err
 
     def send_signal(self, _: signal.Signals) -> None:
         self._ends = True
@@ -99,6 +100,11 @@ def test_a_signal_before_python_has_read_the_command_ends_it_without_a_word(
     assert _signalled(tmp_path, monkeypatch, _Runs(-2, ""), share=0.1) == ([], noted)
     (failure,), _ = _signalled(tmp_path, monkeypatch, _Runs(-2, _PYTHONS), share=0.1)
     assert "Traceback" in failure
+
+
+def test_a_signal_when_all_is_done_ends_it_without_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = ["1 of 1 came when all was done and Python was about to end"]
+    assert _signalled(tmp_path, monkeypatch, _Runs(-2, "", done=True)) == ([], noted)
 
 
 def test_children_that_live_on_and_a_next_run_that_goes_wrong_are_failures(
