@@ -27,15 +27,14 @@ _SIGNALLED = 128
 """A command that a signal ends has this and the signal's number as its code, as a shell has it."""
 _RESUMABLE = "finished stages are kept, the same command goes on from there"
 
+_heard: list[signal.Signals] = []
+"""Signals by which this command was asked to end, as far as it heard them."""
+
 _Options = ParamSpec("_Options")
 
 
 class _AskedToEnd(SystemExit):
-    """Somebody asked the command to end, by a signal."""
-
-    def __init__(self, number: signal.Signals) -> None:
-        super().__init__(_SIGNALLED + number)
-        self.signal = number.name
+    """Somebody asked the command to end, by a signal other than Ctrl-C's."""
 
 
 def guarded(command: Callable[_Options, None]) -> Callable[_Options, None]:
@@ -62,32 +61,40 @@ def end_well(command: Callable[[], None], *, debug: bool) -> None:
         command()
     except typer.Exit:
         raise  # a command's own exit code
-    except _AskedToEnd as asked:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        with suppress(OSError):  # of a terminal that is gone
-            print(f"ended by {asked.signal}; {_RESUMABLE}", file=sys.stderr, flush=True)  # noqa: T201 - the command line's own voice
-        raise SystemExit(asked.code) from asked
+    except _AskedToEnd:
+        _end_as_asked(_heard[0], debug=debug)
     except SystemExit:
         signal.setitimer(signal.ITIMER_REAL, 0)
         raise
     except KeyboardInterrupt:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        _fail(f"interrupted; {_RESUMABLE}", _INTERRUPTED, debug=debug)
+        _end_as_asked(signal.SIGINT, debug=debug)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - whoever read us has gone
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 - the last place before the user
+        if _heard:  # whatever a library made of the exception by which it was to end
+            _end_as_asked(_heard[0], debug=debug)
         message, code = ending(error)
         _fail(f"error: {message}", code, debug=debug)
 
 
 def _heeding_signals(command: Callable[[], None]) -> None:
     """Call it, with temporary files of its own; to be called where an exception ends well already."""
+    _heard.clear()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
             signal.signal(number, _end_by)
     with own_scratch():
         command()
+
+
+def _end_as_asked(number: signal.Signals, *, debug: bool) -> NoReturn:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if number == signal.SIGINT:
+        _fail(f"interrupted; {_RESUMABLE}", _INTERRUPTED, debug=debug)
+    with suppress(OSError):  # of a terminal that is gone
+        print(f"ended by {number.name}; {_RESUMABLE}", file=sys.stderr, flush=True)  # noqa: T201 - the command line's own voice
+    sys.exit(_SIGNALLED + number)
 
 
 def _fail(message: str, code: int, *, debug: bool) -> NoReturn:
@@ -101,13 +108,15 @@ def _end_by(number: int, _frame: object) -> NoReturn:
     """End the command by an exception, and once more in a moment should that one be lost.
 
     Python drops an exception that is raised while a library calls back, in a destructor for one: the command would go
-    on as if nobody had asked it to end. Where Python says so it comes again at once.
+    on as if nobody had asked it to end. Where Python says so it comes again at once. A library that is being loaded
+    makes it an error of its own: what fails from then on has failed by it.
     """
+    _heard.append(signal.Signals(number))
     signal.signal(signal.SIGALRM, lambda _number, frame: _end_by(number, frame))
     signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
-    raise _AskedToEnd(signal.Signals(number))
+    raise _AskedToEnd(_SIGNALLED + number)
 
 
 def _dropped(told: sys.UnraisableHookArgs) -> None:

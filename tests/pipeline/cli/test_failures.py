@@ -271,6 +271,28 @@ def test_being_told_to_end_within_a_destructor_ends_the_command_at_once_all_the_
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "told"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")]
+)
+def test_what_a_library_makes_of_being_told_to_end_is_not_what_is_told(
+    number: signal.Signals, code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a module written in C++ does while it is imported."""
+
+    @guarded
+    def command() -> None:
+        try:
+            signal.raise_signal(number)
+        except (KeyboardInterrupt, SystemExit):
+            raise ImportError("initialization failed") from None
+
+    with pytest.raises(SystemExit) as left:
+        command()
+    assert left.value.code == code
+    assert capsys.readouterr().err == f"{told}; finished stages are kept, the same command goes on from there\n"
+    assert _end(OSError("no number")) == 2  # of the next command it is forgotten
+
+
 def test_what_else_python_cannot_raise_is_told_as_always(capsys: pytest.CaptureFixture[str]) -> None:
     class Broken:
         def __del__(self) -> None:
