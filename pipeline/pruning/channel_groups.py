@@ -13,7 +13,7 @@ from pipeline.pruning.attention_heads import AttentionHeads, attentions
 from pipeline.pruning.dependency_graph import DependencyGraph, outputs_of, with_auxiliary
 from pipeline.pruning.gradients import gradients_of
 from pipeline.pruning.group_source import ChannelGroup
-from pipeline.pruning.memory_limit import limited_memory
+from pipeline.pruning.memory_limit import limited_memory, of_little_memory
 from pipeline.pruning.straight_parts import straight_parts
 from pipeline.tasks.followed import Followed
 
@@ -237,6 +237,8 @@ class ChannelGroups:
 def _unprunable(reason: object) -> EdgewrightError:
     if isinstance(reason, EdgewrightError):
         return reason
+    if (lacking := of_little_memory(reason)) is not None:
+        return lacking
     return EdgewrightError(
         "this network's channels cannot be pruned",
         where="prune",

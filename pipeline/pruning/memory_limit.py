@@ -11,7 +11,7 @@ from pipeline.errors import EdgewrightError, ResourceError, first_line, out_of_m
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["GRAPH_BYTES", "limited_memory"]
+__all__ = ["GRAPH_BYTES", "limited_memory", "of_little_memory"]
 
 GRAPH_BYTES = 4 << 30
 """A ResNet-152's graph takes a tenth of it; that of shifted windows, an index for every value of every feature map,
@@ -49,12 +49,7 @@ def limited_memory(more_bytes: int = GRAPH_BYTES) -> Iterator[None]:
         # C code that gets no memory may return an error and set none, which Python calls a SystemError.
         said = out_of_memory(error) or (first_line(error) if isinstance(error, SystemError) else None)
         if said and most in users:
-            raise ResourceError(
-                "memory ran out while it was followed which channels depend on each other",
-                where="prune",
-                got=f"{said}, with a limit of {most >> 20} MiB of address space",
-                fix="raise the limit (ulimit -v), or run without it: --skip prune",
-            ) from error
+            raise _ran_out(said, most) from error
         if not isinstance(error, MemoryError):
             raise
         raise EdgewrightError(
@@ -65,3 +60,27 @@ def limited_memory(more_bytes: int = GRAPH_BYTES) -> Iterator[None]:
         ) from error
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def of_little_memory(error: object) -> ResourceError | None:
+    """What an error is that says nothing of the network, since the user limits memory; None for any other.
+
+    Python reads a source file that it has no memory for as an empty one, and says that it could not get the source.
+    """
+    if not isinstance(error, MemoryError | OSError | SystemError):
+        return None
+    try:
+        import resource
+    except ImportError:
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if most == resource.RLIM_INFINITY else _ran_out(first_line(error), most)
+
+
+def _ran_out(said: str, most_bytes: int) -> ResourceError:
+    return ResourceError(
+        "memory ran out while it was followed which channels depend on each other",
+        where="prune",
+        got=f"{said}, with a limit of {most_bytes >> 20} MiB of address space",
+        fix="raise the limit (ulimit -v), or run without it: --skip prune",
+    )

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import EdgewrightError, ResourceError
-from pipeline.pruning.memory_limit import limited_memory
+from pipeline.pruning.channel_groups import _unprunable
+from pipeline.pruning.memory_limit import limited_memory, of_little_memory
 
 
 def test_too_much_is_one_sentence_and_the_limit_goes() -> None:
@@ -31,6 +32,20 @@ def test_a_tighter_limit_of_the_user_s_own_says_nothing_of_the_network(lacking: 
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
     assert "MiB of address space" in str(raised.value.got)
+
+
+def test_what_python_could_not_read_for_want_of_memory_says_nothing_of_the_network() -> None:
+    unread = OSError("could not get source code")
+    assert of_little_memory(unread) is None
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 40, before[1]))
+    try:
+        assert isinstance(_unprunable(unread), ResourceError)
+        assert "could not get source code, with a limit of 1048576 MiB" in str(_unprunable(unread).got)
+        assert not isinstance(_unprunable(KeyError("x")), ResourceError)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert "cannot be pruned" in str(_unprunable(unread))
 
 
 def test_what_fits_is_left_alone() -> None:
