@@ -33,7 +33,7 @@ __all__ = ["FROZEN", "Trial", "known_trial", "try_network"]
 FROZEN = "all its parameters are frozen (requires_grad=False)"
 """Why a network cannot be trained though it has a loss."""
 
-_VERSION = 13
+_VERSION = 14
 _RECORDS = "trials"
 _IMAGES = 4
 _FED_IMAGES = 64
