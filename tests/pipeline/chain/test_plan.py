@@ -758,7 +758,7 @@ def test_a_baseline_sees_the_views_that_teachers_are_asked_about_where_there_are
     distill = {"schedule": {"epochs": 60}}
     beside, alone = planned(distill=distill), planned(distill=distill, skip=["distill"])
 
-    assert [plan.recipe.baseline.schedule.views for plan in (beside, alone)] == [4, None]
+    assert [plan.recipe.baseline.schedule.views for plan in (beside, alone)] == [16, None]
     assert alone.recipe.baseline.schedule == alone.recipe.distill.schedule
     assert beside.baseline_as_distill
     assert alone.baseline_as_distill

@@ -33,7 +33,9 @@ _FORM = Candidate(method="mse", dialect="ort-x86")
 
 
 def _plan(**fields: Any) -> Any:  # noqa: ANN401 - a GoalPlan
-    return SimpleNamespace(**{"precision": "int8", "target": "ort-cpu", "networks": _NETWORKS, "ways": None, **fields})
+    return SimpleNamespace(
+        **{"precision": "int8", "target": "ort-cpu", "networks": _NETWORKS, "ways": None, "before": None, **fields}
+    )
 
 
 def _outcome(accuracy: float | None, *, warnings: tuple[str, ...] = (), peak: int | None = 80_000_000) -> Any:  # noqa: ANN401 - an Outcome
@@ -220,6 +222,17 @@ def test_the_latency_asked_for_is_one_in_the_precision_that_ships(monkeypatch: p
     assert _entry(*_SAME, plan=_plan(precision="float"), latency="0.5x").limit_s is None
     assert _entry(*_SAME, plan=_plan(target="openvino"), latency="0.5x").limit_s is None
     assert _entry(*_SAME, plan=_plan(precision="float"), latency="3ms").limit_s == 3e-3
+
+
+def test_what_was_planned_before_in_another_precision_is_in_the_report_too() -> None:
+    report: Any = SimpleNamespace(goal=None, target="ort-cpu", choices=(), stages=(), stage=lambda _: object())
+    report.model_copy = lambda update: SimpleNamespace(**update)
+    before = _NETWORKS.model_copy(update={"among": "networks in int8"})
+
+    goal = _entry(*_SAME, latency="9ms")
+    report.goal = goal
+    found = with_goal(report, _plan(before=before), _chain(latency="9ms"), _outcome(0.9)).choices
+    assert [one.among for one in found] == ["networks in int8", _NETWORKS.among]
 
 
 def test_figures_of_one_target_are_not_put_beside_those_of_another() -> None:

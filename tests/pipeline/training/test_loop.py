@@ -289,7 +289,7 @@ def _rates(images: TrainingImages, schedule: Schedule, progress: _Progress | Non
 
     _train(network, images, schedule, loss, progress=progress)
     values = np.array([*at, network.value.item()])
-    return (1 - values[1:] / values[:-1]) / schedule.weight_decay
+    return (1 - values[1:] / values[:-1]) / schedule.decay
 
 
 def _one_cycle(schedule: Schedule, steps: int) -> np.ndarray:
