@@ -7,8 +7,8 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,16 +37,12 @@ _PYTHON_STARTS_S = 0.3
 """Ctrl-C within this meets Python before any code of ours, and shows whatever it was about."""
 _DONE = "  bundle sha256 "
 """What a deploy prints last: Python takes its handlers away then, and ends."""
+_NOTES = {
+    "early": "{count} more runs had ended before their signal",
+    "unread": "{count} of {tries} signals came before Python had read the command",
+    "done": "{count} of {tries} came when all was done and Python was about to end",
+}
 _RESUMABLE = "finished stages are kept, the same command goes on from there"
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What there is to tell besides failures, by the number of the run; rows beside each other append to it."""
-
-    early: list[int] = field(default_factory=list)
-    unread: list[int] = field(default_factory=list)
-    done: list[int] = field(default_factory=list)
 
 
 def signalled(campaign: Campaign, tries: int) -> Outcome:
@@ -61,26 +57,24 @@ def signalled(campaign: Campaign, tries: int) -> Outcome:
         campaign.shown,
     ) as outcome:
         campaign.sound()  # alone, before runs go beside each other
-        told = _Told()
+        told: list[str] = []
         in_lanes(lambda number, _: _row(campaign, number, told), tries, 1, outcome)
         if failure := campaign.left_temporary():
             outcome.failures.append(failure)
-        if told.early:
-            outcome.notes.append(f"{len(told.early)} more runs had ended before their signal")
-        if told.unread:
-            outcome.notes.append(f"{len(told.unread)} of {tries} signals came before Python had read the command")
-        if told.done:
-            outcome.notes.append(f"{len(told.done)} of {tries} came when all was done and Python was about to end")
+        counted = Counter(told)
+        outcome.notes += [
+            note.format(count=counted[kind], tries=tries) for kind, note in _NOTES.items() if counted[kind]
+        ]
     return outcome
 
 
-def _row(campaign: Campaign, number: int, told: _Told) -> list[str | None]:
+def _row(campaign: Campaign, number: int, told: list[str]) -> list[str | None]:
     """What was wrong about a run that got a signal, and about one that went on; nothing where it got none.
 
     Args:
         campaign: Whose.
         number: Of the run.
-        told: What there is to tell.
+        told: Keys of the notes, to be counted, for what is no failure; rows beside each other append to one list.
     """
     asked, warm = _SIGNALS[number % len(_SIGNALS)], number // len(_SIGNALS) % _COLD_EVERY > 0
     longest_s = campaign.sound().wall_s if warm else campaign.wall_s
@@ -91,7 +85,7 @@ def _row(campaign: Campaign, number: int, told: _Told) -> list[str | None]:
     try:
         printed, err = process.communicate(timeout=delay)
     except subprocess.TimeoutExpired:
-        failure = _ended_wrongly(process, asked, number, told, early=delay < _UNREAD * longest_s)
+        failure = _ended_wrongly(process, asked, told, early=delay < _UNREAD * longest_s)
         if not failure and number % _RESUMED_EVERY == 0:
             failure = campaign.failure_of_next(cache, out)
         found = [failure and f"{asked.name} after {delay:.2f} s: {failure}"]
@@ -101,20 +95,19 @@ def _row(campaign: Campaign, number: int, told: _Told) -> list[str | None]:
             found = [f"to get {asked.name} after {delay:.2f} s: a run {failure}"]
         else:
             found = []
-            told.early.append(number)
+            told.append("early")
     for place in (cache, out):
         shutil.rmtree(place, ignore_errors=True)
     return found
 
 
-def _ended_wrongly(process: Running, asked: signal.Signals, number: int, told: _Told, *, early: bool) -> str | None:
+def _ended_wrongly(process: Running, asked: signal.Signals, told: list[str], *, early: bool) -> str | None:
     """What is wrong about how a run ends by a signal; None where nothing is.
 
     Args:
         process: The run.
         asked: The signal.
-        number: Of the run.
-        told: What there is to tell.
+        told: As of :func:`_row`.
         early: Whether Python may not have read the command yet: then nobody is there to say anything.
     """
     start = time.perf_counter()
@@ -134,7 +127,7 @@ def _ended_wrongly(process: Running, asked: signal.Signals, number: int, told: _
     if took_s > _SOON_S:
         return f"took {took_s:.1f} s"
     if process.returncode == -asked and not err and (early or _DONE in out):
-        (told.unread if early else told.done).append(number)
+        told.append("unread" if early else "done")
         return None
     said = f"interrupted; {_RESUMABLE}" if asked == signal.SIGINT else f"ended by {asked.name}; {_RESUMABLE}"
     lines = [line for line in err.splitlines() if not line.startswith("  ")]  # what it had said of its work before

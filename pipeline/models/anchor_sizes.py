@@ -78,7 +78,7 @@ def _resize(
     from torchvision.models.detection import FCOS
 
     for module in network.modules():
-        if isinstance(module, FCOS):
+        if isinstance(module, FCOS) and module.anchor_generator is generator:
             module.center_sampling_radius *= generator.sizes[0][0] / sizes[0][0]
     generator.sizes = sizes
     levels = zip(sizes, generator.aspect_ratios, strict=True)

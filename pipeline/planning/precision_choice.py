@@ -74,15 +74,17 @@ def choose_precision(
     assert ratio is not None  # noqa: S101 - what decides is measured
     least, fallback = 1.0, "float is shipped"
     precision: Precision = "float"
+    fallen_back_to = floats
     if half is not None:
         figures += f", {half.precision} {_change(floats, half.measured)} and {half.ratio.told('float')}"
         if limit.holds(floats, half.measured) and half.ratio.ratio < 1:
             least, precision, fallback = half.ratio.ratio, half.precision, f"{half.precision} is shipped"
-    if limit.holds(floats, int8) and ratio.ratio < least:
-        return Choice(precision="int8", reason=figures)
-    others = half.measured if half is not None and precision == half.precision else floats
-    if limit.holds(floats, int8) and int8.size_bytes <= goal.most_bytes < others.size_bytes:
-        return Choice(precision="int8", reason=f"{figures}; {precision} is larger than goal.size={goal.size}")
+            fallen_back_to = half.measured
+    if limit.holds(floats, int8):
+        if ratio.ratio < least:
+            return Choice(precision="int8", reason=figures)
+        if int8.size_bytes <= goal.most_bytes < fallen_back_to.size_bytes:
+            return Choice(precision="int8", reason=f"{figures}; {precision} is larger than goal.size={goal.size}")
     asked_were = f"at most {points(goal.max_accuracy_drop)} lost, {agreeing}and faster than {precision}"
     if "int8" in goal.require:
         raise AccuracyError(

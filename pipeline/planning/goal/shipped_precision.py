@@ -46,8 +46,12 @@ def searched_plan(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
     """
     recipe, precision = chain.plan.recipe, planned_precision(chain, target, network)
     is_free = recipe.build.precision == "auto"
-    once = not is_free or "int8" in recipe.goal.require or nothing_is_measured(chain, target)
-    once = once or isfinite(recipe.goal.most_bytes)
+    is_settled = (
+        not is_free
+        or "int8" in recipe.goal.require
+        or isfinite(recipe.goal.most_bytes)
+        or nothing_is_measured(chain, target)
+    )
     search, halves = GoalSearch(chain, target, network, precision), True
     try:
         plan = search.run()
@@ -59,12 +63,12 @@ def searched_plan(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
         search = GoalSearch(chain, target, network, planned_precision(chain, target, network, halves=False))
         plan = search.run()
     except GoalError as error:
-        if once or precision == "float":
+        if is_settled or precision == "float":
             raise
         why = f"in {precision} it cannot be held: {error.got}"
         chain.progress.note(f"goal: planned anew in float, since {why}")
         return _told(_held_in_float(chain, target, network, error), f"planned in float, since {why}")
-    return plan if once else _as_it_ships(chain, target, network, search, plan, halves=halves)
+    return plan if is_settled else _as_it_ships(chain, target, network, search, plan, halves=halves)
 
 
 def _held_in_float(chain: Chain, target: Target, network: Artifact, refused: GoalError) -> GoalPlan:

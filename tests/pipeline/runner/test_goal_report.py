@@ -225,12 +225,11 @@ def test_the_latency_asked_for_is_one_in_the_precision_that_ships(monkeypatch: p
 
 
 def test_what_was_planned_before_in_another_precision_is_in_the_report_too() -> None:
-    report: Any = SimpleNamespace(goal=None, target="ort-cpu", choices=(), stages=(), stage=lambda _: object())
+    goal = _entry(*_SAME, latency="9ms")
+    report: Any = SimpleNamespace(goal=goal, target="ort-cpu", choices=(), stages=(), stage=lambda _: object())
     report.model_copy = lambda update: SimpleNamespace(**update)
     before = _NETWORKS.model_copy(update={"among": "networks in int8"})
 
-    goal = _entry(*_SAME, latency="9ms")
-    report.goal = goal
     found = with_goal(report, _plan(before=before), _chain(latency="9ms"), _outcome(0.9)).choices
     assert [one.among for one in found] == ["networks in int8", _NETWORKS.among]
 
