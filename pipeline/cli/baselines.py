@@ -37,12 +37,14 @@ def _accept(
     from exporters.bundle import read_bundle
     from pipeline.cli.console import progress, say
     from pipeline.devices.device import reached
-    from pipeline.errors import UsageError
+    from pipeline.errors import UsageError, printable
     from pipeline.gate.against_baselines import accept
     from pipeline.gate.baselines.shelf import Shelf
 
     if not reason.strip():
         raise UsageError("a reason is needed", where="--reason", fix="say why this one may be the yardstick")
+    if any("\ud800" <= letter <= "\udfff" for letter in reason):  # how Python hands on bytes that are no letter
+        raise UsageError("a reason is text", where="--reason", got=printable(reason), expected="UTF-8")
     found = read_bundle(bundle)
     with reached(device, progress()) as there:
         shelf, images = Shelf(baselines).of(there or HERE), images_of(found, data)

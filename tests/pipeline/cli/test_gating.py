@@ -69,6 +69,7 @@ MISTAKES: dict[str, tuple[int, tuple[str, ...]]] = {
     "measure-with-unknown-images": (2, ("measure", "b")),
     "accept-without-a-reason": (2, ("baseline", "accept", "b")),
     "accept-with-an-empty-reason": (2, ("baseline", "accept", "b", "--reason", " ")),
+    "accept-with-a-reason-that-is-no-text": (2, ("baseline", "accept", "b", "--reason", "gr\udcfcn")),
     "baseline-with-an-unknown-command": (2, ("baseline", "acept")),
     "list-of-a-damaged-history": (6, ("baseline", "list", "--baselines", "shelf")),
 }
