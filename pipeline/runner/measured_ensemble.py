@@ -152,7 +152,7 @@ def _accuracy_together(chain: Chain, target: Target, engines: Sequence[Artifact]
             outputs = plan.place.collect_outputs(
                 engine.root, spec, OPENERS[spec.target], test, parts.preprocess, chain.progress
             )
-            said_by_each.append(task.in_images(outputs, test, parts.preprocess))
+            said_by_each.append(parts.task.in_images(outputs, test, parts.preprocess))
         accuracy = task.score(_said_together(task, said_by_each, told), test)
         refuse_changed(test)
         chain.store.put_record(_RECORDS, key, accuracy.to_json())

@@ -31,7 +31,7 @@ class OutputContract(Protocol):
     def in_images(
         self, outputs: Sequence[Outputs], samples: Sequence[Sample], preprocess: PreprocessSpec
     ) -> Sequence[Outputs]:
-        """The outputs with every place in pixels of the images, where they say places in pixels of the input.
+        """The outputs as they are scored: read, and places in pixels of the images rather than of the input.
 
         Args:
             outputs: As they come from an engine.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Detection"]
 
 _CUSTOMARY = PostProcess(score=0.05, iou=0.5, most=100)
+_VERSION = 2
+"""Of how outputs are scored: raise it when an accuracy that was measured no longer is what would be measured."""
 
 
 class Detection(DetectorNetworks, DetectorTraining, DetectorOutputs):
@@ -82,5 +84,5 @@ class Detection(DetectorNetworks, DetectorTraining, DetectorOutputs):
         return type(self)(PostProcess(**said)) if said else self
 
     def identity(self) -> Json:
-        """The name and the thresholds."""
-        return {"name": self.name, **asdict(self.post)}
+        """The name, the thresholds, and how outputs are scored."""
+        return {"name": self.name, "version": _VERSION, **asdict(self.post)}

@@ -47,21 +47,26 @@ class DetectorOutputs:
     def in_images(
         self, outputs: Sequence[Outputs], samples: Sequence[Sample], preprocess: PreprocessSpec
     ) -> list[Outputs]:
-        """The boxes in pixels of the images."""
+        """What is found on each, with its boxes in pixels of the images; other candidates have the score 0.
+
+        Suppressed first, as on the device: boxes that reach into a letterbox's fill are cut there, and overlap by more.
+        """
         from pipeline.tasks.detection.box_labels import objects_of
 
-        spec = preprocess.model_dump(mode="json")
-        return [
-            (boxes_in_image(boxes, objects_of(sample).size, spec), *rest)
-            for (boxes, *rest), sample in zip(outputs, samples, strict=True)
-        ]
+        spec, placed = preprocess.model_dump(mode="json"), []
+        for candidates, sample in zip(outputs, samples, strict=True):
+            boxes, scores, labels = detections(*candidates, **asdict(self.post))
+            rest = len(candidates[1]) - len(scores)
+            in_image = boxes_in_image(boxes, objects_of(sample).size, spec)
+            placed.append((np.pad(in_image, ((0, rest), (0, 0))), np.pad(scores, (0, rest)), np.pad(labels, (0, rest))))
+        return placed
 
     def score(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> Accuracy:
         """COCO's average precision by pycocotools, over thresholds from 0.50 to 0.95."""
         from pipeline.tasks.detection.average_precision import Found, coco_figures
         from pipeline.tasks.detection.box_labels import objects_of
 
-        found = [self._found(one) for one in outputs]
+        found = [_found_in(one) for one in outputs]
         truth = [objects_of(sample) for sample in samples]
         labels = [label for sample in samples for label in sample.classes]
         seen = [int(classes.max(initial=0)) for _, _, classes in found]
@@ -72,7 +77,7 @@ class DetectorOutputs:
             value=beside.pop("AP"),
             n=len(samples),
             per_image=figures.per_image,
-            decisions=self.decide(outputs),
+            decisions=_decisions(found),
             beside=beside,
         )
 
@@ -130,10 +135,7 @@ class DetectorOutputs:
 
     def decide(self, outputs: Sequence[Outputs]) -> tuple[Json, ...]:
         """The detections of each image: class index, score, and the box, xyxy."""
-        return tuple(
-            [[int(label), float(score), *map(float, box)] for box, score, label in zip(*self._found(one), strict=True)]
-            for one in outputs
-        )
+        return _decisions([self._found(one) for one in outputs])
 
     def alike(self, first: Sequence[Json], second: Sequence[Json]) -> tuple[bool, ...]:
         """Whether both are sure of the same objects: as many, each with a partner of its class in the same place."""
@@ -151,3 +153,16 @@ class DetectorOutputs:
         candidates, likelihoods, numbers = output
         boxes, scores, labels = detections(candidates, likelihoods, numbers, **asdict(self.post))
         return boxes, scores, labels - 1
+
+
+def _found_in(placed: Outputs) -> Outputs:
+    """Boxes, scores and class indices of one image's detections, as of :meth:`DetectorOutputs.in_images`."""
+    boxes, scores, labels = placed
+    found = scores > 0
+    return boxes[found], scores[found], labels[found] - 1
+
+
+def _decisions(found: Sequence[Outputs]) -> tuple[Json, ...]:
+    return tuple(
+        [[int(label), float(score), *map(float, box)] for box, score, label in zip(*one, strict=True)] for one in found
+    )

@@ -20,12 +20,14 @@ from pipeline.tasks.detection.box_labels import BoxLabels
 from pipeline.tasks.detection.detection import Detection
 from pipeline.tasks.detection.distillation.kept_detections import kept_detections
 from pipeline.tasks.distillation.teaching import Teaching
+from pipeline.tasks.reading.detection import boxes_found
 from pipeline.training.images import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.session import Outputs
+    from pipeline.tasks.accuracy import Accuracy
 
 TASK = Detection().reading({"score": 0.1, "iou": 0.5, "most": 10})
 
@@ -45,6 +47,11 @@ def _samples(*labels: Objects) -> list[Sample]:
     return [
         Sample(path=Path("x"), name=str(number), label=label, sha256=str(number)) for number, label in enumerate(labels)
     ]
+
+
+def _scored(outputs: list[Outputs], samples: list[Sample]) -> Accuracy:
+    """Of images that are fed as they are."""
+    return TASK.score(TASK.in_images(outputs, samples, PreprocessSpec(size=(100, 100))), samples)
 
 
 TRUTH = Objects(size=(100, 100), boxes=(Box(2, 10, 10, 40, 50), Box(0, 60, 10, 90, 50)))
@@ -78,7 +85,7 @@ def test_the_order_of_the_candidates_is_no_noise() -> None:
 
 def test_the_score_has_what_each_image_contributed() -> None:
     samples = _samples(TRUTH, TRUTH)
-    found = TASK.score([ONE, OTHER], samples)
+    found = _scored([ONE, OTHER], samples)
 
     assert (found.metric, found.n, len(found.per_image)) == ("AP", 2, 2)
     assert {"AP50", "AP75"} <= found.beside.keys()
@@ -88,8 +95,8 @@ def test_the_score_has_what_each_image_contributed() -> None:
 
 def test_a_drop_has_an_interval_over_the_images() -> None:
     samples = _samples(*[TRUTH] * 30)
-    whole = TASK.score([ONE] * 30, samples)
-    worse = TASK.score([ONE] * 20 + [_outputs()] * 10, samples)
+    whole = _scored([ONE] * 30, samples)
+    worse = _scored([ONE] * 20 + [_outputs()] * 10, samples)
 
     drop, none = metric_drop(TASK, whole, worse, alpha=0.025), metric_drop(TASK, whole, whole, alpha=0.025)
 
@@ -105,6 +112,18 @@ def test_boxes_are_scored_in_pixels_of_the_image() -> None:
     assert placed[0][0][0].tolist() == [20.0, 10.0, 80.0, 50.0]
 
 
+def test_what_is_scored_is_what_the_runner_finds_where_boxes_reach_into_the_fill() -> None:
+    candidates = _outputs((100, 80, 150, 240, 0.9, 0), (100, 80, 150, 140, 0.8, 0))
+    samples = _samples(Objects(size=(640, 360), boxes=(Box(0, 200, 160, 300, 280),)))
+    spec = PreprocessSpec(size=(320, 320), resize="letterbox", fill=114, place="corner")
+    answers = {"score": 0.1, "iou": 0.5, "most": 10}
+    told = boxes_found(candidates, answers, ["a"], spec.model_dump(mode="json"), (640, 360), 0.0)
+
+    (scored,) = TASK.score(TASK.in_images([candidates], samples, spec), samples).decisions
+
+    assert [one["box"] for one in told] == [row[2:] for row in scored] == [[200, 160, 300, 360], [200, 160, 300, 280]]
+
+
 def test_classes_in_another_order_are_the_same_classes() -> None:
     ((_, _, labels),) = TASK.in_order([ONE], ["a", "b", "c"], ["c", "a", "b"])
 
@@ -115,8 +134,8 @@ def test_classes_in_another_order_are_the_same_classes() -> None:
 
 def test_two_models_of_the_same_detections_cannot_be_told_apart_and_a_blind_one_can() -> None:
     samples = _samples(*[TRUTH] * 30)
-    whole = TASK.score([ONE] * 30, samples)
-    worse = TASK.score([ONE] * 20 + [_outputs()] * 10, samples)
+    whole = _scored([ONE] * 30, samples)
+    worse = _scored([ONE] * 20 + [_outputs()] * 10, samples)
 
     assert p_of_no_difference(TASK, [whole], [whole]) == 1.0
     assert p_of_no_difference(TASK, [worse], [whole]) < 0.01
