@@ -77,8 +77,8 @@ class Pictures:
         self._place, self._taken = Path(place), set[str]()
         self._in_folder = several or self._place.is_dir()
         if self._in_folder:
-            if self._place.exists() and not self._place.is_dir():
-                raise ValueError(f"{place} is a file, and there are several pictures: name a folder")
+            if not self._place.is_dir() and (self._place.exists() or self._place.suffix.lower() in PICTURE_FORMATS):
+                raise ValueError(f"{place} names a file, and there are several pictures: name a folder")
             self._place.mkdir(parents=True, exist_ok=True)
         elif self._place.suffix.lower() not in PICTURE_FORMATS:
             raise ValueError(f"{place} should end in one of {', '.join(PICTURE_FORMATS)}")

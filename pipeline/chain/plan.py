@@ -74,6 +74,7 @@ class Plan:
         doubts: Why a network may be fed otherwise than in its training, as far as that is known before the first stage.
         normalised_as_said: Networks for which the user said mean and standard deviation.
         sized_as_said: Networks for which the user said the size of the input, or whose size is that of embedded data.
+        resized_as_said: Networks for which the user said how images are resized, or whose images are embedded data.
         size_opened_by_goal: Whether a smaller input is looked for though nobody but a goal asks for it.
     """
 
@@ -91,6 +92,7 @@ class Plan:
     doubts: tuple[str, ...] = ()
     normalised_as_said: tuple[Parts, ...] = ()
     sized_as_said: tuple[Parts, ...] = ()
+    resized_as_said: tuple[Parts, ...] = ()
     size_opened_by_goal: bool = False
 
     def cannot_run(self, target: Target) -> str | None:
@@ -225,6 +227,7 @@ def make_plan(
         teacher.text: teacher_parts(parts, teacher, recipe, cache, progress)
         for teacher in (() if "distill" in skipped else named)
     }
+    embedded = (parts, *teachers.values()) if recipe.data.source == task.embedded else ()
     return Plan(
         recipe=_resolved(recipe, targets, parts, skipped, teachers),
         parts=parts,
@@ -243,9 +246,8 @@ def make_plan(
         place=place,
         machine=machine,
         normalised_as_said=_said_of(recipe, parts, teachers, ("mean", "std")),
-        sized_as_said=(parts, *teachers.values())
-        if recipe.data.source == task.embedded
-        else _said_of(recipe, parts, teachers, ("size",)),
+        sized_as_said=embedded or _said_of(recipe, parts, teachers, ("size",)),
+        resized_as_said=embedded or _said_of(recipe, parts, teachers, ("resize",)),
         size_opened_by_goal=recipe.downsample.size is None and goal_decides_size(recipe, skipped),
     )
 

@@ -65,7 +65,7 @@ def preprocess_of(recipe: Recipe, model: ModelSource, weights: WeightsSource) ->
     if embedded is not None:
         return spec, ()
     if own is None:
-        return spec, _assumed(spec, recipe.input)
+        return spec, _assumed(spec, recipe.input, custom=_OF_DEVICES if model.task == "detection" else _OF_IMAGENET)
     if model.task == "detection" and weights.origin == "file":  # the name does not say how these were trained
         return spec, _assumed(spec, recipe.input, shared_by_all_weights(model), custom=_OF_DEVICES)
     return spec, ()
@@ -96,7 +96,7 @@ def _assumed(
         spec: The steps.
         chosen: What the user said of them.
         known: Keys that the network itself says.
-        custom: Whose custom the others are.
+        custom: What decides about the pixels; mean and deviation are ImageNet's.
     """
     said = {*known, *chosen.model_dump(exclude_none=True)}
     missing = [key for key in _DECIDING if key not in said]
@@ -105,13 +105,15 @@ def _assumed(
     height, width = spec.size
     side = str(height) if height == width else f"{height}x{width}"
     how = f"the whole image squashed to {side}" if spec.resize == "squash" else f"{spec.resize}, centre {side}"
-    if len(missing) == len(_DECIDING):
+    if len(missing) == len(_DECIDING) and custom == _OF_IMAGENET:
         what = f"preprocessing taken as {custom} ({how}, its mean and std)"
     else:
         pixels = [f"images resized to {how}" if spec.resize != "squash" else how] if "resize" in missing else []
         pixels += [f"an input of {side}"] if "size" in missing and not pixels else []
         colours = " and ".join(key for key in ("mean", "std") if key in missing)
-        what = f"{', '.join([*pixels, *([colours] if colours else [])])} taken as {custom}"
+        taken: dict[str, list[str]] = {custom: pixels}
+        taken.setdefault(_OF_IMAGENET, []).extend([colours] if colours else [])
+        what = " and ".join(f"{', '.join(parts)} taken as {whose}" for whose, parts in taken.items() if parts)
     keys = ", ".join(f"input.{key}" for key in missing)
     return (f"{what}; set {keys} if the network was trained otherwise",)
 

@@ -48,7 +48,7 @@ def preprocess(recipe: "Recipe") -> None:
         )
         for one in found
     ]
-    columns = ("normalisation", "accuracy", "images", "loss", "size", "resize", "channels")
+    columns = ("normalisation", plan.parts.task.metric, "images", "loss", "size", "resize", "channels")
     out_console().print(table(columns, rows))
     say(f"\nthe best: {found[0].settings()}", markup=False)
 

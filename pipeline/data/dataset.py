@@ -143,11 +143,18 @@ def read_image(sample: Sample, preprocess: PreprocessSpec, dtype: str = "float32
 
 def shorter_side(samples: Sequence[Sample]) -> float:
     """The median of the images' shorter sides, pixels; only their headers are read."""
-    sides = []
-    for sample in samples:
-        with Image.open(sample.path, formats=IMAGE_FORMATS) as opened:
-            sides.append(min(opened.size))
-    return median(sides)
+    return median(min(size) for size in map(_stored_size, samples))
+
+
+def side_ratio(samples: Sequence[Sample]) -> float:
+    """The median of the ratios of the images' widths to their heights; of labelled boxes as these see the images."""
+    sizes = [one.label.size if isinstance(one.label, Objects) else _stored_size(one) for one in samples]
+    return median(wide / high for wide, high in sizes)
+
+
+def _stored_size(sample: Sample) -> tuple[int, int]:
+    with Image.open(sample.path, formats=IMAGE_FORMATS) as opened:
+        return opened.size
 
 
 def rotating_samples(samples: Sequence[Sample], count: int = 64) -> tuple[Sample, ...]:

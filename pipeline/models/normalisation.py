@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["contradiction", "normalisation_doubt", "own_size"]
 
 _IMAGES_NDIM = 4
+_ALIKE = 0.1
+"""Ratios that differ by less than a tenth: images of one camera differ as much."""
 _SHIFT = 0.8
 _SPREAD = 3.0
 """All channels together, weighted by their variance: one dead channel then says nothing.
@@ -27,7 +31,12 @@ this cannot see it. Without a normalisation: 0.3 to 1.1, or 0.05 to 0.45 times; 
 
 
 def contradiction(
-    network: nn.Module, preprocess: PreprocessSpec, *, colours: bool = True, sides: bool = True
+    network: nn.Module,
+    preprocess: PreprocessSpec,
+    *,
+    colours: bool = True,
+    sides: bool = True,
+    ratio: float | None = None,
 ) -> str | None:
     """A sentence when a detector's own transform, which is left out, prepares otherwise; None where it says nothing.
 
@@ -36,15 +45,18 @@ def contradiction(
         preprocess: What takes the transform's place.
         colours: Whether mean and deviation are asked about.
         sides: Whether the size is.
+        ratio: Of the images, width to height; None where it is not asked whether they keep it.
     """
     transform = getattr(network, "transform", None)
-    told = [getattr(transform, name, None) for name in ("image_mean", "image_std")]
-    mean, std = (tuple(map(float, one)) if isinstance(one, list | tuple) else () for one in told)
+    mean, std = (_numbers(getattr(transform, name, None)) for name in ("image_mean", "image_std"))
     said, settings = [], []
-    if colours and mean and std and (mean, std) != (preprocess.mean, preprocess.std):
+    if colours and mean and std and not (_about(mean, preprocess.mean) and _about(std, preprocess.std)):
         said.append(f"has mean {[*mean]} and std {[*std]}")
         settings += [f"--set 'input.mean={[*mean]}'", f"--set 'input.std={[*std]}'"]
-    if sides and (other := _other_size(network, preprocess)):
+    other = None if ratio is None else _other_ratio(network, preprocess, ratio)
+    if other is None and sides:
+        other = _other_size(network, preprocess)
+    if other is not None:
         resizing, setting = other
         said.append(resizing)
         settings.append(setting)
@@ -54,6 +66,17 @@ def contradiction(
         f"the network's own transform, which is left out, {', and '.join(said)}: if its weights were trained so, "
         f"{' '.join(settings)}"
     )
+
+
+def _numbers(values: Any) -> tuple[float, ...]:  # noqa: ANN401 - a list, an array, a tensor, or nothing
+    """Rounded to what a float32 holds of them; empty where they are none."""
+    if values is None or not hasattr(values, "__iter__"):
+        return ()
+    return tuple(float(f"{float(value):.6g}") for value in values)
+
+
+def _about(one: Sequence[float], other: Sequence[float]) -> bool:
+    return len(one) == len(other) and all(map(partial(math.isclose, rel_tol=1e-5, abs_tol=1e-7), one, other))
 
 
 def own_size(network: nn.Module) -> tuple[int, int] | None:
@@ -91,6 +114,30 @@ def _other_size(network: nn.Module, preprocess: PreprocessSpec) -> tuple[str, st
         case (high, wide), False if (high, wide) != preprocess.size:
             return f"resizes images to {high}x{wide}", f"--set 'input.size=[{high}, {wide}]'"
     return None
+
+
+def _other_ratio(network: nn.Module, preprocess: PreprocessSpec, ratio: float) -> tuple[str, str] | None:
+    """As of :func:`_other_size`, where the transform keeps the images' ratio and they are squashed to another one.
+
+    Args:
+        network: As of :func:`contradiction`.
+        preprocess: What takes the transform's place.
+        ratio: Of the images, width to height.
+    """
+    resizing, (high, wide) = _resizing(network), preprocess.size
+    if resizing is None or not resizing[1] or preprocess.resize != "squash":
+        return None
+    if abs(math.log(ratio * high / wide)) <= _ALIKE:
+        return None
+    side, longest = resizing[0][0], getattr(getattr(network, "transform", None), "max_size", None)
+    long = side * max(ratio, 1 / ratio)
+    if isinstance(longest, int | float) and long > longest:
+        side, long = round(side * longest / long), longest
+    size = [side, round(long)] if ratio > 1 else [round(long), side]
+    return (
+        f"keeps the ratio of images, {size[1]}x{size[0]} of most of these, which are squashed to {wide}x{high}",
+        f"--set 'input.size={size}'",
+    )
 
 
 def normalisation_doubt(network: nn.Module, images: Sequence[Array]) -> str | None:

@@ -29,8 +29,6 @@ __all__ = ["check_expectation", "doubt_of_teacher", "doubts_of"]
 _ENLARGED = 2.0
 _REDUCED = 16.0
 """An image is fed at twice its own size or at a sixteenth of it: photographs of a telephone are reduced by 10 to 14."""
-_LEARNED = 0.2
-"""Of the way from guessing to perfection."""
 _CHANCE = 0.01
 """An accuracy this unlikely under the one that is expected is told to be another."""
 
@@ -75,7 +73,7 @@ def doubts_of(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
 def _near_chance(plan: Plan, baseline: Measured | None) -> str | None:
     if baseline is None:
         return None
-    told = _hardly_better(plan.parts, baseline)
+    told = _hardly_learned(plan.parts, baseline)
     if told is None:
         return None
     why = (
@@ -96,12 +94,8 @@ def _epochs_of_baseline(plan: Plan) -> str:
     return "distill.schedule.epochs, and baseline.schedule.epochs where the recipe has one"
 
 
-def _hardly_better(parts: Parts, measured: Measured) -> str | None:
-    """That a network is hardly more often right than who has not seen the image; None when it is."""
-    guess, value = parts.task.blind_score(parts.dataset.test), measured.accuracy.value
-    if value - guess >= _LEARNED * (1 - guess):
-        return None
-    return f"is right on {percent(value)}, {parts.task.blind_answer} on {percent(guess)}"
+def _hardly_learned(parts: Parts, measured: Measured) -> str | None:
+    return parts.task.hardly_learned(measured.accuracy, parts.dataset.test)
 
 
 def doubt_of_teacher(teacher: Parts, network: Artifact, measured: Measured | None) -> str | None:
@@ -112,7 +106,7 @@ def doubt_of_teacher(teacher: Parts, network: Artifact, measured: Measured | Non
         network: As it teaches.
         measured: What it was measured to be.
     """
-    told = None if measured is None else _hardly_better(teacher, measured)
+    told = None if measured is None else _hardly_learned(teacher, measured)
     if told is None:
         return None
     why = (

@@ -33,7 +33,7 @@ __all__ = ["FROZEN", "Trial", "known_trial", "try_network"]
 FROZEN = "all its parameters are frozen (requires_grad=False)"
 """Why a network cannot be trained though it has a loss."""
 
-_VERSION = 14
+_VERSION = 15
 _RECORDS = "trials"
 _IMAGES = 4
 _FED_IMAGES = 64
@@ -108,6 +108,7 @@ def _open(plan: Plan, parts: Parts) -> dict[str, bool]:
     return {
         "colours": not ours and parts not in plan.normalised_as_said,
         "sides": not ours and parts not in plan.sized_as_said,
+        "ratio": parts.model.origin == "file" and parts not in plan.resized_as_said,
     }
 
 
@@ -191,14 +192,17 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
 
 def _fed_otherwise(network: nn.Module, plan: Plan, parts: Parts) -> str | None:
     """Why given weights were made on inputs of another kind, as far as the network says so or remembers those."""
-    from pipeline.data.dataset import read_images
+    from pipeline.data.dataset import read_images, side_ratio
     from pipeline.models.normalisation import contradiction, normalisation_doubt
 
     if parts.weights.origin == "scratch":
         return None
-    if said := contradiction(network, parts.preprocess, **_open(plan, parts)):
-        return said
-    images = list(read_images(parts.dataset.calibration[:_FED_IMAGES], parts.preprocess))
+    asked, samples = _open(plan, parts), parts.dataset.calibration[:_FED_IMAGES]
+    ratio = side_ratio(samples) if asked["ratio"] and samples else None
+    doubt = contradiction(network, parts.preprocess, colours=asked["colours"], sides=asked["sides"], ratio=ratio)
+    if doubt is not None:
+        return doubt
+    images = list(read_images(samples, parts.preprocess))
     return normalisation_doubt(network.eval(), images)
 
 

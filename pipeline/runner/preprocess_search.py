@@ -59,8 +59,8 @@ class Tried:
 
     Attributes:
         name: Of its normalisation.
-        accuracy: Fraction of the images.
-        loss: Mean cross-entropy, by which equal accuracies are told apart.
+        accuracy: The task's metric, a fraction of 1.
+        loss: The task's mean loss, by which equal accuracies are told apart.
         images: How many.
     """
 
@@ -117,7 +117,7 @@ def try_preprocessings(plan: Plan, progress: Progress) -> list[Tried]:
 
 def _searched(plan: Plan, network: _Network, samples: Sequence[Sample], progress: Progress) -> list[Tried]:
     """As of :func:`try_preprocessings`, on those samples."""
-    few, base, task = judged_samples(samples, _FEW), plan.parts.preprocess, plan.parts.task
+    few, base, task = judged_samples(samples, _FEW), plan.parts.preprocess, network.task
     sizes, normalisations = _sizes(plan, samples, network.size), _normalisations(base)
     found: list[Tried] = []
     refused = ""
@@ -223,10 +223,12 @@ class _Network:
     Attributes:
         answers: From inputs, float32 (images, 3, height, width), to outputs, image by image; raises a UsageError for a
             size that the network does not take.
+        task: That reads its outputs as the network says.
         size: Height and width to which it resizes images itself; None where it says nothing.
     """
 
     answers: Callable[[Array], list[Outputs]]
+    task: Task
     size: tuple[int, int] | None = None
 
 
@@ -265,7 +267,9 @@ def _of_torch(plan: Plan) -> _Network:
         except Exception as error:  # whatever a user's forward raises
             raise UsageError("the network does not take this", got=describe(error)) from error
 
-    return _Network(answers=answers, size=own_size(network))
+    reading = parts.task.read_from(network)
+    task = parts.task if reading is None else parts.task.reading(reading)
+    return _Network(answers=answers, task=task, size=own_size(network))
 
 
 @contextmanager
@@ -284,4 +288,4 @@ def _of_onnx(plan: Plan) -> Iterator[_Network]:
                 reference.choose_answer(batch[:1], asked=parts.model.output, classes=len(parts.dataset.classes))
             return [tuple(output[0] for output in reference.outputs(image[None])) for image in batch]
 
-        yield _Network(answers=answers)
+        yield _Network(answers=answers, task=parts.task)

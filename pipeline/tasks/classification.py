@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Classification"]
 
 _BINS = 15
+_LEARNED = 0.2
+"""Of the way from guessing to perfection."""
 _ADDS_UP = 1e-3
 """Probabilities of float32 add up to 1 within this."""
 
@@ -44,7 +46,6 @@ class Classification:
     name = "classification"
     metric = "top1"
     hit_or_miss = True
-    blind_answer = "guessing the commonest class"
     embedded = "digits"
     follows: frozenset[Augmentation] = frozenset(
         ("flip", "shift", "scale", "affine", "colour", "erase", "randaugment", "trivialaugment", "mixup", "cutmix")
@@ -277,9 +278,12 @@ class Classification:
         """The mean of hits and misses."""
         return lambda times: float(np.average(per_image, weights=times))
 
-    def blind_score(self, samples: Sequence[Sample]) -> float:
-        """The share of the commonest class."""
-        return max(Counter(_class_of(sample) for sample in samples).values()) / len(samples)
+    def hardly_learned(self, found: Accuracy, samples: Sequence[Sample]) -> str | None:
+        """That it is right hardly more often than who always names the commonest class."""
+        guess = max(Counter(_class_of(sample) for sample in samples).values()) / len(samples)
+        if found.value - guess >= _LEARNED * (1 - guess):
+            return None
+        return f"is right on {100 * found.value:.2f} %, guessing the commonest class on {100 * guess:.2f} %"
 
     def mean_loss(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> float:
         """Mean cross-entropy, nats."""

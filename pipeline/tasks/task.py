@@ -27,7 +27,6 @@ class Task(NetworkContract, TrainingContract, OutputContract, Protocol):
         name: As in recipes and manifests.
         metric: As in tables, such as ``top1``.
         hit_or_miss: Whether what an image contributes to the metric is 1.0 or 0.0, and the metric their mean.
-        blind_answer: The best that can be done without looking at the image, in words; see :meth:`blind_score`.
         embedded: The data that comes with us for it.
         follows: What may change from view to view of an image so that its truth can follow.
         output_names: Of the deployable form, in their order.
@@ -51,7 +50,6 @@ class Task(NetworkContract, TrainingContract, OutputContract, Protocol):
     name: str
     metric: str
     hit_or_miss: bool
-    blind_answer: str
     embedded: str
     follows: frozenset[Augmentation]
     output_names: tuple[str, ...]

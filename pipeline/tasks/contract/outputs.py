@@ -52,8 +52,13 @@ class OutputContract(Protocol):
         """
         ...
 
-    def blind_score(self, samples: Sequence[Sample]) -> float:
-        """What the metric gives the best answer that looks at no image: a network near it has learned nothing."""
+    def hardly_learned(self, found: Accuracy, samples: Sequence[Sample]) -> str | None:
+        """That a network does little that could not be done without looking, as ``is right on ...``; None otherwise.
+
+        Args:
+            found: Its accuracy.
+            samples: On these.
+        """
         ...
 
     def mean_loss(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> float:

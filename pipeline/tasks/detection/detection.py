@@ -39,7 +39,6 @@ class Detection(DetectorNetworks, DetectorTraining, DetectorOutputs):
 
     name = "detection"
     hit_or_miss = False
-    blind_answer = "naming no object"
     embedded = "digits-detection"
     follows: frozenset[Augmentation] = frozenset(("flip", "shift", "scale", "affine", "mosaic", "colour", "erase"))
     output_names: tuple[str, ...] = OUTPUTS

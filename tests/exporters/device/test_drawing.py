@@ -99,10 +99,12 @@ def test_a_file_of_no_known_format_is_refused_beforehand(tmp_path: Path, name: s
         Pictures(str(tmp_path / name), several=False, images=["photo.jpg"])
 
 
-def test_a_file_where_a_folder_is_needed_is_refused_beforehand(tmp_path: Path) -> None:
-    (tmp_path / "out.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="is a file, and there are several pictures: name a folder"):
-        Pictures(str(tmp_path / "out.png"), several=True, images=["a.jpg", "b.jpg"])
+@pytest.mark.parametrize("place", ["out", "new.png", "new.JPG"])
+def test_a_file_where_a_folder_is_needed_is_refused_beforehand(tmp_path: Path, place: str) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    with pytest.raises(ValueError, match="names a file, and there are several pictures: name a folder"):
+        Pictures(str(tmp_path / place), several=True, images=["a.jpg", "b.jpg"])
+    assert [one.name for one in tmp_path.iterdir()] == ["out"]
 
 
 def test_no_image_that_is_asked_about_is_ever_replaced(tmp_path: Path) -> None:

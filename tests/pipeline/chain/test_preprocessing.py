@@ -82,7 +82,7 @@ def test_how_a_detector_of_a_user_s_own_is_fed_is_assumed_and_told() -> None:
     spec, (assumed,) = preprocess_of(recipe, model, SCRATCH)
 
     assert (spec.size, spec.resize, spec.mean) == ((320, 320), "squash", (0.485, 0.456, 0.406))
-    assert "the whole image squashed to 320, its mean and std" in assumed
+    assert "the whole image squashed to 320 taken as what suits a device and mean and std" in assumed
     assert preprocess_of(said, model, SCRATCH)[1] == ()
 
 
@@ -158,10 +158,21 @@ def test_what_is_told_to_be_assumed_is_what_nobody_said(fields: dict[str, Any], 
     assert assumed == (() if told is None else (f"{told} if the network was trained otherwise",))
 
 
-def test_a_detector_s_assumed_squashing_is_told_at_the_size_that_was_said() -> None:
+@pytest.mark.parametrize(
+    ("fields", "assumed"),
+    [
+        (
+            {"size": 256, "mean": 0.5, "std": 0.5},
+            "the whole image squashed to 256 taken as what suits a device; set input.resize if",
+        ),
+        ({}, "the whole image squashed to 320 taken as what suits a device and mean and std taken as ImageNet's"),
+    ],
+)
+def test_what_is_assumed_of_a_detector_s_input_is_told_at_the_size_that_was_said(
+    fields: dict[str, Any], assumed: str
+) -> None:
     model = ModelSource(origin="file", name="ssdlite", task="detection")
-    fields = {"size": 256, "mean": 0.5, "std": 0.5}
     recipe = Recipe.model_validate({"model": "net.py:ssdlite", "data": {"source": "photos"}, "input": fields})
 
     (told,) = preprocess_of(recipe, model, SCRATCH)[1]
-    assert told.startswith("the whole image squashed to 256 taken as ImageNet's custom; set input.resize if")
+    assert told.startswith(assumed)

@@ -100,6 +100,38 @@ def test_a_detector_says_itself_how_large_its_images_are(transform: dict[str, An
     assert contradiction(network, fed, sides=False) is None
 
 
+def test_numbers_of_a_transform_may_be_arrays_and_are_compared_as_float32() -> None:
+    network, fed = nn.Module(), PreprocessSpec(size=(32, 32), mean=(0.4, 0.5, 0.6), std=(0.2, 0.2, 0.2))
+    network.transform = GeneralizedRCNNTransform(
+        32, 32, image_mean=torch.tensor([0.4, 0.5, 0.6]), image_std=np.array([0.2] * 3, dtype=np.float32)
+    )
+
+    assert contradiction(network, fed) is None
+    assert "has mean [0.4, 0.5, 0.6]" in (contradiction(network, PreprocessSpec(size=(32, 32))) or "")
+
+
+@pytest.mark.parametrize(
+    ("fed", "ratio", "setting"),
+    [
+        ({"size": (512, 512)}, 1920 / 1080, "[512, 910]"),
+        ({"size": (512, 512)}, 1080 / 1920, "[910, 512]"),
+        ({"size": (512, 512)}, 4.0, "[250, 1000]"),
+        ({"size": (512, 910)}, 1920 / 1080, None),
+        ({"size": (512, 512)}, 1.05, None),
+        ({"size": (512, 512), "resize": "letterbox", "fill": 114, "place": "corner"}, 1920 / 1080, None),
+    ],
+)
+def test_a_detector_that_keeps_the_ratio_is_doubted_where_images_are_squashed(
+    fed: dict[str, Any], ratio: float, setting: str | None
+) -> None:
+    network, spec = nn.Module(), PreprocessSpec(**fed)
+    network.transform = GeneralizedRCNNTransform(512, 1000, image_mean=[*spec.mean], image_std=[*spec.std])
+
+    found = contradiction(network, spec, sides=False, ratio=ratio)
+
+    assert (found and found.partition("--set ")[2]) == (setting and f"'input.size={setting}'")
+
+
 def test_a_network_without_batch_normalisation_is_not_doubted(images: np.ndarray) -> None:
     assert _doubt(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), 255 * images) is None
 

@@ -119,8 +119,10 @@ def test_the_transform_of_a_detector_by_name_is_asked_too_but_not_ours_of_yolo(
     said = {"colours": plan.parts not in plan.normalised_as_said, "sides": plan.parts not in plan.sized_as_said}
     for origin, asked in (("torchvision", True), ("yolo", False)):
         parts = replace(plan.parts, model=replace(plan.parts.model, origin=origin))
-        assert _open(replace(plan, normalised_as_said=(), sized_as_said=()), parts) == dict.fromkeys(said, asked)
-    assert _open(plan, plan.parts) == said
+        found = _open(replace(plan, normalised_as_said=(), sized_as_said=()), parts)
+        assert found == {**dict.fromkeys(said, asked), "ratio": False}
+    assert _open(plan, plan.parts) == {**said, "ratio": False}
+    assert _open(replace(plan, resized_as_said=()), plan.parts) == {**said, "ratio": True}
 
 
 @pytest.mark.parametrize("kind", ["plain", "auxiliary"])

@@ -234,8 +234,13 @@ def test_the_deployable_form_is_the_network_itself() -> None:
     assert _TASK.deployable(network, (1, 1, 2, 2)) is network
 
 
-def test_without_looking_the_commonest_class_is_the_best_answer() -> None:
-    assert _TASK.blind_score(_samples([2, 0, 2, 1])) == 0.5
+@pytest.mark.parametrize(
+    ("right", "told"), [(3, "is right on 60.00 %, guessing the commonest class on 50.00 %"), (4, None)]
+)
+def test_without_looking_the_commonest_class_is_the_best_answer(right: int, told: str | None) -> None:
+    found = Accuracy(metric="top1", value=right / 5, n=5, per_image=(), decisions=())
+
+    assert _TASK.hardly_learned(found, _samples([2, 0, 2, 1])) == told
 
 
 @_quick

@@ -106,6 +106,16 @@ def test_a_drop_has_an_interval_over_the_images() -> None:
     assert (none.estimate, none.low, none.high, none.nothing_lost) == (0.0, 0.0, 0.0, True)
 
 
+def test_a_detector_has_hardly_learned_where_it_finds_little_and_not_where_its_boxes_are_inexact() -> None:
+    samples = _samples(*[TRUTH] * 4)
+    inexact = _outputs((10, 10, 40, 63, 0.9, 2), (60, 10, 90, 63, 0.7, 0))
+    near, blind = _scored([inexact] * 4, samples), _scored([_outputs()] * 4, samples)
+
+    assert near.value < 0.7
+    assert TASK.hardly_learned(near, samples) is None
+    assert TASK.hardly_learned(blind, samples) == "has an AP50 of 0.00 %"
+
+
 def test_boxes_are_scored_in_pixels_of_the_image() -> None:
     placed = TASK.in_images([ONE], _samples(Objects(size=(200, 100), boxes=())), PreprocessSpec(size=(100, 100)))
 
