@@ -25,6 +25,7 @@ from pipeline.errors import DataError, UsageError
 from pipeline.measuring.bundle_images import remember_dataset
 from pipeline.models.backbone import with_backbone
 from pipeline.models.resolve import PINNED, resolve_model, resolve_weights
+from pipeline.models.ssdlite_tail import with_tail_of
 from pipeline.preprocess_section import InputSection
 from pipeline.stages.answers import AskTeacher, TakeAnswers
 from pipeline.stages.build import BuildFor
@@ -215,6 +216,7 @@ def make_plan(
         cache=cache,
         progress=progress,
     )
+    model = with_tail_of(model, weights)
     _check_trainable(recipe, dataset, weights)
     _check_expectation(recipe, targets, place, machine)
     told = check_images(dataset, progress, cache=cache)

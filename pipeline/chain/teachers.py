@@ -11,6 +11,7 @@ from pipeline.chain.preprocessing import preprocess_of, resized
 from pipeline.chain.teacher_classes import columns_of
 from pipeline.errors import UsageError, WeightsError
 from pipeline.models.resolve import PINNED, WEIGHTS_FILES, resolve_model, resolve_weights
+from pipeline.models.ssdlite_tail import with_tail_of
 from pipeline.preprocess_section import InputSection
 from pipeline.stages.answers import TakeAnswers
 from pipeline.typed_path import typed_path
@@ -169,6 +170,7 @@ def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Pa
     if weights is None and (recipe.weights == "none" or teacher.model.origin == "file"):
         weights = "none"
     found = resolve_weights(weights, teacher.model, cache=cache, progress=progress)
+    model = with_tail_of(teacher.model, found)
     columns = columns_of(teacher, recipe, parts, found)
     preprocess = parts.preprocess
     if found.origin == "pretrained":
@@ -186,4 +188,4 @@ def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Pa
             got=f"{preprocess.part_shown()}, the student's {parts.preprocess.part_shown()}",
             fix="let both be fed alike: input.resize, distill.teacher_input",
         )
-    return replace(parts, model=replace(teacher.model, columns=columns), weights=found, preprocess=preprocess)
+    return replace(parts, model=replace(model, columns=columns), weights=found, preprocess=preprocess)

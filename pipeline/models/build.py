@@ -51,7 +51,7 @@ def build_network(source: ModelSource, *, classes: int) -> nn.Module:
 
 def _built(source: ModelSource, classes: int) -> nn.Module:
     if source.origin == "torchvision" and source.task == "detection":
-        return build_detector(source.name, classes)
+        return build_detector(source.name, classes, wide_tail=source.wide_tail)
     if source.origin == "torchvision":
         return _build_torchvision(source.name, classes)
     if source.origin == "yolo":

@@ -31,6 +31,7 @@ class ModelSource:
         one_number: What a network of two classes answers with where it answers with one number, which is the second
             class's; None where it has one for each.
         columns: In which place of its answer each of the data's classes stands; None: in the data's order.
+        wide_tail: Of torchvision's two SSDlites the wider one; see :mod:`~pipeline.models.ssdlite_tail`.
     """
 
     origin: Literal["torchvision", "timm", "yolo", "file", "onnx"]
@@ -42,6 +43,7 @@ class ModelSource:
     task: str = "classification"
     one_number: OneNumber | None = None
     columns: tuple[int, ...] | None = None
+    wide_tail: bool = False
 
     def last_outputs(self, classes: int) -> int:
         """How many outputs the layer has that answers for so many classes."""
@@ -51,6 +53,7 @@ class ModelSource:
         """What decides which network is built; of how it answers only what most networks do not need to say."""
         columns: Json = None if self.columns is None else list(self.columns)
         told: dict[str, Json] = {"output": self.output, "one_number": self.one_number, "columns": columns}
+        told["wide_tail"] = True if self.wide_tail else None
         named = {name: value for name, value in told.items() if value is not None}
         return {"origin": self.origin, "name": self.name, "file_sha256": self.file_sha256, **named}
 

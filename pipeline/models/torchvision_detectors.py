@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.models.ssdlite_tail import build_with_wide_tail
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -21,7 +23,7 @@ at 320 pixels a step takes half as long again as with 16. torchvision's own 512,
 images with many; of so few a half may be."""
 
 
-def build_detector(name: str, classes: int) -> nn.Module:
+def build_detector(name: str, classes: int, *, wide_tail: bool = False) -> nn.Module:
     """A new detector with random weights for so many classes, which it counts from 1: 0 is the background.
 
     It takes normalised inputs of one size as they are: no resizing and no normalisation of its own.
@@ -29,9 +31,12 @@ def build_detector(name: str, classes: int) -> nn.Module:
     Args:
         name: Of torchvision's builder.
         classes: Of the data.
+        wide_tail: Of torchvision's two SSDlites the wider one.
     """
     from torchvision.models import get_model
 
+    if wide_tail:
+        return fed_as_it_is(build_with_wide_tail(classes + 1))
     told = _SAMPLED if name.startswith("fasterrcnn") else {}
     return fed_as_it_is(get_model(name, weights=None, weights_backbone=None, num_classes=classes + 1, **told))
 
