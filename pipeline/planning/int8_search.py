@@ -7,8 +7,10 @@ whether a candidate holds the limit, never which of two is better.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
+from pipeline.chain.engine_measurement import loaded_size
 from pipeline.planning.int8_decision import Decision
 from pipeline.planning.int8_formats import Formats, formats
 from pipeline.planning.measured_forms import MeasuredForms
@@ -128,7 +130,7 @@ class Search:
             return best
         together = best.with_float(frozenset().union(*(found[name] for name in faster)), " and ".join(faster))
         contenders = [single[name] for name in faster]
-        if self._forms.left_s() > 0 and self._forms.is_int8(together):
+        if self._forms.left_s() > 0 and self._forms.is_int8(together) and not self._is_too_large(together, best):
             contenders.append(together)
         fastest = min(contenders, key=lambda one: self._forms.ratio(one).ratio)
         if fastest != together and together in contenders:
@@ -139,9 +141,22 @@ class Search:
         forms = self._forms
         if forms.left_s() <= 0 or not forms.is_int8(candidate):
             return False
+        if self._is_too_large(candidate, best):
+            return False
         faster = forms.ratio(candidate).ratio < _FASTER * forms.ratio(best).ratio
         forms.note(candidate, "faster" if faster else "not faster than the same in INT8")
         return faster
+
+    def _is_too_large(self, candidate: Candidate, best: Candidate) -> bool:
+        """Whether its float layers make it larger than the size that was asked for, which the other one holds."""
+        goal, forms = self._forms.limit.goal, self._forms
+        if not isfinite(goal.most_bytes):
+            return False
+        size, without = (loaded_size(forms.engine(one)) for one in (candidate, best))
+        if not without <= goal.most_bytes < size:
+            return False
+        forms.note(candidate, f"larger than goal.size={goal.size}")
+        return True
 
     def _with_free_layers(self, best: Candidate, damages: Sequence[LayerDamage]) -> Candidate:
         """The worst layers in float as long as that costs no time: often a first layer of three channels."""
@@ -150,7 +165,7 @@ class Search:
             if forms.left_s() <= 0:
                 break
             candidate = best.with_worst(damages, count)
-            if not forms.is_int8(candidate):
+            if not forms.is_int8(candidate) or self._is_too_large(candidate, best):
                 break
             if forms.ratio(candidate).ratio > _AS_FAST * forms.ratio(best).ratio:
                 forms.note(candidate, "costs time")

@@ -9,11 +9,13 @@ from pipeline.errors import printable
 from pipeline.report import choice_texts, example_texts, gate_charts, gate_texts, texts
 from pipeline.report.charts import layer_damages, waterfall
 from pipeline.report.choice_charts import choice_front
+from pipeline.report.choice_record import SHIPPED
 from pipeline.report.example_charts import examples
 from pipeline.report.training_charts import learning_curves
 
 if TYPE_CHECKING:
     from pipeline.report.charts import Chart
+    from pipeline.report.choice_record import MeasuredChoice
     from pipeline.report.comparison import Comparison
     from pipeline.report.record import Report
 
@@ -24,7 +26,6 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def render_html(report: Report) -> str:
     """The page; everything that came from outside is escaped, nothing is loaded from elsewhere."""
-    limit_s = report.goal.limit_s if report.goal else None
     return page(
         "report.html.j2",
         report=report,
@@ -32,7 +33,7 @@ def render_html(report: Report) -> str:
         damages=layer_damages(report),
         curves=learning_curves(report),
         examples=examples(report),
-        choices=[(choice, _present(choice_front(choice, limit_s))) for choice in report.choices],
+        choices=[(choice, _present(choice_front(choice, _limit_of(choice, report)))) for choice in report.choices],
         more_charts=_present(gate_charts.memory_phases(report.stages), gate_charts.pareto(report.stages)),
         gates=[(found, _gate_charts(found)) for found in (report.gate, report.best) if found is not None],
         history=gate_charts.history(report.history),
@@ -41,6 +42,18 @@ def render_html(report: Report) -> str:
         example_texts=example_texts,
         gate_texts=gate_texts,
     )
+
+
+def _limit_of(choice: MeasuredChoice, report: Report) -> float | None:
+    """The latency that was asked for, seconds, where it is one of these networks'.
+
+    A fraction is that of the unpruned network in the precision that ships, and what was planned before was in another.
+    """
+    goal = report.goal
+    if goal is None or goal.limit_s is None:
+        return None
+    of_fraction = "latency" in goal.relative
+    return None if of_fraction and not any(one.label == SHIPPED for one in choice.tried) else goal.limit_s
 
 
 def page(template: str, **values: object) -> str:

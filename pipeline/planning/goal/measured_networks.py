@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from exporters.target import HALVES
@@ -242,7 +243,8 @@ def nothing_is_measured(chain: Chain, target: Target) -> bool:
 def planned_precision(chain: Chain, target: Target, network: Artifact, *, halves: bool = True) -> Precision:
     """In what a plan is measured: what the recipe asks for, else what the target is fastest in.
 
-    Whether INT8 or 16-bit floats then lose little enough accuracy to be shipped shows after recovery alone.
+    A size in bytes is held by the most channels in INT8, which ships where it alone holds it. Whether INT8 or 16-bit
+    floats then lose little enough accuracy to be shipped shows after recovery alone.
 
     Args:
         chain: What is run.
@@ -254,7 +256,10 @@ def planned_precision(chain: Chain, target: Target, network: Artifact, *, halves
     if recipe.build.precision != "auto":
         return recipe.build.precision
     may_be_int8 = "int8" in target.precisions
-    if nothing_is_measured(chain, target) or (may_be_int8 and "int8" in recipe.goal.require):
+    of_bytes_alone = isfinite(recipe.goal.most_bytes) and not any(
+        budget.quantity in {"latency", "memory"} for budget in recipe.goal.budgets()
+    )
+    if nothing_is_measured(chain, target) or (may_be_int8 and ("int8" in recipe.goal.require or of_bytes_alone)):
         return "int8" if may_be_int8 else "float"
     return fastest(times_over_float(chain, target, partial(engine_in, chain, target, network), halves=halves))
 

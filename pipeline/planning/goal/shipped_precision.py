@@ -54,29 +54,58 @@ def searched_plan(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
     )
     search, halves = GoalSearch(chain, target, network, precision), True
     try:
-        plan = search.run()
-    except ParityError as error:
-        if not is_free or precision not in HALVES:
-            raise
-        chain.progress.note(f"goal: planned anew without {precision}: {error.what}, {error.got}")
-        halves = False
-        search = GoalSearch(chain, target, network, planned_precision(chain, target, network, halves=False))
-        plan = search.run()
+        try:
+            plan = search.run()
+        except ParityError as error:
+            if not is_free or precision not in HALVES:
+                raise
+            chain.progress.note(f"goal: planned anew without {precision}: {error.what}, {error.got}")
+            halves = False
+            search = GoalSearch(chain, target, network, planned_precision(chain, target, network, halves=False))
+            plan = search.run()
     except GoalError as error:
-        if is_settled or precision == "float":
+        other = _instead(chain, target, search.precision, error)
+        if other is None:
             raise
-        why = f"in {precision} it cannot be held: {error.got}"
-        chain.progress.note(f"goal: planned anew in float, since {why}")
-        return _told(_held_in_float(chain, target, network, error), f"planned in float, since {why}")
+        why = f"in {search.precision} it cannot be held: {error.got}"
+        chain.progress.note(f"goal: planned anew in {other}, since {why}")
+        held = _held(chain, GoalSearch(chain, target, network, other), error, halves=halves)
+        return _told(held, f"planned in {other}, since {why}")
     return plan if is_settled else _as_it_ships(chain, target, network, search, plan, halves=halves)
 
 
-def _held_in_float(chain: Chain, target: Target, network: Artifact, refused: GoalError) -> GoalPlan:
-    """A plan in float, of which narrow networks are fastest; what was refused first is, where it is none either."""
+def _instead(chain: Chain, target: Target, first: Precision, refused: GoalError) -> Precision | None:
+    """In what a goal may be held that cannot be in the first precision; None where that is nothing.
+
+    Narrow networks are faster in float, and all are smaller in INT8, which ships where it alone holds a size.
+    """
+    goal = chain.plan.recipe.goal
+    counted = {f"goal.{budget.quantity}" for budget in goal.budgets() if budget.is_counted}
+    if chain.plan.recipe.build.precision != "auto" or nothing_is_measured(chain, target) or refused.where in counted:
+        return None
+    if isfinite(goal.most_bytes):
+        return "int8" if first != "int8" and "int8" in target.precisions else None
+    return None if first == "float" or "int8" in goal.require else "float"
+
+
+def _held(chain: Chain, search: GoalSearch, refused: GoalError, *, halves: bool) -> GoalPlan:
+    """What is found in another precision; what was refused first is, where that is nothing, or would not ship.
+
+    A fraction of the latency is one of the unpruned network in what ships: held in float, it is of no use where what is
+    left is faster in the precision in which it is not held.
+    """
     try:
-        return GoalSearch(chain, target, network, "float").run()
+        plan = search.run()
     except GoalError:
         raise refused from None
+    of_latency = any(one.quantity == "latency" and one.relative for one in chain.plan.recipe.goal.budgets())
+    if search.precision == "float" and of_latency:
+        times = search.times_over_float(plan, halves=halves)
+        ships = fastest(times)
+        if ships != "float":
+            chain.progress.note(f"goal: of what a plan in float leaves {_compared(times, ships)}")
+            raise refused
+    return plan
 
 
 def _as_it_ships(

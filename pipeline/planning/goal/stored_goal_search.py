@@ -25,7 +25,7 @@ __all__ = ["GOAL", "as_planned", "goal_components", "plan_for_goal", "waits_for_
 GOAL = "goal"
 """What stands in place of a stage's name in the key."""
 
-_VERSION = 8
+_VERSION = 9
 _OF_PRUNE = {"importance", "keep", "round_to"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,6 +152,19 @@ def test_the_worst_layers_stay_float_where_that_takes_no_time(
     assert sorted(found.candidate.float_nodes) == sorted(one.node for one in found.damages[:3])
     monkeypatch.setattr(search_module, "_AS_FAST", 0.9)
     assert searched().candidate.float_nodes == ()
+
+
+@pytest.mark.parametrize(("size", "stay"), [("2kB", False), ("4kB", True), ("500B", True)])
+def test_no_layers_go_back_to_float_that_make_it_larger_than_was_asked_for(
+    searched: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch, size: str, *, stay: bool
+) -> None:
+    with_and_without = cycle([3000, 1000])
+    monkeypatch.setattr(search_module, "loaded_size", lambda _: next(with_and_without))
+
+    found = searched(goal={"size": size})
+
+    assert bool(found.candidate.float_nodes) == stay
+    assert any(one.outcome == f"larger than goal.size={size}" for one in found.choice.tried) == (not stay)
 
 
 def test_layers_that_hold_most_of_the_multiplications_never_go_back_to_float(

@@ -55,6 +55,15 @@ def with_goal(report: Report) -> Report:
     return report.model_copy(update={"goal": goal, "choices": (_NETWORKS, *report.choices)})
 
 
+def test_a_fraction_is_drawn_into_the_picture_of_the_precision_that_ships_alone(with_goal: Report) -> None:
+    before = _NETWORKS.model_copy(update={"among": "networks in float", "tried": _NETWORKS.tried[:3]})
+    planned_anew = with_goal.model_copy(update={"choices": (before, *with_goal.choices)})
+    in_time = planned_anew.goal.model_copy(update={"relative": ()}) if planned_anew.goal else None
+
+    assert render_html(planned_anew).count("asked for</text>") == 1
+    assert render_html(planned_anew.model_copy(update={"goal": in_time})).count("asked for</text>") == 2
+
+
 def test_the_front_holds_what_nothing_beats_in_both() -> None:
     points = [Point(one.figures["p50_s"], one.figures["accuracy"], one.label) for one in _NETWORKS.tried]
     assert [one.label for one in front_of(points)] == ["fewest channels", "shipped", "unpruned"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.chain.chain import Chain
 
 _ANY: Any = None
+_TARGET: Any = SimpleNamespace(precisions=("float", "fp16", "int8"))
 
 
 def _chain(precision: str = "auto", reason: str | None = None, **goal: Any) -> Any:  # noqa: ANN401 - a Chain
@@ -45,6 +47,7 @@ class _Search:
 
     times: Mapping[str, Mapping[Precision, float]] = {}
     impossible: tuple[str, ...] = ()
+    because_of: str = "goal.latency"
     does_not_hold: str = ""
 
     def __init__(self, _chain: object, _target: object, _network: object, precision: Precision) -> None:
@@ -54,7 +57,8 @@ class _Search:
         if self.precision == self.does_not_hold:
             raise ParityError("a test", got="more", expected="less", fix="none")
         if self.precision in self.impossible:
-            raise GoalError(f"a test in {self.precision}", got="2x", expected="0.5x", fix="none")
+            told = f"a test in {self.precision}"
+            raise GoalError(told, where=self.because_of, got="2x", expected="0.5x", fix="none")
         trials = Trials(f"networks in {self.precision}", {})
         trials.note("plan 1", "taken")
         choice = trials.choice("plan 1", "chosen by measurement")
@@ -79,7 +83,7 @@ def _searched(
         monkeypatch.setattr(_Search, name, value)
     monkeypatch.setattr(module, "GoalSearch", _Search)
     monkeypatch.setattr(module, "planned_precision", lambda *_, halves=True: first if halves else "int8")
-    return searched_plan(chain, _ANY, _ANY)
+    return searched_plan(chain, _TARGET, _ANY)
 
 
 def test_what_is_faster_in_int8_when_it_is_cut_is_planned_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,9 +134,38 @@ def test_where_float_cannot_hold_the_goal_the_plan_stays_and_says_so(monkeypatch
 
 
 def test_what_int8_cannot_hold_float_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = _searched(monkeypatch, _chain(), "int8", {}, impossible=("int8",))
+    plan = _searched(monkeypatch, _chain(), "int8", {"float": {"int8": 1.1}}, impossible=("int8",))
     assert plan.precision == "float"
     assert plan.networks.reason.endswith("; planned in float, since in int8 it cannot be held: 2x")
+
+
+def test_a_fraction_that_float_would_hold_and_not_ship_in_is_refused_before_any_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faster: dict[str, dict[Precision, float]] = {"float": {"int8": 0.55}}
+    with pytest.raises(GoalError, match="a test in int8"):
+        _searched(monkeypatch, _chain(), "int8", faster, impossible=("int8",))
+    in_time = _searched(monkeypatch, _chain(latency="5ms"), "int8", faster, impossible=("int8",))
+    assert in_time.precision == "float"
+
+
+def test_a_size_that_float_cannot_hold_int8_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _chain(latency="5ms", size="2MB")
+    plan = _searched(monkeypatch, asked, "float", {}, impossible=("float",), because_of="goal.size")
+    assert plan.precision == "int8"
+    assert plan.networks.reason.endswith("; planned in int8, since in float it cannot be held: 2x")
+
+
+def test_what_is_counted_is_as_much_in_every_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _chain(params="0.001x")
+    with pytest.raises(GoalError, match="a test in int8"):
+        _searched(monkeypatch, asked, "int8", {"float": {"int8": 1.1}}, impossible=("int8",), because_of="goal.params")
+
+
+def test_what_neither_16_bit_floats_nor_int8_hold_float_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    times: dict[str, dict[Precision, float]] = {"float": {"int8": 1.1}}
+    plan = _searched(monkeypatch, _chain(), "fp16", times, impossible=("int8",), does_not_hold="fp16")
+    assert plan.precision == "float"
 
 
 @pytest.mark.parametrize(
