@@ -25,6 +25,8 @@ from pipeline.errors import EdgewrightError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from torch import nn
+
     from exporters.bundle import Bundle as VerifiedBundle
     from pipeline.data import Dataset
     from pipeline.measuring.bundle_measurement import BundleMeasurement
@@ -32,7 +34,18 @@ if TYPE_CHECKING:
     from pipeline.report.comparison import Comparison
     from pipeline.runner.publish import Deployed
 
-__all__ = ["Answer", "Bundle", "EdgewrightError", "Found", "__version__", "deploy", "gate", "measure", "verify"]
+__all__ = [
+    "Answer",
+    "Bundle",
+    "EdgewrightError",
+    "Found",
+    "__version__",
+    "deploy",
+    "gate",
+    "measure",
+    "network",
+    "verify",
+]
 
 
 def deploy(  # noqa: PLR0913 - the options of the command line
@@ -177,6 +190,24 @@ def gate(
     progress = _progress(show_progress)
     options = GateOptions(effort=EFFORTS[effort], threads=threads)
     return run(first, second, _images(first, data, progress), options, progress)
+
+
+def network(file: Path | str, model: str | None = None) -> nn.Module:
+    """The network of a deployment, distilled and pruned as it was exported: to look at, or to train further.
+
+    Args:
+        file: ``network.safetensors`` of the deployment's folder.
+        model: ``path/to/file.py:factory`` of a network of one's own; None: the file names its builder.
+
+    Returns:
+        It in evaluation mode, on the CPU.
+
+    Raises:
+        EdgewrightError: for a file that is damaged, or not of that network.
+    """
+    from pipeline.models.one_file import open_network
+
+    return open_network(Path(file), model)
 
 
 def _images(bundle: VerifiedBundle, data: str | Path | None, progress: Progress) -> Dataset:

@@ -337,27 +337,27 @@ def read_note(path: Path) -> Json:
     return value
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` so that a reader sees the old or the new content, never a part.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace ``path`` by a text, or by bytes, so that a reader sees the old or the new content, never a part.
 
     What killed processes left beside it on the way to the same goes.
     """
-    _replace(path, text)
+    _replace(path, content)
     sweep(path.parent)
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_beside(path) as work:
-        write_and_fsync(work, text)
+        write_and_fsync(work, content)
         work.replace(path)
     _fsync(path.parent)
 
 
-def write_and_fsync(path: Path, text: str) -> None:
+def write_and_fsync(path: Path, content: str | bytes) -> None:
     """Write a file, and have it on the disk before anything that comes after."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with path.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
 

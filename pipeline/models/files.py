@@ -8,30 +8,25 @@ that a structurally pruned network comes back without the pruner.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
-from pipeline.artifact import Json, canonical_json, parse_json
+from pipeline.artifact import canonical_json
 from pipeline.errors import IntegrityError
-from pipeline.models.anchor_sizes import recorded_anchors, set_anchors
+from pipeline.models.architecture import architecture_of, as_architecture, set_architecture
 from pipeline.models.build import build_network
 from pipeline.models.count import count_macs, count_parameters
-from pipeline.models.recorded_forms import forms_of, set_forms
-from pipeline.models.reparametrised import make_plain
+from pipeline.models.file_names import ARCHITECTURE, WEIGHTS
 from pipeline.models.weights import with_versions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
     from pipeline.models.source import ModelSource
 
 __all__ = ["ARCHITECTURE", "WEIGHTS", "count_macs", "count_parameters", "load_network", "save_network"]
-
-ARCHITECTURE = "architecture.json"
-WEIGHTS = "weights.safetensors"
-SCHEMA = "edgewright.network/1"
 
 
 def save_network(network: nn.Module, source: ModelSource, folder: Path, *, classes: int) -> None:
@@ -48,40 +43,9 @@ def save_network(network: nn.Module, source: ModelSource, folder: Path, *, class
 
     # Copies, because safetensors refuses tensors that share memory, such as tied weights.
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    document = {
-        "schema": SCHEMA,
-        "builder": source.identity(),
-        "classes": classes,
-        "tensors": {name: {"shape": list(value.shape), "dtype": _dtype(value)} for name, value in state.items()},
-        "modules": {name: numbers for name, module in network.named_modules() if (numbers := _numbers(module))},
-    }
-    if forms := forms_of(network):
-        document["forms"] = forms
-    if anchors := recorded_anchors(network):
-        document["anchors"] = anchors
+    document = architecture_of(network, source, classes=classes)
     (folder / ARCHITECTURE).write_text(canonical_json(document) + "\n", encoding="utf-8")
     save_file(state, folder / WEIGHTS)
-
-
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _numbers(module: nn.Module) -> dict[str, Json]:
-    """The module's public attributes that are whole numbers or tuples of them; JSON lists stand for tuples."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in vars(module).items()
-        if _counts(name, value)
-    }
-
-
-def _counts(name: str, value: object) -> bool:
-    if name.startswith("_") or isinstance(value, bool):
-        return False
-    if isinstance(value, tuple):
-        return type(value) in {tuple, torch.Size} and all(type(item) is int for item in value)
-    return type(value) is int
 
 
 def load_network(folder: Path, source: ModelSource) -> nn.Module:
@@ -99,11 +63,7 @@ def load_network(folder: Path, source: ModelSource) -> nn.Module:
             expected=canonical_json(document["builder"]),
         )
     network = build_network(source, classes=document["classes"])
-    make_plain(network)  # as every network was before it was written
-    set_forms(network, document.get("forms", {}), str(folder))
-    set_anchors(network, document.get("anchors", {}), str(folder))
-    _set_numbers(network, document["modules"], folder)
-    _set_shapes(network, document["tensors"], folder)
+    set_architecture(network, document, str(folder))
     state = with_versions(_read_weights(folder / WEIGHTS), network)
     try:
         network.load_state_dict(state)
@@ -114,13 +74,9 @@ def load_network(folder: Path, source: ModelSource) -> nn.Module:
 
 def _read_architecture(file: Path) -> Mapping[str, Any]:
     try:
-        document = parse_json(file.read_bytes())
-    except (OSError, ValueError) as error:
+        return as_architecture(file.read_bytes(), str(file))
+    except OSError as error:
         raise IntegrityError("the architecture cannot be read", where=str(file), got=str(error)) from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        got = document.get("schema") if isinstance(document, dict) else type(document).__name__
-        raise IntegrityError("not an architecture", where=str(file), got=str(got), expected=SCHEMA)
-    return document
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:
@@ -132,37 +88,3 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
     except (safetensors.SafetensorError, OSError) as error:
         raise IntegrityError("the weights cannot be read", where=str(file), got=str(error)) from error
     return state
-
-
-def _set_numbers(network: nn.Module, modules: Mapping[str, Mapping[str, Json]], folder: Path) -> None:
-    """Give every module the whole numbers it was written with."""
-    own = dict(network.named_modules())
-    for name, numbers in modules.items():
-        if name not in own:
-            raise IntegrityError(f"the builder makes no module {name!r}", where=str(folder))
-        for key, value in numbers.items():
-            number = tuple(value) if isinstance(value, list) else value
-            if vars(own[name]).get(key) != number and not hasattr(type(own[name]), key):
-                setattr(own[name], key, number)
-
-
-def _set_shapes(network: nn.Module, tensors: Mapping[str, Mapping[str, Json]], folder: Path) -> None:
-    """Replace every tensor of another shape or type by an empty one; what was shared stays shared."""
-    replaced: dict[int, Tensor] = {}
-    for name, described in tensors.items():
-        parent, _, key = name.rpartition(".")
-        try:
-            module = network.get_submodule(parent)
-        except AttributeError as error:
-            raise IntegrityError(f"the builder makes no module {parent!r}", where=str(folder)) from error
-        table: dict[str, Any] = module._parameters if key in module._parameters else module._buffers  # noqa: SLF001
-        old, shape = table.get(key), tuple(described["shape"])
-        if old is None:
-            raise IntegrityError(f"the builder makes no tensor {name!r}", where=str(folder))
-        dtype = getattr(torch, described["dtype"])
-        if old.shape == shape and old.dtype == dtype:
-            continue
-        if id(old) not in replaced:
-            empty = torch.empty(shape, dtype=dtype)
-            replaced[id(old)] = nn.Parameter(empty, old.requires_grad) if isinstance(old, nn.Parameter) else empty
-        table[key] = replaced[id(old)]

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import WeightsError
+from pipeline.errors import IntegrityError, WeightsError
+from pipeline.models.architecture import set_architecture
 from pipeline.models.backbone_tensors import load_backbone
 from pipeline.models.file_damage import refuse_another, refuse_changed_bytes, refuse_doubled_keys
+from pipeline.models.one_file import architecture_in
 from pipeline.models.published_eps import without_epsilon
 from pipeline.models.raw_detector import kind_of
 
@@ -155,6 +157,8 @@ def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
         )
     if weights.file is None:
         raise WeightsError("the weights file is not known", got=weights.origin, fix="give it with --weights FILE")
+    if weights.origin == "file" and (document := architecture_in(weights.file)):
+        _make_as_written(network, document, weights.file)
     own = network.state_dict()
     state = _renamed(_as_resolved(weights.file, weights.file_sha256), own)
     unused = _unused_heads(network, own, state)
@@ -171,6 +175,20 @@ def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
         )
     without_epsilon(network, weights)
     return LoadedWeights(fresh_head=fresh_head, ignored=unused)
+
+
+def _make_as_written(network: nn.Module, document: Mapping[str, Any], file: Path) -> None:
+    """Give the network the architecture that its file of weights names: such as was pruned has fewer channels."""
+    try:
+        set_architecture(network, document, str(file))
+    except IntegrityError as error:
+        raise WeightsError(
+            "these weights are of another network",
+            where=str(file),
+            got=f"{document['builder']['name']}: {error.what}",
+            expected=kind_of(network),
+            fix="name the network that they are of",
+        ) from error
 
 
 def _as_resolved(file: Path, sha256: str | None) -> dict[str, Tensor]:

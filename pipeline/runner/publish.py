@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from exporters.bundle import Contents, write_bundle
 from exporters.provenance import Step
+from pipeline.artifact import ArtifactKind
 from pipeline.gate.against_baselines import judge
 from pipeline.gate.baselines.shelf import case_of
 from pipeline.gate.report import with_judgement
 from pipeline.gate.two_bundles import GateOptions
+from pipeline.models.file_names import ARCHITECTURE
+from pipeline.models.one_file import NETWORK_FILE, network_file
 from pipeline.planning.given_decisions import DECISIONS, Decisions
 from pipeline.recipe.places import names_alone, without_home
 from pipeline.recipe.reading import dump_recipe
@@ -158,6 +161,10 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         report = with_judgement(report, judgement)
     report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
+    network = _network(made)
+    if network is not None:
+        with chain.phases.during("reports"), room_for("the network", folder, len(network)):
+            write_atomically(folder / NETWORK_FILE, network)
     with (
         chain.phases.during("reports"),
         chain.progress.track("writing the reports", 0),
@@ -169,9 +176,15 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     return Deployed(
         report=report,
         folder=folder,
-        files=(bundle.root, *written, folder / "recipe.yaml"),
+        files=(bundle.root, *written, folder / "recipe.yaml", *([folder / NETWORK_FILE] if network else [])),
         exit_code=_exit_code(plan.recipe.goal.require, goal, judgement),
     )
+
+
+def _network(made: Made) -> bytes | None:
+    """The network that was exported, for its owner; None of an ONNX file, which is no network of PyTorch's."""
+    networks = [one.result.artifact for one in made.outcomes if one.result.artifact.kind is ArtifactKind.NETWORK]
+    return network_file(networks[-1].root) if (networks[-1].root / ARCHITECTURE).exists() else None
 
 
 def _exit_code(required: Collection[str], goal: GoalEntry | None, judgement: Judgement | None) -> int:

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+import edgewright
 from benchmarks.reliability.same_digest import named
 from exporters.bundle import read_bundle
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
+from pipeline.models.count import count_parameters
+from pipeline.models.one_file import NETWORK_FILE
 from pipeline.progress import SilentProgress
 from pipeline.recipe import read_recipe
 from pipeline.report.render import read_report
@@ -113,6 +116,20 @@ def test_pruning_takes_parameters_and_bytes_away(first: _Run) -> None:
     assert pruned is not None
     assert (pruned.params or 0) < (dense.params or 0)
     assert (pruned.size_bytes or 0) < (dense.size_bytes or 0)
+
+
+@pytest.mark.usefixtures("quick_publishing", "scored_here")
+def test_the_network_is_left_for_its_owner_and_is_pruned_again(first: _Run, kept: Path, tiny_recipe: Recipe) -> None:
+    rows = {row.name: row for row in first.deployed.report.stages}
+    file = first.deployed.folder / NETWORK_FILE
+    assert count_parameters(edgewright.network(file, tiny_recipe.model)) == rows["prune"].params
+
+    recipe = tiny_recipe.model_copy(update={"weights": str(file), "skip": ("distill",)})
+    again = _run(recipe, Store(kept / "store"), kept / "pruned-again")
+
+    found = {row.name: row for row in again.deployed.report.stages}
+    assert (found["baseline"].params, found["baseline"].accuracy) == (rows["prune"].params, rows["prune"].accuracy)
+    assert (found["prune"].params or 0) < (rows["prune"].params or 0)
 
 
 def test_one_teacher_alone_is_the_ensemble(first: _Run) -> None:
