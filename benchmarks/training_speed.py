@@ -238,12 +238,14 @@ def _bare(data: _Kept | _FromFiles, schedule: Schedule) -> float:
     from torch.nn import functional
 
     from pipeline.training.hardware import precision_here
+    from pipeline.training.optimizer import peak_rate
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = _network().train().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.99), fused=True)
+    peak = peak_rate(network, schedule)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=peak, betas=(0.9, 0.99), fused=True)
     steps = math.ceil(len(data) / schedule.batch_size) * schedule.epochs
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.learning_rate, total_steps=steps)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
     precision = precision_here(schedule.precision)
     half = torch.float16 if precision == "16-mixed" else torch.bfloat16
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "16-mixed")

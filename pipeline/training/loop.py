@@ -16,7 +16,7 @@ from pipeline.training.divergence import finite_loss, refuse_infinite
 from pipeline.training.draws import seed_step
 from pipeline.training.hardware import fabric_for, layout_for, scaler_of
 from pipeline.training.one_pixel import one_pixel_products
-from pipeline.training.optimizer import moving_average, optimizer_of
+from pipeline.training.optimizer import moving_average, optimizer_of, peak_rate
 from pipeline.training.order import Order
 from pipeline.training.ranks import Ranks, peers_may_end
 from pipeline.training.student_loss import TaughtLoss
@@ -88,12 +88,12 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     fabric = fabric_for(schedule.precision, ranks)
     order = _order(images, schedule, seed, ranks, where=description)
     total = schedule.epochs * order.steps
-    rate = schedule.rate_at(total)
+    peak, rate = peak_rate(network, schedule), schedule.rate_at(total)
     layout = layout_for(network, fabric.device)
     network.train().to(memory_format=layout)  # type: ignore[call-overload]
     step = _Step(network, images.answers, loss, schedule)
     scaler = scaler_of(fabric)
-    optimizer = optimizer_of(step, schedule, fused=scaler is None)
+    optimizer = optimizer_of(step, schedule, rate=peak, fused=scaler is None)
     average = moving_average(network, schedule.ema)
     learned = {"step": step} | ({"average": average} if average is not None else {})
     judged = network if average is None else average.module
@@ -117,7 +117,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
             view = schedule.view_of(number)
             for batch in (mixed or images).batches(indices, schedule.batch_size, view=view, augment=schedule.augment):
                 for group in optimizer.param_groups:
-                    group["lr"] = schedule.learning_rate * rate(state.steps)
+                    group["lr"] = peak * rate(state.steps)
                 wrapped.zero_grad(set_to_none=True)
                 seed_step(fabric.device, seed=seed, process=ranks.number, step=state.steps)
                 value = module(_Whole(batch.on(fabric.device, layout)))

@@ -52,7 +52,11 @@ class Schedule(BaseModel):
 
     epochs: PositiveInt = Field(default=5, description="passes over the training images")
     batch_size: Annotated[int, Field(ge=2)] = Field(default=32, description="images a step")
-    learning_rate: PositiveFloat = Field(default=1e-3, description="its peak")
+    learning_rate: PositiveFloat | None = Field(
+        default=None,
+        description="its peak; default: 1e-3, and 1e-4 of networks without normalisation that have a layer of "
+        "thousands of inputs, such as VGG-16 and AlexNet",
+    )
     curve: Literal["one-cycle", "cosine", "step", "constant"] = Field(
         default="one-cycle",
         description="after the rise the learning rate falls along half a cosine ('one-cycle', which also rises along "

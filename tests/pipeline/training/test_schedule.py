@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 
-from pipeline.training.optimizer import optimizer_of
+from pipeline.training.optimizer import optimizer_of, peak_rate
 from pipeline.training.schedule import Schedule
 
 _POSITIVE = st.floats(min_value=1e-6, max_value=1e3)
@@ -124,13 +125,32 @@ def test_a_longer_training_asks_teachers_about_more_views(epochs: int, views: in
     assert Schedule(epochs=epochs, augment=()).asked_views == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "rate"),
+    [
+        ("vgg16", None, 1e-4),
+        ("alexnet", None, 1e-4),
+        ("vgg16", 3e-3, 3e-3),
+        ("vgg11_bn", None, 1e-3),
+        ("squeezenet1_1", None, 1e-3),
+        ("vit_b_16", None, 1e-3),
+    ],
+)
+def test_a_wide_network_that_normalises_nothing_learns_in_smaller_steps(
+    name: str, said: float | None, rate: float
+) -> None:
+    with torch.device("meta"):
+        network = torchvision.models.get_model(name, weights=None)
+    assert peak_rate(network, Schedule(learning_rate=said)) == rate
+
+
 @pytest.mark.parametrize(("optimizer", "rate"), [("adamw", 1e-3), ("sgd", 0.03)])
 def test_a_training_leaves_most_of_weights_that_get_no_gradient(optimizer: str, rate: float) -> None:
     """A few epochs of a small data set by each optimiser's own decay."""
     layer = nn.Linear(4, 4)
     before = layer.weight.detach().clone()
     schedule = Schedule.model_validate({"optimizer": optimizer, "learning_rate": rate})
-    steps, wrapped = 360, optimizer_of(layer, schedule)
+    steps, wrapped = 360, optimizer_of(layer, schedule, rate=rate)
     rate_of = schedule.rate_at(steps)
     for step in range(steps):
         for group in wrapped.param_groups:
