@@ -49,6 +49,10 @@ def plan_after_trials(plan: Plan, trials: Sequence[Trial]) -> Plan:
             got=student.unprunable,
             fix="leave goal.require=prune out: the network then stays dense",
         )
+    if plan.depth_is_open:  # whole blocks may go though no channel can
+        prune = plan.recipe.prune.model_copy(update={"ratio": 0.0})
+        recipe = plan.recipe.model_copy(update={"prune": prune})
+        return replace(plan, recipe=recipe, notes=(*notes, f"all channels stay: {student.unprunable}"))
     reason = f"the network stays dense: {student.unprunable}"
     return replace(plan, skipped={**plan.skipped, "prune": reason}, notes=(*notes, reason))
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import DataError
+from pipeline.training.hardware import layout_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -80,13 +81,14 @@ def reestimate_batch_norm(
             expected=f"at least {_FEWEST}",
             fix="add images",
         )
+    layout = layout_for(network, images.first(1).to(next(network.parameters()).device))
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = 1.0  # after a batch, the running statistics are that batch's
         layer.train()
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:at_most]
-    moments = _moments(network, layers, images.batches(order, batch_size))
+    moments = _moments(network, layers, images.batches(order, batch_size), layout)
     for layer, momentum, (mean, square) in zip(layers, momenta, moments, strict=True):
         layer.momentum = momentum
         _running(layer)[0].copy_(mean)
@@ -149,14 +151,16 @@ class _Passes:
             raise _EndOfPassError
 
 
-def _moments(network: nn.Module, layers: Sequence[nn.Module], batches: Iterable[Batch]) -> list[tuple[Tensor, Tensor]]:
+def _moments(
+    network: nn.Module, layers: Sequence[nn.Module], batches: Iterable[Batch], layout: torch.memory_format
+) -> list[tuple[Tensor, Tensor]]:
     """Mean and mean square of every layer's channels, double precision, each (channels,)."""
     sums = [(torch.zeros_like(mean, dtype=torch.float64),) * 2 for mean, _ in map(_running, layers)]
     device = next(iter(network.parameters())).device
     seen = 0
     with torch.no_grad(), _Passes(network, layers) as passes:
         for batch in batches:
-            inputs = batch.on(device).inputs
+            inputs = batch.on(device, layout).inputs
             if len(inputs) == 1:
                 continue
             passes.through(inputs)

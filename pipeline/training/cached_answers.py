@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pipeline.training.hardware import fabric_for
+from pipeline.training.hardware import fabric_for, layout_for
 from pipeline.training.ranks import Ranks
 from pipeline.training.tensor_file import read_tensors, write_tensors
 
@@ -97,7 +97,8 @@ def ask(  # noqa: PLR0913 - whom, about what, how
     """
     ranks = Ranks.here()
     device = fabric_for("float32", ranks).device
-    module = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    layout = layout_for(network.to(device), images.first(1).to(device))
+    module = network.to(memory_format=layout).eval()  # type: ignore[call-overload]
     chunks: tuple[Tensor, ...] = torch.split(torch.arange(len(images)), _IMAGES_A_PIECE)
     pieces = [(view, chunk) for view in range(views) for chunk in chunks]
     numbers = ranks.own(range(len(pieces)))
@@ -110,7 +111,7 @@ def ask(  # noqa: PLR0913 - whom, about what, how
             if piece is None:
                 rows = []
                 for batch in images.batches(chunk, batch_size, view=view, augment=augment):
-                    said = images.remembered(module, batch.on(device), read)
+                    said = images.remembered(module, batch.on(device, layout), read)
                     rows.append({name: tensor.cpu()[:, None] for name, tensor in said.items()})
                     ticker.advance(len(batch.inputs))
                 piece = TeacherAnswers.joined(rows, dim=0).kept

@@ -11,7 +11,7 @@ from lightning_fabric.strategies import DDPStrategy
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from pipeline.training.ranks import Ranks
 
@@ -52,18 +52,29 @@ def scaler_of(fabric: Fabric) -> torch.amp.GradScaler | None:
     return getattr(fabric._precision, "scaler", None)  # noqa: SLF001 - Fabric has no public way to it
 
 
-def layout_for(network: nn.Module, device: torch.device) -> torch.memory_format:
-    """How tensors of a training lie in memory: channels last, as convolutions like them, where that is safe.
+def layout_for(network: nn.Module, image: Tensor) -> torch.memory_format:
+    """How tensors that go through a network lie in memory: channels last, as convolutions like them, where it can be.
 
     On CPUs oneDNN computes wrong gradients of strided 1x1 convolutions with few input channels that lie last, and
-    writes outside of its memory (https://github.com/uxlfoundation/oneDNN/issues/6035).
+    writes outside of its memory (https://github.com/uxlfoundation/oneDNN/issues/6035). And a ``forward`` may take views
+    of its maps, as ``x.view(-1, 1024)`` is, which maps that lie so do not have: that is tried.
 
     Args:
-        network: To be trained.
-        device: Where.
+        network: To be trained or asked, where it will be; left in the mode it was in.
+        image: One, (1, channels, height, width), there too.
     """
-    if device.type == "cpu" and any(_is_miscomputed(module) for module in network.modules()):
+    if image.device.type == "cpu" and any(_is_miscomputed(module) for module in network.modules()):
         return torch.contiguous_format
+    training = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(image.contiguous(memory_format=torch.channels_last))
+    except RuntimeError:  # another reason than the layout is met again, where it can be told
+        return torch.contiguous_format
+    finally:
+        for module, mode in training.items():
+            module.training = mode
     return torch.channels_last
 
 

@@ -52,8 +52,8 @@ class Batch:
     view: int
     mixed: Mixed | None = None
 
-    def on(self, device: torch.device, layout: torch.memory_format = torch.channels_last) -> Batch:
-        """The same there, its inputs laid out in memory as said: with the channels last, as convolutions like them."""
+    def on(self, device: torch.device, layout: torch.memory_format) -> Batch:
+        """The same there, its inputs laid out in memory as said."""
         inputs, labels = self.inputs.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
         mixed = self.mixed and Mixed(self.mixed.labels.to(device), self.mixed.share.to(device))
         inputs = inputs.contiguous(memory_format=layout)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pipeline.training.hardware import layout_for
 from pipeline.training.images import TrainingImages
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ class Validation:
         """What it answers, image by image; the network is left in the mode it was in."""
         training, device = network.training, next(network.parameters()).device
         network.eval()
+        layout = layout_for(network, self._images.first(1).to(device))
         rows: list[Outputs] = []
         with torch.no_grad():
             for batch in self._images.batches(torch.arange(len(self._images)), _IMAGES_A_PASS):
-                rows.extend(self._task.outputs_of(network, batch.on(device).inputs))
+                rows.extend(self._task.outputs_of(network, batch.on(device, layout).inputs))
         network.train(training)
         return self._task.in_images(rows, self._samples, self._preprocess)

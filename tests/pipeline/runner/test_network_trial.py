@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.chain.chain import Chain
+from pipeline.chain.goal_checks import check_goal
 from pipeline.chain.plan import make_plan
 from pipeline.errors import UsageError
 from pipeline.progress import SilentProgress
@@ -155,6 +156,25 @@ def test_a_network_that_cannot_be_pruned_stays_dense_and_the_plan_says_why(
     assert "prune" not in [stage.name for stage in plan.network_stages()]
     assert plan.skipped["prune"].startswith("the network stays dense: this network's channels cannot be pruned: ")
     assert plan.notes[-1] == plan.skipped["prune"]
+
+
+def test_a_goal_for_latency_weighs_the_blocks_of_a_network_whose_channels_cannot_be_followed(
+    tiny_recipe: Recipe, file: Path, store: Store
+) -> None:
+    goal = tiny_recipe.goal.model_copy(update={"latency": "0.5x"})
+    plan = _plan(tiny_recipe, file, "fixed", store, goal=goal, skip=("distill",))
+    section = tiny_recipe.prune.model_copy(update={"blocks": 0})
+    kept = _plan(tiny_recipe, file, "fixed", store, goal=goal, skip=("distill",), prune=section)
+    trial = _trial(plan, store)
+
+    weighed = plan_after_trials(plan, [trial])
+
+    assert "prune" not in weighed.skipped
+    assert weighed.depth_is_open
+    assert not weighed.recipe.prune.cuts_channels
+    assert weighed.notes[-1] == f"all channels stay: {trial.unprunable}"
+    check_goal(weighed.recipe, weighed.skipped)
+    assert "prune" in plan_after_trials(kept, [trial]).skipped
 
 
 def test_channels_are_judged_as_they_will_be(

@@ -139,7 +139,7 @@ def test_what_lies_behind_the_last_batch_norm_is_asked_once(images: TrainingImag
     layer = _first_layer()
     reestimate_batch_norm(nn.Sequential(layer, Behind()), images, batch_size=17)
 
-    assert asked == [17]
+    assert asked == [1, 17]  # the first to see how maps may lie
     np.testing.assert_allclose(layer.running_mean, pixels.mean(axis=(0, 2, 3)), rtol=1e-4)
 
 
