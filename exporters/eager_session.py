@@ -53,7 +53,7 @@ def open_pytorch(folder: Path, spec: EngineSpec) -> DefaultSession:
 
         def run(batch: Array) -> tuple[Array, ...]:
             with torch.inference_mode():
-                answered = network(torch.from_numpy(batch))
+                answered = network(torch.tensor(batch))  # a copy: it may normalise what it is given in place
             outputs = answered if isinstance(answered, tuple) else (answered,)
             return tuple(output.numpy() for output in outputs)
 

@@ -79,7 +79,7 @@ def lower(  # noqa: PLR0913 - what, compared how, written where; the rest by key
 
     network = network.to("cpu").eval()
     inputs = probe_inputs(images, tuple(images[0].shape), flat=not answers.chosen)
-    example = torch.from_numpy(inputs[0][1])
+    example = torch.tensor(inputs[0][1])
     refused: list[str] = []
     with (progress or SilentProgress()).track("exporting to ONNX", len(EXPORTERS)) as ticker:
         for exporter in EXPORTERS:

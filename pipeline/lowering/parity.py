@@ -222,7 +222,7 @@ def first_difference(
         limit: Largest relative error.
     """
     taps = _Taps(network)
-    names = taps.names(torch.from_numpy(inputs[0][1]))
+    names = taps.names(torch.tensor(inputs[0][1]))
     own = len(_torch_outputs(network, inputs[0][1]))
     outputs = (f"output_{number}" for number in range(own))
     model = export(taps, [*outputs, *(f"tap_{number}" for number in range(len(names)))])
@@ -273,5 +273,5 @@ class _Taps(nn.Module):
 
 def _torch_outputs(network: nn.Module, batch: Array) -> list[Array]:
     with torch.no_grad():
-        outputs = network(torch.from_numpy(batch))
+        outputs = network(torch.tensor(batch))  # a copy: it may normalise what it is given in place
     return [output.numpy() for output in (outputs if isinstance(outputs, list | tuple) else (outputs,))]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from pipeline.errors import UsageError
 from pipeline.models import model_file
@@ -161,7 +162,28 @@ def _build_from_file(source: ModelSource, classes: int) -> nn.Module:
         raise UsageError(
             "the factory returned no network", where=where, got=type(network).__name__, expected="nn.Module"
         )
-    return network
+    _check_parts(network, where)
+    return network.to("cpu").float()  # where every network starts; it may be in 16 bits, or on a GPU
+
+
+def _check_parts(network: nn.Module, where: str) -> None:
+    """See that every layer has its sizes and can be taken apart."""
+    unsized = [name for name, parameter in network.named_parameters() if is_lazy(parameter)]
+    if unsized:
+        raise UsageError(
+            "layers of this network learn their sizes from a first image, and no stage could rebuild them",
+            where=where,
+            got=unsized[0],
+            fix="show it one in the factory: network(torch.zeros(1, 3, 224, 224))",
+        )
+    scripted = [name for name, module in network.named_modules() if isinstance(module, torch.jit.ScriptModule)]
+    if scripted:
+        raise UsageError(
+            "a part of this network is compiled by torch.jit.script, and can neither be pruned nor rebuilt",
+            where=where,
+            got=scripted[0] or "all of it",
+            fix="leave torch.jit.script out of the factory",
+        )
 
 
 def _takes_classes(factory: Callable[..., Any]) -> bool:

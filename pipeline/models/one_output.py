@@ -88,7 +88,7 @@ def kind_of_one_number(network: nn.Module, images: Tensor) -> OneNumber | None:
         network: In evaluation mode.
         images: A few inputs, (batch, ...).
     """
-    outputs = network(images.clone().requires_grad_())
+    outputs = network(images.clone().requires_grad_().clone())  # may be changed in place
     if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) not in {(len(images), 1), (len(images),)}:
         return None
     step = outputs.grad_fn

@@ -49,11 +49,11 @@ def make_plain(network: nn.Module, probe: torch.Tensor | None = None) -> tuple[s
         return ()
     was_training = {module: module.training for module in network.modules()}
     network.eval()  # spectral normalisation would take another step towards the singular vector
-    before = None if probe is None else network(probe).detach()
+    before = None if probe is None else network(probe.clone()).detach()
     for removers in owners.values():
         for remove in removers:
             remove()  # not without gradients: a weight made of two others would come out as no parameter
-    after = None if probe is None else network(probe).detach()
+    after = None if probe is None else network(probe.clone()).detach()
     for module, training in was_training.items():
         module.training = training
     if before is not None and after is not None:
@@ -72,8 +72,18 @@ def _removers(module: nn.Module) -> list[Callable[[], object]]:
     for hook in list(module._forward_pre_hooks.values()):  # noqa: SLF001 - where the older way keeps itself
         remover = _OLDER_WAY.get(type(hook).__name__)
         if remover is not None:
-            found.append(partial(remover, module, vars(hook)["name"]))
+            found.append(partial(_without_hooks, remover, module, vars(hook)["name"]))
     return found
+
+
+def _without_hooks(remover: Callable[[Any, str], object], module: nn.Module, name: str) -> None:
+    """Remove the older way with what it does when weights are loaded, which torch does not find any more."""
+    remover(module, name)
+    waiting = module._load_state_dict_pre_hooks  # noqa: SLF001 - there is no public way to them
+    for key, hook in list(waiting.items()):
+        inner: Any = getattr(hook, "hook", hook)
+        if type(inner).__name__ == "SpectralNormLoadStateDictPreHook" and inner.fn.name == name:
+            del waiting[key]
 
 
 def _compare(before: torch.Tensor, after: torch.Tensor, names: tuple[str, ...]) -> None:

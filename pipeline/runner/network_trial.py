@@ -305,7 +305,7 @@ def _doubts(task: Task, network: nn.Module, images: Tensor) -> tuple[str, ...]:
 
     before = {name: buffer.detach().clone() for name, buffer in network.named_buffers()}
     with torch.no_grad():
-        (alone,), (again,) = (_copied(task.outputs_of(network, images[:1])) for _ in range(2))
+        (alone,), (again,) = (_copied(task.outputs_of(network, images[:1].clone())) for _ in range(2))
         among = _among_others(task, network, images)
     moved = [name for name, buffer in network.named_buffers() if not _same(before[name], buffer)]
     notes = []
@@ -333,7 +333,7 @@ def _copied(outputs: Sequence[Outputs]) -> list[Outputs]:
 def _among_others(task: Task, network: nn.Module, images: Tensor) -> Outputs | None:
     """The answer for the first image as one of several; None for a network that takes one image only."""
     try:
-        answers = task.outputs_of(network, images)
+        answers = task.outputs_of(network, images.clone())
     except Exception:  # noqa: BLE001 - any failure of a user's forward; with training ahead it was met before this
         return None
     return answers[0] if len(answers) == len(images) else None

@@ -107,6 +107,11 @@ class Classification:
         if self.gives_probabilities(outputs):
             how = "it is trained on their logarithm, and " if trained else ""
             told.append(f"answers with probabilities; {how}the bundle gives them as they are")
+        elif one_number is None and all(bool(((one > 0) & (one < 1)).all()) for one in _logits(outputs)):
+            told.append(
+                "answers with numbers between 0 and 1 that do not add up to 1, as after a sigmoid: taken as logits "
+                "they can never be sure, so let it answer without"
+            )
         return tuple(told)
 
     def outputs_of(self, network: nn.Module, inputs: Tensor) -> list[Outputs]:

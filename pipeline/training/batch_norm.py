@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -81,7 +82,7 @@ def reestimate_batch_norm(
             expected=f"at least {_FEWEST}",
             fix="add images",
         )
-    layout = layout_for(network, images.first(1).to(next(network.parameters()).device))
+    layout = layout_for(network, images.first(2).to(next(network.parameters()).device))
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
@@ -113,6 +114,40 @@ class _EndOfPassError(Exception):
     """Every layer has seen what it had to see."""
 
 
+@dataclass(slots=True)
+class _Sums:
+    """Of a layer's batch statistics, double precision, each weighted by its images.
+
+    Attributes:
+        first: Of means.
+        second: Of mean squares.
+        seen: How many images, each as often as it came.
+    """
+
+    first: Tensor
+    second: Tensor
+    seen: int = 0
+
+    @classmethod
+    def of(cls, layer: nn.Module) -> Self:
+        """Nothing yet."""
+        mean, _ = _running(layer)
+        return cls(torch.zeros_like(mean, dtype=torch.float64), torch.zeros_like(mean, dtype=torch.float64))
+
+    def add(self, layer: nn.Module, images: int) -> None:
+        """What the layer has just seen, which stands in its running statistics."""
+        mean, variance = (value.double() for value in _running(layer))
+        self.first += images * mean
+        self.second += images * (mean**2 + variance)
+        self.seen += images
+
+    def means(self) -> tuple[Tensor, Tensor]:
+        """Of an image: 0 and 1 where there was none."""
+        if not self.seen:
+            return self.first, torch.ones_like(self.second)
+        return self.first / self.seen, self.second / self.seen
+
+
 class _Passes:
     """Passes through a network that end at its last batch norm: a detector's proposals and boxes are not asked for.
 
@@ -120,14 +155,15 @@ class _Passes:
 
     Args:
         network: In evaluation mode but for its batch norms.
-        layers: Its batch norms.
+        layers: Its batch norms; each may be called several times in a pass.
     """
 
     def __init__(self, network: nn.Module, layers: Sequence[nn.Module]) -> None:
         self._network = network
         self._wanted: int | None = None
-        self._seen = 0
-        self._hooks = [layer.register_forward_hook(self._count) for layer in layers]
+        self._seen = self._images = 0
+        self._sums = {layer: _Sums.of(layer) for layer in layers}
+        self._hooks = [layer.register_forward_hook(self._add) for layer in layers]
 
     def __enter__(self) -> Self:
         return self
@@ -138,14 +174,19 @@ class _Passes:
 
     def through(self, inputs: Tensor) -> None:
         """Show the layers a batch."""
-        self._seen = 0
+        self._seen, self._images = 0, len(inputs)
         try:
             self._network(inputs)
         except _EndOfPassError:
             return
         self._wanted = self._seen
 
-    def _count(self, *_: object) -> None:
+    def moments(self) -> list[tuple[Tensor, Tensor]]:
+        """Mean and mean square of every layer's channels over all calls; of one that was never called as it began."""
+        return [sums.means() for sums in self._sums.values()]
+
+    def _add(self, layer: nn.Module, *_: object) -> None:
+        self._sums[layer].add(layer, self._images)
         self._seen += 1
         if self._seen == self._wanted:
             raise _EndOfPassError
@@ -155,18 +196,11 @@ def _moments(
     network: nn.Module, layers: Sequence[nn.Module], batches: Iterable[Batch], layout: torch.memory_format
 ) -> list[tuple[Tensor, Tensor]]:
     """Mean and mean square of every layer's channels, double precision, each (channels,)."""
-    sums = [(torch.zeros_like(mean, dtype=torch.float64),) * 2 for mean, _ in map(_running, layers)]
     device = next(iter(network.parameters())).device
-    seen = 0
     with torch.no_grad(), _Passes(network, layers) as passes:
         for batch in batches:
             inputs = batch.on(device, layout).inputs
             if len(inputs) == 1:
                 continue
             passes.through(inputs)
-            seen += len(inputs)
-            for number, layer in enumerate(layers):
-                mean, variance = (value.double() for value in _running(layer))
-                first, second = sums[number]
-                sums[number] = (first + len(inputs) * mean, second + len(inputs) * (mean**2 + variance))
-    return [(first / seen, second / seen) for first, second in sums]
+    return passes.moments()

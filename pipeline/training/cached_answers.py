@@ -97,7 +97,7 @@ def ask(  # noqa: PLR0913 - whom, about what, how
     """
     ranks = Ranks.here()
     device = fabric_for("float32", ranks).device
-    layout = layout_for(network.to(device), images.first(1).to(device))
+    layout = layout_for(network.to(device), images.first(2).to(device))
     module = network.to(memory_format=layout).eval()  # type: ignore[call-overload]
     chunks: tuple[Tensor, ...] = torch.split(torch.arange(len(images)), _IMAGES_A_PIECE)
     pieces = [(view, chunk) for view in range(views) for chunk in chunks]

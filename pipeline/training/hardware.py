@@ -20,6 +20,9 @@ __all__ = ["fabric_for", "layout_for", "precision_here", "scaler_of"]
 _BLOCK = 16
 """As many channels oneDNN takes at once, of float32 with AVX-512."""
 
+_NO_VIEW = "view size is not compatible with input tensor's size and stride"
+"""What torch says of a view that a tensor has not for how it lies."""
+
 _AMPERE = (8, 0)
 """The first of NVIDIA's architectures that multiplies bf16."""
 
@@ -52,30 +55,44 @@ def scaler_of(fabric: Fabric) -> torch.amp.GradScaler | None:
     return getattr(fabric._precision, "scaler", None)  # noqa: SLF001 - Fabric has no public way to it
 
 
-def layout_for(network: nn.Module, image: Tensor) -> torch.memory_format:
+def layout_for(network: nn.Module, images: Tensor) -> torch.memory_format:
     """How tensors that go through a network lie in memory: channels last, as convolutions like them, where it can be.
 
     On CPUs oneDNN computes wrong gradients of strided 1x1 convolutions with few input channels that lie last, and
     writes outside of its memory (https://github.com/uxlfoundation/oneDNN/issues/6035). And a ``forward`` may take views
-    of its maps, as ``x.view(-1, 1024)`` is, which maps that lie so do not have: that is tried.
+    of its maps or its weights, as ``x.view(-1, 1024)`` is, which those that lie so do not have: that is tried.
 
     Args:
-        network: To be trained or asked, where it will be; left in the mode it was in.
-        image: One, (1, channels, height, width), there too.
+        network: To be trained or asked, where it will be; left as it was.
+        images: A few, (images, channels, height, width), there too: one alone has views that several have not.
     """
-    if image.device.type == "cpu" and any(_is_miscomputed(module) for module in network.modules()):
+    if images.device.type == "cpu" and any(_is_miscomputed(module) for module in network.modules()):
         return torch.contiguous_format
+    takes = all(_takes_channels_last(network, images, trains=trains) for trains in (False, True))
+    return torch.channels_last if takes else torch.contiguous_format
+
+
+def _takes_channels_last(network: nn.Module, images: Tensor, *, trains: bool) -> bool:
+    """Whether nothing in a pass needs views that are not there; whatever else it raises is met again, and told."""
+    was_first = all(parameter.is_contiguous() for parameter in network.parameters())
     training = {module: module.training for module in network.modules()}
-    network.eval()
+    buffers = {name: buffer.detach().clone() for name, buffer in network.named_buffers()}
     try:
-        with torch.no_grad():
-            network(image.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:  # another reason than the layout is met again, where it can be told
-        return torch.contiguous_format
+        network.train(trains).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []), torch.no_grad():
+            network(images.contiguous(memory_format=torch.channels_last))
+    except Exception as error:  # noqa: BLE001 - a detector in training, for one, asks for boxes
+        return _NO_VIEW not in str(error)
     finally:
         for module, mode in training.items():
             module.training = mode
-    return torch.channels_last
+        with torch.no_grad():
+            for name, buffer in network.named_buffers():
+                if name in buffers and buffer.shape == buffers[name].shape:
+                    buffer.copy_(buffers[name])
+        if was_first:
+            network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return True
 
 
 def _is_miscomputed(module: torch.nn.Module) -> bool:

@@ -89,7 +89,7 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
     order = _order(images, schedule, seed, ranks, where=description)
     total = schedule.epochs * order.steps
     peak, rate = peak_rate(network, schedule), schedule.rate_at(total)
-    layout = layout_for(network.to(fabric.device), images.first(1).to(fabric.device))
+    layout = layout_for(network.to(fabric.device), images.first(2).to(fabric.device))
     network.train().to(memory_format=layout)  # type: ignore[call-overload]
     step = _Step(network, images.answers, loss, schedule)
     scaler = scaler_of(fabric)

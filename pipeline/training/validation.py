@@ -54,7 +54,7 @@ class Validation:
         """What it answers, image by image; the network is left in the mode it was in."""
         training, device = network.training, next(network.parameters()).device
         network.eval()
-        layout = layout_for(network, self._images.first(1).to(device))
+        layout = layout_for(network, self._images.first(2).to(device))
         rows: list[Outputs] = []
         with torch.no_grad():
             for batch in self._images.batches(torch.arange(len(self._images)), _IMAGES_A_PASS):

@@ -58,6 +58,25 @@ def test_a_factory_that_does_not_work_says_why(tmp_path: Path, text: str, messag
         _from_file(tmp_path, text)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))", "learn their sizes from a first image"),
+        ("nn.Sequential(torch.jit.script(nn.Linear(2, num_classes)))", "compiled by torch.jit.script"),
+    ],
+)
+def test_layers_that_no_stage_could_rebuild_are_refused(tmp_path: Path, body: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
+        _from_file(tmp_path, f"def net(num_classes):\n    return {body}")
+    assert raised.value.fix is not None
+
+
+def test_a_network_in_16_bits_is_taken_in_32(tmp_path: Path) -> None:
+    network = _from_file(tmp_path, "def net(num_classes):\n    return nn.Linear(2, num_classes).half()")
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
 def test_two_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

@@ -52,6 +52,19 @@ def test_a_computed_weight_becomes_a_parameter_and_the_outputs_stay(wrap: Wrap) 
     assert set(network.state_dict()) == {"0.weight", "0.bias", "4.weight", "4.bias"}
     assert all(isinstance(network.get_submodule(name).weight, nn.Parameter) for name in changed)
     torch.testing.assert_close(network(IMAGES).detach(), before, rtol=1e-4, atol=1e-5)
+    network.load_state_dict({name: value.clone() for name, value in network.state_dict().items()})
+
+
+def test_a_network_that_changes_its_input_is_compared_on_the_same_one() -> None:
+    class InPlace(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.sub_(0.5).div_(0.25)
+
+    network = nn.Sequential(InPlace(), *_network(weight_norm)).eval()
+    images = IMAGES.clone()
+
+    assert make_plain(network, images) == ("1", "5")
+    assert torch.equal(images, IMAGES)
 
 
 def test_a_network_without_any_is_left_as_it_is() -> None:

@@ -229,6 +229,13 @@ def test_agreement_is_symmetric_and_complete_with_oneself(case: tuple[np.ndarray
     assert _agreement(ours, ours) == 1.0
 
 
+def test_answers_of_a_sigmoid_for_several_classes_are_remarked_on() -> None:
+    sigmoids = _alone([np.array([0.4, 0.6, 0.3]), np.array([0.5, 0.2, 0.9])])
+    (told,) = _TASK.remarks(sigmoids, "abc", None, trained=True)
+    assert "as after a sigmoid" in told
+    assert _TASK.remarks(_alone([np.array([0.4, -0.6, 0.3])]), "abc", None, trained=True) == ()
+
+
 def test_the_deployable_form_is_the_network_itself() -> None:
     network = nn.Linear(2, 3)
     assert _TASK.deployable(network, (1, 1, 2, 2)) is network

@@ -139,7 +139,7 @@ def test_what_lies_behind_the_last_batch_norm_is_asked_once(images: TrainingImag
     layer = _first_layer()
     reestimate_batch_norm(nn.Sequential(layer, Behind()), images, batch_size=17)
 
-    assert asked == [1, 17]  # the first to see how maps may lie
+    assert asked == [2, 2, 17]  # the first two to see how maps may lie
     np.testing.assert_allclose(layer.running_mean, pixels.mean(axis=(0, 2, 3)), rtol=1e-4)
 
 
@@ -158,7 +158,26 @@ def test_a_layer_that_is_called_twice_sees_both(images: TrainingImages) -> None:
 
     once = nn.BatchNorm2d(3)
     reestimate_batch_norm(once, images, batch_size=17)
-    np.testing.assert_allclose(network.norm.running_mean, once.running_mean + 5, rtol=1e-4)  # the last one counts
+    np.testing.assert_allclose(network.norm.running_mean, once.running_mean + 2.5, rtol=1e-4)
+    np.testing.assert_allclose(network.norm.running_var, once.running_var + 2.5**2, rtol=1e-3)
+
+
+def test_a_layer_that_is_never_called_is_as_it_began(images: TrainingImages) -> None:
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.idle = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.used(inputs)
+            return found
+
+    network = Idle()
+    reestimate_batch_norm(network, images, batch_size=17)
+
+    assert network.idle.running_mean is not None
+    assert network.idle.running_var is not None
+    assert (network.idle.running_mean.tolist(), network.idle.running_var.tolist()) == ([0.0] * 3, [1.0] * 3)
 
 
 def test_nothing_else_of_the_network_changes(images: TrainingImages) -> None:

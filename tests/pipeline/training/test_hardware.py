@@ -27,6 +27,64 @@ def test_channels_lie_last_but_where_strided_points_have_few_of_them(layer: nn.M
     assert layout_for(network.to("meta"), image.to("meta")) == torch.channels_last  # no CPU
 
 
+class _OwnWeights(nn.Conv2d):
+    """Weight standardisation as its authors wrote it."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
+        spread = self.weight.view(len(self.weight), -1).std(1).view(-1, 1, 1, 1)
+        return self._conv_forward(input, self.weight / spread, self.bias)
+
+
+class _Groups(nn.Module):
+    """Views that one image alone has."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        number, channels, high, wide = images.shape
+        return images.view(number * 2, channels // 2, high, wide).mean((2, 3)).view(number, channels)
+
+
+class _InTraining(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.drop = nn.BatchNorm2d(8), nn.Dropout()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps: torch.Tensor = self.drop(self.norm(images))
+        return maps.view(len(maps), -1) if self.training else maps.flatten(1)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        _OwnWeights(3, 8, 3),
+        nn.Sequential(nn.Conv2d(3, 8, 3), _Groups()),
+        nn.Sequential(nn.Conv2d(3, 8, 3), _InTraining()),
+    ],
+    ids=["of its weights", "of several images", "in training alone"],
+)
+def test_views_are_looked_for_in_weights_in_several_images_and_in_training(network: nn.Module) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = torch.random.get_rng_state()
+
+    assert layout_for(network, torch.rand(2, 3, 8, 8)) == torch.contiguous_format
+
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(parameter.is_contiguous() for parameter in network.parameters())
+    torch.rand(2, 3, 8, 8)
+    after = torch.random.get_rng_state()
+    torch.random.set_rng_state(state)
+    torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
+    assert torch.equal(torch.random.get_rng_state(), after)
+
+
+def test_what_else_a_network_raises_says_nothing_of_its_layout() -> None:
+    class Refuses(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise ValueError(f"no boxes for {len(images)} images")
+
+    assert layout_for(Refuses(), torch.zeros(2, 3, 8, 8)) == torch.channels_last
+
+
 class _Views(nn.Module):
     def __init__(self, side: int) -> None:
         super().__init__()
