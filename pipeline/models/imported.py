@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.artifact import sha256_of_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.machinery import ModuleSpec
@@ -25,6 +27,8 @@ _INSTALLED = _PINNED | {"numpy"}
 _OURS = frozenset({"edgewright", "pipeline", "exporters", "benchmarks"})
 _SITE = frozenset({"site-packages", "dist-packages"})
 """Names of the folders in which files stay as they were installed."""
+_FILE_NAME = re.compile(r"(?!\.\.?/|/)(?:[\w-][\w .-]*/)*[\w-][\w .-]*\.\w{2,12}")
+"""Of a file below a folder, with a suffix."""
 _STATEMENT = re.compile(rb"^[ \t]*(?:from[ \t]+(\w[\w.]*)[ \t]+import\b|import[ \t]+(\w[\w., \t]*))", re.MULTILINE)
 
 
@@ -34,6 +38,7 @@ class Imported:
 
     Attributes:
         files: The file, then what it imports from its own folder, directly or not, sorted.
+        named: Other files of its folder that texts in these name, such as weights which a factory loads itself, sorted.
         neighbours: Top-level names by which those of its folder are imported.
         packages: Of each package from elsewhere whose files may change under one version, such as an editable one, the
             SHA-256 over them.
@@ -41,6 +46,7 @@ class Imported:
     """
 
     files: tuple[Path, ...]
+    named: tuple[Path, ...]
     neighbours: frozenset[str]
     packages: Mapping[str, str]
     versions: Mapping[str, str | None]
@@ -51,6 +57,8 @@ class Imported:
         first = self.files[0]
         for path in self.files:
             _add(digest, path.relative_to(first.parent).as_posix() if path != first else "", path.read_bytes())
+        for path in self.named:
+            _add(digest, path.relative_to(first.parent).as_posix(), _hash_as_it_is(path).encode())
         if self.packages or self.versions:
             elsewhere = json.dumps([dict(self.packages), dict(self.versions)], sort_keys=True)
             _add(digest, "elsewhere", elsewhere.encode())
@@ -94,6 +102,7 @@ def imported_by(file: Path) -> Imported:
             known |= found
     return Imported(
         files=(file, *sorted(files - {file})),
+        named=tuple(sorted({path for one in files for path in _named_in(one.read_bytes(), one.parent)} - files)),
         neighbours=frozenset(neighbours),
         packages={top: _hash_of(found) for top, found in packages.items()},
         versions=versions,
@@ -114,6 +123,32 @@ def _names_in(source: bytes) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
     return frozenset(names)
+
+
+def _named_in(source: bytes, folder: Path) -> set[Path]:
+    """The files of the folder that texts of the source name whole, wherever they stand."""
+    return {path for text in _texts_in(source) if (path := folder / text).is_file() and path.is_relative_to(folder)}
+
+
+@lru_cache(maxsize=256)
+def _texts_in(source: bytes) -> frozenset[str]:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return frozenset()
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return frozenset(text for text in texts if _FILE_NAME.fullmatch(text))
+
+
+def _hash_as_it_is(path: Path) -> str:
+    """That of its content: read once as long as nothing changes it."""
+    status = path.stat()
+    return _hash_of_file(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)
+def _hash_of_file(path: Path, _changed_ns: int, _size: int) -> str:
+    return sha256_of_file(path)
 
 
 def _names_roughly(source: bytes) -> set[str]:

@@ -240,6 +240,28 @@ def test_the_identity_has_versions_of_what_is_installed_and_no_places(
     assert hash_of_model_file(file) != before
 
 
+@pytest.mark.parametrize("name", ["own.pth", "weights/own.v2.safetensors"])
+def test_the_identity_follows_weights_that_the_file_names(tmp_path: Path, name: str) -> None:
+    file = _write(tmp_path / "file.py", f"from pathlib import Path\nWEIGHTS = Path(__file__).parent / '{name}'\n")
+    alone = hash_of_model_file(file)
+    _write(tmp_path / name, "1")
+    first = hash_of_model_file(file)
+    _write(tmp_path / name, "2")
+
+    assert len({alone, first, hash_of_model_file(file)}) == 3
+    _write(tmp_path / "another.pth", "3")
+    _write(tmp_path / name, "1")
+    assert hash_of_model_file(file) == first
+
+
+@pytest.mark.parametrize("name", ["../own.pth", "{folder}/own.pth", "a.b", "no such.pth"])
+def test_files_elsewhere_and_those_that_are_none_do_not_count(tmp_path: Path, name: str) -> None:
+    (folder := tmp_path / "nets").mkdir()
+    _write(tmp_path / "own.pth", "1")
+    file = _write(folder / "file.py", f"WEIGHTS = '{name.format(folder=tmp_path)}'\n")
+    assert imported_by(file).named == ()
+
+
 def test_what_stages_pin_and_the_standard_library_do_not_count_twice(tmp_path: Path) -> None:
     file = _write(
         tmp_path / "file.py", "import json\nimport PIL.Image\nimport timm, torchvision\nfrom torch import nn\n"
