@@ -246,7 +246,8 @@ def sentence(task: Task, found: Compared) -> str:
         return f"the student has {more}; {_beside_untaught(found)}"
     above = found.distilled - found.way.ensemble
     if above > 0:
-        return f"the student is {figures.points(above)} above the ensemble, {_cost(found, 'its')}; {more}"
+        much = f"{figures.points(above)} above the ensemble (not tested for chance)"
+        return f"the student is {much}, {_cost(found, 'its')}; {more}"
     if found.way.share is None:
         cost = _cost(found, "the ensemble's")
         return f"the student has {more}, {cost}; {_beside_untaught(found)}"
