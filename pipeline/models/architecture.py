@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from pipeline.artifact import parse_json
@@ -22,6 +23,41 @@ if TYPE_CHECKING:
 __all__ = ["architecture_of", "as_architecture", "set_architecture"]
 
 SCHEMA = "edgewright.network/1"
+_MOST_CLASSES = 1_000_000
+_Size = Annotated[int, Field(ge=0, lt=2**40)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Tensor(_Part):
+    shape: tuple[_Size, ...]
+    dtype: Literal[
+        "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64"
+    ]
+
+
+class _Builder(_Part):
+    origin: Literal["torchvision", "timm", "yolo", "file", "onnx"]
+    name: str
+    file_sha256: str | None
+    output: str | None = None
+    one_number: Literal["logit", "probability"] | None = None
+    columns: tuple[_Size, ...] | None = None
+    wide_tail: bool = False
+
+
+class _Document(_Part):
+    """What a file may say, wherever it comes from."""
+
+    builder: _Builder
+    classes: Annotated[int, Field(gt=0, le=_MOST_CLASSES)]
+    tensors: dict[str, _Tensor]
+    modules: dict[str, dict[str, int | tuple[int, ...]]]
+    forms: dict[str, str] = {}
+    anchors: dict[str, tuple[tuple[float, ...], ...]] = {}
+    kind: Literal["edgewright.network/1"] = Field(alias="schema")
 
 
 def architecture_of(network: nn.Module, source: ModelSource, *, classes: int) -> dict[str, Json]:
@@ -57,12 +93,17 @@ def as_architecture(text: str | bytes, where: str) -> Mapping[str, Any]:
     """
     try:
         document = parse_json(text)
+        if isinstance(document, dict) and document.get("schema") == SCHEMA:
+            _Document.model_validate_json(text)
+            return document
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise IntegrityError("not an architecture", where=where, got=told, expected=SCHEMA) from error
     except ValueError as error:
         raise IntegrityError("the architecture cannot be read", where=where, got=str(error)) from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        got = document.get("schema") if isinstance(document, dict) else type(document).__name__
-        raise IntegrityError("not an architecture", where=where, got=str(got), expected=SCHEMA)
-    return document
+    got = document.get("schema") if isinstance(document, dict) else type(document).__name__
+    raise IntegrityError("not an architecture", where=where, got=str(got), expected=SCHEMA)
 
 
 def set_architecture(network: nn.Module, document: Mapping[str, Any], where: str) -> None:

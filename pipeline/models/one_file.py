@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import UsageError, WeightsError
+from pipeline.errors import IntegrityError, UsageError, WeightsError
 from pipeline.models.file_names import ARCHITECTURE, WEIGHTS
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def architecture_in(file: Path) -> Mapping[str, Any] | None:
     """What the file says of its network; None of a file that is not of ours.
 
     Raises:
-        IntegrityError: when what it says is no architecture.
+        IntegrityError: when what it says is no architecture, or not of its tensors.
         WeightsError: when it cannot be read.
     """
     import safetensors
@@ -59,9 +59,15 @@ def architecture_in(file: Path) -> Mapping[str, Any] | None:
     try:
         with safetensors.safe_open(file, "pt") as opened:
             told = (opened.metadata() or {}).get(_KEY)
+            shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118 - no mapping
     except (safetensors.SafetensorError, OSError) as error:
         raise WeightsError("this safetensors file is damaged", where=str(file), got=str(error)) from error
-    return None if told is None else as_architecture(told, str(file))
+    if told is None:
+        return None
+    document = as_architecture(told, str(file))
+    if shapes != {name: tensor["shape"] for name, tensor in document["tensors"].items()}:
+        raise IntegrityError("the file's tensors are not those of its architecture", where=str(file))
+    return document
 
 
 def open_network(file: Path, model: str | None = None) -> nn.Module:

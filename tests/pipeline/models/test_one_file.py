@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 import edgewright
 from pipeline.artifact import sha256_of_file
@@ -20,6 +22,7 @@ from pipeline.models.source import WeightsSource
 from pipeline.models.weights import load_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import nn
@@ -116,6 +119,39 @@ def test_a_network_of_one_s_own_needs_its_factory(tmp_path: Path) -> None:
     opened = edgewright.network(file, f"{tmp_path / _OWN}:build")
 
     torch.testing.assert_close(opened(image), network(image), rtol=0, atol=0)
+
+
+def _claiming(file: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """The file with another architecture in its header."""
+    with safe_open(file, "pt") as opened:
+        document = json.loads(opened.metadata()["edgewright.network"])
+    change(document)
+    save_file(load_file(file), file, {"edgewright.network": json.dumps(document)})
+    return file
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda told: told["tensors"]["fc.weight"].update(shape=[10**9, 10**9]),
+        lambda told: told["tensors"]["fc.weight"].update(shape=[7, 511]),
+        lambda told: told["tensors"]["fc.weight"].update(dtype="load"),
+        lambda told: told["tensors"].pop("fc.weight"),
+        lambda told: told["modules"]["fc"].update(in_features="many"),
+        lambda told: told["modules"].update({"no.such": {"in_features": 1}}),
+        lambda told: told["forms"].update(fc="nothing known") if "forms" in told else told.update(forms={"fc": "x"}),
+        lambda told: told.update(classes=10**12),
+        lambda told: told.pop("builder"),
+        lambda told: told.update(schema="edgewright.network/2"),
+        lambda told: told.update(more=1),
+    ],
+)
+def test_an_architecture_that_cannot_be_is_one_error(
+    pruned: tuple[Path, nn.Module], change: Callable[[dict[str, Any]], object]
+) -> None:
+    with pytest.raises(EdgewrightError) as raised:
+        edgewright.network(_claiming(pruned[0], change))
+    assert raised.value.exit_code in {2, 6}
 
 
 def test_a_file_of_another_kind_names_no_network(tmp_path: Path, pruned: tuple[Path, nn.Module]) -> None:
