@@ -120,8 +120,11 @@ def set_architecture(network: nn.Module, document: Mapping[str, Any], where: str
     make_plain(network)  # as every network was before it was written
     set_forms(network, document.get("forms", {}), where)
     set_anchors(network, document.get("anchors", {}), where)
-    _set_numbers(network, document["modules"], where)
-    _set_shapes(network, document["tensors"], where)
+    try:
+        _set_numbers(network, document["modules"], where)
+        _set_shapes(network, document["tensors"], where)
+    except (TypeError, RuntimeError) as error:  # torch's, of what no network can have
+        raise IntegrityError("the builder's modules cannot be so", where=where, got=str(error)) from error
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -127,7 +128,15 @@ def _names_in(source: bytes) -> frozenset[str]:
 
 def _named_in(source: bytes, folder: Path) -> set[Path]:
     """The files of the folder that texts of the source name whole, wherever they stand."""
-    return {path for text in _texts_in(source) if (path := folder / text).is_file() and path.is_relative_to(folder)}
+    return {path for text in _texts_in(source) if _is_readable(path := folder / text)}
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether it is a file that the factory can read; a text may be too long for any."""
+    try:
+        return path.is_file() and os.access(path, os.R_OK)
+    except OSError:
+        return False
 
 
 @lru_cache(maxsize=256)

@@ -70,9 +70,15 @@ def contradiction(
 
 def _numbers(values: Any) -> tuple[float, ...]:  # noqa: ANN401 - a list, an array, a tensor, or nothing
     """Rounded to what a float32 holds of them; empty where they are none."""
-    if values is None or not hasattr(values, "__iter__"):
+    import torch
+
+    if values is None:
         return ()
-    return tuple(float(f"{float(value):.6g}") for value in values)
+    try:
+        found = torch.as_tensor(values, dtype=torch.float64, device="cpu").detach().flatten().tolist()
+    except (TypeError, ValueError, RuntimeError):  # a text, a mapping, anything
+        return ()
+    return tuple(float(f"{value:.6g}") for value in found)
 
 
 def _about(one: Sequence[float], other: Sequence[float]) -> bool:

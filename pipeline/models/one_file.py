@@ -25,6 +25,20 @@ NETWORK_FILE = "network.safetensors"
 _KEY = "edgewright.network"
 _COUNT = 8
 """Bytes of the number before a header; source: the format's description in safetensors' README."""
+_DTYPES = {
+    "F32": "float32",
+    "F64": "float64",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
+    "C64": "complex64",
+}
+"""The format's names of what tensors are of, to torch's."""
 _PREFIXES = {"torchvision": "", "timm": "timm/", "yolo": "yolo/"}
 """Origin to what stands before a builder's name where it is typed."""
 
@@ -59,13 +73,14 @@ def architecture_in(file: Path) -> Mapping[str, Any] | None:
     try:
         with safetensors.safe_open(file, "pt") as opened:
             told = (opened.metadata() or {}).get(_KEY)
-            shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118 - no mapping
+            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+            there = {name: (one.get_shape(), _DTYPES.get(one.get_dtype())) for name, one in slices.items()}
     except (safetensors.SafetensorError, OSError) as error:
         raise WeightsError("this safetensors file is damaged", where=str(file), got=str(error)) from error
     if told is None:
         return None
     document = as_architecture(told, str(file))
-    if shapes != {name: tensor["shape"] for name, tensor in document["tensors"].items()}:
+    if there != {name: (tensor["shape"], tensor["dtype"]) for name, tensor in document["tensors"].items()}:
         raise IntegrityError("the file's tensors are not those of its architecture", where=str(file))
     return document
 

@@ -35,8 +35,8 @@ def with_tail_of(model: ModelSource, weights: WeightsSource) -> ModelSource:
         return model
     from pipeline.models.weights import read_state_dict
 
-    telling = read_state_dict(weights.file).get(_TELLING)
-    return replace(model, wide_tail=telling is not None and len(telling) == _WIDE)
+    state = read_state_dict(weights.file)
+    return replace(model, wide_tail=any(key.endswith(_TELLING) and len(state[key]) == _WIDE for key in state))
 
 
 def build_with_wide_tail(classes: int) -> nn.Module:

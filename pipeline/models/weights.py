@@ -139,10 +139,15 @@ def with_versions(state: dict[str, Tensor], network: nn.Module) -> OrderedDict[s
     return found
 
 
-def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
+def load_weights(network: nn.Module, weights: WeightsSource, *, classes: int | None = None) -> LoadedWeights:
     """Put the weights into the network.
 
     Pretrained weights made for another number of classes leave the head as it is; a file of the user's must fit.
+
+    Args:
+        network: As it was built.
+        weights: Which.
+        classes: That it was built for; None: not compared with what the file of a deployment says.
 
     Raises:
         WeightsError: naming the first keys that are missing, not expected, or of another shape, the network is then
@@ -158,7 +163,7 @@ def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
     if weights.file is None:
         raise WeightsError("the weights file is not known", got=weights.origin, fix="give it with --weights FILE")
     if weights.origin == "file" and (document := architecture_in(weights.file)):
-        _make_as_written(network, document, weights.file)
+        _make_as_written(network, document, weights.file, classes=classes)
     own = network.state_dict()
     state = _renamed(_as_resolved(weights.file, weights.file_sha256), own)
     unused = _unused_heads(network, own, state)
@@ -177,8 +182,16 @@ def load_weights(network: nn.Module, weights: WeightsSource) -> LoadedWeights:
     return LoadedWeights(fresh_head=fresh_head, ignored=unused)
 
 
-def _make_as_written(network: nn.Module, document: Mapping[str, Any], file: Path) -> None:
+def _make_as_written(network: nn.Module, document: Mapping[str, Any], file: Path, *, classes: int | None) -> None:
     """Give the network the architecture that its file of weights names: such as was pruned has fewer channels."""
+    if classes is not None and document["classes"] != classes:
+        raise WeightsError(
+            "these weights are for another number of classes",
+            where=str(file),
+            got=f"{document['classes']} classes",
+            expected=f"{classes}, as the data has",
+            fix="name all classes of the weights, in their order, in the data",
+        )
     try:
         set_architecture(network, document, str(file))
     except IntegrityError as error:

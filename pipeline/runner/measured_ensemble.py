@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Ensemble", "answers_alone", "measured_ensemble", "weighed_otherwise"]
 
 _RECORDS = "ensembles"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,8 +160,15 @@ def _accuracy_together(chain: Chain, target: Target, engines: Sequence[Artifact]
 
 
 def _said_together(task: Task, said_by_each: Sequence[Sequence[Outputs]], told: Sequence[Json]) -> list[Outputs]:
-    """Image by image what the members say together, as the session of an ensemble says it."""
+    """Image by image what the members say together, as the session of an ensemble says it.
+
+    Args:
+        task: Of all.
+        said_by_each: The members' outputs, as of :meth:`~pipeline.tasks.contract.outputs.OutputContract.in_images`.
+        told: What is to be known of each member's.
+    """
     joined = object_at(JOINERS[task.name])
+    told = [task.told_in_images(one) for one in told]
     return [
         tuple(one[0] for one in joined([tuple(np.asarray(part)[None] for part in said) for said in of_image], told))
         for of_image in zip(*said_by_each, strict=True)

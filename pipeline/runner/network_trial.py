@@ -155,7 +155,7 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         one_number = task.one_number(build_network(parts.model, classes=classes), images) if classes == 2 else None
         model = replace(parts.model, one_number=one_number)
         network = build_network(model, classes=classes)
-        loaded = load_weights(network, parts.weights)
+        loaded = load_weights(network, parts.weights, classes=classes)
         untrained = task.why_untrained(network) or (_why_frozen(network) if _trains(plan, parts) else None)
         trains = untrained is None and _trains(plan, parts)
         shapes = [shape, *_smaller(plan, parts)]

@@ -252,7 +252,7 @@ def _of_torch(plan: Plan) -> _Network:
         network = build_network(parts.model, classes=classes).eval()
         one_number = parts.task.one_number(network, probe) if classes == 2 else None
         network = build_network(replace(parts.model, one_number=one_number), classes=classes)
-    if load_weights(network, parts.weights).fresh_head:
+    if load_weights(network, parts.weights, classes=classes).fresh_head:
         raise UsageError(
             "these weights are for other classes, so that no preprocessing can be told from another",
             where=plan.recipe.model,

@@ -162,7 +162,9 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
     network = _network(made)
-    if network is not None:
+    if network is None:
+        (folder / NETWORK_FILE).unlink(missing_ok=True)  # of another run
+    else:
         with chain.phases.during("reports"), room_for("the network", folder, len(network)):
             write_atomically(folder / NETWORK_FILE, network)
     with (

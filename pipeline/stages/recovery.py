@@ -99,12 +99,15 @@ class Recovery:
         work: Workspace,
     ) -> None:
         from pipeline.training.cached_answers import TeacherAnswers
+        from pipeline.training.optimizer import peak_rate
         from pipeline.training.validation import Validation
 
         self._section = section
         others = [TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers]
         self._said = None if said is None else [said, *others]
-        self._schedule = section.schedule if said is None else section.schedule.with_teachers()
+        schedule = section.schedule if said is None else section.schedule.with_teachers()
+        # What the whole network bears: with half of its channels it may have too few inputs to be told from others.
+        self._schedule = schedule.model_copy(update={"learning_rate": peak_rate(dense, schedule)})
         self._dense, self._images, self._inputs, self._work = dense, images, inputs, work
         self._validation = Validation.of(inputs.subject, work.progress)
         self._judge, self._judged_on = _judge(inputs, work, self._validation)

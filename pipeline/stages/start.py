@@ -44,7 +44,7 @@ def starting_network(inputs: Inputs, work: Workspace) -> Start:
         network = build_network(subject.model, classes=len(subject.classes))
         probe = torch.randn(subject.preprocess.shape)
     name, scratch = subject.model.name, subject.weights.origin == "scratch"
-    loaded = load_weights(network, subject.weights)
+    loaded = load_weights(network, subject.weights, classes=len(subject.classes))
     fresh = loaded.fresh_head
     notes: tuple[str, ...] = (f"{name}: {subject.weights.reason}",) if scratch else ()
     notes += (f"{name}: weights for its backbone: {loaded.backbone}",) if loaded.backbone else ()

@@ -18,6 +18,7 @@ and a ResNet-50 from scratch then came out anywhere between 92 and 99 %."""
 
 
 _RATE, _CAREFUL_RATE = 1e-3, 1e-4
+_NORMS = ("batchnorm", "layernorm", "groupnorm", "instancenorm", "rmsnorm")
 _MANY_INPUTS = 8192
 """Of a layer: Adam moves every weight by about the rate, however small its gradient, so that an output moves by as many
 times that as it has inputs. Where nothing normalises it, it may never be above 0 again: VGG-16, with 25,088 of them,
@@ -31,7 +32,8 @@ def peak_rate(network: nn.Module, schedule: Schedule) -> float:
         return schedule.learning_rate
     modules = list(network.modules())
     wide = any(isinstance(one, nn.Linear) and one.in_features >= _MANY_INPUTS for one in modules)
-    return _CAREFUL_RATE if wide and not any("norm" in type(one).__name__.lower() for one in modules) else _RATE
+    names = [type(one).__name__.lower() for one in modules]
+    return _CAREFUL_RATE if wide and not any(norm in name for norm in _NORMS for name in names) else _RATE
 
 
 def optimizer_of(module: nn.Module, schedule: Schedule, *, rate: float, fused: bool = True) -> torch.optim.Optimizer:

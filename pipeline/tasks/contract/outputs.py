@@ -40,6 +40,10 @@ class OutputContract(Protocol):
         """
         ...
 
+    def told_in_images(self, told: Json) -> Json:
+        """What is still to be known of outputs as of :meth:`in_images`; ``told`` as of :meth:`told_with`."""
+        ...
+
     def score(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> Accuracy:
         """The metric over all images, with what each contributed; outputs as of :meth:`in_images`."""
         ...

@@ -12,6 +12,7 @@ from pipeline.image_input import boxes_in_image
 from pipeline.tasks.accuracy import Accuracy
 from pipeline.tasks.detection.changed import changed_and_whole
 from pipeline.tasks.detection.deployable.agreement import candidates_differ
+from pipeline.tasks.detection.deployable.post_process import PostProcess
 from pipeline.tasks.detection.marked import marks_of_detections, marks_of_truth
 from pipeline.tasks.detection.same_objects import same_objects
 from pipeline.tasks.reading.detection import detections
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pipeline.data import Sample
     from pipeline.preprocess import PreprocessSpec
     from pipeline.session import Array, Outputs
-    from pipeline.tasks.detection.deployable.post_process import PostProcess
     from pipeline.tasks.marks import Mark
 
 __all__ = ["DetectorOutputs"]
@@ -65,12 +65,16 @@ class DetectorOutputs:
             placed.append((np.pad(in_image, ((0, rest), (0, 0))), np.pad(scores, (0, rest)), np.pad(labels, (0, rest))))
         return placed
 
+    def told_in_images(self, told: Json) -> Json:  # noqa: ARG002 - whatever it was
+        """Nothing goes any more."""
+        return asdict(PostProcess(score=0.0, iou=1.0, most=self.post.most))
+
     def score(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> Accuracy:
         """COCO's average precision by pycocotools, over thresholds from 0.50 to 0.95."""
         from pipeline.tasks.detection.average_precision import Found, coco_figures
         from pipeline.tasks.detection.box_labels import objects_of
 
-        found = [_found_in(one) for one in outputs]
+        found = [self._found_in(one) for one in outputs]
         truth = [objects_of(sample) for sample in samples]
         labels = [label for sample in samples for label in sample.classes]
         seen = [int(classes.max(initial=0)) for _, _, classes in found]
@@ -159,12 +163,11 @@ class DetectorOutputs:
         boxes, scores, labels = detections(candidates, likelihoods, numbers, **asdict(self.post))
         return boxes, scores, labels - 1
 
-
-def _found_in(placed: Outputs) -> Outputs:
-    """Boxes, scores and class indices of one image's detections, as of :meth:`DetectorOutputs.in_images`."""
-    boxes, scores, labels = placed
-    found = scores > 0
-    return boxes[found], scores[found], labels[found] - 1
+    def _found_in(self, placed: Outputs) -> Outputs:
+        """The same of one image's outputs as of :meth:`in_images`, of which those of a score may have been joined."""
+        boxes, scores, labels = placed
+        found = np.flatnonzero(scores > max(0.0, self.post.score))[: self.post.most]
+        return boxes[found], scores[found], labels[found] - 1
 
 
 def _decisions(found: Sequence[Outputs]) -> tuple[Json, ...]:

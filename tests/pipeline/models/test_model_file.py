@@ -254,7 +254,7 @@ def test_the_identity_follows_weights_that_the_file_names(tmp_path: Path, name: 
     assert hash_of_model_file(file) == first
 
 
-@pytest.mark.parametrize("name", ["../own.pth", "{folder}/own.pth", "a.b", "no such.pth"])
+@pytest.mark.parametrize("name", ["../own.pth", "{folder}/own.pth", "a.b", "no such.pth", f"{60 * 'long '}.pth"])
 def test_files_elsewhere_and_those_that_are_none_do_not_count(tmp_path: Path, name: str) -> None:
     (folder := tmp_path / "nets").mkdir()
     _write(tmp_path / "own.pth", "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,11 @@ def test_numbers_of_a_transform_may_be_arrays_and_are_compared_as_float32() -> N
     )
 
     assert contradiction(network, fed) is None
+    for said in ("imagenet", {"mean": 0.5}, torch.tensor(0.5), None):
+        other = nn.Module()
+        other.transform = SimpleNamespace(image_mean=said, image_std=torch.full((1, 3, 1, 1), 0.5))
+        told = contradiction(other, fed, sides=False)
+        assert ("has mean [0.5] and std [0.5, 0.5, 0.5]" in (told or "")) == isinstance(said, torch.Tensor)
     assert "has mean [0.4, 0.5, 0.6]" in (contradiction(network, PreprocessSpec(size=(32, 32))) or "")
 
 

@@ -97,6 +97,13 @@ def test_it_is_taken_as_weights_of_the_network_that_it_was_pruned_from(pruned: t
     }
 
 
+def test_data_of_other_classes_are_told_as_such(pruned: tuple[Path, nn.Module]) -> None:
+    again = build_network(resolve_model("resnet18"), classes=4)
+    with pytest.raises(WeightsError, match="for another number of classes") as raised:
+        load_weights(again, _as_weights(pruned[0]), classes=4)
+    assert (raised.value.got, again.fc.out_features) == ("7 classes", 4)
+
+
 def test_it_does_not_fit_another_network(pruned: tuple[Path, nn.Module]) -> None:
     file, _ = pruned
     with pytest.raises(WeightsError, match="these weights are of another network") as raised:
@@ -136,6 +143,9 @@ def _claiming(file: Path, change: Callable[[dict[str, Any]], object]) -> Path:
         lambda told: told["tensors"]["fc.weight"].update(shape=[10**9, 10**9]),
         lambda told: told["tensors"]["fc.weight"].update(shape=[7, 511]),
         lambda told: told["tensors"]["fc.weight"].update(dtype="load"),
+        lambda told: told["tensors"]["fc.weight"].update(dtype="float16"),
+        lambda told: told["tensors"]["fc.weight"].update(dtype="bool"),
+        lambda told: told["modules"].setdefault("", {}).update(layer1=3),
         lambda told: told["tensors"].pop("fc.weight"),
         lambda told: told["modules"]["fc"].update(in_features="many"),
         lambda told: told["modules"].update({"no.such": {"in_features": 1}}),

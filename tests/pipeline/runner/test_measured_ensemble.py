@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
+from pipeline.data.boxes import Box, Objects
+from pipeline.data.dataset import Sample
+from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.runner.deploy import deploy
 from pipeline.runner.measured_ensemble import _said_together, weighed_otherwise
@@ -16,10 +20,10 @@ from pipeline.runner.write_answers_file import write_answers_file
 from pipeline.stages.distill import Distill
 from pipeline.store import Store
 from pipeline.tasks.classification import Classification
+from pipeline.tasks.detection.detection import Detection
+from pipeline.tasks.joining.detection import joined
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipeline.recipe import Recipe
     from pipeline.report import Report
 
@@ -31,6 +35,26 @@ def test_what_members_say_one_by_one_is_joined_as_in_one_process() -> None:
     likely = np.exp(2) / (np.exp(2) + 1)
     np.testing.assert_allclose(found[0][0], [(likely + 0.25) / 2, (1 - likely + 0.75) / 2], rtol=1e-6)
     np.testing.assert_allclose(found[1][0], [0.75, 0.25])
+
+
+def test_detections_of_members_are_joined_and_cut_as_in_one_process() -> None:
+    rule = {"score": 0.05, "iou": 0.5, "most": 10}
+    task = Detection().reading(rule)
+    sure, faint = (10.0, 10.0, 40.0, 50.0), (60.0, 10.0, 90.0, 50.0)
+    members = [
+        (np.array([sure, faint], np.float32), np.array([0.9, score], np.float32), np.array([1, 1]))
+        for score in (0.06, 0.0)
+    ]
+    samples = [Sample(path=Path("x"), name="0", label=Objects(size=(100, 100), boxes=(Box(0, *sure),)), sha256="0")]
+    spec = PreprocessSpec(size=(100, 100))
+
+    one_by_one = _said_together(task, [task.in_images([one], samples, spec) for one in members], [rule, rule])
+    fused = joined([tuple(part[None] for part in one) for one in members], [rule, rule])
+    together = task.in_images([tuple(part[0] for part in fused)], samples, spec)
+
+    found = task.score(one_by_one, samples).decisions
+    assert found == task.score(together, samples).decisions
+    assert len(found[0]) == 1
 
 
 def _chain(recipe: Recipe, store: Store, **fields: Any) -> Chain:  # noqa: ANN401 - raw input

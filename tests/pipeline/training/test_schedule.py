@@ -144,6 +144,13 @@ def test_a_wide_network_that_normalises_nothing_learns_in_smaller_steps(
     assert peak_rate(network, Schedule(learning_rate=said)) == rate
 
 
+def test_a_module_that_is_called_after_normalising_pixels_alone_normalises_no_layer() -> None:
+    class Normalise(nn.Module):
+        """What users put in front of their networks."""
+
+    assert peak_rate(nn.Sequential(Normalise(), nn.Linear(9000, 2)), Schedule()) == 1e-4
+
+
 @pytest.mark.parametrize(("optimizer", "rate"), [("adamw", 1e-3), ("sgd", 0.03)])
 def test_a_training_leaves_most_of_weights_that_get_no_gradient(optimizer: str, rate: float) -> None:
     """A few epochs of a small data set by each optimiser's own decay."""
