@@ -113,8 +113,10 @@ def named_images(images: Sequence[Array]) -> list[tuple[str, Array]]:
     return [(f"{_IMAGE}{number}", np.asarray(image, dtype=np.float32)) for number, image in enumerate(images)]
 
 
-_OWN_ROUNDING = 4.0
-"""A difference is rounding when it is at most so many times what float32 differs from float64 in PyTorch itself."""
+_OWN_ROUNDING = 16.0
+"""A difference is rounding when it is at most so many times what float32 differs from float64 in PyTorch itself. A
+runtime adds in another order: 5 times as much was seen of a MobileNetV2 whose channels had just been cut, 15 times on
+inputs that are no images. A wrong graph of a network that does not amplify rounding differs by thousands of times it."""
 
 _MADE_UP = 100.0
 """A network that amplifies rounding beyond the limit may differ by so many times the limit on inputs that are no
