@@ -205,7 +205,7 @@ def network(file: Path | str, model: str | None = None) -> nn.Module:
     Raises:
         EdgewrightError: for a file that is damaged, or not of that network.
     """
-    from pipeline.models.one_file import open_network
+    from pipeline.models.open_network import open_network
 
     return open_network(Path(file), model)
 

@@ -115,8 +115,8 @@ def named_images(images: Sequence[Array]) -> list[tuple[str, Array]]:
 
 _OWN_ROUNDING = 16.0
 """A difference is rounding when it is at most so many times what float32 differs from float64 in PyTorch itself. A
-runtime adds in another order: 5 times as much was seen of a MobileNetV2 whose channels had just been cut, 15 times on
-inputs that are no images. A wrong graph of a network that does not amplify rounding differs by thousands of times it."""
+runtime adds in another order: more than 4 times as much was seen of a MobileNetV2 whose channels had just been cut, 15
+times on inputs that are no images. Where a network does not amplify rounding, a wrong graph is off by thousands."""
 
 _MADE_UP = 100.0
 """A network that amplifies rounding beyond the limit may differ by so many times the limit on inputs that are no

@@ -176,13 +176,13 @@ def _check_parts(network: nn.Module, where: str) -> None:
             got=unsized[0],
             fix="show it one in the factory: network(torch.zeros(1, 3, 224, 224))",
         )
-    scripted = [name for name, module in network.named_modules() if isinstance(module, torch.jit.ScriptModule)]
+    scripted = [name for name, module in network.named_modules() if type(module).__name__ == "RecursiveScriptModule"]
     if scripted:
         raise UsageError(
-            "a part of this network is compiled by torch.jit.script, and can neither be pruned nor rebuilt",
+            "a part of this network is compiled TorchScript, and can neither be pruned nor rebuilt",
             where=where,
             got=scripted[0] or "all of it",
-            fix="leave torch.jit.script out of the factory",
+            fix="leave its compiling out of the factory",
         )
 
 

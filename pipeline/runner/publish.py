@@ -12,7 +12,6 @@ from pipeline.gate.against_baselines import judge
 from pipeline.gate.baselines.shelf import case_of
 from pipeline.gate.report import with_judgement
 from pipeline.gate.two_bundles import GateOptions
-from pipeline.models.file_names import ARCHITECTURE
 from pipeline.models.one_file import NETWORK_FILE, network_file
 from pipeline.planning.given_decisions import DECISIONS, Decisions
 from pipeline.recipe.places import names_alone, without_home
@@ -186,7 +185,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
 def _network(made: Made) -> bytes | None:
     """The network that was exported, for its owner; None of an ONNX file, which is no network of PyTorch's."""
     networks = [one.result.artifact for one in made.outcomes if one.result.artifact.kind is ArtifactKind.NETWORK]
-    return network_file(networks[-1].root) if (networks[-1].root / ARCHITECTURE).exists() else None
+    return network_file(networks[-1].root) if networks else None
 
 
 def _exit_code(required: Collection[str], goal: GoalEntry | None, judgement: Judgement | None) -> int:

@@ -331,6 +331,7 @@ def test_a_run_prints_every_stage_its_verdict_and_where_everything_is(deployed: 
         "training.csv",
         "tensorboard",
         "recipe.yaml",
+        "network.safetensors",
     )
     places = [deployed.out / name for name in names]
     assert [line.strip().rstrip("/") for line in lines[-len(places) - 1 : -1]] == [str(place) for place in places]

@@ -139,7 +139,7 @@ def test_every_example_of_its_page_runs(
     shutil.copytree(workshop / "colours", tmp_path / "colours")
     shutil.copy(workshop / "colours/val/red/000.png", tmp_path / "photo.png")
     examples = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/python.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         done = subprocess.run(
             [sys.executable, "-c", example],

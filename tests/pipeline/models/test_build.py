@@ -63,7 +63,7 @@ def test_a_factory_that_does_not_work_says_why(tmp_path: Path, text: str, messag
     ("body", "message"),
     [
         ("nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))", "learn their sizes from a first image"),
-        ("nn.Sequential(torch.jit.script(nn.Linear(2, num_classes)))", "compiled by torch.jit.script"),
+        ("nn.Sequential(torch.jit.script(nn.Linear(2, num_classes)))", "compiled TorchScript"),
     ],
 )
 def test_layers_that_no_stage_could_rebuild_are_refused(tmp_path: Path, body: str, message: str) -> None:

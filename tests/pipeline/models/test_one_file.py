@@ -131,9 +131,9 @@ def test_a_network_of_one_s_own_needs_its_factory(tmp_path: Path) -> None:
 def _claiming(file: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     """The file with another architecture in its header."""
     with safe_open(file, "pt") as opened:
-        document = json.loads(opened.metadata()["edgewright.network"])
+        document = json.loads(opened.metadata()["edgewright-network"])
     change(document)
-    save_file(load_file(file), file, {"edgewright.network": json.dumps(document)})
+    save_file(load_file(file), file, {"edgewright-network": json.dumps(document)})
     return file
 
 
