@@ -52,8 +52,12 @@ class ModelSource:
     def identity(self) -> dict[str, Json]:
         """What decides which network is built; of how it answers only what most networks do not need to say."""
         columns: Json = None if self.columns is None else list(self.columns)
-        told: dict[str, Json] = {"output": self.output, "one_number": self.one_number, "columns": columns}
-        told["wide_tail"] = True if self.wide_tail else None
+        told: dict[str, Json] = {
+            "output": self.output,
+            "one_number": self.one_number,
+            "columns": columns,
+            "wide_tail": self.wide_tail or None,
+        }
         named = {name: value for name, value in told.items() if value is not None}
         return {"origin": self.origin, "name": self.name, "file_sha256": self.file_sha256, **named}
 

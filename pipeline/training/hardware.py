@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
 from pipeline.errors import UsageError
+from pipeline.models.build import modes_kept
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -75,17 +76,15 @@ def layout_for(network: nn.Module, images: Tensor) -> torch.memory_format:
 def _takes_channels_last(network: nn.Module, images: Tensor, *, trains: bool) -> bool:
     """Whether nothing in a pass needs views that are not there; whatever else it raises is met again, and told."""
     was_first = all(parameter.is_contiguous() for parameter in network.parameters())
-    training = {module: module.training for module in network.modules()}
     buffers = {name: buffer.detach().clone() for name, buffer in network.named_buffers()}
     try:
-        network.train(trains).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []), torch.no_grad():
-            network(images.contiguous(memory_format=torch.channels_last))
+        with modes_kept(network), torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+            network.train(trains).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            with torch.no_grad():
+                network(images.contiguous(memory_format=torch.channels_last))
     except Exception as error:  # noqa: BLE001 - a detector in training, for one, asks for boxes
         return _NO_VIEW not in str(error)
     finally:
-        for module, mode in training.items():
-            module.training = mode
         with torch.no_grad():
             for name, buffer in network.named_buffers():
                 if name in buffers and buffer.shape == buffers[name].shape:

@@ -21,9 +21,9 @@ _RATE, _CAREFUL_RATE = 1e-3, 1e-4
 _NORMS = ("batchnorm", "layernorm", "groupnorm", "instancenorm", "rmsnorm")
 _MANY_INPUTS = 8192
 """Of a layer: Adam moves every weight by about the rate, however small its gradient, so that an output moves by as many
-times that as it has inputs. Where nothing normalises it, it may never be above 0 again: VGG-16, with 25,088 of them,
-guessed after 175 steps at 1e-3, and had learned digits after 60 at 1e-4. SqueezeNet, which has 512, learns more slowly
-at 1e-4."""
+times that as it has inputs. Where nothing normalises it, it may never be above 0 again: of digits VGG-16, with 25,088
+of them, knew 10 % after 175 steps at 1e-3, which is guessing, and 59 % at 1e-4. SqueezeNet, which has no such layer,
+learns more slowly at 1e-4."""
 
 
 def peak_rate(network: nn.Module, schedule: Schedule) -> float:
