@@ -11,8 +11,7 @@ short recoveries of the ways to hold the budget.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pipeline.errors import GoalError
 from pipeline.planning.goal.budgets import Budgets
@@ -49,6 +48,10 @@ _WORTH_MEASURING = 0.9
 """Where the smallest input costs a larger fraction than this, images are not what the network's time goes into; the
 same of blocks."""
 _MORE_CHANNELS = 1.03
+_SELDOM_SAVED = 8
+"""Times a budget: an unpruned network that needs more can hardly be brought to it."""
+_FAR = 2
+"""Times a budget: where the least of everything needs more, nothing else holds it, on a busy machine either."""
 
 _Lever = TypeVar("_Lever")
 
@@ -74,8 +77,14 @@ class GoalSearch:
         self._planner = ChannelPlanner(self._budgets, self._networks)
         self._recoveries = ShortRecoveries(chain, network, self._budgets.asked)
 
-    def run(self) -> GoalPlan:
+    def run(self, *, unlikely: bool = False) -> GoalPlan:
         """Measure, plan, correct.
+
+        Where the budgets are unlikely to be held, the least of everything is measured first, and nothing more where
+        that is far from them.
+
+        Args:
+            unlikely: Whether they are, as where a search in another precision did not hold them.
 
         Raises:
             GoalError: when a budget cannot be held whatever goes.
@@ -92,12 +101,17 @@ class GoalSearch:
                 return self._plan(
                     Way(outline=own, kept=own.all_channels), unpruned, "the network holds its budgets as it is"
                 )
+            if unlikely or self._budgets.furthest(unpruned.found, _SELDOM_SAVED) is not None:
+                least = self._least_of_everything(sizes, blocks)
+                far = self._budgets.furthest(least.found, _FAR)
+                if far is not None:
+                    self._refuse(least, far)
             smaller = self._cheaper("smaller input", sizes, lambda size: replace(own, size=size), ticker)
             shallow = self._cheaper("fewer blocks", blocks, self._without, ticker)
             if own.groups:
                 networks.measure("fewest channels", own, own.fewest_channels)
             ticker.advance()
-            self._refuse_the_impossible()
+            self._refuse_the_impossible(sizes, blocks)
             for label, kept in halves.items():
                 networks.measure(label, own, kept)
                 ticker.advance()
@@ -229,7 +243,15 @@ class GoalSearch:
     def _holds(self, network: MeasuredNetwork) -> bool:
         return self._budgets.missed(network.found) is None
 
-    def _refuse_the_impossible(self) -> None:
+    def _least_of_everything(
+        self, sizes: Sequence[tuple[int, int]], blocks: Sequence[tuple[str, ...]]
+    ) -> MeasuredNetwork:
+        """The network with the smallest of those inputs, without the most of those blocks, with the fewest channels."""
+        outline = self._without(blocks[-1]) if blocks else self._own
+        outline = replace(outline, size=sizes[-1]) if sizes else outline
+        return self._networks.once("least of everything", outline, outline.fewest_channels)
+
+    def _refuse_the_impossible(self, sizes: Sequence[tuple[int, int]], blocks: Sequence[tuple[str, ...]]) -> None:
         """Ask for what is possible where not even the least of everything holds the budgets.
 
         That is measured where nothing else that was measured holds them: what pixels, blocks and channels save
@@ -238,24 +260,32 @@ class GoalSearch:
         Raises:
             GoalError: with what the least of everything was measured to cost.
         """
-        every, own = self._networks.every, self._own
-        if any(map(self._holds, every)):
+        if any(map(self._holds, self._networks.every)):
             return
-        size = min((one.outline.size for one in every), key=prod)
-        least = replace(max((one.outline for one in every), key=lambda one: len(one.gone)), size=size)
-        network = self._networks.once("least of everything", least, least.fewest_channels)
+        network = self._least_of_everything(sizes, blocks)
         missed = self._budgets.missed(network.found)
         if missed == "latency" and network.doubt:
             network = self._networks.measure_anew(network)
             missed = self._budgets.missed(network.found)
-        if missed is None:
-            return
-        unpruned = self._networks.every[0]
+        if missed is not None:
+            self._refuse(network, missed)
+
+    def _refuse(self, network: MeasuredNetwork, missed: str) -> NoReturn:
+        """Say what is possible.
+
+        Args:
+            network: The least of everything.
+            missed: Quantity that is furthest above its budget there.
+
+        Raises:
+            GoalError: always.
+        """
+        own, least, unpruned = self._own, network.outline, self._networks.every[0]
         budget = next(one for one in self._budgets.every if one.quantity == missed)
         singly = (Budgets((one,)) for one in self._budgets.every if one is not budget)
         others = [f"it has {one.told(network.found)} too; " for one in singly if one.missed(network.found) is not None]
         found, most = (amount(missed, one[missed], relative=budget.relative) for one in (network.found, unpruned.found))
-        ways = [f"images of {'x'.join(map(str, size))} pixels"] if size != own.size else []
+        ways = [f"images of {'x'.join(map(str, least.size))} pixels"] if least.size != own.size else []
         ways += [f"{len(least.gone)} residual blocks left out"] if least.gone else []
         ways += ["the fewest channels that every layer can be left with"] if own.groups else []
         doubts = dict.fromkeys(one.doubt for one in (network, unpruned) if missed == "latency" and one.doubt)

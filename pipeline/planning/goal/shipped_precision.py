@@ -68,7 +68,7 @@ def searched_plan(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
         if other is None:
             raise
         why = f"in {search.precision} it cannot be held: {error.got}"
-        chain.progress.note(f"goal: planned anew in {other}, since {why}")
+        chain.progress.note(f"goal: tried in {other} too, since {why}")
         held = _held(chain, GoalSearch(chain, target, network, other), error, halves=halves)
         return _told(held, f"planned in {other}, since {why}")
     return plan if is_settled else _as_it_ships(chain, target, network, search, plan, halves=halves)
@@ -95,7 +95,7 @@ def _held(chain: Chain, search: GoalSearch, refused: GoalError, *, halves: bool)
     left is faster in the precision in which it is not held.
     """
     try:
-        plan = search.run()
+        plan = search.run(unlikely=True)
     except GoalError:
         raise refused from None
     of_latency = any(one.quantity == "latency" and one.relative for one in chain.plan.recipe.goal.budgets())

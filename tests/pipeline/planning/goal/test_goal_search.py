@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -120,7 +121,7 @@ class _Recoveries:
     def choice(self, _: Way) -> None: ...
 
 
-def _searched(monkeypatch: pytest.MonkeyPatch, sizes: Sequence[tuple[int, int]] = (), **goal: str) -> GoalPlan:
+def _search(monkeypatch: pytest.MonkeyPatch, sizes: Sequence[tuple[int, int]] = (), **goal: str) -> GoalSearch:
     recipe = SimpleNamespace(goal=GoalSection.model_validate(goal))
     chain: Any = SimpleNamespace(plan=SimpleNamespace(recipe=recipe), progress=SilentProgress())
     monkeypatch.setattr(module, "read_outline", lambda *_: _OUTLINE)
@@ -130,7 +131,11 @@ def _searched(monkeypatch: pytest.MonkeyPatch, sizes: Sequence[tuple[int, int]] 
     monkeypatch.setattr(module, "MeasuredNetworks", _Networks)
     monkeypatch.setattr(module, "ShortRecoveries", _Recoveries)
     target: Any = SimpleNamespace(name="ort-cpu")
-    return GoalSearch(chain, target, SimpleNamespace(sha256="a" * 64), "int8").run()  # type: ignore[arg-type]
+    return GoalSearch(chain, target, SimpleNamespace(sha256="a" * 64), "int8")  # type: ignore[arg-type]
+
+
+def _searched(monkeypatch: pytest.MonkeyPatch, sizes: Sequence[tuple[int, int]] = (), **goal: str) -> GoalPlan:
+    return _search(monkeypatch, sizes, **goal).run()
 
 
 def _tried(plan: GoalPlan) -> dict[str, Any]:
@@ -396,3 +401,26 @@ def test_where_no_way_is_predicted_to_hold_the_smallest_input_is_tried(monkeypat
 
     assert plan.size == (16, 16)
     assert plan.networks.reason.startswith("chosen by measurement")
+
+
+@pytest.mark.parametrize(
+    ("latency", "unlikely", "is_first", "is_all"),
+    [
+        ("0.05x", True, True, True),
+        ("0.12x", True, True, False),
+        ("0.2x", True, True, False),
+        ("0.12x", False, True, False),
+        ("0.13x", False, False, False),
+        ("0.05x", False, True, True),
+    ],
+)
+def test_the_least_of_everything_is_measured_first_where_a_goal_is_unlikely_and_nothing_more_where_that_is_far(
+    monkeypatch: pytest.MonkeyPatch, latency: str, *, unlikely: bool, is_first: bool, is_all: bool
+) -> None:
+    search = _search(monkeypatch, [(16, 16)], latency=latency)
+    with nullcontext() if latency == "0.2x" else pytest.raises(GoalError, match=f"to latency {latency}"):
+        search.run(unlikely=unlikely)
+    labels = [one.label for one in search._networks.every]
+    assert (labels[1] == "least of everything, 16x16") is is_first
+    assert (len(labels) == 2) is is_all
+    assert labels.count("least of everything, 16x16") == 1

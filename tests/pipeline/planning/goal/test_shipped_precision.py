@@ -53,7 +53,8 @@ class _Search:
     def __init__(self, _chain: object, _target: object, _network: object, precision: Precision) -> None:
         self.precision = precision
 
-    def run(self) -> GoalPlan:
+    def run(self, *, unlikely: bool = False) -> GoalPlan:
+        assert self.impossible or not unlikely
         if self.precision == self.does_not_hold:
             raise ParityError("a test", got="more", expected="less", fix="none")
         if self.precision in self.impossible:
