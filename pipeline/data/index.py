@@ -38,6 +38,8 @@ CREATE TABLE IF NOT EXISTS sealed_images
 """
 _SETTLED_NS = 2_000_000_000
 """A file this young may change again within one tick of its modification time: it is hashed, but not remembered."""
+_FILES = "SELECT path, size_bytes, mtime_ns, sha256, seal FROM sealed_files WHERE path IN"
+_IMAGES = "SELECT sha256, several, look, seal FROM sealed_images WHERE sha256 IN"
 _ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 _VARIABLES = 500
 """Values in one query; SQLite's oldest limit is 999."""
@@ -108,12 +110,7 @@ class FileIndex:
             DataError: naming the file, when one cannot be read or is no plain file, such as a pipe.
         """
         keys = {path: os.path.abspath(path) for path in paths}  # noqa: PTH100 - ten times faster over a million files
-        known = {
-            path: (size, mtime, sha256)
-            for path, size, mtime, sha256 in self._lookup(
-                "SELECT path, size_bytes, mtime_ns, sha256, seal FROM sealed_files WHERE path IN", keys.values()
-            )
-        }
+        known = {path: (size, mtime, sha256) for path, size, mtime, sha256 in self._lookup(_FILES, keys.values())}
         found: dict[Path, str] = {}
         unknown: list[Path] = []
         stats: dict[Path, tuple[int, int]] = {}
@@ -145,17 +142,17 @@ class FileIndex:
     ) -> None:
         settled_before = time.time_ns() - _SETTLED_NS
         rows = [(keys[path], *stats[path], found[path]) for path in paths if stats[path][1] < settled_before]
-        self._write("INSERT OR REPLACE INTO sealed_files VALUES (?, ?, ?, ?, ?)", rows)
+        self._write("INSERT OR REPLACE INTO sealed_files VALUES (?, ?, ?, ?, ?)", _FILES, rows)
 
     def decoded(self, hashes: Iterable[str]) -> dict[str, Decoded]:
         """Those of the hashes whose files are known to decode, with what they decode to."""
-        rows = self._lookup("SELECT sha256, several, look, seal FROM sealed_images WHERE sha256 IN", hashes, READING)
+        rows = self._lookup(_IMAGES, hashes, READING)
         return {sha256: Decoded(several=bool(several), look=look) for sha256, several, look in rows}
 
     def remember_decoded(self, images: Mapping[str, Decoded]) -> None:
         """Note that the files of these hashes decode, and to what."""
         rows = [(sha256, int(one.several), one.look) for sha256, one in images.items()]
-        self._write("INSERT OR REPLACE INTO sealed_images VALUES (?, ?, ?, ?)", rows, READING)
+        self._write("INSERT OR REPLACE INTO sealed_images VALUES (?, ?, ?, ?)", _IMAGES, rows, READING)
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -178,15 +175,20 @@ class FileIndex:
                 return
             yield from (row[:-1] for row in rows if row[-1] == _seal((*rule, *row[:-1])))
 
-    def _write(self, statement: str, rows: Sequence[tuple[object, ...]], *rule: int) -> None:
+    def _write(self, statement: str, query: str, rows: Sequence[tuple[str, *tuple[object, ...]]], *rule: int) -> None:
+        """Write rows; an index that does not find them again, whose order is damaged, is made anew."""
         sealed = [(*row, _seal((*rule, *row))) for row in rows]
+        keys = {row[0] for row in rows}
         try:
             try:
                 with self._opened() as connection:
                     connection.executemany(statement, sealed)
+                finds_them = {row[0] for row in self._lookup(query, keys, *rule)} == keys
             except _ERRORS as error:
                 if not self._damaged(error):
                     raise
+                finds_them = False
+            if not finds_them:
                 self._make_anew()
                 with self._opened() as connection:
                     connection.executemany(statement, sealed)

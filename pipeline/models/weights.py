@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
+from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PosixPath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +30,8 @@ __all__ = ["LoadedWeights", "load_weights", "read_state_dict", "with_versions"]
 
 _ENVELOPES = ("state_dict", "model", "model_state_dict", "net", "ema", "state_dict_ema", "model_ema")
 """Keys under which training scripts keep the state dict, in the order they are looked for."""
+_DEEP = 2
+"""Keys above a state dict at most, where it is the only one there; an optimiser's tensors lie deeper."""
 _PREFIXES = ("module.", "_orig_mod.")
 """What data parallelism and torch.compile put before every key."""
 _COUNTERS = ("n_averaged",)
@@ -61,17 +65,15 @@ class LoadedWeights:
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors of a ``.safetensors`` file or of a state dict saved with ``torch.save``, on the CPU.
 
-    Also found below ``state_dict``, ``model`` and the like, and with the prefix of data parallelism, which is removed.
-    Nothing in the file is executed: ``weights_only=True``, without a way around it.
+    Also found below ``state_dict``, ``model`` and the like or another key, where that is the only one, and with the
+    prefix of data parallelism, which is removed. Nothing in the file is executed: ``weights_only=True``, which makes
+    tensors, plain containers and what training scripts keep beside weights (:func:`_kept_beside_weights`), and no more.
 
     Raises:
         WeightsError: for a file that is damaged, holds more than tensors, or holds none.
     """
     loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    for key in _ENVELOPES:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-            break
+    loaded = _state_within(loaded)
     entries = loaded.items() if isinstance(loaded, Mapping) else ()
     state = {str(key): value for key, value in entries if isinstance(value, Tensor) and key not in _COUNTERS}
     if not state:
@@ -79,6 +81,24 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise WeightsError("no weights in this file", where=str(path), got=held or "nothing", expected="a state dict")
     versions = getattr(loaded, "_metadata", None)
     return _without_prefixes(state, versions if isinstance(versions, Mapping) else None)
+
+
+def _state_within(loaded: object, deep: int = _DEEP) -> object:
+    """The state dict in what was saved; that itself where it has none, or several without a known name."""
+    if not isinstance(loaded, Mapping):
+        return loaded
+    for key in _ENVELOPES:
+        if isinstance(loaded.get(key), Mapping):
+            return loaded[key]
+    if not deep or _has_tensors(loaded):
+        return loaded
+    within = [_state_within(value, deep - 1) for value in loaded.values() if isinstance(value, Mapping)]
+    states = [one for one in within if _has_tensors(one)]
+    return states[0] if len(states) == 1 else loaded
+
+
+def _has_tensors(held: object) -> bool:
+    return isinstance(held, Mapping) and any(isinstance(value, Tensor) for value in held.values())
 
 
 def _read_safetensors(path: Path) -> object:
@@ -99,7 +119,8 @@ def _read_torch(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
         refuse_changed_bytes(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about TorchScript archives, which then raise
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_kept_beside_weights()):
+                return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         text = str(error).strip()
         unsafe = "weights_only" in text.lower() or "Unsupported" in text
@@ -114,6 +135,32 @@ def _read_torch(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
             if unsafe
             else "copy or download it again",
         ) from error
+
+
+def _plain_dict(*_: object) -> dict[Any, Any]:
+    """In place of a defaultdict, into which torch puts nothing."""
+    return {}
+
+
+def _kept_beside_weights() -> list[Any]:
+    """What training scripts save beside weights and none of which does anything: options, paths, figures of numpy."""
+    scalar, array = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
+    of_numpy_1 = [(scalar, "numpy.core.multiarray.scalar"), (array, "numpy.core.multiarray._reconstruct")]
+    kinds = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"]
+    paths = [PosixPath, PurePosixPath, PureWindowsPath, (PurePosixPath, "pathlib.WindowsPath")]
+    of_missing_keys = [list, dict, set, int, float, str]
+    return [
+        Namespace,
+        (_plain_dict, "collections.defaultdict"),
+        *of_missing_keys,
+        *paths,
+        scalar,
+        array,
+        *of_numpy_1,
+        np.ndarray,
+        np.dtype,
+        *kinds,
+    ]
 
 
 def _without_prefixes(state: dict[str, Tensor], versions: Mapping[str, Any] | None) -> dict[str, Tensor]:
@@ -218,7 +265,7 @@ def _renamed(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, T
         return {_PREFIXES[0] + key: value for key, value in _renamed(state, inner).items()}
     wrapper = next(iter(state)).partition(".")[0] + "."
     if all(key.startswith(wrapper) for key in state) and state.keys().isdisjoint(own):
-        inside = {key.removeprefix(wrapper): value for key, value in state.items()}
+        inside = _renamed({key.removeprefix(wrapper): value for key, value in state.items()}, own)
         return inside if inside.keys() & own.keys() else state
     if any(_OLD_DENSENET.match(key) for key in state):
         return {_OLD_DENSENET.sub(r"\1\2", key): value for key, value in state.items()}

@@ -33,7 +33,7 @@ __all__ = ["FROZEN", "Trial", "known_trial", "try_network"]
 FROZEN = "all its parameters are frozen (requires_grad=False)"
 """Why a network cannot be trained though it has a loss."""
 
-_VERSION = 15
+_VERSION = 16
 _RECORDS = "trials"
 _IMAGES = 4
 _FED_IMAGES = 64
@@ -160,15 +160,15 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         trains = untrained is None and _trains(plan, parts)
         shapes = [shape, *_smaller(plan, parts)]
         task.check(network, shape, classes=classes, trained=False)
-        # Before training mode moves what norms remember.
+        # Asked before training mode moves what norms remember.
         fed_otherwise = None if loaded.fresh_head else _fed_otherwise(network, plan, parts)
-        for fed in shapes:
-            task.check(network, fed, classes=classes, trained=trains)
         with torch.no_grad():
             answers = task.outputs_of(network.eval(), images)
         remarks = task.remarks(answers, parts.dataset.classes, one_number, trained=trains)
         told = (*remarks, *_otherwise_deployed(network, plan, parts, images))
         notes = (*(f"{parts.model.name}: {remark}" for remark in told), *_doubts(task, network, images))
+        for fed in shapes:
+            task.check(network, fed, classes=classes, trained=trains)
         reading = task.read_from(network)
         make_plain(network, torch.randn(shape))
         weights_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())

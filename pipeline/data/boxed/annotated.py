@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pipeline.data.boxed.header import TURNED, size_and_orientation
+from pipeline.data.boxed.header import MOVED, TURNED, size_and_orientation
 from pipeline.data.boxed.places import is_file
 from pipeline.data.boxes import Box, Objects
 from pipeline.data.dataset import Dataset, Sample
@@ -86,11 +86,24 @@ class Problems:
         drop: Whether bad boxes are left out with a note; else they are refused.
         found: Each with where it is.
         notes: What is no fault, but has to be known.
+        turned: Images that are turned upright, and whether their boxes are.
     """
 
     drop: bool = False
     found: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    turned: dict[Path, bool] = field(default_factory=dict)
+
+    def tell_of_turned(self) -> None:
+        """Note which images are turned: annotations and weights may be for the images as they are stored."""
+        if self.turned:
+            along = sum(self.turned.values())
+            boxes = f"{along} of them with their boxes, which are for the sides as they are stored" if along else ""
+            rest = "the boxes of all" if not along else "those of the others" if along < len(self.turned) else ""
+            told = "; ".join(filter(None, (boxes, rest and f"{rest} are taken to be for the upright image")))
+            first, many = min(self.turned).name, len(self.turned)
+            what = "1 image is turned upright by its" if many == 1 else f"{many} images are turned upright by their"
+            self.notes.append(f"{what} EXIF tag (first: {first}): {told}")
 
     def add(self, where: str, what: str) -> None:
         """Note one."""
@@ -156,6 +169,7 @@ def dataset_of(
     root, problems = stated.root, stated.problems
     check_classes(stated.classes, where=root)
     labels = {part: _labels(images, problems) for part, images in stated.parts.items()}
+    problems.tell_of_turned()
     paths = [path for part in labels.values() for path in part]
     if led_out := links_out(root, _folders_of(paths, root)):
         problems.notes.append(led_out)
@@ -252,6 +266,8 @@ def _objects(image: AnnotatedImage, problems: Problems) -> Objects | None:
         return None
     # Annotations for the sides as they are stored were drawn on the image as it is stored; most tools show it upright.
     turned = orientation in TURNED and image.size == stored != upright
+    if orientation in MOVED:
+        problems.turned[image.path] = turned
     side = stored if turned else upright
     boxes = [_checked(box, side, problems) for box in image.boxes]
     placed = [_brought_upright(box, stored, orientation) if turned else box for box in boxes if box is not None]

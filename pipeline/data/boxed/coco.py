@@ -17,8 +17,8 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pipeline.data.boxed.annotated import PARTS, AnnotatedImage, Annotations, StatedBox
-from pipeline.data.boxed.coco_files import image_folders, place_of
-from pipeline.data.boxed.places import is_folder
+from pipeline.data.boxed.coco_files import folder_with, image_folders, place_of
+from pipeline.data.boxed.places import is_file, is_folder
 from pipeline.data.scan import images_below
 from pipeline.errors import DataError
 
@@ -36,6 +36,8 @@ _NO_SIZE = (0, 0)
 _CROWD = (0, 1, None)
 """Of JSON's false and true the same; texts are not guessed at, of which "0" would be true."""
 _NOTHING_ABOVE = (None, "", "none")
+_BACKGROUNDS = frozenset({"background", "__background__", "_background_"})
+"""What some tools list in front of the classes, as networks count them; no box is of it."""
 
 
 def read_coco(files: Mapping[str, Path], root: Path, problems: Problems) -> Annotations:
@@ -55,19 +57,47 @@ def read_coco(files: Mapping[str, Path], root: Path, problems: Problems) -> Anno
     whole = "train" if "train" in categories else max(categories, key=lambda part: len(categories[part]))
     for part, found in categories.items():
         _refuse_others(found, categories[whole], where=files[part], than=files[whole].relative_to(root).as_posix())
-    names = _without_those_above(categories[whole], list(documents.values()), problems)
+    names = _without_those_of_no_box(categories[whole], list(documents.values()), problems)
     labels = {number: label for label, number in enumerate(sorted(names))}
     parts = {}
     for part, document in documents.items():
         known = {number: label for number, label in labels.items() if number in categories[part]}
-        reader = _Part(files[part], image_folders(files[part], part, root), root, known, problems)
-        parts[part] = reader.images(document)
+        folders = _folders_of_images(document, files[part], part, root, problems)
+        parts[part] = _Part(files[part], folders, root, known, problems).images(document)
     if unused := _not_named(root, {image.path for images in parts.values() for image in images}):
         many = f"{len(unused)} images are" if len(unused) > 1 else "an image is"
         problems.notes.append(
             f"{many} named by no file of annotations, and not used (first: {unused[0].relative_to(root).as_posix()})"
         )
     return Annotations(root, tuple(names[number] for number in sorted(names)), parts, problems)
+
+
+def _folders_of_images(
+    document: Mapping[str, Any], file: Path, part: str, root: Path, problems: Problems
+) -> list[Path]:
+    """Where a part's images may lie; where none is in the usual places, the only folder that has them, which is told.
+
+    Raises:
+        DataError: when no image of the part is anywhere.
+    """
+    folders, said = image_folders(file, part, root), (one for one in document["images"] if isinstance(one, dict))
+    names = [name for one in said if isinstance(name := one.get("file_name"), str) and name]
+    places = (place_of(name, folders, root) for name in names)
+    if not names or any(place is None or is_file(place) for place in places):
+        return folders
+    told = file.relative_to(root).as_posix()
+    other = folder_with(names, root)
+    if other is None:
+        looked_in = (one.relative_to(root.parent).as_posix() for one in folders)
+        raise DataError(
+            "no image of this file of annotations is there",
+            where=str(file),
+            got=f"{_shown(names[0])}, the first, is not in {', '.join(looked_in)}",
+            expected="its images in a folder beside it or of the part's name, or under a path that it says",
+            fix="move the images there, or give the folder that holds both with --data",
+        )
+    problems.notes.append(f"the images of {told} are taken from {other.relative_to(root).as_posix()}")
+    return [*folders, other]
 
 
 def _not_named(root: Path, named: AbstractSet[Path]) -> list[Path]:
@@ -145,10 +175,12 @@ def _refuse_others(categories: Mapping[int, str], known: Mapping[int, str], *, w
             )
 
 
-def _without_those_above(
+def _without_those_of_no_box(
     categories: Mapping[int, str], documents: Sequence[Mapping[str, Any]], problems: Problems
 ) -> dict[int, str]:
     """Id to name; a category that others are below and that no part uses, as some tools write, is left out and told.
+
+    So is a background, of which no box is: a class for it would be one more than the network's.
 
     Such tools write nothing, or ``none``, as what is above it itself. One that stands below another, or below itself,
     is a class of a hierarchy, which its owner may know without a box of it here.
@@ -171,13 +203,15 @@ def _without_those_above(
         for one in document["categories"]
         if one.get("supercategory") not in _NOTHING_ABOVE
     }
-    left_out = {number for number, name in categories.items() if name in above} - used - below
+    none = {number for number, name in categories.items() if name.lower() in _BACKGROUNDS} - used
+    problems.notes += [f"category {categories[number]!r} is left out: no box is of it" for number in sorted(none)]
+    left_out = {number for number, name in categories.items() if name in above} - used - below - none
     problems.notes += [
         f"category {categories[number]!r} is left out: others are below it and no box is of it; it is a class where "
         "its own supercategory is its name"
         for number in sorted(left_out)
     ]
-    return {number: name for number, name in categories.items() if number not in left_out}
+    return {number: name for number, name in categories.items() if number not in left_out | none}
 
 
 @dataclass(frozen=True, slots=True)

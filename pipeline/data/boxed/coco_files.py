@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.data.boxed.annotated import PARTS, part_in
@@ -13,9 +15,8 @@ from pipeline.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
-__all__ = ["coco_files", "image_folders", "place_of"]
+__all__ = ["coco_files", "folder_with", "image_folders", "place_of"]
 
 _MAX_BYTES = 4 << 30
 _BOXES = "instances_"
@@ -134,7 +135,25 @@ def image_folders(file: Path, part: str, root: Path) -> list[Path]:
     ]
     others = [one for one in root.iterdir() if one.is_dir() and one.name[0] != "." and one.name != "annotations"]
     only = others if len(others) == 1 else []
-    return [place for place in dict.fromkeys((*places, root, *only)) if place.is_dir()]
+    beside = [*others, *(root / "images").glob("*/")]
+    named_alike = sorted(one for one in beside if part_in(one.name) == part)  # train2017 beside train.json
+    return [place for place in dict.fromkeys((*places, *named_alike, root, *only)) if place.is_dir()]
+
+
+def folder_with(names: Sequence[str], root: Path) -> Path | None:
+    """The only folder of a data set in which the first and the last of a part's images lie; None: there is not one.
+
+    Args:
+        names: Of the images, as its file of annotations has them.
+        root: The data set's folder.
+    """
+    found = []
+    for folder, inner, _ in os.walk(root):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        ends = (place_of(name, [Path(folder)], root) for name in (names[0], names[-1]))
+        if all(one is not None and is_file(one) for one in ends):
+            found.append(Path(folder))
+    return found[0] if len(found) == 1 else None
 
 
 def place_of(name: str, folders: Sequence[Path], root: Path) -> Path | None:

@@ -12,7 +12,10 @@ from pipeline.image_input import IMAGE_FORMATS, LARGEST_PIXELS
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["TURNED", "size_and_orientation"]
+__all__ = ["MOVED", "TURNED", "size_and_orientation"]
+
+MOVED = frozenset(range(2, 9))
+"""Orientations of images that are mirrored or turned when they are brought upright."""
 
 TURNED = frozenset((5, 6, 7, 8))
 """Orientations of images whose sides are exchanged when they are brought upright."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from argparse import Namespace
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -42,6 +45,16 @@ def _load(network: nn.Module, file: Path, origin: Any = "file") -> LoadedWeights
         lambda state: {"model_ema": {"n_averaged": torch.tensor(1), **state}},
         lambda state: {"state_dict": {f"module.{key}": value for key, value in state.items()}},
         lambda state: {f"_orig_mod.module.{key}": value for key, value in state.items()},
+        lambda state: {"model": state, "args": Namespace(lr=0.1, out=Path("x")), "epoch": 3},
+        lambda state: {
+            "model": state,
+            "map": np.float64(0.3),
+            "losses": np.zeros(3),
+            "log": defaultdict(list, {"a": [1]}),
+        },
+        lambda state: {"weights": state, "optimizer": {"state": {0: {"step": torch.tensor(1)}}, "lr": 0.1}},
+        lambda state: {"checkpoint": {"model": state}, "epoch": 3},
+        lambda state: {f"model.module.{key}": value for key, value in state.items()},
     ],
 )
 def test_a_state_dict_is_found_where_training_scripts_keep_it(tmp_path: Path, wrap: Callable[[Any], Any]) -> None:
@@ -132,6 +145,13 @@ class _Trap:
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.mkdir, (str(self.mark),)
+
+
+def test_of_two_state_dicts_without_a_known_name_none_is_guessed(tmp_path: Path) -> None:
+    state = _net().state_dict()
+    torch.save({"student": state, "teacher": state}, tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match="no weights in this file"):
+        _load(_net(), tmp_path / "net.pth")
 
 
 def test_a_file_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:

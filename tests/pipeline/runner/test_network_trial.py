@@ -14,6 +14,7 @@ from pipeline.chain.plan import make_plan
 from pipeline.errors import UsageError
 from pipeline.progress import SilentProgress
 from pipeline.pruning.importance.criteria import CRITERIA
+from pipeline.runner import network_trial as module
 from pipeline.runner.explain import explain
 from pipeline.runner.network_trial import Trial, _open, known_trial, try_network
 from pipeline.runner.plan_after_trials import plan_after_trials
@@ -21,6 +22,8 @@ from pipeline.runner.preflight import preflight
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from torch import nn
 
     from pipeline.chain.plan import Plan
     from pipeline.recipe import Recipe
@@ -129,6 +132,20 @@ def test_the_transform_of_a_detector_by_name_is_asked_too_but_not_ours_of_yolo(
 @pytest.mark.parametrize("kind", ["plain", "auxiliary"])
 def test_a_network_that_can_be_pruned_raises_no_doubt(tiny_recipe: Recipe, file: Path, store: Store, kind: str) -> None:
     assert _trial(_plan(tiny_recipe, file, kind, store), store) == Trial()
+
+
+def test_what_a_network_answers_is_asked_of_it_as_it_was_given(
+    tiny_recipe: Recipe, file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, bool]] = []
+
+    def asked(network: nn.Module, *_: object) -> tuple[str, ...]:
+        seen.append({"mean": bool(network.bn.running_mean.any()), "var": bool((network.bn.running_var != 1).any())})
+        return ()
+
+    monkeypatch.setattr(module, "_otherwise_deployed", asked)
+    _trial(_plan(tiny_recipe, file, "plain", store), store)
+    assert seen == [{"mean": False, "var": False}]
 
 
 @pytest.mark.parametrize(

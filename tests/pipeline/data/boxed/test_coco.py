@@ -442,3 +442,84 @@ def test_the_figures_are_those_of_the_json_with_areas_crowds_and_gaps_between_th
     wanted = [(one["bbox"][0], one["area"], bool(one["iscrowd"])) for one in annotations if one["image_id"] == 11]
     boxes_there: tuple[Box, ...] = truth["0.png"].boxes  # type: ignore[union-attr]
     assert [(box.left, box.covered, box.crowd) for box in boxes_there] == wanted
+
+
+@pytest.mark.parametrize("inside", ["", "images"])
+def test_images_lie_in_a_folder_whose_name_says_the_part_too(
+    tmp_path: Path, opened: Callable[..., Dataset], inside: str
+) -> None:
+    root, told = tmp_path / "pets", _Told()
+    document = _set(root)
+    for part in ("train", "val"):
+        (root / inside).mkdir(exist_ok=True)
+        (root / part).rename(root / inside / f"{part}2017")
+        (root / "annotations" / f"instances_{part}.json").rename(root / "annotations" / f"{part}.json")
+    found = opened(root, progress=told)
+    assert len(found.test) == len(document["images"])
+    assert {sample.path.parent.name for sample in found.test} == {"val2017"}
+    assert not any("are taken from" in note for note in told.notes)
+
+
+def test_images_anywhere_else_are_found_where_one_folder_alone_has_them_and_told(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    root, told = tmp_path / "pets", _Told()
+    _set(root)
+    (root / "photos").mkdir()
+    (root / "val").rename(root / "photos" / "second")
+    (root / "train").rename(root / "photos" / "first")
+    for number in range(10):
+        (root / "photos" / "first" / f"{number}.png").rename(root / "photos" / "first" / f"a{number}.png")
+    train = root / "annotations" / "instances_train.json"
+    train.write_text(train.read_text(encoding="utf-8").replace('"file_name": "', '"file_name": "a'), encoding="utf-8")
+    assert {sample.path.parent.name for sample in opened(root, progress=told).test} == {"second"}
+    assert "the images of annotations/instances_val.json are taken from photos/second" in told.notes
+
+
+def test_where_no_image_of_a_file_is_there_it_is_said_where_they_were_looked_for(
+    tmp_path: Path, opened: Callable[..., Dataset]
+) -> None:
+    root = tmp_path / "pets"
+    _set(root)
+    (root / "val").rename(tmp_path / "elsewhere")
+    for folder in ("photos", "more"):  # two that have them: neither is taken
+        _images(root / folder)
+    with pytest.raises(DataError, match="no image of this file of annotations is there") as raised:
+        opened(root, bad_boxes="drop")
+    assert str(raised.value.where).endswith("instances_val.json")
+    assert str(raised.value.got) == "'0.png', the first, is not in pets"
+
+
+@pytest.mark.parametrize("name", ["background", "__background__"])
+def test_a_background_of_which_no_box_is_left_out_and_told(
+    tmp_path: Path, opened: Callable[..., Dataset], name: str
+) -> None:
+    root, told = tmp_path / "pets", _Told()
+    document = _set(root)
+    categories = [{"id": 0, "name": name}, CAT, DOG]
+    for part in ("train", "val"):
+        _write(root / "annotations" / f"instances_{part}.json", **{**document, "categories": categories})
+    assert opened(root, progress=told).classes == ("cat", "dog")
+    assert f"category {name!r} is left out: no box is of it" in told.notes
+
+    used = [*document["annotations"], {"id": 99, "image_id": 0, "category_id": 0, "bbox": [1, 1, 5, 5]}]
+    _write(root / "annotations" / "instances_val.json", **{**document, "categories": categories, "annotations": used})
+    assert opened(root).classes == (name, "cat", "dog")
+
+
+def test_images_that_are_turned_by_their_tag_are_told(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
+    root, told = tmp_path / "pets", _Told()
+    _set(root)
+    exif = Image.Exif()
+    exif[274] = 3
+    Image.new("RGB", (60, 40), (9, 9, 9)).save(root / "train" / "3.png", exif=exif)
+    opened(root, progress=told)
+    rest = "the boxes of all are taken to be for the upright image"
+    assert told.notes[-1] == f"1 image is turned upright by its EXIF tag (first: 3.png): {rest}"
+    exif[274] = 6  # annotated as it is stored
+    Image.new("RGB", (60, 40), (9, 9, 8)).save(root / "train" / "5.png", exif=exif)
+    opened(root, progress=told)
+    assert told.notes[-1] == (
+        "2 images are turned upright by their EXIF tag (first: 3.png): 1 of them with their boxes, which are for the "
+        "sides as they are stored; those of the others are taken to be for the upright image"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -191,6 +192,20 @@ def test_a_network_that_is_no_detector_is_refused() -> None:
     assert raised.value.where == "Flatten"
     with pytest.raises(UsageError, match="does not say what is a detection"):
         post_process(nn.Flatten())
+
+
+@pytest.mark.parametrize(("score", "iou", "kept"), [(-1.0, 2.0, (0.0, 1.0)), (0.3, 0.4, (0.3, 0.4))])
+def test_thresholds_that_keep_everything_are_understood(score: float, iou: float, kept: tuple[float, float]) -> None:
+    said = SimpleNamespace(score_thresh=score, nms_thresh=iou, detections_per_img=7)
+    rule = post_process(said)  # type: ignore[arg-type]
+    assert (rule.score, rule.iou, rule.most) == (*kept, 7)
+
+
+@pytest.mark.parametrize(("score", "iou", "most"), [(float("nan"), 0.5, 7), (0.1, float("nan"), 7), (0.1, 0.5, 0)])
+def test_a_rule_by_which_nothing_is_found_is_refused(score: float, iou: float, most: int) -> None:
+    said = SimpleNamespace(score_thresh=score, nms_thresh=iou, detections_per_img=most)
+    with pytest.raises(UsageError, match="finds nothing, whatever is on an image"):
+        post_process(said)  # type: ignore[arg-type]
 
 
 def test_masks_have_no_form() -> None:
