@@ -8,7 +8,7 @@ from pipeline.chain.goal_checks import check_goal, goal_decides_size
 from pipeline.chain.teachers import is_file_of_answers
 from pipeline.errors import UsageError
 from pipeline.recipe.goal import asks_for_fewer_pixels
-from pipeline.tasks.distillation.teaching import OF_LAYERS, Teaching
+from pipeline.tasks.distillation.teaching import OF_ANSWERS, OF_LAYERS, Teaching
 from pipeline.training.schedule import MOVING_KINDS, PUTTING_TOGETHER_KINDS, Schedule
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
     _check_mixed_sizes(recipe, skipped, task)
     _check_stem(recipe, skipped, task)
     _check_losses(recipe, skipped, task)
+    _check_answers_compared(recipe, skipped, task)
     if not task.answers_teach:
         _check_untaught(recipe, skipped, task)
     _check_teachers(recipe, skipped)
@@ -234,6 +235,33 @@ def _check_losses(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> Non
             got=f"losses of {', '.join(section.losses)}",
             expected=f"{' or '.join(sorted(OF_LAYERS))} in distill.losses",
         )
+
+
+def _check_answers_compared(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
+    """See that nothing is asked of the answers of teachers, or of labels, that no loss looks at."""
+    for name in ("distill", "downsample", "prune") if task.answers_teach else ("distill",):
+        section = getattr(recipe, name)
+        defaults = type(section).model_fields
+        asked = [key for key in ("temperature", "standardise") if getattr(section, key) != defaults[key].default]
+        asked += ["weighting"] if section.weighting == "confidence" else []
+        if asked and not set(OF_ANSWERS) & set(section.losses) and name not in skipped:
+            raise UsageError(
+                "this is about the classes that teachers answer with, and no loss compares these",
+                where=f"{name}.{asked[0]}",
+                got=f"{getattr(section, asked[0])}, beside losses of {', '.join(section.losses)}",
+                expected=f"one of {', '.join(OF_ANSWERS)} in {name}.losses",
+                fix="leave it out",
+            )
+    for stage in ("baseline", "distill", "downsample", "prune") if task.placed else ():
+        for key, schedule in getattr(recipe, stage):
+            smoothed = isinstance(schedule, Schedule) and schedule.label_smoothing and key != "objects_schedule"
+            if smoothed and stage not in skipped:
+                raise UsageError(
+                    f"a network for {task.name} learns by losses of its own, which take labels as they are",
+                    where=f"{stage}.{key}.label_smoothing",
+                    got=str(schedule.label_smoothing),
+                    fix="leave it out",
+                )
 
 
 def _check_untaught(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:

@@ -58,6 +58,7 @@ def try_comparison(plan: Plan, store: Store) -> None:
         return
     import torch
 
+    from pipeline.training.beside import Beside
     from pipeline.training.inside_losses import inside_losses
 
     with torch.random.fork_rng(devices=[]):
@@ -69,7 +70,7 @@ def try_comparison(plan: Plan, store: Store) -> None:
             student,
             lambda: [_network(parts) for parts in plan.teachers],
             _Noise(plan.parts.preprocess.shape),
-            [teaching.pairs_with(text) for text in texts],
+            [Beside(pairs=teaching.pairs_with(text)) for text in texts],
         )
     if found is not None:
         found.release()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipeline.stage import Inputs, Teacher, Workspace
+    from pipeline.training.beside import Beside
     from pipeline.training.images import TrainingImages
     from pipeline.training.loop import BatchLoss
 
@@ -35,7 +36,7 @@ class Distill(Teaching, FirstLesson):
     """Distillation from one teacher or an ensemble into the network itself, starting where the baseline started."""
 
     name: ClassVar[str] = "distill"
-    version: ClassVar[int] = 12
+    version: ClassVar[int] = 13
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "validation", "preprocess", "task")
@@ -122,11 +123,17 @@ class Distill(Teaching, FirstLesson):
         )
         return Made(facts=network_facts(start.network, inputs, training), notes=(*told, note))
 
-    def _named_pairs(self, teachers: Sequence[Teacher]) -> list[dict[str, str]]:
-        """For each teacher that is a network; they stand as they are named."""
+    def _beside(self, teachers: Sequence[Teacher]) -> list[Beside]:
+        """What is to be known of each teacher that is a network; they stand as they are named."""
+        from pipeline.training.beside import Beside
+
         texts = self.teachers or [teacher.name for teacher in teachers]
-        both = zip(texts, teachers, strict=True)
-        return [self.pairs_with(text) for text, teacher in both if teacher.network is not None]
+        weights = self.weighting if isinstance(self.weighting, tuple) else [1.0] * len(teachers)
+        return [
+            Beside(pairs=self.pairs_with(text), change=teacher.renormalised, weight=weight)
+            for text, teacher, weight in zip(texts, teachers, weights, strict=True)
+            if teacher.network is not None
+        ]
 
     @contextmanager
     def _loss(self, network: nn.Module, images: TrainingImages, inputs: Inputs) -> Iterator[BatchLoss]:
@@ -146,8 +153,7 @@ class Distill(Teaching, FirstLesson):
             network,
             lambda: _networks(inputs.teachers),
             images,
-            self._named_pairs(inputs.teachers),
-            [teacher.renormalised for teacher in inputs.teachers if teacher.network is not None],
+            self._beside(inputs.teachers),
         )
         try:
             yield TaughtLoss(task, network, images, answers, self, smoothing=smoothing, inside=inside)

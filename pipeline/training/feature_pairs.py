@@ -13,6 +13,7 @@ from torch.nn import functional
 from pipeline.errors import UsageError
 from pipeline.tasks.distillation.precision import at_least_single
 from pipeline.tasks.distillation.teaching import OF_LAYERS
+from pipeline.training.beside import Beside, shares_of
 from pipeline.training.renormalised import renormalised
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pipeline.preprocess import Renormalisation
     from pipeline.training.images import Batch
 
 __all__ = ["FeatureLosses", "LayerPair", "attention", "pairs_by_name", "pairs_by_resolution"]
@@ -173,8 +173,7 @@ class FeatureLosses(nn.Module):
         teachers: Networks; are not trained.
         images: A few inputs, to find the pairs by.
         weights: Of ``features`` and ``attention``; what is lacking is not compared.
-        named: Of each teacher the pairs that are named, the student's layer first; none: by resolution.
-        changes: How each teacher wants what the student is fed; none: as it is.
+        beside: What is to be known of each teacher; none: nothing.
 
     Raises:
         UsageError: when there is nothing to compare, or not what is named.
@@ -186,16 +185,19 @@ class FeatureLosses(nn.Module):
         teachers: Sequence[nn.Module],
         images: Tensor,
         weights: Mapping[str, float],
-        named: Sequence[Mapping[str, str]] = (),
-        changes: Sequence[Renormalisation | None] = (),
+        beside: Sequence[Beside] = (),
     ) -> None:
         super().__init__()
+        beside = beside or [Beside()] * len(teachers)
+        self._shares = shares_of(beside)
         self._weights = {name: weights[name] for name in OF_LAYERS if name in weights}
-        self._changes = changes or [None] * len(teachers)
+        self._changes = [one.change for one in beside]
         self._teachers = [teacher.eval().requires_grad_(requires_grad=False) for teacher in teachers]
         self.pairs = [
-            pairs_by_name(student, teacher, images, pairs) if pairs else pairs_by_resolution(student, teacher, images)
-            for teacher, pairs in zip(teachers, named or [{}] * len(teachers), strict=True)
+            pairs_by_name(student, teacher, images, one.pairs)
+            if one.pairs
+            else pairs_by_resolution(student, teacher, images)
+            for teacher, one in zip(teachers, beside, strict=True)
         ]
         self._ours = _Watch(student, {pair.student for pairs in self.pairs for pair in pairs})
         self._theirs = [
@@ -211,8 +213,8 @@ class FeatureLosses(nn.Module):
         """A scalar, after the student has run on the batch."""
         total = batch.inputs.new_zeros(())
         projections = iter(self.projections)
-        of_each = zip(self._teachers, self._changes, self._theirs, self.pairs, strict=True)
-        for teacher, change, watch, pairs in of_each:
+        of_each = zip(self._teachers, self._changes, self._theirs, self.pairs, self._shares, strict=True)
+        for teacher, change, watch, pairs, share in of_each:
             with torch.no_grad():
                 teacher.to(batch.inputs.device)(renormalised(batch.inputs, change))
             for pair in pairs:
@@ -220,13 +222,11 @@ class FeatureLosses(nn.Module):
                 if "features" in self._weights:
                     projected = at_least_single(next(projections)(ours))
                     energy = theirs.pow(2).mean().clamp(min=1e-12)
-                    total = total + self._weights["features"] * functional.mse_loss(projected, theirs) / energy
+                    total = total + share * self._weights["features"] * functional.mse_loss(projected, theirs) / energy
                 if "attention" in self._weights:
-                    total = (
-                        total
-                        + self._weights["attention"] * (attention(ours) - attention(theirs)).pow(2).sum(dim=1).mean()
-                    )
-        return total / len(self._teachers)
+                    apart = (attention(ours) - attention(theirs)).pow(2).sum(dim=1).mean()
+                    total = total + share * self._weights["attention"] * apart
+        return total
 
     def release(self) -> None:
         """Watch no longer; the student is as it was, and the teachers are on the CPU, where the next ones find them."""

@@ -18,7 +18,7 @@ from pipeline.tasks.distillation.localisation import localisation
 from pipeline.training.teacher_pyramids import pyramid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -48,15 +48,22 @@ class HeadLosses(nn.Module):
         teachers: Run beside it.
         images: A few inputs, to see by that the heads are of one make.
         weights: Of ``scores``, ``iou`` and ``ld``; what is lacking is not compared.
+        shares: Of each teacher in their sum, adding up to 1; none: all alike.
 
     Raises:
         UsageError: for detectors of two stages, heads that differ, and ``ld`` where no distributions are said.
     """
 
     def __init__(
-        self, student: nn.Module, teachers: TeacherPyramids, images: Tensor, weights: Mapping[str, float]
+        self,
+        student: nn.Module,
+        teachers: TeacherPyramids,
+        images: Tensor,
+        weights: Mapping[str, float],
+        shares: Sequence[float] = (),
     ) -> None:
         super().__init__()
+        self._shares = shares or [1 / len(teachers.networks)] * len(teachers.networks)
         self._weights = {name: weights[name] for name in OF_HEADS if name in weights}
         self._teachers = teachers
         ours, *forms = (self._form(network, images) for network in (student, *teachers.networks))
@@ -79,11 +86,11 @@ class HeadLosses(nn.Module):
         """A scalar, after the student has run on the batch."""
         total = batch.inputs.new_zeros(())
         ours = _in_32_bits(self._seen)
-        for form, levels in zip(self._forms, self._teachers.of(batch.inputs), strict=True):
+        for form, levels, share in zip(self._forms, self._teachers.of(batch.inputs), self._shares, strict=True):
             with torch.no_grad():
                 theirs = _in_32_bits(_said(form, levels))
-            total = total + self._apart(form, ours, theirs)
-        return total / len(self._forms)
+            total = total + share * self._apart(form, ours, theirs)
+        return total
 
     def release(self) -> None:
         """Watch no longer; the student is as it was, and the teachers are on the CPU."""

@@ -8,17 +8,17 @@ from torch import nn
 
 from pipeline.errors import UsageError
 from pipeline.tasks.distillation.teaching import INSIDE, OF_LAYERS
+from pipeline.training.beside import Beside, shares_of
 from pipeline.training.feature_pairs import FeatureLosses
 from pipeline.training.head_losses import OF_HEADS, HeadLosses
 from pipeline.training.pyramid_losses import OF_PYRAMIDS, PyramidLosses
 from pipeline.training.teacher_pyramids import TeacherPyramids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-    from pipeline.preprocess import Renormalisation
     from pipeline.tasks.distillation.teaching import Teaching
     from pipeline.training.images import Batch
 
@@ -65,8 +65,7 @@ def inside_losses(
     student: nn.Module,
     teachers: Callable[[], Sequence[nn.Module]],
     images: LookedAt,
-    named: Sequence[Mapping[str, str]] = (),
-    changes: Sequence[Renormalisation | None] = (),
+    beside: Sequence[Beside] = (),
 ) -> InsideLosses | None:
     """What of the losses looks inside, ready to watch the student; None where nothing does.
 
@@ -75,8 +74,7 @@ def inside_losses(
         student: Is watched.
         teachers: Loads those networks that are there; called where they are needed.
         images: Of the training.
-        named: Of each of those networks the pairs of layers that are named, the student's first; none: by resolution.
-        changes: How each of those networks wants what the student is fed; none: as it is.
+        beside: What is to be known of each of those networks; none: nothing.
 
     Raises:
         UsageError: when networks are to be compared and no teacher's is there, or none has anything that fits.
@@ -92,12 +90,14 @@ def inside_losses(
             fix="leave them out, or name a network as teacher",
         )
     shown = images.first(_LOOKED_AT)
+    beside = beside or [Beside()] * len(networks)
+    shares = shares_of(beside)
     parts: list[FeatureLosses | PyramidLosses | HeadLosses] = []
     if of_layers := {name: wanted[name] for name in OF_LAYERS if name in wanted}:
-        parts.append(FeatureLosses(student, networks, shown, of_layers, named, changes))
-    pyramids = TeacherPyramids(networks, changes)
+        parts.append(FeatureLosses(student, networks, shown, of_layers, beside))
+    pyramids = TeacherPyramids(networks, [one.change for one in beside])
     if OF_PYRAMIDS in wanted:
-        parts.append(PyramidLosses(student, pyramids, shown, wanted[OF_PYRAMIDS]))
+        parts.append(PyramidLosses(student, pyramids, shown, wanted[OF_PYRAMIDS], shares))
     if of_heads := {name: wanted[name] for name in OF_HEADS if name in wanted}:
-        parts.append(HeadLosses(student, pyramids, shown, of_heads))
+        parts.append(HeadLosses(student, pyramids, shown, of_heads, shares))
     return InsideLosses(parts)

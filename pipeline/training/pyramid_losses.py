@@ -14,7 +14,7 @@ from pipeline.tasks.distillation.pkd import uncorrelated
 from pipeline.training.teacher_pyramids import backbone_of, pyramid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -77,11 +77,20 @@ class PyramidLosses(nn.Module):
         teachers: Run beside it.
         images: A few inputs, to find the pairs by.
         weight: Of the loss.
+        shares: Of each teacher in it, adding up to 1; none: all alike.
     """
 
-    def __init__(self, student: nn.Module, teachers: TeacherPyramids, images: Tensor, weight: float) -> None:
+    def __init__(
+        self,
+        student: nn.Module,
+        teachers: TeacherPyramids,
+        images: Tensor,
+        weight: float,
+        shares: Sequence[float] = (),
+    ) -> None:
         super().__init__()
         self._weight = weight
+        self._shares = shares or [1 / len(teachers.networks)] * len(teachers.networks)
         self._teachers = teachers
         with torch.no_grad():
             ours = pyramid_of(student.eval(), images)
@@ -101,11 +110,11 @@ class PyramidLosses(nn.Module):
         total = batch.inputs.new_zeros(())
         projections = iter(self.projections)
         ours = self._seen
-        for theirs, pairs in zip(self._teachers.of(batch.inputs), self.pairs, strict=True):
+        for theirs, pairs, share in zip(self._teachers.of(batch.inputs), self.pairs, self._shares, strict=True):
             for pair in pairs:
                 projected = next(projections)(ours[pair.student])
-                total = total + uncorrelated(projected.float(), theirs[pair.teacher].float())
-        return self._weight * total / len(self.pairs)
+                total = total + share * uncorrelated(projected.float(), theirs[pair.teacher].float())
+        return self._weight * total
 
     def release(self) -> None:
         """Watch no longer; the student is as it was, and the teachers are on the CPU."""

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
-__all__ = ["INSIDE", "OF_LAYERS", "Teaching"]
+__all__ = ["INSIDE", "OF_ANSWERS", "OF_LAYERS", "Teaching"]
 
+OF_ANSWERS = ("kd", "dist", "dkd")
+"""Losses that compare how likely each class is, as student and teachers answer."""
 OF_LAYERS = ("features", "attention")
 """Losses that compare layers of student and teacher, pair by pair, in the order in which they are added up."""
 INSIDE = frozenset((*OF_LAYERS, "pkd", "scores", "iou", "ld"))

@@ -837,3 +837,28 @@ def test_only_what_was_said_of_a_network_itself_counts_as_said(
     assert student.normalised_as_said == (student.parts,)
     assert teacher.normalised_as_said == teacher.teachers
     assert (half.sized_as_said, student.sized_as_said) == ((half.parts,), ())
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"distill": {"losses": {"attention": 1}, "temperature": 2}}, "distill.temperature"),
+        ({"distill": {"losses": {"features": 1}, "standardise": True}}, "distill.standardise"),
+        ({"distill": {"losses": {"attention": 1}, "weighting": "confidence"}}, "distill.weighting"),
+        ({"prune": {"losses": {"attention": 1}, "temperature": 2}}, "prune.temperature"),
+    ],
+)
+def test_what_no_loss_looks_at_is_not_asked_for(planned: Planner, fields: dict[str, Any], where: str) -> None:
+    with pytest.raises(UsageError, match="no loss compares these") as raised:
+        planned(**fields)
+    assert raised.value.where == where
+    (section, said), *_ = fields.items()
+    planned(**{section: {**said, "losses": {**said["losses"], "kd": 1}}})
+
+
+def test_a_detector_takes_labels_as_they_are() -> None:
+    distill = {"teachers": ["big.py:build"], "losses": {"pkd": 1.0}, "schedule": {"label_smoothing": 0.1}}
+    recipe = Recipe.model_validate({"model": "ssdlite320_mobilenet_v3_large", "distill": distill})
+    with pytest.raises(UsageError, match="which take labels as they are") as raised:
+        check_asked(recipe, IMAGENET, {"downsample": "", "prune": ""}, Detection())
+    assert raised.value.where == "distill.schedule.label_smoothing"

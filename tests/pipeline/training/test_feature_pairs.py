@@ -11,6 +11,7 @@ from torch import nn
 from torch.func import functional_call
 
 from pipeline.errors import UsageError
+from pipeline.training.beside import Beside
 from pipeline.training.feature_pairs import FeatureLosses, attention, pairs_by_name, pairs_by_resolution
 from pipeline.training.images import Batch
 
@@ -59,6 +60,14 @@ def test_a_network_beside_itself_looks_where_it_looks(batch: Batch) -> None:
     losses = FeatureLosses(network, [network], batch.inputs, {"attention": 1.0})
     network(batch.inputs)
     assert losses(batch).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_each_teacher_has_its_share(batch: Batch) -> None:
+    student, teachers = _network(4), [_network(8), _network(6)]
+    first, second = (FeatureLosses(student, [one], batch.inputs, {"attention": 1.0}) for one in teachers)
+    both = FeatureLosses(student, teachers, batch.inputs, {"attention": 1.0}, [Beside(weight=3.0), Beside(weight=1.0)])
+    student(batch.inputs)
+    assert both(batch).item() == pytest.approx(0.75 * first(batch).item() + 0.25 * second(batch).item())
 
 
 def test_attention_is_the_squared_distance_of_both_normalised_maps(batch: Batch) -> None:
@@ -114,7 +123,9 @@ def test_layers_that_answer_in_bfloat16_are_compared_in_single_precision(batch: 
 
 def test_pairs_that_are_named_are_those_that_are_compared(batch: Batch) -> None:
     student, teacher = _network(4, 6), _network(8, 10, 12)
-    losses = FeatureLosses(student, [teacher, teacher], batch.inputs, {"attention": 1.0}, [{"0": "1", "2": "3"}, {}])
+    losses = FeatureLosses(
+        student, [teacher, teacher], batch.inputs, {"attention": 1.0}, [Beside(pairs={"0": "1", "2": "3"}), Beside()]
+    )
     assert [[(pair.student, pair.teacher, pair.channels) for pair in pairs] for pairs in losses.pairs] == [
         [("0", "1", (4, 8)), ("2", "3", (6, 10))],
         [("1", "1", (4, 8)), ("3", "3", (6, 10))],

@@ -96,6 +96,15 @@ def _after_the_student_ran(student: nn.Module, losses: HeadLosses, batch: Batch)
     return losses(batch)
 
 
+def test_each_teacher_has_its_share(batch: Batch) -> None:
+    student, teachers = _detector("retinanet"), [_detector("retinanet", 12, seed=1), _detector("retinanet", 8, seed=2)]
+    first, second = (_losses(student, [one], batch, scores=1.0) for one in teachers)
+    both = HeadLosses(student, TeacherPyramids(teachers), batch.inputs, {"scores": 1.0}, [0.75, 0.25])
+    found = _after_the_student_ran(student, both, batch).item()
+    assert found == pytest.approx(0.75 * first(batch).item() + 0.25 * second(batch).item())
+    assert first(batch).item() != pytest.approx(second(batch).item())
+
+
 def test_of_a_retinanet_it_is_the_formula_over_all_anchors(batch: Batch) -> None:
     """Scores by sigmoid, boxes by the network's own coder, divided by what the teacher sees."""
     student, teacher = _detector("retinanet"), _detector("retinanet", 12, seed=1)

@@ -9,6 +9,7 @@ from torch import nn
 from pipeline.errors import UsageError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.tasks.distillation.teaching import Teaching
+from pipeline.training.beside import Beside
 from pipeline.training.feature_pairs import FeatureLosses
 from pipeline.training.images import Batch
 from pipeline.training.inside_losses import inside_losses
@@ -54,7 +55,7 @@ def test_a_teacher_is_shown_what_the_student_is_fed_as_it_wants_it() -> None:
     inputs, change = (pixels - 0.5) / 0.5, ours.renormalising(theirs)
     student, teacher, seen = _network(4), _network(8), list[torch.Tensor]()
     teaching = Teaching(losses={"attention": 1.0})
-    found = inside_losses(teaching, student, lambda: [teacher], _Images(), changes=[change])
+    found = inside_losses(teaching, student, lambda: [teacher], _Images(), [Beside(change=change)])
     teacher[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     student(inputs)
     assert found is not None

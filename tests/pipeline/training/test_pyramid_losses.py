@@ -150,3 +150,12 @@ def test_it_is_what_a_recipe_calls_pkd() -> None:
 
     assert found is not None
     assert [type(part) for part in found.parts] == [PyramidLosses]
+
+
+def test_each_teacher_has_its_share(batch: Batch) -> None:
+    student, teachers = _Detector(4, 6), [_Detector(4, 6), _Detector(4, 6)]
+    first, second = (PyramidLosses(student, TeacherPyramids([one]), batch.inputs, 2.0) for one in teachers)
+    both = PyramidLosses(student, TeacherPyramids(teachers), batch.inputs, 2.0, [0.75, 0.25])
+    student(batch.inputs)
+    assert both(batch).item() == pytest.approx(0.75 * first(batch).item() + 0.25 * second(batch).item())
+    assert first(batch).item() != pytest.approx(second(batch).item())
