@@ -151,9 +151,13 @@ class PreprocessSpec(BaseModel):
         theirs = other.at(self.size).model_dump(include={"resize", *OF_A_LETTERBOX})
         return PreprocessSpec.model_validate({**self.model_dump(exclude={"resize", *OF_A_LETTERBOX}), **theirs})
 
+    def has_ratio_of(self, other: PreprocessSpec) -> bool:
+        """Whether both inputs have sides of one ratio: what is turned or sheared in them stays at the same place."""
+        return self.size[0] * other.size[1] == self.size[1] * other.size[0]
+
     def shows_as(self, other: PreprocessSpec) -> bool:
         """Whether a place has the same share of the input's sides in both, for images of any ratio."""
-        one_ratio = self.size[0] * other.size[1] == self.size[1] * other.size[0]
+        one_ratio = self.has_ratio_of(other)
         # Of a larger input the smaller one's shorter side comes by rounding, and not back again.
         alike = self.resize == other.at(self.size).resize or self.at(other.size).resize == other.resize
         return self.place == other.place and alike and (one_ratio or self.resize == "squash")

@@ -11,7 +11,7 @@ from pipeline.stages.first_lesson import FirstLesson
 from pipeline.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pipeline.artifact import Json
     from pipeline.models import ModelSource
@@ -37,8 +37,7 @@ def for_task(recipe: Recipe, task: Task, model: ModelSource) -> Recipe:
     data, baseline = recipe.data, recipe.baseline
     if "source" not in data.model_fields_set:
         data = data.model_copy(update={"source": task.embedded})
-    of_family = next((one for name, one in task.family_schedules.items() if model.name.startswith(name)), {})
-    best = {**task.schedule, **of_family}
+    best = _schedule_of(task, [model.name])
     taught = recipe.distill.teachers is not None and "distill" not in recipe.skip
     if best and not (taught and baseline.schedule is None):
         baseline = baseline.model_copy(update={"schedule": _filled(baseline.schedule or Schedule(), best)})
@@ -46,9 +45,10 @@ def for_task(recipe: Recipe, task: Task, model: ModelSource) -> Recipe:
         lesson = _filled(baseline.objects_schedule or Schedule(), task.lesson_schedule)
         baseline = baseline.model_copy(update={"objects_schedule": lesson})
     distill = _filled(recipe.distill, _teaching(recipe, task))
-    for name in ("schedule", "teacher_schedule") if best else ():
+    teachers = [text.partition("@")[0] for text in recipe.distill.teachers or () if not is_file_of_answers(text)]
+    for name, own in {"schedule": best, "teacher_schedule": _schedule_of(task, teachers)}.items() if best else ():
         said = getattr(distill, name) if name in recipe.distill.model_fields_set else Schedule()
-        distill = distill.model_copy(update={name: _filled(said, best)})
+        distill = distill.model_copy(update={name: _filled(said, own)})
     first = {name: getattr(baseline, name) for name in FirstLesson.model_fields}
     distill = distill.model_copy(
         update={name: value for name, value in first.items() if name not in recipe.distill.model_fields_set}
@@ -59,6 +59,13 @@ def for_task(recipe: Recipe, task: Task, model: ModelSource) -> Recipe:
         said = stage.schedule if "schedule" in stage.model_fields_set else Schedule()
         stages[name] = stage.model_copy(update={"schedule": _filled(said, best)})
     return recipe.model_copy(update={"task": task.name, "data": data, **stages})
+
+
+def _schedule_of(task: Task, names: Sequence[str]) -> dict[str, Json]:
+    """How networks of these names are best trained: as their family, where they are of one that has a schedule."""
+    families = {next((one for one in task.family_schedules if name.startswith(one)), "") for name in names}
+    own = task.family_schedules.get(families.pop(), {}) if len(families) == 1 else {}
+    return {**task.schedule, **own}
 
 
 def _teaching(recipe: Recipe, task: Task) -> Mapping[str, Json]:

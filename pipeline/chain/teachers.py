@@ -188,4 +188,13 @@ def teacher_parts(parts: Parts, teacher: NamedTeacher, recipe: Recipe, cache: Pa
             got=f"{preprocess.part_shown()}, the student's {parts.preprocess.part_shown()}",
             fix="let both be fed alike: input.resize, distill.teacher_input",
         )
+    turned = "affine" in recipe.distill.schedule.augment and not preprocess.has_ratio_of(parts.preprocess)
+    if parts.task.placed and turned:
+        raise UsageError(
+            "images are turned for student and teacher alike, which puts objects elsewhere in inputs of another ratio",
+            where=teacher.text,
+            got=f"{preprocess.part_shown()}, the student's {parts.preprocess.part_shown()}, and affine in "
+            "distill.schedule.augment",
+            fix="leave affine out, or let both have one ratio by distill.teacher_input",
+        )
     return replace(parts, model=replace(model, columns=columns), weights=found, preprocess=preprocess)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
     from pipeline.progress import Progress
 
-__all__ = ["is_folder", "open_dataset", "task_of"]
+__all__ = ["is_embedded", "is_folder", "open_dataset", "task_of"]
 
 _TORCHVISION = "torchvision:"
 _EMBEDDED: dict[str, tuple[str, Callable[[Path, Progress], Path]]] = {
@@ -101,6 +101,11 @@ def task_of(text: str) -> str | None:
     if not root.is_dir():
         return None
     return "detection" if is_boxed(root) else "classification"
+
+
+def is_embedded(text: str) -> bool:
+    """Whether a set that comes with us is meant, which wins over a folder of its name."""
+    return text in _EMBEDDED
 
 
 def is_folder(text: str) -> bool:

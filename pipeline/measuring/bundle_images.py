@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporters.provenance import PROVENANCE
 from pipeline.artifact import parse_json
-from pipeline.data.open import open_dataset
+from pipeline.data.open import is_embedded, open_dataset
 from pipeline.errors import DataError, IntegrityError
 from pipeline.typed_path import typed_path
 
@@ -28,7 +28,7 @@ def remember_dataset(store: Store, dataset: Dataset, section: DataSection, *, se
     """Note in the user's store where a test split lies, so that a bundle's images are found again on this machine."""
     value: dict[str, Any] = {**section.model_dump(mode="json"), "seed": seed}
     source = typed_path(section.source)
-    if source.is_dir() and section.source != "digits":
+    if source.is_dir() and not is_embedded(section.source):
         value["source"] = str(source.resolve())
     for name in ("calibration_list", "test_list"):
         if value[name]:
@@ -63,14 +63,15 @@ def images_for(bundle: Bundle, data: str | None, store: Store, progress: Progres
                 got=str(own.get("test")),
                 fix="name images with --data",
             )
-        if known is None and own.get("name") != "digits":
+        name = str(own.get("name"))
+        if known is None and not is_embedded(name):
             raise DataError(
                 "the images of this bundle are not known on this machine",
                 where=str(bundle.root),
-                got=f"they were called {own.get('name')!r}",
+                got=f"they were called {name!r}",
                 fix="name them with --data",
             )
-        options: dict[str, Any] = dict(known or {"source": "digits", "seed": 0})
+        options: dict[str, Any] = dict(known or {"source": name, "seed": 0})
     elif known is not None and known["source"] in {data, str(typed_path(data).resolve())}:
         options = dict(known)
     else:

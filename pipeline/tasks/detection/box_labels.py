@@ -49,16 +49,18 @@ class BoxLabels:
     Attributes:
         boxes: Of each image, float32 (objects, 4), xyxy in pixels of the input, within it.
         classes: Of each image, int64 (objects,), indices into the data set's classes.
+        unseen: Objects of all these images that are too small in the input to be among them.
     """
 
     boxes: tuple[Tensor, ...]
     classes: tuple[Tensor, ...]
+    unseen: int = 0
 
     @classmethod
     def of(cls, samples: Sequence[Sample], preprocess: PreprocessSpec) -> BoxLabels:
         """What a network sees of the objects; crowds are left out, since no loss can learn from them."""
         spec, (height, width) = preprocess.model_dump(mode="json"), preprocess.size
-        found = []
+        found, unseen = [], 0
         for sample in samples:
             objects = objects_of(sample)
             single = [box for box in objects.boxes if not box.crowd]
@@ -66,7 +68,8 @@ class BoxLabels:
             placed = torch.from_numpy(boxes_in_input(places, objects.size, spec)).float()
             labels = torch.tensor([one.label for one in single], dtype=torch.int64)
             found.append(_within(placed, labels, (0, 0, width, height)))
-        return cls(tuple(boxes for boxes, _ in found), tuple(labels for _, labels in found))
+            unseen += int(((placed[:, 2:] - placed[:, :2]) < _LEAST_SIDE).any(dim=1).sum())
+        return cls(tuple(boxes for boxes, _ in found), tuple(labels for _, labels in found), unseen)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -77,8 +80,10 @@ class BoxLabels:
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> BoxLabels:
         """The same there."""
-        moved = ([one.to(device, non_blocking=non_blocking) for one in many] for many in (self.boxes, self.classes))
-        return BoxLabels(*map(tuple, moved))
+        boxes, classes = (
+            tuple(one.to(device, non_blocking=non_blocking) for one in many) for many in (self.boxes, self.classes)
+        )
+        return BoxLabels(boxes, classes)
 
     def within(self, size: tuple[int, int]) -> BoxLabels:
         """What of the objects is within an input of that height and width; those that are mostly outside are gone."""

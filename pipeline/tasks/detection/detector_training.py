@@ -56,7 +56,7 @@ class DetectorTraining:
         from pipeline.tasks.detection.small_objects import doubt_of_small_objects
 
         assert isinstance(images.labels, BoxLabels)  # noqa: S101 - made by collated
-        return doubt_of_small_objects(network, images.labels.boxes, preprocess.shape[1:])
+        return doubt_of_small_objects(network, images.labels, preprocess.shape[1:])
 
     def answers(self, network: nn.Module, batch: Batch) -> LossesAboutTruth:
         """The network's own losses, about the truth or about what teachers take for it."""

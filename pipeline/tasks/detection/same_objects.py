@@ -9,14 +9,18 @@ import numpy as np
 from pipeline.tasks.detection.overlap import overlaps
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pipeline.artifact import Json
     from pipeline.session import Outputs
 
-__all__ = ["SAME_PLACE", "SURE", "pairs_of", "same_objects"]
+__all__ = ["NEARLY", "SAME_PLACE", "SURE", "pairs_of", "same_objects"]
 
 SURE = 0.5
 """Two models agree on an image when what each is so sure of is the same; what is less likely is neither drawn nor, by
 default, printed by a bundle's runner."""
+NEARLY = 0.4
+"""So sure has to be who finds what another is sure of."""
 SAME_PLACE = 0.5
 """Boxes of one class that overlap by so much, intersection over union, are of one object."""
 
@@ -41,15 +45,21 @@ def pairs_of(ours: Outputs, theirs: Outputs) -> list[tuple[int, int, float]]:
 
 
 def same_objects(first: Json, second: Json) -> bool:
-    """Whether two models are sure of the same ones: as many, each with a partner of its class in the same place.
+    """Whether each of two models finds what the other is sure of: its class, in the same place, nearly as sure.
+
+    Of scores on both sides of a threshold nothing follows where they hardly differ: with many objects on an image one
+    of them always lies there.
 
     Args:
         first: Class, score and box of each detection, as of :attr:`pipeline.tasks.Accuracy.decisions`.
         second: Likewise.
     """
-    sure = []
-    for said in (first, second):
-        rows = np.array([row for row in said if row[1] >= SURE], dtype=np.float64).reshape(-1, 6)
-        sure.append((rows[:, 2:], rows[:, 1], rows[:, 0]))
-    one, other = sure
-    return len(one[0]) == len(other[0]) == len(pairs_of(one, other))
+    said = (np.array(list(rows), dtype=np.float64).reshape(-1, 6) for rows in (first, second))
+    one, other = (rows[rows[:, 1] >= NEARLY] for rows in said)
+    return _finds(one, other[other[:, 1] >= SURE]) and _finds(other, one[one[:, 1] >= SURE])
+
+
+def _finds(rows: NDArray[np.float64], sure: NDArray[np.float64]) -> bool:
+    """Whether each of the latter has a partner among the former; both by falling score."""
+    found = pairs_of(*((one[:, 2:], one[:, 1], one[:, 0]) for one in (rows, sure)))
+    return len(found) == len(sure)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pipeline.chain.task_defaults import for_task
 from pipeline.models.resolve import resolve_model
 from pipeline.recipe import Recipe
@@ -58,6 +60,23 @@ def test_a_family_s_own_schedule_is_that_of_all_its_trainings_but_for_what_is_sa
         assert schedule is not None
         assert (schedule.epochs, schedule.batch_size) == (family["epochs"], family["batch_size"])
     assert (found.prune.schedule.epochs, found.prune.schedule.batch_size) == (7, family["batch_size"])
+
+
+@pytest.mark.parametrize(
+    ("student", "teachers", "family"),
+    [
+        ("ssdlite320_mobilenet_v3_large", ["fasterrcnn_resnet50_fpn@net.pth", "fasterrcnn_resnet50_fpn_v2"], True),
+        ("ssdlite320_mobilenet_v3_large", ["fasterrcnn_resnet50_fpn", "fcos_resnet50_fpn"], False),
+        ("fasterrcnn_mobilenet_v3_large_320_fpn", ["ssdlite320_mobilenet_v3_large"], False),
+        ("fasterrcnn_mobilenet_v3_large_320_fpn", ["fasterrcnn_resnet50_fpn", "theirs.safetensors"], True),
+    ],
+)
+def test_teachers_are_trained_as_their_own_family(student: str, teachers: list[str], *, family: bool) -> None:
+    found = _filled(student, distill={"teachers": teachers}).distill
+    own = TASK.family_schedules["fasterrcnn"] if family else TASK.schedule
+
+    assert found.teacher_schedule.epochs == own["epochs"]
+    assert (found.schedule.epochs == TASK.schedule["epochs"]) is (student[:3] == "ssd")
 
 
 def test_a_student_has_the_first_lesson_of_the_untaught_one() -> None:

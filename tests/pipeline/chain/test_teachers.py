@@ -155,11 +155,15 @@ def test_a_detector_is_taught_by_nobody_unasked() -> None:
 
 
 def _boxes_fed(
-    tmp_path: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch, own: dict[str, Any] | None = None
+    tmp_path: Path,
+    parts: Parts,
+    monkeypatch: pytest.MonkeyPatch,
+    own: dict[str, Any] | None = None,
+    **schedule: Any,  # noqa: ANN401 - raw input
 ) -> PreprocessSpec:
     """How a detector that teaches is fed; its published weights are as good as downloaded."""
     name = "retinanet_resnet50_fpn"
-    distill = {"teachers": [name], "teacher_input": {} if own is None else {name: own}}
+    distill = {"teachers": [name], "teacher_input": {} if own is None else {name: own}, "schedule": schedule}
     whole = Recipe.model_validate({"model": "yolo/x-nano", "data": {"source": "photos"}, "distill": distill})
     (teacher,) = named_teachers(whole, Detection())
     found = WeightsSource(origin="pretrained")
@@ -180,6 +184,15 @@ def test_a_teacher_of_boxes_sees_the_part_of_the_image_that_the_student_sees(
 
     assert (found.size, found.resize, found.place) == ((320, 320), "letterbox", "corner")
     assert found.mean == (0.485, 0.456, 0.406)
+
+
+def test_a_teacher_of_another_ratio_is_refused_where_images_are_turned(
+    tmp_path: Path, session_parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, wide = _placed(session_parts), {"size": [32, 64]}
+    assert _boxes_fed(tmp_path, student, monkeypatch, wide, augment=["scale"]).size == (32, 64)
+    with pytest.raises(UsageError, match="images are turned for student and teacher alike"):
+        _boxes_fed(tmp_path, student, monkeypatch, wide, augment=["affine"])
 
 
 @pytest.mark.parametrize(

@@ -204,3 +204,15 @@ def test_bad_boxes_are_left_out_with_a_note(trained: Bundle, store: Store, tmp_p
 
     assert {len(sample.label.boxes) for sample in found.test} == {1}
     assert any(note.startswith("12 bad boxes or files are left out: ") for note in progress.notes)
+
+
+def test_the_embedded_boxes_are_known_everywhere(
+    trained: Bundle, remake: Remake, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits-detection").mkdir()  # the embedded ones win
+    dataset = open_dataset("digits-detection", cache=store.root / "data", seed=0)
+    bundle = _of(dataset, trained, remake)
+    assert images_for(bundle, None, store, SilentProgress()).test == dataset.test
+    remember_dataset(store, dataset, DataSection(source="digits-detection"), seed=0)
+    assert images_for(bundle, None, store, SilentProgress()).test == dataset.test

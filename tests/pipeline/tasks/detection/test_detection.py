@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.statistics.paired_metric import metric_drop, p_of_no_difference
+from benchmarks.statistics.paired_metric import interval, metric_drop, p_of_no_difference
 from pipeline.data.boxes import Box, Objects
 from pipeline.data.dataset import Sample
 from pipeline.errors import DataError, UsageError
@@ -24,8 +25,9 @@ from pipeline.tasks.reading.detection import boxes_found
 from pipeline.training.images import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from pipeline.artifact import Json
     from pipeline.session import Outputs
     from pipeline.tasks.accuracy import Accuracy
 
@@ -71,6 +73,19 @@ def test_two_models_agree_on_the_same_objects_in_about_the_same_places() -> None
     assert TASK.alike([one, one, one, nothing], [shifted, other, nothing, nothing]) == (True, False, False, True)
 
 
+@pytest.mark.parametrize(("score", "alike"), [(0.49, True), (0.41, True), (0.39, False)])
+def test_a_score_that_hardly_falls_below_the_threshold_makes_no_other_answer(score: float, alike: bool) -> None:  # noqa: FBT001
+    both = TASK.decide([_outputs((10, 10, 40, 50, 0.51, 2)), _outputs((10, 10, 40, 50, score, 2))])
+    assert TASK.alike(both[:1], both[1:]) == TASK.alike(both[1:], both[:1]) == (alike,)
+
+
+def test_one_object_is_not_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = [(10, 10, 40, 50, 0.9, 2), (12, 10, 42, 50, 0.8, 2)]
+    monkeypatch.setattr(TASK, "post", replace(TASK.post, iou=0.95))
+    both = TASK.decide([_outputs(*beside), _outputs(beside[0])])
+    assert TASK.alike(both[:1], both[1:]) == (False,)
+
+
 def test_noise_is_none_of_the_same_and_all_of_nothing() -> None:
     assert TASK.noise([ONE], [ONE]) == 0.0
     assert TASK.noise([_outputs()], [ONE]) == pytest.approx(1.0)
@@ -104,6 +119,23 @@ def test_a_drop_has_an_interval_over_the_images() -> None:
     assert drop.low < drop.estimate < drop.high
     assert drop.low > 0.05
     assert (none.estimate, none.low, none.high, none.nothing_lost) == (0.0, 0.0, 0.0, True)
+
+
+def test_the_draws_of_a_model_are_made_once_whatever_is_asked_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples, asked = _samples(*[TRUTH] * 31), list[int]()
+    whole, worse = _scored([ONE] * 31, samples), _scored([ONE] * 20 + [_outputs()] * 11, samples)
+    counted = TASK.metric_of
+
+    def metric_of(per_image: Sequence[Json]) -> Callable[[Sequence[int]], float]:
+        asked.append(len(per_image))
+        return counted(per_image)
+
+    monkeypatch.setattr(TASK, "metric_of", metric_of)
+    drop = metric_drop(TASK, whole, worse, alpha=0.05)
+    low, high = interval(TASK, worse, alpha=0.05)
+    assert metric_drop(TASK, worse, whole, alpha=0.05).low == pytest.approx(-drop.high)
+    assert low < worse.value < high
+    assert len(asked) == 2
 
 
 def test_a_detector_has_hardly_learned_where_it_finds_little_and_not_where_its_boxes_are_inexact() -> None:
