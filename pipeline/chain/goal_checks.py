@@ -38,12 +38,14 @@ def goal_decides_depth(recipe: Recipe, skipped: Mapping[str, str]) -> bool:
     """Whether how many residual blocks stay is left to a goal: on request, or where nobody says and it is about time.
 
     Fewer multiplications or parameters are a matter of channels; the time of a network of many small layers hardly is.
+    Where nodes of the graph are named, which are others in one without some blocks, all stay.
 
     Args:
         recipe: As the user gave it, or as it was resolved.
         skipped: As of :func:`~pipeline.chain.skipped_stages.skipped_stages`.
     """
-    by_default = recipe.prune.blocks is None and recipe.goal.latency is not None
+    named = bool(recipe.export.float_nodes)
+    by_default = recipe.prune.blocks is None and recipe.goal.latency is not None and not named
     return "prune" not in skipped and (recipe.prune.blocks == "auto" or by_default)
 
 
@@ -61,6 +63,7 @@ def check_goal(recipe: Recipe, skipped: Mapping[str, str]) -> None:
     if "prune" not in skipped:
         _check_channels(recipe)
         _check_blocks(recipe)
+        _check_something_goes(recipe, skipped)
 
 
 def _check_required(recipe: Recipe) -> None:
@@ -108,6 +111,25 @@ def _check_blocks(recipe: Recipe) -> None:
             where="prune.blocks",
             got=f"{blocks}, and a goal for {', '.join(one.quantity for one in budgets)}",
             fix="leave the one or the other out; a goal for latency decides about blocks too",
+        )
+
+
+def _check_something_goes(recipe: Recipe, skipped: Mapping[str, str]) -> None:
+    """See that pruning takes something away, and that nothing names what it may take."""
+    section = recipe.prune
+    if not section.cuts_channels and not section.blocks and not goal_decides_depth(recipe, skipped):
+        raise UsageError(
+            "0 prunes nothing where no blocks go",
+            where="prune.ratio",
+            got="0",
+            fix="leave prune out with --skip prune, or let blocks go by prune.blocks",
+        )
+    if section.blocks == "auto" and recipe.export.float_nodes:
+        raise UsageError(
+            "nodes are named, which are others in a network without some of its blocks",
+            where="export.float_nodes",
+            got=f"{recipe.export.float_nodes[0]}, and prune.blocks=auto",
+            fix="leave the one or the other out",
         )
 
 

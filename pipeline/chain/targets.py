@@ -36,13 +36,16 @@ def targets_of(recipe: Recipe, progress: Progress, place: Workplace, machine: Ma
 
     Raises:
         UnknownNameError: for a target that does not exist.
-        UsageError: for ``auto`` beside others, a precision or an option that a target lacks, an option that concerns
-            none, and a target that cannot be built here.
+        UsageError: for ``auto`` beside others, one that is named twice, a precision or an option that a target lacks,
+            an option that concerns none, and a target that cannot be built here.
         DeviceError: for a target that the device where it should be measured cannot run.
     """
     if AUTO in recipe.targets:
         targets = _automatic(recipe, progress, place, machine)
     else:
+        twice = [name for name in recipe.targets if recipe.targets.count(name) > 1]
+        if twice:
+            raise UsageError("a target is named twice", where="targets", got=twice[0], fix="name it once")
         targets = tuple(target_named(name).for_machine(machine) for name in recipe.targets)
         _concerned(targets, recipe.build)
     for target in targets:

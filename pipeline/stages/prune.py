@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from pipeline.artifact import ArtifactKind
 from pipeline.stage import Made
@@ -60,14 +60,6 @@ class Prune(Recovering):
     round_to: PositiveInt = Field(default=8, description="channel numbers stay multiples of this: what kernels like")
     schedule: Schedule = Schedule(epochs=10)
 
-    @field_validator("ratio")
-    @classmethod
-    def _something_goes(cls, ratio: float, fields: ValidationInfo) -> float:
-        if not ratio and not fields.data.get("blocks"):
-            message = "0 prunes nothing where no blocks go; leave prune out instead"
-            raise ValueError(message)
-        return ratio
-
     @property
     def cuts_channels(self) -> bool:
         """Whether any channel goes: where not, only blocks do."""
@@ -112,11 +104,12 @@ class Prune(Recovering):
             else None
         )
         before_all: dict[str, int] = {}
-        for number in range(1, self.rounds + 1):
+        rounds = self.rounds if cutter is not None else 1  # blocks go at once
+        for number in range(1, rounds + 1):
             if cutter is not None:
                 with cutter.judging(images, subject.task, seed=work.seed, number=number):
                     self.cut_round(cutter, before_all, number)
-            suffix = f" ({number}/{self.rounds})" if self.rounds > 1 else ""
+            suffix = f" ({number}/{rounds})" if rounds > 1 else ""
             recovery.train(network, seed=work.seed + number, how=f"pruned{suffix}")
         save_network(network, subject.model, work.folder, classes=len(subject.classes))
         facts = network_facts(network, inputs, recovery.curves)

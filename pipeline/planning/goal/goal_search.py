@@ -238,7 +238,8 @@ class GoalSearch:
                 f"; none of {len(rounds)} plans in turn held, the nearest {self._budgets.told(nearest.found)}, and of "
                 f"all else that was measured to hold {network.label} loses least"
             )
-        return self._plan(Way(outline=network.outline, kept=network.kept), network, told)
+        planned = any(one is network for one in rounds)
+        return self._plan(Way(outline=network.outline, kept=network.kept), network, told, planned=planned)
 
     def _holds(self, network: MeasuredNetwork) -> bool:
         return self._budgets.missed(network.found) is None
@@ -308,7 +309,7 @@ class GoalSearch:
         share, what = work[block] / sum(work.values()), "parameters" if by_params else "multiplications"
         return f"of the {what} that are left {share:.0%} are in {block} layers"
 
-    def _plan(self, way: Way, network: MeasuredNetwork, reason: str) -> GoalPlan:
+    def _plan(self, way: Way, network: MeasuredNetwork, reason: str, *, planned: bool = True) -> GoalPlan:
         networks, outline = self._networks, way.outline
         fewer = outline.fewer(network.kept)
         unseen = outline.unseen if fewer else 0.0
@@ -325,5 +326,5 @@ class GoalSearch:
             target=self._target.name,
             precision=self.precision,
             networks=networks.trials.choice(network.label, reason),
-            ways=self._recoveries.choice(way),
+            ways=self._recoveries.choice(way, planned=planned),
         )

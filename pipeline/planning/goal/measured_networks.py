@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from exporters.target import HALVES
 from pipeline.artifact import ArtifactKind
+from pipeline.chain.engine_measurement import loaded_size
 from pipeline.data.dataset import judged_samples, rotating_samples
 from pipeline.errors import ParityError, UsageError
 from pipeline.planning.goal.budgets import Budgets
@@ -34,6 +35,7 @@ __all__ = [
     "MeasuredNetwork",
     "MeasuredNetworks",
     "absolute_value",
+    "bytes_bind",
     "doubt_of_latency",
     "engine_in",
     "fastest",
@@ -243,8 +245,8 @@ def nothing_is_measured(chain: Chain, target: Target) -> bool:
 def planned_precision(chain: Chain, target: Target, network: Artifact, *, halves: bool = True) -> Precision:
     """In what a plan is measured: what the recipe asks for, else what the target is fastest in.
 
-    A size in bytes is held by the most channels in INT8, which ships where it alone holds it. Whether INT8 or 16-bit
-    floats then lose little enough accuracy to be shipped shows after recovery alone.
+    A size in bytes that float does not hold is held by the most channels in INT8, which ships where it alone holds it.
+    Whether INT8 or 16-bit floats then lose little enough accuracy to be shipped shows after recovery alone.
 
     Args:
         chain: What is run.
@@ -256,12 +258,17 @@ def planned_precision(chain: Chain, target: Target, network: Artifact, *, halves
     if recipe.build.precision != "auto":
         return recipe.build.precision
     may_be_int8 = "int8" in target.precisions
-    of_bytes_alone = isfinite(recipe.goal.most_bytes) and not any(
-        budget.quantity in {"latency", "memory"} for budget in recipe.goal.budgets()
-    )
-    if nothing_is_measured(chain, target) or (may_be_int8 and ("int8" in recipe.goal.require or of_bytes_alone)):
+    if nothing_is_measured(chain, target):
         return "int8" if may_be_int8 else "float"
+    if may_be_int8 and ("int8" in recipe.goal.require or bytes_bind(chain, target, network)):
+        return "int8"
     return fastest(times_over_float(chain, target, partial(engine_in, chain, target, network), halves=halves))
+
+
+def bytes_bind(chain: Chain, target: Target, network: Artifact) -> bool:
+    """Whether a size in bytes is asked for that the unpruned network does not hold in float."""
+    most = chain.plan.recipe.goal.most_bytes
+    return isfinite(most) and loaded_size(engine_in(chain, target, network, "float")) > most
 
 
 def times_over_float(

@@ -7,13 +7,12 @@ its layers have too few channels for INT8 kernels to save what rounding costs.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from exporters.target import HALVES
 from pipeline.errors import GoalError, ParityError
 from pipeline.planning.goal.goal_search import GoalSearch
-from pipeline.planning.goal.measured_networks import fastest, nothing_is_measured, planned_precision
+from pipeline.planning.goal.measured_networks import bytes_bind, fastest, nothing_is_measured, planned_precision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +32,7 @@ _CLEARLY = 0.97
 def searched_plan(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
     """Search in what the unpruned network is fastest in, and once more where what is left is faster in something else.
 
-    A size in bytes is planned for once: it decides itself in what the network ships.
+    A size in bytes that float does not hold is planned for once: it decides itself in what the network ships.
 
     Args:
         chain: What is run.
@@ -46,12 +45,9 @@ def searched_plan(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
     """
     recipe, precision = chain.plan.recipe, planned_precision(chain, target, network)
     is_free = recipe.build.precision == "auto"
-    is_settled = (
-        not is_free
-        or "int8" in recipe.goal.require
-        or isfinite(recipe.goal.most_bytes)
-        or nothing_is_measured(chain, target)
-    )
+    counted = nothing_is_measured(chain, target)
+    bound = is_free and not counted and bytes_bind(chain, target, network)
+    is_settled = not is_free or "int8" in recipe.goal.require or counted or bound
     search, halves = GoalSearch(chain, target, network, precision), True
     try:
         try:
@@ -64,7 +60,7 @@ def searched_plan(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
             search = GoalSearch(chain, target, network, planned_precision(chain, target, network, halves=False))
             plan = search.run()
     except GoalError as error:
-        other = _instead(chain, target, search.precision, error)
+        other = _instead(chain, target, search.precision, error, bound=bound)
         if other is None:
             raise
         why = f"in {search.precision} it cannot be held: {error.got}"
@@ -74,16 +70,23 @@ def searched_plan(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
     return plan if is_settled else _as_it_ships(chain, target, network, search, plan, halves=halves)
 
 
-def _instead(chain: Chain, target: Target, first: Precision, refused: GoalError) -> Precision | None:
+def _instead(chain: Chain, target: Target, first: Precision, refused: GoalError, *, bound: bool) -> Precision | None:
     """In what a goal may be held that cannot be in the first precision; None where that is nothing.
 
     Narrow networks are faster in float, and all are smaller in INT8, which ships where it alone holds a size.
+
+    Args:
+        chain: What is run.
+        target: Where it will run.
+        first: Precision.
+        refused: What was said in it.
+        bound: Whether the unpruned network does not hold a size in bytes in float.
     """
     goal = chain.plan.recipe.goal
     counted = {f"goal.{budget.quantity}" for budget in goal.budgets() if budget.is_counted}
     if chain.plan.recipe.build.precision != "auto" or nothing_is_measured(chain, target) or refused.where in counted:
         return None
-    if isfinite(goal.most_bytes):
+    if bound and (first != "int8" or refused.where == "goal.size"):
         return "int8" if first != "int8" and "int8" in target.precisions else None
     return None if first == "float" or "int8" in goal.require else "float"
 

@@ -89,8 +89,14 @@ class ShortRecoveries:
                 ticker.advance()
         return min(self._found.values(), key=lambda one: one[:2])[2]
 
-    def choice(self, taken: Way) -> MeasuredChoice | None:
-        """What is told of it; None where there was one way alone."""
+    def choice(self, taken: Way, *, planned: bool) -> MeasuredChoice | None:
+        """What is told of it; None where there was one way alone.
+
+        Args:
+            taken: What came of it.
+            planned: Whether that is what a plan for the way that comes back to most has led to, and not something else
+                that was measured to hold the goal.
+        """
         if not self._found:
             return None
         label = min(self._found, key=lambda one: self._found[one][:2])
@@ -98,10 +104,13 @@ class ShortRecoveries:
         reason = (
             f"{label} comes back to most, {accuracy} {self._chain.plan.parts.task.metric} on images it was not shown"
         )
-        if taken.outline.label == label:
+        if taken.outline.label == label and planned:
             self._trials.note(label, "taken")
             return self._trials.choice(label, reason)
         self._trials.note(label, "comes back to most, but no plan for it was measured to hold the goal")
+        if taken.outline.label == label:
+            told = "something else of that size and depth is taken that was measured to"
+            return self._trials.choice(label, f"{reason}; as no plan for it was measured to hold the goal, {told}")
         label = taken.outline.label
         self._trials.note(label, "taken, since it was measured to hold the goal")
         return self._trials.choice(

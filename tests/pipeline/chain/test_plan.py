@@ -862,3 +862,24 @@ def test_a_detector_takes_labels_as_they_are() -> None:
     with pytest.raises(UsageError, match="which take labels as they are") as raised:
         check_asked(recipe, IMAGENET, {"downsample": "", "prune": ""}, Detection())
     assert raised.value.where == "distill.schedule.label_smoothing"
+
+
+def test_without_channels_blocks_have_to_go_by_number_or_by_a_goal(planned: Planner) -> None:
+    assert planned(prune={"ratio": 0}, goal={"latency": "0.5x"}).depth_is_open
+    assert planned(prune={"ratio": 0, "blocks": 1}).recipe.prune.blocks == 1
+    planned(prune={"ratio": 0}, skip=["prune"])
+    with pytest.raises(UsageError, match="0 prunes nothing where no blocks go"):
+        planned(prune={"ratio": 0})
+
+
+def test_blocks_stay_where_nodes_of_the_graph_are_named(planned: Planner) -> None:
+    named = {"float_nodes": ["node_Conv_7"]}
+    assert not planned(export=named, goal={"latency": "0.5x"}).depth_is_open
+    with pytest.raises(UsageError, match="nodes are named, which are others") as raised:
+        planned(export=named, goal={"latency": "0.5x"}, prune={"blocks": "auto"})
+    assert raised.value.where == "export.float_nodes"
+
+
+def test_a_target_that_is_named_twice_is_one_error(planned: Planner) -> None:
+    with pytest.raises(UsageError, match="a target is named twice"):
+        planned(targets=["ort-cpu", "ort-cpu"])

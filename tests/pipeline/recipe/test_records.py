@@ -114,7 +114,7 @@ def test_the_section_of_a_stage_that_depends_on_the_target_has_the_name_of_the_s
         ("distill", {"weight": 1.1}),
         ("distill", {"temperature": 0}),
         ("distill", {"temperature": float("inf")}),
-        ("prune", {"ratio": 0}),
+        ("prune", {"ratio": -0.1}),
         ("prune", {"ratio": 1}),
         ("prune", {"rounds": 0}),
         ("prune", {"round_to": 0}),

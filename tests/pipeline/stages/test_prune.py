@@ -93,6 +93,13 @@ def test_every_round_recovers_and_is_announced(inputs: Any, dense: Artifact, tmp
     assert recoveries == ["recovering tiny, pruned (1/2)", "recovering tiny, pruned (2/2)"]
 
 
+def test_blocks_go_at_once_and_recover_once(inputs: Any, dense: Artifact, tmp_path: Path) -> None:  # noqa: ANN401
+    progress = _Told()
+    _run(Prune(schedule=_SHORT, rounds=3, ratio=0.0), inputs(dense), tmp_path / "out", progress)
+    recoveries = [text for text in progress.announced if text.startswith("recovering")]
+    assert recoveries == ["recovering tiny, pruned"]
+
+
 def test_two_rounds_end_with_as_many_channels_as_one(
     inputs: Any,  # noqa: ANN401
     dense: Artifact,
@@ -149,7 +156,7 @@ def test_without_training_images_it_is_said_what_to_do(
 
 @pytest.mark.parametrize(
     "fields",
-    [{"ratio": 0}, {"ratio": 1}, {"blocks": -1}, {"rounds": 0}, {"round_to": 0}, {"weight": 2}, {"temperature": 0}],
+    [{"ratio": -0.1}, {"ratio": 1}, {"blocks": -1}, {"rounds": 0}, {"round_to": 0}, {"weight": 2}, {"temperature": 0}],
 )
 def test_a_field_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(fields))):

@@ -34,7 +34,9 @@ def _target(*precisions: str) -> Any:  # noqa: ANN401 - a Target
         ("auto", {"int8": 1.1}, {}, "float"),
         ("auto", {"int8": 1.1}, {"require": ["int8"]}, "int8"),
         ("auto", {"int8": 1.1}, {"latency": None, "size": "2MB"}, "int8"),
-        ("auto", {"int8": 1.1}, {"size": "2MB"}, "float"),
+        ("auto", {"int8": 1.1}, {"size": "2MB"}, "int8"),
+        ("auto", {"int8": 1.1}, {"size": "4MB"}, "float"),
+        ("auto", {"int8": 0.5}, {"size": "4MB"}, "int8"),
         ("auto", {"int8": 1.1}, {"latency": None, "size": "0.5x"}, "float"),
         ("auto", {}, {}, "float"),
         ("auto", {"fp16": 0.5}, {}, "fp16"),
@@ -53,6 +55,7 @@ def test_a_plan_is_made_in_the_precision_in_which_the_unpruned_network_is_fastes
     planned: str,
 ) -> None:
     monkeypatch.setattr(module, "engine_in", lambda *args: args[-1])
+    monkeypatch.setattr(module, "loaded_size", lambda engine: {"float": 3_000_000}[engine])
     monkeypatch.setattr(
         module, "kept_time_ratio", lambda _, one, *__: TimeRatio(ratio=ratios[one], low=ratios[one], high=ratios[one])
     )

@@ -83,6 +83,7 @@ def _searched(
     for name, value in of.items():
         monkeypatch.setattr(_Search, name, value)
     monkeypatch.setattr(module, "GoalSearch", _Search)
+    monkeypatch.setattr(module, "bytes_bind", lambda *_: chain.plan.recipe.goal.most_bytes < 3_000_000)
     monkeypatch.setattr(module, "planned_precision", lambda *_, halves=True: first if halves else "int8")
     return searched_plan(chain, _TARGET, _ANY)
 
@@ -157,6 +158,20 @@ def test_a_size_that_float_cannot_hold_int8_may(monkeypatch: pytest.MonkeyPatch)
     assert plan.networks.reason.endswith("; planned in int8, since in float it cannot be held: 2x")
 
 
+@pytest.mark.parametrize("size", ["2MB", "100MB"])
+def test_a_time_that_int8_cannot_hold_float_may_though_a_size_is_asked_for_too(
+    monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    asked = _chain(latency="5ms", size=size)
+    assert _searched(monkeypatch, asked, "int8", {}, impossible=("int8",)).precision == "float"
+
+
+def test_a_size_that_does_not_bind_settles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    times: dict[str, dict[Precision, float]] = {"int8": {"int8": 1.25}, "float": {"int8": 1.1}}
+    assert _searched(monkeypatch, _chain(latency="5ms", size="100MB"), "int8", times).precision == "float"
+    assert _searched(monkeypatch, _chain(latency="5ms", size="2MB"), "int8", times).precision == "int8"
+
+
 def test_what_is_counted_is_as_much_in_every_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = _chain(params="0.001x")
     with pytest.raises(GoalError, match="a test in int8"):
@@ -170,18 +185,19 @@ def test_what_neither_16_bit_floats_nor_int8_hold_float_may(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("chain", "first", "impossible"),
+    ("chain", "first", "impossible", "because_of"),
     [
-        (_chain(), "int8", ("int8", "float")),
-        (_chain("int8"), "int8", ("int8",)),
-        (_chain(latency=None, size="2MB"), "int8", ("int8",)),
+        (_chain(), "int8", ("int8", "float"), "goal.latency"),
+        (_chain("int8"), "int8", ("int8",), "goal.latency"),
+        (_chain(latency=None, size="2MB"), "int8", ("int8",), "goal.size"),
+        (_chain(latency="5ms", size="2MB"), "int8", ("int8",), "goal.size"),
     ],
 )
 def test_what_cannot_be_held_is_refused_in_what_it_was_planned_in_first(
-    monkeypatch: pytest.MonkeyPatch, chain: Chain, first: Precision, impossible: tuple[str, ...]
+    monkeypatch: pytest.MonkeyPatch, chain: Chain, first: Precision, impossible: tuple[str, ...], because_of: str
 ) -> None:
     with pytest.raises(GoalError, match=f"a test in {first}"):
-        _searched(monkeypatch, chain, first, {}, impossible=impossible)
+        _searched(monkeypatch, chain, first, {}, impossible=impossible, because_of=because_of)
 
 
 @pytest.mark.parametrize(
