@@ -22,7 +22,7 @@ from pipeline.quantization.groups import groups
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporters.target import Target
+    from exporters.target import Precision, Target
     from pipeline.artifact import Artifact, ArtifactKind, Json
     from pipeline.chain.chain import Chain
     from pipeline.chain.engine_measurement import Measured
@@ -49,12 +49,18 @@ class Search:
         target: Where it will run.
         artifacts: Holds the calibration.
         floats: The float graph on the target.
+        settled: As of :func:`~pipeline.planning.precision_choice.choose_precision`.
     """
 
     def __init__(
-        self, chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], floats: Measured
+        self,
+        chain: Chain,
+        target: Target,
+        artifacts: Mapping[ArtifactKind, Artifact],
+        floats: Measured,
+        settled: Precision | None = None,
     ) -> None:
-        self._chain, self._target, self._floats = chain, target, floats
+        self._chain, self._target, self._floats, self._settled = chain, target, floats, settled
         self._asked = chain.plan.recipe.build.precision
         self._formats = formats(chain.plan, target)
         self._forms = MeasuredForms(chain, target, artifacts, floats, self._formats[0])
@@ -82,6 +88,7 @@ class Search:
                 forms.limit,
                 ratio=forms.ratio_to_tell(best),
                 half=forms.half(),
+                settled=self._settled,
             )
         return self._decided(choice, best, damages)
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from pipeline.planning.time_ratio import TimeRatio
     from pipeline.quantization.share import Int8Share
 
-__all__ = ["Choice", "Half", "choose_precision", "choose_without_int8", "too_little", "too_little_error"]
+__all__ = ["CLEARLY", "Choice", "Half", "choose_precision", "choose_without_int8", "too_little", "too_little_error"]
 
+CLEARLY = 0.97
+"""Of the time in one precision: what takes less in another one hardly ships in the first, in a better form either."""
 _UNTIMED = "was not timed beside float, since the budget was spent"
 
 
@@ -38,7 +40,7 @@ class Half:
     ratio: TimeRatio
 
 
-def choose_precision(
+def choose_precision(  # noqa: PLR0913 - keyword arguments, some of them optional
     asked: Precision | Literal["auto"],
     floats: Measured,
     int8: Measured,
@@ -46,6 +48,7 @@ def choose_precision(
     *,
     ratio: TimeRatio | None,
     half: Half | None = None,
+    settled: Precision | None = None,
 ) -> Choice:
     """INT8 where it holds the accuracy limit and is the fastest on this target; else 16-bit floats; else float.
 
@@ -59,6 +62,8 @@ def choose_precision(
         ratio: INT8's time over that of float, side by side; None where it was not timed, as only a precision that was
             asked for allows.
         half: What 16-bit floats are there; INT8 has to be faster than them too.
+        settled: In which a goal was planned, where what is left is about as fast in others: it is shipped unless
+            another one is clearly faster.
 
     Raises:
         AccuracyError: when INT8 is required and loses more than the limit, or is not faster.
@@ -72,20 +77,23 @@ def choose_precision(
     if asked != "auto":
         return Choice(precision=asked, reason=f"{asked} on request; {figures}")
     assert ratio is not None  # noqa: S101 - what decides is measured
-    least, fallback = 1.0, "float is shipped"
     precision: Precision = "float"
+    least, fallback = _counted(1.0, precision, settled), "float is shipped"
     fallen_back_to = floats
     if half is not None:
         figures += f", {half.precision} {_change(floats, half.measured)} and {half.ratio.told('float')}"
-        if limit.holds(floats, half.measured) and half.ratio.ratio < 1:
-            least, precision, fallback = half.ratio.ratio, half.precision, f"{half.precision} is shipped"
+        counted = _counted(half.ratio.ratio, half.precision, settled)
+        if limit.holds(floats, half.measured) and counted < least:
+            least, precision, fallback = counted, half.precision, f"{half.precision} is shipped"
             fallen_back_to = half.measured
     if limit.holds(floats, int8):
-        if ratio.ratio < least:
+        if _counted(ratio.ratio, "int8", settled) < least:
             return Choice(precision="int8", reason=figures)
         if int8.size_bytes <= goal.most_bytes < fallen_back_to.size_bytes:
             return Choice(precision="int8", reason=f"{figures}; {precision} is larger than goal.size={goal.size}")
     asked_were = f"at most {points(goal.max_accuracy_drop)} lost, {agreeing}and faster than {precision}"
+    if settled == precision:
+        asked_were += f" by {1 - CLEARLY:.0%}, since the goal was planned in it"
     if "int8" in goal.require:
         raise AccuracyError(
             "INT8 does not reach the goal",
@@ -95,6 +103,11 @@ def choose_precision(
             "or try export.method",
         )
     return Choice(precision=precision, reason=f"{fallback}: {figures}; asked were {asked_were}")
+
+
+def _counted(ratio: float, precision: Precision, settled: Precision | None) -> float:
+    """A time over that of float, as it is compared with others."""
+    return CLEARLY * ratio if precision == settled else ratio
 
 
 def choose_without_int8(

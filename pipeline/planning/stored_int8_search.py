@@ -14,7 +14,7 @@ from pipeline.recipe import GoalSection
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporters.target import Target
+    from exporters.target import Precision, Target
     from pipeline.artifact import Artifact, Json
     from pipeline.chain.chain import Chain
     from pipeline.chain.engine_measurement import Measured
@@ -28,8 +28,17 @@ SEARCH = "search"
 _VERSION = 10
 
 
-def decision_components(plan: Plan, target: Target, calibration: Artifact) -> dict[str, Json]:
-    """Everything that a decision depends on; of what a goal says of the network itself a size in bytes alone is."""
+def decision_components(
+    plan: Plan, target: Target, calibration: Artifact, settled: Precision | None = None
+) -> dict[str, Json]:
+    """Everything that a decision depends on; of what a goal says of the network itself a size in bytes alone is.
+
+    Args:
+        plan: Of the run.
+        target: Where it will run.
+        calibration: Of the network.
+        settled: As of :func:`decide`.
+    """
     sections, goal = ("export", "build", "measure"), plan.recipe.goal
     found = search_components(plan, target, calibration, sections=sections, splits=("calibration", "test"))
     # With the defaults of all else, since so it is written in stores.
@@ -39,10 +48,17 @@ def decision_components(plan: Plan, target: Target, calibration: Artifact) -> di
         require=tuple(one for one in goal.require if one == "int8"),
         size=goal.size if isfinite(goal.most_bytes) else None,
     )
-    return {"stage": SEARCH, "version": _VERSION, **found, "goal": of_goal.model_dump(mode="json")}
+    of_plan: dict[str, Json] = {} if settled is None else {"settled": settled}
+    return {"stage": SEARCH, "version": _VERSION, **found, "goal": of_goal.model_dump(mode="json"), **of_plan}
 
 
-def decide(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifact], floats: Measured) -> Decision:
+def decide(
+    chain: Chain,
+    target: Target,
+    artifacts: Mapping[ArtifactKind, Artifact],
+    floats: Measured,
+    settled: Precision | None = None,
+) -> Decision:
     """The best INT8 form for a target and whether it is shipped: as given, from the store, else searched for.
 
     Args:
@@ -50,6 +66,7 @@ def decide(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifa
         target: Where it will run.
         artifacts: Holds the calibration.
         floats: The float graph on the target.
+        settled: What ships unless another precision is clearly faster; None: whatever is fastest.
 
     Raises:
         AccuracyError: when INT8 is required and does not reach the goal.
@@ -58,5 +75,5 @@ def decide(chain: Chain, target: Target, artifacts: Mapping[ArtifactKind, Artifa
     calibration = artifacts[ArtifactKind.CALIBRATION]
     if chain.given is not None:
         return chain.given.about_calibration(calibration.sha256)
-    components = decision_components(chain.plan, target, calibration)
-    return once(Decision, components, chain.store, lambda: Search(chain, target, artifacts, floats).run())
+    components = decision_components(chain.plan, target, calibration, settled)
+    return once(Decision, components, chain.store, lambda: Search(chain, target, artifacts, floats, settled).run())

@@ -233,7 +233,10 @@ def _for_target(
     facts = network_facts_of(artifacts)
     floats = _measured(chain, artifacts[ArtifactKind.CALIBRATION], target)
     with chain.phases.during("looking for the INT8 form", whole=True):
-        decision = decide(chain, target, artifacts, floats) if floats else decide_unmeasured(chain, target, artifacts)
+        settled = None if shared.goal is None else shared.goal.settled_for(target)
+        decision = (
+            decide(chain, target, artifacts, floats, settled) if floats else decide_unmeasured(chain, target, artifacts)
+        )
     made.decision = decision
     exported = chain.execute(export_of(plan, decision.candidate), artifacts)
     artifacts[ArtifactKind.ONNX] = exported.artifact

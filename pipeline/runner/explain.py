@@ -156,7 +156,8 @@ class _Walk:
         if calibration is None or ArtifactKind.CALIBRATION in self._unknown:
             maker = self._unknown.get(ArtifactKind.CALIBRATION, "calibrate")
             return self._would_run(name, f"its input comes from {maker}, which would run"), None
-        components = decision_components(self._plan, target, calibration)
+        settled = None if self._goal is None else self._goal.settled_for(target)
+        components = decision_components(self._plan, target, calibration, settled)
         decision = kept(Decision, components, self._store)
         if decision is None:
             return self._would_run(name, *self._changes(SEARCH, components)), None

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from exporters.target import Precision  # noqa: TC001 - read again from the store by the field's type
 from pipeline.report.choice_record import MeasuredChoice  # noqa: TC001 - read again from the store by the field's type
+
+if TYPE_CHECKING:
+    from exporters.target import Target
 
 __all__ = ["GoalPlan"]
 
@@ -24,6 +28,8 @@ class GoalPlan:
         networks: Among which networks, the unpruned one first.
         before: Among which networks first, in another precision than what was left then was fastest in; None where it
             was planned once.
+        settled: The precision that ships unless another one is clearly faster, where what is left is about as fast in
+            another one, in which it does not hold the goal; None: whatever is fastest.
         ways: Among which input sizes and blocks left out, each with as many channels as the goal then leaves; None
             where there was one way only.
     """
@@ -36,3 +42,8 @@ class GoalPlan:
     networks: MeasuredChoice
     ways: MeasuredChoice | None = None
     before: MeasuredChoice | None = None
+    settled: Precision | None = None
+
+    def settled_for(self, target: Target) -> Precision | None:
+        """What ships on a target unless another precision is clearly faster; None: whatever is fastest."""
+        return self.settled if target.name == self.target else None

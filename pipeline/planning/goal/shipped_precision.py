@@ -13,6 +13,7 @@ from exporters.target import HALVES
 from pipeline.errors import GoalError, ParityError
 from pipeline.planning.goal.goal_search import GoalSearch
 from pipeline.planning.goal.measured_networks import bytes_bind, fastest, nothing_is_measured, planned_precision
+from pipeline.planning.precision_choice import CLEARLY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from pipeline.planning.time_ratio import TimeRatio
 
 __all__ = ["searched_plan"]
-
-_CLEARLY = 0.97
-"""Of the time in one precision: what takes less in another one hardly ships in the first, in a better form either."""
 
 
 def searched_plan(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
@@ -126,8 +124,8 @@ def _as_it_ships(
     """
     times, own = search.times_over_float(plan, halves=halves), search.precision
     other = fastest(times)
-    if times[other].ratio >= _CLEARLY * times[own].ratio:
-        return plan
+    if times[other].ratio >= CLEARLY * times[own].ratio:
+        return plan if other == own else replace(plan, settled=own)
     why = f"of what a plan in {own} leaves {_compared(times, own, other)}"
     chain.progress.note(f"goal: planned anew in {other}, since {why}")
     again = GoalSearch(chain, target, network, other)
@@ -138,9 +136,11 @@ def _as_it_ships(
             raise
         return _told(plan, f"{why}, and in {other} it cannot be held: {error.got}")
     back = again.times_over_float(anew, halves=halves)
-    if fastest(back) != other:
-        return _told(plan, f"{why}, and of what a plan in {other} leaves {_compared(back, other, fastest(back))}")
-    return replace(_told(anew, f"planned in {other}, since {why}"), before=plan.networks)
+    ships = fastest(back)
+    if back[ships].ratio < CLEARLY * back[other].ratio:
+        return _told(plan, f"{why}, and of what a plan in {other} leaves {_compared(back, other, ships)}")
+    settled = None if ships == other else other
+    return replace(_told(anew, f"planned in {other}, since {why}"), before=plan.networks, settled=settled)
 
 
 def _compared(times: Mapping[Precision, TimeRatio], *precisions: Precision) -> str:

@@ -54,6 +54,26 @@ def _chosen(
     return choose_precision(asked, _measured(*floats), _measured(*int8), _limit(**goal), ratio=ratio)
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "settled", "shipped"),
+    [
+        (98, None, "int8"),
+        (98, "float", "float"),
+        (96, "float", "int8"),
+        (102, None, "float"),
+        (102, "int8", "int8"),
+        (104, "int8", "float"),
+    ],
+)
+def test_what_a_goal_was_planned_in_is_shipped_unless_another_precision_is_clearly_faster(
+    milliseconds: int, settled: Literal["int8", "float"] | None, shipped: str
+) -> None:
+    floats, int8 = _measured(950, 100), _measured(950, milliseconds)
+    found = choose_precision("auto", floats, int8, _limit(), ratio=_timed(milliseconds / 100), settled=settled)
+    assert found.precision == shipped
+    assert ("by 3%, since the goal was planned in it" in found.reason) is (settled == shipped == "float")
+
+
 def test_int8_that_alone_holds_a_size_in_bytes_is_shipped_though_it_is_slower() -> None:
     def chosen(float_bytes: int, int8_bytes: int, hits: int = 950) -> Choice:
         floats = replace(_measured(950, 10), size_bytes=float_bytes)

@@ -129,6 +129,21 @@ def test_a_plan_in_float_that_would_not_ship_in_float_is_not_taken(monkeypatch: 
     assert plan.networks.reason.endswith(told)
 
 
+def test_where_no_precision_is_clearly_faster_of_what_is_left_the_one_ships_that_was_planned_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    near: dict[str, dict[Precision, float]] = {"int8": {"int8": 1.04}, "float": {"int8": 0.98}}
+    anew = _searched(monkeypatch, _chain(), "int8", near)
+    assert (anew.precision, anew.settled) == ("float", "float")
+    target: Any = SimpleNamespace(name="ort-cpu")
+    other: Any = SimpleNamespace(name="openvino")
+    assert (anew.settled_for(target), anew.settled_for(other)) == ("float", None)
+    first = _searched(monkeypatch, _chain(), "int8", {"int8": {"int8": 1.02}})
+    assert (first.precision, first.settled) == ("int8", "int8")
+    sure = _searched(monkeypatch, _chain(), "int8", {"int8": {"int8": 1.25}, "float": {"int8": 1.1}})
+    assert sure.settled is None
+
+
 def test_where_float_cannot_hold_the_goal_the_plan_stays_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = _searched(monkeypatch, _chain(), "int8", {"int8": {"int8": 1.2}}, impossible=("float",))
     assert plan.precision == "int8"
