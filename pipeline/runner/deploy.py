@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.chain.chain import Chain, network_facts_of
 from pipeline.chain.teachers import in_named_order
-from pipeline.errors import DeviceError, EdgewrightError, ResourceError
+from pipeline.errors import DeviceError, EdgewrightError, GoalError, ResourceError
 from pipeline.planning.fastest_target import Contender, fastest
-from pipeline.planning.goal.stored_goal_search import as_planned, plan_for_goal, waits_for_goal
+from pipeline.planning.goal.stored_goal_search import as_planned, plan_for_goal, planning_targets, waits_for_goal
 from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.stored_int8_search import decide
 from pipeline.planning.untimed_target import decide_unmeasured
@@ -91,7 +91,7 @@ def finished(chain: Chain) -> Iterator[Finished]:
         if waits_for_goal(chain.plan, stage):
             if shared.goal is None:
                 shared.planned_from = artifacts[ArtifactKind.NETWORK].sha256
-                shared.goal = _planned(chain, first, artifacts[ArtifactKind.NETWORK])
+                shared.goal = _planned(chain, artifacts[ArtifactKind.NETWORK])
             planned = as_planned(stage, shared.goal)
             if planned is None:
                 continue
@@ -118,17 +118,26 @@ def _outcome(chain: Chain, result: StageResult, measured: Measured | None, facts
     return Outcome(result=result, measured=measured, preprocess=chain.plan.parts.preprocess, facts=facts)
 
 
-def _planned(chain: Chain, target: Target, network: Artifact) -> GoalPlan:
-    """How many pixels and channels stay so that the goal holds.
+def _planned(chain: Chain, network: Artifact) -> GoalPlan:
+    """How many pixels and channels stay so that the goal holds, on the first target on which it can be planned.
 
     Raises:
-        GoalError: when it cannot.
+        GoalError: when it cannot be held; of the candidates of ``auto`` on none, with what was said of the first.
         UsageError: when the system does not tell what would have to be measured.
     """
-    with chain.phases.during("planning for the goal", whole=True):
-        found = plan_for_goal(chain, target, network)
-    chain.progress.note(f"goal: {found.networks.reason}")
-    return found
+    refused: GoalError | None = None
+    for target in planning_targets(chain.plan):
+        try:
+            with chain.phases.during("planning for the goal", whole=True):
+                found = plan_for_goal(chain, target, network)
+        except GoalError as error:
+            refused = refused or error
+            chain.progress.note(f"goal: not on {target.name}: {error.got}")
+            continue
+        chain.progress.note(f"goal: {found.networks.reason}")
+        return found
+    assert refused is not None  # noqa: S101 - there is a target
+    raise refused
 
 
 def _able(chain: Chain, for_target: Callable[[Target], Finished]) -> list[Finished]:

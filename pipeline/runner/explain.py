@@ -10,7 +10,13 @@ from pipeline.chain.execution import cached
 from pipeline.chain.keys import changes, key_components
 from pipeline.chain.teachers import in_named_order
 from pipeline.planning.goal.goal_plan import GoalPlan
-from pipeline.planning.goal.stored_goal_search import GOAL, as_planned, goal_components, waits_for_goal
+from pipeline.planning.goal.stored_goal_search import (
+    GOAL,
+    as_planned,
+    goal_components,
+    planning_targets,
+    waits_for_goal,
+)
 from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.int8_decision import Decision
 from pipeline.planning.stored_int8_search import SEARCH, decision_components
@@ -127,11 +133,12 @@ class _Walk:
         if self._goal is None:
             if ArtifactKind.NETWORK in self._unknown:
                 return self.look(stage, teachers)
-            target = next((target for target in plan.targets if not plan.cannot_run(target)), plan.targets[0])
-            components = goal_components(plan, target, self._artifacts[ArtifactKind.NETWORK])
-            self._goal = kept(GoalPlan, components, self._store)
+            network = self._artifacts[ArtifactKind.NETWORK]
+            every = [goal_components(plan, target, network) for target in planning_targets(plan)]
+            found = (kept(GoalPlan, components, self._store) for components in every)
+            self._goal = next((one for one in found if one is not None), None)
             if self._goal is None:
-                return self.waiting(stage, *self._changes(GOAL, components))
+                return self.waiting(stage, *self._changes(GOAL, every[0]))
         planned = as_planned(stage, self._goal)
         if planned is None:
             return Explained(stage=stage.name, status="skipped", reasons=(self._goal.networks.reason,))

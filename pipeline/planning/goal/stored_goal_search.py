@@ -20,13 +20,23 @@ if TYPE_CHECKING:
     from pipeline.chain.plan import Plan
     from pipeline.stage import Stage
 
-__all__ = ["GOAL", "as_planned", "goal_components", "plan_for_goal", "waits_for_goal"]
+__all__ = ["GOAL", "as_planned", "goal_components", "plan_for_goal", "planning_targets", "waits_for_goal"]
 
 GOAL = "goal"
 """What stands in place of a stage's name in the key."""
 
-_VERSION = 9
+_VERSION = 10
 _OF_PRUNE = {"importance", "keep", "round_to"}
+
+
+def planning_targets(plan: Plan) -> list[Target]:
+    """Where a goal may be planned: on the first target that runs here, of the candidates of ``auto`` on each such.
+
+    What is counted is as much on all of them.
+    """
+    running = [target for target in plan.targets if not plan.cannot_run(target)] or [plan.targets[0]]
+    counted = Budgets(plan.recipe.goal.budgets()).are_counted
+    return running if plan.fastest_only and not counted else running[:1]
 
 
 def goal_components(plan: Plan, target: Target, network: Artifact) -> dict[str, Json]:

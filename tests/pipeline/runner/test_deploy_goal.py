@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from exporters.ort_cpu.target import OrtCpuTarget
 from pipeline.chain.chain import Chain
+from pipeline.chain.phases import Phases
 from pipeline.chain.plan import make_plan
 from pipeline.errors import GoalError
 from pipeline.planning.given_decisions import read_decisions
@@ -17,6 +19,7 @@ from pipeline.planning.goal.stored_goal_search import plan_for_goal
 from pipeline.progress import SilentProgress
 from pipeline.quantization.calibrated import read_calibration
 from pipeline.recipe import Recipe
+from pipeline.runner import deploy as module
 from pipeline.runner import goal_report
 from pipeline.runner.deploy import deploy
 from pipeline.runner.explain import explain
@@ -126,6 +129,31 @@ def test_a_goal_no_channels_can_hold_is_refused_with_what_is_possible(
     assert raised.value.exit_code == 8
     assert "with the fewest channels" in str(raised.value.got)
     assert not (tmp_path / "out").exists()
+
+
+def test_of_the_candidates_of_auto_the_first_is_taken_that_can_hold_the_goal(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe.model_validate({"model": "resnet18", "goal": {"latency": "5ms"}})
+    first, second, third = (SimpleNamespace(name=name) for name in ("a", "b", "c"))
+    plan = SimpleNamespace(
+        recipe=recipe, targets=(first, second, third), fastest_only=True, cannot_run=lambda one: one is first
+    )
+    chain: Any = SimpleNamespace(plan=plan, progress=SilentProgress(), phases=Phases())
+    network: Any = None
+    holding = [third]
+
+    def planned(_chain: object, target: Any, _network: object) -> Any:  # noqa: ANN401 - a GoalPlan
+        if target not in holding:
+            raise GoalError(f"not on {target.name}", got="6 ms")
+        return SimpleNamespace(target=target.name, networks=SimpleNamespace(reason="a test"))
+
+    monkeypatch.setattr(module, "plan_for_goal", planned)
+    assert module._planned(chain, network).target == "c"
+    holding.clear()
+    with pytest.raises(GoalError, match="not on b"):
+        module._planned(chain, network)
+    plan.fastest_only, holding[:] = False, [third]
+    with pytest.raises(GoalError, match="not on b"):
+        module._planned(chain, network)
 
 
 def test_a_goal_that_is_required_and_missed_ends_with_8(met: tuple[Recipe, Store, Deployed], tmp_path: Path) -> None:
