@@ -33,6 +33,8 @@ _NAMED = 5
 """So many bad boxes and files are named."""
 _ROUNDING = 1.0
 """Pixels by which a box may reach beyond its image: annotations are rounded. It is cut there."""
+_WITHIN = 0.25
+"""Of its area: what is left of a box that is cut at the border of its image is still its object from here on."""
 
 
 def part_in(name: str) -> str | None:
@@ -83,16 +85,19 @@ class Problems:
     """What is wrong with a data set's boxes and files, gathered so that one message tells it.
 
     Attributes:
-        drop: Whether bad boxes are left out with a note; else they are refused.
+        drop: Whether bad boxes are left out with a note, and those that reach beyond their image cut there; else they
+            are refused.
         found: Each with where it is.
         notes: What is no fault, but has to be known.
         turned: Images that are turned upright, and whether their boxes are.
+        cut: Where boxes stand that were cut.
     """
 
     drop: bool = False
     found: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     turned: dict[Path, bool] = field(default_factory=dict)
+    cut: list[str] = field(default_factory=list)
 
     def tell_of_turned(self) -> None:
         """Note which images are turned: annotations and weights may be for the images as they are stored."""
@@ -117,6 +122,13 @@ class Problems:
         """
         for note in self.notes:
             progress.note(note)
+        if self.cut:
+            many = (
+                f"{len(self.cut)} boxes reach beyond their images"
+                if len(self.cut) > 1
+                else "a box reaches beyond its image"
+            )
+            progress.note(f"{many}: cut at the border (first: {self.cut[0]})")
         if not self.found:
             return
         more = f"; and {len(self.found) - _NAMED} more" if len(self.found) > _NAMED else ""
@@ -129,7 +141,8 @@ class Problems:
             where=str(root),
             got=named,
             expected="boxes within their images, of known classes, for images that are there",
-            fix="mend them, or leave them out with --set data.bad_boxes=drop",
+            fix="mend them, or leave them out with --set data.bad_boxes=drop, which cuts boxes that reach beyond their "
+            "image",
         )
 
 
@@ -279,11 +292,14 @@ def _shown(size: tuple[int, int]) -> str:
 
 
 def _checked(box: StatedBox, size: tuple[int, int], problems: Problems) -> Box | None:
-    """The box in pixels, cut at the border where it reaches beyond it by rounding; None for a bad one."""
+    """The box in pixels, cut at the border where it reaches beyond it by rounding, or may; None for a bad one."""
     wide, high = size
     scale = (wide, high, wide, high) if box.fractions else (1, 1, 1, 1)
     left, top, right, bottom = (value * side for value, side in zip(box.corners, scale, strict=True))
     beyond = max(-left, -top, right - wide, bottom - high)
+    corners = max(0.0, left), max(0.0, top), min(float(wide), right), min(float(high), bottom)
+    within = (corners[2] - corners[0]) * (corners[3] - corners[1])
+    may_be_cut = problems.drop and within >= _WITHIN * (right - left) * (bottom - top)
     problem = None
     if not all(map(math.isfinite, box.corners)):
         problem = "is no number"
@@ -291,14 +307,15 @@ def _checked(box: StatedBox, size: tuple[int, int], problems: Problems) -> Box |
         problem = "has its corners reversed"
     elif right == left or bottom == top:
         problem = "is empty"
-    elif beyond > _ROUNDING or min(wide - left, high - top, right, bottom) <= 0:
+    elif min(wide - left, high - top, right, bottom) <= 0 or (beyond > _ROUNDING and not may_be_cut):
         problem = f"lies outside the image of {_shown(size)}"
     elif box.label is None:
         problem = "is of an unknown class"
     if problem is not None or box.label is None:
         problems.add(box.where, f"box {box.said} {problem}")
         return None
-    corners = max(0.0, left), max(0.0, top), min(float(wide), right), min(float(high), bottom)
+    if beyond > _ROUNDING:
+        problems.cut.append(f"{box.where}: box {box.said}")
     whole = Box(box.label, *corners, crowd=box.crowd, difficult=box.difficult)
     return whole if box.area is None or box.area == whole.covered else replace(whole, area=box.area)
 

@@ -11,6 +11,7 @@ from PIL import Image
 from pipeline.data.boxes import Box
 from pipeline.data.open import open_dataset
 from pipeline.errors import DataError
+from pipeline.progress import SilentProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,8 +95,9 @@ def test_yolo_s_texts_are_read(tmp_path: Path, opened: Callable[..., Dataset]) -
 @pytest.mark.parametrize(
     ("box", "message"),
     [
-        ([50, 5, 20, 30], "lies outside the image of 60x40"),
-        ([-5, 5, 20, 30], "lies outside the image of 60x40"),
+        ([56, 5, 20, 30], "lies outside the image of 60x40"),
+        ([-16, 5, 20, 30], "lies outside the image of 60x40"),
+        ([70, 5, 20, 30], "lies outside the image of 60x40"),
         ([10, 5, 0, 30], "is empty"),
         ([10, 5, 20, -3], "has its corners reversed"),
         ([10, 5, float("nan"), 3], "is no number"),
@@ -114,6 +116,23 @@ def test_a_bad_box_is_named_or_left_out(
     dataset = opened(root, bad_boxes="drop")
     first = next(sample for sample in dataset.test if sample.name == "val/0.png").label
     assert first.boxes == (Box(1, 1, 1, 6, 6),)
+
+
+def test_a_box_that_reaches_beyond_its_image_is_refused_or_cut_there_and_told(
+    tmp_path: Path, opened: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, notes = tmp_path / "pets", list[str]()
+    monkeypatch.setattr(SilentProgress, "note", lambda _, text: notes.append(text))
+    _coco(root, "train", [])
+    _coco(root, "val", [[-5, 5, 20, 30], [50, 5, 20, 60]])
+    with pytest.raises(DataError, match=r"box .* lies outside the image of 60x40") as raised:
+        opened(root)
+    assert "data.bad_boxes=drop, which cuts boxes that reach beyond" in str(raised.value.fix)
+
+    dataset = opened(root, bad_boxes="drop")
+    first = next(sample for sample in dataset.test if sample.name == "val/0.png").label
+    assert first.boxes == (Box(1, 0, 5, 15, 35), Box(1, 50, 5, 60, 40))
+    assert any(note.startswith("2 boxes reach beyond their images: cut at the border (first: ") for note in notes)
 
 
 @pytest.mark.parametrize(
