@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PosixPath, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,7 +147,8 @@ def _kept_beside_weights() -> list[Any]:
     scalar, array = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
     of_numpy_1 = [(scalar, "numpy.core.multiarray.scalar"), (array, "numpy.core.multiarray._reconstruct")]
     kinds = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"]
-    paths = [PosixPath, PurePosixPath, PureWindowsPath, (PurePosixPath, "pathlib.WindowsPath")]
+    kinds_of_path = [f"{pure}{system}Path" for pure in ("Pure", "") for system in ("Posix", "Windows")]
+    paths = [(PurePosixPath, f"{module}.{name}") for module in ("pathlib", "pathlib._local") for name in kinds_of_path]
     of_missing_keys = [list, dict, set, int, float, str]
     return [
         Namespace,

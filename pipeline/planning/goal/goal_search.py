@@ -109,7 +109,7 @@ class GoalSearch:
             smaller = self._cheaper("smaller input", sizes, lambda size: replace(own, size=size), ticker)
             shallow = self._cheaper("fewer blocks", blocks, self._without, ticker)
             if own.groups:
-                networks.measure("fewest channels", own, own.fewest_channels)
+                networks.once("fewest channels", own, own.fewest_channels)
             ticker.advance()
             self._refuse_the_impossible(sizes, blocks)
             for label, kept in halves.items():
