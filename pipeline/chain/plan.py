@@ -27,6 +27,7 @@ from pipeline.models.backbone import with_backbone
 from pipeline.models.resolve import PINNED, resolve_model, resolve_weights
 from pipeline.models.ssdlite_tail import with_tail_of
 from pipeline.preprocess_section import InputSection
+from pipeline.pruning.kernel_width import kernel_width
 from pipeline.stages.answers import AskTeacher, TakeAnswers
 from pipeline.stages.build import BuildFor
 from pipeline.stages.calibrate import CalibrateGraph
@@ -231,7 +232,7 @@ def make_plan(
     }
     embedded = (parts, *teachers.values()) if recipe.data.source == task.embedded else ()
     return Plan(
-        recipe=_resolved(recipe, targets, parts, skipped, teachers),
+        recipe=_resolved(recipe, targets, parts, skipped, teachers, machine),
         parts=parts,
         teachers=tuple(teachers.values()),
         answer_files=() if "distill" in skipped else answer_files(recipe),
@@ -397,6 +398,7 @@ def _resolved(
     parts: Parts,
     skipped: Mapping[str, str],
     teachers: Mapping[str, Parts],
+    machine: Machine,
 ) -> Recipe:
     """The recipe with every default that depends on the model, the data and the machine filled in.
 
@@ -411,6 +413,8 @@ def _resolved(
         prune = prune.model_copy(update={"blocks": "auto"})
     elif prune.blocks is None:
         prune = prune.model_copy(update={"blocks": 0})
+    if recipe.goal.latency is not None and "round_to" not in prune.model_fields_set and "prune" not in skipped:
+        prune = prune.model_copy(update={"round_to": kernel_width(machine)})
     distill = recipe.distill.model_copy(
         update={
             "teachers": recipe.distill.teachers or parts.task.teachers or None,

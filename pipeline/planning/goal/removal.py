@@ -16,11 +16,17 @@ __all__ = ["LEAST_SHARE", "least_channels", "remove_until"]
 
 LEAST_SHARE = 0.125
 """Of a group's channels that stay whatever is asked: with less a layer passes on next to nothing."""
+_LAST_STEP = 8
+"""What one wide step may be left with: half of a kernel's width saves little, and more than nothing."""
 
 
 def least_channels(group: ChannelGroup, round_to: int) -> int:
-    """As few as a group may be left with."""
-    step = step_of(group, round_to)
+    """As few as a group may be left with: a multiple of ``round_to``, or eight where that is one step."""
+    least = _least_in(step_of(group, round_to), group)
+    return min(least, _least_in(step_of(group, _LAST_STEP), group)) if least <= round_to else least
+
+
+def _least_in(step: int, group: ChannelGroup) -> int:
     least = -(-int(LEAST_SHARE * group.channels) // step) * step
     return min(group.channels, max(step, least))
 
@@ -36,6 +42,8 @@ def remove_until(
 
     Step by step, the group goes that loses least importance for what it saves of the quantity that is furthest from
     its budget; importance is relative to the group's mean, so that a group's whole counts as many as it has channels.
+    What goes is counted as a fraction of the channels that are left: the last ones of a layer are all that passes on
+    what the others know, and without that a few dear layers would lose nearly all of theirs.
 
     Args:
         groups: With their scores.
@@ -64,10 +72,11 @@ def remove_until(
         for root, number in left.items():
             # the first step also takes what is over a multiple
             fewer = number - (number % steps[root] or steps[root])
-            if fewer < least[root]:
+            fewer = max(fewer, least[root])
+            if fewer >= number:
                 continue
             gone = whole[root] - number
-            lost = sum(ascending[root][gone : whole[root] - fewer])
+            lost = sum(ascending[root][gone : whole[root] - fewer]) / now[root]
             saved = models[furthest].saving(now, root, fewer / whole[root], touched[root])
             if saved > 0 and (best is None or lost / saved < best[0]):
                 best = (lost / saved, root, fewer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.workers.workplace import HERE
 from exporters.ort_cpu.target import OrtCpuTarget
 from pipeline import catalog
 from pipeline.chain.goal_checks import goal_decides_size
@@ -883,3 +885,20 @@ def test_blocks_stay_where_nodes_of_the_graph_are_named(planned: Planner) -> Non
 def test_a_target_that_is_named_twice_is_one_error(planned: Planner) -> None:
     with pytest.raises(UsageError, match="a target is named twice"):
         planned(targets=["ort-cpu", "ort-cpu"])
+
+
+@pytest.mark.parametrize(("isa", "width"), [(("avx2", "avx512f"), 16), (("avx2",), 8), (("asimd",), 8)])
+def test_a_goal_for_latency_leaves_numbers_of_channels_that_the_machine_takes_at_once(
+    tiny_file: Path, tiny_data: Path, store: Store, isa: tuple[str, ...], width: int
+) -> None:
+    machine = replace(HERE.machine, isa=isa)
+
+    def step(**fields: Any) -> int:  # noqa: ANN401 - raw input
+        given = {"model": f"{tiny_file}:tiny", "weights": "none", "data": {"source": str(tiny_data)}, **fields}
+        recipe = Recipe.model_validate(given)
+        return make_plan(recipe, store, SilentProgress(), machine=machine).recipe.prune.round_to
+
+    goal = {"latency": "0.5x"}
+    assert step(goal=goal) == width
+    assert step(goal=goal, prune={"round_to": 4}) == 4
+    assert step(goal={"macs": "0.5x"}) == step() == 8

@@ -57,6 +57,13 @@ def test_every_group_keeps_an_eighth_and_a_multiple_that_suits(channels: int, le
     assert least_channels(_group("a", [1.0] * channels), 8) == least
 
 
+@pytest.mark.parametrize(("channels", "least"), [(16, 8), (24, 8), (64, 8), (128, 16), (192, 32), (512, 64)])
+def test_of_wide_steps_one_may_be_halved_at_the_end(channels: int, least: int) -> None:
+    group = _group("a", [1.0] * channels)
+    assert least_channels(group, 16) == least
+    assert remove_until([group], {"latency": _model(a=1.0)}, lambda _: "latency", round_to=16) == {"a": least}
+
+
 @settings(deadline=None)
 @given(
     scores=st.lists(st.lists(st.floats(0, 5, width=32), min_size=8, max_size=70), min_size=1, max_size=4),
