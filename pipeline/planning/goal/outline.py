@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.data.dataset import rotating_samples
 from pipeline.planning.goal.cut_network import IMAGES
-from pipeline.planning.goal.removal import least_channels
+from pipeline.planning.goal.removal import filters_of, least_channels
 from pipeline.pruning.kept_channels import rounded
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ class Outline:
         gone = whole = 0.0
         for group in self.groups:
             ascending = sorted(group.scores.repeat(group.copies).tolist())
-            gone += sum(ascending[: group.channels - kept[group.root]])
-            whole += sum(ascending)
+            filters = filters_of(group, self.layers)
+            gone += filters * sum(ascending[: group.channels - kept[group.root]])
+            whole += filters * sum(ascending)
         return gone / whole if gone else 0.0
 
     def half_blocks(self) -> dict[str, dict[str, int]]:

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.planning.goal.cost_model import CostModel
+    from pipeline.planning.goal.layer_costs import LayerCost
     from pipeline.pruning.channel_groups import ChannelGroup
 
-__all__ = ["LEAST_SHARE", "least_channels", "remove_until"]
+__all__ = ["LEAST_SHARE", "filters_of", "least_channels", "remove_until"]
 
 LEAST_SHARE = 0.125
 """Of a group's channels that stay whatever is asked: with less a layer passes on next to nothing."""
@@ -24,6 +25,12 @@ def least_channels(group: ChannelGroup, round_to: int) -> int:
     """As few as a group may be left with: a multiple of ``round_to``, or eight where that is one step."""
     least = _least_in(step_of(group, round_to), group)
     return min(least, _least_in(step_of(group, _LAST_STEP), group)) if least <= round_to else least
+
+
+def filters_of(group: ChannelGroup, layers: Sequence[LayerCost]) -> int:
+    """How many layers make a group's channels, each with a filter for it; a depthwise one has next to nothing in it."""
+    depthwise = {one.name for one in layers if one.depthwise}
+    return max(1, sum(name not in depthwise for name in group.makes))
 
 
 def _least_in(step: int, group: ChannelGroup) -> int:
@@ -41,9 +48,10 @@ def remove_until(
     """Root to the number of channels that stay.
 
     Step by step, the group goes that loses least importance for what it saves of the quantity that is furthest from
-    its budget; importance is relative to the group's mean, so that a group's whole counts as many as it has channels.
-    What goes is counted as a fraction of the channels that are left: the last ones of a layer are all that passes on
-    what the others know, and without that a few dear layers would lose nearly all of theirs.
+    its budget; importance is relative to the group's mean, and counts once for each layer that makes these channels: as
+    many filters go. What goes is counted as a fraction of the channels that are left: the last ones of a layer are all
+    that passes on what the others know. Without both the channels that run from block to block would go first, nearly
+    all of them, since every block reads and writes them (docs/decisions/0005-latency-of-whole-networks.md).
 
     Args:
         groups: With their scores.
@@ -61,6 +69,7 @@ def remove_until(
     least = {group.root: least_channels(group, round_to) for group in groups}
 
     layers = next(iter(models.values())).layers
+    filters = {group.root: filters_of(group, layers) for group in groups}
     touched = {root: [one for one in layers if root == one.makes or root in one.takes] for root in left}
     now = dict.fromkeys(left, 1.0)
     costs = {name: model.predict(now) for name, model in models.items()}
@@ -76,7 +85,7 @@ def remove_until(
             if fewer >= number:
                 continue
             gone = whole[root] - number
-            lost = sum(ascending[root][gone : whole[root] - fewer]) / now[root]
+            lost = filters[root] * sum(ascending[root][gone : whole[root] - fewer]) / now[root]
             saved = models[furthest].saving(now, root, fewer / whole[root], touched[root])
             if saved > 0 and (best is None or lost / saved < best[0]):
                 best = (lost / saved, root, fewer)
