@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -41,6 +43,20 @@ def test_of_equally_important_channels_the_dearer_ones_go() -> None:
 def test_of_equally_dear_channels_the_less_important_ones_go() -> None:
     groups = [_group("strong", [5.0] * 64), _group("weak", [1.0] * 64)]
     assert _until(groups, _model(strong=1.0, weak=1.0), 100.0) == {"strong": 64, "weak": 32}
+
+
+def test_channels_that_several_layers_make_count_for_each_of_them() -> None:
+    trunk = replace(_group("trunk", [1.0] * 64), makes=("trunk", "first", "second"))
+    groups = [trunk, _group("inner", [1.0] * 64)]
+    assert _until(groups, _model(trunk=1.0, inner=1.0), 104.0) == {"trunk": 64, "inner": 40}
+    assert _until(groups, _model(trunk=3.5, inner=1.0), 264.0) == {"trunk": 56, "inner": 64}
+
+
+def test_what_is_left_of_a_group_counts_the_more_the_less_it_is() -> None:
+    groups = [_group("cheap", [1.0] * 64), _group("dear", [1.0] * 64)]
+    found = _until(groups, _model(cheap=1.0, dear=2.0), 64.0)
+    assert found["dear"] > least_channels(groups[1], 8)
+    assert found["cheap"] < 64
 
 
 def test_within_a_group_the_least_important_ones_count_first() -> None:
