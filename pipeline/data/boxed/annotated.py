@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PARTS", "AnnotatedImage", "Annotations", "Problems", "StatedBox", "dataset_of", "part_in"]
 
-PARTS = {name: name for name in ("train", "val", "test", "calibration")} | {"valid": "val", "validation": "val"}
+PARTS = {name: name for name in ("train", "val", "test", "calibration")} | {
+    "training": "train",
+    "valid": "val",
+    "validation": "val",
+    "testing": "test",
+}
 """How folders and files of a part are called, and which it is."""
 
 
