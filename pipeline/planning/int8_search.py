@@ -77,7 +77,9 @@ class Search:
         damages: list[LayerDamage] = []
         if not forms.most.is_int8:
             best = self._formats[0]
-            choice = choose_without_int8(self._asked, forms.most, self._floats, forms.limit, half=forms.half())
+            choice = choose_without_int8(
+                self._asked, forms.most, self._floats, forms.limit, half=forms.half(), settled=self._settled
+            )
             forms.note(best, f"not INT8: {too_little(forms.most)}")
         else:
             best, damages = self._best()

@@ -84,11 +84,13 @@ def choose_precision(  # noqa: PLR0913 - keyword arguments, some of them optiona
         figures += f", {half.precision} {_change(floats, half.measured)} and {half.ratio.told('float')}"
         counted = _counted(half.ratio.ratio, half.precision, settled)
         if limit.holds(floats, half.measured) and counted < least:
+            figures += _planned(half.ratio.ratio < 1)
             least, precision, fallback = counted, half.precision, f"{half.precision} is shipped"
             fallen_back_to = half.measured
     if limit.holds(floats, int8):
         if _counted(ratio.ratio, "int8", settled) < least:
-            return Choice(precision="int8", reason=figures)
+            is_fastest = ratio.ratio < (1.0 if fallen_back_to is floats or half is None else half.ratio.ratio)
+            return Choice(precision="int8", reason=figures + _planned(is_fastest))
         if int8.size_bytes <= goal.most_bytes < fallen_back_to.size_bytes:
             return Choice(precision="int8", reason=f"{figures}; {precision} is larger than goal.size={goal.size}")
     asked_were = f"at most {points(goal.max_accuracy_drop)} lost, {agreeing}and faster than {precision}"
@@ -105,6 +107,15 @@ def choose_precision(  # noqa: PLR0913 - keyword arguments, some of them optiona
     return Choice(precision=precision, reason=f"{fallback}: {figures}; asked were {asked_were}")
 
 
+def _planned(is_fastest: bool) -> str:  # noqa: FBT001 - one word
+    """Why a precision is taken that is not the fastest."""
+    return "" if is_fastest else f", in which the goal was planned: no other one is faster by {1 - CLEARLY:.0%}"
+
+
+def _is_taken(ratio: float, precision: Precision, settled: Precision | None) -> bool:
+    return _counted(ratio, precision, settled) < _counted(1.0, "float", settled)
+
+
 def _counted(ratio: float, precision: Precision, settled: Precision | None) -> float:
     """A time over that of float, as it is compared with others."""
     return CLEARLY * ratio if precision == settled else ratio
@@ -117,6 +128,7 @@ def choose_without_int8(
     limit: AccuracyLimit,
     *,
     half: Half | None = None,
+    settled: Precision | None = None,
 ) -> Choice:
     """16-bit floats or float, for a network of which too little runs in INT8 for that name.
 
@@ -126,6 +138,7 @@ def choose_without_int8(
         floats: The float graph on the target.
         limit: What may be lost, and whether anything but INT8 is a failure.
         half: What 16-bit floats are there.
+        settled: As of :func:`choose_precision`.
 
     Raises:
         AccuracyError: when INT8 is required.
@@ -135,7 +148,7 @@ def choose_without_int8(
         raise too_little_error(most)
     if asked != "auto":
         return Choice(precision=asked, reason=f"{asked} on request; {why}")
-    if half is not None and limit.holds(floats, half.measured) and half.ratio.ratio < 1:
+    if half is not None and limit.holds(floats, half.measured) and _is_taken(half.ratio.ratio, half.precision, settled):
         told = f"{_change(floats, half.measured)} and {half.ratio.told('float')}"
         return Choice(precision=half.precision, reason=f"{half.precision} is shipped: {why}; {half.precision} {told}")
     return Choice(precision="float", reason=f"float is shipped: {why}")

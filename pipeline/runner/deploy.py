@@ -80,7 +80,7 @@ def finished(chain: Chain) -> Iterator[Finished]:
     """Run the plan: the shared stages once, then each target's own; of several for ``auto`` only the fastest comes."""
     artifacts: dict[ArtifactKind, Artifact] = {}
     shared = Made()
-    targets = chain.plan.targets
+    targets = list(chain.plan.targets)
     first = next((target for target in targets if not chain.plan.cannot_run(target)), targets[0])
     for stage in chain.plan.network_stages():
         teachers: tuple[Teacher, ...] = ()
@@ -91,7 +91,8 @@ def finished(chain: Chain) -> Iterator[Finished]:
         if waits_for_goal(chain.plan, stage):
             if shared.goal is None:
                 shared.planned_from = artifacts[ArtifactKind.NETWORK].sha256
-                shared.goal = _planned(chain, artifacts[ArtifactKind.NETWORK])
+                shared.goal, refused = _planned(chain, artifacts[ArtifactKind.NETWORK])
+                targets = [target for target in targets if target not in refused]
             planned = as_planned(stage, shared.goal)
             if planned is None:
                 continue
@@ -109,7 +110,7 @@ def finished(chain: Chain) -> Iterator[Finished]:
         _note(chain, shared, _outcome(chain, result, measured, network_facts_of(artifacts)))
     for_target = partial(_for_target, chain, shared=shared, common=artifacts, measured_on=first)
     if chain.plan.fastest_only:
-        yield _fastest(chain, _able(chain, for_target))
+        yield _fastest(chain, _able(chain, targets, for_target))
     else:
         yield from map(for_target, targets)
 
@@ -118,29 +119,33 @@ def _outcome(chain: Chain, result: StageResult, measured: Measured | None, facts
     return Outcome(result=result, measured=measured, preprocess=chain.plan.parts.preprocess, facts=facts)
 
 
-def _planned(chain: Chain, network: Artifact) -> GoalPlan:
+def _planned(chain: Chain, network: Artifact) -> tuple[GoalPlan, list[Target]]:
     """How many pixels and channels stay so that the goal holds, on the first target on which it can be planned.
+
+    With the targets on which it cannot, which were asked before it.
 
     Raises:
         GoalError: when it cannot be held; of the candidates of ``auto`` on none, with what was said of the first.
         UsageError: when the system does not tell what would have to be measured.
     """
-    refused: GoalError | None = None
+    said: GoalError | None = None
+    refused: list[Target] = []
     for target in planning_targets(chain.plan):
         try:
             with chain.phases.during("planning for the goal", whole=True):
                 found = plan_for_goal(chain, target, network)
         except GoalError as error:
-            refused = refused or error
+            said = said or error
+            refused.append(target)
             chain.progress.note(f"goal: not on {target.name}: {error.got}")
             continue
         chain.progress.note(f"goal: {found.networks.reason}")
-        return found
-    assert refused is not None  # noqa: S101 - there is a target
-    raise refused
+        return found, refused
+    assert said is not None  # noqa: S101 - there is a target
+    raise said
 
 
-def _able(chain: Chain, for_target: Callable[[Target], Finished]) -> list[Finished]:
+def _able(chain: Chain, targets: Sequence[Target], for_target: Callable[[Target], Finished]) -> list[Finished]:
     """What the candidates of ``auto`` got; one that its runtime or the goal refuses leaves the others in.
 
     Raises:
@@ -149,13 +154,13 @@ def _able(chain: Chain, for_target: Callable[[Target], Finished]) -> list[Finish
         ResourceError: when disk or memory ran out, likewise.
     """
     found: list[Finished] = []
-    for number, target in enumerate(chain.plan.targets, 1):
+    for number, target in enumerate(targets, 1):
         try:
             found.append(for_target(target))
         except (DeviceError, ResourceError):
             raise
         except EdgewrightError as error:
-            if number == len(chain.plan.targets) and not found:
+            if number == len(targets) and not found:
                 raise
             chain.progress.note(f"target auto: without {target.name}: {error.what}; {error.got}")
     return found

@@ -78,7 +78,7 @@ def _folders_of_images(
     """Where a part's images may lie; where none is in the usual places, the only folder that has them, which is told.
 
     Raises:
-        DataError: when no image of the part is anywhere.
+        DataError: when no image of the part is anywhere, unless what is wrong is left out.
     """
     folders, said = image_folders(file, part, root), (one for one in document["images"] if isinstance(one, dict))
     names = [name for one in said if isinstance(name := one.get("file_name"), str) and name]
@@ -88,6 +88,8 @@ def _folders_of_images(
     told = file.relative_to(root).as_posix()
     other = folder_with(names, root)
     if other is None:
+        if problems.drop:  # as where one part alone was downloaded
+            return folders
         looked_in = (one.relative_to(root.parent).as_posix() for one in folders)
         raise DataError(
             "no image of this file of annotations is there",

@@ -28,8 +28,8 @@ class GoalPlan:
         networks: Among which networks, the unpruned one first.
         before: Among which networks first, in another precision than what was left then was fastest in; None where it
             was planned once.
-        settled: The precision that ships unless another one is clearly faster, where what is left is about as fast in
-            another one, in which it does not hold the goal; None: whatever is fastest.
+        settled: The precision that ships unless another one is clearly faster: that in which the goal is held; None:
+            whatever is fastest, or what the recipe says.
         ways: Among which input sizes and blocks left out, each with as many channels as the goal then leaves; None
             where there was one way only.
     """

@@ -20,7 +20,7 @@ from pipeline.planning.goal.cost_model import work_by_block
 from pipeline.planning.goal.goal_plan import GoalPlan
 from pipeline.planning.goal.measured_networks import MeasuredNetworks
 from pipeline.planning.goal.outline import gone_blocks, layers_of, read_outline, smaller_inputs
-from pipeline.planning.goal.short_recovery import ShortRecoveries, Way
+from pipeline.planning.goal.short_recovery import NO_PLAN_HELD, ShortRecoveries, Way
 from pipeline.report.figures import amount
 
 if TYPE_CHECKING:
@@ -238,8 +238,10 @@ class GoalSearch:
                 f"; none of {len(rounds)} plans in turn held, the nearest {self._budgets.told(nearest.found)}, and of "
                 f"all else that was measured to hold {network.label} loses least"
             )
-        planned = any(one is network for one in rounds)
-        return self._plan(Way(outline=network.outline, kept=network.kept), network, told, planned=planned)
+        planned = any((one.outline, one.kept) == (network.outline, network.kept) for one in rounds)
+        held = "a plan for it held the goal and lost more" if any(map(self._holds, rounds)) else NO_PLAN_HELD
+        taken = Way(outline=network.outline, kept=network.kept)
+        return self._plan(taken, network, told, instead="" if planned else held)
 
     def _holds(self, network: MeasuredNetwork) -> bool:
         return self._budgets.missed(network.found) is None
@@ -309,7 +311,7 @@ class GoalSearch:
         share, what = work[block] / sum(work.values()), "parameters" if by_params else "multiplications"
         return f"of the {what} that are left {share:.0%} are in {block} layers"
 
-    def _plan(self, way: Way, network: MeasuredNetwork, reason: str, *, planned: bool = True) -> GoalPlan:
+    def _plan(self, way: Way, network: MeasuredNetwork, reason: str, *, instead: str = "") -> GoalPlan:
         networks, outline = self._networks, way.outline
         fewer = outline.fewer(network.kept)
         unseen = outline.unseen if fewer else 0.0
@@ -326,5 +328,5 @@ class GoalSearch:
             target=self._target.name,
             precision=self.precision,
             networks=networks.trials.choice(network.label, reason),
-            ways=self._recoveries.choice(way, planned=planned),
+            ways=self._recoveries.choice(way, instead),
         )

@@ -17,14 +17,15 @@ __all__ = ["LEAST_SHARE", "filters_of", "least_channels", "remove_until"]
 
 LEAST_SHARE = 0.125
 """Of a group's channels that stay whatever is asked: with less a layer passes on next to nothing."""
-_LAST_STEP = 8
+_WIDE_STEP, _LAST_STEP = 16, 8
 """What one wide step may be left with: half of a kernel's width saves little, and more than nothing."""
 
 
 def least_channels(group: ChannelGroup, round_to: int) -> int:
-    """As few as a group may be left with: a multiple of ``round_to``, or eight where that is one step."""
+    """As few as a group may be left with: a multiple of ``round_to``, or eight where that is one step of sixteen."""
     least = _least_in(step_of(group, round_to), group)
-    return min(least, _least_in(step_of(group, _LAST_STEP), group)) if least <= round_to else least
+    may_be_halved = least <= round_to == _WIDE_STEP
+    return min(least, _least_in(step_of(group, _LAST_STEP), group)) if may_be_halved else least
 
 
 def filters_of(group: ChannelGroup, layers: Sequence[LayerCost]) -> int:
@@ -57,7 +58,7 @@ def remove_until(
         groups: With their scores.
         models: Of each quantity that has a budget.
         holds: From what each quantity would be to the one that is furthest from its budget; None: all hold.
-        round_to: Numbers stay multiples of this.
+        round_to: Numbers stay multiples of this, but for :func:`least_channels`.
 
     Returns:
         The numbers; where the budget cannot be held, each group's least.

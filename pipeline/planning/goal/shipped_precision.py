@@ -103,10 +103,10 @@ def _held(chain: Chain, search: GoalSearch, refused: GoalError, *, halves: bool)
     if search.precision == "float" and of_latency:
         times = search.times_over_float(plan, halves=halves)
         ships = fastest(times)
-        if ships != "float":
+        if times[ships].ratio < CLEARLY:
             chain.progress.note(f"goal: of what a plan in float leaves {_compared(times, ships)}")
             raise refused
-    return plan
+    return replace(plan, settled=search.precision)
 
 
 def _as_it_ships(
@@ -124,8 +124,9 @@ def _as_it_ships(
     """
     times, own = search.times_over_float(plan, halves=halves), search.precision
     other = fastest(times)
+    plan = replace(plan, settled=own)
     if times[other].ratio >= CLEARLY * times[own].ratio:
-        return plan if other == own else replace(plan, settled=own)
+        return plan
     why = f"of what a plan in {own} leaves {_compared(times, own, other)}"
     chain.progress.note(f"goal: planned anew in {other}, since {why}")
     again = GoalSearch(chain, target, network, other)
@@ -139,8 +140,7 @@ def _as_it_ships(
     ships = fastest(back)
     if back[ships].ratio < CLEARLY * back[other].ratio:
         return _told(plan, f"{why}, and of what a plan in {other} leaves {_compared(back, other, ships)}")
-    settled = None if ships == other else other
-    return replace(_told(anew, f"planned in {other}, since {why}"), before=plan.networks, settled=settled)
+    return replace(_told(anew, f"planned in {other}, since {why}"), before=plan.networks, settled=other)
 
 
 def _compared(times: Mapping[Precision, TimeRatio], *precisions: Precision) -> str:

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from pipeline.report.choice_record import MeasuredChoice
     from pipeline.stage import Stage
 
-__all__ = ["ShortRecoveries", "Way"]
+__all__ = ["NO_PLAN_HELD", "ShortRecoveries", "Way"]
 
 _EPOCHS = 4
 """At most: no more than the stages that recover are given."""
+NO_PLAN_HELD = "no plan for it was measured to hold the goal"
 _ITSELF = {"teachers": "itself", "weighting": "uniform"}
 """Whom they learn from: ways are compared, and other teachers would be asked about each size."""
 _TRAINED_ON, _JUDGED_ON = 1024, 512
@@ -89,13 +90,13 @@ class ShortRecoveries:
                 ticker.advance()
         return min(self._found.values(), key=lambda one: one[:2])[2]
 
-    def choice(self, taken: Way, *, planned: bool) -> MeasuredChoice | None:
+    def choice(self, taken: Way, instead: str = "") -> MeasuredChoice | None:
         """What is told of it; None where there was one way alone.
 
         Args:
             taken: What came of it.
-            planned: Whether that is what a plan for the way that comes back to most has led to, and not something else
-                that was measured to hold the goal.
+            instead: Why that is something else that was measured to hold the goal than what a plan for the way that
+                comes back to most has led to; empty where it is that.
         """
         if not self._found:
             return None
@@ -104,18 +105,16 @@ class ShortRecoveries:
         reason = (
             f"{label} comes back to most, {accuracy} {self._chain.plan.parts.task.metric} on images it was not shown"
         )
-        if taken.outline.label == label and planned:
+        if taken.outline.label == label and not instead:
             self._trials.note(label, "taken")
             return self._trials.choice(label, reason)
-        self._trials.note(label, "comes back to most, but no plan for it was measured to hold the goal")
+        self._trials.note(label, f"comes back to most, but {instead or NO_PLAN_HELD}")
         if taken.outline.label == label:
-            told = "something else of that size and depth is taken that was measured to"
-            return self._trials.choice(label, f"{reason}; as no plan for it was measured to hold the goal, {told}")
+            told = "something else of that size and depth is taken that was measured to hold it"
+            return self._trials.choice(label, f"{reason}; as {instead}, {told}")
         label = taken.outline.label
         self._trials.note(label, "taken, since it was measured to hold the goal")
-        return self._trials.choice(
-            label, f"{reason}; as no plan for it was measured to hold the goal, {label} is taken"
-        )
+        return self._trials.choice(label, f"{reason}; as {NO_PLAN_HELD}, {label} is taken")
 
     def accuracy(self, way: Way) -> float | None:
         """What a way came back to; None where exactly that was not recovered."""

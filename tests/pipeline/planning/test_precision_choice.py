@@ -14,8 +14,9 @@ from benchmarks.solo import QUICK, SoloRecord
 from pipeline.chain.engine_measurement import Measured
 from pipeline.errors import AccuracyError
 from pipeline.planning.accuracy_limit import AccuracyLimit
-from pipeline.planning.precision_choice import Choice, Half, choose_precision
+from pipeline.planning.precision_choice import Choice, Half, choose_precision, choose_without_int8
 from pipeline.planning.time_ratio import TimeRatio
+from pipeline.quantization.share import Int8Share
 from pipeline.recipe import GoalSection
 from pipeline.tasks import Accuracy
 from pipeline.tasks.classification import Classification
@@ -72,6 +73,21 @@ def test_what_a_goal_was_planned_in_is_shipped_unless_another_precision_is_clear
     found = choose_precision("auto", floats, int8, _limit(), ratio=_timed(milliseconds / 100), settled=settled)
     assert found.precision == shipped
     assert ("by 3%, since the goal was planned in it" in found.reason) is (settled == shipped == "float")
+    assert ("in which the goal was planned" in found.reason) is (milliseconds == 102 and shipped == "int8")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "settled", "shipped"), [(1.01, "fp16", "fp16"), (0.99, "float", "float"), (0.9, "float", "fp16")]
+)
+def test_16_bit_floats_that_a_goal_was_planned_in_are_shipped_where_float_is_about_as_fast(
+    ratio: float, settled: Literal["fp16", "float"], shipped: str
+) -> None:
+    half = Half(precision="fp16", measured=_measured(950, 9), ratio=_timed(ratio))
+    floats, int8 = _measured(950, 10), _measured(900, 5)
+    found = choose_precision("auto", floats, int8, _limit(), ratio=_timed(0.5), half=half, settled=settled)
+    assert found.precision == shipped
+    none = Int8Share(layers=0, total_layers=3, macs=0, total_macs=9)
+    assert choose_without_int8("auto", none, floats, _limit(), half=half, settled=settled).precision == shipped
 
 
 def test_int8_that_alone_holds_a_size_in_bytes_is_shipped_though_it_is_slower() -> None:

@@ -147,7 +147,8 @@ def test_of_the_candidates_of_auto_the_first_is_taken_that_can_hold_the_goal(mon
         return SimpleNamespace(target=target.name, networks=SimpleNamespace(reason="a test"))
 
     monkeypatch.setattr(module, "plan_for_goal", planned)
-    assert module._planned(chain, network).target == "c"
+    found, refused = module._planned(chain, network)
+    assert (found.target, refused) == ("c", [second])
     holding.clear()
     with pytest.raises(GoalError, match="not on b"):
         module._planned(chain, network)

@@ -43,7 +43,7 @@ def post_process(network: nn.Module) -> PostProcess:
     says: Any = getattr(network, "roi_heads", network)
     try:
         score, iou, most = float(says.score_thresh), float(says.nms_thresh), int(says.detections_per_img)
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(
             "this network does not say what is a detection",
             where=kind_of(network),

@@ -485,9 +485,12 @@ def test_where_no_image_of_a_file_is_there_it_is_said_where_they_were_looked_for
     for folder in ("photos", "more"):  # two that have them: neither is taken
         _images(root / folder)
     with pytest.raises(DataError, match="no image of this file of annotations is there") as raised:
-        opened(root, bad_boxes="drop")
+        opened(root)
     assert str(raised.value.where).endswith("instances_val.json")
     assert str(raised.value.got) == "'0.png', the first, is not in pets"
+    (tmp_path / "elsewhere").rename(root / "val")
+    (root / "train").rename(tmp_path / "elsewhere")  # as where the images that are scored alone were downloaded
+    assert len(opened(root, bad_boxes="drop").test) > 0
 
 
 @pytest.mark.parametrize("name", ["background", "__background__"])

@@ -118,7 +118,7 @@ class _Recoveries:
         """That of smaller inputs with all channels alone is known."""
         return 0.9 if way.kept == way.outline.all_channels else None
 
-    def choice(self, _: Way, *, planned: bool) -> None: ...
+    def choice(self, _: Way, instead: str = "") -> None: ...
 
 
 def _search(monkeypatch: pytest.MonkeyPatch, sizes: Sequence[tuple[int, int]] = (), **goal: str) -> GoalSearch:

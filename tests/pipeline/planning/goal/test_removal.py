@@ -73,6 +73,11 @@ def test_every_group_keeps_an_eighth_and_a_multiple_that_suits(channels: int, le
     assert least_channels(_group("a", [1.0] * channels), 8) == least
 
 
+@pytest.mark.parametrize(("channels", "step", "least"), [(64, 32, 32), (128, 64, 64), (64, 4, 8), (20, 4, 4)])
+def test_other_steps_than_sixteen_are_kept_to(channels: int, step: int, least: int) -> None:
+    assert least_channels(_group("a", [1.0] * channels), step) == least
+
+
 @pytest.mark.parametrize(("channels", "least"), [(16, 8), (24, 8), (64, 8), (128, 16), (192, 32), (512, 64)])
 def test_of_wide_steps_one_may_be_halved_at_the_end(channels: int, least: int) -> None:
     group = _group("a", [1.0] * channels)

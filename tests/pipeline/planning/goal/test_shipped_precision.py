@@ -138,10 +138,19 @@ def test_where_no_precision_is_clearly_faster_of_what_is_left_the_one_ships_that
     target: Any = SimpleNamespace(name="ort-cpu")
     other: Any = SimpleNamespace(name="openvino")
     assert (anew.settled_for(target), anew.settled_for(other)) == ("float", None)
-    first = _searched(monkeypatch, _chain(), "int8", {"int8": {"int8": 1.02}})
-    assert (first.precision, first.settled) == ("int8", "int8")
-    sure = _searched(monkeypatch, _chain(), "int8", {"int8": {"int8": 1.25}, "float": {"int8": 1.1}})
-    assert sure.settled is None
+    for ratio in (0.99, 1.02):
+        first = _searched(monkeypatch, _chain(), "int8", {"int8": {"int8": ratio}})
+        assert (first.precision, first.settled) == ("int8", "int8")
+    assert _searched(monkeypatch, _chain("int8"), "int8", {}).settled is None
+
+
+def test_a_fraction_that_float_alone_holds_ships_in_float_unless_int8_is_clearly_faster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = _searched(monkeypatch, _chain(), "int8", {"float": {"int8": 0.99}}, impossible=("int8",))
+    assert (found.precision, found.settled) == ("float", "float")
+    with pytest.raises(GoalError, match="a test in int8"):
+        _searched(monkeypatch, _chain(), "int8", {"float": {"int8": 0.96}}, impossible=("int8",))
 
 
 def test_where_float_cannot_hold_the_goal_the_plan_stays_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

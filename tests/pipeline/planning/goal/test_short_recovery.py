@@ -62,7 +62,7 @@ def test_another_way_than_the_best_is_told_as_such_and_only_what_was_recovered_i
     assert recoveries.best([_way(32), _way(24)]) == _way(24)
     assert (recoveries.accuracy(_way(32)), recoveries.accuracy(_way(16))) == (0.5, None)
 
-    best, other = (recoveries.choice(_way(side), planned=True) for side in (24, 16))
+    best, other = (recoveries.choice(_way(side)) for side in (24, 16))
     assert best is not None
     assert other is not None
     told = "24x24 comes back to most, 75.00 % AP on images it was not shown"
@@ -84,9 +84,9 @@ def test_what_was_not_planned_for_is_not_told_as_what_came_back_to_most(monkeypa
     network: Any = None
     recoveries = ShortRecoveries(chain, network, {})
     recoveries.best([_way(32), _way(24)])
-    found = recoveries.choice(_way(32), planned=False)
+    found = recoveries.choice(_way(32), short_recovery.NO_PLAN_HELD)
     assert found is not None
-    assert found.reason.endswith("something else of that size and depth is taken that was measured to")
+    assert found.reason.endswith("something else of that size and depth is taken that was measured to hold it")
     assert "taken" not in {one.outcome for one in found.tried}
 
 

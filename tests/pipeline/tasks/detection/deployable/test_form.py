@@ -208,6 +208,12 @@ def test_a_rule_by_which_nothing_is_found_is_refused(score: float, iou: float, m
         post_process(said)  # type: ignore[arg-type]
 
 
+def test_a_number_of_detections_that_is_none_is_refused() -> None:
+    said = SimpleNamespace(score_thresh=0.1, nms_thresh=0.5, detections_per_img=float("inf"))
+    with pytest.raises(UsageError, match="does not say what is a detection"):
+        post_process(said)  # type: ignore[arg-type]
+
+
 def test_masks_have_no_form() -> None:
     network = detection.maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=3)
     with pytest.raises(UsageError, match="gives more than boxes"):
