@@ -21,7 +21,7 @@ def _candidates(*ends: EdgewrightError | str) -> list[Any]:
             raise target.end
         return target.end
 
-    return _able(chain, for_target)
+    return _able(chain, targets, for_target)
 
 
 def test_one_that_its_runtime_refuses_leaves_the_others_in() -> None:
