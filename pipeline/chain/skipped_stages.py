@@ -12,7 +12,7 @@ from pipeline.tasks.distillation.teaching import OF_ANSWERS, OF_LAYERS, Teaching
 from pipeline.training.schedule import MOVING_KINDS, PUTTING_TOGETHER_KINDS, Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pipeline.data import Dataset
     from pipeline.models import ModelSource, WeightsSource
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_asked", "skipped_stages"]
 
+_OF_OBJECTS = ".objects_schedule"
 _OF_TEACHERS = ("teachers", *Teaching.model_fields)
 """Fields of a recovery that say from whom and how the network learns."""
 
@@ -77,6 +78,7 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
     _check_stem(recipe, skipped, task)
     _check_losses(recipe, skipped, task)
     _check_answers_compared(recipe, skipped, task)
+    _check_smoothing(recipe, skipped, task)
     if not task.answers_teach:
         _check_untaught(recipe, skipped, task)
     _check_teachers(recipe, skipped)
@@ -179,24 +181,41 @@ def _check_views_of_files(recipe: Recipe, skipped: Mapping[str, str], task: Task
 
 def _check_patience(recipe: Recipe, skipped: Mapping[str, str]) -> None:
     """See that somebody says when a training gets no better: held-back images do, and not in a first lesson."""
-    for stage in ("baseline", "distill", "downsample", "prune"):
-        section = getattr(recipe, stage)
-        for name in type(section).model_fields:
-            schedule = getattr(section, name)
-            if stage in skipped or not isinstance(schedule, Schedule) or schedule.patience is None:
-                continue
-            if name == "objects_schedule":
-                fix = "leave it out: objects that are cut out are all learned from"
-            elif not recipe.data.validation:
-                fix = "add --set data.validation=0.1, or leave it out"
-            else:
-                continue
+    for key, schedule in _schedules(recipe, skipped):
+        if schedule.patience is None:
+            continue
+        if key.endswith(_OF_OBJECTS):
+            fix = "leave it out: objects that are cut out are all learned from"
+        elif not recipe.data.validation:
+            fix = "add --set data.validation=0.1, or leave it out"
+        else:
+            continue
+        raise UsageError(
+            "no images are held back that would say when this training gets no better",
+            where=f"{key}.patience",
+            got=str(schedule.patience),
+            fix=fix,
+        )
+
+
+def _check_smoothing(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
+    """See that labels are smoothed by losses that can; the first lesson of a detector is a classifier's."""
+    for key, schedule in _schedules(recipe, skipped) if task.placed else ():
+        if schedule.label_smoothing and not key.endswith(_OF_OBJECTS):
             raise UsageError(
-                "no images are held back that would say when this training gets no better",
-                where=f"{stage}.{name}.patience",
-                got=str(schedule.patience),
-                fix=fix,
+                f"a network for {task.name} learns by losses of its own, which take labels as they are",
+                where=f"{key}.label_smoothing",
+                got=str(schedule.label_smoothing),
+                fix="leave it out",
             )
+
+
+def _schedules(recipe: Recipe, skipped: Mapping[str, str]) -> Iterator[tuple[str, Schedule]]:
+    """All that are said of stages that are not left out, each with its key, whether it is trained by or not."""
+    for stage in ("baseline", "distill", "downsample", "prune"):
+        for name, schedule in getattr(recipe, stage):
+            if stage not in skipped and isinstance(schedule, Schedule):
+                yield f"{stage}.{name}", schedule
 
 
 def _check_weighting(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
@@ -238,7 +257,7 @@ def _check_losses(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> Non
 
 
 def _check_answers_compared(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
-    """See that nothing is asked of the answers of teachers, or of labels, that no loss looks at."""
+    """See that nothing is asked of the answers of teachers that no loss looks at."""
     for name in ("distill", "downsample", "prune") if task.answers_teach else ("distill",):
         section = getattr(recipe, name)
         defaults = type(section).model_fields
@@ -252,16 +271,6 @@ def _check_answers_compared(recipe: Recipe, skipped: Mapping[str, str], task: Ta
                 expected=f"one of {', '.join(OF_ANSWERS)} in {name}.losses",
                 fix="leave it out",
             )
-    for stage in ("baseline", "distill", "downsample", "prune") if task.placed else ():
-        for key, schedule in getattr(recipe, stage):
-            smoothed = isinstance(schedule, Schedule) and schedule.label_smoothing and key != "objects_schedule"
-            if smoothed and stage not in skipped:
-                raise UsageError(
-                    f"a network for {task.name} learns by losses of its own, which take labels as they are",
-                    where=f"{stage}.{key}.label_smoothing",
-                    got=str(schedule.label_smoothing),
-                    fix="leave it out",
-                )
 
 
 def _check_untaught(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:

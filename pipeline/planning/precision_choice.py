@@ -78,19 +78,15 @@ def choose_precision(  # noqa: PLR0913 - keyword arguments, some of them optiona
         return Choice(precision=asked, reason=f"{asked} on request; {figures}")
     assert ratio is not None  # noqa: S101 - what decides is measured
     precision: Precision = "float"
-    least, fallback = _counted(1.0, precision, settled), "float is shipped"
-    fallen_back_to = floats
+    time, fallen_back_to = 1.0, floats
     if half is not None:
         figures += f", {half.precision} {_change(floats, half.measured)} and {half.ratio.told('float')}"
-        counted = _counted(half.ratio.ratio, half.precision, settled)
-        if limit.holds(floats, half.measured) and counted < least:
-            figures += _planned(half.ratio.ratio < 1)
-            least, precision, fallback = counted, half.precision, f"{half.precision} is shipped"
-            fallen_back_to = half.measured
+        if _half_is_taken(floats, half, limit, settled):
+            figures += _planned(half.ratio.ratio < time)
+            precision, time, fallen_back_to = half.precision, half.ratio.ratio, half.measured
     if limit.holds(floats, int8):
-        if _counted(ratio.ratio, "int8", settled) < least:
-            is_fastest = ratio.ratio < (1.0 if fallen_back_to is floats or half is None else half.ratio.ratio)
-            return Choice(precision="int8", reason=figures + _planned(is_fastest))
+        if _counted(ratio.ratio, "int8", settled) < _counted(time, precision, settled):
+            return Choice(precision="int8", reason=figures + _planned(ratio.ratio < time))
         if int8.size_bytes <= goal.most_bytes < fallen_back_to.size_bytes:
             return Choice(precision="int8", reason=f"{figures}; {precision} is larger than goal.size={goal.size}")
     asked_were = f"at most {points(goal.max_accuracy_drop)} lost, {agreeing}and faster than {precision}"
@@ -104,7 +100,7 @@ def choose_precision(  # noqa: PLR0913 - keyword arguments, some of them optiona
             fix="raise goal.max_accuracy_drop, keep the worst layers float with export.float_nodes, "
             "or try export.method",
         )
-    return Choice(precision=precision, reason=f"{fallback}: {figures}; asked were {asked_were}")
+    return Choice(precision=precision, reason=f"{precision} is shipped: {figures}; asked were {asked_were}")
 
 
 def _planned(is_fastest: bool) -> str:  # noqa: FBT001 - one word
@@ -112,8 +108,10 @@ def _planned(is_fastest: bool) -> str:  # noqa: FBT001 - one word
     return "" if is_fastest else f", in which the goal was planned: no other one is faster by {1 - CLEARLY:.0%}"
 
 
-def _is_taken(ratio: float, precision: Precision, settled: Precision | None) -> bool:
-    return _counted(ratio, precision, settled) < _counted(1.0, "float", settled)
+def _half_is_taken(floats: Measured, half: Half, limit: AccuracyLimit, settled: Precision | None) -> bool:
+    """Whether 16-bit floats hold the limit, and are taken before float."""
+    is_faster = _counted(half.ratio.ratio, half.precision, settled) < _counted(1.0, "float", settled)
+    return limit.holds(floats, half.measured) and is_faster
 
 
 def _counted(ratio: float, precision: Precision, settled: Precision | None) -> float:
@@ -148,7 +146,7 @@ def choose_without_int8(
         raise too_little_error(most)
     if asked != "auto":
         return Choice(precision=asked, reason=f"{asked} on request; {why}")
-    if half is not None and limit.holds(floats, half.measured) and _is_taken(half.ratio.ratio, half.precision, settled):
+    if half is not None and _half_is_taken(floats, half, limit, settled):
         told = f"{_change(floats, half.measured)} and {half.ratio.told('float')}"
         return Choice(precision=half.precision, reason=f"{half.precision} is shipped: {why}; {half.precision} {told}")
     return Choice(precision="float", reason=f"float is shipped: {why}")

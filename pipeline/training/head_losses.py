@@ -15,6 +15,7 @@ from pipeline.tasks.detection.deployable.raw import RawForm
 from pipeline.tasks.distillation.binary_scores import binary_scores
 from pipeline.tasks.distillation.box_overlap import box_overlap
 from pipeline.tasks.distillation.localisation import localisation
+from pipeline.training.beside import Beside, shares_of
 from pipeline.training.teacher_pyramids import pyramid_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class HeadLosses(nn.Module):
         shares: Sequence[float] = (),
     ) -> None:
         super().__init__()
-        self._shares = shares or [1 / len(teachers.networks)] * len(teachers.networks)
+        self._shares = shares or shares_of([Beside()] * len(teachers.networks))
         self._weights = {name: weights[name] for name in OF_HEADS if name in weights}
         self._teachers = teachers
         ours, *forms = (self._form(network, images) for network in (student, *teachers.networks))

@@ -11,6 +11,7 @@ from torch import nn
 from pipeline.errors import UsageError
 from pipeline.tasks.detection.deployable.geometry import by_level
 from pipeline.tasks.distillation.pkd import uncorrelated
+from pipeline.training.beside import Beside, shares_of
 from pipeline.training.teacher_pyramids import backbone_of, pyramid_of
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class PyramidLosses(nn.Module):
     ) -> None:
         super().__init__()
         self._weight = weight
-        self._shares = shares or [1 / len(teachers.networks)] * len(teachers.networks)
+        self._shares = shares or shares_of([Beside()] * len(teachers.networks))
         self._teachers = teachers
         with torch.no_grad():
             ours = pyramid_of(student.eval(), images)

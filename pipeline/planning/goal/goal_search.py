@@ -73,6 +73,7 @@ class GoalSearch:
         self._chain, self._target, self._network, self.precision = chain, target, network, precision
         self._budgets = Budgets(chain.plan.recipe.goal.budgets())
         self._own = read_outline(chain, network)
+        self._shallow: dict[tuple[str, ...], Outline] = {}
         self._networks = MeasuredNetworks(chain, target, network, precision)
         self._planner = ChannelPlanner(self._budgets, self._networks)
         self._recoveries = ShortRecoveries(chain, network, self._budgets.asked)
@@ -134,7 +135,10 @@ class GoalSearch:
         return self._networks.times_over_float(taken, halves=halves)
 
     def _without(self, gone: tuple[str, ...]) -> Outline:
-        return read_outline(self._chain, self._networks.without_blocks(gone), gone)
+        """Read once: importance is judged for it."""
+        if gone not in self._shallow:
+            self._shallow[gone] = read_outline(self._chain, self._networks.without_blocks(gone), gone)
+        return self._shallow[gone]
 
     def _cheaper(
         self, what: str, levers: Sequence[_Lever], outline_of: Callable[[_Lever], Outline], ticker: Ticker

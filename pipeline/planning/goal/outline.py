@@ -78,11 +78,11 @@ class Outline:
     def lost(self, kept: Mapping[str, int]) -> float:
         """Importance of the channels that go where so many stay, as a fraction of that of all: 0 where none goes."""
         gone = whole = 0.0
+        filters = filters_of(self.groups, self.layers)
         for group in self.groups:
             ascending = sorted(group.scores.repeat(group.copies).tolist())
-            filters = filters_of(group, self.layers)
-            gone += filters * sum(ascending[: group.channels - kept[group.root]])
-            whole += filters * sum(ascending)
+            gone += filters[group.root] * sum(ascending[: group.channels - kept[group.root]])
+            whole += filters[group.root] * sum(ascending)
         return gone / whole if gone else 0.0
 
     def half_blocks(self) -> dict[str, dict[str, int]]:

@@ -28,10 +28,10 @@ def least_channels(group: ChannelGroup, round_to: int) -> int:
     return min(least, _least_in(step_of(group, _LAST_STEP), group)) if may_be_halved else least
 
 
-def filters_of(group: ChannelGroup, layers: Sequence[LayerCost]) -> int:
-    """How many layers make a group's channels, each with a filter for it; a depthwise one has next to nothing in it."""
+def filters_of(groups: Sequence[ChannelGroup], layers: Sequence[LayerCost]) -> dict[str, int]:
+    """Root to how many layers make a channel, each with a filter for it; a depthwise one has next to nothing in it."""
     depthwise = {one.name for one in layers if one.depthwise}
-    return max(1, sum(name not in depthwise for name in group.makes))
+    return {group.root: max(1, sum(name not in depthwise for name in group.makes)) for group in groups}
 
 
 def _least_in(step: int, group: ChannelGroup) -> int:
@@ -70,7 +70,7 @@ def remove_until(
     least = {group.root: least_channels(group, round_to) for group in groups}
 
     layers = next(iter(models.values())).layers
-    filters = {group.root: filters_of(group, layers) for group in groups}
+    filters = filters_of(groups, layers)
     touched = {root: [one for one in layers if root == one.makes or root in one.takes] for root in left}
     now = dict.fromkeys(left, 1.0)
     costs = {name: model.predict(now) for name, model in models.items()}
