@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
 from pipeline.chain.engine_measurement import measure
 from pipeline.chain.execution import execute
+from pipeline.chain.lower_for_measuring import LowerForMeasuring
 from pipeline.chain.phases import Phases
 from pipeline.chain.probe_engine import probe_engine
 from pipeline.stage import Inputs
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.chain.engine_measurement import Measured
     from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
+    from pipeline.lowering.export import ExporterName
     from pipeline.planning.given_decisions import Decisions
     from pipeline.preprocess import PreprocessSpec
     from pipeline.progress import Progress
@@ -75,6 +77,19 @@ class Chain:
         seed = self.plan.recipe.seed
         with self.phases.during(stage.name if stage.name in _TOLD else "lowering and building"):
             return execute(stage, inputs, self.store, seed=seed, progress=self.progress, fresh=self.fresh)
+
+    def lowered(self, network: Artifact, exporters: tuple[ExporterName, ...] | None = None) -> Artifact:
+        """A network's float graph, to be measured.
+
+        Args:
+            network: Its artifact.
+            exporters: In the order in which they are tried; None: as for what is shipped.
+
+        Raises:
+            ParityError: when no exporter's graph computes what the network computes.
+        """
+        stage = LowerForMeasuring(opset=self.plan.recipe.calibrate.opset, exporters=exporters)
+        return self.execute(stage, {ArtifactKind.NETWORK: network}).artifact
 
     def engine(
         self,

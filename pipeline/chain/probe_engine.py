@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
+from pipeline.chain.lower_for_measuring import LowerForMeasuring
 from pipeline.stage import Made
 
 if TYPE_CHECKING:
@@ -22,43 +23,6 @@ if TYPE_CHECKING:
     from pipeline.stages.build import BuildFor
 
 __all__ = ["probe_engine"]
-
-_COMPARED_IMAGES = 8
-
-
-class _LowerForProbe(BaseModel):
-    """A network as a float ONNX file, only to be measured."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: ClassVar[str] = "lower-for-measuring"
-    version: ClassVar[int] = 1
-    takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
-    gives: ClassVar[ArtifactKind] = ArtifactKind.ONNX
-    reads: ClassVar[tuple[str, ...]] = ("model", "calibration", "preprocess", "task")
-    pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxslim", "onnxruntime")
-
-    opset: int
-
-    def run(self, inputs: Inputs, work: Workspace) -> Made:
-        """Lower, with a few images to compare."""
-        from pipeline.data.dataset import read_images
-        from pipeline.lowering.lower import lower
-        from pipeline.lowering.parity import answers_of
-        from pipeline.models.files import load_network
-
-        subject = inputs.subject
-        network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
-        images = list(read_images(subject.calibration[:_COMPARED_IMAGES], subject.preprocess))
-        lowered = lower(
-            subject.task.deployable(network, subject.preprocess.shape),
-            images,
-            work.folder / FLOAT_MODEL,
-            opset=self.opset,
-            answers=answers_of(subject.task),
-            progress=work.progress,
-        )
-        return Made(facts={}, notes=lowered.notes)
 
 
 class _FloatOfCalibration(BaseModel):
@@ -95,7 +59,7 @@ def probe_engine(
         opset: Of the lowering.
     """
     lowerings: dict[ArtifactKind, Stage] = {
-        ArtifactKind.NETWORK: _LowerForProbe(opset=opset),
+        ArtifactKind.NETWORK: LowerForMeasuring(opset=opset),
         ArtifactKind.CALIBRATION: _FloatOfCalibration(),
     }
     onnx = run(lowerings[artifact.kind], {artifact.kind: artifact}) if artifact.kind in lowerings else artifact

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,10 +12,11 @@ import torch
 from pipeline.lowering.quiet import quiet
 from pipeline.lowering.tidy import tidied
 from pipeline.lowering.translations import translations_read_once
+from pipeline.lowering.unprinted_graphs import graphs_unprinted
 from pipeline.models.onnx_file import opset_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import nn
 
@@ -44,7 +46,7 @@ def OnnxFromTorch(  # noqa: N802 - conversions are named <Target>From<Source>
     """
     import onnx
 
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder, quiet(), translations_read_once():
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder, _silently():
         path = Path(folder, "model.onnx")
         torch.onnx.export(
             network,
@@ -60,6 +62,12 @@ def OnnxFromTorch(  # noqa: N802 - conversions are named <Target>From<Source>
     model = tidied(model)
     _check_opset(model, opset)
     return model
+
+
+@contextmanager
+def _silently() -> Iterator[None]:
+    with quiet(), graphs_unprinted(), translations_read_once():
+        yield
 
 
 def _check_opset(model: Any, asked: int) -> None:  # noqa: ANN401 - onnx.ModelProto

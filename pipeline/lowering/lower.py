@@ -57,6 +57,7 @@ def lower(  # noqa: PLR0913 - what, compared how, written where; the rest by key
     path: Path,
     *,
     opset: int = 18,
+    exporters: Sequence[ExporterName] = EXPORTERS,
     limit: float = PARITY_LIMIT,
     answers: Answers = NUMBERS,
     progress: Progress | None = None,
@@ -68,9 +69,10 @@ def lower(  # noqa: PLR0913 - what, compared how, written where; the rest by key
         images: Real inputs, each float32 (1, 3, height, width); all have one shape.
         path: Where to write.
         opset: ONNX operator set; 17 to 20 are what INT8 tools and TensorRT read.
+        exporters: In the order in which they are tried.
         limit: See :data:`PARITY_LIMIT`.
         answers: What the network's outputs are, and when they are the same.
-        progress: Told of the two exporters.
+        progress: Told of each exporter.
 
     Raises:
         ParityError: when neither exporter's graph agrees; names the layer where the numbers part.
@@ -81,8 +83,8 @@ def lower(  # noqa: PLR0913 - what, compared how, written where; the rest by key
     inputs = probe_inputs(images, tuple(images[0].shape), flat=not answers.chosen)
     example = torch.tensor(inputs[0][1])
     refused: list[str] = []
-    with (progress or SilentProgress()).track("exporting to ONNX", len(EXPORTERS)) as ticker:
-        for exporter in EXPORTERS:
+    with (progress or SilentProgress()).track("exporting to ONNX", len(exporters)) as ticker:
+        for exporter in exporters:
             export = partial(_exported, example=example, exporter=exporter, opset=opset)
             try:
                 model = export(network, answers.names)

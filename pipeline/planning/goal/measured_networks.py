@@ -15,10 +15,12 @@ from pipeline.data.dataset import judged_samples, rotating_samples
 from pipeline.errors import ParityError, UsageError
 from pipeline.planning.goal.budgets import Budgets
 from pipeline.planning.goal.cut_network import CutNetwork
+from pipeline.planning.goal.quick_graphs import QuickGraphs
 from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.int8_formats import formats
 from pipeline.planning.time_ratio import TimeRatio, kept_time_ratio
 from pipeline.planning.trials import Trials
+from pipeline.stages.calibrate import CalibrateGraph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,6 +95,7 @@ class MeasuredNetworks:
     def __init__(self, chain: Chain, target: Target, network: Artifact, precision: Precision) -> None:
         self._chain, self._target, self._network = chain, target, network
         self._budgets = Budgets(chain.plan.recipe.goal.budgets())
+        self._graphs = QuickGraphs(chain, network)
         self._base: Artifact | None = None
         self._unpruned: dict[str, float] = {}
         self._runs = chain.plan.cannot_run(target) is None
@@ -205,7 +208,7 @@ class MeasuredNetworks:
         form = formats(chain.plan, self._target)[0]
         if outline.gone:  # the nodes that the recipe names are others there
             form = replace(form, float_nodes=(), kept="")
-        return engine_in(chain, self._target, cut, precision, form)
+        return engine_in(chain, self._target, self._graphs.of(chain, cut), precision, form)
 
     def _timed(self, engine: Artifact) -> TimeRatio | None:
         """Its time over that of the unpruned network; None where no budget is about that."""
@@ -326,26 +329,31 @@ def engine_in(
     Args:
         chain: What is run.
         target: Where.
-        network: Artifact.
+        network: Artifact of it, or of its float graph.
         precision: Of the engine.
         form: Of INT8; None: the usual one, with those nodes in float that the recipe names.
         options: Of the runtime, over the target's defaults.
     """
+    graph = _graph(chain, network)
     if precision != "int8":
-        return chain.engine(network, target, precision=precision, options=options)
+        return chain.engine(graph, target, precision=precision, options=options)
     form = form or formats(chain.plan, target)[0]
-    calibrated = quickly_calibrated(chain, network)
+    calibrated = quickly_calibrated(chain, graph)
     exported = chain.execute(export_of(chain.plan, form), {ArtifactKind.CALIBRATION: calibrated}).artifact
     return chain.engine(exported, target, source=form.file, precision="int8", options=options)
 
 
 def quickly_calibrated(chain: Chain, network: Artifact) -> Artifact:
-    """A network's calibration on few images."""
+    """A network's calibration on few images; arguments as of :func:`engine_in`."""
     plan = chain.plan
     dataset = plan.parts.dataset
     few = replace(dataset, calibration=rotating_samples(dataset.calibration, _CALIBRATED_ON))
     own = chain.about(replace(plan.parts, dataset=few))
-    return own.execute(plan.recipe.calibrate, {ArtifactKind.NETWORK: network}).artifact
+    return own.execute(CalibrateGraph(), {ArtifactKind.ONNX: _graph(chain, network)}).artifact
+
+
+def _graph(chain: Chain, network: Artifact) -> Artifact:
+    return network if network.kind is ArtifactKind.ONNX else chain.lowered(network)
 
 
 def absolute_value(quantity: str, facts: Mapping[str, Json], measured: Measured | None) -> float | None:

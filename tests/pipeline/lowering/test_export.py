@@ -224,3 +224,10 @@ def test_loggers_speak_again_after_an_export(network: nn.Module) -> None:
     with pytest.raises(Exception, match=r"data-dependent|torch\.export"):
         _export(_Undecided().eval(), "dynamo")
     assert [logger.level for logger in loggers] == before
+
+
+def test_a_graph_that_cannot_be_exported_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(7)).eval()  # larger than what it is given
+    with pytest.raises(Exception, match="adaptive_avg_pool2d"):  # torch has no common base for them
+        OnnxFromTorch(network, torch.zeros(1, 3, 4, 4), exporter="torchscript", opset=18, outputs=["output"])
+    assert capfd.readouterr() == ("", "")

@@ -105,6 +105,7 @@ def test_what_is_measured_anew_takes_the_place_of_what_was_kept_in_doubt(monkeyp
     monkeypatch.setattr(module, "on_few_images", lambda _: SimpleNamespace(measured=measured))
     chain = _chain("float")
     chain.plan.recipe.prune = None
+    chain.lowered = lambda network: network
     chain.plan.parts = SimpleNamespace(preprocess=SimpleNamespace(size=(8, 8), at=lambda _: None))
     chain.fed = lambda _: chain
     network: Any = SimpleNamespace(facts={"params": 3})
