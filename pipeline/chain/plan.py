@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.stage import Stage
     from pipeline.stages.distill import Distill
+    from pipeline.stages.recovery import Recovering
     from pipeline.store import Store
     from pipeline.tasks import Task
     from pipeline.training.schedule import Schedule
@@ -134,9 +135,11 @@ class Plan:
         """Whether input or maps are made smaller, or may be."""
         return "downsample" not in self.skipped and self.recipe.downsample.acts
 
-    def question(self, schedule: Schedule) -> AskTeacher:
-        """What each teacher is asked before a training of its student."""
-        return AskTeacher(views=schedule.asked_views, augment=schedule.augment)
+    def question(self, lesson: Distill | Recovering) -> AskTeacher:
+        """What each teacher is asked before a training of its student; little where nothing is compared with it."""
+        if not lesson.compares_answers:
+            return AskTeacher(views=1)
+        return AskTeacher(views=lesson.schedule.asked_views, augment=lesson.schedule.augment)
 
     def renormalising(self, teacher: Parts) -> Renormalisation | None:
         """What a teacher that runs beside its student makes of what that is fed; None: it runs not, or wants it so."""
@@ -448,10 +451,9 @@ def _resolved(
 def _untaught(distill: Distill, skipped: Mapping[str, str]) -> Schedule:
     """How the baseline is trained where it has no schedule of its own: as distill trains the same network.
 
-    On the same views too, so that what distillation brings is the teachers' doing alone; without it nobody is asked
-    about a view, and each epoch has its own.
+    On the same views too, so that what distillation brings is the teachers' doing alone.
     """
-    return distill.schedule if "distill" in skipped else distill.schedule.with_teachers()
+    return distill.schedule if "distill" in skipped else distill.seen
 
 
 def _said_of(recipe: Recipe, parts: Parts, teachers: Mapping[str, Parts], keys: tuple[str, ...]) -> tuple[Parts, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.models.sampled_proposals import sampled_by_objects
 from pipeline.models.ssdlite_tail import build_with_wide_tail
 
 if TYPE_CHECKING:
@@ -11,16 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["build_detector", "fed_as_it_is"]
 
-_SAMPLED = {
-    "rpn_batch_size_per_image": 64,
-    "box_batch_size_per_image": 16,
-    "box_positive_fraction": 0.5,
-    "rpn_pre_nms_top_n_train": 256,
-    "rpn_post_nms_top_n_train": 128,
-}
-"""Of Faster R-CNN's proposals, for a step of training: the head's two large layers see every one of them, and with 32
-at 320 pixels a step takes half as long again as with 16. torchvision's own 512, a fourth of them objects, are for large
-images with many; of so few a half may be."""
+_PROPOSED = {"rpn_pre_nms_top_n_train": 256, "rpn_post_nms_top_n_train": 128}
+"""Of Faster R-CNN's proposals, for a step of training: what its head is drawn from."""
 
 
 def build_detector(name: str, classes: int, *, wide_tail: bool = False) -> nn.Module:
@@ -37,8 +30,10 @@ def build_detector(name: str, classes: int, *, wide_tail: bool = False) -> nn.Mo
 
     if wide_tail:
         return fed_as_it_is(build_with_wide_tail(classes + 1))
-    told = _SAMPLED if name.startswith("fasterrcnn") else {}
-    return fed_as_it_is(get_model(name, weights=None, weights_backbone=None, num_classes=classes + 1, **told))
+    proposes = name.startswith("fasterrcnn")
+    told = _PROPOSED if proposes else {}
+    network = get_model(name, weights=None, weights_backbone=None, num_classes=classes + 1, **told)
+    return fed_as_it_is(sampled_by_objects(network) if proposes else network)
 
 
 def fed_as_it_is(network: nn.Module) -> nn.Module:

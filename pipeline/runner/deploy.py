@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pipeline.chain.execution import StageResult
     from pipeline.gate.baselines.shelf import Shelf
     from pipeline.planning.goal.goal_plan import GoalPlan
-    from pipeline.training.schedule import Schedule
 
 __all__ = ["Finished", "deploy", "finished", "folder_name"]
 
@@ -87,7 +86,7 @@ def finished(chain: Chain) -> Iterator[Finished]:
         if isinstance(stage, Distill):
             with chain.phases.during("teachers", whole=True):
                 shared.taught = _teachers(chain, first)
-                teachers = shared.teachers = _asked(chain, shared.taught, stage.schedule)
+                teachers = shared.teachers = _asked(chain, shared.taught, stage)
         if waits_for_goal(chain.plan, stage):
             if shared.goal is None:
                 shared.planned_from = artifacts[ArtifactKind.NETWORK].sha256
@@ -99,7 +98,7 @@ def finished(chain: Chain) -> Iterator[Finished]:
             stage = planned  # noqa: PLW2901 - the stage with what was planned
         if isinstance(stage, Recovering) and stage.teachers == "all":
             with chain.phases.during("teachers", whole=True):
-                teachers = _asked(chain, shared.taught, stage.schedule)
+                teachers = _asked(chain, shared.taught, stage)
         result = chain.execute(stage, artifacts, teachers)
         artifacts[result.artifact.kind] = result.artifact
         if isinstance(stage, Downsample) and stage.height_and_width:
@@ -193,13 +192,11 @@ def _note(chain: Chain, made: Made, outcome: Outcome) -> None:
     chain.announce(outcome)
 
 
-def _asked(chain: Chain, taught: Sequence[Taught], schedule: Schedule) -> tuple[Teacher, ...]:
+def _asked(chain: Chain, taught: Sequence[Taught], lesson: Distill | Recovering) -> tuple[Teacher, ...]:
     """The teachers, as they are named, with what they say of every view that the student will see in a training."""
     found = []
     for parts, one in zip(chain.plan.teachers, taught, strict=True):
-        answers = chain.about(parts).execute(
-            chain.plan.question(schedule), {ArtifactKind.NETWORK: one.teacher.artifact}
-        )
+        answers = chain.about(parts).execute(chain.plan.question(lesson), {ArtifactKind.NETWORK: one.teacher.artifact})
         found.append(
             Teacher(
                 name=parts.model.name,

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from pipeline.stage import Stage
     from pipeline.store import Store
     from pipeline.subject import Parts
-    from pipeline.training.schedule import Schedule
 
 __all__ = ["Explained", "explain"]
 
@@ -76,7 +75,7 @@ def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
         teachers: tuple[Teacher, ...] = ()
         beside = walk.untaught() if isinstance(stage, Distill) else ()
         if isinstance(stage, Distill) or (isinstance(stage, Recovering) and stage.teachers == "all"):
-            known, found = walk.teachers(stage.schedule)
+            known, found = walk.teachers(stage)
             told += [one for one in found if one not in told]
             if known is None:
                 told += [walk.waiting(stage, "its teachers have to be trained and asked first"), *beside]
@@ -177,11 +176,11 @@ class _Walk:
     def _would_run(self, name: str, *reasons: str) -> Explained:
         return Explained(stage=name, status="would run", reasons=reasons)
 
-    def teachers(self, schedule: Schedule) -> tuple[tuple[Teacher, ...] | None, list[Explained]]:
+    def teachers(self, lesson: Distill | Recovering) -> tuple[tuple[Teacher, ...] | None, list[Explained]]:
         """The teachers with their answers, None when one has to be trained or asked; and a line for each of them."""
         recipe = self._plan.recipe
         stage = recipe.baseline.model_copy(update={"schedule": recipe.distill.teacher_schedule})
-        question = self._plan.question(schedule)
+        question = self._plan.question(lesson)
         networks: list[Teacher | None] = []
         files: list[Teacher | None] = []
         told = []

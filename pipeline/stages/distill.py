@@ -36,7 +36,7 @@ class Distill(Teaching, FirstLesson):
     """Distillation from one teacher or an ensemble into the network itself, starting where the baseline started."""
 
     name: ClassVar[str] = "distill"
-    version: ClassVar[int] = 13
+    version: ClassVar[int] = 14
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "validation", "preprocess", "task")
@@ -76,13 +76,24 @@ class Distill(Teaching, FirstLesson):
             return own
         return {ours: theirs for ours, theirs in named.items() if isinstance(theirs, str)}
 
+    @property
+    def seen(self) -> Schedule:
+        """The schedule, on those views of the images that the teachers are asked about.
+
+        Where nothing is compared with their answers they are not, and each epoch has views of its own.
+        """
+        if self.compares_answers:
+            return self.schedule.with_teachers()
+        own = self.schedule.epochs if self.schedule.augment else 1
+        return self.schedule.model_copy(update={"views": self.schedule.views or own})
+
     def untaught(self) -> Distill:
         """The same training with nobody to learn from: what a student with its teachers is compared with.
 
         Only what decides it is left, so that students of other teachers share it.
         """
         lesson = {name: getattr(self, name) for name in FirstLesson.model_fields}
-        return Distill(schedule=self.schedule, weight=0.0, **lesson)
+        return Distill(schedule=self.seen, weight=0.0, **lesson)
 
     def run(self, inputs: Inputs, work: Workspace) -> Made:
         """Train the student; write it. Where there is no teacher the labels alone are its loss.
@@ -106,7 +117,7 @@ class Distill(Teaching, FirstLesson):
             epochs = train(
                 start.network,
                 images,
-                self.schedule.with_teachers(),
+                self.seen,
                 loss,
                 seed=work.seed,
                 progress=work.progress,

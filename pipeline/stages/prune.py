@@ -28,7 +28,7 @@ class Prune(Recovering):
     """Structured pruning with recovery: the dense network is the pruned one's teacher, where its answers can teach."""
 
     name: ClassVar[str] = "prune"
-    version: ClassVar[int] = 11
+    version: ClassVar[int] = 12
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "preprocess", "task")

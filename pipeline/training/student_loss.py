@@ -30,7 +30,7 @@ class TaughtLoss(nn.Module):
         task: Its losses.
         student: Is looked at once, to see what it answers with.
         images: Of the training.
-        answers: What each teacher says of every view.
+        answers: What each teacher says of every view; not read where nothing is compared with it.
         teaching: Which losses, and how strongly.
         smoothing: Of the labels.
         inside: What is compared inside the networks, where that is asked for.
@@ -61,6 +61,8 @@ class TaughtLoss(nn.Module):
         """The same without what is compared inside the networks, which there is once, however many heads answer."""
         answered = self._read(outputs)
         labels = self._task.loss(answered, batch, smoothing=self._smoothing)
+        if not self._teaching.compares_answers:
+            return (1 - self._teaching.weight) * labels
         said = [answers.said(batch.indices, batch.view) for answers in self._answers]
         taught = self._task.distillation_loss(answered, said, batch, self._teaching)
         return (1 - self._teaching.weight) * labels + self._teaching.weight * taught

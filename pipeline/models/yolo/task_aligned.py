@@ -42,8 +42,8 @@ def task_aligned(boxes: Tensor, likelihoods: Tensor, anchors: Tensor, objects: T
         return Assigned(able, able, boxes.new_zeros(0))
     overlaps = box_iou(boxes[able].float(), objects.float()) * within[able]
     aligned = likelihoods[able].float()[:, labels].pow(_CLASS_POWER) * overlaps.pow(_BOX_POWER)
-    # Those within come first even where nothing is aligned yet.
-    ranked = aligned + within[able]
+    # Those within come first even where nothing is aligned yet; beside 1 small alignments would all be alike.
+    ranked = torch.where(within[able], aligned, -1.0)
     best = ranked.topk(min(_PLACES, len(able)), dim=0).indices
     chosen = torch.zeros_like(within[able]).scatter_(0, best, 1) & within[able]
     closest = torch.zeros_like(chosen).scatter_(1, overlaps.masked_fill(~chosen, -1).argmax(1, keepdim=True), 1)

@@ -27,6 +27,7 @@ _LEAST_SIDE = 1.0
 """Pixels of the input; nothing smaller is looked for."""
 _LEAST_SHARE = 0.25
 """Of an object's area: what is left of one that reaches beyond the edge counts from here on."""
+_TINY = 1e-12
 
 
 def objects_of(sample: Sample) -> Objects:
@@ -93,17 +94,20 @@ class BoxLabels:
 
     def moved(self, moves: Moves) -> BoxLabels:
         """The objects where they are after the images were moved; those that are mostly out of sight are gone."""
-        height, width = moves.size
-        boxes, classes = list(self.boxes), list(self.classes)
+        window = (0, 0, moves.size[1], moves.size[0])
+        width, boxes, classes = moves.size[1], list(self.boxes), list(self.classes)
         for number in range(len(boxes)):
             if moves.mirrored is not None and moves.mirrored[number]:
                 left, top, right, bottom = boxes[number].T
                 boxes[number] = torch.stack((width - right, top, width - left, bottom), dim=1)
             if moves.right is not None and moves.down is not None:
                 boxes[number] = boxes[number] + torch.stack((moves.right[number], moves.down[number])).repeat(2)
+            boxes[number], share = _cut(boxes[number], window)  # what is over the border is not in the image any more
             if moves.placed is not None:
-                boxes[number] = _placed(boxes[number], moves.placed[number], moves.size)
-            boxes[number], classes[number] = _within(boxes[number], classes[number], (0, 0, width, height))
+                boxes[number], rest = _cut(_placed(boxes[number], moves.placed[number], moves.size), window)
+                share = share * rest
+            stays = _stays(boxes[number], share)
+            boxes[number], classes[number] = boxes[number][stays], classes[number][stays]
         return replace(self, boxes=tuple(boxes), classes=tuple(classes))
 
     @classmethod
@@ -145,8 +149,23 @@ def _placed(boxes: Tensor, placement: Placement, size: tuple[int, int]) -> Tenso
 
 def _within(boxes: Tensor, classes: Tensor, window: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
     """What of the objects is within a window of the input, xyxy, without those of which too little is."""
+    cut, share = _cut(boxes, window)
+    stays = _stays(cut, share)
+    return cut[stays], classes[stays]
+
+
+def _cut(boxes: Tensor, window: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
+    """What of the boxes (n, 4) is within a window, xyxy, and which fraction of each one's area that is, (n,)."""
     low, high = (torch.tensor(corner, dtype=torch.float32).repeat(2) for corner in (window[:2], window[2:]))
     cut = torch.minimum(torch.maximum(boxes, low), high)
-    sides, whole = cut[:, 2:] - cut[:, :2], boxes[:, 2:] - boxes[:, :2]
-    stays = (sides >= _LEAST_SIDE).all(dim=1) & (sides.prod(dim=1) >= _LEAST_SHARE * whole.prod(dim=1))
-    return cut[stays], classes[stays]
+    whole = _sides(boxes).prod(dim=1)
+    return cut, torch.where(whole > 0, _sides(cut).prod(dim=1) / whole.clamp(min=_TINY), 0.0)
+
+
+def _stays(cut: Tensor, share: Tensor) -> Tensor:
+    """Which of the boxes are large enough to be looked for, with enough of their objects in them; (n,)."""
+    return (_sides(cut) >= _LEAST_SIDE).all(dim=1) & (share >= _LEAST_SHARE)
+
+
+def _sides(boxes: Tensor) -> Tensor:
+    return boxes[:, 2:] - boxes[:, :2]

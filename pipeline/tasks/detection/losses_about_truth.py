@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from pipeline.models.sampled_proposals import samplers_of
 from pipeline.models.training_answers import answering_as_in_training
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class LossesAboutTruth:
         targets = [
             {"boxes": boxes, "labels": classes + 1} for boxes, classes in zip(truth.boxes, truth.classes, strict=True)
         ]
+        for sampler in samplers_of(self._network):
+            sampler.follow(sum(map(len, truth.boxes)) / max(1, len(truth.boxes)))
         training = nullcontext() if self._network.training else answering_as_in_training(self._network)
         with self._answering_once(), training:
             losses: dict[str, Tensor] = self._network(self._inputs, targets)

@@ -43,3 +43,8 @@ class Teaching(BaseModel):
         default="uniform",
         description="teachers are averaged alike, by how sure each is of an image, or by a weight each",
     )
+
+    @property
+    def compares_answers(self) -> bool:
+        """Whether any of the losses is about what teachers answer, of which they are asked beforehand."""
+        return not INSIDE.issuperset(self.losses)

@@ -60,7 +60,7 @@ def _told(store: Store, plan: Plan) -> tuple[float, float, str | None]:
     """How often the teacher is right on training and test images, and the doubt about it."""
     chain = Chain(plan, store, SilentProgress(), lambda _: None).about(plan.teachers[0])
     result = chain.execute(plan.recipe.baseline, {})
-    answers = chain.execute(plan.question(plan.recipe.distill.schedule), {result.artifact.kind: result.artifact})
+    answers = chain.execute(plan.question(plan.recipe.distill), {result.artifact.kind: result.artifact})
     logits = TeacherAnswers.load(answers.artifact.root).said(torch.arange(len(plan.parts.dataset.train)), 0)["logits"]
     labels = torch.tensor([sample.label for sample in plan.parts.dataset.train])
     measured = chain.measured(result.artifact, plan.targets[0])

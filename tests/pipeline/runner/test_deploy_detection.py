@@ -574,7 +574,7 @@ def test_untaught_and_taught_detectors_are_trained_alike(place: Path, store: Sto
     plan = make_plan(_recipe(place, distill=teaching, baseline={}), store, SilentProgress())
     schedule = plan.recipe.distill.schedule
 
-    assert plan.recipe.baseline.schedule == schedule.with_teachers()
+    assert plan.recipe.baseline.schedule == schedule.model_copy(update={"views": 3})  # nobody is asked about a view
     assert (schedule.epochs, schedule.batch_size, schedule.augment) == (3, 16, ("flip",))
     assert plan.recipe.distill.losses == plan.parts.task.teaching["losses"]
 
@@ -602,14 +602,14 @@ def test_a_teacher_is_asked_once_and_its_student_learns_from_it(deployed: Deploy
     chain = preflight(Chain(plan, store, SilentProgress(), lambda _: None), [])
     (parts,) = chain.plan.teachers
     network = chain.about(parts).execute(chain.plan.recipe.baseline, {}).artifact
-    question = chain.plan.question(chain.plan.recipe.distill.schedule)
+    question = chain.plan.question(chain.plan.recipe.distill)
     later = replace(chain, fresh=set())  # another run
     asked = [one.about(parts).execute(question, {ArtifactKind.NETWORK: network}) for one in (chain, later)]
     teacher = Teacher(
         name="net", answers=asked[0].artifact, network=TrainedNetwork(source=parts.model, artifact=network)
     )
     taught = chain.execute(chain.plan.recipe.distill, {}, (teacher,))
-    untaught = chain.execute(Baseline(schedule=chain.plan.recipe.distill.schedule.with_teachers()), {})
+    untaught = chain.execute(Baseline(schedule=chain.plan.recipe.distill.seen), {})
 
     assert [one.status for one in asked] == ["ran", "cached"]
     assert any("teacher net: the network's own transform, which is left out" in doubt for doubt in chain.plan.doubts)

@@ -86,9 +86,7 @@ def _pretend_all(store: Store, plan: Plan) -> dict[str, Artifact]:
     teachers = []
     for parts in plan.teachers:
         trained = _pretend(store, plan, teaching, {}, parts)
-        answers = _pretend(
-            store, plan, plan.question(plan.recipe.distill.schedule), {ArtifactKind.NETWORK: trained}, parts
-        )
+        answers = _pretend(store, plan, plan.question(plan.recipe.distill), {ArtifactKind.NETWORK: trained}, parts)
         network = TrainedNetwork(source=parts.model, artifact=trained)
         teachers.append(Teacher(name=parts.model.name, answers=answers, network=network))
     method = plan.recipe.export.method

@@ -26,7 +26,8 @@ class _Chain:
     ) -> None:
         self.folder, self.made = folder, made
         self.asked: list[tuple[str, tuple[str, ...] | None]] = []
-        recipe = SimpleNamespace(export=SimpleNamespace(float_nodes=float_nodes))
+        export, goal = SimpleNamespace(float_nodes=float_nodes), SimpleNamespace(size=None)
+        recipe = SimpleNamespace(export=export, goal=goal)
         self.plan = SimpleNamespace(recipe=recipe, parts=SimpleNamespace(preprocess=size))
 
     def lowered(self, network: Any, exporters: tuple[str, ...] | None = None) -> Any:  # noqa: ANN401 - artifacts
@@ -72,6 +73,12 @@ def test_the_quick_exporter_comes_first_where_both_make_the_same_of_the_unpruned
 
 def test_nodes_that_are_named_are_named_by_the_usual_exporter(tmp_path: Path) -> None:
     chain = _Chain(tmp_path, float_nodes=("node_conv",), dynamo=["Relu"], torchscript=["Relu"])
+    assert _asked_for_a_cut_one(chain) == ("dynamo", "torchscript")
+
+
+def test_where_bytes_are_asked_for_names_are_those_that_ship(tmp_path: Path) -> None:
+    chain = _Chain(tmp_path, dynamo=["Relu"], torchscript=["Relu"])
+    chain.plan.recipe.goal.size = "2MB"
     assert _asked_for_a_cut_one(chain) == ("dynamo", "torchscript")
 
 

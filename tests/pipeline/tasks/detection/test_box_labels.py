@@ -89,6 +89,16 @@ def test_of_an_enlarged_image_what_is_left_of_an_object_counts_from_a_quarter_on
     assert _placed([56, 0, 64, 8], translate=(7.0, 0.0)) == []
 
 
+def test_what_was_shifted_out_of_an_image_does_not_come_back_when_it_is_made_smaller() -> None:
+    """Pixels beyond the border are gone: a box there would be on the grey around the smaller image."""
+    half = Placement(angle=0.0, translate=(0.0, 0.0), scale=0.5, shear=(0.0, 0.0))
+    moves = Moves(size=(40, 64), right=torch.tensor([12]), down=torch.tensor([0]), placed=(half,))
+    boxes = torch.tensor([[50.0, 10, 62, 20], [40, 10, 60, 20], [10, 10, 20, 20]])
+    labels = BoxLabels((boxes,), (torch.tensor([1, 2, 3]),)).moved(moves)
+    assert labels.classes[0].tolist() == [2, 3]  # of the first a sixth is left
+    assert labels.boxes[0].tolist() == [[42, 15, 48, 20], [27, 15, 32, 20]]
+
+
 @pytest.mark.parametrize("kinds", [("scale",), ("flip", "shift", "scale"), ("affine",), ("flip", "scale", "affine")])
 def test_boxes_stay_on_their_objects_when_images_are_placed_anew(kinds: tuple[str, ...]) -> None:
     """A bright ellipse, whose box is the same whichever way it is turned but for a pixel, in sixteen views."""
