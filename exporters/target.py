@@ -36,6 +36,7 @@ class Target(Protocol):
         distributions: Python distributions whose versions decide what is built; they enter the build stage's key.
         runtime: The distributions a bundle for this target needs on the device.
         run_template: The file in ``exporters/device`` that becomes the runtime's part of the bundle's ``run.py``.
+        on_cpu: Whether it computes on the CPU.
         precisions: What it can build and the machine can run well.
     """
 
@@ -49,6 +50,8 @@ class Target(Protocol):
     def runtime(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def run_template(self) -> str: ...  # noqa: D102
+    @property
+    def on_cpu(self) -> bool: ...  # noqa: D102
     @property
     def precisions(self) -> tuple[str, ...]: ...  # noqa: D102
 

@@ -134,12 +134,15 @@ class PreprocessSpec(BaseModel):
         return (1, CHANNELS[self.channels], *self.size)
 
     def at(self, size: tuple[int, int]) -> PreprocessSpec:
-        """The same part of the image at another height and width: a shorter side changes in proportion."""
+        """The same part of the image at another height and width: a shorter side changes in proportion.
+
+        Where the ratio of the sides changes a little, as by rounding, less of it is seen: never anything beside it.
+        """
         if size == self.size:
             return self
         resize = self.resize
         if isinstance(resize, int):
-            resize = max(1, round(resize * max(size) / max(self.size)))
+            resize = max(1, round(resize * max(now / was for now, was in zip(size, self.size, strict=True))))
         return self.model_copy(update={"size": size, "resize": resize})
 
     def resized(self, resize: int | str) -> PreprocessSpec:

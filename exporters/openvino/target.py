@@ -45,6 +45,7 @@ class OpenVinoTarget:
     distributions: tuple[str, ...] = ("openvino",)
     runtime: tuple[str, ...] = ("openvino", "numpy", "pillow")
     run_template: str = "run_openvino.py.template"
+    on_cpu: bool = True
     machine: Machine | None = None
 
     @property

@@ -45,6 +45,7 @@ class OrtCpuTarget:
     distributions: tuple[str, ...] = ("onnxruntime",)
     runtime: tuple[str, ...] = ("onnxruntime", "numpy", "pillow")
     run_template: str = "run_ort.py.template"
+    on_cpu: bool = True
     precisions: tuple[str, ...] = ("float", "int8")
     ort_format: bool = False
     architecture: str | None = None

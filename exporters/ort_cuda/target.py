@@ -42,6 +42,7 @@ class OrtGpuTarget:
     distributions: tuple[str, ...] = (GPU_WHEEL, "onnxconverter-common")
     runtime: tuple[str, ...] = (GPU_WHEEL, "numpy", "pillow")
     run_template: str = "run_ort_gpu.py.template"
+    on_cpu: bool = False
     precisions: tuple[str, ...] = ("float", "fp16", "int8")
 
     def configured(self, section: Build) -> Self:

@@ -57,6 +57,7 @@ class TensorRtTarget:
     runtime: tuple[str, ...]
     flavour: Flavour
     run_template: str = "run_tensorrt.py.template"
+    on_cpu: bool = False
     precisions: tuple[str, ...] = ("float", "fp16", "int8")
     options: TensorRtOptions = field(default_factory=TensorRtOptions)
     timings: Path | None = None

@@ -416,7 +416,8 @@ def _resolved(
         prune = prune.model_copy(update={"blocks": "auto"})
     elif prune.blocks is None:
         prune = prune.model_copy(update={"blocks": 0})
-    if recipe.goal.latency is not None and "round_to" not in prune.model_fields_set and "prune" not in skipped:
+    in_steps = recipe.goal.latency is not None and all(target.on_cpu for target in targets)
+    if in_steps and "round_to" not in prune.model_fields_set and "prune" not in skipped:
         prune = prune.model_copy(update={"round_to": kernel_width(machine)})
     distill = recipe.distill.model_copy(
         update={

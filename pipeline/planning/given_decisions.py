@@ -74,16 +74,27 @@ class Decisions:
         """
         if self.goal is None:
             raise UsageError("the run of this file had no goal", where=str(self.file), fix="leave --goal out")
-        if dict(asked) != self.goal.networks.asked:
+        self.check_goal(asked)
+        self._same("network", sha256, str(self.network))
+        return self.goal
+
+    def check_goal(self, asked: Mapping[str, str]) -> None:
+        """See that the goal is asked for that was planned for, where one was.
+
+        Args:
+            asked: Key of the recipe to what it says of the goal; empty: nothing.
+
+        Raises:
+            UsageError: when another one is, or none.
+        """
+        if self.goal is not None and dict(asked) != self.goal.networks.asked:
             raise UsageError(
-                "the run of this file had another goal",
+                "the run of this file had another goal" if asked else "the run of this file had a goal",
                 where=str(self.file),
-                got=_goal_told(asked),
+                got=_goal_told(asked) if asked else None,
                 expected=_goal_told(self.goal.networks.asked),
                 fix="ask for that goal",
             )
-        self._same("network", sha256, str(self.network))
-        return self.goal
 
     def refuse_another(self, bundle: str) -> None:
         """See that the same bundle came out.

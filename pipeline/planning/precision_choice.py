@@ -78,11 +78,11 @@ def choose_precision(  # noqa: PLR0913 - keyword arguments, some of them optiona
         return Choice(precision=asked, reason=f"{asked} on request; {figures}")
     assert ratio is not None  # noqa: S101 - what decides is measured
     precision: Precision = "float"
-    time, fallen_back_to = 1.0, floats
+    time, fallen_back_to, planned_in = 1.0, floats, ""
     if half is not None:
         figures += f", {half.precision} {_change(floats, half.measured)} and {half.ratio.told('float')}"
         if _half_is_taken(floats, half, limit, settled):
-            figures += _planned(half.ratio.ratio < time)
+            planned_in = _planned(half.ratio.ratio < time)
             precision, time, fallen_back_to = half.precision, half.ratio.ratio, half.measured
     if limit.holds(floats, int8):
         if _counted(ratio.ratio, "int8", settled) < _counted(time, precision, settled):
@@ -100,7 +100,7 @@ def choose_precision(  # noqa: PLR0913 - keyword arguments, some of them optiona
             fix="raise goal.max_accuracy_drop, keep the worst layers float with export.float_nodes, "
             "or try export.method",
         )
-    return Choice(precision=precision, reason=f"{precision} is shipped: {figures}; asked were {asked_were}")
+    return Choice(precision=precision, reason=f"{precision} is shipped: {figures}{planned_in}; asked were {asked_were}")
 
 
 def _planned(is_fastest: bool) -> str:  # noqa: FBT001 - one word

@@ -112,7 +112,9 @@ class GoalSearch:
             if own.groups:
                 networks.once("fewest channels", own, own.fewest_channels)
             ticker.advance()
-            self._refuse_the_impossible(sizes, blocks)
+            if self._least_alone_holds(sizes, blocks):  # then what saves little is needed, too
+                smaller = [replace(own, size=size) for size in sizes]
+                shallow = [self._without(gone) for gone in blocks]
             for label, kept in halves.items():
                 networks.measure(label, own, kept)
                 ticker.advance()
@@ -206,7 +208,7 @@ class GoalSearch:
             network = self._networks.measure(f"plan {number}", outline, kept, predicted)
             ticker.advance()
             rounds.append(network)
-            if self._holds(network) and self._budgets.distance(network.found) <= _WITHIN:
+            if not outline.groups or (self._holds(network) and self._budgets.distance(network.found) <= _WITHIN):
                 break
             if again:
                 aim *= _HIGHER if self._holds(network) else _LOWER
@@ -258,17 +260,17 @@ class GoalSearch:
         outline = replace(outline, size=sizes[-1]) if sizes else outline
         return self._networks.once("least of everything", outline, outline.fewest_channels)
 
-    def _refuse_the_impossible(self, sizes: Sequence[tuple[int, int]], blocks: Sequence[tuple[str, ...]]) -> None:
-        """Ask for what is possible where not even the least of everything holds the budgets.
+    def _least_alone_holds(self, sizes: Sequence[tuple[int, int]], blocks: Sequence[tuple[str, ...]]) -> bool:
+        """Whether of all that was measured nothing but the least of everything holds the budgets.
 
         That is measured where nothing else that was measured holds them: what pixels, blocks and channels save
         together does not follow from what each saves alone. Where its latency is in doubt, it is measured once more.
 
         Raises:
-            GoalError: with what the least of everything was measured to cost.
+            GoalError: with what that was measured to cost, where it does not.
         """
         if any(map(self._holds, self._networks.every)):
-            return
+            return False
         network = self._least_of_everything(sizes, blocks)
         missed = self._budgets.missed(network.found)
         if missed == "latency" and network.doubt:
@@ -276,6 +278,7 @@ class GoalSearch:
             missed = self._budgets.missed(network.found)
         if missed is not None:
             self._refuse(network, missed)
+        return True
 
     def _refuse(self, network: MeasuredNetwork, missed: str) -> NoReturn:
         """Say what is possible.

@@ -93,15 +93,29 @@ def test_another_goal_than_the_earlier_run_had_is_refused() -> None:
     assert (raised.value.got, raised.value.expected) == ("goal.latency=0.3x", "goal.latency=0.5x")
 
 
+def _asking(targets: tuple[str, ...]) -> Recipe:
+    return Recipe.model_validate({"model": "resnet18", "targets": targets, "goal": {"latency": "0.5x"}})
+
+
 @pytest.mark.parametrize("targets", [("auto",), ("ort-cpu",)])
 def test_an_open_target_is_the_one_that_was_chosen(targets: tuple[str, ...]) -> None:
-    assert for_given_target(Recipe(model="resnet18", targets=targets), _CHOSEN).targets == ("ort-cpu",)
+    assert for_given_target(_asking(targets), _CHOSEN).targets == ("ort-cpu",)
 
 
 @pytest.mark.parametrize("targets", [("openvino",), ("ort-cpu", "openvino")])
 def test_another_target_is_refused(targets: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="was for another target"):
-        for_given_target(Recipe(model="resnet18", targets=targets), _CHOSEN)
+        for_given_target(_asking(targets), _CHOSEN)
+
+
+@pytest.mark.parametrize(
+    ("goal", "told"),
+    [({}, "had a goal"), ({"latency": "0.3x"}, "had another goal"), ({"macs": "0.5x"}, "another goal")],
+)
+def test_another_goal_is_refused_before_anything_is_trained(goal: dict[str, str], told: str) -> None:
+    with pytest.raises(UsageError, match=told) as raised:
+        for_given_target(Recipe.model_validate({"model": "resnet18", "goal": goal}), _CHOSEN)
+    assert raised.value.expected == "goal.latency=0.5x"
 
 
 @pytest.mark.slow

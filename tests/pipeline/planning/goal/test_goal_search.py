@@ -192,6 +192,34 @@ def test_where_no_round_holds_what_was_measured_before_and_does_is_taken(monkeyp
     assert sum(label.startswith("plan ") for label in _tried(plan)) == 5
 
 
+def test_what_saves_little_is_weighed_where_nothing_holds_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No channel can go; half of the blocks alone save a twelfth, and images alone are not enough."""
+    outline = replace(_OUTLINE, groups=())
+    monkeypatch.setattr(f"{__name__}._OUTLINE", outline)
+
+    def timed(one: Outline, _: Mapping[str, int]) -> dict[str, float]:
+        return {"latency": (0.57 if one.size == (16, 16) else 1.0) - 0.04 * len(one.gone)}
+
+    monkeypatch.setattr(_Networks, "costs", staticmethod(timed))
+    monkeypatch.setattr(_Networks, "without_blocks", lambda *_: None)
+    search = _search(monkeypatch, [(16, 16)], latency="0.5x")
+    monkeypatch.setattr(module, "gone_blocks", lambda *_: [("x",), ("x", "y")])
+    monkeypatch.setattr(module, "read_outline", lambda _chain, _network, gone=(): replace(outline, gone=gone))
+    plan = search.run()
+
+    assert (plan.size, plan.blocks) == ((16, 16), ("x", "y"))
+    assert not any(label.startswith("plan ") for label in _tried(plan))
+
+
+def test_where_no_channel_can_go_no_plan_is_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    outline = replace(_OUTLINE, groups=())
+    monkeypatch.setattr(f"{__name__}._OUTLINE", outline)
+    monkeypatch.setattr(_Networks, "costs", staticmethod(lambda one, _: {"latency": 0.5 if one.size < (32,) else 1.0}))
+    monkeypatch.setattr(_Recoveries, "best", lambda _, ways: ways[-1])
+    plan = _searched(monkeypatch, [(16, 16)], latency="0.5x")
+    assert sum(label.startswith("plan ") for label in _tried(plan)) <= 1
+
+
 class _Listed:
     """Plans so many channels of each group, one number after the other."""
 
