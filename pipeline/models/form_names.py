@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-__all__ = ["FEWER_HEADS", "NO_BLOCK"]
+__all__ = ["FEWER_HEADS", "FOLDED_NORM", "NO_BLOCK"]
 
 NO_BLOCK = "no block"
 FEWER_HEADS = "fewer heads"
+FOLDED_NORM = "folded norm"

@@ -35,6 +35,7 @@ def starting_network(inputs: Inputs, work: Workspace) -> Start:
     import torch
 
     from pipeline.models.build import build_network
+    from pipeline.models.folded_norms import keep_folded
     from pipeline.models.reparametrised import make_plain
     from pipeline.models.weights import load_weights
 
@@ -51,6 +52,8 @@ def starting_network(inputs: Inputs, work: Workspace) -> Start:
     notes += (f"{name}: new head for {len(subject.classes)} classes",) if fresh else ()
     plain = make_plain(network, probe)
     notes += (f"{name}: {len(plain)} weight(s) that were computed from others are plain now",) if plain else ()
+    folded = 0 if scratch else keep_folded(network)
+    notes += (f"{name}: {folded} batch norm(s) were folded into other layers and stay as they are",) if folded else ()
     return Start(network=network, trained=not (scratch or fresh), notes=notes)
 
 

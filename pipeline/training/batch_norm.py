@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import DataError
+from pipeline.models.folded_norms import FoldedNorm2d
 from pipeline.training.hardware import layout_for
 
 if TYPE_CHECKING:
@@ -98,9 +99,9 @@ def reestimate_batch_norm(
 
 
 def _tracking(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
-    """The batch norms that have running statistics."""
+    """The batch norms that have running statistics, but for those that are folded into other layers."""
     layers = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001 - the 1d, 2d and 3d layers have no public base
-    return [layer for layer in layers if layer.track_running_stats]
+    return [layer for layer in layers if layer.track_running_stats and not isinstance(layer, FoldedNorm2d)]
 
 
 def _running(layer: nn.Module) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.data.dataset import rotating_samples
 from pipeline.planning.goal.cut_network import IMAGES
-from pipeline.planning.goal.removal import filters_of, least_channels
+from pipeline.planning.goal.removal import least_channels, makers_of
 from pipeline.pruning.kept_channels import rounded
 
 if TYPE_CHECKING:
@@ -76,13 +76,14 @@ class Outline:
         return {root: kept[root] / number for root, number in self.all_channels.items()}
 
     def lost(self, kept: Mapping[str, int]) -> float:
-        """Importance of the channels that go where so many stay, as a fraction of that of all: 0 where none goes."""
+        """Importance of the channels that go where so many stay, of all layers' mean a fraction: 0 where none goes."""
         gone = whole = 0.0
-        filters = filters_of(self.groups, self.layers)
+        makers = makers_of(self.groups, self.layers)
         for group in self.groups:
             ascending = sorted(group.scores.repeat(group.copies).tolist())
-            gone += filters[group.root] * sum(ascending[: group.channels - kept[group.root]])
-            whole += filters[group.root] * sum(ascending)
+            each = makers[group.root] / group.channels
+            gone += each * sum(ascending[: group.channels - kept[group.root]])
+            whole += each * sum(ascending)
         return gone / whole if gone else 0.0
 
     def half_blocks(self) -> dict[str, dict[str, int]]:

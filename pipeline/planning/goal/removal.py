@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline.planning.goal.layer_costs import LayerCost
     from pipeline.pruning.channel_groups import ChannelGroup
 
-__all__ = ["LEAST_SHARE", "filters_of", "least_channels", "remove_until"]
+__all__ = ["LEAST_SHARE", "least_channels", "makers_of", "remove_until"]
 
 LEAST_SHARE = 0.125
 """Of a group's channels that stay whatever is asked: with less a layer passes on next to nothing."""
@@ -28,8 +28,8 @@ def least_channels(group: ChannelGroup, round_to: int) -> int:
     return min(least, _least_in(step_of(group, _LAST_STEP), group)) if may_be_halved else least
 
 
-def filters_of(groups: Sequence[ChannelGroup], layers: Sequence[LayerCost]) -> dict[str, int]:
-    """Root to how many layers make a channel, each with a filter for it; a depthwise one has next to nothing in it."""
+def makers_of(groups: Sequence[ChannelGroup], layers: Sequence[LayerCost]) -> dict[str, int]:
+    """Root to how many layers make its channels; a depthwise one has next to nothing in its filters."""
     depthwise = {one.name for one in layers if one.depthwise}
     return {group.root: max(1, sum(name not in depthwise for name in group.makes)) for group in groups}
 
@@ -48,10 +48,10 @@ def remove_until(
 ) -> dict[str, int]:
     """Root to the number of channels that stay.
 
-    Step by step, the group goes that loses least importance for what it saves of the quantity that is furthest from
-    its budget; importance is relative to the group's mean, and counts once for each layer that makes these channels: as
-    many filters go. What goes is counted as a fraction of the channels that are left: the last ones of a layer are all
-    that passes on what the others know. Without both the channels that run from block to block would go first, nearly
+    Step by step, the group goes that loses least for what it saves of the quantity that is furthest from its budget.
+    What a step loses is a fraction of its group's importance, once for each layer that makes these channels, over the
+    square of the fraction of channels that is left: the last ones of a layer are all that passes on what the others
+    know. As a number of channels in place of a fraction, the few that run from block to block would go first, nearly
     all of them, since every block reads and writes them (docs/decisions/0005-latency-of-whole-networks.md).
 
     Args:
@@ -70,7 +70,7 @@ def remove_until(
     least = {group.root: least_channels(group, round_to) for group in groups}
 
     layers = next(iter(models.values())).layers
-    filters = filters_of(groups, layers)
+    makers = makers_of(groups, layers)
     touched = {root: [one for one in layers if root == one.makes or root in one.takes] for root in left}
     now = dict.fromkeys(left, 1.0)
     costs = {name: model.predict(now) for name, model in models.items()}
@@ -86,7 +86,7 @@ def remove_until(
             if fewer >= number:
                 continue
             gone = whole[root] - number
-            lost = filters[root] * sum(ascending[root][gone : whole[root] - fewer]) / now[root]
+            lost = makers[root] * sum(ascending[root][gone : whole[root] - fewer]) / whole[root] / now[root] ** 2
             saved = models[furthest].saving(now, root, fewer / whole[root], touched[root])
             if saved > 0 and (best is None or lost / saved < best[0]):
                 best = (lost / saved, root, fewer)

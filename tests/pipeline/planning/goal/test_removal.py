@@ -52,6 +52,13 @@ def test_channels_that_several_layers_make_count_for_each_of_them() -> None:
     assert _until(groups, _model(trunk=3.5, inner=1.0), 264.0) == {"trunk": 56, "inner": 64}
 
 
+def test_a_fraction_of_a_narrow_layer_is_worth_that_of_a_wide_one() -> None:
+    """Half of the narrow one saves as much as half of the wide one, by eight channels in place of 64."""
+    groups = [_group("narrow", [1.2] * 16), _group("wide", [1.0] * 128)]
+    assert _until(groups, _model(narrow=1.0, wide=1.0), 120.0) == {"narrow": 16, "wide": 112}
+    assert _until(groups, _model(narrow=1.0, wide=1.0), 119.0) == {"narrow": 8, "wide": 112}
+
+
 def test_what_is_left_of_a_group_counts_the_more_the_less_it_is() -> None:
     groups = [_group("cheap", [1.0] * 64), _group("dear", [1.0] * 64)]
     found = _until(groups, _model(cheap=1.0, dear=2.0), 64.0)
