@@ -51,12 +51,14 @@ class DetectorTraining:
         return lesson_of_objects(network, images, classes=classes)
 
     def doubt(self, network: nn.Module, images: TrainingImages, preprocess: PreprocessSpec) -> str | None:
-        """See :func:`~pipeline.tasks.detection.small_objects.doubt_of_small_objects`."""
+        """Of objects that are too small for it, and of images without any."""
         from pipeline.tasks.detection.box_labels import BoxLabels
+        from pipeline.tasks.detection.empty_images import doubt_of_empty_images
         from pipeline.tasks.detection.small_objects import doubt_of_small_objects
 
         assert isinstance(images.labels, BoxLabels)  # noqa: S101 - made by collated
-        return doubt_of_small_objects(network, images.labels, preprocess.shape[1:])
+        small = doubt_of_small_objects(network, images.labels, preprocess.shape[1:])
+        return "; ".join(filter(None, (small, doubt_of_empty_images(network, images.labels)))) or None
 
     def answers(self, network: nn.Module, batch: Batch) -> LossesAboutTruth:
         """The network's own losses, about the truth or about what teachers take for it."""
