@@ -75,13 +75,15 @@ class Pictures:
 
     def __init__(self, place: str, *, several: bool, images: "list[str]") -> None:
         self._place, self._taken = Path(place), set[str]()
-        self._in_folder = several or self._place.is_dir()
+        self._in_folder = several or place.endswith(("/", os.sep)) or self._place.is_dir()
         if self._in_folder:
             if not self._place.is_dir() and (self._place.exists() or self._place.suffix.lower() in PICTURE_FORMATS):
                 raise ValueError(f"{place} names a file, and there are several pictures: name a folder")
             self._place.mkdir(parents=True, exist_ok=True)
         elif self._place.suffix.lower() not in PICTURE_FORMATS:
             raise ValueError(f"{place} should end in one of {', '.join(PICTURE_FORMATS)}")
+        else:
+            self._place.parent.mkdir(parents=True, exist_ok=True)
         asked = {file_at(one) for one in images} - {None}
         for path in [self._path_of(Path(one).stem) for one in images]:
             if file_at(str(path)) in asked:

@@ -14,7 +14,7 @@ from benchmarks.workers.workplace import HERE
 from pipeline.gate.baselines.history import Figures, HistoryLine
 from pipeline.gate.baselines.shelf import case_of
 from pipeline.gate.baselines.waivers import apply_waivers, read_waivers
-from pipeline.gate.two_bundles import GateOptions, decided, gate
+from pipeline.gate.two_bundles import GateOptions, comparable, decided, gate
 from pipeline.measuring.bundle_measurement import loaded_bytes, measure_bundle
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def judge(shelf: Shelf, candidate: Bundle, dataset: Dataset, options: GateOption
     assert history is not None  # noqa: S101 - something is accepted
     waivers = [waiver for root in (shelf.root, shelf.above) if root for waiver in read_waivers(root)]
     best = shelf.best(case)  # whatever is wrong with them is told before the work
+    if best is not None and not comparable(best, candidate):
+        best = None
     comparison = _waived(gate(accepted, candidate, dataset, options, progress), waivers, case)
     comparison = decided(
         comparison.model_copy(update={"against": "accepted", "missing": _missing(history, comparison.metrics)}),
@@ -111,7 +113,8 @@ def accept(  # noqa: PLR0913 - what, where it stands, why, when, measured where
 ) -> tuple[str, HistoryLine]:
     """Make a bundle the baseline of its case; returns the case and the line that was added.
 
-    It is measured alone, for the history's figures, and beside what was accepted before, for the change.
+    It is measured alone, for the history's figures, and beside what was accepted before, for the change; not beside a
+    bundle for other classes, of which it is no change.
 
     Args:
         shelf: Of the machine that it is measured on.
@@ -130,9 +133,10 @@ def accept(  # noqa: PLR0913 - what, where it stands, why, when, measured where
     history = shelf.history(case)
     measured = measure_bundle(bundle, dataset, QUICK, progress, device=device)
     comparison = None
-    if history is not None and history.current.bundle != bundle.sha256:
+    accepted = None if history is None or history.current.bundle == bundle.sha256 else shelf.accepted(case)
+    if accepted is not None and comparable(accepted, bundle):
         options = GateOptions(effort=EFFORTS["quick"], place=device or HERE)
-        comparison = gate(shelf.accepted(case), bundle, dataset, options, progress)
+        comparison = gate(accepted, bundle, dataset, options, progress)
     latency, _ = measured.solo.latency()
     memory, _ = measured.solo.memory_bytes()
     line = HistoryLine(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipeline.data import Dataset
     from pipeline.progress import Progress
 
-__all__ = ["GateOptions", "decided", "gate", "judge_answers"]
+__all__ = ["GateOptions", "comparable", "decided", "gate", "judge_answers"]
 
 _FIXED_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 """glibc moves this threshold by what was freed so far, and with it the peak of one and the same model by a tenth from
@@ -152,6 +152,12 @@ def _sides(baseline: Bundle, candidate: Bundle, dataset: Dataset, options: GateO
     ]
 
 
+def comparable(baseline: Bundle, candidate: Bundle) -> bool:
+    """Whether they answer the same question: with other classes, nothing of one says anything of the other."""
+    same_task = baseline.manifest["task"] == candidate.manifest["task"]
+    return same_task and set(baseline.classes) == set(candidate.classes)
+
+
 def _check_comparable(baseline: Bundle, candidate: Bundle) -> None:
     if baseline.manifest["task"] != candidate.manifest["task"]:
         raise ParityError(
@@ -166,6 +172,7 @@ def _check_comparable(baseline: Bundle, candidate: Bundle) -> None:
             where=str(candidate.root),
             got=f"{len(candidate.classes)} classes",
             expected=f"the {len(baseline.classes)} of the baseline; first difference {lacking[0]!r}",
+            fix="make the candidate the beginning of what is compared from now on: edgewright baseline accept",
         )
 
 
@@ -264,6 +271,7 @@ def _differences(sides: Sequence[_Side], processes: Sequence[PairProcess]) -> tu
                 "model": manifest["model"],
                 "target": manifest["target"],
                 "precision": manifest["precision"],
+                "suppression, within what is timed": manifest.get("nms") == "graph" or None,
                 **{f"made with {library}": version for library, version in manifest["versions"].items()},
                 **{f"made for {key}": value for key, value in manifest["machine"].items()},
                 **{f"in force: {key}": value for key, value in facts[name].items()},

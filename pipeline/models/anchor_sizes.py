@@ -81,6 +81,6 @@ def _resize(
         if isinstance(module, FCOS) and module.anchor_generator is generator:
             module.center_sampling_radius *= generator.sizes[0][0] / sizes[0][0]
     generator.sizes = sizes
-    levels = zip(sizes, generator.aspect_ratios, strict=True)
+    levels = zip(sizes, generator.aspect_ratios, strict=False)  # of more ratios than levels some stand for nothing
     generator.cell_anchors = [generator.generate_anchors(level, ratios) for level, ratios in levels]
     setattr(generator, _MARK, True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from exporters.bundle import Contents, write_bundle
 from exporters.provenance import Step
 from pipeline.artifact import ArtifactKind
+from pipeline.errors import EdgewrightError
 from pipeline.gate.against_baselines import judge
 from pipeline.gate.baselines.shelf import case_of
 from pipeline.gate.report import with_judgement
@@ -153,11 +154,14 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
             plan, target, made.outcomes, made.taught, made.decision, bundle, doubts, faster, together, untaught, goal
         )
     report = with_goal(report, made.goal, chain, made.outcomes[-1])
-    judgement = None
+    judgement, unjudged = None, None
     if shelf is not None and not plan.cannot_run(target) and shelf.history(case_of(bundle)) is not None:
         with chain.phases.during("gate", whole=True):
-            judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(place=plan.place), chain.progress)
-        report = with_judgement(report, judgement)
+            try:
+                judgement = judge(shelf, bundle, plan.parts.dataset, GateOptions(place=plan.place), chain.progress)
+            except EdgewrightError as error:
+                unjudged = error  # the bundle is there by now, and everything that says what it is has to be
+        report = with_judgement(report, judgement) if judgement else report
     report = report.model_copy(update={"phases_s": dict(chain.phases.spent_s())})
     recipe = plan.recipe.model_copy(update={"targets": (target.name,)}) if plan.fastest_only else plan.recipe
     network = _network(made)
@@ -174,6 +178,8 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         write_atomically(folder / "recipe.yaml", dump_recipe(without_home(recipe)))
         write_atomically(folder / DECISIONS, chosen.to_text())
         written = (*write_reports(report, folder, fix=ANOTHER_OUT), *write_tensorboard(report, folder / "tensorboard"))
+    if unjudged is not None:
+        raise unjudged
     return Deployed(
         report=report,
         folder=folder,

@@ -106,6 +106,8 @@ def _bound_by(statement: ast.stmt) -> list[str]:
             return [one.id for one in targets if isinstance(one, ast.Name)]
         case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
             return [name]
+        case ast.Try(body=body):
+            return [name for one in body for name in _bound_by(one)]
     return []
 
 
@@ -255,6 +257,45 @@ def test_neither_a_manifest_nor_a_mistaken_name_steers_the_terminal(copy: Path, 
     for text, start in ((told.stderr, "note: this bundle was measured with "), (mistaken.stderr, "arguments: -")):
         assert f"{start}\\x1b[31m" in text
         assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("name", _ON_CPU[:1])
+def test_what_cannot_be_written_where_it_should_go_is_no_traceback(
+    bundles: dict[str, Bundle], name: str, photo: Path, tmp_path: Path
+) -> None:
+    script, odd = bundles[name].root / "run.py", tmp_path / "\u00fcn\u00ef.png"
+    shutil.copy(photo, odd)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    without_letters = subprocess.run(
+        [sys.executable, str(script), str(photo), str(odd)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert (without_letters.returncode, without_letters.stderr) == (0, "")
+    assert "\\xfcn\\xef.png" in without_letters.stdout
+
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        no_room = subprocess.run([sys.executable, "-I", str(script), str(photo)], stdout=full, stderr=-1, check=False)
+    assert no_room.returncode == 2
+    assert no_room.stderr.decode().startswith("error: the answers cannot be written (")
+    assert b"Traceback" not in no_room.stderr
+
+    reading, writing = os.pipe()
+    os.close(reading)  # whoever read has enough
+    enough = subprocess.run([sys.executable, "-I", str(script), str(photo)], stdout=writing, stderr=-1, check=False)
+    os.close(writing)
+    assert (enough.returncode, enough.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("name", _ON_CPU[:1])
+def test_without_numpy_it_says_what_is_needed(bundles: dict[str, Bundle], name: str, photo: Path) -> None:
+    script = bundles[name].root / "run.py"
+    bare = [sys.executable, "-S", "-I", str(script), str(photo)]  # without anything that was installed
+    done = subprocess.run(bare, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr == "error: numpy is not installed here: see README.md for what this bundle needs\n"
 
 
 @pytest.mark.parametrize("name", _ON_CPU[:1])

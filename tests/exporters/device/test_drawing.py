@@ -99,6 +99,12 @@ def test_a_file_of_no_known_format_is_refused_beforehand(tmp_path: Path, name: s
         Pictures(str(tmp_path / name), several=False, images=["photo.jpg"])
 
 
+def test_a_place_that_is_not_there_is_made_beforehand(tmp_path: Path) -> None:
+    Pictures(f"{tmp_path}/new/", several=False, images=["a.jpg"]).save(GREY, of="a.jpg")
+    Pictures(f"{tmp_path}/other/b.png", several=False, images=["a.jpg"]).save(GREY, of="a.jpg")
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")) == ["new/a.png", "other/b.png"]
+
+
 @pytest.mark.parametrize("place", ["out", "new.png", "new.JPG"])
 def test_a_file_where_a_folder_is_needed_is_refused_beforehand(tmp_path: Path, place: str) -> None:
     (tmp_path / "out").write_bytes(b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -20,10 +21,11 @@ import pytest
 from onnx import helper, numpy_helper
 
 from benchmarks.statistics.margins import Effort, Margins
-from exporters.bundle import Bundle
+from exporters.bundle import Bundle, read_bundle
+from exporters.device import verify
 from pipeline.ending import ending
 from pipeline.environment import any_machine, this_machine
-from pipeline.errors import BaselineError, IntegrityError, RecipeError, ResourceError
+from pipeline.errors import BaselineError, IntegrityError, ParityError, RecipeError, ResourceError
 from pipeline.gate import against_baselines
 from pipeline.gate.against_baselines import Judgement, _missing, accept, judge
 from pipeline.gate.baselines.history import Figures, HistoryLine, append_line
@@ -533,6 +535,31 @@ def test_accepting_measures_here_and_keeps_the_bundle(measured: _Measured, train
     assert (line.figures.accuracy, line.figures.test_images) == (1.0, colours.split_identity("test"))
     assert line.figures.latency_p50_s > 0
     assert (line.figures.memory_bytes or 0) > 1 << 20
+
+
+def test_a_bundle_for_other_classes_is_a_new_beginning(
+    measured: _Measured, trained: Bundle, colours: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no change of the accepted one, and is accepted in its place all the same."""
+    other = tmp_path / "other"
+    shutil.copytree(trained.root, other)
+    names = (other / "classes.txt").read_text(encoding="utf-8").replace("red", "scarlet")
+    (other / "classes.txt").write_text(names, encoding="utf-8")
+    manifest = json.loads((other / "manifest.json").read_text(encoding="utf-8"))
+    (entry,) = (one for one in manifest["files"] if one["path"] == "classes.txt")
+    entry.update(size_bytes=len(names.encode()), sha256=hashlib.sha256(names.encode()).hexdigest())
+    (other / "manifest.json").write_text(verify.spelled(verify.sealed(manifest)) + "\n", encoding="utf-8")
+    renamed = read_bundle(other)
+    shelf = Shelf(tmp_path / "baselines")
+    shelf.accept(trained, _line(trained, 1))
+
+    with pytest.raises(ParityError, match="do not know the same classes") as raised:
+        judge(shelf, renamed, colours, GateOptions(), SilentProgress())
+    assert "baseline accept" in str(raised.value.fix)
+    monkeypatch.setattr(against_baselines, "measure_bundle", lambda *_, **__: measured.measurement)
+    case, line = accept(shelf, renamed, colours, SilentProgress(), reason="another name")
+    assert (line.changes, line.verdict) == ({}, None)
+    assert shelf.accepted(case).sha256 == renamed.sha256
 
 
 def test_what_was_measured_beside_another_bundle_than_the_accepted_one_is_not_accepted(
