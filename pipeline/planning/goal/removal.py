@@ -49,10 +49,9 @@ def remove_until(
     """Root to the number of channels that stay.
 
     Step by step, the group goes that loses least for what it saves of the quantity that is furthest from its budget.
-    What a step loses is a fraction of its group's importance, once for each layer that makes these channels, over the
-    square of the fraction of channels that is left: the last ones of a layer are all that passes on what the others
-    know. As a number of channels in place of a fraction, the few that run from block to block would go first, nearly
-    all of them, since every block reads and writes them (docs/decisions/0005-latency-of-whole-networks.md).
+    What a step loses is a fraction of its group's importance, once for each layer that makes these channels. As a
+    number of channels in place of a fraction, the few that run from block to block would go first, nearly all of them,
+    since every block reads and writes them (docs/decisions/0005-latency-of-whole-networks.md).
 
     Args:
         groups: With their scores.
@@ -86,7 +85,7 @@ def remove_until(
             if fewer >= number:
                 continue
             gone = whole[root] - number
-            lost = makers[root] * sum(ascending[root][gone : whole[root] - fewer]) / whole[root] / now[root] ** 2
+            lost = makers[root] * sum(ascending[root][gone : whole[root] - fewer]) / whole[root]
             saved = models[furthest].saving(now, root, fewer / whole[root], touched[root])
             if saved > 0 and (best is None or lost / saved < best[0]):
                 best = (lost / saved, root, fewer)
