@@ -112,10 +112,9 @@ class Chain:
         if artifact.kind is ArtifactKind.ENGINE:
             return artifact
         return probe_engine(
-            artifact,
+            self.lowered(artifact) if artifact.kind is ArtifactKind.NETWORK else artifact,
             self.plan.build_stage(target, source=source, precision=precision, options=options),
             lambda stage, inputs: self.execute(stage, inputs).artifact,
-            opset=self.plan.recipe.calibrate.opset,
         )
 
     def measured(

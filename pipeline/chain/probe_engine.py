@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.artifact import FLOAT_MODEL, ArtifactKind
-from pipeline.chain.lower_for_measuring import LowerForMeasuring
 from pipeline.stage import Made
 
 if TYPE_CHECKING:
@@ -47,20 +46,14 @@ def probe_engine(
     artifact: Artifact,
     build: BuildFor,
     run: Callable[[Stage, Mapping[ArtifactKind, Artifact]], Artifact],
-    *,
-    opset: int,
 ) -> Artifact:
     """An engine artifact that runs what ``artifact`` holds.
 
     Args:
-        artifact: A network, a calibration or an ONNX artifact.
+        artifact: A calibration or an ONNX artifact: a network is lowered before.
         build: Builds it from a file of an ONNX artifact.
         run: Runs a stage, or takes its result from the store.
-        opset: Of the lowering.
     """
-    lowerings: dict[ArtifactKind, Stage] = {
-        ArtifactKind.NETWORK: LowerForMeasuring(opset=opset),
-        ArtifactKind.CALIBRATION: _FloatOfCalibration(),
-    }
-    onnx = run(lowerings[artifact.kind], {artifact.kind: artifact}) if artifact.kind in lowerings else artifact
-    return run(build, {ArtifactKind.ONNX: onnx})
+    if artifact.kind is ArtifactKind.CALIBRATION:
+        artifact = run(_FloatOfCalibration(), {ArtifactKind.CALIBRATION: artifact})
+    return run(build, {ArtifactKind.ONNX: artifact})

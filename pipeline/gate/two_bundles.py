@@ -154,26 +154,33 @@ def _sides(baseline: Bundle, candidate: Bundle, dataset: Dataset, options: GateO
 
 def comparable(baseline: Bundle, candidate: Bundle) -> bool:
     """Whether they answer the same question: with other classes, nothing of one says anything of the other."""
-    same_task = baseline.manifest["task"] == candidate.manifest["task"]
-    return same_task and set(baseline.classes) == set(candidate.classes)
+    return _unlike(baseline, candidate) is None
 
 
 def _check_comparable(baseline: Bundle, candidate: Bundle) -> None:
+    unlike = _unlike(baseline, candidate)
+    if unlike is not None:
+        raise unlike
+
+
+def _unlike(baseline: Bundle, candidate: Bundle) -> ParityError | None:
+    """Why they cannot be compared; None where they can."""
     if baseline.manifest["task"] != candidate.manifest["task"]:
-        raise ParityError(
+        return ParityError(
             "the two bundles are for different tasks",
             got=candidate.manifest["task"],
             expected=baseline.manifest["task"],
         )
     lacking = sorted(set(baseline.classes) ^ set(candidate.classes))
     if lacking:
-        raise ParityError(
+        return ParityError(
             "parity: the two bundles do not know the same classes",
             where=str(candidate.root),
             got=f"{len(candidate.classes)} classes",
             expected=f"the {len(baseline.classes)} of the baseline; first difference {lacking[0]!r}",
             fix="make the candidate the beginning of what is compared from now on: edgewright baseline accept",
         )
+    return None
 
 
 def _still_figures(

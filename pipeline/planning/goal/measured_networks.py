@@ -334,11 +334,10 @@ def engine_in(
         form: Of INT8; None: the usual one, with those nodes in float that the recipe names.
         options: Of the runtime, over the target's defaults.
     """
-    graph = _graph(chain, network)
     if precision != "int8":
-        return chain.engine(graph, target, precision=precision, options=options)
+        return chain.engine(network, target, precision=precision, options=options)
     form = form or formats(chain.plan, target)[0]
-    calibrated = quickly_calibrated(chain, graph)
+    calibrated = quickly_calibrated(chain, network)
     exported = chain.execute(export_of(chain.plan, form), {ArtifactKind.CALIBRATION: calibrated}).artifact
     return chain.engine(exported, target, source=form.file, precision="int8", options=options)
 
@@ -349,11 +348,8 @@ def quickly_calibrated(chain: Chain, network: Artifact) -> Artifact:
     dataset = plan.parts.dataset
     few = replace(dataset, calibration=rotating_samples(dataset.calibration, _CALIBRATED_ON))
     own = chain.about(replace(plan.parts, dataset=few))
-    return own.execute(CalibrateGraph(), {ArtifactKind.ONNX: _graph(chain, network)}).artifact
-
-
-def _graph(chain: Chain, network: Artifact) -> Artifact:
-    return network if network.kind is ArtifactKind.ONNX else chain.lowered(network)
+    graph = network if network.kind is ArtifactKind.ONNX else chain.lowered(network)
+    return own.execute(CalibrateGraph(), {ArtifactKind.ONNX: graph}).artifact
 
 
 def absolute_value(quantity: str, facts: Mapping[str, Json], measured: Measured | None) -> float | None:
