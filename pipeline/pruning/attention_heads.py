@@ -51,6 +51,7 @@ class AttentionHeads:
     def __init__(self, network: nn.Module, *, importance: str, keep: Collection[nn.Module] = ()) -> None:
         kept = {inner for module in keep for inner in module.modules()}
         self._importance = importance
+        self.staying: tuple[str, ...] = ()  # nothing else reads a head's places
         self._heads = {
             name: _Heads.of(module)
             for name, module in attentions(network).items()

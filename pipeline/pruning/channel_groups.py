@@ -52,9 +52,10 @@ def kept_layers(network: nn.Module, keep: Collection[str]) -> list[nn.Module]:
 class ChannelGroups:
     """A network's channels by group, and cutting them.
 
-    The graph of the whole network says which channels go together. Where it cannot be followed, the network's straight
-    parts are, each alone: the widths in between its blocks then stay. A transformer of torchvision's goes that way
-    at once, since indices for all places of all windows take more memory than a workstation has, and loses heads too.
+    The graph of the whole network says which channels go together, and those of which it turns out not to be so stay
+    (:mod:`pipeline.pruning.exchange`). Where it cannot be followed, the network's straight parts are, each alone: the
+    widths in between its blocks then stay. A transformer of torchvision's goes that way at once, since indices for all
+    places of all windows take more memory than a workstation has, and loses heads too.
 
     Args:
         network: Cut in place; in eval mode, on the CPU.
@@ -126,6 +127,11 @@ class ChannelGroups:
         """Whether only parts of the network were followed, so that what lies between them stays as wide as it is."""
         return bool(self._sources) and self._whole is None
 
+    @property
+    def staying(self) -> tuple[str, ...]:
+        """Layers that make channels which cannot change places, so that none of them goes; known after a look."""
+        return tuple(root for source in self._sources for root in source.staying)
+
     def groups(self) -> list[ChannelGroup]:
         """All groups whose channels may go, in the order of the network, with scores of its weights as they are.
 
@@ -133,7 +139,7 @@ class ChannelGroups:
             EdgewrightError: when neither the network's graph nor that of any part can be followed.
         """
         try:
-            with limited_memory():
+            with limited_memory(), torch.random.fork_rng(devices=()):  # a look changes nothing of what goes by chance
                 return self._look()
         except Exception as error:  # the graph trips over what it does not know in as many ways as there are
             raise _unprunable(error) from error
@@ -152,7 +158,7 @@ class ChannelGroups:
             with limited_memory():
                 if not self._sources:
                     with torch.random.fork_rng(devices=()):  # or chance would be another after a look
-                        self._look()
+                        self._look(kept)
                 for source in self._sources:
                     source.cut(kept)
             with torch.no_grad():  # shapes written into forward are met here rather than in training
@@ -167,20 +173,24 @@ class ChannelGroups:
         found = self._follow(network) if self._follow is not None else None
         return found or Followed(network, tuple(_last_layers(network, self._example, self._outputs)))
 
-    def _look(self) -> list[ChannelGroup]:
-        """The groups as they are; the first look decides where they come from."""
+    def _look(self, among: Collection[str] | None = None) -> list[ChannelGroup]:
+        """The groups as they are; the first look decides where they come from.
+
+        Args:
+            among: Roots of those that are asked about, which were looked at before, perhaps by another; None: all.
+        """
         if self._sources:
             return [group for source in self._sources for group in source.groups()]
         attending = attentions(self._network)
         if attending:
             heads = AttentionHeads(self._network, importance=self._importance, keep=self._ignored)
             self._sources, found = [heads], heads.groups()
-            return [*found, *self._look_at_parts(attending.values())]
+            return [*found, *self._look_at_parts(attending.values(), among)]
         whole = self._graph(self._module, self._example, self._ignored)
         heads_elsewhere = [module for module in self._network.modules() if "num_heads" in vars(module)]
         failure = None
         try:
-            found = whole.groups()
+            found = _some(whole, among)
             if heads_elsewhere:
                 self._try_on_a_copy(found)
         except Exception as error:  # noqa: BLE001 - as in groups
@@ -188,7 +198,7 @@ class ChannelGroups:
         if failure is None:
             self._whole, self._sources = whole, [whole]
             return found
-        found = self._look_at_parts(heads_elsewhere)
+        found = self._look_at_parts(heads_elsewhere, among)
         if not found:
             raise failure
         return found
@@ -218,13 +228,15 @@ class ChannelGroups:
         if left != half:
             raise _unprunable("channels of its attentions depend on each other in ways that were not understood")
 
-    def _look_at_parts(self, without: Collection[nn.Module] = ()) -> list[ChannelGroup]:
+    def _look_at_parts(
+        self, without: Collection[nn.Module] = (), among: Collection[str] | None = None
+    ) -> list[ChannelGroup]:
         """Groups of the parts whose graph can be followed; the others stay as they are."""
         found: list[ChannelGroup] = []
         for part in straight_parts(self._module, self._example, without):
             graph = self._graph(part.module, part.example, [*part.tied, *self._ignored])
             with suppress(Exception):  # whatever the graph trips over: then it is no part
-                if groups := graph.groups():
+                if groups := graph.groups(among):
                     found += groups
                     self._sources.append(graph)
         return found
@@ -232,6 +244,18 @@ class ChannelGroups:
     def _graph(self, module: nn.Module, example: Tensor, ignored: list[nn.Module]) -> DependencyGraph:
         names = {inner: name for name, inner in self._network.named_modules()}
         return DependencyGraph(module, example, names=names, importance=self._importance, ignored=ignored)
+
+
+def _some(graph: DependencyGraph, among: Collection[str] | None) -> list[ChannelGroup]:
+    """Its groups, or those of them that are asked about.
+
+    Raises:
+        EdgewrightError: where channels were found that go together, and none do, or none that are asked about.
+    """
+    found = graph.groups(among)
+    if not found and (graph.staying or among):
+        raise _unprunable("the channels of no layer can change places, so that other ones would go than said")
+    return found
 
 
 def _unprunable(reason: object) -> EdgewrightError:

@@ -12,14 +12,17 @@ import torch
 from torch import nn
 
 from pipeline.models.training_answers import answering_as_in_training
+from pipeline.pruning.exchange import Coupled, exchange, not_exchangeable
 from pipeline.pruning.frozen_layers import as_if_trained
 from pipeline.pruning.group_source import ChannelGroup
 from pipeline.pruning.importance.criteria import CRITERIA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from torch import Tensor
+
+    from pipeline.pruning.exchange import Move
 
 __all__ = ["DependencyGraph", "outputs_of", "with_auxiliary"]
 
@@ -27,12 +30,17 @@ __all__ = ["DependencyGraph", "outputs_of", "with_auxiliary"]
 class DependencyGraph:
     """Groups of a network or of a module in it; whatever its library trips over is raised as it is.
 
+    Channels that are coupled in ways that the library does not see are found out by their changing places, and stay.
+
     Args:
         module: Cut in place; in eval mode, on the CPU.
         example: Its input.
         names: Of the modules in the network.
         importance: By what channels are judged: a name among :data:`pipeline.pruning.importance.criteria.CRITERIA`.
         ignored: Layers whose outputs stay.
+
+    Attributes:
+        staying: Roots of groups that cannot change places; none before the groups were looked for.
     """
 
     def __init__(
@@ -46,15 +54,48 @@ class DependencyGraph:
     ) -> None:
         self._module, self._example, self._names = module, example, names
         self._importance, self._ignored = importance, list(ignored)
+        self._looked = False
+        self.staying: tuple[str, ...] = ()
 
-    def groups(self) -> list[ChannelGroup]:
-        """All groups whose channels may go, in the order of the graph."""
+    def groups(self, among: Collection[str] | None = None) -> list[ChannelGroup]:
+        """All groups whose channels may go, in the order of the graph.
+
+        Args:
+            among: Roots of those that are asked about; None: all.
+        """
         with as_if_trained(self._module):
             pruner = self._pruner({})
             walk = pruner.DG.get_all_groups(
                 ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types
             )
-            return [found for group in walk if (found := _read(pruner, group, self._names)) is not None]
+            read = [(found, group) for group in walk if (found := _read(pruner, group, self._names)) is not None]
+            if among is not None:
+                read = [(found, group) for found, group in read if found.root in among]
+            if not self._looked:
+                self._looked, self.staying = among is None, self._not_exchangeable(pruner, read)
+        return [found for found, _ in read if found.root not in self.staying]
+
+    def _not_exchangeable(self, pruner: Any, read: Sequence[tuple[ChannelGroup, Any]]) -> tuple[str, ...]:  # noqa: ANN401 - torch-pruning has no types
+        own = {module: name for name, module in self._module.named_modules()}
+        own |= {parameter: name for name, parameter in self._module.named_parameters()}
+        moves: dict[str, list[Move]] = {}
+        for found, group in read:
+            coupled = [
+                Coupled(
+                    module=dep.target.module,
+                    name=own[dep.target.module],
+                    gives=pruner.DG.is_out_channel_pruning_fn(dep.handler),
+                    places=item.idxs,
+                    roots=item.root_idxs,
+                    dim=dep.target.pruning_dim,
+                )
+                for item in group
+                if (dep := item.dep).target.module in own
+            ]
+            exchanged = exchange(coupled, found.channels, found.copies)
+            if exchanged is not None:
+                moves[found.root] = exchanged
+        return tuple(not_exchangeable(self._module, self._example, moves)) if moves else ()
 
     def cut(self, kept: Mapping[str, int]) -> None:
         """Leave so many channels of each group, those with the highest scores.

@@ -38,7 +38,13 @@ class ChannelGroup:
 
 
 class GroupSource(Protocol):
-    """Finds groups in a network, or in a part of it, and cuts them."""
+    """Finds groups in a network, or in a part of it, and cuts them.
+
+    Attributes:
+        staying: Roots of groups that were found not to go together as it seemed.
+    """
+
+    staying: tuple[str, ...]
 
     def groups(self) -> list[ChannelGroup]:
         """All whose channels may go, with scores of the weights as they are."""

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Prune"]
 
+_NAMED = 3
+"""Layers that a note names."""
+
 
 class Prune(Recovering):
     """Structured pruning with recovery: the dense network is the pruned one's teacher, where its answers can teach."""
 
     name: ClassVar[str] = "prune"
-    version: ClassVar[int] = 12
+    version: ClassVar[int] = 13
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "preprocess", "task")
@@ -125,6 +128,8 @@ class Prune(Recovering):
             notes.append(
                 "channels inside blocks and attention heads went; what runs from block to block stays as wide as it is"
             )
+        if cutter is not None and cutter.staying:
+            notes.append(_told_of_staying(cutter.staying))
         return Made(facts=facts, notes=(*notes, *recovery.notes))
 
     def _leave_blocks_out(self, network: nn.Module, images: TrainingImages) -> list[BlockChange]:
@@ -177,3 +182,12 @@ class Prune(Recovering):
             return gradually(self.channels, before, number / self.rounds, self.round_to, groups)
         ratio = self.ratio * number / self.rounds
         return kept_channels(groups, ratio=ratio, scope=self.scope, round_to=self.round_to, of=before)
+
+
+def _told_of_staying(layers: Sequence[str]) -> str:
+    """Why they do, with the names of some."""
+    more = f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else ""
+    return (
+        f"channels of {', '.join(layers[:_NAMED])}{more} stay: a shuffle, the heads of an attention, the halves of a "
+        "gate or shared weights couple them in other ways than one by one"
+    )

@@ -24,7 +24,7 @@ class CutNetwork(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "cut"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "calibration", "preprocess", "task")

@@ -165,15 +165,16 @@ class _Attending(nn.Module):
         return self.head((x + self.mlp(x)).mean(1))
 
 
-def test_an_attention_with_its_width_in_its_code_loses_the_widths_inside_its_blocks_alone() -> None:
+def test_an_attention_with_its_width_in_its_code_keeps_it_and_what_lies_around_goes() -> None:
     torch.manual_seed(0)
     network = _Attending().eval()
     cutter = ChannelGroups(network, input_shape=(1, 3, 8, 8), outputs=3)
 
     cutter.cut({group.root: group.channels // 2 for group in cutter.groups()})
 
-    assert cutter.by_parts
-    assert (network.stem.out_channels, network.mlp[0].out_features) == (32, 32)
+    assert (cutter.by_parts, cutter.staying) == (False, ("attention.qkv",))
+    assert (network.stem.out_channels, network.mlp[0].out_features) == (16, 32)
+    assert (network.attention.qkv.in_features, network.attention.qkv.out_features) == (16, 96)
     assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 3)
 
 

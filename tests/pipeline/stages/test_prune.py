@@ -268,6 +268,26 @@ def test_where_only_what_is_inside_blocks_goes_a_note_says_so(session_parts: Par
     assert left.stage2[0].branch2[0].out_channels == 8
 
 
+_SHUFFLED = """
+from torch import nn
+
+
+def shuffled(num_classes):
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.ChannelShuffle(4), nn.Conv2d(16, 16, 3),
+        nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, num_classes),
+    )
+"""
+
+
+def test_a_note_names_layers_whose_channels_are_taken_in_another_order(session_parts: Parts, tmp_path: Path) -> None:
+    (tmp_path / "shuffled.py").write_text(_SHUFFLED, encoding="utf-8")
+    made, left = _made_of(f"{tmp_path / 'shuffled.py'}:shuffled", session_parts, tmp_path)
+
+    assert any(note.startswith("channels of 0 stay: a shuffle") for note in made.notes)
+    assert [left[place].out_channels for place in (0, 2)] == [16, 8]
+
+
 def test_more_blocks_than_the_network_has_is_one_error(dense: Artifact, session_parts: Parts, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not so many residual blocks"):
         _pruned(session_parts, dense, tmp_path, blocks=9)
