@@ -136,9 +136,9 @@ class Plan:
         return "downsample" not in self.skipped and self.recipe.downsample.acts
 
     def question(self, lesson: Distill | Recovering) -> AskTeacher:
-        """What each teacher is asked before a training of its student; little where nothing is compared with it."""
+        """What each teacher is asked before a training of its student; of no image where nothing compares that."""
         if not lesson.compares_answers:
-            return AskTeacher(views=1)
+            return AskTeacher(views=0)
         return AskTeacher(views=lesson.schedule.asked_views, augment=lesson.schedule.augment)
 
     def renormalising(self, teacher: Parts) -> Renormalisation | None:

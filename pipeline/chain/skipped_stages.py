@@ -8,7 +8,7 @@ from pipeline.chain.goal_checks import check_goal, goal_decides_size
 from pipeline.chain.teachers import is_file_of_answers
 from pipeline.errors import UsageError
 from pipeline.recipe.goal import asks_for_fewer_pixels
-from pipeline.tasks.distillation.teaching import OF_ANSWERS, OF_LAYERS, Teaching
+from pipeline.tasks.distillation.teaching import INSIDE, OF_ANSWERS, OF_LAYERS, Teaching
 from pipeline.training.schedule import MOVING_KINDS, PUTTING_TOGETHER_KINDS, Schedule
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def check_asked(recipe: Recipe, preprocess: PreprocessSpec, skipped: Mapping[str
     if not task.answers_teach:
         _check_untaught(recipe, skipped, task)
     _check_teachers(recipe, skipped)
-    _check_views_of_files(recipe, skipped, task)
+    _check_files(recipe, skipped, task)
     _check_patience(recipe, skipped)
     _check_weighting(recipe, skipped, task)
 
@@ -157,18 +157,31 @@ def _check_teachers(recipe: Recipe, skipped: Mapping[str, str]) -> None:
             )
 
 
-def _check_views_of_files(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
-    """See that files of answers, which speak of each image as it is, hold for the views that are learned on."""
+def _check_files(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None:
+    """See that files of answers are learned from, and hold for the views that they are learned on.
+
+    They speak of each image as it is.
+    """
     files = [text for text in recipe.distill.teachers or () if is_file_of_answers(text)]
     if not files or "distill" in skipped:
         return
     astray = PUTTING_TOGETHER_KINDS | MOVING_KINDS if task.placed else PUTTING_TOGETHER_KINDS
-    learning = ["distill"]
+    learning: list[tuple[str, Teaching, Schedule]] = [("distill", recipe.distill, recipe.distill.schedule)]
     if task.answers_teach:
         recovering = (("downsample", recipe.downsample), ("prune", recipe.prune))
-        learning += [name for name, stage in recovering if stage.teachers == "all" and name not in skipped]
-    for name in learning:
-        kinds = [kind for kind in getattr(recipe, name).schedule.augment if kind in astray]
+        learning += [
+            (name, one, one.schedule) for name, one in recovering if one.teachers == "all" and name not in skipped
+        ]
+    for name, teaching, schedule in learning:
+        if not teaching.compares_answers:
+            raise UsageError(
+                "nothing would be learned from a file of answers: no loss compares answers",
+                where=f"{name}.losses",
+                got=f"{', '.join(teaching.losses)}, beside {files[0]}",
+                expected=f"{' or '.join(sorted(task.compares - INSIDE))} among them",
+                fix="add one, or leave the file out",
+            )
+        kinds = [kind for kind in schedule.augment if kind in astray]
         if kinds:
             raise UsageError(
                 "a file of answers speaks of each image as it is, and they would be learned on other ones",

@@ -69,9 +69,9 @@ def _schedule_of(task: Task, names: Sequence[str]) -> dict[str, Json]:
 
 
 def _teaching(recipe: Recipe, task: Task) -> Mapping[str, Json]:
-    """How students are best taught by these teachers: of some only answers are known."""
+    """How students are best taught by these teachers: where of some only answers are known, by the answers of all."""
     texts = recipe.distill.teachers or task.teachers
-    return task.teaching_by_answers if texts and all(map(is_file_of_answers, texts)) else task.teaching
+    return task.teaching_by_answers if any(map(is_file_of_answers, texts)) else task.teaching
 
 
 def _filled(section: _Section, defaults: Mapping[str, Json]) -> _Section:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from pipeline.artifact import ArtifactKind
 from pipeline.stage import Made
@@ -18,18 +18,18 @@ __all__ = ["AskTeacher", "TakeAnswers"]
 
 
 class AskTeacher(BaseModel):
-    """A teacher's answers to every view of every training image."""
+    """A teacher's answers to every view of every training image; of none where nothing is compared with them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "answers"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.ANSWERS
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "preprocess", "task")
     pins: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "lightning-fabric", "pillow")
 
-    views: PositiveInt
+    views: NonNegativeInt
     augment: tuple[Augmentation, ...] = ()
 
     def run(self, inputs: Inputs, work: Workspace) -> Made:
@@ -41,7 +41,7 @@ class AskTeacher(BaseModel):
         import torch
 
         from pipeline.models.files import load_network
-        from pipeline.training.cached_answers import ask
+        from pipeline.training.cached_answers import TeacherAnswers, ask
         from pipeline.training.images import TrainingImages
         from pipeline.training.student_loss import LOOKED_AT
 
@@ -51,15 +51,18 @@ class AskTeacher(BaseModel):
         looked_at = images.first(LOOKED_AT)
         with torch.no_grad():
             told = subject.task.told_with(subject.task.outputs_of(network.eval(), looked_at))
-        answers = ask(
-            network,
-            subject.task.reader(network, looked_at),
-            images,
-            views=self.views,
-            augment=self.augment,
-            progress=work.progress,
-            kept=work.kept,
-        )
+        if self.views:
+            answers = ask(
+                network,
+                subject.task.reader(network, looked_at),
+                images,
+                views=self.views,
+                augment=self.augment,
+                progress=work.progress,
+                kept=work.kept,
+            )
+        else:
+            answers = TeacherAnswers({})
         answers.save(work.folder)
         return Made(
             facts={

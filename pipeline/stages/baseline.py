@@ -25,7 +25,7 @@ class Baseline(FirstLesson):
     """
 
     name: ClassVar[str] = "baseline"
-    version: ClassVar[int] = 11
+    version: ClassVar[int] = 12
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "validation", "preprocess", "task")

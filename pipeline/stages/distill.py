@@ -36,7 +36,7 @@ class Distill(Teaching, FirstLesson):
     """Distillation from one teacher or an ensemble into the network itself, starting where the baseline started."""
 
     name: ClassVar[str] = "distill"
-    version: ClassVar[int] = 14
+    version: ClassVar[int] = 15
     takes: ClassVar[tuple[ArtifactKind, ...]] = ()
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "weights", "train", "validation", "preprocess", "task")

@@ -35,7 +35,7 @@ class Downsample(Recovering):
     """
 
     name: ClassVar[str] = "downsample"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.NETWORK
     reads: ClassVar[tuple[str, ...]] = ("model", "train", "validation", "calibration", "preprocess", "task")

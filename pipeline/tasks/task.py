@@ -42,7 +42,7 @@ class Task(NetworkContract, TrainingContract, OutputContract, Protocol):
         teachers: Networks to learn from where none are named; none: then nobody is learned from.
         teaching: How they are best learned from, where not as the defaults of
             :class:`~pipeline.tasks.distillation.teaching.Teaching` say.
-        teaching_by_answers: The same where of all teachers only answers are known.
+        teaching_by_answers: The same where of some teachers only answers are known.
         compares: Names of the losses that can draw its networks to their teachers.
         answers_teach: Whether a network that lost something recovers by what it answered before; else by its own loss.
     """

@@ -30,6 +30,8 @@ _SCALES = (0.5, 1.5)
 _DEGREES = 10.0
 _SHEAR_DEGREES = 2.0
 """Those of YOLOX: Ge et al., "YOLOX: Exceeding YOLO Series in 2021", 2021 (arXiv:2107.08430); factors as YOLOv5's."""
+_TRIVIALLY_MOVED = 32 / 224
+"""Of the side, at most."""
 _ERASED = 0.25
 """Of the images."""
 _ERASED_AREA, _ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
@@ -173,7 +175,7 @@ def _by_library(pixels: Tensor, indices: Tensor, view: int, kinds: Sequence[Augm
     made: dict[str, Callable[[], Any]] = {
         "colour": lambda: v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4),
         "randaugment": v2.RandAugment,
-        "trivialaugment": v2.TrivialAugmentWide,
+        "trivialaugment": _trivial_augment,
     }
     transform = v2.Compose([made[kind]() for kind in kinds])
     seeds = hashed(indices, view, "library")
@@ -183,3 +185,19 @@ def _by_library(pixels: Tensor, indices: Tensor, view: int, kinds: Sequence[Augm
             torch.manual_seed(seed >> 1)
             rows.append(transform(row))
     return torch.stack(rows)
+
+
+def _trivial_augment() -> Any:  # noqa: ANN401 - torchvision's transforms have no types
+    """torchvision's, but that it moves by a share of the side, so that a view is the same at every size of the input.
+
+    Its 32 pixels are a seventh of the images that it was made for, and all of a small one.
+    """
+    from torchvision.transforms import v2
+
+    class OfShares(v2.TrivialAugmentWide):  # type: ignore[misc]  # as above
+        _AUGMENTATION_SPACE = v2.TrivialAugmentWide._AUGMENTATION_SPACE | {  # noqa: SLF001 - its table has no other name
+            "TranslateX": (lambda bins, _height, width: torch.linspace(0.0, _TRIVIALLY_MOVED * width, bins), True),
+            "TranslateY": (lambda bins, height, _width: torch.linspace(0.0, _TRIVIALLY_MOVED * height, bins), True),
+        }
+
+    return OfShares()

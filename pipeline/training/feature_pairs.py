@@ -42,7 +42,10 @@ class LayerPair:
 
 
 def pairs_by_resolution(student: nn.Module, teacher: nn.Module, images: Tensor) -> list[LayerPair]:
-    """For every resolution that both have, the last layer of each that gives it.
+    """For every resolution that both have, the last module of each that gives it, of the outermost that do.
+
+    So a stage is compared with a stage, and no layer within the first block of the next one, which may still be of
+    that resolution. A module that is called several times is known by its last call.
 
     Args:
         student: Network; is left in evaluation mode.
@@ -131,14 +134,20 @@ def _described(output: object) -> str:
 
 
 def _last_of_each_resolution(network: nn.Module, images: Tensor) -> dict[tuple[int, int], tuple[str, int]]:
-    """Resolution, largest first, to the name and channels of the last layer that gives it; 1x1 has no resolution."""
-    found: dict[tuple[int, int], tuple[str, int]] = {}
+    """Resolution, largest first, to the name and channels of the module that gives it; 1x1 has no resolution."""
+    shapes: dict[str, tuple[int, ...]] = {}
 
     def note(name: str, output: object) -> None:
+        shapes.pop(name, None)  # what is watched later is the last call, in its place among the others
         if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1:
-            found[output.shape[-2], output.shape[-1]] = (name, output.shape[1])
+            shapes[name] = tuple(output.shape)
 
     _watched(network, images, note)
+    found: dict[tuple[int, int], tuple[str, int]] = {}
+    for name, (_, channels, *size) in shapes.items():
+        resolution = (size[0], size[1])
+        if resolution not in found or name.count(".") <= found[resolution][0].count("."):
+            found[resolution] = (name, channels)
     return dict(sorted(found.items(), reverse=True))
 
 

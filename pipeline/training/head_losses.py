@@ -81,7 +81,8 @@ class HeadLosses(nn.Module):
                 fix="compare 'iou' in place of it",
             )
         self._seen: _Said = {}
-        self._hook = ours.head.register_forward_hook(self._see)
+        # no bound method: a copy of the student would take a copy of this object with it, and of the teachers
+        self._hook = ours.head.register_forward_hook(lambda _module, _inputs, output: self._see(output))
 
     def forward(self, batch: Batch) -> Tensor:
         """A scalar, after the student has run on the batch."""
@@ -98,7 +99,7 @@ class HeadLosses(nn.Module):
         self._hook.remove()
         self._teachers.release()
 
-    def _see(self, _module: nn.Module, _inputs: object, output: _Said) -> None:
+    def _see(self, output: _Said) -> None:
         self._seen = output
 
     def _apart(self, form: OneStageForm, ours: _Said, theirs: _Said) -> Tensor:

@@ -97,7 +97,8 @@ class PyramidLosses(nn.Module):
             ours = pyramid_of(student.eval(), images)
         self.pairs = [pairs_of_levels(ours, theirs) for theirs in teachers.of(images)]
         self._seen: Mapping[str, Tensor] = {}
-        self._hook = backbone_of(student).register_forward_hook(self._see)
+        # no bound method: a copy of the student would take a copy of this object with it, and of the teachers
+        self._hook = backbone_of(student).register_forward_hook(lambda _module, _inputs, output: self._see(output))
         with torch.random.fork_rng(devices=[]):  # the same call trains to the same bits, whatever was drawn before
             torch.manual_seed(0)
             self.projections = nn.ModuleList(
@@ -122,5 +123,5 @@ class PyramidLosses(nn.Module):
         self._hook.remove()
         self._teachers.release()
 
-    def _see(self, _module: nn.Module, _inputs: object, output: Any) -> None:  # noqa: ANN401 - levels, or one alone
+    def _see(self, output: Any) -> None:  # noqa: ANN401 - levels, or one alone
         self._seen = by_level(output)

@@ -18,8 +18,10 @@ from pipeline import catalog
 from pipeline.chain.goal_checks import goal_decides_size
 from pipeline.chain.plan import Plan, make_plan
 from pipeline.chain.skipped_stages import check_asked
+from pipeline.chain.task_defaults import for_task
 from pipeline.errors import DataError, EdgewrightError, UnknownNameError, UsageError, WeightsError
 from pipeline.gpu import this_gpu
+from pipeline.models.resolve import resolve_model
 from pipeline.preprocess import PreprocessSpec
 from pipeline.progress import SilentProgress
 from pipeline.recipe import Recipe
@@ -700,6 +702,28 @@ def test_two_images_are_mixed_where_networks_teach_and_where_the_network_recover
     assert taught.recipe.distill.schedule.augment == ("mixup",)
     with pytest.raises(WeightsError, match="there is no such file of answers"):  # and nothing before it
         planned(distill={"teachers": ["theirs.safetensors"]}, prune={"schedule": mixing})
+
+
+@pytest.mark.parametrize(("stage", "losses"), [("distill", {"features": 1.0}), ("prune", {"attention": 1.0})])
+def test_a_file_of_answers_that_no_loss_looks_at_is_refused(
+    planned: Planner, stage: str, losses: dict[str, float]
+) -> None:
+    sections: dict[str, dict[str, Any]] = {
+        "distill": {"teachers": ["resnet18", "theirs.safetensors"]},
+        "prune": {"teachers": "all"},
+    }
+    sections[stage]["losses"] = losses
+    with pytest.raises(UsageError, match="nothing would be learned from a file of answers") as raised:
+        planned(**sections)
+    assert raised.value.where == f"{stage}.losses"
+    assert raised.value.got == f"{next(iter(losses))}, beside theirs.safetensors"
+
+
+def test_detectors_beside_a_file_of_answers_teach_by_their_answers_too() -> None:
+    files = {"teachers": ["ssdlite320_mobilenet_v3_large", "theirs.safetensors"]}
+    for teachers, losses in ((files, {"boxes": 1.0}), ({"teachers": files["teachers"][:1]}, {"pkd": 6.0})):
+        recipe = Recipe.model_validate({"model": "ssdlite320_mobilenet_v3_large", "distill": teachers})
+        assert for_task(recipe, Detection(), resolve_model(recipe.model)).distill.losses == losses
 
 
 def test_views_that_move_objects_are_refused_beside_a_file_that_says_where_they_are() -> None:

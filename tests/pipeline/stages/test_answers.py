@@ -65,3 +65,20 @@ def test_stored_answers_that_hold_infinities_are_asked_for_anew(
         before.setattr(kept_logits, "_half", torch.Tensor.half)
         assert not finite()
     assert finite()
+
+
+def test_where_nothing_is_compared_with_answers_no_image_is_asked_about(
+    inputs: Any,  # noqa: ANN401 - the conftest's function
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, subject = Store(tmp_path / "store"), inputs().subject
+    with store.workspace() as folder:
+        save_network(build_network(subject.model, classes=3), subject.model, folder, classes=3)
+        artifact = store.commit(ArtifactKind.NETWORK, folder, {})
+    asked: list[object] = []
+    monkeypatch.setattr("pipeline.training.cached_answers.ask", lambda *given, **_: asked.append(given))
+    made = execute(AskTeacher(views=0), inputs(artifact), store, seed=0, progress=SilentProgress())
+    assert not asked
+    assert made.artifact.facts["answers"]  # what kind of output it has, which an ensemble is joined by
+    assert not TeacherAnswers.load(made.artifact.root).kept

@@ -116,6 +116,20 @@ def test_erase_blanks_the_same_part_of_an_image_however_large_it_is() -> None:
     assert float(areas[1][erased].mean()) == pytest.approx(0.175, abs=0.04)
 
 
+def test_trivialaugment_moves_by_a_share_of_the_side_however_large_an_image_is() -> None:
+    """What a teacher said of a view of larger images holds for it."""
+    coarse = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    small, large = (
+        (255 * torch.nn.functional.interpolate(coarse, side, mode="bilinear")).to(torch.uint8) for side in (32, 128)
+    )
+    apart = []
+    for view in range(40):
+        less, more = (augmented(one, torch.tensor([5]), view, ["trivialaugment"]).float() for one in (small, large))
+        apart.append((torch.nn.functional.avg_pool2d(more, 4) - less).abs().mean().item())
+    assert max(apart) < 20
+    assert np.mean(apart) < 6
+
+
 def test_scale_makes_images_smaller_and_larger_and_leaves_them_upright() -> None:
     white = torch.full((64, 1, 24, 24), 255, dtype=torch.uint8)
     widths = []

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.func import functional_call
+from torchvision.models.resnet import Bottleneck, ResNet
 
 from pipeline.errors import UsageError
 from pipeline.training.beside import Beside
@@ -35,6 +36,23 @@ def test_the_last_layers_of_each_common_resolution_are_a_pair(batch: Batch) -> N
         ("1", "1", (4, 8)),
         ("3", "3", (6, 10)),
     ]
+
+
+def test_a_stage_is_compared_with_a_stage_whatever_its_blocks_call_twice(batch: Batch) -> None:
+    """A bottleneck calls its activation before and behind its stride, and begins with layers of the stage before."""
+    student, teacher = (ResNet(Bottleneck, [1, 1, 1, 1], num_classes=3, width_per_group=width) for width in (16, 32))
+    pairs = pairs_by_resolution(student, teacher, torch.zeros(1, 3, 64, 64))
+    assert [(pair.student, pair.channels) for pair in pairs] == [
+        ("relu", (64, 64)),
+        ("layer1", (256, 256)),
+        ("layer2", (512, 512)),
+        ("layer3", (1024, 1024)),
+        ("layer4", (2048, 2048)),
+    ]
+    wide = replace(batch, inputs=torch.randn(2, 3, 64, 64))
+    losses = FeatureLosses(student, [teacher], wide.inputs, {"features": 1.0, "attention": 1.0})
+    student(wide.inputs)
+    assert losses(wide).item() > 0
 
 
 def test_networks_without_a_common_resolution_are_refused(batch: Batch) -> None:

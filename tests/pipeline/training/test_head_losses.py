@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -181,6 +182,19 @@ def test_several_teachers_are_averaged(batch: Batch) -> None:
     together = float(_after_the_student_ran(student, whole, batch).detach())
 
     assert together == pytest.approx(sum(float(one(batch).detach()) for one in alone) / 2)
+
+
+def test_a_copy_of_the_student_takes_no_teachers_with_it(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moving average is one."""
+    student = _detector("retinanet")
+    losses = _losses(student, [_detector("retinanet", seed=1)], batch, scores=1.0)
+
+    def copied(*_: object) -> None:
+        raise AssertionError("teachers are copied")
+
+    monkeypatch.setattr(TeacherPyramids, "__deepcopy__", copied, raising=False)
+    assert deepcopy(student) is not student
+    assert float(_after_the_student_ran(student, losses, batch).detach()) > 0
 
 
 def test_once_released_the_student_is_watched_no_longer(batch: Batch) -> None:

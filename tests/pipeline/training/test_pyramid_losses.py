@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -113,6 +114,21 @@ def test_projections_start_alike_and_leave_the_global_generator_as_it_was(batch:
     second = PyramidLosses(student, TeacherPyramids([teacher]), batch.inputs, 1.0)
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_copy_of_the_student_takes_no_teachers_with_it(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moving average is one."""
+    student = _Detector(4, 6)
+    losses = PyramidLosses(student, TeacherPyramids([_Detector(4, 8)]), batch.inputs, 1.0)
+
+    def copied(*_: object) -> None:
+        raise AssertionError("teachers are copied")
+
+    monkeypatch.setattr(TeacherPyramids, "__deepcopy__", copied, raising=False)
+    copy = deepcopy(student)
+    assert copy is not student
+    student(batch.inputs)
+    assert losses(batch).item() > 0
 
 
 def test_once_released_the_student_is_watched_no_longer(batch: Batch) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.tasks.detection.overlap import overlaps
+from pipeline.tasks.reading.detection import detections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,9 @@ def weighted_box_fusion(
     Solovyev, Wang and Gabruseva, "Weighted boxes fusion: Ensembling boxes from different object detection models",
     2021 (arXiv:1910.13302), section 3: the boxes of all members, by falling score, join the fused box of their class
     that they overlap most, or begin one. A fused box is the mean of its boxes weighted by their scores, and its score
-    is their mean score times the share of the members that found it, at most 1.
+    is their mean score times the share of the members that found it, at most 1. Before that, of a member's boxes of one
+    class that overlap by as much the likeliest counts: detectors leave some, and a faint one beside a sure one would
+    halve its score, a sure one have it found by one member more.
 
     Args:
         members: Boxes (k, 4) xyxy, scores (k,) and classes (k,) of each.
@@ -37,7 +40,8 @@ def weighted_box_fusion(
     Returns:
         Boxes float64 (n, 4), scores float64 (n,), classes int64 (n,).
     """
-    boxes, scores, classes = _all_boxes(members, weights)
+    once = [detections(boxes, scores, classes, 0.0, iou, len(boxes)) for boxes, scores, classes in members]
+    boxes, scores, classes = _all_boxes(once, weights)
     fused, together = np.zeros((len(boxes), 4)), np.zeros(len(boxes))
     found, labels = np.zeros(len(boxes), dtype=np.int64), np.zeros(len(boxes), dtype=np.int64)
     count = 0
@@ -56,14 +60,13 @@ def weighted_box_fusion(
 
 
 def _all_boxes(members: Sequence[Outputs], weights: Sequence[float] | None) -> Outputs:
-    """The boxes, scores and classes of all members, by falling score; scores of 0 are of no box."""
+    """The boxes, scores and classes of all members, by falling score."""
     given = np.ones(len(members)) if weights is None else np.asarray(weights, dtype=np.float64)
     given = given * len(members) / given.sum()
     boxes = np.concatenate([one.reshape(-1, 4) for one, _, _ in members]).astype(np.float64)
     scores = np.concatenate([np.asarray(one, np.float64) * by for (_, one, _), by in zip(members, given, strict=True)])
     classes = np.concatenate([one for _, _, one in members]).astype(np.int64)
     order = np.argsort(-scores, kind="stable")
-    order = order[scores[order] > 0]
     return boxes[order], scores[order], classes[order]
 
 

@@ -21,9 +21,20 @@ def _iou(a: np.ndarray, b: np.ndarray) -> float:
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
+def _each_once(member: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """Without boxes that overlap a likelier one of their class by more than the paper fuses from."""
+    stays: list[int] = []
+    for place in np.argsort(-member[1], kind="stable"):
+        alike = [other for other in stays if member[2][other] == member[2][place]]
+        if all(_iou(member[0][place], member[0][other]) <= 0.55 for other in alike):
+            stays.append(place)
+    return tuple(one[stays] for one in member)
+
+
 def _by_the_paper(members: list[tuple[np.ndarray, ...]], weights: list[float]) -> list[tuple[float, int, np.ndarray]]:
     """Section 3.1, step by step: lists L of clusters and F of fused boxes, the whole cluster averaged each time."""
     weights = [one / (sum(weights) / len(weights)) for one in weights]
+    members = [_each_once(one) for one in members]
     listed = [
         (score * weight, int(label), box)
         for (boxes, scores, classes), weight in zip(members, weights, strict=True)
@@ -84,6 +95,16 @@ def test_what_all_find_stays_and_what_one_of_three_finds_has_a_third_of_its_scor
     np.testing.assert_allclose(boxes, [[10, 10, 30, 40], [60, 60, 90, 90]])
     np.testing.assert_allclose(scores, [0.9, 0.2])
     assert classes.tolist() == [1, 2]
+
+
+def test_a_member_that_says_an_object_twice_found_it_once() -> None:
+    """A detector's own suppression leaves boxes that overlap by more than those of several members are fused from."""
+    twice = _member([(100, 100, 200, 200), (100, 100, 200, 160)], [0.9, 0.06], [1, 1])
+    nothing = _member([], [], [])
+    boxes, scores, _ = weighted_box_fusion([twice])
+    np.testing.assert_allclose(boxes, [[100, 100, 200, 200]])
+    np.testing.assert_allclose(scores, [0.9])
+    np.testing.assert_allclose(weighted_box_fusion([twice, nothing])[1], [0.45])
 
 
 def test_a_box_is_nearer_to_the_surer_member() -> None:
