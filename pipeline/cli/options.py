@@ -53,7 +53,8 @@ def recipe_from(
         str | None,
         typer.Option(
             "--data",
-            help="'digits' (embedded), a folder with train/<class>/* and val/<class>/*, or a torchvision set.",
+            help="'digits' or, with boxes, 'digits-detection' (embedded); a folder with train/<class>/* and "
+            "val/<class>/*, or with COCO's, YOLO's or Pascal VOC's boxes; or a torchvision set.",
         ),
     ] = None,
     weights: Annotated[

@@ -33,6 +33,14 @@ def test_matrix_products_in_forward_count_and_a_batch_counts_fully() -> None:
     assert count_macs(Net(), (2, 3, 5)) == 2 * 3 * 3 * 5
 
 
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_a_recurrence_counts_by_hand(kind: type[nn.LSTM | nn.GRU]) -> None:
+    layer = kind(32, 24, num_layers=2, bidirectional=True, batch_first=True)
+    gates = 4 if kind is nn.LSTM else 3
+    first, second = gates * 24 * (32 + 24), gates * 24 * (2 * 24 + 24)
+    assert count_macs(layer, (3, 16, 32)) == 3 * 16 * 2 * (first + second)
+
+
 def test_a_shared_parameter_counts_once_and_a_buffer_not_at_all() -> None:
     layer = nn.Linear(3, 3)
     assert count_parameters(nn.Sequential(layer, layer, nn.BatchNorm1d(3, affine=False))) == 12
