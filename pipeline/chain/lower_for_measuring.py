@@ -23,7 +23,7 @@ class LowerForMeasuring(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str] = "lower-for-measuring"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.ONNX
     reads: ClassVar[tuple[str, ...]] = ("model", "calibration", "preprocess", "task")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
 
+from pipeline.errors import UsageError
 from pipeline.models.place_detections import place_detections
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 
 __all__ = ["RawDetector", "is_torchvision_detector", "kind_of"]
+
+_Number = TypeVar("_Number", int, float)
 
 _CUSTOMARY = {"score_thresh": 0.05, "nms_thresh": 0.5, "topk_candidates": 1000, "detections_per_img": 100}
 """What holds where the network does not say it: torchvision's names, and its numbers for RetinaNet's candidates."""
@@ -35,6 +39,9 @@ class RawDetector(nn.Module):
             image a target has ``boxes`` (objects, 4) and ``labels`` (objects,), which count from 0 as the columns of
             the scores do. None for a network that is not trained.
 
+    Raises:
+        UsageError: where one of the four attributes is no number, or no candidates or detections are wanted.
+
     Attributes:
         module: The user's; so named because weights of a network alone are taken for one that is ``module`` of another.
     """
@@ -44,10 +51,9 @@ class RawDetector(nn.Module):
         self.module = module
         # In a tuple: one that is a part of the module has its weights there alone.
         self._beside: tuple[Any, Any] = decode, loss
-        said = {name: getattr(module, name, value) for name, value in _CUSTOMARY.items()}
-        self.score_thresh, self.nms_thresh = float(said["score_thresh"]), float(said["nms_thresh"])
-        self.topk_candidates = int(said["topk_candidates"])
-        self.detections_per_img = int(said["detections_per_img"])
+        self.score_thresh, self.nms_thresh = (_said(module, name, float) for name in ("score_thresh", "nms_thresh"))
+        self.topk_candidates = _said(module, "topk_candidates", int, least=1)
+        self.detections_per_img = _said(module, "detections_per_img", int, least=1)
 
     @property
     def learns(self) -> bool:
@@ -75,6 +81,24 @@ class RawDetector(nn.Module):
         boxes, scores = self.decoded(answered)
         size = (batch.shape[2], batch.shape[3])
         return [place_detections(self, *look, size) for look in zip(boxes, scores, strict=True)]
+
+
+def _said(module: nn.Module, name: str, kind: type[_Number], *, least: float = -math.inf) -> _Number:
+    """An attribute of the user's network, or what is customary."""
+    said = getattr(module, name, _CUSTOMARY[name])
+    try:
+        found = kind(said)
+    except (TypeError, ValueError, OverflowError):
+        found = None
+    if found is None or not found >= least:
+        raise UsageError(
+            "this attribute of the network says not how its detections are chosen",
+            where=f"{name} of {type(module).__name__}",
+            got=repr(said),
+            expected=f"a number, at least {least:g}" if least > -math.inf else "a number",
+            fix=f"leave it out for {_CUSTOMARY[name]:g}",
+        )
+    return found
 
 
 def is_torchvision_detector(network: nn.Module) -> bool:

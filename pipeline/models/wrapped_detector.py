@@ -16,7 +16,8 @@ def unwrapped(network: nn.Module) -> nn.Module:
     """The detector in a module whose one child it is and that does nothing else; any other network as it is.
 
     Asked by putting a word in the child's mouth: what it is given has to be what the module was given, and what the
-    module answers has to be that word. What the module does in training is not asked: the detector has losses itself.
+    module answers has to be that word, neither of them changed in place. What the module does in training is not asked:
+    the detector has losses itself.
 
     Args:
         network: New; its modules are in training mode, or otherwise as its factory wants them, and stay so.
@@ -31,7 +32,9 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 def _hands_on(outer: nn.Module, inner: Any) -> bool:  # noqa: ANN401 - its forward is exchanged
     images, given = torch.linspace(0, 1, 3 * 8 * 8).reshape(1, 3, 8, 8), []
-    word = [{"boxes": torch.ones(1, 4), "scores": torch.ones(1), "labels": torch.ones(1, dtype=torch.int64)}]
+    scores = torch.tensor([0.9, 0.4, 0.1, 0.01])  # with some that a module would leave out
+    word = [{"boxes": torch.tensor([[1.0, 2.0, 5.0, 7.0]] * 4), "scores": scores, "labels": torch.arange(1, 5)}]
+    shown, said = images.clone(), [{name: tensor.clone() for name, tensor in word[0].items()}]
 
     def say(asked: Any, targets: Any = None) -> Any:  # noqa: ANN401, ARG001 - torchvision's interface
         given.append(torch.stack(list(asked)))
@@ -46,4 +49,12 @@ def _hands_on(outer: nn.Module, inner: Any) -> bool:  # noqa: ANN401 - its forwa
     finally:
         del inner.forward  # its class's own is there again
         outer.training = training
-    return answered is word and len(given) == 1 and torch.equal(given[0], images)
+    if answered is not word or len(given) != 1 or not torch.equal(given[0], shown):
+        return False
+    return (
+        len(word) == 1
+        and word[0].keys() == said[0].keys()
+        and all(
+            isinstance(word[0][name], torch.Tensor) and torch.equal(word[0][name], said[0][name]) for name in said[0]
+        )
+    )

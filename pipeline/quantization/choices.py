@@ -22,6 +22,9 @@ _PICKS = frozenset({"Gather", "GatherElements", "GatherND"})
 _PLACES = {"RoiAlign": (1, 2), "GridSample": (1,)}
 """Inputs that say where to look in the feature map that is another input: coordinates, not features."""
 
+_OF_A_BOX = (4, 4)
+"""From four numbers that say a box to four others."""
+
 
 def choosing_nodes(graph: Graph) -> frozenset[str]:
     """Names of the nodes that stay float because something is chosen by what they compute, or from what was chosen.
@@ -101,8 +104,13 @@ def _walked(
 
 
 def _is_layer(graph: Graph, node: Any) -> bool:  # noqa: ANN401 - NodeProto
-    """Whether a node has weights and makes features with them; the mean of a softmax's shares is a number."""
+    """Whether a node has weights and makes features with them; the mean of a softmax's shares is a number.
+
+    So is what a product with a matrix of four rows and columns makes: corners of a box's middle and sides.
+    """
     weight = graph.weight_of(node)
+    if weight is not None and node.op_type == "MatMul" and tuple(graph.constants[weight].dims) == _OF_A_BOX:
+        return False
     if weight is None or sum(side > 1 for side in graph.constants[weight].dims) > 1:
         return weight is not None
     source = graph.producer.get(node.input[0])

@@ -5,6 +5,7 @@ Tried with random images before hours are spent, and remembered: a later run of 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from pipeline.pruning.importance.criteria import NEED_GRADIENTS
 from pipeline.subject import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor, nn
 
@@ -158,7 +159,6 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         loaded = load_weights(network, parts.weights, classes=classes)
         untrained = task.why_untrained(network) or (_why_frozen(network) if _trains(plan, parts) else None)
         trains = untrained is None and _trains(plan, parts)
-        shapes = [shape, *_smaller(plan, parts)]
         task.check(network, shape, classes=classes, trained=False)
         # Asked before training mode moves what norms remember.
         fed_otherwise = None if loaded.fresh_head else _fed_otherwise(network, plan, parts)
@@ -167,14 +167,18 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         remarks = task.remarks(answers, parts.dataset.classes, one_number, trained=trains)
         told = (*remarks, *_otherwise_deployed(network, plan, parts, images))
         notes = (*(f"{parts.model.name}: {remark}" for remark in told), *_doubts(task, network, images))
-        for fed in shapes:
-            task.check(network, fed, classes=classes, trained=trains)
+        task.check(network, shape, classes=classes, trained=trains)
+        for fed in _smaller(plan, parts):
+            with _asked_for("downsample.size"):
+                task.check(network, fed, classes=classes, trained=trains)
         reading = task.read_from(network)
         make_plain(network, torch.randn(shape))
         weights_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
         if stem := _stem(plan, parts):
-            stride_further(network, shapes[-1], stem)
-            task.check(network, shapes[-1], classes=classes, trained=trains)
+            fed = [shape, *_smaller(plan, parts)][-1]
+            stride_further(network, fed, stem)
+            with _asked_for("downsample.stem"):
+                task.check(network, fed, classes=classes, trained=trains)
         prune = prune and untrained is None
         unprunable = _why_dense(network, plan, replace(parts, model=model)) if prune else None
     trial = Trial(
@@ -235,6 +239,19 @@ def _otherwise_deployed(network: nn.Module, plan: Plan, parts: Parts, images: Te
 def _is_own_student(plan: Plan, parts: Parts) -> bool:
     """Whether it is what will be deployed, and a network of the user's."""
     return parts == plan.parts and parts.model.origin == "file"
+
+
+@contextmanager
+def _asked_for(key: str) -> Iterator[None]:
+    """Within it what a network does not take is told of the key that asks for it: as it is it takes its input.
+
+    Raises:
+        UsageError: that of within.
+    """
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(error.what, where=key, got=error.got, expected=error.expected, fix="leave it out") from error
 
 
 def _smaller(plan: Plan, parts: Parts) -> list[tuple[int, ...]]:

@@ -35,7 +35,7 @@ class Calibrate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "calibrate"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.NETWORK,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
     reads: ClassVar[tuple[str, ...]] = ("model", "calibration", "preprocess", "task")
@@ -87,7 +87,7 @@ class CalibrateGraph(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "calibrate"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.ONNX,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.CALIBRATION
     reads: ClassVar[tuple[str, ...]] = ("calibration", "preprocess", "task")

@@ -135,7 +135,7 @@ class Downsample(Recovering):
 
         images, same = seen_by(smaller), smaller.subject.preprocess == subject.preprocess
         before = images if same else seen_by(inputs) if self.mixed_sizes else None
-        said = asked_before(dense, lambda: before or seen_by(inputs), self.schedule, inputs, work)
+        said = asked_before(dense, lambda: before or seen_by(inputs), self, inputs, work)
         mixed = MixedSizes(own=images, other=before, share=self.mixed_sizes) if before and not same else None
         recovery = Recovery(self, dense, said, images, smaller, work)
         recovery.train(network, seed=work.seed, how="downsampled", mixed=mixed)
@@ -149,5 +149,6 @@ def _refreshed(network: nn.Module, smaller: Inputs, work: Workspace) -> tuple[li
 
     subject = smaller.subject
     images = TrainingImages(subject.calibration, subject.preprocess, work.progress, subject.task)
-    reestimate_batch_norm(network, images, batch_size=128)
+    if not reestimate_batch_norm(network, images, batch_size=128):
+        return [], ["nothing was tuned: there are no images to train on, and no batch norms to measure anew"]
     return [], [f"batch norms measured anew on {len(images)} calibration images: there are none to train on"]

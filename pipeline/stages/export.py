@@ -39,7 +39,7 @@ class ExportFor(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str] = "export"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[ArtifactKind, ...]] = (ArtifactKind.CALIBRATION,)
     gives: ClassVar[ArtifactKind] = ArtifactKind.ONNX
     reads: ClassVar[tuple[str, ...]] = ()

@@ -102,7 +102,7 @@ class Prune(Recovering):
         dense, network = (load_network(folder, subject.model) for _ in range(2))
         kept_layers(network, self.keep)
         before = network_facts(dense, inputs)
-        said = asked_before(dense, lambda: images, self.schedule, inputs, work)
+        said = asked_before(dense, lambda: images, self, inputs, work)
         recovery = Recovery(self, dense, said, images, inputs, work)
         gone = self._leave_blocks_out(network, images)
         cutter = (  # a network whose channels cannot be followed may lose blocks all the same

@@ -44,23 +44,27 @@ class Recovering(Teaching):
 
 
 def asked_before(
-    dense: nn.Module, seen: Callable[[], TrainingImages], schedule: Schedule, inputs: Inputs, work: Workspace
+    dense: nn.Module, seen: Callable[[], TrainingImages], section: Recovering, inputs: Inputs, work: Workspace
 ) -> TeacherAnswers | None:
-    """What the network said of every view while it had everything; None where that is nothing to learn from.
+    """What the network said of every view while it had everything, of none where no loss compares that.
+
+    None where it is nothing to learn from.
 
     Args:
         dense: As it was.
         seen: Gives the images as it was fed; not called where nothing is asked.
-        schedule: Of the recovery, which says how many views there are.
+        section: Of the recovery, whose schedule says how many views there are.
         inputs: Of the stage.
         work: Where the stage works.
     """
-    from pipeline.training.cached_answers import ask
+    from pipeline.training.cached_answers import TeacherAnswers, ask
     from pipeline.training.student_loss import LOOKED_AT
 
     if not inputs.subject.task.answers_teach:
         return None
-    images = seen()
+    if not section.compares_answers:
+        return TeacherAnswers({})
+    images, schedule = seen(), section.schedule
     return ask(
         dense,
         inputs.subject.task.reader(dense, images.first(LOOKED_AT)),
@@ -105,7 +109,8 @@ class Recovery:
         self._section = section
         others = [TeacherAnswers.load(teacher.answers.root) for teacher in inputs.teachers]
         self._said = None if said is None else [said, *others]
-        schedule = section.schedule if said is None else section.schedule.with_teachers()
+        asked = said is not None and section.compares_answers
+        schedule = section.schedule.with_teachers() if asked else section.schedule
         # What the whole network bears: with half of its channels it may have too few inputs to be told from others.
         self._schedule = schedule.model_copy(update={"learning_rate": peak_rate(dense, schedule)})
         self._dense, self._images, self._inputs, self._work = dense, images, inputs, work

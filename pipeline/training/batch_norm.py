@@ -55,7 +55,7 @@ def current_statistics(network: nn.Module, images: TrainingImages, *, batch_size
 
 def reestimate_batch_norm(
     network: nn.Module, images: TrainingImages, *, batch_size: int, at_most: int | None = None
-) -> None:
+) -> int:
     """Replace the running statistics by those of the finished weights, in place; the network ends in eval mode.
 
     The running averages lag behind weights that change quickly: after a short training, or with the small momentum
@@ -69,13 +69,16 @@ def reestimate_batch_norm(
         batch_size: Images a batch; a last batch of a single image is left out.
         at_most: So many of the images, at least two; None: all.
 
+    Returns:
+        Of how many layers.
+
     Raises:
         DataError: when there are fewer than two images, and batch norms.
     """
     layers = _tracking(network)
     network.eval()
     if not layers:
-        return
+        return 0
     if len(images) < _FEWEST:
         raise DataError(
             "there are too few images to measure the statistics of batch norms",
@@ -96,6 +99,7 @@ def reestimate_batch_norm(
         _running(layer)[0].copy_(mean)
         _running(layer)[1].copy_((square - mean**2).clamp(min=0))
     network.eval()
+    return len(layers)
 
 
 def _tracking(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
@@ -135,9 +139,16 @@ class _Sums:
         mean, _ = _running(layer)
         return cls(torch.zeros_like(mean, dtype=torch.float64), torch.zeros_like(mean, dtype=torch.float64))
 
-    def add(self, layer: nn.Module, images: int) -> None:
-        """What the layer has just seen, which stands in its running statistics."""
+    def add(self, layer: nn.Module, images: int, values: int) -> None:
+        """What the layer has just seen, which stands in its running statistics.
+
+        Args:
+            layer: Keeps the variance of a sample, by one less than there are values.
+            images: It saw.
+            values: Of each channel.
+        """
         mean, variance = (value.double() for value in _running(layer))
+        variance *= (values - 1) / values
         self.first += images * mean
         self.second += images * (mean**2 + variance)
         self.seen += images
@@ -186,8 +197,8 @@ class _Passes:
         """Mean and mean square of every layer's channels over all calls; of one that was never called as it began."""
         return [sums.means() for sums in self._sums.values()]
 
-    def _add(self, layer: nn.Module, *_: object) -> None:
-        self._sums[layer].add(layer, self._images)
+    def _add(self, layer: nn.Module, _inputs: object, normalised: Tensor) -> None:
+        self._sums[layer].add(layer, self._images, normalised.numel() // normalised.shape[1])
         self._seen += 1
         if self._seen == self._wanted:
             raise _EndOfPassError

@@ -91,5 +91,6 @@ def _diverged(what: str, where: str, got: str) -> EdgewrightError:
         f"training diverged: the {what} is no longer finite",
         where=where,
         got=got,
-        fix="lower the learning rate, for example --set distill.schedule.learning_rate=3e-4",
+        fix="lower the learning rate of the schedule that this training follows: that of its stage, for example "
+        "prune.schedule.learning_rate where it recovers; docs/training.md has the defaults",
     )

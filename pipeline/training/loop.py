@@ -132,7 +132,14 @@ def train(  # noqa: PLR0913 - what, on what, how; the rest by keyword
                 ticker.advance(status=f"loss {spoken:.3f}")
                 checkpoints.leave(state)
             refuse_infinite(learned.values(), where=f"{description}, step {state.steps - 1}")
-            _end_epoch(state, judged, order.steps, _score(judged, validation, images, schedule, ranks), ticker)
+            _end_epoch(
+                state,
+                judged,
+                order.steps,
+                _score(judged, validation, images, schedule, ranks),
+                ticker,
+                rate=peak * rate(state.steps - 1),
+            )
             if len(state.epochs) < schedule.epochs:
                 checkpoints.leave(state, now=True)
     _take_over(network, judged, state)
@@ -233,9 +240,10 @@ def _score(
         return ranks.as_the_first_says(validation.score(network))
 
 
-def _end_epoch(state: TrainingState, network: nn.Module, steps: int, score: float | None, ticker: Ticker) -> None:
-    """Note what the epoch came to; remember the network where it is the best so far."""
-    rate = state.optimizer.param_groups[0]["lr"]
+def _end_epoch(
+    state: TrainingState, network: nn.Module, steps: int, score: float | None, ticker: Ticker, *, rate: float
+) -> None:
+    """Note what the epoch came to, and at which rate it ended; remember the network where it is the best so far."""
     mean = state.losses / steps
     state.epochs.append(Epoch(steps=state.steps, loss=mean, learning_rate=rate, validation=score))
     state.losses = 0.0

@@ -136,7 +136,7 @@ class Schedule(BaseModel):
         One cycle rises from a twenty-fifth to 1 over the warm-up and falls to a ten-thousandth of where it began; the
         others rise from there in a straight line.
         """
-        rise = max(1e-9, self.warmup * (steps + 1) - 1)  # nothing rises in a training of three steps
+        rise = max(0.0, self.warmup * (steps + 1) - 1)  # nothing rises in a training of three steps
 
         def fraction(step: int) -> float:
             if step < rise:

@@ -9,7 +9,13 @@ import numpy as np
 if TYPE_CHECKING:
     from pipeline.session import Array
 
-__all__ = ["overlaps"]
+__all__ = ["have_area", "overlaps"]
+
+
+def have_area(boxes: Array) -> Array:
+    """Which boxes (k, 4), xyxy, are not empty: empty ones overlap with nothing, themselves among it."""
+    found: Array = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    return found
 
 
 def overlaps(first: Array, second: Array, *, of_first: bool = False) -> Array:

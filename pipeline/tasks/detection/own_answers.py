@@ -21,7 +21,6 @@ from pipeline.tasks.reading.detection import detections
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from pipeline.session import Outputs
 
 __all__ = ["doubt_of_form", "own_methods"]
 
@@ -95,14 +94,7 @@ def _unlike(network: nn.Module, inputs: Tensor) -> tuple[int, bool]:
         (own,) = found_by(network, image)
         with torch.no_grad():
             shipped = detections(*(output[0].numpy() for output in form(image)), **rule)
-        changed, whole = changed_and_whole(_with_area(shipped), _with_area(own))
+        changed, whole = changed_and_whole(shipped, own)
         unlike += changed > _ROUNDING * whole
         anything |= len(own[1]) > 0
     return unlike, anything
-
-
-def _with_area(found: Outputs) -> Outputs:
-    """Without empty boxes, which overlap with nothing, themselves among it."""
-    boxes, scores, labels = found
-    there = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    return boxes[there], scores[there], labels[there]

@@ -169,6 +169,14 @@ def _decoded(network: RawDetector, answered: Any, images: Tensor, classes: int) 
             "the decoding does not give boxes and scores", where=_DECODE, got=described(found), expected=expected
         )
     boxes, scores = pair
+    if {boxes.dtype, scores.dtype} != {torch.float32}:
+        raise UsageError(
+            "the decoding gives boxes and scores of another type",
+            where=_DECODE,
+            got=f"boxes {_type_of(boxes)}, scores {_type_of(scores)}",
+            expected="float32",
+            fix="make constants float32 where they are made, such as torch.from_numpy(grid).float()",
+        )
     if boxes.ndim != 3 or scores.ndim != 3 or boxes.shape != (len(images), scores.shape[1], 4) or not boxes.numel():
         raise UsageError(
             "the decoding gives boxes and scores of other shapes",
@@ -186,6 +194,10 @@ def _decoded(network: RawDetector, answered: Any, images: Tensor, classes: int) 
             f"categories or in the classes.txt of the data; {LEFT_OUT}",
         )
     return boxes, scores
+
+
+def _type_of(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _check_values(boxes: Tensor, scores: Tensor) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.tasks.detection.overlap import overlaps
+from pipeline.tasks.detection.overlap import have_area, overlaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def same_objects(first: Json, second: Json) -> bool:
         second: Likewise.
     """
     said = (np.array(list(rows), dtype=np.float64).reshape(-1, 6) for rows in (first, second))
-    one, other = (rows[rows[:, 1] >= NEARLY] for rows in said)
+    one, other = (rows[(rows[:, 1] >= NEARLY) & have_area(rows[:, 2:])] for rows in said)
     return _finds(one, other[other[:, 1] >= SURE]) and _finds(other, one[one[:, 1] >= SURE])
 
 

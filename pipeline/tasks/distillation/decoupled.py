@@ -22,11 +22,13 @@ def decoupled(student: Tensor, targets: Tensor, labels: Tensor, *, temperature: 
     Zhao et al., "Decoupled Knowledge Distillation", 2022 (arXiv:2203.08679), equation 7, times ``temperature ** 2``.
 
     Args:
-        student: Logits, (batch, classes); at least three classes, or the second part is 0.
+        student: Logits, (batch, classes). With two classes the second part is 0, with one both are.
         targets: Probabilities at that temperature, (batch, classes).
         labels: Class indices, (batch,).
         temperature: Above 0.
     """
+    if student.shape[1] == 1:
+        return student.sum() * 0.0
     logits = student / temperature
     own = functional.one_hot(labels, student.shape[1]).bool()
     others = logits.masked_select(~own).view(len(own), -1)

@@ -141,6 +141,9 @@ net = Wrapped
         ("self.model(images[:, [2, 1, 0]], targets)", "Wrapped"),
         ("[{**one, 'labels': one['labels'] + 1} for one in self.model(images)]", "Wrapped"),
         ("self.model.backbone(images)", "Wrapped"),
+        ("(said := self.model(images), said[0].update(boxes=said[0]['boxes'][:2]))[0]", "Wrapped"),
+        ("(said := self.model(images), said[0]['boxes'].mul_(2))[0]", "Wrapped"),
+        ("self.model(images.mul_(2), targets)", "Wrapped"),
         ("1 / 0", "Wrapped"),
     ],
 )

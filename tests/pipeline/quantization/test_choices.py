@@ -89,7 +89,7 @@ def test_a_network_that_chooses_nothing_has_none(rich: Any, tiny: Any) -> None: 
         ("Conv", "bins", np.arange(3, dtype=np.float32).reshape(1, 3, 1, 1), True),
         ("Conv", "many", np.ones((3, 3, 1, 1), np.float32), False),
         ("MatMul", "column", np.arange(4, dtype=np.float32).reshape(4, 1), True),
-        ("MatMul", "table", np.ones((4, 4), np.float32), False),
+        ("MatMul", "table", np.ones((4, 6), np.float32), False),
     ],
 )
 @pytest.mark.parametrize("activation", ["Softmax", "Sigmoid"])
@@ -117,6 +117,18 @@ def test_the_mean_of_a_distribution_is_decoding(
     assert ("mean" in place(graph, dialect_named("ort-x86")).units) is not bool(decoding)
     if decoding:
         assert why_float(graph.model, dialect_named("ort-x86"), frozenset())("mean") == "it decodes what is chosen"
+
+
+def test_a_product_that_turns_a_boxs_numbers_into_its_corners_is_decoding(wire: Any) -> None:  # noqa: ANN401
+    corners = np.array([[1, 0, 1, 0], [0, 1, 0, 1], [-0.5, 0, 0.5, 0], [0, -0.5, 0, 0.5]], np.float32)
+    nodes = _detector(second_stage=False)
+    place_of_row = next(place for place, node in enumerate(nodes) if node.name == "code row")
+    nodes[place_of_row].input[0] = "turned"
+    nodes[place_of_row:place_of_row] = [helper.make_node("MatMul", ["codes", "corners"], ["turned"], name="turn")]
+    graph = Graph(wire(nodes, {**_WEIGHTS, "corners": corners}))
+
+    assert choosing_nodes(graph) == _BEHIND_HEADS | {"turn"}
+    assert "turn" not in place(graph, dialect_named("ort-x86")).units
 
 
 def test_picking_by_constants_is_no_choice(wire: Any) -> None:  # noqa: ANN401

@@ -286,3 +286,14 @@ def test_a_network_whose_answer_is_not_found_is_refused_before_any_training(
 ) -> None:
     with pytest.raises(UsageError, match="the network answers no tensor"):
         _trial(_plan(tiny_recipe, file, "broken", store), store)
+
+
+@pytest.mark.parametrize(("key", "value"), [("size", 8), ("stem", "doubled")])
+def test_what_downsampling_asks_of_a_network_of_one_size_is_told_by_its_own_key(
+    tiny_recipe: Recipe, file: Path, store: Store, key: str, value: object
+) -> None:
+    smaller = tiny_recipe.downsample.model_copy(update={key: value})
+    plan = _plan(tiny_recipe, file, "fixed", store, downsample=smaller)
+    with pytest.raises(UsageError, match="does not take an input of") as raised:
+        _trial(plan, store)
+    assert (raised.value.where, raised.value.fix) == (f"downsample.{key}", "leave it out")

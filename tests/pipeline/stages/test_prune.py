@@ -268,6 +268,21 @@ def test_where_only_what_is_inside_blocks_goes_a_note_says_so(session_parts: Par
     assert left.stage2[0].branch2[0].out_channels == 8
 
 
+def test_where_no_loss_compares_answers_the_dense_network_is_asked_nothing(
+    dense: Artifact, session_parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And every epoch has a view of its own."""
+    asked: list[object] = []
+    monkeypatch.setattr("pipeline.training.cached_answers.ask", lambda *given, **_: asked.append(given))
+    views: list[int] = []
+    real = Schedule.view_of
+    monkeypatch.setattr(Schedule, "view_of", lambda self, epoch: views.append(real(self, epoch)) or views[-1])
+    schedule = {"epochs": 6, "batch_size": 32}
+    _pruned(session_parts, dense, tmp_path, losses={"features": 1.0}, schedule=schedule)
+    assert not asked
+    assert views == [0, 1, 2, 3, 4, 5]
+
+
 _SHUFFLED = """
 from torch import nn
 

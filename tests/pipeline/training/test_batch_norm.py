@@ -65,6 +65,14 @@ def test_the_mean_of_equal_batches_is_the_mean_of_the_data(
     np.testing.assert_allclose(layer.running_mean, pixels.mean(axis=(0, 2, 3)), rtol=1e-4)
 
 
+def test_variances_of_few_values_a_batch_add_up_to_that_of_the_data(images: TrainingImages, pixels: np.ndarray) -> None:
+    """Of a map of one pixel a batch has as many values as images."""
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), _first_layer())
+    reestimate_batch_norm(network, images, batch_size=_COUNT // 17)
+    means = pixels.mean(axis=(2, 3))
+    np.testing.assert_allclose(network[1].running_var, means.var(axis=0), rtol=2e-3)
+
+
 def test_for_a_moment_they_are_those_of_some_images_and_then_what_they_were(images: TrainingImages) -> None:
     layer, frozen = _first_layer(), nn.Sequential(nn.Dropout()).eval()
     network = nn.Sequential(layer, frozen).train()

@@ -101,6 +101,12 @@ def test_every_curve_rises_to_the_peak_and_never_above(curve: str, steps: int) -
     assert values[top:] == sorted(values[top:], reverse=True)
 
 
+@pytest.mark.parametrize("curve", ["one-cycle", "cosine", "step", "constant"])
+def test_a_training_of_three_steps_begins_at_its_peak(curve: str) -> None:
+    for steps in (1, 2, 3):
+        assert Schedule.model_validate({"curve": curve, "warmup": 0.25}).rate_at(steps)(0) == 1.0
+
+
 def test_the_cosine_falls_as_its_paper_says() -> None:
     rate = Schedule(curve="cosine", warmup=0.1).rate_at(1000)
     rise = 0.1 * 1001 - 1

@@ -71,4 +71,4 @@ class Proposals(nn.Module):
         boxes, scores = clipped(boxes, self.border), logits.sigmoid()
         valid = is_large(boxes, self._side) & (scores >= self._score)
         staying = stays(boxes, self._iou, valid.to(scores.dtype))
-        return boxes, staying * (scores + 1) - 1
+        return boxes, staying * scores + (staying - 1)  # in this order nothing is rounded

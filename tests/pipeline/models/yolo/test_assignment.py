@@ -111,6 +111,16 @@ def test_the_best_aligned_place_aims_at_the_best_overlap() -> None:
         assert float(found.quality[mine].max()) == pytest.approx(float(overlaps[mine, number].max()))
 
 
+def test_a_small_object_that_nothing_yet_fits_has_a_place_that_aims_at_the_best_overlap() -> None:
+    """A new head says boxes of a hundred pixels; the sixth power of what they share with a small one is tiny."""
+    small = torch.tensor([[10.0, 10, 20, 20]])
+    boxes = _around_places(120)
+    found = task_aligned(boxes, torch.full((len(boxes), 1), 0.01), ANCHORS, small, torch.tensor([0]))
+    overlaps = box_iou(boxes[found.places], small)
+    assert float(found.quality.max()) == pytest.approx(float(overlaps.max()), rel=1e-3)
+    assert float(overlaps.max()) < 0.01
+
+
 def test_a_place_within_two_objects_learns_the_one_it_covers_better() -> None:
     """Few places, so that both objects choose all that are within them."""
     anchors = _anchors(strides=(16,))

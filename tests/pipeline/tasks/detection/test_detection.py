@@ -92,6 +92,13 @@ def test_noise_is_none_of_the_same_and_all_of_nothing() -> None:
     assert 0 < TASK.noise([SHIFTED], [ONE]) < 0.1 < TASK.noise([OTHER], [ONE])
 
 
+def test_an_empty_box_makes_a_model_no_other_one_than_itself() -> None:
+    """Cut at the border, or in a letterbox's fill."""
+    found = _outputs((10, 10, 50, 50, 0.9, 1), (60, 5, 60, 20, 0.6, 1))
+    assert TASK.noise([found], [found]) == 0.0
+    assert TASK.alike(TASK.decide([found]), TASK.decide([found])) == (True,)
+
+
 def test_the_order_of_the_candidates_is_no_noise() -> None:
     boxes, scores, labels = ONE
 

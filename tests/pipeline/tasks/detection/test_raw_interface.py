@@ -339,6 +339,7 @@ def test_a_module_with_tensors_beside_the_factory_is_refused(tmp_path: Path) -> 
         (("said[..., :4], ", "said[:, :9, :4], "), "the decoding gives boxes and scores of other shapes"),
         (("said[..., :4], ", "said[..., :4] / 0, "), "the decoding gives boxes that are no numbers"),
         (("4:].sigmoid()", "4:]"), "the decoding gives scores that are no likelihoods"),
+        (("said[..., :4], ", "said[..., :4].double(), "), "the decoding gives boxes and scores of another type"),
         (("[..., 4:]", "[..., 5:]"), "the network answers for 2 classes, the data has 3"),
         (("(1, 2)\n", "(1, 2)[:, : 9 + (outputs['raw'] > 0.5).any()]\n"), "how many candidates are decoded depends"),
     ],
@@ -348,6 +349,15 @@ def test_what_cannot_be_decoded_is_refused(tmp_path: Path, change: tuple[str, st
     with pytest.raises(UsageError, match=what) as raised:
         check_detector(_built(tmp_path, _CLASS.replace(*change)), SHAPE, classes=CLASSES, trained=False)
     assert raised.value.expected
+
+
+@pytest.mark.parametrize(("name", "value"), [("score_thresh", None), ("topk_candidates", -1), ("nms_thresh", "high")])
+def test_an_attribute_that_says_nothing_is_refused_by_its_name(name: str, value: object) -> None:
+    module = nn.Identity()
+    setattr(module, name, value)
+    with pytest.raises(UsageError, match="says not how its detections are chosen") as raised:
+        RawDetector(module, decode=lambda answered: answered)
+    assert (raised.value.where, raised.value.got) == (f"{name} of Identity", repr(value))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.tasks.classification import Classification
+from pipeline.tasks.distillation.decoupled import decoupled
 from pipeline.tasks.distillation.kept_logits import kept_logits, logits_of
 from pipeline.tasks.distillation.losses import LOSSES
 from pipeline.tasks.distillation.soft_targets import ensemble_logits, standardised
@@ -193,3 +194,11 @@ def test_teachers_are_averaged_alike_by_confidence_or_by_given_weights() -> None
     torch.testing.assert_close(mean[3.0, 1.0], (3 * one + other) / 4)
     shares = [float(one.max()), float(other.max())]
     torch.testing.assert_close(mean["confidence"], (shares[0] * one + shares[1] * other) / sum(shares))
+
+
+def test_of_one_class_nothing_can_be_told_apart() -> None:
+    student = torch.randn(4, 1, requires_grad=True)
+    value = decoupled(student, torch.ones(4, 1), torch.zeros(4, dtype=torch.int64), temperature=4.0)
+    value.backward()
+    assert value.item() == 0.0
+    assert not student.grad.any()
