@@ -189,13 +189,16 @@ class Search:
         """The candidate with the fewest layers in float that holds the limit; None when there is none."""
         forms = self._forms
         fails, enough = 0, None
-        for count in _counts(damages):
-            if forms.left_s() <= 0 or not forms.is_int8(best.with_worst(damages, count)):
+        for wanted in _counts(damages):
+            count = self._most_int8(best, damages, fails, wanted) if forms.left_s() > 0 else fails
+            if count == fails:
                 break
             if forms.holds(best.with_worst(damages, count)):
                 enough = count
                 break
             fails = count
+            if count < wanted:
+                break
         while enough is not None and enough - fails > 1 and forms.left_s() > 0:
             middle = (fails + enough) // 2
             if forms.holds(best.with_worst(damages, middle)):
@@ -203,6 +206,18 @@ class Search:
             else:
                 fails = middle
         return None if enough is None else best.with_worst(damages, enough)
+
+    def _most_int8(self, best: Candidate, damages: Sequence[LayerDamage], least: int, most: int) -> int:
+        """With how many of the worst layers in float it is INT8 still, of ``least``, with which it is, to ``most``."""
+        if self._forms.is_int8(best.with_worst(damages, most)):
+            return most
+        while most - least > 1:
+            middle = (least + most) // 2
+            if self._forms.is_int8(best.with_worst(damages, middle)):
+                least = middle
+            else:
+                most = middle
+        return least
 
 
 def _counts(damages: Sequence[LayerDamage]) -> list[int]:
