@@ -192,6 +192,25 @@ def test_where_no_round_holds_what_was_measured_before_and_does_is_taken(monkeyp
     assert sum(label.startswith("plan ") for label in _tried(plan)) == 5
 
 
+def test_a_time_in_doubt_does_not_hold_where_a_plan_was_timed_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fewest channels come out of a plan again, and once more is enough: nothing is left to take."""
+    times: list[float] = []
+
+    def timed(outline: Outline, kept: Mapping[str, int]) -> dict[str, float]:
+        least = kept == outline.fewest_channels
+        times.append(0.6 if least and 0.3 in times else 0.3 if least else 1.0)
+        monkeypatch.setattr(_Networks, "doubt", "in doubt since this is a test" if times[-1] == 0.3 else "")
+        return {"latency": times[-1]}
+
+    monkeypatch.setattr(_Networks, "costs", staticmethod(timed))
+    monkeypatch.setattr(_Listed, "numbers", (*[32] * 7,))
+    monkeypatch.setattr(module, "ChannelPlanner", _Listed)
+    with pytest.raises(GoalError, match=r"no network was found that has latency 0\.5x") as raised:
+        _searched(monkeypatch, latency="0.5x")
+    assert "0.60x of at most 0.5x with plan 1; what held it was timed beside other" in str(raised.value.got)
+    assert times.count(0.6) == 2
+
+
 def test_what_saves_little_is_weighed_where_nothing_holds_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """No channel can go; half of the blocks alone save a twelfth, and images alone are not enough."""
     outline = replace(_OUTLINE, groups=())
