@@ -31,6 +31,8 @@ __all__ = ["Recovering", "Recovery", "asked_before"]
 
 _JUDGED_ON = 512
 """Images that tell how far a recovery came."""
+_WORSE = 0.01
+"""By so much less than before it a recovery did harm: what learned least is undone, not what five images decide."""
 
 
 class Recovering(Teaching):
@@ -120,7 +122,7 @@ class Recovery:
         self.notes: list[str] = []
 
     def train(self, network: nn.Module, *, seed: int, how: str, mixed: MixedSizes | None = None) -> None:
-        """Train the network in place.
+        """Train the network in place; one that got worse by it is left as it was, and the note says so.
 
         Args:
             network: Fed with the images; ends in evaluation mode.
@@ -134,6 +136,7 @@ class Recovery:
         subject, work = self._inputs.subject, self._work
         name = subject.model.name
         before = self._judge.score(network)
+        cut = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
         with self._loss(network) as loss:
             epochs = train(
                 network,
@@ -148,10 +151,14 @@ class Recovery:
                 mixed=mixed,
             )
         after = self._judge.score(network)
+        worse = ""
+        if after < before - _WORSE:
+            network.load_state_dict(cut)
+            worse = "; it stays as it was before, which was better"
         self.curves.append(curve_to_json(f"{name}, {how}", epochs))
         self.notes.append(
             f"{how}: {100 * before:.1f} % {subject.task.metric} before recovery, {100 * after:.1f} % after it, on "
-            f"{self._judged_on}"
+            f"{self._judged_on}{worse}"
         )
 
     @contextmanager

@@ -24,6 +24,7 @@ from pipeline.stages.prune import Prune
 from pipeline.subject import Subject
 from pipeline.tasks.classification import Classification
 from pipeline.training.images import TrainingImages
+from pipeline.training.loop import train
 from pipeline.training.schedule import Schedule
 from pipeline.training.student_loss import TaughtLoss
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.subject import Parts
+    from pipeline.training.curve import Epoch
 
 _SHORT = Schedule(epochs=1, batch_size=16, learning_rate=3e-3)
 _LONGER = Schedule(epochs=6, batch_size=8, learning_rate=1e-2, augment=())
@@ -281,6 +283,26 @@ def test_where_no_loss_compares_answers_the_dense_network_is_asked_nothing(
     _pruned(session_parts, dense, tmp_path, losses={"features": 1.0}, schedule=schedule)
     assert not asked
     assert views == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_recovery_that_does_harm_is_undone_and_the_note_says_so(
+    dense: Artifact, session_parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[dict[str, torch.Tensor]] = []
+
+    def harmful(network: torch.nn.Module, *given: object, **named: object) -> tuple[Epoch, ...]:
+        left.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        epochs = train(network, *given, **named)  # type: ignore[arg-type] # as they were given
+        torch.nn.init.zeros_(network.head.weight)
+        return epochs
+
+    monkeypatch.setattr("pipeline.training.loop.train", harmful)
+    stage = Prune.model_validate({"channels": {"widen": 31}, "schedule": {"epochs": 1, "batch_size": 32}})
+    made = _run(stage, Inputs(artifacts={dense.kind: dense}, subject=Subject(parts=session_parts)), tmp_path / "out")
+    network = load_network(tmp_path / "out", session_parts.model)
+
+    assert made.notes[1].endswith("; it stays as it was before, which was better")
+    assert all(torch.equal(tensor, left[0][name]) for name, tensor in network.state_dict().items())
 
 
 _SHUFFLED = """
