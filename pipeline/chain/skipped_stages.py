@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pipeline.models import ModelSource, WeightsSource
     from pipeline.preprocess import PreprocessSpec
     from pipeline.recipe import Recipe
+    from pipeline.stages.distill import Distill
+    from pipeline.stages.recovery import Recovering
     from pipeline.tasks import Task
 
 __all__ = ["check_asked", "skipped_stages"]
@@ -166,22 +168,20 @@ def _check_files(recipe: Recipe, skipped: Mapping[str, str], task: Task) -> None
     if not files or "distill" in skipped:
         return
     astray = PUTTING_TOGETHER_KINDS | MOVING_KINDS if task.placed else PUTTING_TOGETHER_KINDS
-    learning: list[tuple[str, Teaching, Schedule]] = [("distill", recipe.distill, recipe.distill.schedule)]
+    learning: list[tuple[str, Distill | Recovering]] = [("distill", recipe.distill)]
     if task.answers_teach:
         recovering = (("downsample", recipe.downsample), ("prune", recipe.prune))
-        learning += [
-            (name, one, one.schedule) for name, one in recovering if one.teachers == "all" and name not in skipped
-        ]
-    for name, teaching, schedule in learning:
-        if not teaching.compares_answers:
+        learning += [(name, one) for name, one in recovering if one.teachers == "all" and name not in skipped]
+    for name, section in learning:
+        if not section.compares_answers:
             raise UsageError(
                 "nothing would be learned from a file of answers: no loss compares answers",
                 where=f"{name}.losses",
-                got=f"{', '.join(teaching.losses)}, beside {files[0]}",
+                got=f"{', '.join(section.losses)}, beside {files[0]}",
                 expected=f"{' or '.join(sorted(task.compares - INSIDE))} among them",
                 fix="add one, or leave the file out",
             )
-        kinds = [kind for kind in schedule.augment if kind in astray]
+        kinds = [kind for kind in section.schedule.augment if kind in astray]
         if kinds:
             raise UsageError(
                 "a file of answers speaks of each image as it is, and they would be learned on other ones",

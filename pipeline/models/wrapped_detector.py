@@ -34,7 +34,7 @@ def _hands_on(outer: nn.Module, inner: Any) -> bool:  # noqa: ANN401 - its forwa
     images, given = torch.linspace(0, 1, 3 * 8 * 8).reshape(1, 3, 8, 8), []
     scores = torch.tensor([0.9, 0.4, 0.1, 0.01])  # with some that a module would leave out
     word = [{"boxes": torch.tensor([[1.0, 2.0, 5.0, 7.0]] * 4), "scores": scores, "labels": torch.arange(1, 5)}]
-    shown, said = images.clone(), [{name: tensor.clone() for name, tensor in word[0].items()}]
+    shown, said = images.clone(), {name: tensor.clone() for name, tensor in word[0].items()}
 
     def say(asked: Any, targets: Any = None) -> Any:  # noqa: ANN401, ARG001 - torchvision's interface
         given.append(torch.stack(list(asked)))
@@ -53,8 +53,6 @@ def _hands_on(outer: nn.Module, inner: Any) -> bool:  # noqa: ANN401 - its forwa
         return False
     return (
         len(word) == 1
-        and word[0].keys() == said[0].keys()
-        and all(
-            isinstance(word[0][name], torch.Tensor) and torch.equal(word[0][name], said[0][name]) for name in said[0]
-        )
+        and word[0].keys() == said.keys()
+        and all(isinstance(word[0][name], torch.Tensor) and torch.equal(word[0][name], said[name]) for name in said)
     )

@@ -139,7 +139,7 @@ class ChannelGroups:
             EdgewrightError: when neither the network's graph nor that of any part can be followed.
         """
         try:
-            with limited_memory(), torch.random.fork_rng(devices=()):  # a look changes nothing of what goes by chance
+            with limited_memory():
                 return self._look()
         except Exception as error:  # the graph trips over what it does not know in as many ways as there are
             raise _unprunable(error) from error
@@ -157,8 +157,7 @@ class ChannelGroups:
         try:
             with limited_memory():
                 if not self._sources:
-                    with torch.random.fork_rng(devices=()):  # or chance would be another after a look
-                        self._look(kept)
+                    self._look(kept)
                 for source in self._sources:
                     source.cut(kept)
             with torch.no_grad():  # shapes written into forward are met here rather than in training
@@ -173,8 +172,9 @@ class ChannelGroups:
         found = self._follow(network) if self._follow is not None else None
         return found or Followed(network, tuple(_last_layers(network, self._example, self._outputs)))
 
+    @torch.random.fork_rng(devices=())
     def _look(self, among: Collection[str] | None = None) -> list[ChannelGroup]:
-        """The groups as they are; the first look decides where they come from.
+        """The groups as they are; the first look decides where they come from, and none what goes by chance.
 
         Args:
             among: Roots of those that are asked about, which were looked at before, perhaps by another; None: all.

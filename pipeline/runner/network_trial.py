@@ -168,14 +168,15 @@ def try_network(plan: Plan, parts: Parts, store: Store, *, prune: bool) -> Trial
         told = (*remarks, *_otherwise_deployed(network, plan, parts, images))
         notes = (*(f"{parts.model.name}: {remark}" for remark in told), *_doubts(task, network, images))
         task.check(network, shape, classes=classes, trained=trains)
-        for fed in _smaller(plan, parts):
+        smaller = _smaller(plan, parts)
+        for fed in smaller:
             with _asked_for("downsample.size"):
                 task.check(network, fed, classes=classes, trained=trains)
         reading = task.read_from(network)
         make_plain(network, torch.randn(shape))
         weights_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
         if stem := _stem(plan, parts):
-            fed = [shape, *_smaller(plan, parts)][-1]
+            fed = [shape, *smaller][-1]
             stride_further(network, fed, stem)
             with _asked_for("downsample.stem"):
                 task.check(network, fed, classes=classes, trained=trains)
