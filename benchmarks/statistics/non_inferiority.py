@@ -152,7 +152,7 @@ def judge_memory(baseline: Sequence[int], candidate: Sequence[int], margins: Mar
 def judge_size(baseline: int, candidate: int, margins: Margins) -> MetricRow:
     """Bytes that are loaded: counted, so there is no doubt."""
     change = candidate / max(baseline, 1) - 1
-    verdict = Verdict.REGRESSED if change > margins.size else Verdict.IMPROVED if change < 0 else Verdict.OK
+    verdict = Verdict.REGRESSED if change > margins.size else Verdict.IMPROVED if change < -margins.size else Verdict.OK
     return MetricRow(
         name="size",
         unit="B",

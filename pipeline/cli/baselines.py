@@ -4,13 +4,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.bundle_options import BUNDLE, DATA, images_of
 from pipeline.cli.failures import guarded
 from pipeline.cli.options import DEVICE, JSON
+
+if TYPE_CHECKING:
+    from pipeline.gate.baselines.history import History
 
 __all__ = ["baseline_app"]
 
@@ -49,10 +52,26 @@ def _accept(
     with reached(device, progress()) as there:
         shelf, images = Shelf(baselines).of(there or HERE), images_of(found, data)
         case, line = accept(shelf, found, images, progress(), reason=reason.strip(), device=there)
-    changes = ", ".join(
-        f"{name} {100 * change:+.1f} %" for name, change in line.changes.items() if name == "latency p50"
+        history = shelf.history(case)
+    assert history is not None  # noqa: S101 - the line was added to it
+    say(f"accepted {case}  {line.bundle[:12]}  {_beside_before(history)}", markup=False)
+
+
+def _beside_before(history: "History") -> str:
+    """What is told of the last line of a history beside the one before it."""
+    *before, line = history.lines
+    if not before:
+        return "the first of its case"
+    if before[-1].bundle == line.bundle:
+        return "the same bundle as before"
+    if line.verdict is None:
+        return "not compared: what was accepted before answers something else"
+    change = line.changes.get("latency p50")
+    return (
+        "latency p50 could not be compared: the machine was unfit"
+        if change is None
+        else (f"latency p50 {100 * change:+.1f} %")
     )
-    say(f"accepted {case}  {line.bundle[:12]}  {changes or 'the first of its case'}", markup=False)
 
 
 def _list(

@@ -25,8 +25,8 @@ def compare(
     """Time what would be shipped beside the plain runtimes.
 
     ONNX Runtime and OpenVINO with their defaults on the same ONNX files, and PyTorch eager on the network itself, for
-    each precision, judged like a gate. Nothing is published. Ends with 1 where the precision that would be shipped is
-    slower, with 3 where that cannot be told and with 4 where the machine was too noisy.
+    each precision, judged like a gate. Nothing is published. Ends with 1 where what would be shipped is slower, with 3
+    where that cannot be told and with 4 where the machine was too noisy.
 
     \b
     edgewright compare resnet50 --target auto --skip distill,prune
@@ -62,6 +62,9 @@ def compare(
     for reason in dict.fromkeys(reason for one in found for reason in one.unfit):
         say(f"  unfit: {reason}", markup=False)
     told = {one.p50.verdict for one in found if one.shipped}
+    if not told:
+        say("  note: no plain runtime computes in the precision that would be shipped: there is nothing beside it")
+        raise typer.Exit(3)
     for verdict, code in ((Verdict.REGRESSED, 1), (Verdict.UNFIT, 4), (Verdict.INCONCLUSIVE, 3)):
         if verdict in told:
             raise typer.Exit(code)

@@ -14,6 +14,8 @@ from pipeline.cli.gate_options import effort_help, gate_options
 from pipeline.cli.options import DEVICE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from exporters.bundle import Bundle
     from pipeline.devices.device import Device
     from pipeline.gate.two_bundles import GateOptions
@@ -105,6 +107,7 @@ def _gate_pair(
     dataset = images_of(first, data)
     found = run(first, second, dataset, options, progress())
     _tell([found], report_of_comparison(second, found, dataset, options.place), out, device)
+    _annotate({"": [found]})
     return found.exit_code
 
 
@@ -118,7 +121,7 @@ def _gate_accepted(
 ) -> list[int]:
     """Every candidate against its case's accepted baseline; a case without a candidate fails."""
     from exporters.bundle import read_bundle
-    from pipeline.cli.console import progress, say
+    from pipeline.cli.console import progress
     from pipeline.errors import BaselineError, UsageError
     from pipeline.gate.against_baselines import judge
     from pipeline.gate.baselines.shelf import Shelf, case_of
@@ -145,19 +148,20 @@ def _gate_accepted(
             )
     accepted = {case: shelf.accepted(case) for case in bundles}  # before the work: one without a baseline ends it
     check_there(device, *bundles.values(), *accepted.values())
-    codes = []
-    if not alone:
-        for case, _ in shelf.cases():
-            if case not in bundles:
-                say(f"REGRESSED {case}: it has a baseline and no candidate", markup=False)
-                codes.append(1)
-    for case, bundle in bundles.items():
-        dataset = images_of(accepted[case], data)
-        judgement = judge(shelf, bundle, dataset, options, progress())
-        found = [one for one in (judgement.comparison, judgement.best) if one is not None]
-        folder = out if alone or out is None else out / case
-        _tell(found, report_of_judgement(bundle, judgement, dataset, options.place), folder, device)
-        codes.append(judgement.deciding.exit_code)
+    absent = [] if alone else [case for case, _ in shelf.cases() if case not in bundles]
+    codes, found = [1] * len(absent), dict[str, list["Comparison"]]()
+    try:
+        for case in absent:
+            _tell_absent(case, out)
+        for case, bundle in bundles.items():
+            dataset = images_of(accepted[case], data)
+            judgement = judge(shelf, bundle, dataset, options, progress())
+            found[case] = [one for one in (judgement.comparison, judgement.best) if one is not None]
+            folder = out if alone or out is None else out / case
+            _tell(found[case], report_of_judgement(bundle, judgement, dataset, options.place), folder, device)
+            codes.append(judgement.deciding.exit_code)
+    finally:  # what was judged before an error counts
+        _annotate(found, absent)
     if not codes:
         raise BaselineError(
             "no baseline and no candidate: there is nothing to compare",
@@ -178,10 +182,9 @@ def _bundles_below(folder: Path) -> list[Path]:
 
 
 def _tell(found: "list[Comparison]", report: "Report", out: Path | None, device: "Device | None" = None) -> None:
-    """The verdict and its table; the reports; and what GitHub Actions shows, where it runs."""
+    """The verdict and its table, the reports, and the summary of GitHub Actions' step."""
     from pipeline.cli.console import out_console, say, table
     from pipeline.report.gate_texts import GATE_COLUMNS, gate_notes, gate_rows
-    from pipeline.report.github import step_summary, workflow_commands
     from pipeline.report.markdown import render_markdown
     from pipeline.report.render import write_reports
 
@@ -198,12 +201,40 @@ def _tell(found: "list[Comparison]", report: "Report", out: Path | None, device:
             say(f"  note: {doubt}", markup=False)
     for path in write_reports(report, out) if out is not None else ():
         say(f"  {path}", markup=False)
+    _summarise(render_markdown(report))
+
+
+def _tell_absent(case: str, out: Path | None) -> None:
+    """That a case has a baseline and no candidate, where the verdicts of the others are."""
+    from pipeline.cli.console import say
+    from pipeline.report.junit import render_absent
+    from pipeline.store import write_atomically
+
+    told = f"REGRESSED {case}: it has a baseline and no candidate"
+    say(told, markup=False)
+    if out is not None:
+        write_atomically(out / case / "junit.xml", render_absent(case))
+        say(f"  {out / case / 'junit.xml'}", markup=False)
+    _summarise(f"{told}\n\n")
+
+
+def _annotate(found: "Mapping[str, Sequence[Comparison]]", absent: "Sequence[str]" = ()) -> None:
+    """What GitHub Actions shows beside the code, where it runs: all cases at once, since a step has ten lines."""
+    from pipeline.cli.console import say
+    from pipeline.report.github import workflow_commands
+
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in workflow_commands(found):
+        for line in workflow_commands(found, absent=absent):
             say(line, markup=False)
+
+
+def _summarise(markdown: str) -> None:
+    """Add to the summary of GitHub Actions' step, where there is one."""
+    from pipeline.report.github import step_summary
+
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(step_summary(render_markdown(report)))
+            file.write(step_summary(markdown))
 
 
 COMMANDS = (gate,)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.fleet.cell_run import CellEnd
     from pipeline.fleet.cells import Cell
+    from pipeline.report.record import Report
 
 __all__ = ["earlier", "ended", "waiting"]
 
@@ -73,6 +74,12 @@ def _report(cell: Cell) -> str:
     return str(cell.folder / "report.html")
 
 
+def _status(report: Report) -> str:
+    """What counts against a cell: a gate says of a missed goal alone that it was missed before, too."""
+    verdict = report.verdict
+    return "missed" if verdict.missed and verdict.status != "regressed" else verdict.status
+
+
 def _figures(folder: Path) -> CellFigures:
     report = read_report(folder)
     before, shipped = report.stages[0], report.stages[-1]
@@ -81,7 +88,7 @@ def _figures(folder: Path) -> CellFigures:
         data=report.data,
         test_images=manifest["provenance"]["data"]["test"],
         precision=report.verdict.precision,
-        verdict=report.verdict.status,
+        verdict=_status(report),
         sentence=report.verdict.sentence,
         p50_s=shipped.latency_s.p50,
         p90_s=shipped.latency_s.p90,

@@ -16,6 +16,7 @@ from pipeline.gate.baselines.shelf import case_of
 from pipeline.gate.baselines.waivers import apply_waivers, read_waivers
 from pipeline.gate.two_bundles import GateOptions, comparable, decided, gate
 from pipeline.measuring.bundle_measurement import loaded_bytes, measure_bundle
+from pipeline.report.comparison import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,9 +71,8 @@ def judge(shelf: Shelf, candidate: Bundle, dataset: Dataset, options: GateOption
     history = shelf.history(case)
     assert history is not None  # noqa: S101 - something is accepted
     waivers = [waiver for root in (shelf.root, shelf.above) if root for waiver in read_waivers(root)]
-    best = shelf.best(case)  # whatever is wrong with them is told before the work
-    if best is not None and not comparable(best, candidate):
-        best = None
+    # whatever is wrong with them is told before the work
+    best = shelf.best(case, among=lambda accepted: comparable(accepted, candidate))
     comparison = _waived(gate(accepted, candidate, dataset, options, progress), waivers, case)
     comparison = decided(
         comparison.model_copy(update={"against": "accepted", "missing": _missing(history, comparison.metrics)}),
@@ -153,11 +153,17 @@ def accept(  # noqa: PLR0913 - what, where it stands, why, when, measured where
             accuracy=measured.accuracy.value,
             test_images=measured.test_images,
         ),
-        changes={row.name: row.change for row in comparison.metrics if row.change is not None} if comparison else {},
+        changes=_changes(comparison) if comparison else {},
         verdict=str(comparison.verdict) if comparison else None,
     )
     shelf.accept(bundle, line, beside=(history.current.bundle if history else None,))
     return case, line
+
+
+def _changes(found: Comparison) -> dict[str, float]:
+    """Metric to its change; without those that the machine was too noisy for: they are added up for months."""
+    rows = (row for row in found.metrics if row.verdict is not Verdict.UNFIT)
+    return {row.name: row.change for row in rows if row.change is not None}
 
 
 def _commit(folder: Path) -> str | None:

@@ -83,9 +83,14 @@ def _told(row: MetricRow) -> str:
         return f"parity: {100 * (1 - row.change):.2f} % same answers (limit {100 * (1 - row.limit):g} %)"
     if row.name == "accuracy":
         moved = f"{points(row.change)} {'lost' if row.change > 0 else 'gained'}" if row.change else "same"
-        most = "" if row.high is None or row.verdict is Verdict.REGRESSED else f"at most {100 * row.high:.2f} lost, "
+        most = "" if row.high is None or row.verdict is Verdict.REGRESSED else f"{_most_lost(row.high)}, "
         return f"accuracy {moved} ({most}limit {100 * row.limit:g})"
     worse = row.verdict is Verdict.REGRESSED
     bound = row.low if worse else row.high
     shown = "" if bound is None else f"{'at least' if worse else 'at most'} {100 * bound:+.1f} %, "
     return f"{row.name} {100 * row.change:+.1f} % ({shown}limit {100 * row.limit:+g} %)"
+
+
+def _most_lost(high: float) -> str:
+    """The upper end of what is lost; below 0 that much is gained at least."""
+    return f"at least {-100 * high:.2f} gained" if high < 0 else f"at most {100 * high:.2f} lost"

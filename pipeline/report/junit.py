@@ -11,7 +11,7 @@ from pipeline.report.gate_texts import gate_rows
 if TYPE_CHECKING:
     from pipeline.report.record import Report
 
-__all__ = ["render_junit"]
+__all__ = ["render_absent", "render_junit"]
 
 
 def render_junit(report: Report) -> str:
@@ -30,6 +30,19 @@ def render_junit(report: Report) -> str:
         if (missed := _missed(report)) is not None:
             ET.SubElement(case, "failure", message=_plain(missed))
             suite.set("failures", "1")
+    return _text(root)
+
+
+def render_absent(case: str) -> str:
+    """Of a case that has a baseline and no candidate: one that fails."""
+    root = ET.Element("testsuites", name="edgewright")
+    suite = ET.SubElement(root, "testsuite", name=_plain(case), tests="1", failures="1")
+    failed = ET.SubElement(suite, "testcase", classname=_plain(case), name="candidate")
+    ET.SubElement(failed, "failure", message="it has a baseline and no candidate", type="missing")
+    return _text(root)
+
+
+def _text(root: ET.Element) -> str:
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 

@@ -129,6 +129,7 @@ class Verdict(_Record):
     Attributes:
         status: ``ok`` when the goals are held and the whole interval does not say slower than the baseline, ``missed``
             when not; where a gate was run, what it says.
+        missed: Whether that was ``missed`` before a gate was run.
         sentence: One line for people, with the figures that matter.
         speedup: Baseline's median time over that of what is shipped, side by side; null where nothing was measured or
             the machine could not tell.
@@ -140,6 +141,7 @@ class Verdict(_Record):
     """
 
     status: Literal["ok", "missed", "improved", "regressed", "inconclusive", "unfit", "unmeasured"]
+    missed: bool = False
     sentence: str
     precision: str
     speedup: float | None = None

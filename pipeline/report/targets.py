@@ -42,12 +42,13 @@ def target_rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
 def render_targets(reports: Sequence[Report]) -> str:
     """One Markdown page: the targets in a table, each one's verdict, and where its own report is."""
     first = reports[0]
+    where = f"on {line(first.machine.device)}" if first.machine.device else "on this machine"
     parts = [
         f"# {line(first.model)} on {line(first.data)}, for {len(reports)} targets",
         table(TARGET_COLUMNS, target_rows(reports)),
         "\n".join(
             f"- [{report.target}]({report.target}/report.html): {line(report.verdict.sentence)}" for report in reports
         ),
-        "Every row was measured on the target's own runtime on this machine; compare rows of this table only.",
+        f"Every row with figures was measured on the target's own runtime {where}; compare rows of this table only.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -25,7 +25,7 @@ from pipeline.runner.preflight import preflight
 from pipeline.session import EngineSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
@@ -47,7 +47,7 @@ class Beside:
         precision: Of both.
         target: Whose engine would be shipped.
         runtime: What it stands beside.
-        shipped: Whether it is the precision that would be shipped.
+        shipped: Whether it is the engine that would be shipped.
         p50: Judged as by the gate: the runtime is the baseline, the shipped engine the candidate.
         unfit: Why the machine could not be judged by.
     """
@@ -68,7 +68,8 @@ def beside_plain_runtimes(
     PyTorch is one of them on this machine alone: devices have none.
 
     Args:
-        chain: The run; nothing is published. Of the targets of ``auto`` only the fastest of each precision is held.
+        chain: The run; nothing is published. Of the targets of ``auto`` only the fastest of each precision is held,
+            and what would be shipped.
         effort: How much evidence.
         protocol: How each process measures; default: the gate's.
 
@@ -86,16 +87,25 @@ def beside_plain_runtimes(
     every = replace(chain, plan=replace(chain.plan, fastest_only=False))
     runs = [one for one in finished(every) if not chain.plan.cannot_run(one.target)]
     runtimes = plain.plain_runtimes(chain.plan.place.cannot_run)
-    machine = chain.plan.machine
+    machine, shipping = chain.plan.machine, _shipping(chain, runs)
     for precision in PRECISIONS:
         held = precision in {"float", "int8"} or any(plain.computes_in(name, machine) == precision for name in runtimes)
         able = [one for one in runs if precision in one.target.precisions] if held else []
         built = [_built(one, precision) for one in able]
         if built and chain.plan.fastest_only:
             number, _ = fastest(chain, [Contender(target=one.run.target, engine=one.engine) for one in built])
-            built = [built[number]]
+            built = [one for one in built if one is built[number] or _is_shipped(one, shipping)]
         for one in built:
-            yield from _beside(one, effort, protocol or PairProtocol())
+            yield from _beside(one, effort, protocol or PairProtocol(), shipped=_is_shipped(one, shipping))
+
+
+def _shipping(chain: Chain, runs: Sequence[Finished]) -> Sequence[Finished]:
+    """Those of the runs that would be published: of the targets of ``auto`` the one that ``deploy`` takes."""
+    if not chain.plan.fastest_only:
+        return runs
+    contenders = [Contender(target=one.target, engine=one.artifacts[ArtifactKind.ENGINE]) for one in runs]
+    number, _ = fastest(chain, contenders)
+    return [runs[number]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +116,11 @@ class _Built:
     precision: Precision
     engine: Artifact
     source: str
+
+
+def _is_shipped(one: _Built, shipping: Sequence[Finished]) -> bool:
+    published = any(one.run is run for run in shipping)
+    return published and one.precision == one.run.artifacts[ArtifactKind.ENGINE].facts["precision"]
 
 
 def _built(run: Finished, precision: Precision) -> _Built:
@@ -124,7 +139,7 @@ def cells(one: Beside) -> tuple[str, ...]:
     return one.runtime, one.precision, theirs, one.target, ours, change, interval, verdict
 
 
-def _beside(one: _Built, effort: Effort, protocol: PairProtocol) -> Iterator[Beside]:
+def _beside(one: _Built, effort: Effort, protocol: PairProtocol, *, shipped: bool) -> Iterator[Beside]:
     chain = one.run.chain
     parts = chain.plan.parts
     spec = EngineSpec.from_json(one.engine.facts["engine"]).with_threads(chain.plan.recipe.measure.threads)
@@ -150,7 +165,7 @@ def _beside(one: _Built, effort: Effort, protocol: PairProtocol) -> Iterator[Bes
                 precision=one.precision,
                 target=one.run.target.name,
                 runtime=other.target,
-                shipped=one.precision == one.run.artifacts[ArtifactKind.ENGINE].facts["precision"],
+                shipped=shipped,
                 p50=judged.rows[0],
                 unfit=judged.control.reasons,
             )

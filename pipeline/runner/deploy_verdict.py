@@ -54,6 +54,7 @@ def deploy_verdict(plan: Plan, outcomes: Sequence[Outcome], speedup: Speedup, go
     )
     return Verdict(
         status="ok" if well else "missed",
+        missed=not well,
         sentence=sentence,
         precision=precision,
         speedup=speedup.ratio,

@@ -50,8 +50,9 @@ class HistoryLine(_Record):
         reason: Why it was accepted, in the words of who accepted it.
         commit: Of the repository it was accepted in, if any.
         figures: Solo figures of that day.
-        changes: Metric to its change against what was accepted before, measured side by side; empty for the first.
-        verdict: Of that comparison.
+        changes: Metric to its change against what was accepted before, measured side by side; empty for the first, and
+            without what the machine was too noisy for.
+        verdict: Of that comparison; None where there was none.
     """
 
     time: datetime

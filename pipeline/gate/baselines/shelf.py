@@ -31,7 +31,7 @@ from pipeline.replacing import replace_folder
 from pipeline.store import room_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.workers.workplace import Workplace
     from exporters.bundle import Bundle
@@ -118,11 +118,18 @@ class Shelf:
             )
         return self._bundle(case, history.current.bundle)
 
-    def best(self, case: str, *, now: datetime | None = None) -> Bundle | None:
+    def best(
+        self, case: str, *, among: Callable[[Bundle], bool] | None = None, now: datetime | None = None
+    ) -> Bundle | None:
         """The bundle accepted lately beside which the current one got worst; None when there is no such.
 
         By the changes that were measured side by side when each was accepted, added up: many small losses of time,
         memory, size or accuracy, each within its margin, are seen beside it.
+
+        Args:
+            case: Whose.
+            among: Whether a bundle can be it, as one that answers something else cannot; None: each can.
+            now: Default: the time.
         """
         history = self.history(case)
         if history is None:
@@ -134,9 +141,14 @@ class Shelf:
             for number, line in enumerate(history.lines)
             if line.time >= since and number >= len(history.lines) - _BEST_LINES
         ]
-        worst, number = max(lately, default=(0.0, -1))
-        line = history.lines[number]
-        return self._bundle(case, line.bundle) if worst > 0 and line.bundle != history.current.bundle else None
+        for worst, number in sorted(lately, reverse=True):
+            line = history.lines[number]
+            if worst <= 0 or line.bundle == history.current.bundle:
+                break
+            bundle = self._bundle(case, line.bundle)
+            if among is None or among(bundle):
+                return bundle
+        return None
 
     def _bundle(self, case: str, sha256: str) -> Bundle:
         bundle = read_bundle(self.root / case / "bundles" / sha256[:16])

@@ -147,8 +147,10 @@ class MeasuredNetworks:
         if self._runs:
             engine = self._engine(chain, cut, outline, self.precision)
             self._base = self._base or engine
-            measured = on_few_images(chain).measured(engine, self._target, anew=anew and self._budgets.ask_for_seconds)
-            timed = self._timed(engine)
+            with chain.phases.during("measuring for the goal", whole=True, apart=True):
+                again = anew and self._budgets.ask_for_seconds
+                measured = on_few_images(chain).measured(engine, self._target, anew=again)
+                timed = self._timed(engine)
             figures |= {"p50_s": measured.p50_s, "accuracy": measured.accuracy.value}
             doubts = doubt_of_latency(measured) if self._budgets.ask_for_seconds else []
         found: dict[str, float] = {

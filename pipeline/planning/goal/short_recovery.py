@@ -82,7 +82,8 @@ class ShortRecoveries:
         new = [way for way in ways if way.outline.label not in self._found]
         with self._chain.progress.track("weighing ways to hold the goal", len(new)) as ticker:
             for way in new:
-                accuracy, loss = self._recovered(way)
+                with self._chain.phases.during("recovering ways to the goal", whole=True, apart=True):
+                    accuracy, loss = self._recovered(way)
                 label = way.outline.label
                 figures = {"channels_left": way.channels_left, "accuracy": accuracy, "loss": loss}
                 self._trials.note(label, "comes back to less", figures)

@@ -234,6 +234,13 @@ def test_bytes_are_counted_exactly(candidate: int, verdict: Verdict) -> None:
     assert judge_size(1000, candidate, MARGINS).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("candidate", "verdict"), [(1051, Verdict.REGRESSED), (999, Verdict.OK), (951, Verdict.OK), (949, Verdict.IMPROVED)]
+)
+def test_a_margin_of_the_size_holds_on_both_sides(candidate: int, verdict: Verdict) -> None:
+    assert judge_size(1000, candidate, replace(MARGINS, size=0.05)).verdict is verdict
+
+
 def _drop(baseline: list[float], candidate: list[float]) -> MetricDrop:
     return drop_of_hits(baseline, candidate, alpha=DEFAULT.alpha)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -21,10 +22,12 @@ from exporters.bundle import Bundle, read_bundle
 from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.cli import console, gating
+from pipeline.cli.baselines import _beside_before
 from pipeline.cli.cores import cores_named
 from pipeline.cli.gate_options import margins_of, slowdowns_of
 from pipeline.cli.gating import _gate_accepted, _gate_pair
 from pipeline.errors import BaselineError, IntegrityError, UnknownNameError, UsageError
+from pipeline.gate.baselines.history import Figures, History, HistoryLine
 from pipeline.gate.baselines.shelf import Shelf, case_of
 from pipeline.leftovers import temporary_beside
 from pipeline.progress import SilentProgress
@@ -308,7 +311,8 @@ def test_every_accepted_case_is_gated_and_one_without_a_candidate_fails(
     missing, found = case_of(other), case_of(trained)
     out = capsys.readouterr().out
     assert out.startswith(f"REGRESSED {missing}: it has a baseline and no candidate\n")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [found]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {found, missing}
+    assert [child.tag for child in _cases(tmp_path / "out" / missing / "junit.xml")["candidate"]] == ["failure"]
     assert read_report(tmp_path / "out" / found).gate is not None
 
 
@@ -383,6 +387,28 @@ def test_accepting_says_what_was_accepted(as_typed: _AsTyped, trained: Bundle) -
 
     assert said == f"accepted {case_of(trained)}  {trained.sha256[:12]}  the first of its case\n"
     assert Shelf(as_typed.baselines).accepted(case_of(trained)).sha256 == trained.sha256
+
+
+@pytest.mark.parametrize(
+    ("before", "verdict", "changes", "told"),
+    [
+        (None, None, {}, "the first of its case"),
+        ("a", None, {}, "the same bundle as before"),
+        ("b", None, {}, "not compared: what was accepted before answers something else"),
+        ("b", "ok", {"latency p50": -0.031, "size": 0.5}, "latency p50 -3.1 %"),
+        ("b", "unfit", {"size": 0.5}, "latency p50 could not be compared: the machine was unfit"),
+    ],
+)
+def test_what_is_accepted_is_told_beside_what_was(
+    before: str | None, verdict: str | None, changes: dict[str, float], told: str
+) -> None:
+    figures = Figures(machine_class="m", latency_p50_s=1, size_bytes=1, accuracy=1, test_images="t")
+    line = HistoryLine(
+        time=datetime.now(UTC), bundle="a", reason="why", figures=figures, changes=changes, verdict=verdict
+    )
+    earlier = [] if before is None else [line.model_copy(update={"bundle": before, "verdict": None})]
+
+    assert _beside_before(History((*earlier, line))) == told
 
 
 def test_what_was_accepted_is_listed_with_its_reason(as_typed: _AsTyped, trained: Bundle) -> None:

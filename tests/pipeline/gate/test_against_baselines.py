@@ -27,7 +27,7 @@ from pipeline.ending import ending
 from pipeline.environment import any_machine, this_machine
 from pipeline.errors import BaselineError, IntegrityError, ParityError, RecipeError, ResourceError
 from pipeline.gate import against_baselines
-from pipeline.gate.against_baselines import Judgement, _missing, accept, judge
+from pipeline.gate.against_baselines import Judgement, _changes, _missing, accept, judge
 from pipeline.gate.baselines.history import Figures, HistoryLine, append_line
 from pipeline.gate.baselines.shelf import Shelf, case_of
 from pipeline.gate.two_bundles import GateOptions, decided
@@ -348,6 +348,35 @@ def test_the_fastest_is_found_by_changes_and_not_by_figures_of_other_days(
     shelf.accept(bigger, _line(bigger, 1, -0.1, latency_p50_s=1.0, machine_class="another"))
 
     assert shelf.best(case_of(trained)) is None
+
+
+def test_where_the_best_one_answers_something_else_the_best_of_the_others_counts(
+    shelf: Shelf, trained: Bundle, bigger: Bundle, worse: Bundle
+) -> None:
+    shelf.accept(trained, _line(trained, 4))
+    shelf.accept(bigger, _line(bigger, 3, 0.1))
+    shelf.accept(worse, _line(worse, 2, 0.05))
+
+    assert _best(shelf, trained) == trained.sha256
+    assert _best(shelf, trained, without=trained) == bigger.sha256
+    assert _best(shelf, trained, without=bigger) == trained.sha256
+
+
+def _best(shelf: Shelf, of: Bundle, without: Bundle | None = None) -> str | None:
+    best = shelf.best(case_of(of), among=lambda one: without is None or one.sha256 != without.sha256)
+    return best.sha256 if best else None
+
+
+def test_what_the_machine_was_too_noisy_for_is_not_added_up() -> None:
+    rows = [
+        MetricRow(name=name, unit="s", baseline=1, candidate=1, change=0.1, limit=0.02, method="", verdict=verdict)
+        for name, verdict in (("latency p50", Verdict.UNFIT), ("size", Verdict.REGRESSED))
+    ]
+    found = Comparison(
+        baseline="a", candidate="b", verdict=Verdict.REGRESSED, sentence="", exit_code=1, metrics=tuple(rows)
+    )
+
+    assert _changes(found) == {"size": 0.1}
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,13 @@ def test_false_alarms_and_blindness_end_with_1_and_a_machine_that_is_always_unfi
     assert worst_code(_tests((0.0, none), (0.05, large))) == code
 
 
+def test_a_false_alarm_of_any_metric_is_one() -> None:
+    """The median latency was well, and the memory not: the gate would have failed."""
+    alarmed = _one(OK).model_copy(update={"verdict": REGRESSED})
+
+    assert worst_code([SelfTest(slowdown=0.0, found=(alarmed,)), *_tests((0.05, [REGRESSED]))]) == 1
+
+
 @pytest.mark.parametrize("verdict", [OK, INCONCLUSIVE, REGRESSED])
 def test_slowdowns_about_the_margin_may_come_out_either_way(verdict: Verdict) -> None:
     assert worst_code(_tests((0.0, [OK]), (0.01, [verdict]), (0.03, [verdict]), (0.05, [REGRESSED]))) == 0

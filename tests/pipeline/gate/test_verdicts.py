@@ -222,3 +222,9 @@ def test_a_waived_regression_is_not_what_is_told() -> None:
 
 def test_without_a_control_none_is_told() -> None:
     assert _told(P50, ACCURACY, control_change=None)[0].endswith("(10 processes)")
+
+
+def test_where_all_of_the_interval_is_gained_that_is_what_is_said() -> None:
+    gained = _row("accuracy", Verdict.IMPROVED, change=-0.15, low=-0.18, high=-0.1229, limit=0.01)
+
+    assert "gained (at least 12.29 gained, limit 1)" in _told(P50, gained)[0]

@@ -10,7 +10,7 @@ from pipeline.report.comparison import Comparison, Difference, MetricRow, Proces
 from pipeline.report.gate_charts import forest, process_dots, run_order
 from pipeline.report.gate_texts import gate_notes, gate_rows
 from pipeline.report.github import ANNOTATIONS, SUMMARY_BYTES, step_summary, workflow_commands
-from pipeline.report.junit import render_junit
+from pipeline.report.junit import render_absent, render_junit
 from pipeline.report.record import BundleEntry, MachineEntry, Report
 from pipeline.report.record import Verdict as RunVerdict
 
@@ -133,14 +133,16 @@ def test_hostile_texts_stay_texts() -> None:
 
 
 def test_a_regression_is_an_error_and_doubt_is_a_warning() -> None:
-    lines = workflow_commands([comparison(metric(), metric("memory", Verdict.INCONCLUSIVE), metric("x", Verdict.OK))])
+    lines = workflow_commands(
+        {"": [comparison(metric(), metric("memory", Verdict.INCONCLUSIVE), metric("x", Verdict.OK))]}
+    )
 
     assert [line.partition("::")[2].partition(" ")[0] for line in lines] == ["error", "warning"]
     assert "title=edgewright latency p50::" in lines[0]
 
 
 def test_annotations_cannot_be_forged_by_a_name() -> None:
-    (line,) = workflow_commands([comparison(metric(verdict=Verdict.OK), missing=(HOSTILE,))])
+    (line,) = workflow_commands({"": [comparison(metric(verdict=Verdict.OK), missing=(HOSTILE,))]})
 
     assert "\n" not in line
     assert "%0A::error::%25" in line
@@ -148,16 +150,33 @@ def test_annotations_cannot_be_forged_by_a_name() -> None:
 
 @pytest.mark.parametrize(("count", "shown"), [(10, 10), (11, 10), (40, 10)])
 def test_no_more_annotations_are_made_than_are_shown(count: int, shown: int) -> None:
-    lines = workflow_commands([comparison(*(metric(f"m{number}") for number in range(count)))])
+    lines = workflow_commands({"": [comparison(*(metric(f"m{number}") for number in range(count)))]})
 
     assert len(lines) == shown <= ANNOTATIONS
     assert (count > shown) == ("more, see the report" in lines[-1])
 
 
 def test_the_worst_annotations_are_kept() -> None:
-    lines = workflow_commands([comparison(*(metric(f"m{number}", change=number / 100) for number in range(20)))])
+    lines = workflow_commands({"": [comparison(*(metric(f"m{number}", change=number / 100) for number in range(20)))]})
 
     assert "m19" in lines[0]
+
+
+def test_annotations_of_all_cases_are_counted_together_and_name_theirs() -> None:
+    one = comparison(*(metric(f"m{number}") for number in range(4)))
+
+    lines = workflow_commands({"net:a,1": [one], "net2": [one], "net3": [one]}, absent=["lost"])
+
+    assert len(lines) == ANNOTATIONS
+    assert lines[0] == "::error title=edgewright::lost has a baseline and no candidate"
+    assert lines[1].startswith("::error title=edgewright net%3Aa%2C1 m")
+    assert "and 4 more, see the report" in lines[-1]
+
+
+def test_a_case_without_a_candidate_fails_where_ci_servers_read() -> None:
+    text = render_absent(HOSTILE)
+
+    assert {name: [child.tag for child in case] for name, case in _cases(text).items()} == {"candidate": ["failure"]}
 
 
 def test_a_step_summary_that_is_too_large_is_cut_and_says_so() -> None:

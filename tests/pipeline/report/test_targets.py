@@ -45,5 +45,11 @@ def test_what_was_not_measured_is_a_dash_with_the_reason(two: list[Report]) -> N
     assert reason == "not measured here: no NVIDIA GPU"
 
 
+def test_a_page_about_a_device_says_so(two: list[Report]) -> None:
+    first = two[0].model_copy(update={"machine": two[0].machine.model_copy(update={"device": "pi"})})
+
+    assert "was measured on the target's own runtime on pi;" in render_targets([first, two[1]])
+
+
 def test_the_page_is_written_as_it_was(two: list[Report], golden: Golden) -> None:
     golden("report/targets.md", render_targets(two))
