@@ -76,6 +76,13 @@ def _check_required(recipe: Recipe) -> None:
             got="goal",
             fix="add --goal latency=0.5x or --goal drop=1%, or leave it out",
         )
+    if "int8" in goal.require and recipe.build.precision not in {"auto", "int8"}:
+        raise UsageError(
+            "INT8 is required, and another precision is asked for",
+            where="goal.require",
+            got=f"int8, and build.precision={recipe.build.precision}",
+            fix="leave the one or the other out",
+        )
 
 
 def _check_channels(recipe: Recipe) -> None:
@@ -147,7 +154,7 @@ def check_plannable(
 
     Raises:
         UsageError: when no target runs there; when one does not and the goal is required, which then is missed for
-            certain.
+            certain, or INT8 is, of which then nothing is known.
     """
     measured = [budget.quantity for budget in recipe.goal.budgets() if not budget.is_counted]
     may_go = "prune" not in skipped or goal_decides_size(recipe, skipped)
@@ -158,6 +165,13 @@ def check_plannable(
             where="goal.require",
             got="; ".join(reasons),
             fix="run it where the target runs, or leave --require goal out",
+        )
+    if reasons and "int8" in recipe.goal.require and recipe.build.precision == "auto":
+        raise UsageError(
+            "INT8 is required, and whether it holds its limit cannot be measured here: 16-bit floats would be shipped",
+            where="goal.require",
+            got="; ".join(reasons),
+            fix="run it where the target runs, or ask for it whatever it loses: --set build.precision=int8",
         )
     if measured and may_go and len(reasons) == len(targets):
         raise UsageError(

@@ -1,7 +1,7 @@
 """INT8 formats, range method and bits of the weights, by the error they make on calibration images.
 
 For a device, speed and accuracy are measured there; only this error is computed here, by the arithmetic that Q/DQ
-stands for where the device has other instructions.
+stands for where the device has other instructions, and for a GPU.
 """
 
 from __future__ import annotations
@@ -67,13 +67,15 @@ class Formats:
 
     Args:
         chain: What is run.
+        target: Where it will run.
         forms: Where it is noted; they have the calibration.
     """
 
-    def __init__(self, chain: Chain, forms: MeasuredForms) -> None:
+    def __init__(self, chain: Chain, target: Target, forms: MeasuredForms) -> None:
         self._chain, self._forms = chain, forms
         self._task = chain.plan.parts.task
-        self._exact = _has_other_instructions(chain.plan)
+        # fused kernels of this CPU say nothing of a GPU's: they round biases that it does not
+        self._exact = _has_other_instructions(chain.plan) or not target.on_cpu
         self._images = search_images(chain.plan)
 
     def best(self, candidates: list[Candidate]) -> Candidate:

@@ -96,14 +96,15 @@ class Search:
 
     def _best(self) -> tuple[Candidate, list[LayerDamage]]:
         """The best INT8 form, and what its layers err."""
-        computed = Formats(self._chain, self._forms)
+        computed = Formats(self._chain, self._target, self._forms)
         best = computed.best(self._formats)
         damages = computed.damages(best)
         if self._asked == "auto":
             base = self._without_slow_groups(best)
-            best = self._with_free_layers(base, damages)
+            left = [damage for damage in damages if damage.node not in base.float_nodes]
+            best = self._with_free_layers(base, left)
             if not self._forms.holds(best):
-                best = self._accurate(base, damages) or best
+                best = self._accurate(base, left) or best
         return best, damages
 
     def _decided(self, choice: Choice, best: Candidate, damages: Sequence[LayerDamage]) -> Decision:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.planning.accuracy_limit import AccuracyLimit
     from pipeline.planning.time_ratio import TimeRatio
     from pipeline.quantization.share import Int8Share
+    from pipeline.recipe.goal import GoalSection
 
 __all__ = ["CLEARLY", "Choice", "Half", "choose_precision", "choose_without_int8", "too_little", "too_little_error"]
 
@@ -66,16 +67,15 @@ def choose_precision(  # noqa: PLR0913 - keyword arguments, some of them optiona
             another one is clearly faster.
 
     Raises:
-        AccuracyError: when INT8 is required and loses more than the limit, or is not faster.
+        AccuracyError: when INT8 is required and loses more than the limit, or, where it was not asked for, is not
+            faster.
     """
     goal = limit.goal
     figures = f"INT8 {_change(floats, int8)} and {_UNTIMED if ratio is None else ratio.told('float')}"
-    agreeing = ""
     if goal.min_agreement is not None:
         figures += f", same answers on {100 * limit.agreement(floats, int8):.2f} %"
-        agreeing = f"same answers on at least {100 * goal.min_agreement:g} %, "
     if asked != "auto":
-        return Choice(precision=asked, reason=f"{asked} on request; {figures}")
+        return _on_request(asked, figures, goal, holds=limit.holds(floats, int8))
     assert ratio is not None  # noqa: S101 - what decides is measured
     precision: Precision = "float"
     time, fallen_back_to, planned_in = 1.0, floats, ""
@@ -89,18 +89,33 @@ def choose_precision(  # noqa: PLR0913 - keyword arguments, some of them optiona
             return Choice(precision="int8", reason=figures + _planned(ratio.ratio < time))
         if int8.size_bytes <= goal.most_bytes < fallen_back_to.size_bytes:
             return Choice(precision="int8", reason=f"{figures}; {precision} is larger than goal.size={goal.size}")
-    asked_were = f"at most {points(goal.max_accuracy_drop)} lost, {agreeing}and faster than {precision}"
+    asked_were = f"{_limits(goal)}, and faster than {precision}"
     if settled == precision:
         asked_were += f" by {1 - CLEARLY:.0%}, since the goal was planned in it"
     if "int8" in goal.require:
-        raise AccuracyError(
-            "INT8 does not reach the goal",
-            got=figures,
-            expected=asked_were,
-            fix="raise goal.max_accuracy_drop, keep the worst layers float with export.float_nodes, "
-            "or try export.method",
-        )
+        raise _not_reached(figures, asked_were)
     return Choice(precision=precision, reason=f"{precision} is shipped: {figures}{planned_in}; asked were {asked_were}")
+
+
+def _on_request(asked: Precision, figures: str, goal: GoalSection, *, holds: bool) -> Choice:
+    if "int8" in goal.require and not holds:
+        raise _not_reached(figures, _limits(goal))
+    return Choice(precision=asked, reason=f"{asked} on request; {figures}")
+
+
+def _limits(goal: GoalSection) -> str:
+    """What may be lost: ``at most 1.00 points lost``, and how many answers have to stay."""
+    agreeing = "" if goal.min_agreement is None else f", same answers on at least {100 * goal.min_agreement:g} %"
+    return f"at most {points(goal.max_accuracy_drop)} lost{agreeing}"
+
+
+def _not_reached(figures: str, asked_were: str) -> AccuracyError:
+    return AccuracyError(
+        "INT8 does not reach the goal",
+        got=figures,
+        expected=asked_were,
+        fix="raise goal.max_accuracy_drop, keep the worst layers float with export.float_nodes, or try export.method",
+    )
 
 
 def _planned(is_fastest: bool) -> str:  # noqa: FBT001 - one word

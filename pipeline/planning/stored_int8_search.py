@@ -25,7 +25,7 @@ __all__ = ["SEARCH", "decide", "decision_components"]
 SEARCH = "search"
 """What stands in place of a stage's name in the key."""
 
-_VERSION = 12
+_VERSION = 13
 
 
 def decision_components(

@@ -51,7 +51,8 @@ class TimeRatio:
 
     Attributes:
         ratio: The estimate, which decides.
-        low: Lower end of its interval: that of Wilcoxon's signed-rank statistic, at 87.5 % with three processes.
+        low: Lower end of its interval: that of Wilcoxon's signed-rank statistic, each end at 87.5 % with three
+            processes.
         high: Upper end likewise.
         unfit: What disturbed the machine meanwhile, so that the figures are in doubt; empty where nothing was seen.
     """

@@ -72,12 +72,16 @@ def watching(model: Any, names: Sequence[str]) -> Any:  # noqa: ANN401 - ModelPr
     """A copy of a float or Q/DQ graph whose outputs are those tensors, as the nodes behind them get them."""
     import onnx
 
-    present = {name for node in model.graph.node for name in node.output}
+    behind = {
+        (node.op_type, node.input[0]): node.output[0]
+        for node in model.graph.node
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"}
+    }
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     known = {output.name: output for output in model.graph.output}  # whose types are told
     del copy.graph.output[:]
-    rounded = (f"{name}_dq" if f"{name}_dq" in present else name for name in names)
+    rounded = (behind.get(("DequantizeLinear", behind.get(("QuantizeLinear", name), "")), name) for name in names)
     copy.graph.output.extend(known.get(name) or onnx.ValueInfoProto(name=name) for name in rounded)
     return copy
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pipeline.session import Array
 
-__all__ = ["PASS_THROUGH", "WEIGHTED", "Graph", "Unit"]
+__all__ = ["PASS_THROUGH", "WEIGHTED", "Graph", "Unit", "free_name"]
 
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Operators with a constant weight: what INT8 is for."""
@@ -44,7 +44,7 @@ class Unit:
         return str(self.node.name)
 
 
-def _free(wanted: str, taken: set[str]) -> str:
+def free_name(wanted: str, taken: set[str]) -> str:
     """The wanted name, or the first numbered form of it that is not taken; taken from now on."""
     names = (f"{wanted}_{number}" if number else wanted for number in count())
     name = next(name for name in names if name not in taken)
@@ -73,7 +73,7 @@ class Graph:
         self.producer: dict[str, Any] = {}
         taken: set[str] = set()
         for number, node in enumerate(model.graph.node):
-            node.name = _free(node.name or f"{node.op_type}_{number}", taken)
+            node.name = free_name(node.name or f"{node.op_type}_{number}", taken)
             for name in node.input:
                 self.consumers[name].append(node)
             for name in node.output:
@@ -89,10 +89,14 @@ class Graph:
         return value
 
     def weight_of(self, node: Any) -> str | None:  # noqa: ANN401 - NodeProto
-        """The constant second input of a weighted node, with an axis of output channels; None when it has none."""
+        """The constant second input of a weighted node, with an axis of output channels; None when it has none.
+
+        None of a product with several matrices, one for each group or head: no runtime has an INT8 kernel for these.
+        """
         if node.op_type not in WEIGHTED or len(node.input) < 2 or node.input[1] not in self.constants:
             return None
-        if len(self.constants[node.input[1]].dims) < 2:
+        rank = len(self.constants[node.input[1]].dims)
+        if rank < 2 or (node.op_type == "MatMul" and rank > 2):
             return None  # a product with a vector has no output channels
         return str(node.input[1])
 

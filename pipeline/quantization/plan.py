@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from pipeline.quantization.dialects import Dialect
     from pipeline.quantization.graph import Graph
 
-__all__ = ["Placement", "place", "tensors_to_observe"]
+__all__ = ["ELEMENTWISE", "Placement", "place", "tensors_to_observe"]
 
-_ELEMENTWISE = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid"})
+ELEMENTWISE = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid"})
+"""Operators without weights that some dialects run in INT8 where a value reaches them in it already."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +37,7 @@ def tensors_to_observe(graph: Graph) -> list[str]:
     """Every tensor whose range some dialect may ask for, in the graph's order."""
     names: dict[str, None] = {}
     choosing = choosing_nodes(graph)
-    for unit in graph.units(WEIGHTED | _ELEMENTWISE):
+    for unit in graph.units(WEIGHTED | ELEMENTWISE):
         if unit.name in choosing:
             continue
         for name in (*graph.activations_of(unit.node), unit.output):
@@ -48,10 +49,10 @@ def tensors_to_observe(graph: Graph) -> list[str]:
 def place(graph: Graph, dialect: Dialect, float_nodes: frozenset[str] = frozenset()) -> Placement:
     """Decide for every node.
 
-    Convolutions and matrix products with constant weights run in INT8 unless they are named in ``float_nodes``.
-    Element-wise nodes join where a value reaches them in INT8 already; operators that only move values follow
-    their input, with its range. What chooses stays float, see :mod:`pipeline.quantization.choices`; what a layer hands
-    to it is not rounded once more where the kernel can hand out float.
+    Convolutions and matrix products with constant weights run in INT8. Element-wise nodes join where a value reaches
+    them in INT8 already; operators that only move values follow their input, with its range. None of them does that is
+    named in ``float_nodes``. What chooses stays float, see :mod:`pipeline.quantization.choices`; what a layer hands to
+    it is not rounded once more where the kernel can hand out float.
     """
     choosing = choosing_nodes(graph)
     units = graph.units(WEIGHTED | dialect.elementwise)
@@ -61,7 +62,7 @@ def place(graph: Graph, dialect: Dialect, float_nodes: frozenset[str] = frozense
     for node in graph.model.graph.node:
         unit = candidates.get(node.name)
         if unit is None or unit.name in float_nodes:
-            moves = node.op_type in PASS_THROUGH and node.name not in choosing
+            moves = node.op_type in PASS_THROUGH and node.name not in choosing | float_nodes
             if moves and node.input[0] in tensors and node.output[0] not in graph.outputs:
                 tensors[node.output[0]] = tensors[node.input[0]]
             continue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.lowering.cpu import run_onnx
 from pipeline.quantization.choices import smooth_outputs, watching
 from pipeline.quantization.graph import WEIGHTED, Graph
+from pipeline.quantization.plan import ELEMENTWISE
 from pipeline.tasks.noise import output_noise
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def layer_damages(
 ) -> list[LayerDamage]:
     """Quantise every convolution and matrix product alone and compare the output with the float network's.
 
+    Alone: what would follow it in INT8, such as the additions of all residual blocks behind it, stays float as well.
+    It follows whichever layer is looked at, and would be most of what is seen of each.
+
     Of a network that chooses, such as a detector, what it chooses from is compared rather than what it chose, see
     :func:`pipeline.quantization.choices.smooth_outputs`.
 
@@ -70,13 +74,14 @@ def layer_damages(
     watched = smooth_outputs(graph)
     layers = {unit.name: graph.weight_of(unit.node) or unit.name for unit in graph.units(WEIGHTED)}
     references = {names: outputs_of(watching(model, names), images) for names in {watched(name) for name in layers}}
+    others = frozenset(unit.name for unit in graph.units(WEIGHTED | ELEMENTWISE))
     found: list[LayerDamage] = []
     start = time.monotonic()
     with progress.track("sensitivity of each layer", len(layers)) as ticker:
         for name, weight in layers.items():
             if time.monotonic() - start > budget_s:
                 break
-            alone = quantised(frozenset(layers) - {name})
+            alone = quantised(others - {name})
             outputs = outputs_of(watching(alone, watched(name)), images, exact=True)
             noise = output_noise(outputs, references[watched(name)])
             found.append(LayerDamage(node=name, layer=weight.removesuffix(".weight"), noise=noise))

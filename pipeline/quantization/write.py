@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.lowering.canonical import drop_unused_constants
 from pipeline.quantization.correct import bias_shift
-from pipeline.quantization.graph import WEIGHTED, Graph
+from pipeline.quantization.graph import WEIGHTED, Graph, free_name
 from pipeline.quantization.plan import place
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def QdqFromFloat(  # noqa: N802 - conversions are named <Target>From<Source>
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     writer = _Writer(Graph(copy), ranges, dialect, means or {})
-    writer.write(place(writer.graph, dialect, float_nodes))
+    writer.write(place(writer.graph, dialect, float_nodes), float_nodes)
     onnx.checker.check_model(copy)
     return copy
 
@@ -89,18 +89,25 @@ class _Writer:
         self._before: dict[str, list[Any]] = {}
         self._scales: dict[str, float] = {}
         self._same: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._taken = {*graph.constants, graph.input, *graph.producer}
+        self._nodes = {node.name for node in graph.model.graph.node}
 
-    def write(self, placement: Placement) -> None:
-        """Rewrite the graph."""
+    def write(self, placement: Placement, float_nodes: frozenset[str]) -> None:
+        """Rewrite the graph.
+
+        Args:
+            placement: Where INT8 goes.
+            float_nodes: Nodes that were to stay float.
+        """
         replaced: dict[str, str] = {}
         after: dict[str, list[Any]] = {}
         for name, source in placement.tensors.items():
-            after[name] = self._pair(name, self._ranges[source])
-            replaced[name] = f"{name}_dq"
+            pair = self._pair(name, self._ranges[source])
+            after[name], replaced[name] = pair, pair[-1].output[0]
         for unit in placement.units.values():
             self._weights(unit)
         if self._dialect.guarded:
-            self._guard_float_units(placement, after)
+            self._guard_float_units(placement, after, float_nodes)
         nodes = list(after.pop(self.graph.input, []))
         for node in list(self.graph.model.graph.node):
             nodes += self._before.get(node.name, [])
@@ -113,39 +120,40 @@ class _Writer:
         self.graph.model.graph.node.extend(nodes)
         drop_unused_constants(self.graph.model.graph)
 
-    def _guard_float_units(self, placement: Placement, after: dict[str, list[Any]]) -> None:
+    def _guard_float_units(
+        self, placement: Placement, after: dict[str, list[Any]], float_nodes: frozenset[str]
+    ) -> None:
         """Between an isolated float unit and the QuantizeLinear behind it put an operator that changes nothing.
 
-        Only a path of nothing but Relu and Clip makes the runtime quantise the unit. LeakyRelu with slope 1 is the
-        identity, no optimiser removes it, and behind a bare convolution it is fused and costs nothing.
+        Only a path of nothing but Relu and Clip makes the runtime quantise the unit, an element-wise one too, which has
+        to be guarded where it was named. LeakyRelu with slope 1 is the identity, no optimiser removes it, and behind a
+        bare convolution it is fused and costs nothing.
         """
-        from onnx import helper
-
-        for unit in self.graph.units(WEIGHTED):
+        named = [unit for unit in self.graph.units(self._dialect.elementwise) if unit.name in float_nodes]
+        for unit in (*self.graph.units(WEIGHTED), *named):
             if unit.name in placement.units or unit.output not in placement.tensors:
                 continue
-            if unit.node.input[0] not in placement.tensors:
+            if any(name not in placement.tensors for name in self.graph.activations_of(unit.node)):
                 continue
             last = unit.activations[-1] if unit.activations else unit.node
-            bare = f"{unit.output}_unguarded"
+            bare = free_name(f"{unit.output}_unguarded", self._taken)
             last.output[0] = bare
-            guard = helper.make_node("LeakyRelu", [bare], [unit.output], name=f"{unit.name}_guard", alpha=1.0)
+            guard = self._node("LeakyRelu", [bare], unit.output, f"{unit.name}_guard", alpha=1.0)
             after[bare] = [guard, *after.pop(unit.output)]
 
     def _pair(self, name: str, limits: Range) -> list[Any]:
-        from onnx import helper
 
         scale, zero = self._activation(limits)
         self._scales[name] = scale
         dtype = np.int8 if self._dialect.signed_activations else np.uint8
-        self._constant(f"{name}_scale", np.array(scale, np.float32))
-        self._constant(f"{name}_zero", np.array(zero, dtype))
-        constants = [f"{name}_scale", f"{name}_zero"]
+        constants = [
+            self._constant(f"{name}_scale", np.array(scale, np.float32)),
+            self._constant(f"{name}_zero", np.array(zero, dtype)),
+        ]
+        quantised, back = (free_name(f"{name}_{suffix}", self._taken) for suffix in ("q", "dq"))
         return [
-            helper.make_node("QuantizeLinear", [name, *constants], [f"{name}_q"], name=f"{name}_QuantizeLinear"),
-            helper.make_node(
-                "DequantizeLinear", [f"{name}_q", *constants], [f"{name}_dq"], name=f"{name}_DequantizeLinear"
-            ),
+            self._node("QuantizeLinear", [name, *constants], quantised, f"{name}_QuantizeLinear"),
+            self._node("DequantizeLinear", [quantised, *constants], back, f"{name}_DequantizeLinear"),
         ]
 
     def _activation(self, limits: Range) -> tuple[float, int]:
@@ -157,7 +165,6 @@ class _Writer:
         return float(scale), zero - 128 if self._dialect.signed_activations else zero
 
     def _weights(self, unit: Unit) -> None:
-        from onnx import helper
 
         node = unit.node
         name = self.graph.weight_of(node)
@@ -181,13 +188,12 @@ class _Writer:
             self._shared(f"{base}_scale", scales),
             self._shared(f"{base}_zero", np.zeros(len(scales), np.int8)),
         ]
-        made = [helper.make_node("DequantizeLinear", constants, [f"{base}_dq"], name=base, axis=axis)]
-        node.input[1] = f"{base}_dq"
+        node.input[1] = free_name(f"{base}_dq", self._taken)
+        made = [self._node("DequantizeLinear", constants, node.input[1], base, axis=axis)]
         if quantises_bias and bias is not None:
             made.append(self._bias(node, bias, scales * np.float32(input_scale)))
         elif bias is not None:
-            self._constant(f"{base}_bias", bias.astype(np.float32))
-            node.input[2] = f"{base}_bias"
+            node.input[2] = self._constant(f"{base}_bias", bias.astype(np.float32))
         self._before[node.name] = made
 
     def _corrected(self, node: Any, bias: Array, weight: Array, values: Array, scales: Array) -> Array:  # noqa: ANN401 - NodeProto
@@ -205,28 +211,36 @@ class _Writer:
         return corrected
 
     def _bias(self, node: Any, bias: Array, scales: Array) -> Any:  # noqa: ANN401 - NodeProto
-        from onnx import helper
 
         base = f"{node.name}_bias"
-        self._constant(f"{base}_q", np.rint(bias.astype(np.float64) / scales).astype(np.int32))
-        self._constant(f"{base}_scale", scales.astype(np.float32))
-        self._constant(f"{base}_zero", np.zeros(len(scales), np.int32))
-        node.input[2] = f"{base}_dq"
-        constants = [f"{base}_q", f"{base}_scale", f"{base}_zero"]
-        return helper.make_node("DequantizeLinear", constants, [f"{base}_dq"], name=base, axis=0)
+        constants = [
+            self._constant(f"{base}_q", np.rint(bias.astype(np.float64) / scales).astype(np.int32)),
+            self._constant(f"{base}_scale", scales.astype(np.float32)),
+            self._constant(f"{base}_zero", np.zeros(len(scales), np.int32)),
+        ]
+        node.input[2] = free_name(f"{base}_dq", self._taken)
+        return self._node("DequantizeLinear", constants, node.input[2], base, axis=0)
+
+    def _node(self, kind: str, inputs: list[str], output: str, wanted: str, **attributes: float) -> Any:  # noqa: ANN401 - NodeProto
+        """A new node, of the wanted name unless one of the network has it."""
+        from onnx import helper
+
+        return helper.make_node(kind, inputs, [output], name=free_name(wanted, self._nodes), **attributes)
 
     def _shared(self, name: str, value: Array) -> str:
         """The name of a constant of that value, which is a new one only if there is none yet."""
         key = (value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).digest())
         if key not in self._same:
-            self._same[key] = name
-            self._constant(name, value)
+            self._same[key] = self._constant(name, value)
         return self._same[key]
 
-    def _constant(self, name: str, value: Array) -> None:
+    def _constant(self, wanted: str, value: Array) -> str:
+        """The name of a new constant, which is the wanted one unless a tensor of the network has it."""
         from onnx import numpy_helper
 
+        name = free_name(wanted, self._taken)
         self.graph.model.graph.initializer.append(numpy_helper.from_array(value, name))
+        return name
 
 
 def _channel_axis(node: Any) -> int:  # noqa: ANN401 - NodeProto

@@ -630,6 +630,17 @@ def test_a_goal_that_is_required_has_to_be_there(planned: Planner) -> None:
     assert planned(goal={"require": ["goal"], "max_accuracy_drop": "1%"}).recipe.goal.require == ("goal",)
 
 
+def test_int8_that_is_required_is_not_made_impossible(planned: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="another precision is asked for") as raised:
+        planned(goal={"require": ["int8"]}, build={"precision": "float"})
+    assert (raised.value.where, raised.value.got) == ("goal.require", "int8, and build.precision=float")
+    assert planned(goal={"require": ["int8"]}, build={"precision": "int8"})
+    monkeypatch.setattr(OrtCpuTarget, "cannot_run", lambda _: "a test")
+    with pytest.raises(UsageError, match="whether it holds its limit cannot be measured here"):
+        planned(targets=["ort-cpu"], goal={"require": ["int8"]})
+    assert planned(targets=["ort-cpu"], goal={"require": ["int8"]}, build={"precision": "int8"})
+
+
 def test_a_fraction_of_an_onnx_file_is_refused_and_an_amount_is_not(
     planned: Planner, onnx_file: Callable[..., str]
 ) -> None:

@@ -154,6 +154,19 @@ def test_the_worst_layers_stay_float_where_that_takes_no_time(
     assert searched().candidate.float_nodes == ()
 
 
+def test_layers_that_are_float_for_their_time_are_not_among_the_worst_that_go(
+    searched: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worst = [one.node for one in searched().damages]
+    monkeypatch.setattr(search_module, "groups", lambda *_: {"worst": frozenset(worst[:1])})
+    monkeypatch.setattr(search_module, "_FREE_LAYERS", 1)
+    monkeypatch.setattr(search_module.Search, "_is_faster", lambda *_: True)
+
+    found = searched()
+
+    assert sorted(found.candidate.float_nodes) == sorted(worst[:2])
+
+
 @pytest.mark.parametrize(("size", "stay"), [("2kB", False), ("4kB", True), ("500B", True)])
 def test_no_layers_go_back_to_float_that_make_it_larger_than_was_asked_for(
     searched: Callable[..., Decision], monkeypatch: pytest.MonkeyPatch, size: str, *, stay: bool

@@ -161,6 +161,13 @@ def test_required_int8_that_misses_the_goal_is_an_error_and_not_a_float_bundle(
     assert raised.value.exit_code == 8
 
 
+def test_required_int8_that_was_asked_for_too_has_to_hold_the_limit_and_no_time() -> None:
+    with pytest.raises(AccuracyError) as raised:
+        _chosen("int8", int8=(930, 4), require="int8")
+    assert raised.value.expected == "at most 1 point lost"
+    assert _chosen("int8", int8=(950, 40), require="int8").precision == "int8"
+
+
 def test_required_int8_that_reaches_the_goal_is_shipped() -> None:
     assert _chosen(int8=(945, 4), require="int8").precision == "int8"
 

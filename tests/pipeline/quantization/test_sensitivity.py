@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import helper
 
 from pipeline.progress import SilentProgress
 from pipeline.quantization.dialects import dialect_named
-from pipeline.quantization.graph import WEIGHTED, Graph
+from pipeline.quantization.graph import PASS_THROUGH, WEIGHTED, Graph
 from pipeline.quantization.groups import groups
 from pipeline.quantization.sensitivity import LayerDamage, layer_damages, outputs_of
 from pipeline.quantization.write import QdqFromFloat
@@ -19,6 +20,7 @@ from pipeline.tasks.noise import output_noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 X86 = dialect_named("ort-x86")
 
@@ -50,6 +52,30 @@ def test_a_layer_whose_weights_round_badly_is_found(rich: Any) -> None:  # noqa:
     clipped = type(rich)(rich.model, rich.images, rich.seen, rich.ranges)
     rank = [one.node for one in _damages(with_outlier)].index("side")
     assert rank <= [one.node for one in _damages(clipped)].index("side")
+
+
+def test_what_follows_a_layer_is_not_counted_as_its_own(rich: Any) -> None:  # noqa: ANN401
+    """Of the first layer the sigmoid, product, addition, concatenation and pools behind it would be most of it."""
+    asked: list[frozenset[str]] = []
+
+    def written(nodes: frozenset[str]) -> Any:  # noqa: ANN401 - ModelProto
+        asked.append(nodes)
+        return _writer(rich)(nodes)
+
+    layer_damages(rich.model, written, rich.images[:1], SilentProgress(), budget_s=60)
+
+    for nodes in asked:
+        pairs = [at.input[0] for at in _writer(rich)(nodes).graph.node if at.op_type == "QuantizeLinear"]
+        (alone,) = [unit for unit in Graph(rich.model).units(WEIGHTED) if unit.name not in nodes]
+        assert set(pairs) <= {alone.node.input[0], alone.output, *_only_moved(rich.model, alone.output)}
+
+
+def _only_moved(model: Any, tensor: str) -> list[str]:  # noqa: ANN401 - ModelProto
+    """What pools and the like make of a tensor."""
+    moved = [tensor]
+    for node in model.graph.node:
+        moved += [node.output[0]] * (node.op_type in PASS_THROUGH and node.input[0] in moved)
+    return moved[1:]
 
 
 def test_a_spent_budget_looks_at_no_further_layer(tiny: Any) -> None:  # noqa: ANN401
@@ -105,6 +131,28 @@ def test_only_what_stands_alone_between_int8_layers_is_guarded(rich: Any) -> Non
     assert guarded("side") == []  # what it gives is needed in float
     everything = {unit.name for unit in Graph(rich.model).units(WEIGHTED)}
     assert guarded(*everything) == []
+
+
+@pytest.mark.parametrize("node", ["silu", "residual", "average", "max"])
+def test_a_node_without_weights_that_is_named_stays_float_too(rich: Any, node: str, tmp_path: Path) -> None:  # noqa: ANN401
+    def kernels(*nodes: str) -> list[str]:
+        onnx.save(_writer(rich)(frozenset(nodes)), tmp_path / "qdq.onnx")
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+        onnxruntime.InferenceSession(str(tmp_path / "qdq.onnx"), options, providers=["CPUExecutionProvider"])
+        return [at.op_type for at in onnx.load(tmp_path / "optimised.onnx").graph.node]
+
+    kind = {"silu": "Mul", "residual": "Add", "average": "AveragePool"}.get(node)
+
+    if kind is not None:
+        assert f"QLinear{kind}" in kernels()
+        assert f"QLinear{kind}" not in kernels(node)
+        assert kind in kernels(node)
+    else:
+        rounded = [at.input[0] for at in _writer(rich)(frozenset({node})).graph.node if at.op_type == "QuantizeLinear"]
+        moved = next(at for at in rich.model.graph.node if at.name == node).output[0]
+        assert moved in rounded  # by itself: the layer behind it takes INT8
 
 
 def test_groups_are_found_by_what_they_are(rich: Any) -> None:  # noqa: ANN401

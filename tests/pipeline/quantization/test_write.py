@@ -15,8 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.environment import this_machine
 from pipeline.lowering.cpu import run_onnx
+from pipeline.quantization.choices import watching
 from pipeline.quantization.coverage import int8_coverage
 from pipeline.quantization.dialects import DIALECTS, dialect_named
+from pipeline.quantization.graph import Graph
 from pipeline.quantization.ranges import Range
 from pipeline.quantization.write import QdqFromFloat, quantise_weight
 
@@ -401,6 +403,43 @@ def test_a_matrix_product_with_a_vector_or_a_stack_of_matrices_is_no_obstacle(
     quantised = _in(network, dialect)
     onnx.checker.check_model(quantised, full_check=True)
     assert _noise_decibel(_answers(model, network.images), _answers(quantised, network.images)) > 30
+
+
+def test_a_product_with_a_stack_of_matrices_is_not_counted_as_int8(wire: Any) -> None:  # noqa: ANN401
+    """No kernel of a runtime takes it: it would be converted there and back around a float one."""
+    model = wire(
+        [helper.make_node("MatMul", ["input", "w"], ["output"], name="product")],
+        {"w": np.ones((3, 8, 5), np.float32)},
+    )
+
+    assert Graph(model).units(["MatMul"]) == []
+
+
+@pytest.mark.parametrize("dialect", _DIALECTS)
+def test_names_that_the_network_has_already_are_not_taken(wire: Any, calibrate: Any, dialect: str) -> None:  # noqa: ANN401
+    generator = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["input", "w", "b"], ["r"], name="conv"),
+        helper.make_node("Mul", ["r", "r_scale"], ["r_q"], name="mul"),
+        helper.make_node("Conv", ["r_q", "conv_weight_q", "conv_bias_q"], ["r_dq"], name="conv_weight"),
+        helper.make_node("Neg", ["r_dq"], ["output"], name="neg"),
+    ]
+    constants = {
+        "w": generator.standard_normal((4, 3, 1, 1)),
+        "b": generator.standard_normal(4),
+        "r_scale": np.full((1, 4, 1, 1), 2.0),
+        "conv_weight_q": generator.standard_normal((4, 4, 1, 1)),
+        "conv_bias_q": generator.standard_normal(4),
+    }
+    model = wire(nodes, {name: value.astype(np.float32) for name, value in constants.items()})
+    network = calibrate(model, [generator.standard_normal((1, 3, 8, 8)).astype(np.float32)])
+
+    quantised = _in(network, dialect)
+
+    onnx.checker.check_model(quantised, full_check=True)
+    assert _noise_decibel(_answers(model, network.images), _answers(quantised, network.images)) > 25
+    (rounded,) = watching(quantised, ["r_q"]).graph.output
+    assert next(node for node in quantised.graph.node if rounded.name in node.output).op_type == "DequantizeLinear"
 
 
 def test_a_constant_that_only_a_branch_uses_stays(wire: Any) -> None:  # noqa: ANN401
