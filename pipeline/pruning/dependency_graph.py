@@ -16,6 +16,7 @@ from pipeline.pruning.exchange import Coupled, exchange, not_exchangeable
 from pipeline.pruning.frozen_layers import as_if_trained
 from pipeline.pruning.group_source import ChannelGroup
 from pipeline.pruning.importance.criteria import CRITERIA
+from pipeline.pruning.time_limit import limited_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -64,11 +65,12 @@ class DependencyGraph:
             among: Roots of those that are asked about; None: all.
         """
         with as_if_trained(self._module):
-            pruner = self._pruner({})
-            walk = pruner.DG.get_all_groups(
-                ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types
-            )
-            read = [(found, group) for group in walk if (found := _read(pruner, group, self._names)) is not None]
+            with limited_time():
+                pruner = self._pruner({})
+                walk = pruner.DG.get_all_groups(
+                    ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types
+                )
+                read = [(found, group) for group in walk if (found := _read(pruner, group, self._names)) is not None]
             if among is not None:
                 read = [(found, group) for found, group in read if found.root in among]
             if not self._looked:
@@ -103,7 +105,7 @@ class DependencyGraph:
         Args:
             kept: Root to number, at least one; roots that are not here are another's.
         """
-        with as_if_trained(self._module):
+        with as_if_trained(self._module), limited_time():
             self._pruner(kept).step()
 
     def _pruner(self, kept: Mapping[str, int]) -> Any:  # noqa: ANN401 - torch-pruning has no types

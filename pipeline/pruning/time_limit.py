@@ -1,0 +1,53 @@
+"""A limit on time while a network's graph is followed: for some networks that would take days."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from pipeline.errors import EdgewrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["GRAPH_S", "limited_time"]
+
+GRAPH_S = 120.0
+"""A DenseNet-201's graph takes a tenth of it; that of a network which multiplies its maps with each other, as bilinear
+pooling does, takes eight times as long for twice the channels."""
+
+
+@contextmanager
+def limited_time(seconds: float = GRAPH_S) -> Iterator[None]:
+    """Within it this process may compute for so long; how busy the machine is does not count.
+
+    A process has one such clock, which its main thread alone may set: elsewhere, and on a system that has none, nothing
+    is limited.
+
+    Args:
+        seconds: How long.
+
+    Raises:
+        EdgewrightError: when that was not enough.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def end(_signal: int, _frame: object) -> NoReturn:
+        raise EdgewrightError(
+            "this network's channels cannot be pruned",
+            where="prune",
+            got=f"following which of them depend on each other takes more than {seconds:g} s",
+            fix="run without it: --skip prune",
+        )
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
