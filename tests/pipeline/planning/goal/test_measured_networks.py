@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.workers.workplace import HERE
+from pipeline.chain.phases import Phases
 from pipeline.errors import ParityError, UsageError
 from pipeline.planning.goal import measured_networks as module
 from pipeline.planning.goal.measured_networks import MeasuredNetworks, planned_precision
@@ -106,6 +107,7 @@ def test_what_is_measured_anew_takes_the_place_of_what_was_kept_in_doubt(monkeyp
     chain = _chain("float")
     chain.plan.recipe.prune = None
     chain.lowered = lambda network: network
+    chain.phases = Phases()
     chain.plan.parts = SimpleNamespace(preprocess=SimpleNamespace(size=(8, 8), at=lambda _: None))
     chain.fed = lambda _: chain
     network: Any = SimpleNamespace(facts={"params": 3})

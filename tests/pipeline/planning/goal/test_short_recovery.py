@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from pipeline.chain.phases import Phases
 from pipeline.data.dataset import Dataset, Sample
 from pipeline.planning.goal import short_recovery
 from pipeline.planning.goal.outline import Outline
@@ -54,7 +55,7 @@ def test_another_way_than_the_best_is_told_as_such_and_only_what_was_recovered_i
     recipe = Recipe.model_validate({"model": "resnet18"})
     parts = SimpleNamespace(task=SimpleNamespace(metric="AP"))
     plan = SimpleNamespace(recipe=recipe, size_is_open=True, skipped={}, parts=parts)
-    chain: Any = SimpleNamespace(plan=plan, progress=SilentProgress())
+    chain: Any = SimpleNamespace(plan=plan, progress=SilentProgress(), phases=Phases())
     network: Any = None
     comes_back_to = {32: 0.5, 24: 0.75, 16: 0.25}
     monkeypatch.setattr(ShortRecoveries, "_recovered", lambda _, way: (comes_back_to[way.outline.size[0]], 1.0))
@@ -79,7 +80,7 @@ def test_another_way_than_the_best_is_told_as_such_and_only_what_was_recovered_i
 def test_what_was_not_planned_for_is_not_told_as_what_came_back_to_most(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = SimpleNamespace(task=SimpleNamespace(metric="AP"))
     plan = SimpleNamespace(recipe=Recipe(model="resnet18"), size_is_open=True, skipped={}, parts=parts)
-    chain: Any = SimpleNamespace(plan=plan, progress=SilentProgress())
+    chain: Any = SimpleNamespace(plan=plan, progress=SilentProgress(), phases=Phases())
     monkeypatch.setattr(ShortRecoveries, "_recovered", lambda _, way: (way.outline.size[0] / 100, 1.0))
     network: Any = None
     recoveries = ShortRecoveries(chain, network, {})
