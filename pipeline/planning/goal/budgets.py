@@ -47,6 +47,11 @@ class Budgets:
         """Whether a latency in seconds is asked for, and not one beside the unpruned network's."""
         return any(budget.quantity == "latency" and not budget.relative for budget in self.every)
 
+    @property
+    def need_processes(self) -> bool:
+        """Whether a budget is held by what processes of their own find: a latency in seconds, or memory."""
+        return self.ask_for_seconds or any(budget.quantity == "memory" for budget in self.every)
+
     def missed(self, found: Mapping[str, float]) -> str | None:
         """The quantity furthest above its budget, as far as can be measured; None: all hold."""
         return self.furthest(_at_least(found), 1.0)

@@ -149,7 +149,9 @@ class MeasuredNetworks:
             self._base = self._base or engine
             with chain.phases.during("measuring for the goal", whole=True, apart=True):
                 again = anew and self._budgets.ask_for_seconds
-                measured = on_few_images(chain).measured(engine, self._target, anew=again)
+                few = on_few_images(chain)
+                few = few if self._budgets.need_processes else _in_one_process(few)
+                measured = few.measured(engine, self._target, anew=again)
                 timed = self._timed(engine)
             figures |= {"p50_s": measured.p50_s, "accuracy": measured.accuracy.value}
             doubts = doubt_of_latency(measured) if self._budgets.ask_for_seconds else []
@@ -316,6 +318,13 @@ def on_few_images(chain: Chain) -> Chain:
     parts = chain.plan.parts
     few = replace(parts.dataset, test=judged_samples(parts.dataset.test, _JUDGED_ON))
     return chain.about(replace(parts, dataset=few))
+
+
+def _in_one_process(chain: Chain) -> Chain:
+    """The same chain that times an engine by itself in one process: enough for a point of a picture."""
+    recipe = chain.plan.recipe
+    once = recipe.model_copy(update={"measure": recipe.measure.model_copy(update={"processes": 1})})
+    return replace(chain, plan=replace(chain.plan, recipe=once))
 
 
 def engine_in(

@@ -39,3 +39,18 @@ def test_how_far_above_is_that_of_the_quantity_which_is_missed_and_one_byte_is_t
     budgets = Budgets(GoalSection.model_validate({"latency": "5ms", "size": "2MB"}).budgets())
     assert budgets.outcome({"latency": 5.075e-3, "size": 2.02e6}) == "size 1% above"
     assert budgets.outcome({"latency": 5e-3, "size": 2_000_001}) == "size 0.000050 % above"
+
+
+@pytest.mark.parametrize(
+    ("asked", "needed"),
+    [
+        ({"latency": "5ms"}, True),
+        ({"latency": "0.5x"}, False),
+        ({"latency": "0.5x", "memory": "0.5x"}, True),
+        ({"latency": "0.5x", "size": "2MB"}, False),
+    ],
+)
+def test_seconds_and_memory_need_several_processes_and_fractions_have_their_own(
+    asked: dict[str, str], *, needed: bool
+) -> None:
+    assert Budgets(GoalSection.model_validate(asked).budgets()).need_processes == needed
