@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - run.py has it at run time
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 __all__ = [
     "IMAGE_FORMATS",
@@ -46,8 +46,11 @@ def load_image(path: str) -> Image.Image:
     if not stat.S_ISREG(Path(path).stat().st_mode):
         raise ValueError("not a plain file")  # a pipe would be waited for
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as opened:
+        # of a path Pillow maps a TIFF's pixels into memory, with rows as long as those of the turned image
+        with open(path, "rb") as file, Image.open(file, formats=IMAGE_FORMATS) as opened:
             return upright_rgb(opened)
+    except UnidentifiedImageError as error:
+        raise UnidentifiedImageError(f"cannot identify image file {path!r}") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"more than {LARGEST_PIXELS} pixels: make it smaller") from error
 

@@ -176,7 +176,7 @@ CV2 = """
             return True
 
         def get(self, what):
-            return 40.0 * self.place
+            return 40.0 * max(0, self.place - 1)  # of the frame that was read last
 
         def read(self):
             self.place += 1

@@ -287,6 +287,20 @@ def test_an_image_is_turned_as_its_exif_tag_says(tmp_path: Path, orientation: in
     np.testing.assert_array_equal(_loaded(tmp_path / f"x{suffix}"), AS_SEEN[orientation](stored))
 
 
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("orientation", AS_SEEN)
+def test_a_tiff_without_compression_is_turned_likewise(tmp_path: Path, orientation: int, mode: str) -> None:
+    """Pillow maps such files into memory where it is given a path, with rows as long as those of the turned image."""
+    values = np.arange(28, dtype=np.uint8).reshape(4, 7) * 9
+    stored = Image.fromarray(values if mode != "I;16" else values.astype(np.uint16) << 8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (stored if mode == "I;16" else stored.convert(mode)).save(tmp_path / "x.tif", exif=exif)
+    Image.fromarray(values).convert(mode if mode != "I;16" else "L").save(tmp_path / "plain.tif")
+
+    np.testing.assert_array_equal(_loaded(tmp_path / "x.tif"), AS_SEEN[orientation](_loaded(tmp_path / "plain.tif")))
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 255])
 def test_an_exif_tag_that_means_nothing_turns_nothing(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()

@@ -96,6 +96,7 @@ class Problems:
         notes: What is no fault, but has to be known.
         turned: Images that are turned upright, and whether their boxes are.
         cut: Where boxes stand that were cut.
+        again: Where boxes stand that stand there before.
     """
 
     drop: bool = False
@@ -103,6 +104,7 @@ class Problems:
     notes: list[str] = field(default_factory=list)
     turned: dict[Path, bool] = field(default_factory=dict)
     cut: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
 
     def tell_of_turned(self) -> None:
         """Note which images are turned: annotations and weights may be for the images as they are stored."""
@@ -134,6 +136,9 @@ class Problems:
                 else "a box reaches beyond its image"
             )
             progress.note(f"{many}: cut at the border (first: {self.cut[0]})")
+        if self.again:
+            many = f"{len(self.again)} boxes stand" if len(self.again) > 1 else "a box stands"
+            progress.note(f"{many} there twice, and count once (first: {self.again[0]})")
         if not self.found:
             return
         more = f"; and {len(self.found) - _NAMED} more" if len(self.found) > _NAMED else ""
@@ -287,8 +292,14 @@ def _objects(image: AnnotatedImage, problems: Problems) -> Objects | None:
     if orientation in MOVED:
         problems.turned[image.path] = turned
     side = stored if turned else upright
-    boxes = [_checked(box, side, problems) for box in image.boxes]
-    placed = [_brought_upright(box, stored, orientation) if turned else box for box in boxes if box is not None]
+    boxes: dict[Box, None] = {}
+    for one in image.boxes:
+        box = _checked(one, side, problems)
+        if box in boxes:  # of two on one place no detector finds both
+            problems.again.append(f"{one.where}: box {one.said}")
+        elif box is not None:
+            boxes[box] = None
+    placed = [_brought_upright(box, stored, orientation) if turned else box for box in boxes]
     return Objects(size=upright, boxes=tuple(placed))
 
 

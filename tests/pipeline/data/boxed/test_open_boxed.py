@@ -79,6 +79,20 @@ def test_coco_s_json_is_read(tmp_path: Path, opened: Callable[..., Dataset]) -> 
     assert first.boxes == (Box(1, 10, 5, 30, 35), Box(1, 0, 0, 60, 40))  # cut where it was rounded beyond the border
 
 
+def test_a_box_that_stands_there_twice_counts_once_and_is_told(
+    tmp_path: Path, opened: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, notes = tmp_path / "pets", list[str]()
+    monkeypatch.setattr(SilentProgress, "note", lambda _, text: notes.append(text))
+    _yolo(root, "train", "0 0.5 0.5 0.5 0.25\n" * 3 + "1 0.5 0.5 0.5 0.25\n")
+    _yolo(root, "val", "0 0.5 0.5 0.5 0.25\n")
+    dataset = opened(root)
+
+    (first,) = (s for s in (*dataset.train, *dataset.calibration) if s.name == "images/train/0.png")
+    assert [box.label for box in first.label.boxes] == [0, 1]
+    assert any(note.startswith("2 boxes stand there twice, and count once (first: ") for note in notes)
+
+
 def test_yolo_s_texts_are_read(tmp_path: Path, opened: Callable[..., Dataset]) -> None:
     root = tmp_path / "pets"
     _yolo(root, "train", "")
