@@ -47,7 +47,7 @@ def load_image(path: str) -> Image.Image:
         raise ValueError("not a plain file")  # a pipe would be waited for
     try:
         # of a path Pillow maps a TIFF's pixels into memory, with rows as long as those of the turned image
-        with open(path, "rb") as file, Image.open(file, formats=IMAGE_FORMATS) as opened:
+        with Path(path).open("rb") as file, Image.open(file, formats=IMAGE_FORMATS) as opened:
             return upright_rgb(opened)
     except UnidentifiedImageError as error:
         raise UnidentifiedImageError(f"cannot identify image file {path!r}") from error
