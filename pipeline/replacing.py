@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["exchange", "replace_folder"]
 
-_OCCUPIED = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
+_OCCUPIED = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
 
 def replace_folder(work: Path, folder: Path) -> None:

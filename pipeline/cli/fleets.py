@@ -58,12 +58,16 @@ def fleet(
     from pipeline.fleet.preflight import preflight
     from pipeline.fleet.ray_crew import RayCrew, refuse_without_ray
     from pipeline.gate.baselines.shelf import DEFAULT_ROOT
+    from pipeline.runner.output_folder import check_writable
     from pipeline.typed_path import typed_path
 
     read = read_fleet(file)
     cells = cells_of(read, file)
     elsewhere = address is not None
     preflight(cells, elsewhere=elsewhere)
+    folder = out or Path("deployments", file.stem)
+    for place in (folder, *(folder / cell.folder for cell in cells)):
+        check_writable(place)
     if dry_run:
         columns = ("model", "data", "recipe", "target", "device")
         out_console().print(table(columns, [[getattr(cell.axes, axis) for axis in columns] for cell in cells]))
@@ -85,7 +89,6 @@ def fleet(
         )
         for cell in cells
     ]
-    folder = out or Path("deployments", file.stem)
     with folder_of_ones_own(folder), RayCrew(address) as crew:
         say(f"{len(cells)} cells; how far they are: {folder / 'fleet.html'}", markup=False)
         run = FleetRun(

@@ -209,8 +209,11 @@ class Device:
                 told = True
             time.sleep(_ASK_AGAIN_S)
         self.waited_s += time.monotonic() - asked
-        yield
-        self._link.ask({"ask": "give_turn_back"})  # after an error too: the agent's end does it
+        try:
+            yield
+        finally:  # a connection that was lost has given it back by that
+            if not self._link.is_gone:
+                self._link.ask({"ask": "give_turn_back"})
 
     def _turn_or_holder(self) -> str | None:
         """None when the turn is ours from now on, else who has it; nothing is lost with a connection that is gone."""

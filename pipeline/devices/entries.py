@@ -219,4 +219,8 @@ def _alone() -> Iterator[None]:
 
 
 def _write(entries: Mapping[str, Any]) -> None:
-    write_atomically(devices_file(), yaml.safe_dump(dict(entries), sort_keys=True))
+    """Where the file is a link, to what it leads to; others may read it if they could, and a new one they may not."""
+    file = devices_file().resolve()
+    mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
+    write_atomically(file, yaml.safe_dump(dict(entries), sort_keys=True))
+    file.chmod(mode)

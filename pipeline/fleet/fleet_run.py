@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import __version__
 from pipeline.ending import ending
-from pipeline.errors import EdgewrightError, IntegrityError, ResourceError, first_line
+from pipeline.errors import EdgewrightError, ResourceError, first_line
 from pipeline.fleet import entries
 from pipeline.fleet.cell_run import CellEnd
 from pipeline.fleet.crew import Ended, Lost, Stage
@@ -121,16 +121,18 @@ class FleetRun:
         cell = self.orders[number].cell
         self._at.pop(number, None)
         self._time_left.ends(number, end, tries=self._tries[number])
-        if end.files:
-            try:
+        tries = self._tries[number]
+        try:
+            if end.files:
                 unpack(end.files, self.out / cell.folder)
-            except (IntegrityError, ResourceError) as raised:  # its end, and nobody else's
-                error, code = ending(raised)
-                end = CellEnd(exit_code=code, error=error, wall_s=end.wall_s)
-        self._entries[number] = entries.ended(cell, end, self._tries[number], self.out)
+            self._entries[number] = entries.ended(cell, end, tries, self.out)
+        except (EdgewrightError, OSError) as raised:  # its end, and nobody else's
+            error, code = ending(raised)
+            end = CellEnd(exit_code=code, error=error, wall_s=end.wall_s)
+            self._entries[number] = entries.ended(cell, end, tries, self.out)
         try:
             self._write()
-        except ResourceError as raised:  # others may end where there is room again
+        except (ResourceError, OSError) as raised:  # others may end where there is room again
             self._behind = True
             self.progress.note(first_line(raised))
         ticker.advance()

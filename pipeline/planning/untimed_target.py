@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
     from pipeline.chain.chain import Chain
+    from pipeline.chain.plan import Plan
     from pipeline.planning.int8_candidate import Candidate
     from pipeline.quantization.share import Int8Share
 
-__all__ = ["decide_unmeasured"]
+__all__ = ["decide_unmeasured", "first_choice"]
 
 _SAFEST: tuple[Precision, ...] = (*HALVES, "float")
 """What is shipped when nothing can be measured: INT8 might be slower than FP16 there, and nobody would know."""
@@ -71,6 +72,18 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
     why = f"{precision} on request" if asked != "auto" else f"{precision}, since nothing can be timed here"
     reason = f"{why}: {chain.plan.cannot_run(target)}"
     return Decision(precision=precision, candidate=candidate, choice=trials.choice(labels[precision], reason))
+
+
+def first_choice(plan: Plan, target: Target) -> tuple[Candidate, Precision]:
+    """Form and precision that are shipped for such a target, where the network holds in 16 bits.
+
+    Args:
+        plan: Of the run.
+        target: That cannot run where it measures.
+    """
+    asked = plan.recipe.build.precision
+    safest = next(one for one in _SAFEST if one in target.precisions)
+    return formats(plan, target)[0], safest if asked == "auto" else asked
 
 
 def _share(calibration: Artifact, candidate: Candidate) -> Int8Share:

@@ -17,6 +17,7 @@ from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.stored_int8_search import decide
 from pipeline.planning.untimed_target import decide_unmeasured
 from pipeline.runner.baseline_doubts import check_expectation, doubt_of_teacher
+from pipeline.runner.output_folder import check_results_folder
 from pipeline.runner.preflight import preflight
 from pipeline.runner.publish import Deployed, Made, publish
 from pipeline.runner.replaced_report import told_of_another_machine
@@ -61,6 +62,9 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         chain: What to do, and where the work goes.
         out: Folder of the (single) target's results; default ``deployments/<model>/<target>``.
         shelf: Accepted baselines; where one of the case is among them, the gate is run against it.
+
+    Raises:
+        UsageError: when results would take the place of what is not an earlier run's, or of what the run reads.
     """
     folders = {
         target.name: out or Path("deployments", folder_name(chain.plan.recipe.model), target.name)
@@ -70,6 +74,8 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
         for folder in folders.values():
             if (told := told_of_another_machine(folder, chain.plan.place)) is not None:
                 chain.progress.note(told)
+    for folder in folders.values():
+        check_results_folder(folder, chain.plan)
     chain = preflight(chain, folders.values())
     chain.store.sweep()
     return tuple(publish(one.chain, one.target, one.made, folders[one.target.name], shelf) for one in finished(chain))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.artifact import ArtifactKind
@@ -21,6 +21,7 @@ from pipeline.planning.int8_candidate import export_of
 from pipeline.planning.int8_decision import Decision
 from pipeline.planning.stored_int8_search import SEARCH, decision_components
 from pipeline.planning.stored_search import kept
+from pipeline.planning.untimed_target import first_choice
 from pipeline.runner.answers_file_trial import try_answer_files
 from pipeline.runner.network_trial import Trial, known_trial
 from pipeline.runner.plan_after_trials import plan_after_trials
@@ -34,10 +35,11 @@ from pipeline.subject import Subject
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporters.target import Target
+    from exporters.target import Precision, Target
     from pipeline.artifact import Artifact, Json
     from pipeline.chain.execution import StageResult
     from pipeline.chain.plan import Plan
+    from pipeline.planning.int8_candidate import Candidate
     from pipeline.stage import Stage
     from pipeline.store import Store
     from pipeline.subject import Parts
@@ -86,6 +88,15 @@ def explain(plan: Plan, store: Store) -> tuple[Explained, ...]:
     for target in plan.targets:
         told += walk.export_and_build(target)
     return tuple(told)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Form:
+    """What would be exported and built."""
+
+    candidate: Candidate
+    precision: Precision
+    options: Mapping[str, Json] = field(default_factory=dict)
 
 
 class _Walk:
@@ -146,28 +157,30 @@ class _Walk:
     def export_and_build(self, target: Target) -> tuple[Explained, Explained]:
         """A target's own two stages; without a decision on its form the search comes first."""
         own = "" if len(self._plan.targets) == 1 else f" for {target.name}"
-        exported, decision = self._export(target, f"export{own}")
-        if decision is None or exported.status != "cached":
+        exported, form = self._export(target, f"export{own}")
+        if form is None or exported.status != "cached":
             return exported, self._would_run(f"build{own}", "its input comes from export, which would run")
         stage = self._plan.build_stage(
-            target,
-            source=decision.candidate.source(decision.precision),
-            precision=decision.precision,
-            options=decision.options,
+            target, source=form.candidate.source(form.precision), precision=form.precision, options=form.options
         )
         return exported, replace(self.look(stage), stage=f"build{own}")
 
-    def _export(self, target: Target, name: str) -> tuple[Explained, Decision | None]:
+    def _export(self, target: Target, name: str) -> tuple[Explained, _Form | None]:
         calibration = self._artifacts.get(ArtifactKind.CALIBRATION)
         if calibration is None or ArtifactKind.CALIBRATION in self._unknown:
             maker = self._unknown.get(ArtifactKind.CALIBRATION, "calibrate")
             return self._would_run(name, f"its input comes from {maker}, which would run"), None
+        if self._plan.cannot_run(target) is not None:  # nothing is searched for then, and nothing kept
+            candidate, precision = first_choice(self._plan, target)
+            form = _Form(candidate=candidate, precision=precision)
+            return replace(self.look(export_of(self._plan, candidate)), stage=name), form
         settled = None if self._goal is None else self._goal.settled_for(target)
         components = decision_components(self._plan, target, calibration, settled)
         decision = kept(Decision, components, self._store)
         if decision is None:
             return self._would_run(name, *self._changes(SEARCH, components)), None
-        return replace(self.look(export_of(self._plan, decision.candidate)), stage=name), decision
+        form = _Form(candidate=decision.candidate, precision=decision.precision, options=decision.options)
+        return replace(self.look(export_of(self._plan, decision.candidate)), stage=name), form
 
     def waiting(self, stage: Stage, *reasons: str) -> Explained:
         self._unknown[stage.gives] = stage.name
@@ -232,13 +245,15 @@ class _Walk:
     def _changes(self, name: str, now: Mapping[str, Json]) -> tuple[str, ...]:
         """What differs from the earlier run that differs least.
 
-        One that read other parts was of another stage; one without teachers is no run of a student with some.
+        One that read other parts was of another stage; one without teachers is no run of a student with some; and one
+        for another target is none for this one.
         """
         earlier = [
             changes(record.components, now)
             for record in self._store.remembered(name)
             if record.components.get("subject", {}).keys() == now.get("subject", {}).keys()
             and bool(record.components.get("teachers")) == bool(now.get("teachers"))
+            and record.components.get("target") == now.get("target")
         ]
         if not earlier:
             return ("it never ran",)

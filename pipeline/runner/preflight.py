@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from pipeline.runner.answers_file_trial import try_answer_files
 from pipeline.runner.comparison_trial import try_comparison
 from pipeline.runner.explain import explain
 from pipeline.runner.network_trial import known_trial, try_network
+from pipeline.runner.output_folder import check_writable
 from pipeline.runner.plan_after_trials import plan_after_trials
 from pipeline.stage import Inputs
 
@@ -49,7 +49,7 @@ def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
         ResourceError: when there is less room for results than they are known to need.
     """
     for folder in folders:
-        _check_writable(folder)
+        check_writable(folder)
     plan = chain.plan
     try_answer_files(plan, chain.store)
     asked = [(plan.parts, "prune" not in plan.skipped), *((parts, False) for parts in plan.teachers)]
@@ -167,16 +167,3 @@ def _begun(chain: Chain) -> bool:
     first = chain.plan.network_stages()[0]
     inputs = Inputs(artifacts={}, subject=chain.subject.restricted(first.reads))
     return chain.store.recall(key_of(key_components(first, inputs, seed=chain.plan.recipe.seed))) is not None
-
-
-def _check_writable(folder: Path) -> None:
-    place = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
-    if not place.is_dir():
-        raise UsageError("results cannot be put here", where=str(folder), got=f"{place} is a file", expected="a folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise UsageError(
-            "results cannot be put here",
-            where=str(folder),
-            got=f"{place} may not be written to",
-            fix="name another folder with --out",
-        )

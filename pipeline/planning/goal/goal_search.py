@@ -242,17 +242,22 @@ class GoalSearch:
         if not holding:
             self._refuse_doubted()
         network = min(holding, key=loss)
+
+        def is_among(one: MeasuredNetwork, others: Sequence[MeasuredNetwork]) -> bool:
+            return any((one.outline, one.kept) == (other.outline, other.kept) for other in others)
+
+        # one that held in doubt may have been measured again without, and not have held
+        a_plan_holds = any(self._holds(plan) and is_among(plan, holding) for plan in rounds)
         told = f"chosen by measurement: {self._budgets.told(network.found)}"
-        if not any(map(self._holds, rounds)):
+        if not a_plan_holds:
             nearest = min(rounds, key=lambda one: self._budgets.distance(one.found))
             told += (
                 f"; none of {len(rounds)} plans in turn held, the nearest {self._budgets.told(nearest.found)}, and of "
                 f"all else that was measured to hold {network.label} loses least"
             )
-        planned = any((one.outline, one.kept) == (network.outline, network.kept) for one in rounds)
-        held = "a plan for it held the goal and lost more" if any(map(self._holds, rounds)) else NO_PLAN_HELD
+        held = "a plan for it held the goal and lost more" if a_plan_holds else NO_PLAN_HELD
         taken = Way(outline=network.outline, kept=network.kept)
-        return self._plan(taken, network, told, instead="" if planned else held)
+        return self._plan(taken, network, told, instead="" if is_among(network, rounds) else held)
 
     def _surest(self) -> list[MeasuredNetwork]:
         """Every network once: as it was measured without a doubt, where it was.
@@ -291,20 +296,26 @@ class GoalSearch:
         self, sizes: Sequence[tuple[int, int]], blocks: Sequence[tuple[str, ...]]
     ) -> MeasuredNetwork:
         """The network with the smallest of those inputs, without the most of those blocks, with the fewest channels."""
-        outline = self._without(blocks[-1]) if blocks else self._own
-        outline = replace(outline, size=sizes[-1]) if sizes else outline
+        outline = self._least_outline(sizes, blocks)
         return self._networks.once("least of everything", outline, outline.fewest_channels)
+
+    def _least_outline(self, sizes: Sequence[tuple[int, int]], blocks: Sequence[tuple[str, ...]]) -> Outline:
+        outline = self._without(blocks[-1]) if blocks else self._own
+        return replace(outline, size=sizes[-1]) if sizes else outline
 
     def _least_alone_holds(self, sizes: Sequence[tuple[int, int]], blocks: Sequence[tuple[str, ...]]) -> bool:
         """Whether of all that was measured nothing but the least of everything holds the budgets.
 
-        That is measured where nothing else that was measured holds them: what pixels, blocks and channels save
-        together does not follow from what each saves alone. Where its latency is in doubt, it is measured once more.
+        That is measured where nothing else that was measured holds them, unless it was measured first: what pixels,
+        blocks and channels save together does not follow from what each saves alone. Where its latency is in doubt, it
+        is measured once more.
 
         Raises:
             GoalError: with what that was measured to cost, where it does not.
         """
-        if any(map(self._holds, self._networks.every)):
+        least = self._least_outline(sizes, blocks)
+        others = [one for one in self._networks.every if (one.outline, one.kept) != (least, least.fewest_channels)]
+        if any(map(self._holds, others)):
             return False
         network = self._least_of_everything(sizes, blocks)
         missed = self._budgets.missed(network.found)

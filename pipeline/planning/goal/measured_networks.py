@@ -100,9 +100,8 @@ class MeasuredNetworks:
         self._unpruned: dict[str, float] = {}
         self._runs = chain.plan.cannot_run(target) is None
         self.precision: Precision = precision
-        self.trials = Trials(
-            f"networks in {self.precision} for {target.name}, before recovery", self._budgets.asked, chain.plan.place
-        )
+        built = f"in {self.precision} for {target.name}" if self._runs else f"counted, for {target.name}"
+        self.trials = Trials(f"networks {built}, before recovery", self._budgets.asked, chain.plan.place)
         self.every: list[MeasuredNetwork] = []
 
     def measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 from pipeline.pruning.kept_channels import step_of
@@ -35,7 +36,7 @@ def makers_of(groups: Sequence[ChannelGroup], layers: Sequence[LayerCost]) -> di
 
 
 def _least_in(step: int, group: ChannelGroup) -> int:
-    least = -(-int(LEAST_SHARE * group.channels) // step) * step
+    least = ceil(LEAST_SHARE * group.channels / step) * step
     return min(group.channels, max(step, least))
 
 
@@ -60,7 +61,7 @@ def remove_until(
         round_to: Numbers stay multiples of this, but for :func:`least_channels`.
 
     Returns:
-        The numbers; where the budget cannot be held, each group's least.
+        The numbers; where the budget cannot be held, the least of each group whose going is predicted to save anything.
     """
     left = {group.root: group.channels for group in groups}
     whole = dict(left)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_PLAN_HELD", "ShortRecoveries", "Way"]
 
 _EPOCHS = 4
-"""At most: no more than the stages that recover are given."""
+"""At most: no more than the stages that recover are given, but two where two of them act."""
 NO_PLAN_HELD = "no plan for it was measured to hold the goal"
 _ITSELF = {"teachers": "itself", "weighting": "uniform"}
 """Whom they learn from: ways are compared, and other teachers would be asked about each size."""
@@ -70,7 +70,9 @@ class ShortRecoveries:
             *((plan.recipe.downsample,) if plan.size_is_open else ()),
             *((plan.recipe.prune,) if "prune" not in plan.skipped else ()),
         )
-        self._epochs = min([_EPOCHS, *(stage.schedule.epochs for stage in recovering)])
+        epochs = min([_EPOCHS, *(stage.schedule.epochs for stage in recovering)])
+        # both of two stages take as many, and ways on which one acts as many as both
+        self._epochs = max(2, epochs - epochs % 2) if len(recovering) > 1 else epochs
         what = f"{self._epochs} epoch{'s' * (self._epochs > 1)} on at most {_TRAINED_ON} training images"
         self._trials = Trials(f"ways to hold the goal, after {what} and judged by others", asked)
         self._found: dict[str, tuple[float, float, Way]] = {}
@@ -115,7 +117,7 @@ class ShortRecoveries:
             return self._trials.choice(label, f"{reason}; as {instead}, {told}")
         label = taken.outline.label
         self._trials.note(label, "taken, since it was measured to hold the goal")
-        return self._trials.choice(label, f"{reason}; as {NO_PLAN_HELD}, {label} is taken")
+        return self._trials.choice(label, f"{reason}; as {instead or NO_PLAN_HELD}, {label} is taken")
 
     def accuracy(self, way: Way) -> float | None:
         """What a way came back to; None where exactly that was not recovered."""
@@ -129,7 +131,7 @@ class ShortRecoveries:
         size, fewer, gone = way.outline.size, way.outline.fewer(way.kept), way.outline.gone
         shrinks, prunes = size != parts.preprocess.size, bool(fewer or gone)
         own = chain.about(replace(parts, dataset=_some_images(parts.dataset)))
-        epochs = max(1, self._epochs // 2) if shrinks and prunes else self._epochs
+        epochs = self._epochs // 2 if shrinks and prunes else self._epochs
         stages: list[Stage] = []
         if shrinks:
             schedule = recipe.downsample.schedule.model_copy(update={"epochs": epochs})

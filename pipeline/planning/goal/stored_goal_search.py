@@ -25,7 +25,7 @@ __all__ = ["GOAL", "as_planned", "goal_components", "plan_for_goal", "planning_t
 GOAL = "goal"
 """What stands in place of a stage's name in the key."""
 
-_VERSION = 13
+_VERSION = 14
 _OF_PRUNE = {"importance", "keep", "round_to"}
 
 

@@ -69,6 +69,21 @@ def test_a_wrong_entry_is_mended_by_adding_it_again() -> None:
     assert add_device("pi", {"address": PI}) == read_devices()["pi"]
 
 
+def test_a_list_that_is_a_link_stays_one_and_its_readers_are_those_it_had(tmp_path: Path) -> None:
+    add_device("pi", {"address": PI})
+    assert devices_file().stat().st_mode & 0o777 == 0o600
+    kept = tmp_path / "dotfiles.yaml"
+    devices_file().rename(kept)
+    kept.chmod(0o640)
+    devices_file().symlink_to(kept)
+
+    add_device("nano", {"address": PI})
+
+    assert devices_file().is_symlink()
+    assert set(read_devices()) == {"pi", "nano"}
+    assert kept.stat().st_mode & 0o777 == 0o640
+
+
 def test_an_address_needs_no_entry() -> None:
     name, entry = device_entry("ssh://me@[fe80::1]:2222/")
     assert (name, entry.address) == ("ssh://me@[fe80::1]:2222/", "ssh://me@[fe80::1]:2222")

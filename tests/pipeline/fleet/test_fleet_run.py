@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,6 +197,29 @@ def test_a_cell_whose_results_do_not_fit_leaves_the_others_alone(
     assert [(cell.status, cell.exit_code) for cell in report.cells] == [("failed", 7), ("done", 0)]
     assert "the disk is full: there is no room for the results\n  got: " in (report.cells[0].error or "")
     assert exit_code(report) == 7
+    assert report == _saved(tmp_path / "out")
+
+
+@pytest.mark.parametrize("what", ["a file in its place", "a report that is none"])
+def test_a_cell_whose_results_cannot_be_placed_leaves_the_others_alone(
+    orders: Orders, made: Made, tmp_path: Path, what: str
+) -> None:
+    asked = orders("models: [resnet18, resnet34]\n")
+    if what == "a file in its place":
+        place = tmp_path / "out" / asked[0].cell.folder
+        place.parent.mkdir(parents=True)
+        place.write_text("mine", encoding="utf-8")
+
+    def answer(number: int, order: Order, _tries: int) -> CellEnd:
+        end = made(order)
+        return (
+            end if number or what == "a file in its place" else replace(end, files={**end.files, "report.json": b"{}"})
+        )
+
+    report, _, _ = _run(_Crew(answer), asked, tmp_path / "out")
+
+    assert [cell.status for cell in report.cells] == ["failed", "done"]
+    assert report.cells[0].error
     assert report == _saved(tmp_path / "out")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from exporters.ort_cpu.target import OrtCpuTarget
 from pipeline.artifact import ArtifactKind
 from pipeline.chain.keys import key_components, key_of
 from pipeline.chain.plan import Plan, make_plan
@@ -249,6 +250,20 @@ def test_each_target_has_its_own_export(planned: Planner, store: Store) -> None:
     _pretend_all(store, plan)
     two = replace(plan, targets=(*plan.targets, *plan.targets))
     assert [told.stage for told in explain(two, store)].count("export for ort-cpu") == 2
+
+
+def test_for_a_target_that_cannot_run_here_no_form_was_searched_for(
+    planned: Planner, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> None:
+        pytest.fail("what was searched for was asked")
+
+    monkeypatch.setattr(OrtCpuTarget, "cannot_run", lambda _: "a test")
+    monkeypatch.setattr("pipeline.runner.explain.decision_components", asked)
+    plan = planned(build={"precision": "int8"})
+    _pretend_all(store, plan)
+
+    assert [told for told in _told(plan, store) if told[0] in {"export", "build"}] == ALL_CACHED[-2:]
 
 
 def test_explaining_leaves_the_store_as_it_is(planned: Planner, store: Store) -> None:

@@ -230,6 +230,27 @@ def test_what_saves_little_is_weighed_where_nothing_holds_without_it(monkeypatch
     assert not any(label.startswith("plan ") for label in _tried(plan))
 
 
+def test_the_order_of_measuring_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the least of everything is measured first and alone holds, what saves little is weighed all the same."""
+
+    def timed(one: Outline, kept: Mapping[str, int]) -> dict[str, float]:
+        gone = 1 - sum(kept.values()) / sum(one.all_channels.values())
+        return {"latency": (0.57 if one.size == (16, 16) else 1.0) - 0.04 * len(one.gone) - 0.05 * gone}
+
+    monkeypatch.setattr(_Networks, "costs", staticmethod(timed))
+    monkeypatch.setattr(_Networks, "without_blocks", lambda *_: None)
+    found = []
+    for unlikely in (False, True):
+        search = _search(monkeypatch, [(16, 16)], latency="0.48x")
+        monkeypatch.setattr(module, "gone_blocks", lambda *_: [("x",), ("x", "y")])
+        monkeypatch.setattr(module, "read_outline", lambda _chain, _network, gone=(): replace(_OUTLINE, gone=gone))
+        found.append(search.run(unlikely=unlikely))
+
+    first, second = found
+    assert first.blocks == ("x",)
+    assert (second.size, second.blocks, second.channels) == (first.size, first.blocks, first.channels)
+
+
 def test_where_no_channel_can_go_no_plan_is_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     outline = replace(_OUTLINE, groups=())
     monkeypatch.setattr(f"{__name__}._OUTLINE", outline)

@@ -73,7 +73,9 @@ def test_every_group_keeps_an_eighth_and_a_multiple_that_suits(channels: int, le
     assert least_channels(_group("a", [1.0] * channels), 8) == least
 
 
-@pytest.mark.parametrize(("channels", "step", "least"), [(64, 32, 32), (128, 64, 64), (64, 4, 8), (20, 4, 4)])
+@pytest.mark.parametrize(
+    ("channels", "step", "least"), [(64, 32, 32), (128, 64, 64), (64, 4, 8), (20, 4, 4), (10, 1, 2), (129, 8, 24)]
+)
 def test_other_steps_than_sixteen_are_kept_to(channels: int, step: int, least: int) -> None:
     assert least_channels(_group("a", [1.0] * channels), step) == least
 

@@ -108,6 +108,26 @@ def test_ways_learn_from_the_network_itself_whoever_teaches_in_the_end(monkeypat
     assert {(stage.teachers, stage.weighting) for stage in executed} == {("itself", "uniform")}
 
 
+@pytest.mark.parametrize(("asked", "alone", "each"), [(1, 2, 1), (2, 2, 1), (3, 2, 1), (9, 4, 2)])
+def test_every_way_is_recovered_for_as_many_epochs(
+    monkeypatch: pytest.MonkeyPatch, asked: int, alone: int, each: int
+) -> None:
+    own = {"schedule": {"epochs": asked}}
+    recipe = Recipe.model_validate({"model": "resnet18", "prune": own, "downsample": own})
+    parts = SimpleNamespace(dataset=_dataset(10), preprocess=SimpleNamespace(size=(32, 32), at=lambda size: size))
+    monkeypatch.setattr(short_recovery, "replace", lambda parts, **_: parts)
+    monkeypatch.setattr(short_recovery, "_judged", lambda *_: (0.5, 1.0))
+    anything: Any = None
+    found = []
+    for way in (_way(24), replace(_way(24), outline=replace(_way(24).outline, gone=("layer1.1",)))):
+        executed: list[Any] = []
+        chain = _Executed(executed, SimpleNamespace(recipe=recipe, size_is_open=True, skipped={}, parts=parts))
+        ShortRecoveries(cast("Any", chain), anything, {})._recovered(way)
+        found.append([stage.schedule.epochs for stage in executed])
+
+    assert found == [[alone], [each, each]]
+
+
 class _Executed:
     """A chain that remembers its stages."""
 
