@@ -142,7 +142,6 @@ class _Writer:
             after[bare] = [guard, *after.pop(unit.output)]
 
     def _pair(self, name: str, limits: Range) -> list[Any]:
-
         scale, zero = self._activation(limits)
         self._scales[name] = scale
         dtype = np.int8 if self._dialect.signed_activations else np.uint8
@@ -165,7 +164,6 @@ class _Writer:
         return float(scale), zero - 128 if self._dialect.signed_activations else zero
 
     def _weights(self, unit: Unit) -> None:
-
         node = unit.node
         name = self.graph.weight_of(node)
         if name is None:
