@@ -20,6 +20,9 @@ _TIE = 1e-5
 def candidates_differ(wanted: Sequence[Array], found: Sequence[Array], *, score: float) -> float:
     """The largest difference of the candidates that count, as a fraction of the largest coordinate and score.
 
+    Where no candidate counts, scores are held against the one from which on they would: on noise a detector is sure of
+    nothing, and a runtime's sigmoid is exact to a digit of 1, not of a score of a ten-thousandth.
+
     Scores are compared in their order. Boxes and labels are compared row by row, and where that fails with the most
     alike row of the other list, in both directions: rounding exchanges neighbours. A row without its like counts only
     if its score is its own: of candidates of one score, such as those of an empty image, the network itself chooses
@@ -37,7 +40,7 @@ def candidates_differ(wanted: Sequence[Array], found: Sequence[Array], *, score:
         return float("inf")
     if not all(np.isfinite(one).all() for one in (*wanted[:2], *found[:2])):
         return float("inf")
-    highest = float(max(wanted[1].max(initial=0), found[1].max(initial=0))) or 1.0
+    highest = float(max(wanted[1].max(initial=score), found[1].max(initial=score))) or 1.0
     side = float(max(wanted[0].max(initial=0), found[0].max(initial=0))) or 1.0
     ours, theirs = (_scaled(form, side, highest) for form in (wanted, found))
     ordered = float(np.abs(ours[:, 4] - theirs[:, 4]).max(initial=0))

@@ -43,6 +43,13 @@ def test_a_box_that_lies_elsewhere_is_seen_in_proportion(listed: List) -> None:
     assert found == pytest.approx(2 / listed[0].max(), rel=0.1)
 
 
+def test_where_nothing_is_found_the_last_digit_of_a_sigmoid_is_no_difference(listed: List) -> None:
+    """Of scores of a ten-thousandth, which a YOLO gives on noise, 6e-8 is a two-thousandth."""
+    listed[1] *= np.float32(1.6e-4)
+    assert candidates_differ(listed, _changed(listed, 1, 3, 6.4e-8), score=0.01) < 1e-5
+    assert candidates_differ(listed, _changed(listed, 1, 0, 0.02), score=0.01) > 0.5
+
+
 def test_another_label_is_seen(listed: List) -> None:
     assert candidates_differ(listed, _changed(listed, 2, 7, 1), score=0.05) > 0.05
 
