@@ -18,6 +18,9 @@ GRAPH_S = 120.0
 """A DenseNet-201's graph takes a tenth of it; that of a network which multiplies its maps with each other, as bilinear
 pooling does, takes eight times as long for twice the channels."""
 
+_AGAIN_S = 1.0
+"""Where the signal comes while Python ignores what is raised, as in a destructor, it comes again."""
+
 
 @contextmanager
 def limited_time(seconds: float = GRAPH_S) -> Iterator[None]:
@@ -45,7 +48,7 @@ def limited_time(seconds: float = GRAPH_S) -> Iterator[None]:
         )
 
     before = signal.signal(signal.SIGVTALRM, end)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, _AGAIN_S)
     try:
         yield
     finally:

@@ -19,7 +19,7 @@ class GoalEntry(BaseModel):
         accuracy_drop: What it lost, below 0 for a gain; null where nothing was measured.
         limit_s: The latency that was asked for, seconds; of a fraction, that of the unpruned network. Null: none was,
             or a fraction of what was measured in another precision, or on another target, than what ships.
-        precision: In which the plan was measured; null where nothing was.
+        precision: In which the plan was measured; null where nothing was planned.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

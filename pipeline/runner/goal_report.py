@@ -91,7 +91,7 @@ def goal_entry(
         found=found,
         accuracy_drop=lost,
         limit_s=_limit(budgets, plan, target, precision),
-        precision=None if plan is None or chain.plan.cannot_run(target) else plan.precision,
+        precision=None if plan is None else plan.precision,
     )
 
 

@@ -255,6 +255,8 @@ def test_waiting_for_others_and_sending_are_counted(
     waiting, now_s, holders = device(wait_s=60.0), [100.0], ["another", "another", None]
 
     class AgentOfOthers:
+        is_gone = False
+
         def ask(self, message: dict[str, Any]) -> dict[str, Any]:
             match message["ask"]:
                 case "take_turn":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -56,8 +57,8 @@ class _Bilinear(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 48, 3, 2, 1), nn.ReLU())
-        self.answer = nn.Linear(48 * 48, 5)
+        self.features = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 64, 3, 2, 1), nn.ReLU())
+        self.answer = nn.Linear(64 * 64, 5)
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.features(images).flatten(2)
@@ -71,8 +72,12 @@ def test_of_a_network_that_takes_too_long_the_parts_are_followed(monkeypatch: py
     cutter = ChannelGroups(network, input_shape=(1, 3, 32, 32), outputs=5, importance="l2")
 
     start = time.process_time()
-    found = cutter.groups()
+    gc.disable()  # callbacks of the tests' own tools are run by it, and what is raised there is lost
+    try:
+        found = cutter.groups()
+    finally:
+        gc.enable()
 
-    assert time.process_time() - start < 10  # it would be a minute
+    assert time.process_time() - start < 20  # it would be minutes
     assert [group.root for group in found] == ["features.0"]
     assert cutter.by_parts

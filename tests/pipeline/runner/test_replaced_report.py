@@ -80,7 +80,7 @@ def test_it_is_said_of_the_usual_folder_before_the_work(monkeypatch: pytest.Monk
     def begun(*_: object) -> Iterator[object]:
         raise _BegunError
 
-    monkeypatch.setattr(deploying, "preflight", begun)
+    monkeypatch.setattr(deploying, "check_results_folder", begun)
     plan = SimpleNamespace(recipe=SimpleNamespace(model="net"), targets=[SimpleNamespace(name="ort-cpu")], place=HERE)
     chain: Any = SimpleNamespace(plan=plan, progress=SimpleNamespace(note=said.append))
     with pytest.raises(_BegunError):
