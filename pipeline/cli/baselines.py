@@ -66,12 +66,9 @@ def _beside_before(history: "History") -> str:
         return "the same bundle as before"
     if line.verdict is None:
         return "not compared: what was accepted before answers something else"
-    change = line.changes.get("latency p50")
-    return (
-        "latency p50 could not be compared: the machine was unfit"
-        if change is None
-        else (f"latency p50 {100 * change:+.1f} %")
-    )
+    if "latency p50" not in line.changes:
+        return "latency p50 could not be compared: the machine was unfit"
+    return f"latency p50 {100 * line.changes['latency p50']:+.1f} %"
 
 
 def _list(

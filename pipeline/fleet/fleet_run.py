@@ -118,10 +118,9 @@ class FleetRun:
                 self._end(news.cell, CellEnd(exit_code=_LOST, error=error, wall_s=0.0), ticker)
 
     def _end(self, number: int, end: CellEnd, ticker: Ticker) -> None:
-        cell = self.orders[number].cell
+        cell, tries = self.orders[number].cell, self._tries[number]
         self._at.pop(number, None)
-        self._time_left.ends(number, end, tries=self._tries[number])
-        tries = self._tries[number]
+        self._time_left.ends(number, end, tries=tries)
         try:
             if end.files:
                 unpack(end.files, self.out / cell.folder)

@@ -104,7 +104,7 @@ def _on_request(asked: Precision, figures: str, goal: GoalSection, *, holds: boo
 
 
 def _limits(goal: GoalSection) -> str:
-    """What may be lost: ``at most 1.00 points lost``, and how many answers have to stay."""
+    """What may be lost: ``at most 1 point lost``, and how many answers have to stay."""
     agreeing = "" if goal.min_agreement is None else f", same answers on at least {100 * goal.min_agreement:g} %"
     return f"at most {points(goal.max_accuracy_drop)} lost{agreeing}"
 

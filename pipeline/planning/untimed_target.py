@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from exporters.target import HALVES, PRECISIONS
 from pipeline.artifact import ArtifactKind
@@ -20,7 +20,7 @@ from pipeline.quantization.share import int8_share
 from pipeline.tasks import agreement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from exporters.target import Precision, Target
     from pipeline.artifact import Artifact
@@ -58,7 +58,7 @@ def decide_unmeasured(chain: Chain, target: Target, artifacts: Mapping[ArtifactK
     onnx = {ArtifactKind.ONNX: chain.execute(export_of(chain.plan, candidate), artifacts).artifact}
     noise, alike = _simulated(chain, artifacts[ArtifactKind.CALIBRATION], candidate)
     built, refused = _built(chain, target, candidate, onnx)
-    precision = next(one for one in _SAFEST if one in built) if asked == "auto" else asked
+    precision = _shipped(asked, built)
     if precision in refused:
         raise refused[precision]
     labels = {one: candidate.label if one == "int8" else one for one in PRECISIONS}
@@ -81,9 +81,12 @@ def first_choice(plan: Plan, target: Target) -> tuple[Candidate, Precision]:
         plan: Of the run.
         target: That cannot run where it measures.
     """
-    asked = plan.recipe.build.precision
-    safest = next(one for one in _SAFEST if one in target.precisions)
-    return formats(plan, target)[0], safest if asked == "auto" else asked
+    return formats(plan, target)[0], _shipped(plan.recipe.build.precision, target.precisions)
+
+
+def _shipped(asked: Precision | Literal["auto"], there: Collection[str]) -> Precision:
+    """What is shipped of the precisions that there are."""
+    return next(one for one in _SAFEST if one in there) if asked == "auto" else asked
 
 
 def _share(calibration: Artifact, candidate: Candidate) -> Int8Share:

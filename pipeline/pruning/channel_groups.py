@@ -15,6 +15,7 @@ from pipeline.pruning.gradients import gradients_of
 from pipeline.pruning.group_source import ChannelGroup
 from pipeline.pruning.memory_limit import limited_memory, of_little_memory
 from pipeline.pruning.straight_parts import straight_parts
+from pipeline.pruning.unprunable import unprunable
 from pipeline.tasks.followed import Followed
 
 if TYPE_CHECKING:
@@ -263,12 +264,7 @@ def _unprunable(reason: object) -> EdgewrightError:
         return reason
     if (lacking := of_little_memory(reason)) is not None:
         return lacking
-    return EdgewrightError(
-        "this network's channels cannot be pruned",
-        where="prune",
-        got=_one_line(reason),
-        fix="run without it: --skip prune",
-    )
+    return unprunable(_one_line(reason))
 
 
 def _one_line(reason: object) -> str:

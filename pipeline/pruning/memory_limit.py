@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import EdgewrightError, ResourceError, first_line, out_of_memory
+from pipeline.errors import ResourceError, first_line, out_of_memory
+from pipeline.pruning.unprunable import unprunable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,11 +53,8 @@ def limited_memory(more_bytes: int = GRAPH_BYTES) -> Iterator[None]:
             raise _ran_out(said, most) from error
         if not isinstance(error, MemoryError):
             raise
-        raise EdgewrightError(
-            "this network's channels cannot be pruned",
-            where="prune",
-            got=f"following which of them depend on each other takes more than {more_bytes >> 30} GiB",
-            fix="run without it: --skip prune",
+        raise unprunable(
+            f"following which of them depend on each other takes more than {more_bytes >> 30} GiB"
         ) from error
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)

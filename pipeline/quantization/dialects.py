@@ -10,7 +10,7 @@ from pipeline.errors import UnknownNameError
 if TYPE_CHECKING:
     from pipeline.environment import Machine
 
-__all__ = ["DIALECTS", "Dialect", "dialect_named", "saturates"]
+__all__ = ["DIALECTS", "ELEMENTWISE", "Dialect", "dialect_named", "saturates"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +41,8 @@ class Dialect:
     float_results: frozenset[str]
 
 
-_ORT_ELEMENTWISE = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid"})
+ELEMENTWISE = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid"})
+"""Operators without weights that run in INT8 where a value reaches them in it already: in ONNX Runtime all of them."""
 _PRODUCTS = frozenset({"Gemm", "MatMul"})
 
 DIALECTS = {
@@ -54,7 +55,7 @@ DIALECTS = {
             quantized_bias=True,
             weight_bits=8,
             guarded=True,
-            elementwise=_ORT_ELEMENTWISE,
+            elementwise=ELEMENTWISE,
             float_results=_PRODUCTS,
         ),
         Dialect(
@@ -64,7 +65,7 @@ DIALECTS = {
             quantized_bias=True,
             weight_bits=7,
             guarded=True,
-            elementwise=_ORT_ELEMENTWISE,
+            elementwise=ELEMENTWISE,
             float_results=_PRODUCTS,
         ),
         Dialect(
@@ -74,7 +75,7 @@ DIALECTS = {
             quantized_bias=True,
             weight_bits=8,
             guarded=True,
-            elementwise=_ORT_ELEMENTWISE,
+            elementwise=ELEMENTWISE,
             float_results=_PRODUCTS,
         ),
         Dialect(

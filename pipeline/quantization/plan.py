@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.quantization.choices import choosing_nodes
+from pipeline.quantization.dialects import ELEMENTWISE
 from pipeline.quantization.graph import PASS_THROUGH, WEIGHTED, Unit
 
 if TYPE_CHECKING:
@@ -14,10 +15,7 @@ if TYPE_CHECKING:
     from pipeline.quantization.dialects import Dialect
     from pipeline.quantization.graph import Graph
 
-__all__ = ["ELEMENTWISE", "Placement", "place", "tensors_to_observe"]
-
-ELEMENTWISE = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid"})
-"""Operators without weights that some dialects run in INT8 where a value reaches them in it already."""
+__all__ = ["Placement", "place", "tensors_to_observe"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.lowering.cpu import run_onnx
 from pipeline.quantization.choices import smooth_outputs, watching
+from pipeline.quantization.dialects import ELEMENTWISE
 from pipeline.quantization.graph import WEIGHTED, Graph
-from pipeline.quantization.plan import ELEMENTWISE
 from pipeline.tasks.noise import output_noise
 
 if TYPE_CHECKING:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from pipeline.report.record import Report
     from pipeline.report.training_record import TrainingEntry
 
-__all__ = ["render_training_csv", "write_tensorboard"]
+__all__ = ["EVENTS", "render_training_csv", "write_tensorboard"]
+
+EVENTS = "events.out.tfevents."
+"""How names of event files begin."""
 
 _COLUMNS = ("stage", "training", "epoch", "steps", "loss", "learning_rate", "validation")
 
@@ -71,4 +74,4 @@ def _write_run(training: TrainingEntry, folder: Path) -> None:
                 if value is not None:
                     writer.add_scalar(name, value, epoch.steps)
     for number, file in enumerate(sorted(folder.iterdir())):
-        file.rename(folder / f"events.out.tfevents.{number}")  # its own name holds the host's
+        file.rename(folder / f"{EVENTS}{number}")  # its own name holds the host's

@@ -83,7 +83,7 @@ def beside_plain_runtimes(
             got="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
             fix="add --target ort-cpu or --target auto",
         )
-    chain = preflight(chain, ())
+    chain = preflight(chain)
     every = replace(chain, plan=replace(chain.plan, fastest_only=False))
     runs = [one for one in finished(every) if not chain.plan.cannot_run(one.target)]
     runtimes = plain.plain_runtimes(chain.plan.place.cannot_run)

@@ -76,7 +76,7 @@ def deploy(chain: Chain, *, out: Path | None, shelf: Shelf | None = None) -> tup
                 chain.progress.note(told)
     for folder in folders.values():
         check_results_folder(folder, chain.plan)
-    chain = preflight(chain, folders.values())
+    chain = preflight(chain)
     chain.store.sweep()
     return tuple(publish(one.chain, one.target, one.made, folders[one.target.name], shelf) for one in finished(chain))
 

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 from exporters.device.verify import MANIFEST
 from pipeline.errors import EdgewrightError, IntegrityError, UsageError
 from pipeline.models.one_file import NETWORK_FILE
+from pipeline.report.training_files import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.chain.plan import Plan
 
-__all__ = ["check_results_folder", "check_writable"]
+__all__ = ["BUNDLE", "CURVES", "RECIPE", "check_results_folder", "check_writable"]
 
-_BUNDLE, _CURVES, _RECIPE = "bundle", "tensorboard", "recipe.yaml"
+BUNDLE, CURVES, RECIPE = "bundle", "tensorboard", "recipe.yaml"
+"""What lies in the folder of a target's results, beside the network and the reports."""
+
 _OF_A_RECIPE = "edgewright.recipe/"
-_OF_CURVES = "events.out.tfevents."
 _ELSEWHERE = "name another folder with --out"
 
 
@@ -53,8 +55,8 @@ def check_results_folder(folder: Path, plan: Plan) -> None:
             in the place of results, or what this one reads.
     """
     check_writable(folder)
-    data = Path(plan.recipe.data.source or "")
-    if plan.recipe.data.source and data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+    data = plan.recipe.data.source
+    if data and Path(data).is_dir() and _is_in(folder, Path(data)):
         raise UsageError(
             "results within the folder of the data would be taken for data",
             where=str(folder),
@@ -66,29 +68,29 @@ def check_results_folder(folder: Path, plan: Plan) -> None:
             "results would take the place of what is not of an earlier run", where=str(foreign), fix=_ELSEWHERE
         )
     for file in _read_by(plan):
-        if any(_is_in(file, place) for place in (folder / NETWORK_FILE, folder / _BUNDLE)):
+        if any(_is_in(file, place) for place in (folder / NETWORK_FILE, folder / BUNDLE)):
             raise UsageError("results would take the place of what they are made of", where=str(file), fix=_ELSEWHERE)
 
 
 def _foreign_bundle(folder: Path) -> Path | None:
-    bundle = folder / _BUNDLE
+    bundle = folder / BUNDLE
     if not os.path.lexists(bundle) or (bundle / MANIFEST).is_file():
         return None
     return None if bundle.is_dir() and not any(bundle.iterdir()) else bundle
 
 
 def _foreign_curves(folder: Path) -> Path | None:
-    curves = folder / _CURVES
+    curves = folder / CURVES
     if not os.path.lexists(curves):
         return None
     if not curves.is_dir():
         return curves
     files = (path for path in curves.rglob("*") if not path.is_dir())
-    return next((path for path in files if not path.name.startswith(_OF_CURVES)), None)
+    return next((path for path in files if not path.name.startswith(EVENTS)), None)
 
 
 def _foreign_file(folder: Path) -> Path | None:
-    recipe, network = folder / _RECIPE, folder / NETWORK_FILE
+    recipe, network = folder / RECIPE, folder / NETWORK_FILE
     if recipe.is_file() and _OF_A_RECIPE not in recipe.read_text(encoding="utf-8", errors="replace"):
         return recipe
     return network if network.is_file() and not _is_ours(network) else None
@@ -114,5 +116,5 @@ def _read_by(plan: Plan) -> Iterator[Path]:
         yield answers.file
 
 
-def _is_in(file: Path, place: Path) -> bool:
-    return file.resolve().is_relative_to(place.resolve())
+def _is_in(path: Path, place: Path) -> bool:
+    return path.resolve().is_relative_to(place.resolve())

@@ -12,13 +12,11 @@ from pipeline.runner.answers_file_trial import try_answer_files
 from pipeline.runner.comparison_trial import try_comparison
 from pipeline.runner.explain import explain
 from pipeline.runner.network_trial import known_trial, try_network
-from pipeline.runner.output_folder import check_writable
 from pipeline.runner.plan_after_trials import plan_after_trials
 from pipeline.stage import Inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from pipeline.chain.chain import Chain
     from pipeline.chain.plan import Plan
@@ -30,26 +28,23 @@ _KEEP_ALL_WEIGHTS = frozenset({"baseline", "distill"})
 _MIB = 1 << 20
 
 
-def preflight(chain: Chain, folders: Iterable[Path]) -> Chain:
+def preflight(chain: Chain) -> Chain:
     """Try the student and the teachers, unless the store says that they were tried before.
 
     Args:
         chain: What will run.
-        folders: Where results will be written; nothing is made there yet.
 
     Returns:
         The chain with what was found out in its plan: notes, doubts, and no pruning of a network that cannot be pruned.
 
     Raises:
-        UsageError: when a folder cannot be made or written to, a factory fails, a network does not take the input
+        UsageError: when a factory fails, a network does not take the input
             or answer for the classes, or cannot be pruned where that is required, when what is to be compared inside
             student and teachers does not fit, or for a training in a precision that is of no use here.
         WeightsError: when given weights or a file of answers do not fit.
         DataError: when a file of answers says nothing of an image or a class.
         ResourceError: when there is less room for results than they are known to need.
     """
-    for folder in folders:
-        check_writable(folder)
     plan = chain.plan
     try_answer_files(plan, chain.store)
     asked = [(plan.parts, "prune" not in plan.skipped), *((parts, False) for parts in plan.teachers)]

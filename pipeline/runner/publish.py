@@ -23,6 +23,7 @@ from pipeline.runner.baseline_doubts import doubts_of
 from pipeline.runner.ensemble_or_student import ensemble_entry
 from pipeline.runner.goal_report import goal_entry, with_goal
 from pipeline.runner.measured_ensemble import answers_alone, measured_ensemble, weighed_otherwise
+from pipeline.runner.output_folder import BUNDLE, CURVES, RECIPE
 from pipeline.runner.report_rows import make_report
 from pipeline.runner.speedup import speedup
 from pipeline.runner.students import comes_trained, students_of_all_seeds, trained_otherwise
@@ -132,7 +133,7 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
     )
     with chain.phases.during("bundle"), chain.progress.track("writing the bundle", 0):
         engine, refuse = made.outcomes[-1].result.artifact, chain.given.refuse_another if chain.given else None
-        bundle = write_bundle(engine, target, plan.machine, contents, folder / "bundle", refuse=refuse)
+        bundle = write_bundle(engine, target, plan.machine, contents, folder / BUNDLE, refuse=refuse)
     assert made.decision is not None  # noqa: S101 - a target's run decides before it ends
     chosen = Decisions(
         target=target.name,
@@ -175,15 +176,15 @@ def publish(chain: Chain, target: Target, made: Made, folder: Path, shelf: Shelf
         chain.progress.track("writing the reports", 0),
         room_for("the reports", folder, _REPORTS_BYTES),
     ):
-        write_atomically(folder / "recipe.yaml", dump_recipe(without_home(recipe)))
+        write_atomically(folder / RECIPE, dump_recipe(without_home(recipe)))
         write_atomically(folder / DECISIONS, chosen.to_text())
-        written = (*write_reports(report, folder, fix=ANOTHER_OUT), *write_tensorboard(report, folder / "tensorboard"))
+        written = (*write_reports(report, folder, fix=ANOTHER_OUT), *write_tensorboard(report, folder / CURVES))
     if unjudged is not None:
         raise unjudged
     return Deployed(
         report=report,
         folder=folder,
-        files=(bundle.root, *written, folder / "recipe.yaml", *([folder / NETWORK_FILE] if network else [])),
+        files=(bundle.root, *written, folder / RECIPE, *([folder / NETWORK_FILE] if network else [])),
         exit_code=_exit_code(plan.recipe.goal.require, goal, judgement),
     )
 

@@ -12,6 +12,7 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.plan import make_plan
 from pipeline.recipe import Recipe
 from pipeline.runner.deploy import deploy
+from pipeline.runner.output_folder import BUNDLE
 
 if TYPE_CHECKING:
     from benchmarks.workers.workplace import Workplace
@@ -43,7 +44,7 @@ def made_for_selftest(store: Store, progress: Progress, place: Workplace = HERE)
     )
     chain = Chain(make_plan(recipe, store, progress, place=place), store, progress, lambda _outcome: None)
     (deployed,) = deploy(chain, out=_folder(store, place))
-    return read_bundle(Path(deployed.folder, "bundle"))
+    return read_bundle(deployed.folder / BUNDLE)
 
 
 def _folder(store: Store, place: Workplace) -> Path:

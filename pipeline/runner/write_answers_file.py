@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifact import ArtifactKind
 from pipeline.errors import DataError, UsageError
+from pipeline.runner.output_folder import check_writable
 from pipeline.runner.preflight import preflight
 from pipeline.stages.answers import AskTeacher
 
@@ -50,7 +51,8 @@ def write_answers_file(chain: Chain, out: Path) -> int:
         raise DataError(
             "there are no images to answer", where=chain.plan.recipe.data.source, fix="add images to the folder"
         )
-    chain = preflight(chain, (out.parent,))
+    check_writable(out.parent)
+    chain = preflight(chain)
     network = chain.execute(chain.plan.recipe.baseline, {}).artifact
     about_all = chain.about(replace(chain.plan.parts, dataset=replace(dataset, train=samples)))
     answers = about_all.execute(AskTeacher(views=1), {ArtifactKind.NETWORK: network}).artifact

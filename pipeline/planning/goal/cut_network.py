@@ -61,12 +61,12 @@ class CutNetwork(BaseModel):
 
         subject = inputs.subject
         samples = rotating_samples(subject.train or subject.calibration, IMAGES)
-        images = TrainingImages(samples, subject.preprocess, work.progress, subject.task)
         network = load_network(inputs.artifacts[ArtifactKind.NETWORK].root, subject.model)
         if self.before is not None:
             subject.task.shrunk(network, self.before, subject.preprocess.size)
         remove_blocks(network, self.blocks)
         if self.channels:
+            images = TrainingImages(samples, subject.preprocess, work.progress, subject.task)
             cutter = ChannelGroups.of(network, subject, importance=self.importance, keep=self.keep)
             with cutter.judging(images, subject.task, seed=work.seed):
                 cutter.cut(self.channels)

@@ -242,12 +242,8 @@ class GoalSearch:
         if not holding:
             self._refuse_doubted()
         network = min(holding, key=loss)
-
-        def is_among(one: MeasuredNetwork, others: Sequence[MeasuredNetwork]) -> bool:
-            return any((one.outline, one.kept) == (other.outline, other.kept) for other in others)
-
         # one that held in doubt may have been measured again without, and not have held
-        a_plan_holds = any(self._holds(plan) and is_among(plan, holding) for plan in rounds)
+        a_plan_holds = any(self._holds(plan) and _is_among(plan, holding) for plan in rounds)
         told = f"chosen by measurement: {self._budgets.told(network.found)}"
         if not a_plan_holds:
             nearest = min(rounds, key=lambda one: self._budgets.distance(one.found))
@@ -257,7 +253,7 @@ class GoalSearch:
             )
         held = "a plan for it held the goal and lost more" if a_plan_holds else NO_PLAN_HELD
         taken = Way(outline=network.outline, kept=network.kept)
-        return self._plan(taken, network, told, instead="" if is_among(network, rounds) else held)
+        return self._plan(taken, network, told, instead="" if _is_among(network, rounds) else held)
 
     def _surest(self) -> list[MeasuredNetwork]:
         """Every network once: as it was measured without a doubt, where it was.
@@ -314,7 +310,7 @@ class GoalSearch:
             GoalError: with what that was measured to cost, where it does not.
         """
         least = self._least_outline(sizes, blocks)
-        others = [one for one in self._networks.every if (one.outline, one.kept) != (least, least.fewest_channels)]
+        others = (one for one in self._networks.every if not one.is_of(least, least.fewest_channels))
         if any(map(self._holds, others)):
             return False
         network = self._least_of_everything(sizes, blocks)
@@ -383,3 +379,7 @@ class GoalSearch:
             networks=networks.trials.choice(network.label, reason),
             ways=self._recoveries.choice(way, instead),
         )
+
+
+def _is_among(network: MeasuredNetwork, others: Sequence[MeasuredNetwork]) -> bool:
+    return any(other.is_of(network.outline, network.kept) for other in others)

@@ -74,6 +74,10 @@ class MeasuredNetwork:
     outcome: str
     doubt: str = ""
 
+    def is_of(self, outline: Outline, kept: Mapping[str, int]) -> bool:
+        """Whether it is the network of an outline with so many channels left, whenever and for what it was measured."""
+        return (self.outline, self.kept) == (outline, kept)
+
 
 class MeasuredNetworks:
     """What was measured, in order; the unpruned network has to come first.
@@ -174,7 +178,7 @@ class MeasuredNetworks:
 
     def once(self, what: str, outline: Outline, kept: Mapping[str, int]) -> MeasuredNetwork:
         """What was measured of a network; measured now where nothing was; arguments as of :meth:`measure`."""
-        found = next((one for one in self.every if one.outline == outline and one.kept == kept), None)
+        found = next((one for one in self.every if one.is_of(outline, kept)), None)
         return found or self.measure(what, outline, kept)
 
     def without_blocks(self, gone: tuple[str, ...]) -> Artifact:

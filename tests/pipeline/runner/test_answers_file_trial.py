@@ -52,7 +52,7 @@ def test_bytes_that_are_no_answers_are_refused_before_any_network_is_built(
     plan = _plan(tiny_recipe, store, file)
     monkeypatch.setattr("pipeline.models.build.build_network", None)  # would fail if it were called
     with pytest.raises(WeightsError, match="this file of answers cannot be read"):
-        preflight(Chain(plan, store, SilentProgress(), lambda _: None), [])
+        preflight(Chain(plan, store, SilentProgress(), lambda _: None))
     with pytest.raises(WeightsError, match="this file of answers cannot be read"):
         explain(plan, store)
 

@@ -122,13 +122,13 @@ def test_given_weights_that_remember_other_values_are_doubted_before_a_training_
     fed = {"weights": str(tmp_path / "w.pth"), "input": {**value["input"], "std": std}}
     given = make_plan(Recipe.model_validate({**value, **fed}), store, progress)
 
-    plan = preflight(Chain(given, store, progress, lambda _: None), ()).plan
+    plan = preflight(Chain(given, store, progress, lambda _: None)).plan
 
     assert "prune" not in plan.skipped
     doubts = doubts_of(plan, _outcomes(0.9))
     assert ["the first layer sees other values than in training" in doubt for doubt in doubts] == [True] * doubted
     assert [text for text in told if text.startswith("doubt: ")] == [f"doubt: {doubt}" for doubt in doubts]
-    assert preflight(Chain(given, store, progress, lambda _: None), ()).plan.doubts == plan.doubts  # remembered
+    assert preflight(Chain(given, store, progress, lambda _: None)).plan.doubts == plan.doubts  # remembered
 
 
 @pytest.mark.parametrize(("side", "doubted"), [(8, True), (16, False), (250, False), (256, True)])

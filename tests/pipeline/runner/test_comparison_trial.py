@@ -51,7 +51,7 @@ def coarse(tmp_path: Path) -> str:
 def test_layers_that_do_not_fit_are_refused_before_any_training(tiny_recipe: Recipe, store: Store, coarse: str) -> None:
     plan = _plan(tiny_recipe, store, coarse, losses={"attention": 1.0})
     with pytest.raises(UsageError, match="no layers of the same resolution"):
-        preflight(Chain(plan, store, SilentProgress(), lambda _: None), [])
+        preflight(Chain(plan, store, SilentProgress(), lambda _: None))
 
 
 def test_those_that_fit_are_tried_once(tiny_recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_one_that_wants_another_mean_and_deviation_is_fed_so_beside_it(tiny_reci
 def test_a_pair_of_layers_that_are_not_there_is_refused_before_any_training(tiny_recipe: Recipe, store: Store) -> None:
     plan = _plan(tiny_recipe, store, losses={"attention": 1.0}, pairs={"stem": "widened"})
     with pytest.raises(UsageError, match="the teacher has no such layer") as raised:
-        preflight(Chain(plan, store, SilentProgress(), lambda _: None), [])
+        preflight(Chain(plan, store, SilentProgress(), lambda _: None))
     assert "widen" in (raised.value.expected or "")
 
 

@@ -394,9 +394,7 @@ def _raw(place: Path, *, loss: bool) -> str:
 
 
 def _tried(recipe: Recipe, store: Store) -> Plan:
-    return preflight(
-        Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None), []
-    ).plan
+    return preflight(Chain(make_plan(recipe, store, SilentProgress()), store, SilentProgress(), lambda _: None)).plan
 
 
 OWN = (
@@ -599,7 +597,7 @@ def test_a_teacher_is_asked_once_and_its_student_learns_from_it(deployed: Deploy
     losses = {"pkd": 6.0, "scores": 1.0, "iou": 4.0}  # pyramids, and heads of one make
     distill = {"teachers": teachers, "schedule": short, "losses": losses}
     plan = make_plan(_recipe(place, distill=distill), store, SilentProgress())
-    chain = preflight(Chain(plan, store, SilentProgress(), lambda _: None), [])
+    chain = preflight(Chain(plan, store, SilentProgress(), lambda _: None))
     (parts,) = chain.plan.teachers
     network = chain.about(parts).execute(chain.plan.recipe.baseline, {}).artifact
     question = chain.plan.question(chain.plan.recipe.distill)

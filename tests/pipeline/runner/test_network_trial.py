@@ -168,7 +168,7 @@ def test_a_network_that_cannot_be_pruned_stays_dense_and_the_plan_says_why(
 ) -> None:
     chain = Chain(_plan(tiny_recipe, file, "fixed", store), store, SilentProgress(), lambda _: None)
 
-    plan = preflight(chain, ()).plan
+    plan = preflight(chain).plan
 
     assert "prune" not in [stage.name for stage in plan.network_stages()]
     assert plan.skipped["prune"].startswith("the network stays dense: this network's channels cannot be pruned: ")
@@ -246,7 +246,7 @@ def test_pruning_that_is_required_and_cannot_be_done_is_an_error_before_any_trai
     chain = Chain(_plan(tiny_recipe, file, "fixed", store, goal=goal), store, SilentProgress(), lambda _: None)
 
     with pytest.raises(UsageError, match="this network's channels cannot be pruned") as raised:
-        preflight(chain, ())
+        preflight(chain)
     assert raised.value.exit_code == 2
 
 

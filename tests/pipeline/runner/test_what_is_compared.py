@@ -47,7 +47,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Compared:
         return [(one.precision, one.run.target.name, shipped)]
 
     runs = [_run("ort-cpu", "int8"), _run("openvino", "float")]
-    monkeypatch.setattr(compare_runtimes, "preflight", lambda chain, _: chain)
+    monkeypatch.setattr(compare_runtimes, "preflight", lambda chain: chain)
     monkeypatch.setattr(compare_runtimes, "replace", lambda chain, **_: chain)
     monkeypatch.setattr(compare_runtimes, "finished", lambda _: runs)
     monkeypatch.setattr(compare_runtimes, "fastest", fastest)
